@@ -1,0 +1,1 @@
+//! Redis's ACL language: users, rules, selectors, and the decision. Pure.

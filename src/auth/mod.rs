@@ -1,0 +1,1 @@
+//! Passwords: hashes, throttle, and the pool that verifies them off the I/O threads.

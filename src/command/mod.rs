@@ -1,0 +1,1 @@
+//! What commands exist and where their keys are. Pure.

@@ -1,0 +1,1 @@
+//! From a client certificate to a user name. Pure.

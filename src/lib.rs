@@ -1,0 +1,30 @@
+//! respgate: an authenticating TLS proxy in front of a loopback-bound Redis.
+//!
+//! One request, top to bottom; the modules are declared in this order:
+//!
+//! 1. [`net`] takes a connection permit, accepts, and hands the socket to a worker.
+//! 2. [`tls`] (on the worker) completes the handshake under a deadline. Unknown CAs and revoked certificates end here.
+//! 3. [`identity`] turns the certificate into a `PeerIdentity`, and the certificate map turns that into a user, or nobody.
+//! 4. [`auth`] verifies passwords, off the I/O threads.
+//! 5. [`session`] holds the state of one client: its core is a pure state machine, its driver the only I/O.
+//! 6. [`resp`] scans requests and replies in place.
+//! 7. [`command`] resolves a name and subcommand to a `CommandSpec`. Unknown stays unknown.
+//! 8. [`acl`] and [`policy`] decide: blocklist, state, ACL. Only `policy` can make a `Permit`, and forwarding takes one.
+//! 9. [`upstream`] is the loopback connection of the session, logged in as the proxy's own user.
+//! 10. [`ops`] is what operators see: logs, audit, reload, drain, health.
+//!
+//! [`config`] and [`cli`] turn files, environment and flags into one validated `Config` before any of it runs.
+
+pub mod net;
+pub mod tls;
+pub mod identity;
+pub mod auth;
+pub mod session;
+pub mod resp;
+pub mod command;
+pub mod acl;
+pub mod policy;
+pub mod upstream;
+pub mod ops;
+pub mod config;
+pub mod cli;

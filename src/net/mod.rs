@@ -1,0 +1,1 @@
+//! Listeners, workers and the registry of live connections.

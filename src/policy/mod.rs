@@ -1,0 +1,1 @@
+//! The verdict on one request: blocklist, state and ACL. Pure.

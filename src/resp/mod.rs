@@ -1,0 +1,1 @@
+//! The Redis serialization protocol: scanning requests and framing replies in place. Pure.

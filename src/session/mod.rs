@@ -1,0 +1,1 @@
+//! One client's session: a pure core and the driver that does its I/O.

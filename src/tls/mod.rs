@@ -1,0 +1,1 @@
+//! TLS: configuration, verification, handshake and an orderly close.
