@@ -402,3 +402,6 @@ fn is_cross_protocol(name: &[u8]) -> bool {
     };
     is(b"post") || is(b"host:")
 }
+
+#[cfg(test)]
+mod tests;
