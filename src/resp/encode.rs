@@ -230,3 +230,102 @@ fn from_resp3(frame: resp3::types::OwnedFrame) -> Result<Reply, ReplyError> {
 fn text_of(bytes: Vec<u8>) -> Cow<'static, str> {
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(reply: &Reply, protocol: Protocol) -> String {
+        let mut out = b"before ".to_vec();
+        reply.encode(protocol, &mut out);
+        String::from_utf8(out).expect("text").strip_prefix("before ").expect("appended").to_owned()
+    }
+
+    /// The forms of Redis (`addReply…` in networking.c).
+    #[test]
+    fn every_reply_has_its_form_in_both_protocols() {
+        let pair = || vec![(Reply::bulk("a"), Reply::Integer(1)), (Reply::bulk("b"), Reply::Null)];
+        let items = || vec![Reply::Integer(1), Reply::Boolean(true)];
+        for (reply, resp2, resp3) in [
+            (Reply::OK, "+OK\r\n", "+OK\r\n"),
+            (Reply::error("ERR no"), "-ERR no\r\n", "-ERR no\r\n"),
+            (Reply::Integer(i64::MIN), ":-9223372036854775808\r\n", ":-9223372036854775808\r\n"),
+            (Reply::bulk("a\r\n"), "$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n"),
+            (Reply::bulk(""), "$0\r\n\r\n", "$0\r\n\r\n"),
+            (Reply::Null, "$-1\r\n", "_\r\n"),
+            (Reply::NullArray, "*-1\r\n", "_\r\n"),
+            (Reply::Array(items()), "*2\r\n:1\r\n:1\r\n", "*2\r\n:1\r\n#t\r\n"),
+            (Reply::Set(items()), "*2\r\n:1\r\n:1\r\n", "~2\r\n:1\r\n#t\r\n"),
+            (Reply::Push(items()), "*2\r\n:1\r\n:1\r\n", ">2\r\n:1\r\n#t\r\n"),
+            (
+                Reply::Map(pair()),
+                "*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$-1\r\n",
+                "%2\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n_\r\n",
+            ),
+            (Reply::Array(vec![]), "*0\r\n", "*0\r\n"),
+            (Reply::Boolean(false), ":0\r\n", "#f\r\n"),
+            (Reply::Double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n"),
+            (Reply::Double(-2.0), "$2\r\n-2\r\n", ",-2\r\n"),
+            (Reply::Double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n"),
+            (Reply::Double(f64::NAN), "$3\r\nnan\r\n", ",nan\r\n"),
+            (Reply::BigNumber("123".to_owned()), "$3\r\n123\r\n", "(123\r\n"),
+            (Reply::Verbatim("x y".to_owned()), "$3\r\nx y\r\n", "=7\r\ntxt:x y\r\n"),
+        ] {
+            assert_eq!(encoded(&reply, Protocol::Resp2), resp2, "{reply:?}");
+            assert_eq!(encoded(&reply, Protocol::Resp3), resp3, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_cannot_break_out_of_its_line() {
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            assert_eq!(encoded(&Reply::error("ERR 'a\r\n+OK\r\n'"), protocol), "-ERR 'a  +OK  '\r\n");
+            assert_eq!(encoded(&Reply::Simple("a\nb".into()), protocol), "+a b\r\n");
+        }
+        assert_eq!(encoded(&Reply::BigNumber("1\r\n2".to_owned()), Protocol::Resp3), "(1  2\r\n");
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_again() {
+        let plain = Reply::Array(vec![
+            Reply::OK,
+            Reply::error("ERR no"),
+            Reply::Integer(-1),
+            Reply::bulk([0u8, 255]),
+            Reply::Null,
+            Reply::Array(vec![]),
+        ]);
+        let rich = Reply::Array(vec![
+            Reply::Map(vec![(Reply::bulk("a"), Reply::Boolean(true))]),
+            Reply::Set(vec![Reply::Double(0.5)]),
+            Reply::BigNumber("123".to_owned()),
+            Reply::Verbatim("text".to_owned()),
+        ]);
+        for (reply, protocol) in [(&plain, Protocol::Resp2), (&plain, Protocol::Resp3), (&rich, Protocol::Resp3)] {
+            let mut bytes = Vec::new();
+            reply.encode(protocol, &mut bytes);
+            for end in 0..bytes.len() {
+                assert_eq!(decode(protocol, &bytes[..end]), Ok(None));
+            }
+            let len = bytes.len();
+            bytes.extend_from_slice(b"+next");
+            assert_eq!(decode(protocol, &bytes), Ok(Some((reply.clone(), len))));
+        }
+    }
+
+    #[test]
+    fn nulls_of_resp2_are_decoded_in_either_protocol() {
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            assert_eq!(decode(protocol, b"*-1\r\n"), Ok(Some((Reply::NullArray, 5))));
+            assert_eq!(decode(protocol, b"$-1\r\n"), Ok(Some((Reply::Null, 5))));
+        }
+    }
+
+    #[test]
+    fn malformed_replies_are_errors_and_no_panic() {
+        assert_eq!(decode(Protocol::Resp2, b"HTTP/1.1"), Err(ReplyError::UnknownType(b'H')));
+        assert_eq!(decode(Protocol::Resp2, &b"*1\r\n".repeat(10_000)), Err(ReplyError::TooDeep));
+        assert_eq!(decode(Protocol::Resp2, b"#t\r\n"), Err(ReplyError::Undecodable));
+        assert_eq!(decode(Protocol::Resp3, b",x\r\n"), Err(ReplyError::Undecodable));
+    }
+}

@@ -325,3 +325,6 @@ fn small_reply(input: &[u8]) -> Option<usize> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
