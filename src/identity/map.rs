@@ -111,9 +111,7 @@ impl CertificateMap {
         for (position, rule) in self.rules.iter().enumerate() {
             if rule.matches(peer) {
                 return match fill(&rule.user, peer) {
-                    Ok(name) => {
-                        Mapping::User { name, from_template: !rule.user.is_literal(), rule: Some(position) }
-                    }
+                    Ok(name) => Mapping::User { name, from_template: !rule.user.is_literal(), rule: Some(position) },
                     Err((field, obstacle)) => {
                         Mapping::Refused(MappingRefusal { rule: Some(position), field, obstacle })
                     }

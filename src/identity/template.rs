@@ -74,12 +74,7 @@ mod tests {
         let template = Template::parse("app-%{ou}-%{cn}").expect("a good template");
         assert_eq!(
             template.parts(),
-            [
-                Part::Text("app-".into()),
-                Part::Field(FieldName::Ou),
-                Part::Text("-".into()),
-                Part::Field(FieldName::Cn)
-            ]
+            [Part::Text("app-".into()), Part::Field(FieldName::Ou), Part::Text("-".into()), Part::Field(FieldName::Cn)]
         );
         assert!(!template.is_literal());
     }
