@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_hash_of_the_reference_implementation_verifies() {
-        // echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -l 24 -e
+        // echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -e
         let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         let hashes = [PasswordHash::from_phc(reference).expect("a good PHC string")];
         assert_eq!(check(b"password", &hashes).0, Verification::Match);

@@ -119,6 +119,8 @@ impl AuthPool {
                 generation: 0,
                 floor: Floor::default(),
                 closed: false,
+                #[cfg(test)]
+                held: false,
             }),
         });
         let mut pool = AuthPool { shared: Arc::clone(&shared), threads: Vec::new() };
@@ -196,6 +198,9 @@ struct State {
     generation: u64,
     floor: Floor,
     closed: bool,
+    /// Tests hold the threads up so that what they queue stays queued.
+    #[cfg(test)]
+    held: bool,
 }
 
 struct Waiter {
@@ -280,7 +285,7 @@ impl Shared {
             if state.closed {
                 return None;
             }
-            let Some(job) = state.queue.pop_front() else {
+            let Some(job) = state.pop_job() else {
                 state = self.work_arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
@@ -333,6 +338,14 @@ impl Shared {
 }
 
 impl State {
+    fn pop_job(&mut self) -> Option<Job> {
+        #[cfg(test)]
+        if self.held {
+            return None;
+        }
+        self.queue.pop_front()
+    }
+
     fn move_to(&mut self, generation: u64) {
         if generation > self.generation {
             self.generation = generation;

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn many_stars_take_no_exponential_time() {
-        let pattern = "*a".repeat(100);
-        assert!(!Glob::new(&pattern, None).matches(&"a".repeat(255).replace("aaa", "aab")[..200]));
+        let pattern = "*a".repeat(100) + "b";
+        assert!(!Glob::new(&pattern, None).matches(&"a".repeat(255)));
     }
 }

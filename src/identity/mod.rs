@@ -10,6 +10,8 @@ mod map;
 mod peer;
 mod rule;
 mod template;
+#[cfg(test)]
+pub(crate) mod test_pki;
 pub mod x509;
 
 pub use field::{Field, FieldName, Flaw};

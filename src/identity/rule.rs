@@ -140,9 +140,7 @@ impl Condition {
                 values.values().iter().any(|value| patterns.iter().any(|pattern| pattern.matches(value)))
             }),
             Condition::Serial(serials) => serials.iter().any(|serial| serial == peer.serial()),
-            Condition::Digest { field, values } => {
-                peer.digest(*field).is_some_and(|digest| values.iter().any(|value| *value == digest))
-            }
+            Condition::Digest { field, values } => peer.digest(*field).is_some_and(|digest| values.contains(&digest)),
         }
     }
 }

@@ -104,11 +104,6 @@ impl Certificate {
         })
     }
 
-    /// Whether it names itself as its issuer.
-    pub fn is_self_issued(&self) -> bool {
-        self.subject.raw == self.issuer.raw
-    }
-
     pub(super) fn subject_alternative_names(&self) -> Result<Option<SubjectAlternativeNames>, Flaw> {
         self.sans.clone()
     }
@@ -137,14 +132,22 @@ fn read_sans(certificate: &X509Certificate<'_>) -> Result<Option<SubjectAlternat
     Ok(Some(sans))
 }
 
-/// A distinguished name.
+/// A distinguished name. Two are equal if their encodings are.
 #[derive(Debug, Clone)]
 pub struct Name {
-    /// Its DER, for comparing.
+    /// Its DER.
     raw: Vec<u8>,
     /// In the order of the certificate.
     attributes: Vec<Attribute>,
 }
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl Eq for Name {}
 
 #[derive(Debug, Clone)]
 struct Attribute {
@@ -173,11 +176,6 @@ impl Name {
             })
             .collect();
         Name { raw: name.as_raw().to_vec(), attributes }
-    }
-
-    /// The name's DER encoding.
-    pub fn as_der(&self) -> &[u8] {
-        &self.raw
     }
 
     /// The name in the form of RFC 4514 (most specific part first), control characters escaped, cut at 512 characters.

@@ -23,7 +23,7 @@ use super::provider;
 use super::refusal::CertificateRefusal;
 use super::settings::{AuthClients, CrlCheck, CrlExpired, TlsSettings};
 use crate::identity::Fingerprint;
-use crate::identity::x509::{Certificate, RevocationList};
+use crate::identity::x509::{Certificate, Name, RevocationList};
 
 /// No certificate, key or list file is longer; a device or a log given by mistake must not fill the memory.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -328,8 +328,8 @@ impl Loader<'_> {
         }
     }
 
-    /// The client CAs, and each one's name in DER and for display.
-    fn anchors(&mut self) -> Option<(RootCertStore, Vec<(Vec<u8>, String)>)> {
+    /// The client CAs that are valid now, and their names.
+    fn anchors(&mut self) -> Option<(RootCertStore, Vec<Name>)> {
         let setting = "tls-ca-cert-file";
         let Some(path) = self.settings.ca_cert_file.as_deref() else {
             self.errors.push(LoadError {
@@ -366,7 +366,7 @@ impl Loader<'_> {
                 );
             }
             match roots.add(der) {
-                Ok(()) => subjects.push((certificate.subject.as_der().to_vec(), name)),
+                Ok(()) => subjects.push(certificate.subject),
                 Err(error) => self.unusable(setting, path, format!("the CA {name} cannot be used: {error}")),
             }
         }
@@ -383,7 +383,7 @@ impl Loader<'_> {
     /// All CRLs, and when the first of them is due for renewal.
     fn revocation_lists(
         &mut self,
-        anchors: &[(Vec<u8>, String)],
+        anchors: &[Name],
     ) -> Option<(Vec<CertificateRevocationListDer<'static>>, Option<i64>)> {
         let setting = "tls-crl-file";
         let errors_before = self.errors.len();
@@ -399,7 +399,7 @@ impl Loader<'_> {
                     (Ok(list), Ok(_)) => {
                         self.judge_expiry(setting, path, &list);
                         expires_at = expires_at.into_iter().chain(list.next_update).min();
-                        issuers.push(list.issuer.as_der().to_vec());
+                        issuers.push(list.issuer);
                         all.push(der);
                     }
                     (Ok(list), Err(error)) => self.unusable(
@@ -414,13 +414,11 @@ impl Loader<'_> {
             }
         }
         if let Some(path) = self.settings.crl_files.first() {
-            for (subject, name) in anchors {
-                if !issuers.contains(subject) {
-                    self.warn(
-                        path,
-                        format!("there is no CRL of the CA {name}: every certificate it has issued will be refused"),
-                    );
-                }
+            for anchor in anchors.iter().filter(|anchor| !issuers.contains(anchor)) {
+                let name = anchor.display();
+                let message =
+                    format!("there is no CRL of the CA {name}: every certificate it has issued will be refused");
+                self.warn(path, message);
             }
         }
         (self.errors.len() == errors_before).then_some((all, expires_at))
