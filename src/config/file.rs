@@ -1,0 +1,121 @@
+//! The configuration file: TOML to [`Settings`], with every error at once.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::interpolate;
+use super::nearest::nearest;
+use super::raw::{Settings, Variables};
+
+/// Something wrong in the text, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) span: Range<usize>,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// Parses `text`, fills in `${VAR}` and sorts the values into [`Settings`].
+///
+/// Syntax errors end it; after any other fault the rest is still read, so that the caller can report what else is wrong.
+pub(super) fn parse(text: &str, variables: &Variables) -> (Settings, Vec<Fault>) {
+    let (mut document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        let mut faults: Vec<Fault> = syntax.iter().map(|error| fault(error, text)).collect();
+        faults.sort_by_key(|fault| fault.span.start);
+        faults.dedup();
+        return (Settings::default(), faults);
+    }
+    let mut faults = Vec::new();
+    interpolate_table(document.get_mut(), variables, &mut faults);
+    let settings = deserialize(document, text, &mut faults);
+    faults.sort_by_key(|fault| fault.span.start);
+    (settings, faults)
+}
+
+/// serde stops at the first error. To have them all, the entry at fault is cut out and the rest tried again.
+fn deserialize(mut document: Spanned<DeTable<'_>>, text: &str, faults: &mut Vec<Fault>) -> Settings {
+    loop {
+        match Settings::deserialize(document.clone().into_deserializer()) {
+            Ok(settings) => return settings,
+            Err(error) => {
+                let fault = fault(&error, text);
+                let cut = cut(document.get_mut(), &fault.span);
+                faults.push(fault);
+                if !cut {
+                    return Settings::default();
+                }
+            }
+        }
+    }
+}
+
+/// Removes the innermost table entry whose key or value holds `span`. Says whether there was one.
+fn cut(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
+    for (_, value) in table.iter_mut() {
+        if cut_inside(value, span) {
+            return true;
+        }
+    }
+    let found = table.iter().find(|(key, value)| holds(&key.span(), span) || holds(&value.span(), span));
+    match found.map(|(key, _)| key.clone()) {
+        Some(key) => table.remove(&key).is_some(),
+        None => false,
+    }
+}
+
+fn cut_inside(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> bool {
+    match value.get_mut() {
+        DeValue::Table(table) => cut(table, span),
+        DeValue::Array(array) => array.iter_mut().any(|element| cut_inside(element, span)),
+        _ => false,
+    }
+}
+
+fn holds(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end && outer != &(0..0)
+}
+
+fn interpolate_table(table: &mut DeTable<'_>, variables: &Variables, faults: &mut Vec<Fault>) {
+    for (_, value) in table.iter_mut() {
+        interpolate_value(value, variables, faults);
+    }
+}
+
+fn interpolate_value(value: &mut Spanned<DeValue<'_>>, variables: &Variables, faults: &mut Vec<Fault>) {
+    let span = value.span();
+    match value.get_mut() {
+        DeValue::String(text) => match interpolate::expand(text, variables) {
+            Ok(expanded) => *text = expanded.into(),
+            Err(error) => faults.push(Fault { span, message: error.to_string(), hint: None }),
+        },
+        DeValue::Array(array) => array.iter_mut().for_each(|value| interpolate_value(value, variables, faults)),
+        DeValue::Table(table) => interpolate_table(table, variables, faults),
+        _ => {}
+    }
+}
+
+fn fault(error: &toml::de::Error, text: &str) -> Fault {
+    let span = error.span().unwrap_or(text.len()..text.len());
+    match unknown_key(error.message()) {
+        Some((key, known)) => Fault {
+            span,
+            message: format!("unknown key `{}`", key.escape_debug()),
+            hint: nearest(key, known).map(|known| format!("did you mean `{known}`?")),
+        },
+        None => Fault { span, message: error.message().to_owned(), hint: None },
+    }
+}
+
+/// Takes apart serde's "unknown field `x`, expected one of `a`, `b`": the key and the known ones.
+///
+/// serde gives the list in no other form. A key with a backtick in it only spoils the hint.
+fn unknown_key(message: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (key, expected) = rest.split_once("`, expected ").or_else(|| rest.split_once('`'))?;
+    Some((key, expected.split('`').skip(1).step_by(2)))
+}
