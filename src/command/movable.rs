@@ -138,10 +138,7 @@ fn stored<E: From<Unextractable>>(
 }
 
 /// MIGRATE host port key|"" db timeout [options] [KEYS key…]: everything after the first word KEYS is a key.
-fn migrated<E: From<Unextractable>>(
-    argv: &Argv<'_>,
-    visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
-) -> Result<(), E> {
+fn migrated<E: From<Unextractable>>(argv: &Argv<'_>, visit: &mut impl FnMut(KeyUse) -> Result<(), E>) -> Result<(), E> {
     const KEY: usize = 3;
     const OPTIONS: usize = 6;
     let access = Access::READ_WRITE;
