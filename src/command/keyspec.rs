@@ -204,6 +204,10 @@ impl KeySpec {
         let argc = argv.len();
         match &self.begin {
             Begin::Index(index) if *index < argc => Ok(Some(*index)),
+            // PFMERGE with a destination alone: the rest of the arguments is empty.
+            Begin::Index(index) if *index == argc && matches!(self.find, Find::Range { last: -1, limit: 0, .. }) => {
+                Ok(None)
+            }
             Begin::Index(_) | Begin::Unknown => Err(Unextractable),
             Begin::Keyword { word, start_from } => {
                 let is_word = |index: &usize| argv.get(*index).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()));

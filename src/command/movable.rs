@@ -126,12 +126,11 @@ fn stored<E: From<Unextractable>>(
     visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
 ) -> Result<(), E> {
     nul_free(argv, options_from)?;
-    for (index, argument) in argv.iter_from(options_from) {
-        if words.iter().any(|word| argument.eq_ignore_ascii_case(word)) {
-            if index + 1 == argv.len() {
-                return Err(Unextractable.into());
-            }
-            visit(KeyUse { index: index + 1, access: Access::WRITE })?;
+    for index in options_from + 1..argv.len() {
+        let is_destination =
+            argv.get(index - 1).is_some_and(|before| words.iter().any(|word| before.eq_ignore_ascii_case(word)));
+        if is_destination {
+            visit(KeyUse { index, access: Access::WRITE })?;
         }
     }
     Ok(())
