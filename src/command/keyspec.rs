@@ -146,8 +146,7 @@ impl KeySpec {
     /// ACCESS needs reading; INSERT, UPDATE and DELETE need writing [ACLSelectorCheckKey].
     pub(super) fn access(&self) -> Access {
         let read = if self.flags & K::ACCESS != 0 { Access::READ } else { Access::NAME };
-        let write =
-            if self.flags & (K::UPDATE | K::INSERT | K::DELETE) != 0 { Access::WRITE } else { Access::NAME };
+        let write = if self.flags & (K::UPDATE | K::INSERT | K::DELETE) != 0 { Access::WRITE } else { Access::NAME };
         read | write
     }
 
@@ -191,9 +190,9 @@ impl KeySpec {
                 // The last key is in the request: bounds the loop by what was sent.
                 let last = (count - 1).checked_mul(step).and_then(|offset| offset.checked_add(begin + first));
                 match last {
-                    Some(last) if last < argc && step > 0 => (begin + first..=last)
-                        .step_by(step)
-                        .try_for_each(|index| visit(KeyUse { index, access })),
+                    Some(last) if last < argc && step > 0 => {
+                        (begin + first..=last).step_by(step).try_for_each(|index| visit(KeyUse { index, access }))
+                    }
                     _ => Err(Unextractable.into()),
                 }
             }
@@ -205,6 +204,10 @@ impl KeySpec {
         let argc = argv.len();
         match &self.begin {
             Begin::Index(index) if *index < argc => Ok(Some(*index)),
+            // PFMERGE with a destination alone: the rest of the arguments is empty.
+            Begin::Index(index) if *index == argc && matches!(self.find, Find::Range { last: -1, limit: 0, .. }) => {
+                Ok(None)
+            }
             Begin::Index(_) | Begin::Unknown => Err(Unextractable),
             Begin::Keyword { word, start_from } => {
                 let is_word = |index: &usize| argv.get(*index).is_some_and(|a| a.eq_ignore_ascii_case(word.as_bytes()));

@@ -126,22 +126,18 @@ fn stored<E: From<Unextractable>>(
     visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
 ) -> Result<(), E> {
     nul_free(argv, options_from)?;
-    for (index, argument) in argv.iter_from(options_from) {
-        if words.iter().any(|word| argument.eq_ignore_ascii_case(word)) {
-            if index + 1 == argv.len() {
-                return Err(Unextractable.into());
-            }
-            visit(KeyUse { index: index + 1, access: Access::WRITE })?;
+    for index in options_from + 1..argv.len() {
+        let is_destination =
+            argv.get(index - 1).is_some_and(|before| words.iter().any(|word| before.eq_ignore_ascii_case(word)));
+        if is_destination {
+            visit(KeyUse { index, access: Access::WRITE })?;
         }
     }
     Ok(())
 }
 
 /// MIGRATE host port key|"" db timeout [options] [KEYS key…]: everything after the first word KEYS is a key.
-fn migrated<E: From<Unextractable>>(
-    argv: &Argv<'_>,
-    visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
-) -> Result<(), E> {
+fn migrated<E: From<Unextractable>>(argv: &Argv<'_>, visit: &mut impl FnMut(KeyUse) -> Result<(), E>) -> Result<(), E> {
     const KEY: usize = 3;
     const OPTIONS: usize = 6;
     let access = Access::READ_WRITE;

@@ -144,9 +144,8 @@ fn database_need(flags: u32, keys: &[KeySpec]) -> DatabaseNeed {
 
 /// `movablekeys` on specs that move nothing means that the module has its own idea of where its keys are.
 fn extractor(full_name: &str, flags: u32, keys: &[KeySpec]) -> Extractor {
-    let specs_move = keys.iter().any(|spec| {
-        !matches!((&spec.begin, &spec.find), (Begin::Index(_), Find::Range { limit: 0, .. }))
-    });
+    let specs_move =
+        keys.iter().any(|spec| !matches!((&spec.begin, &spec.find), (Begin::Index(_), Find::Range { limit: 0, .. })));
     match flags & F::MOVABLEKEYS != 0 && !specs_move {
         true => Extractor::Unknown,
         false => Extractor::of(full_name, keys),

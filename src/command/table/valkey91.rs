@@ -4,8 +4,8 @@
 //! is BSD-3-Clause software. A subcommand follows its container and is named `container|subcommand`.
 
 use super::entry::{C, Entry, F, K};
-use crate::command::keyspec::{Begin, Find, KeySpec};
 use crate::command::database::DatabaseNeed;
+use crate::command::keyspec::{Begin, Find, KeySpec};
 use std::borrow::Cow;
 
 #[rustfmt::skip]
