@@ -32,3 +32,53 @@ async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (client.expect("connected"), server.expect("accepted").0)
+    }
+
+    #[tokio::test]
+    async fn the_last_words_arrive_although_input_was_never_read() {
+        let (mut client, mut server) = connection().await;
+        client.write_all(&[b'x'; 20_000]).await.expect("sent");
+        server.readable().await.expect("arrived");
+        server.write_all(b"-ERR max number of clients reached\r\n").await.expect("sent");
+        let mut heard = Vec::new();
+        let hear = async {
+            client.read_to_end(&mut heard).await.expect("no reset");
+            drop(client);
+        };
+        tokio::join!(linger(server), hear);
+        assert_eq!(heard, b"-ERR max number of clients reached\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_stops_sending_is_cut_off() {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let flood = async {
+            let mut sent = 0;
+            while let Ok(written) = theirs.write(&[0; 1024]).await {
+                sent += written;
+            }
+            sent
+        };
+        let ((), sent) = tokio::join!(linger(ours), flood);
+        assert!((MAX_DISCARDED..MAX_DISCARDED + 8192).contains(&sent), "{sent}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_not_waited_for() {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        drop(theirs);
+        linger(ours).await;
+    }
+}

@@ -219,7 +219,7 @@ pub async fn accept(
 }
 
 async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
-    let mut start = [0; 6];
+    let mut start = [0; 8];
     let peeked = socket.peek(&mut start).await.map_err(|error| HandshakeError::Io(error.kind()))?;
     match &start[..peeked] {
         [] => return Err(HandshakeError::Closed.into()),
@@ -255,15 +255,17 @@ async fn close_refused(
     HandshakeFailure { error: HandshakeError::Certificate(refusal), socket: Some(socket) }
 }
 
-/// `start` is what has come of the first six bytes, at least one.
+/// `start` is what has come of the first eight bytes, at least one.
 fn recognise(start: &[u8]) -> Plaintext {
-    const METHODS: [&[u8]; 8] = [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTION", b"PATCH", b"DELETE", b"CONNEC"];
-    const PROXY_V2: &[u8] = b"\r\n\r\n\0\r";
-    if start.starts_with(b"PROXY ") || start == PROXY_V2 {
+    // With the slash, because `GET key` is Redis.
+    const REQUESTS: [&[u8]; 8] =
+        [b"GET /", b"POST /", b"HEAD /", b"PUT /", b"PATCH /", b"DELETE /", b"OPTIONS ", b"PRI * HT"];
+    const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\n";
+    if start.starts_with(b"PROXY ") || start.starts_with(PROXY_V2) {
         Plaintext::ProxyProtocol
-    } else if METHODS.iter().any(|method| start.starts_with(method)) || start.starts_with(b"PRI * ") {
+    } else if REQUESTS.iter().any(|request| start.starts_with(request)) {
         Plaintext::Http
-    } else if start[0] == b'*' || start[0].is_ascii_alphabetic() {
+    } else if start.first().is_some_and(|byte| *byte == b'*' || byte.is_ascii_alphabetic()) {
         Plaintext::Redis
     } else {
         Plaintext::Unknown

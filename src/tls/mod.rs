@@ -12,6 +12,8 @@ mod pem;
 mod provider;
 pub mod refusal;
 pub mod settings;
+#[cfg(test)]
+mod test_files;
 
 pub use chain::CertificateChain;
 pub use material::{LoadError, Problem, TlsMaterial, Warning};
