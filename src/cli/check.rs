@@ -1,6 +1,6 @@
 //! `respgate check`: what `run` would load, without running.
 
-use crate::config::{AclSource, Config, Listener, UpstreamAddress};
+use crate::config::{AclSource, AuthClients, Config, Listener, UpstreamAddress};
 
 use super::{ConfigurationArgs, Exit};
 
@@ -35,13 +35,41 @@ fn summary(config: &Config) -> String {
 }
 
 fn listener(listener: &Listener) -> String {
-    let tls = match &listener.tls {
-        Some(tls) => format!("TLS, client certificates: {:?}", tls.auth_clients).to_lowercase(),
-        None => "plaintext".to_owned(),
+    let security = match listener.tls.as_ref().map(|tls| tls.auth_clients) {
+        Some(AuthClients::Yes) => "TLS, client certificates required",
+        Some(AuthClients::Optional) => "TLS, client certificates optional",
+        Some(AuthClients::No) => "TLS, no client certificates",
+        None => "plaintext",
     };
-    format!("listen: {} ({tls})", listener.address)
+    format!("listen: {} ({security})", listener.address)
 }
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn arguments(line: &str) -> ConfigurationArgs {
+        let command = ConfigurationArgs::augment_args(Command::new("check")).no_binary_name(true);
+        ConfigurationArgs::from_arg_matches(&command.get_matches_from(line.split_ascii_whitespace())).unwrap()
+    }
+
+    #[test]
+    fn the_summary_shows_what_is_blocked_by_default() {
+        let config = arguments("--listen 127.0.0.1:1 --tls no --upstream 127.0.0.1:2 --aclfile a").load().unwrap();
+        let summary = summary(&config);
+        assert!(summary.starts_with("listen: 127.0.0.1:1 (plaintext)\nupstream: 127.0.0.1:2\nusers: a\n"), "{summary}");
+        assert!(summary.contains("blocked: flushall flushdb config "), "{summary}");
+        assert!(summary.contains("exempt users: none\n"), "{summary}");
+    }
+
+    #[test]
+    fn a_wrong_configuration_exits_with_78() {
+        assert_eq!(check(&arguments("--listen nowhere")).code(), 78);
+    }
 }

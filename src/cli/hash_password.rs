@@ -14,6 +14,9 @@ use super::Exit;
 /// Longer passwords are taken for a mistake, such as the wrong file on standard input.
 const LONGEST: usize = 4096;
 
+/// A password that is just too long, and its newline.
+const READ_AT_MOST: u64 = LONGEST as u64 + 3;
+
 /// What a verification costs. The defaults are OWASP's for argon2id.
 #[derive(Debug, Args)]
 pub struct HashPasswordArgs {
@@ -53,9 +56,8 @@ fn hash(password: &[u8], arguments: &HashPasswordArgs) -> Result<phc::PasswordHa
 
 /// The whole input without its last newline.
 fn read_password(input: &mut impl Read) -> Result<Zeroizing<Vec<u8>>, HashError> {
-    let mut password = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
-    let most = u64::try_from(LONGEST + 2).expect("a small constant fits");
-    input.take(most).read_to_end(&mut password).map_err(HashError::Input)?;
+    let mut password = Zeroizing::new(Vec::with_capacity(LONGEST + 3));
+    input.take(READ_AT_MOST).read_to_end(&mut password).map_err(HashError::Input)?;
     without_newline(&mut password);
     sound(password)
 }
@@ -73,9 +75,8 @@ fn prompt_twice(stdin: &Stdin) -> Result<Zeroizing<Vec<u8>>, HashError> {
 fn prompt(stdin: &Stdin, text: &str) -> Result<Zeroizing<Vec<u8>>, HashError> {
     eprint!("{text}");
     io::stderr().flush().map_err(HashError::Input)?;
-    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
-    let most = u64::try_from(LONGEST + 2).expect("a small constant fits");
-    let read = stdin.lock().take(most).read_until(b'\n', &mut line);
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 3));
+    let read = stdin.lock().take(READ_AT_MOST).read_until(b'\n', &mut line);
     eprintln!();
     read.map_err(HashError::Input)?;
     without_newline(&mut line);

@@ -90,7 +90,7 @@ pub fn admin_socket(
 
 fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<SourceFile>, ConfigErrors> {
     let path = file.or_else(|| variables.get("RESPGATE_CONFIG").map(PathBuf::from));
-    path.map(read).transpose().map_err(|error| ConfigErrors(vec![error]))
+    path.map(read).transpose()
 }
 
 /// The settings of the file, and what is wrong with its form.
@@ -121,12 +121,12 @@ fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loade
     Err(ConfigErrors(errors))
 }
 
-fn read(path: PathBuf) -> Result<SourceFile, ConfigError> {
+fn read(path: PathBuf) -> Result<SourceFile, ConfigErrors> {
     match fs::read_to_string(&path) {
         Ok(text) => Ok(SourceFile { path, text }),
-        Err(error) => Err(ConfigError {
+        Err(error) => Err(ConfigErrors(vec![ConfigError {
             permission: error.kind() == io::ErrorKind::PermissionDenied,
             ..ConfigError::new(Place::Named(path.display().to_string()), format!("cannot read it: {error}"))
-        }),
+        }])),
     }
 }

@@ -290,6 +290,27 @@ fn an_acl_file_stands_above_the_password_variable() {
 }
 
 #[test]
+fn scripting_users_come_with_a_warning() {
+    let told = warnings(&format!("{MINIMAL}[block]\nscripting-users = [\"jobs\"]\n"), &[]);
+    assert!(told[0].starts_with("/etc/respgate.toml:9:20: scripts run inside Redis"), "{told:?}");
+}
+
+#[test]
+fn certificate_rules_that_no_listener_can_meet_are_warned_about() {
+    let text = format!("{MINIMAL}tls-auth-clients = \"no\"\ntls-auth-clients-user = \"CN\"\n");
+    assert!(warnings(&text, &[])[0].starts_with("certificates name users, but no listener asks"));
+    assert!(warnings(&text.replace("\"no\"", "\"optional\""), &[]).is_empty());
+}
+
+#[test]
+fn an_empty_blocklist_is_warned_about() {
+    assert_eq!(
+        warnings(&format!("{MINIMAL}[block]\ncommands = []\n"), &[]),
+        ["[block] commands is empty: nothing is blocked"]
+    );
+}
+
+#[test]
 fn without_users_there_is_a_warning() {
     let text = MINIMAL.replace("aclfile = \"users.acl\"", "");
     assert_eq!(load(&text).acl, AclSource::None);

@@ -58,6 +58,7 @@ pub(super) fn validate(
     let acl = judge.acl(&mut settings, variables);
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
     let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
+    judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
     let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
     let config = Config {
@@ -412,6 +413,16 @@ impl<'a> Judge<'a> {
         rules
     }
 
+    /// Rules that no connection can ever meet are a misunderstanding.
+    fn unused_certificates(&mut self, listeners: &[Listener], rules: &[CertificateRule], clients_user: ClientsUser) {
+        let shown = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.auth_clients != AuthClients::No);
+        let wanted = !rules.is_empty() || clients_user != ClientsUser::Off;
+        if wanted && !listeners.is_empty() && !listeners.iter().any(shown) {
+            let message = "certificates name users, but no listener asks for one: see tls-auth-clients";
+            self.warnings.push(ConfigError::new(Place::Whole, message));
+        }
+    }
+
     fn block(&mut self, section: BlockSection) -> Block {
         let commands = match section.commands {
             Some(commands) => {
@@ -422,6 +433,13 @@ impl<'a> Judge<'a> {
             }
             None => DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
         };
+        let scripting = section.scripting_users.as_ref().and_then(|users| users.first());
+        if let Some(origin) = scripting.map(|user| user.origin.clone()) {
+            self.warn(
+                &origin,
+                "scripts run inside Redis as the proxy's own user, beyond every rule here: restrict it there",
+            );
+        }
         Block {
             commands,
             exempt_users: self.all(section.exempt_users, user_name),
