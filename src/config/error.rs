@@ -143,13 +143,16 @@ impl SourceFile {
     }
 }
 
-/// Cuts a line after its key unless its only value may be seen: a second `=` would be a neighbour's in an inline table.
+/// Cuts a line after its key unless its only value may be seen: a second `=` would be a neighbour's in an inline table,
+/// and a key that speaks of a password has one, whoever asks.
 fn excerpt(line: &str, underline: Range<usize>, disclosure: Disclosure) -> Option<Excerpt> {
+    let key = line.split('=').next().unwrap_or_default().trim_end();
+    let password = key.contains("pass") && !key.ends_with("-file");
     let shown = match (line.matches('=').count(), disclosure) {
-        (1, Disclosure::Value) => line.trim_end().to_owned(),
+        (1, Disclosure::Value) if !password => line.trim_end().to_owned(),
         (0, _) if line.trim_start().starts_with('[') => line.trim_end().to_owned(),
         (0, _) => return None,
-        _ => format!("{}= …", &line[..line.find('=').unwrap_or_default()]),
+        _ => format!("{key} = …"),
     };
     let text: String = shown.chars().map(|c| if c.is_control() && c != '\t' { '?' } else { c }).collect();
     let last = text.chars().count().saturating_sub(1);

@@ -119,3 +119,54 @@ fn unknown_key(message: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
     let (key, expected) = rest.split_once("`, expected ").or_else(|| rest.split_once('`'))?;
     Some((key, expected.split('`').skip(1).step_by(2)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn serde_still_words_unknown_keys_as_we_read_them() {
+        let several =
+            unknown_key("unknown field `x`, expected one of `a`, `b`").map(|(key, known)| (key, known.collect()));
+        assert_eq!(several, Some(("x", vec!["a", "b"])));
+        let (_, faults) = parse("[upstream-auth]\nusr = 1\n", &Variables::new());
+        assert_eq!(
+            faults,
+            [Fault {
+                span: 16..19,
+                message: "unknown key `usr`".to_owned(),
+                hint: Some("did you mean `user`?".to_owned())
+            }]
+        );
+    }
+
+    #[test]
+    fn a_sound_entry_is_read_although_its_neighbour_is_not() {
+        let (settings, faults) = parse("nonsense = 1\nthreads = 3\n", &Variables::new());
+        assert_eq!(faults.len(), 1);
+        assert_eq!(settings.threads.unwrap().text, "3");
+    }
+
+    proptest! {
+        /// Lines that are each sound TOML, in any mixture: every fault is found, none is found twice, and it ends.
+        #[test]
+        fn parsing_ends_and_tells_no_fault_twice(lines in prop::collection::vec(prop::sample::select(vec![
+            "listen = 1", "x = {a = {b = 1}}", "tls = []", "allow = [[1]]", "allow = [1.5]", "user.a.b = 1",
+            "user = 3", "user.c = {auth = [], y = 2}", "listener = [{x = 1}, {listen = {}}]", "listener = [1, 2]",
+            "rename = {A = []}", "rename.b = 1.5", "certificate = {}", "block.commands = [{}, 1]", "block = 1979-05-27",
+            "deny = \"${NO}\"", "'' = 1", "\"a`b\" = 2",
+        ]), 0..12)) {
+            let (_, faults) = parse(&lines.join("\n"), &Variables::new());
+            for (index, fault) in faults.iter().enumerate() {
+                prop_assert!(!faults[..index].contains(fault), "{faults:?}");
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_without_a_panic(text in "[-a-z=\\[\\]{}\"'$ .\n#0-9]{0,80}") {
+            let (_, _) = parse(&text, &Variables::new());
+        }
+    }
+}

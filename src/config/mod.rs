@@ -36,6 +36,7 @@ pub use raw::{Flags, Variables};
 pub use secret::Redacted;
 
 use error::{Disclosure, Place, SourceFile};
+use raw::Settings;
 
 /// Where settings come from.
 #[derive(Debug)]
@@ -64,25 +65,47 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
-    let path = sources.file.clone().or_else(|| sources.variables.get("RESPGATE_CONFIG").map(PathBuf::from));
-    let source = path.map(read).transpose().map_err(|error| ConfigErrors(vec![error]))?;
+    let source = source_file(sources.file.clone(), sources.variables)?;
     load_text(source.as_ref(), sources)
 }
 
-fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
-    let (mut settings, faults) = match source {
-        Some(source) => file::parse(&source.text, sources.variables),
-        None => Default::default(),
-    };
-    let mut errors: Vec<ConfigError> = Vec::new();
-    if let Some(source) = source {
-        errors.extend(faults.into_iter().map(|fault| ConfigError {
-            place: Place::Spot(source.spot(&fault.span, Disclosure::KeyOnly)),
-            message: fault.message,
-            hint: fault.hint,
-            permission: false,
-        }));
+/// The admin socket alone, for those who ask a running proxy: its secrets and certificates may be out of their reach.
+///
+/// # Errors
+/// The file cannot be read or parsed, or the path is no path.
+pub fn admin_socket(
+    file: Option<PathBuf>,
+    variables: &Variables,
+    host: &Host,
+) -> Result<Option<PathBuf>, ConfigErrors> {
+    let source = source_file(file, variables)?;
+    let (mut settings, mut errors) = settings(source.as_ref(), variables);
+    if let Err(error) = settings.overlay(variables, &Flags::none()) {
+        errors.push(ConfigError::new(Place::Whole, error.to_string().trim_end()));
     }
+    let (path, more) = validate::admin_listen(settings, source.as_ref(), host);
+    errors.extend(more);
+    if errors.is_empty() { Ok(path) } else { Err(ConfigErrors(errors)) }
+}
+
+fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<SourceFile>, ConfigErrors> {
+    let path = file.or_else(|| variables.get("RESPGATE_CONFIG").map(PathBuf::from));
+    path.map(read).transpose()
+}
+
+/// The settings of the file, and what is wrong with its form.
+fn settings(source: Option<&SourceFile>, variables: &Variables) -> (Settings, Vec<ConfigError>) {
+    let Some(source) = source else { return Default::default() };
+    let (settings, faults) = file::parse(&source.text, variables);
+    let error = |fault: file::Fault| ConfigError {
+        hint: fault.hint,
+        ..ConfigError::new(Place::Spot(source.spot(&fault.span, Disclosure::KeyOnly)), fault.message)
+    };
+    (settings, faults.into_iter().map(error).collect())
+}
+
+fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
+    let (mut settings, mut errors) = settings(source, sources.variables);
     let unreadable_file = !errors.is_empty();
     if let Err(error) = settings.overlay(sources.variables, sources.flags) {
         errors.push(ConfigError::new(Place::Whole, error.to_string().trim_end()));
@@ -98,12 +121,12 @@ fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loade
     Err(ConfigErrors(errors))
 }
 
-fn read(path: PathBuf) -> Result<SourceFile, ConfigError> {
+fn read(path: PathBuf) -> Result<SourceFile, ConfigErrors> {
     match fs::read_to_string(&path) {
         Ok(text) => Ok(SourceFile { path, text }),
-        Err(error) => Err(ConfigError {
+        Err(error) => Err(ConfigErrors(vec![ConfigError {
             permission: error.kind() == io::ErrorKind::PermissionDenied,
             ..ConfigError::new(Place::Named(path.display().to_string()), format!("cannot read it: {error}"))
-        }),
+        }])),
     }
 }

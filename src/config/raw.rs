@@ -306,6 +306,13 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub struct Flags(ArgMatches);
 
+impl Flags {
+    /// No flags at all.
+    pub fn none() -> Flags {
+        Flags(Settings::augment_args(Command::new("flags")).no_binary_name(true).get_matches_from([""; 0]))
+    }
+}
+
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Flags, clap::Error> {
         Ok(Flags(matches.clone()))

@@ -49,7 +49,7 @@ pub(super) fn validate(
     variables: &Variables,
     host: &Host,
 ) -> Validated {
-    let mut judge = Judge { source, host, strict_permissions: false, errors: Vec::new(), warnings: Vec::new() };
+    let mut judge = Judge::new(source, host);
     judge.unknown_variables(variables);
     judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
     let upstream_auth = judge.upstream_auth(&mut settings);
@@ -58,6 +58,7 @@ pub(super) fn validate(
     let acl = judge.acl(&mut settings, variables);
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
     let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
+    judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
     let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
     let config = Config {
@@ -83,6 +84,16 @@ pub(super) fn validate(
     Validated { config, errors: judge.errors, warnings: judge.warnings }
 }
 
+/// Judges `admin-listen` alone.
+pub(super) fn admin_listen(
+    settings: Settings,
+    source: Option<&SourceFile>,
+    host: &Host,
+) -> (Option<PathBuf>, Vec<ConfigError>) {
+    let mut judge = Judge::new(source, host);
+    (judge.admin_listen(settings.admin_listen), judge.errors)
+}
+
 /// Collects findings while settings are read.
 struct Judge<'a> {
     source: Option<&'a SourceFile>,
@@ -92,20 +103,25 @@ struct Judge<'a> {
     warnings: Vec<ConfigError>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn new(source: Option<&'a SourceFile>, host: &'a Host) -> Judge<'a> {
+        Judge { source, host, strict_permissions: false, errors: Vec::new(), warnings: Vec::new() }
+    }
+
     /// A misspelt variable would silently leave its setting at the default. Not an error, because Kubernetes sets
     /// `RESPGATE_SERVICE_HOST` and the like for a service of that name.
     fn unknown_variables(&mut self, variables: &Variables) {
-        let mut known: Vec<String> = flag_names().iter().map(|key| variable_name(key)).collect();
-        known.push(format!("{VARIABLE_PREFIX}CONFIG"));
+        let mut known = flag_names();
+        known.push("config".to_owned());
         for name in variables.keys().filter(|name| name.starts_with(VARIABLE_PREFIX)) {
             let kubernetes = name.starts_with("RESPGATE_SERVICE_") || name.starts_with("RESPGATE_PORT");
-            if kubernetes || known.contains(name) {
+            if kubernetes || known.iter().any(|key| variable_name(key) == *name) {
                 continue;
             }
-            let close = known.iter().find(|known| nearest(&lower(name), [lower(known).as_str()]).is_some());
+            let key = name.trim_start_matches(VARIABLE_PREFIX);
+            let close = nearest(key, known.iter().map(String::as_str));
             let mut warning = ConfigError::new(Place::Named(name.clone()), "no such setting, ignored");
-            warning.hint = close.map(|known| format!("did you mean {known}?"));
+            warning.hint = close.map(|key| format!("did you mean {}?", variable_name(key)));
             self.warnings.push(warning);
         }
     }
@@ -397,6 +413,16 @@ impl Judge<'_> {
         rules
     }
 
+    /// Rules that no connection can ever meet are a misunderstanding.
+    fn unused_certificates(&mut self, listeners: &[Listener], rules: &[CertificateRule], clients_user: ClientsUser) {
+        let shown = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.auth_clients != AuthClients::No);
+        let wanted = !rules.is_empty() || clients_user != ClientsUser::Off;
+        if wanted && !listeners.is_empty() && !listeners.iter().any(shown) {
+            let message = "certificates name users, but no listener asks for one: see tls-auth-clients";
+            self.warnings.push(ConfigError::new(Place::Whole, message));
+        }
+    }
+
     fn block(&mut self, section: BlockSection) -> Block {
         let commands = match section.commands {
             Some(commands) => {
@@ -407,6 +433,13 @@ impl Judge<'_> {
             }
             None => DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
         };
+        let scripting = section.scripting_users.as_ref().and_then(|users| users.first());
+        if let Some(origin) = scripting.map(|user| user.origin.clone()) {
+            self.warn(
+                &origin,
+                "scripts run inside Redis as the proxy's own user, beyond every rule here: restrict it there",
+            );
+        }
         Block {
             commands,
             exempt_users: self.all(section.exempt_users, user_name),
@@ -808,8 +841,4 @@ fn log_level(text: &str) -> Result<LogLevel, String> {
         ("trace", LogLevel::Trace),
     ];
     one_of(text, &words)
-}
-
-fn lower(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
 }
