@@ -14,6 +14,7 @@ mod nearest;
 mod raw;
 mod redis_conf;
 mod secret;
+mod setting;
 mod units;
 mod validate;
 
