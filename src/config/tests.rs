@@ -356,6 +356,34 @@ fn a_secret_file_that_is_not_there_is_told_with_its_path() {
 }
 
 #[test]
+fn an_upstream_user_needs_a_password() {
+    let told = refusal_with("[upstream-auth]\nuser = \"respgate\"");
+    assert!(told.starts_with("/etc/respgate.toml:9:8: a user for the upstream and no password"), "{told}");
+}
+
+#[test]
+fn the_upstream_login_may_come_from_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "from the flag\n").unwrap();
+    let text = format!("{MINIMAL}[upstream-auth]\nuser = \"a\"\npassword = \"from the file\"\n");
+    let arguments = ["--upstream-user", "b", "--upstream-password-file", path.to_str().unwrap()];
+    let upstream = load_all(&text, &[], &arguments).unwrap().config.upstream;
+    assert_eq!(upstream.user.as_deref(), Some("b"));
+    assert_eq!(upstream.password.unwrap().expose(), b"from the flag");
+}
+
+#[test]
+fn a_password_file_from_a_flag_stands_above_the_password_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "from the flag\n").unwrap();
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", "requirepass = \"from the file\"");
+    let config = load_all(&text, &[], &["--requirepass-file", path.to_str().unwrap()]).unwrap().config;
+    assert_eq!(config.acl, AclSource::Password(Redacted::new(b"from the flag".to_vec())));
+}
+
+#[test]
 fn a_secret_is_given_once() {
     let told = refusal_with("[upstream-auth]\npassword = \"hunter2\"\npassword-file = \"x\"");
     assert!(told.contains("`password` is given directly and as a file: keep one"), "{told}");

@@ -59,14 +59,17 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn names(&mut self, settings: Option<Vec<Setting>>) -> Vec<String> {
-        self.all(settings, |text| if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.to_owned()) })
+        self.all(
+            settings,
+            |text| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) },
+        )
     }
 
     /// Paths in the file start from its directory, so that it means the same wherever the program is started.
     pub(super) fn path(&mut self, setting: Option<Setting>) -> Option<PathBuf> {
         let setting = setting?;
         if setting.text.is_empty() || setting.text.contains('\0') {
-            self.error(&setting.origin, "no path");
+            self.error(&setting.origin, "a path is missing here");
             return None;
         }
         match (self.source, &setting.origin) {
@@ -103,9 +106,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A secret given directly or as the name of a file, but not both.
+    /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above what
+    /// the configuration file says, as every flag and variable does.
     pub(super) fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>, name: &str) -> Option<Redacted> {
+        let in_file = |setting: &Setting| matches!(setting.origin, Origin::File(_));
         match (direct, file) {
+            (Some(direct), Some(file)) if in_file(&direct) && !in_file(&file) => self.secret_file(file),
             (Some(_), Some(file)) => {
                 self.error(&file.origin, format!("`{name}` is given directly and as a file: keep one"));
                 None

@@ -40,9 +40,8 @@ pub(super) fn validate(
     let mut judge = Judge::new(source, host);
     judge.unknown_variables(variables);
     judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
-    let upstream_auth = judge.upstream_auth(&mut settings);
     let listeners = judge.listeners(&mut settings);
-    let upstream = judge.upstream(&mut settings, upstream_auth);
+    let upstream = judge.upstream(&mut settings);
     let acl = judge.acl(&mut settings, variables);
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
     let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
@@ -88,12 +87,12 @@ impl Judge<'_> {
     fn unknown_variables(&mut self, variables: &Variables) {
         let mut known = flag_names();
         known.push("config".to_owned());
-        for name in variables.keys().filter(|name| name.starts_with(VARIABLE_PREFIX)) {
-            let kubernetes = name.starts_with("RESPGATE_SERVICE_") || name.starts_with("RESPGATE_PORT");
+        for name in variables.keys() {
+            let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
+            let kubernetes = key.starts_with("SERVICE_") || key.starts_with("PORT");
             if kubernetes || known.iter().any(|key| variable_name(key) == *name) {
                 continue;
             }
-            let key = name.trim_start_matches(VARIABLE_PREFIX);
             let close = nearest(key, known.iter().map(String::as_str));
             let mut warning = ConfigError::new(Place::Named(name.clone()), "no such setting, ignored");
             warning.hint = close.map(|key| format!("did you mean {}?", variable_name(key)));

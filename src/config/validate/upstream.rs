@@ -16,7 +16,7 @@ use crate::config::setting::{Origin, Setting};
 use crate::config::units::{socket_address, yes_no};
 
 impl Judge<'_> {
-    pub(super) fn upstream(&mut self, settings: &mut Settings, auth: (Option<String>, Option<Redacted>)) -> Upstream {
+    pub(super) fn upstream(&mut self, settings: &mut Settings) -> Upstream {
         let unsafe_upstream = self.or(settings.unsafe_upstream.take(), yes_no, false);
         let connect_timeout =
             self.or(settings.upstream_connect_timeout.take(), positive_duration, Duration::from_secs(5));
@@ -27,10 +27,12 @@ impl Judge<'_> {
                 None
             }
         };
+        let (user, password) = self.upstream_auth(settings);
         Upstream {
+            // Never seen by anybody: where there is no address there is an error.
             address: address.unwrap_or(UpstreamAddress::Unix(PathBuf::new())),
-            user: auth.0,
-            password: auth.1,
+            user,
+            password,
             unsafe_upstream,
             connect_timeout,
         }
@@ -57,18 +59,14 @@ impl Judge<'_> {
         Some(UpstreamAddress::Tcp(address))
     }
 
-    pub(super) fn upstream_auth(&mut self, settings: &mut Settings) -> (Option<String>, Option<Redacted>) {
+    fn upstream_auth(&mut self, settings: &mut Settings) -> (Option<String>, Option<Redacted>) {
         let UpstreamAuthSection { user, password, password_file } = std::mem::take(&mut settings.upstream_auth);
-        let user = self.read(settings.upstream_user.take().or(user), user_name);
-        // A file named by flag or variable stands above both forms of the configuration file.
-        let password = match settings.upstream_password_file.take() {
-            Some(file) => self.secret(None, Some(file), "upstream-password"),
-            None => self.secret(password, password_file, "password"),
-        };
-        if user.is_some() && password.is_none() && self.errors.is_empty() {
-            self.missing("[upstream-auth] names a user and no password: add password-file");
+        let user = settings.upstream_user.take().or(user);
+        let file = settings.upstream_password_file.take().or(password_file);
+        if let (Some(user), None, None) = (&user, &password, &file) {
+            self.error(&user.origin, "a user for the upstream and no password: add password-file");
         }
-        (user, password)
+        (self.read(user, user_name), self.secret(password, file, "password"))
     }
 
     pub(super) fn renames(&mut self, settings: &mut Settings) -> Vec<Rename> {
