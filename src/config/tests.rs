@@ -180,6 +180,13 @@ fn several_faults_of_form_are_told_at_once() {
 }
 
 #[test]
+fn an_unset_variable_is_told_once() {
+    let told = refusal(&MINIMAL.replace("unix:/run/redis/redis.sock", "${UPSTREAM}"));
+    assert_eq!(told.lines().filter(|line| line.starts_with("/etc")).count(), 1, "{told}");
+    assert!(told.contains("UPSTREAM is not set"), "{told}");
+}
+
+#[test]
 fn what_is_missing_is_told_without_a_place() {
     let expected = "`listen` is missing: say where to listen, such as listen = \"0.0.0.0:6380\"\n\
                     `upstream` is missing: say where Redis is, such as upstream = \"127.0.0.1:6379\"\n";
