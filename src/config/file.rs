@@ -19,8 +19,8 @@ pub(super) struct Fault {
     pub(super) hint: Option<String>,
 }
 
-/// Parses `text`, fills in `${VAR}` and sorts the values into [`Settings`]. What is at fault is left out of them, so that
-/// the caller can say what else is wrong.
+/// Parses `text`, fills in `${VAR}` and sorts the values into [`Settings`]. What is at fault is left out of them, so
+/// that the caller can say what else is wrong.
 ///
 /// # Errors
 /// The text is no TOML: every syntax error.

@@ -1,8 +1,8 @@
 //! From flags, environment and file to one validated configuration.
 //!
-//! Two steps. *Raw*: every setting as it was written, with the place it came from; flags stand above the environment, the
-//! environment above the file. *Validated*: a [`Config`] that nobody needs to check again, or every error at once, each
-//! with its place.
+//! Two steps. *Raw*: every setting as it was written, with the place it came from; flags stand above the environment,
+//! and that above the file. *Validated*: a [`Config`] that nobody needs to check again, or every error at once, each with
+//! its place.
 
 mod blocklist;
 mod error;

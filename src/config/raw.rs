@@ -83,10 +83,12 @@ pub(super) struct Settings {
     #[arg(long, value_name = "TIME", help_heading = "Upstream")]
     pub(super) upstream_connect_timeout: Option<Setting>,
     /// Accept an upstream that is neither loopback nor a unix socket: what goes there is not encrypted
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes", help_heading = "Upstream")]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Upstream")]
     pub(super) unsafe_upstream: Option<Setting>,
     /// Exit 69 where the upstream does not answer at start
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes", help_heading = "Upstream")]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Upstream")]
     pub(super) require_upstream: Option<Setting>,
     /// A redis.conf whose rename-command lines say what the upstream calls its commands
     #[arg(long, value_name = "FILE", help_heading = "Upstream")]
@@ -111,7 +113,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "refuse|password", help_heading = "Users")]
     pub(super) unmapped: Option<Setting>,
     /// Refuse key and secret files that others can read, instead of warning
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes", help_heading = "Users")]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Users")]
     pub(super) strict_permissions: Option<Setting>,
 
     /// Connections at the same time [default: 10000]

@@ -131,7 +131,8 @@ fn each_fault_is_told_with_its_place_and_a_hint() {
         ),
         (
             "requirepass = \"hunter2\"",
-            "/etc/respgate.toml:8:15: a password of `default` and `aclfile` exclude each other: put it in the ACL file\n\
+            "/etc/respgate.toml:8:15: a password of `default` and `aclfile` exclude each other: \
+             put it in the ACL file\n\
              \x20 8 | requirepass = …\n    |               ^\n",
         ),
         (
@@ -154,14 +155,16 @@ fn a_syntax_error_is_told_with_its_place() {
 
 #[test]
 fn all_errors_are_told_at_once_in_the_order_of_the_file() {
-    let text = "lisen = \"x\"\nupstream = \"nowhere\"\nthreads = 0\n[block]\ncomands = []\n[user.ops]\nauth = 7\nreauth = \"maybe\"\n";
+    let text = "lisen = \"x\"\nupstream = \"nowhere\"\nthreads = 0\n\
+                [block]\ncomands = []\n[user.ops]\nauth = 7\nreauth = \"maybe\"\n";
     let told = refusal(text);
     let places: Vec<&str> = told.lines().filter(|line| line.starts_with("/etc")).collect();
     assert_eq!(
         places,
         [
             "/etc/respgate.toml:1:1: unknown key `lisen`; did you mean `listen`?",
-            "/etc/respgate.toml:2:12: \"nowhere\" is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", host names are not resolved",
+            "/etc/respgate.toml:2:12: \"nowhere\" is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", \
+             host names are not resolved",
             "/etc/respgate.toml:3:11: \"0\" is not within 1 and 1024",
             "/etc/respgate.toml:5:1: unknown key `comands`; did you mean `commands`?",
             "/etc/respgate.toml:7:8: \"7\" is none of \"certificate\", \"any\"",
@@ -563,7 +566,8 @@ user = "%{{cn}}"
 #[test]
 fn several_listeners_share_what_stands_outside() {
     let text = format!(
-        "{}[[listener]]\nlisten = \"127.0.0.1:1\"\n[[listener]]\nlisten = \"127.0.0.1:2\"\ntls-auth-clients = \"optional\"\n",
+        "{}[[listener]]\nlisten = \"127.0.0.1:1\"\n\
+         [[listener]]\nlisten = \"127.0.0.1:2\"\ntls-auth-clients = \"optional\"\n",
         MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "")
     );
     let listeners = load(&text).listeners;

@@ -106,8 +106,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above what
-    /// the configuration file says, as every flag and variable does.
+    /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above
+    /// what the configuration file says, as every flag and variable does.
     pub(super) fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>, name: &str) -> Option<Redacted> {
         let in_file = |setting: &Setting| matches!(setting.origin, Origin::File(_));
         match (direct, file) {

@@ -47,10 +47,15 @@ impl Judge<'_> {
         let address = self.read(Some(setting), socket_address)?;
         match (is_loopback(address.ip()), unsafe_upstream) {
             (true, _) => {}
-            (false, true) => self.warn(&origin, format!("{address} is beyond loopback: what goes there is not encrypted")),
+            (false, true) => {
+                self.warn(&origin, format!("{address} is beyond loopback: what goes there is not encrypted"));
+            }
             (false, false) => self.error(
                 &origin,
-                format!("{address} is neither loopback nor a unix socket; what goes there is not encrypted: --unsafe-upstream accepts that"),
+                format!(
+                    "{address} is neither loopback nor a unix socket; what goes there is not encrypted: \
+                     --unsafe-upstream accepts that"
+                ),
             ),
         }
         if address.port() == 0 {
