@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage};
@@ -37,20 +38,23 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
+    /// Nothing but rustls reads a certificate before it is known to be from one of our CAs, or to hold a pinned key.
     pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
+        if self.is_pinned(leaf)? {
+            check_validity(leaf, now)?;
+        } else {
+            let authorities = self.authorities.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+            authorities.verify_client_cert(leaf, intermediates, now)?;
+        }
         if self.lists_as_revoked(leaf, intermediates) {
             return Err(CertificateError::Revoked.into());
         }
-        if let Some(pinned) = self.pinned(leaf) {
-            return check_validity(&pinned, now);
-        }
-        let authorities = self.authorities.as_ref().ok_or(CertificateError::UnknownIssuer)?;
-        authorities.verify_client_cert(leaf, intermediates, now).map(|_| ())
+        Ok(())
     }
 
     /// Whether a CRL lists the leaf, or, if the whole chain counts, one of the CA certificates.
@@ -75,11 +79,12 @@ impl Verifier {
         path.ok().map(|path| spki_of(path.anchor()))
     }
 
-    fn pinned(&self, leaf: &CertificateDer<'_>) -> Option<Certificate> {
+    fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, Error> {
         if self.pins.is_empty() {
-            return None;
+            return Ok(false);
         }
-        Certificate::parse(leaf).ok().filter(|certificate| self.pins.contains(&certificate.spki_sha256))
+        let spki = ParsedCertificate::try_from(leaf)?.subject_public_key_info();
+        Ok(self.pins.contains(&Fingerprint::of(&spki)))
     }
 }
 
@@ -165,7 +170,8 @@ impl Revoked {
     }
 }
 
-fn check_validity(certificate: &Certificate, now: UnixTime) -> Result<(), Error> {
+fn check_validity(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let certificate = Certificate::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     if now > certificate.not_after {
         Err(CertificateError::Expired.into())

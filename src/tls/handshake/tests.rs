@@ -272,7 +272,8 @@ async fn plaintext_is_recognised_for_what_it_is() {
     ] {
         let (mut client, server) = connection().await;
         client.write_all(said).await.expect("sent");
-        assert_eq!(serve(server, &material).await.err(), Some(HandshakeError::Plaintext(kind)), "{said:?}");
+        let failure = accept(server, &material, later()).await.err().expect("a failure");
+        assert_eq!(failure.error, HandshakeError::Plaintext(kind), "{said:?}");
     }
 }
 

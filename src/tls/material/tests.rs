@@ -496,6 +496,10 @@ fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
         assert_eq!(material.reverify(&own(&pinned), days_ago(2)), Err(CertificateRefusal::NotYetValid));
         assert!(material.reverify(&own(&other), SystemTime::now()).is_err());
         assert_eq!(material.anchor(&own(&pinned), SystemTime::now()), None);
+        assert_eq!(
+            material.reverify(&chain_of([b"not DER".to_vec()]), SystemTime::now()),
+            Err(CertificateRefusal::Malformed)
+        );
     }
 }
 
