@@ -1,6 +1,6 @@
 //! What the operator says about TLS on one listener, as plain data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::identity::Fingerprint;
 
@@ -29,6 +29,17 @@ pub struct TlsSettings {
     pub crl_expired: CrlExpired,
     /// `strict-permissions`: a key file that others may read is an error and not a warning.
     pub strict_permissions: bool,
+}
+
+impl TlsSettings {
+    /// Every file that is read, for watching.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.cert_file, &self.key_file]
+            .into_iter()
+            .chain(&self.ca_cert_file)
+            .chain(&self.crl_files)
+            .map(PathBuf::as_path)
+    }
 }
 
 /// Whether clients must show a certificate.
