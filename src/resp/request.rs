@@ -254,28 +254,14 @@ impl RequestScanner {
     }
 
     fn scan_args(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
-        loop {
-            if let State::Length = self.state {
-                let Some((len, start)) = self.scan_length(input, limits)? else {
-                    return Ok(self.stopped());
-                };
-                self.state = State::Body { start, len, left: len };
-                self.cursor = start;
-            }
-            let State::Body { start, len, left } = self.state else {
-                unreachable!("a multibulk request is in a length or in a body");
+        while self.complete < self.declared {
+            let (start, end) = match self.short_arg(input, limits) {
+                Some(arg) => arg,
+                None => match self.scan_arg(input, limits)? {
+                    Some(arg) => arg,
+                    None => return Ok(self.stopped()),
+                },
             };
-            let rest = &input[self.cursor..];
-            if rest.len() < left || rest.len() - left < 2 {
-                let taken = left.min(rest.len());
-                self.cursor += taken;
-                self.state = State::Body { start, len, left: left - taken };
-                return Ok(self.stopped());
-            }
-            if rest[left..left + 2] != *b"\r\n" {
-                return Err(ProtocolError::MissingCrlf);
-            }
-            let end = self.cursor + left;
             if !self.streaming {
                 if self.complete == 0 {
                     self.cross_protocol = is_cross_protocol(&input[start..end]);
@@ -284,20 +270,54 @@ impl RequestScanner {
             }
             self.complete += 1;
             self.begin_length(end + 2);
-            if self.complete == self.declared {
-                return self.finish();
-            }
         }
+        if self.cross_protocol {
+            return Err(ProtocolError::CrossProtocol);
+        }
+        self.state = State::Idle;
+        Ok(Scanned::Request { len: self.cursor })
+    }
+
+    /// (start, end) of an argument that is here as a whole, with a length of at most three digits: the usual case. What
+    /// it does not take is left to [`scan_arg`](Self::scan_arg).
+    #[inline(always)]
+    fn short_arg(&self, input: &[u8], limits: &Limits) -> Option<(usize, usize)> {
+        let State::Length = self.state else {
+            return None;
+        };
+        let line = input.get(self.line..)?;
+        let (len, start) = int::parse_short_line(line).filter(|_| line[0] == b'$')?;
+        let crlf = line.get(start + len..start + len + 2)?;
+        (crlf == b"\r\n" && len as u64 <= limits.max_bulk).then(|| (self.line + start, self.line + start + len))
+    }
+
+    /// (start, end) of the current argument, once it is here as a whole, its CRLF included.
+    fn scan_arg(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
+        if let State::Length = self.state {
+            let Some((len, start)) = self.scan_length(input, limits)? else {
+                return Ok(None);
+            };
+            self.state = State::Body { start, len, left: len };
+            self.cursor = start;
+        }
+        let State::Body { start, len, left } = self.state else {
+            unreachable!("a multibulk request is in a length or in a body");
+        };
+        let rest = &input[self.cursor..];
+        if rest.len() < left || rest.len() - left < 2 {
+            let taken = left.min(rest.len());
+            self.cursor += taken;
+            self.state = State::Body { start, len, left: left - taken };
+            return Ok(None);
+        }
+        if rest[left..left + 2] != *b"\r\n" {
+            return Err(ProtocolError::MissingCrlf);
+        }
+        Ok(Some((start, self.cursor + left)))
     }
 
     /// (length of the argument, where it starts), once its line is complete.
     fn scan_length(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let line = &input[self.line..];
-        if let (Some(b'$'), Some((len, line_len))) = (line.first(), int::parse_short_line(line))
-            && len as u64 <= limits.max_bulk
-        {
-            return Ok(Some((len, self.line + line_len)));
-        }
         let Some(cr) = self.find_cr(input, ProtocolError::TooBigBulkCount)? else {
             return Ok(None);
         };
@@ -351,14 +371,6 @@ impl RequestScanner {
         self.cursor -= len;
         self.line = 0;
         len
-    }
-
-    fn finish(&mut self) -> Result<Scanned, ProtocolError> {
-        if self.cross_protocol {
-            return Err(ProtocolError::CrossProtocol);
-        }
-        self.state = State::Idle;
-        Ok(Scanned::Request { len: self.cursor })
     }
 }
 
