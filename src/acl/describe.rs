@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
 use super::selector::{Channels, Databases, Keys, Selector};
-use super::user::User;
+use super::user::{SanitizePayload, User};
 use super::users::Acl;
 use crate::command::{Access, CommandTable, Dialect};
 
@@ -30,7 +30,7 @@ pub struct SelectorDescription {
     pub keys: Vec<u8>,
     /// `&a*`, empty for none.
     pub channels: Vec<u8>,
-    /// `alldbs`, `resetdbs` or `db=0,1`; `None` where the dialect has no such rule.
+    /// `alldbs`, `db=0,1`, or empty for none; `None` where the dialect has no such rule.
     pub databases: Option<String>,
 }
 
@@ -70,16 +70,16 @@ impl User {
         }
     }
 
-    /// Redis lists both states of sanitize-payload, Valkey only the one that is not the default.
+    /// Redis 7.0 lists sanitize-payload or its opposite once either was said, Valkey neither.
     fn flags(&self, dialect: Dialect) -> Vec<&'static str> {
         let mut flags = vec![if self.is_enabled() { "on" } else { "off" }];
         if self.is_nopass() {
             flags.push("nopass");
         }
-        match (self.sanitizes_payload(), dialect) {
-            (true, Dialect::Redis70) => flags.push("sanitize-payload"),
-            (true, Dialect::Valkey91) => {}
-            (false, _) => flags.push("skip-sanitize-payload"),
+        match (self.sanitize_payload(), dialect) {
+            (SanitizePayload::On, Dialect::Redis70) => flags.push("sanitize-payload"),
+            (SanitizePayload::Skip, Dialect::Redis70) => flags.push("skip-sanitize-payload"),
+            (SanitizePayload::Unsaid, _) | (_, Dialect::Valkey91) => {}
         }
         flags
     }
@@ -89,7 +89,11 @@ impl Selector {
     fn to_rules(&self, table: &CommandTable) -> Vec<u8> {
         let SelectorDescription { commands, keys, channels, databases } = self.describe(table);
         let reset: &[u8] = if self.channels.all { b"" } else { b"resetchannels" };
-        let databases = databases.filter(|databases| databases != "alldbs").unwrap_or_default();
+        let databases = match databases.as_deref() {
+            None | Some("alldbs") => "",
+            Some("") => "resetdbs",
+            Some(listed) => listed,
+        };
         let parts = [keys.as_slice(), reset, &channels, databases.as_bytes(), commands.as_bytes()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b' ')
     }
@@ -135,7 +139,7 @@ impl Databases {
     fn describe(&self) -> String {
         match self {
             Databases::All => "alldbs".to_owned(),
-            Databases::Some(none) if none.is_empty() => "resetdbs".to_owned(),
+            Databases::Some(none) if none.is_empty() => String::new(),
             Databases::Some(some) => {
                 format!("db={}", some.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
             }

@@ -92,7 +92,7 @@ impl fmt::Display for RuleErrorKind {
                  effect. Try 'resetchannels' to start with an empty list of channels"
             }
             RuleErrorKind::BadHash => {
-                "The provided password hash must be exactly 64 characters and contain only lowercase hexadecimal \
+                "The password hash must be exactly 64 characters and contain only lowercase hexadecimal \
                  characters"
             }
             RuleErrorKind::NoSuchPassword => "The password you are trying to remove from the user does not exist",

@@ -165,7 +165,8 @@ impl Databases {
     }
 }
 
-/// What stands between `%` and the pattern: R and W in any order and case, each once.
+/// What stands between `%` and the pattern: R and W in any order and case, each once. As in Redis the `~` may be
+/// missing at the end: then the pattern is empty.
 fn permission(rest: &[u8]) -> Result<(Access, &[u8]), RuleErrorKind> {
     let mut access = Access::NAME;
     for (index, byte) in rest.iter().enumerate() {
@@ -180,7 +181,7 @@ fn permission(rest: &[u8]) -> Result<(Access, &[u8]), RuleErrorKind> {
         }
         access = access | more;
     }
-    Err(RuleErrorKind::Syntax)
+    if access == Access::NAME { Err(RuleErrorKind::Syntax) } else { Ok((access, &[])) }
 }
 
 fn databases(list: &[u8]) -> Result<BTreeSet<u32>, RuleErrorKind> {

@@ -44,10 +44,19 @@ pub struct User {
     name: UserName,
     enabled: bool,
     nopass: bool,
-    sanitize_payload: bool,
+    sanitize_payload: SanitizePayload,
     passwords: Vec<PasswordHash>,
     /// The first is the root; any one of them suffices.
     pub(super) selectors: Vec<Selector>,
+}
+
+/// Accepted and listed; it is the server behind us that would act on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SanitizePayload {
+    /// A new user, which works like `On` but is listed without it.
+    Unsaid,
+    On,
+    Skip,
 }
 
 impl User {
@@ -57,7 +66,7 @@ impl User {
             name,
             enabled: false,
             nopass: false,
-            sanitize_payload: true,
+            sanitize_payload: SanitizePayload::Unsaid,
             passwords: Vec::new(),
             selectors: vec![Selector::new(table)],
         }
@@ -78,8 +87,7 @@ impl User {
         self.nopass
     }
 
-    /// `sanitize-payload`, the default.
-    pub fn sanitizes_payload(&self) -> bool {
+    pub(super) fn sanitize_payload(&self) -> SanitizePayload {
         self.sanitize_payload
     }
 
@@ -114,9 +122,9 @@ impl User {
         } else if is("off") {
             self.enabled = false;
         } else if is("sanitize-payload") {
-            self.sanitize_payload = true;
+            self.sanitize_payload = SanitizePayload::On;
         } else if is("skip-sanitize-payload") {
-            self.sanitize_payload = false;
+            self.sanitize_payload = SanitizePayload::Skip;
         } else if is("nopass") {
             self.nopass = true;
             self.passwords.clear();
@@ -126,7 +134,8 @@ impl User {
         } else if is("clearselectors") {
             self.selectors.truncate(1);
         } else if is("reset") {
-            *self = User::new(self.name.clone(), table);
+            let sanitize_payload = SanitizePayload::On;
+            *self = User { sanitize_payload, ..User::new(self.name.clone(), table) };
         } else {
             return match rule {
                 [b'>' | b'#' | b'$', ..] => self.add_password(password(rule)?),

@@ -31,7 +31,7 @@ const NICE: i32 = 10;
 pub struct PoolSettings {
     /// Threads, each with up to 128 MiB of memory (19 MiB with default hashes).
     pub threads: usize,
-    /// Distinct guesses that may wait; one more is [`AuthOutcome::Busy`].
+    /// Distinct guesses that may wait, a quarter of them from one address; one more is [`AuthOutcome::Busy`].
     pub queue: usize,
     /// How long a success is remembered.
     pub remember: Duration,
@@ -48,7 +48,7 @@ impl Default for PoolSettings {
         PoolSettings {
             threads: (cores / 4).max(1),
             queue: 256,
-            remember: Duration::from_secs(60),
+            remember: Duration::from_secs(300),
             remembered: 4096,
             limits: throttle::Limits::default(),
         }
@@ -252,7 +252,7 @@ impl Shared {
             waiters.push(Waiter { address, user, sender });
             return None;
         }
-        if state.queue.len() >= self.queue_limit {
+        if !state.has_room_for(address, self.queue_limit) {
             return Some((sender, AuthOutcome::Busy));
         }
         if let Admission::Wait(_) = state.throttle.begin_guess(address, &user, now) {
@@ -351,6 +351,12 @@ impl State {
             self.generation = generation;
             self.successes.clear();
         }
+    }
+
+    /// One address cannot fill the queue for everybody.
+    fn has_room_for(&self, address: IpAddr, limit: usize) -> bool {
+        let share = (limit / 4).max(1);
+        self.queue.len() < limit && self.queue.iter().filter(|job| job.address == address).count() < share
     }
 
     fn remembers(&mut self, secret: &Secret, now: Instant, remember: Duration) -> bool {

@@ -1,6 +1,6 @@
 //! `respgate health`: asks the running proxy over its admin socket.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,6 +58,46 @@ fn ask(path: &Path) -> io::Result<Health> {
     socket.set_write_timeout(Some(PATIENCE))?;
     socket.write_all(HEALTH_REQUEST)?;
     let mut answer = String::new();
-    BufReader::new(io::Read::take(socket, 64)).read_line(&mut answer)?;
+    BufReader::new(socket.take(64)).read_line(&mut answer)?;
     Health::from_word(answer.trim_end()).ok_or_else(|| io::Error::other("it answered something else"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What `ask` makes of an answer. The request is checked on the way.
+    fn asked(answer: &'static str) -> io::Result<Health> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let proxy = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut request = [0; HEALTH_REQUEST.len()];
+            client.read_exact(&mut request).unwrap();
+            assert_eq!(request, HEALTH_REQUEST);
+            client.write_all(answer.as_bytes()).unwrap();
+        });
+        let asked = ask(&path);
+        proxy.join().unwrap();
+        asked
+    }
+
+    #[test]
+    fn the_answer_is_one_of_the_words() {
+        assert_eq!(asked("serving\n").unwrap(), Health::Serving);
+        assert_eq!(asked("upstream-down\n").unwrap(), Health::UpstreamDown);
+        assert!(asked("fine\n").is_err());
+        assert!(asked("").is_err());
+    }
+
+    #[test]
+    fn nobody_there_is_unhealthy() {
+        let directory = tempfile::tempdir().unwrap();
+        let admin_listen = Some(directory.path().join("admin.sock"));
+        assert_eq!(health(&HealthArgs { config: None, admin_listen }), Exit::Failure);
+    }
 }

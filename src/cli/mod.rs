@@ -18,7 +18,7 @@ pub use exit::Exit;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "respgate", version, about, max_term_width = 100)]
+#[command(name = "respgate", version, about)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.

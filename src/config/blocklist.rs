@@ -1,5 +1,5 @@
-//! What is refused unless `[block] commands` says otherwise, with the reason for each entry; and what of `@dangerous` is
-//! left open, with the reason for that. `docs/blocklist.md` holds the same two tables for people.
+//! What is refused unless `[block] commands` says otherwise, with the reason for each entry; and what of `@dangerous`
+//! is left open, with the reason for that. `docs/blocklist.md` holds the same two tables for people.
 
 /// A command and why it is on its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,22 +19,22 @@ pub(super) struct Fault {
     pub(super) hint: Option<String>,
 }
 
-/// Parses `text`, fills in `${VAR}` and sorts the values into [`Settings`].
+/// Parses `text`, fills in `${VAR}` and sorts the values into [`Settings`]. What is at fault is left out of them, so
+/// that the caller can say what else is wrong.
 ///
-/// Syntax errors end it; after any other fault the rest is still read, so that the caller can report what else is wrong.
-pub(super) fn parse(text: &str, variables: &Variables) -> (Settings, Vec<Fault>) {
+/// # Errors
+/// The text is no TOML: every syntax error.
+pub(super) fn parse(text: &str, variables: &Variables) -> Result<(Settings, Vec<Fault>), Vec<Fault>> {
     let (mut document, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
         let mut faults: Vec<Fault> = syntax.iter().map(|error| fault(error, text)).collect();
-        faults.sort_by_key(|fault| fault.span.start);
         faults.dedup();
-        return (Settings::default(), faults);
+        return Err(faults);
     }
     let mut faults = Vec::new();
     interpolate_table(document.get_mut(), variables, &mut faults);
     let settings = deserialize(document, text, &mut faults);
-    faults.sort_by_key(|fault| fault.span.start);
-    (settings, faults)
+    Ok((settings, faults))
 }
 
 /// serde stops at the first error. To have them all, the entry at fault is cut out and the rest tried again.
@@ -131,7 +131,7 @@ mod tests {
         let several =
             unknown_key("unknown field `x`, expected one of `a`, `b`").map(|(key, known)| (key, known.collect()));
         assert_eq!(several, Some(("x", vec!["a", "b"])));
-        let (_, faults) = parse("[upstream-auth]\nusr = 1\n", &Variables::new());
+        let (_, faults) = parse("[upstream-auth]\nusr = 1\n", &Variables::new()).unwrap_or_default();
         assert_eq!(
             faults,
             [Fault {
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_sound_entry_is_read_although_its_neighbour_is_not() {
-        let (settings, faults) = parse("nonsense = 1\nthreads = 3\n", &Variables::new());
+        let (settings, faults) = parse("nonsense = 1\nthreads = 3\n", &Variables::new()).unwrap_or_default();
         assert_eq!(faults.len(), 1);
         assert_eq!(settings.threads.unwrap().text, "3");
     }
@@ -158,7 +158,9 @@ mod tests {
             "rename = {A = []}", "rename.b = 1.5", "certificate = {}", "block.commands = [{}, 1]", "block = 1979-05-27",
             "deny = \"${NO}\"", "'' = 1", "\"a`b\" = 2",
         ]), 0..12)) {
-            let (_, faults) = parse(&lines.join("\n"), &Variables::new());
+            let faults = match parse(&lines.join("\n"), &Variables::new()) {
+                Ok((_, faults)) | Err(faults) => faults,
+            };
             for (index, fault) in faults.iter().enumerate() {
                 prop_assert!(!faults[..index].contains(fault), "{faults:?}");
             }
@@ -166,7 +168,8 @@ mod tests {
 
         #[test]
         fn any_text_is_parsed_without_a_panic(text in "[-a-z=\\[\\]{}\"'$ .\n#0-9]{0,80}") {
-            let (_, _) = parse(&text, &Variables::new());
+            let told = parse(&text, &Variables::new()).map(|(_, faults)| faults);
+            prop_assert!(told != Err(Vec::new()), "an error that says nothing");
         }
     }
 }

@@ -50,8 +50,8 @@ fn cgroup_memory_limit() -> Option<u64> {
     unified.chain([legacy]).filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
 }
 
-/// `$XDG_RUNTIME_DIR`; else `/run/respgate` where it exists, as systemd's `RuntimeDirectory=` makes it; else a directory
-/// in `/tmp` named after the user, which the admin socket creates for the user alone.
+/// `$XDG_RUNTIME_DIR`; else `/run/respgate` where it exists, as systemd's `RuntimeDirectory=` makes it; else a
+/// directory in `/tmp` named after the user, which the admin socket creates for the user alone.
 fn runtime_directory() -> PathBuf {
     let xdg = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let run = Some(PathBuf::from("/run/respgate")).filter(|path| path.is_dir());

@@ -1,8 +1,8 @@
 //! From flags, environment and file to one validated configuration.
 //!
-//! Two steps. *Raw*: every setting as it was written, with the place it came from; flags stand above the environment, the
-//! environment above the file. *Validated*: a [`Config`] that nobody needs to check again, or every error at once, each
-//! with its place.
+//! Two steps. *Raw*: every setting as it was written, with the place it came from; flags stand above the environment,
+//! and that above the file. *Validated*: a [`Config`] that nobody needs to check again, or every error at once, each with
+//! its place.
 
 mod blocklist;
 mod error;
@@ -14,6 +14,7 @@ mod nearest;
 mod raw;
 mod redis_conf;
 mod secret;
+mod setting;
 mod units;
 mod validate;
 
@@ -36,6 +37,7 @@ pub use raw::{Flags, Variables};
 pub use secret::Redacted;
 
 use error::{Disclosure, Place, SourceFile};
+use file::Fault;
 use raw::Settings;
 
 /// Where settings come from.
@@ -79,46 +81,53 @@ pub fn admin_socket(
     host: &Host,
 ) -> Result<Option<PathBuf>, ConfigErrors> {
     let source = source_file(file, variables)?;
-    let (mut settings, mut errors) = settings(source.as_ref(), variables);
-    if let Err(error) = settings.overlay(variables, &Flags::none()) {
-        errors.push(ConfigError::new(Place::Whole, error.to_string().trim_end()));
-    }
+    let (settings, mut errors) = settings(source.as_ref(), variables, &Flags::none())?;
     let (path, more) = validate::admin_listen(settings, source.as_ref(), host);
     errors.extend(more);
     if errors.is_empty() { Ok(path) } else { Err(ConfigErrors(errors)) }
 }
 
-fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<SourceFile>, ConfigErrors> {
-    let path = file.or_else(|| variables.get("RESPGATE_CONFIG").map(PathBuf::from));
-    path.map(read).transpose()
-}
-
-/// The settings of the file, and what is wrong with its form.
-fn settings(source: Option<&SourceFile>, variables: &Variables) -> (Settings, Vec<ConfigError>) {
-    let Some(source) = source else { return Default::default() };
-    let (settings, faults) = file::parse(&source.text, variables);
-    let error = |fault: file::Fault| ConfigError {
-        hint: fault.hint,
-        ..ConfigError::new(Place::Spot(source.spot(&fault.span, Disclosure::KeyOnly)), fault.message)
-    };
-    (settings, faults.into_iter().map(error).collect())
-}
-
 fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
-    let (mut settings, mut errors) = settings(source, sources.variables);
-    let unreadable_file = !errors.is_empty();
-    if let Err(error) = settings.overlay(sources.variables, sources.flags) {
-        errors.push(ConfigError::new(Place::Whole, error.to_string().trim_end()));
-    }
+    let (settings, mut errors) = settings(source, sources.variables, sources.flags)?;
     let validated = validate::validate(settings, source, sources.variables, sources.host);
-    // Of a file with faults it cannot be said what is missing: it may be what could not be read.
-    let sound = |error: &ConfigError| !unreadable_file || error.place != Place::Whole;
-    errors.extend(validated.errors.into_iter().filter(sound));
+    // A variable that is not set is no address either: what is wrong with the form of a value is said once.
+    let in_file = |error: &&ConfigError| matches!(error.place, Place::Spot(_));
+    let formless: Vec<_> = errors.iter().filter(in_file).map(|error| error.place.order()).collect();
+    errors.extend(validated.errors.into_iter().filter(|error| !formless.contains(&error.place.order())));
     if errors.is_empty() {
         return Ok(Loaded { config: validated.config, warnings: validated.warnings });
     }
     errors.sort_by_key(|error| error.place.order());
     Err(ConfigErrors(errors))
+}
+
+/// The settings of all three sources, and what is wrong with their form. A file that is no TOML has no settings at all.
+fn settings(
+    source: Option<&SourceFile>,
+    variables: &Variables,
+    flags: &Flags,
+) -> Result<(Settings, Vec<ConfigError>), ConfigErrors> {
+    let mut settings = Settings::default();
+    let mut errors = Vec::new();
+    if let Some(source) = source {
+        let error = |fault: Fault| ConfigError {
+            hint: fault.hint,
+            ..ConfigError::new(Place::Spot(source.spot(&fault.span, Disclosure::KeyOnly)), fault.message)
+        };
+        let told = |faults: Vec<Fault>| faults.into_iter().map(error).collect();
+        let (sound, faults) = file::parse(&source.text, variables).map_err(|faults| ConfigErrors(told(faults)))?;
+        settings = sound;
+        errors = told(faults);
+    }
+    if let Err(error) = settings.overlay(variables, flags) {
+        errors.push(ConfigError::new(Place::Whole, error.to_string().trim_end()));
+    }
+    Ok((settings, errors))
+}
+
+fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<SourceFile>, ConfigErrors> {
+    let path = file.or_else(|| variables.get("RESPGATE_CONFIG").map(PathBuf::from));
+    path.map(read).transpose()
 }
 
 fn read(path: PathBuf) -> Result<SourceFile, ConfigErrors> {

@@ -239,7 +239,7 @@ pub struct Block {
 pub struct Rename {
     /// Redis's own name, upper case.
     pub original: String,
-    /// What it is called there; `None` where it was disabled (renamed to `""`). Hidden from `Debug`: obscurity is its point.
+    /// What it is called there; `None` where it was disabled (renamed to `""`). Not in `Debug`: obscurity is its point.
     pub name: Option<Redacted>,
 }
 

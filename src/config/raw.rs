@@ -5,15 +5,13 @@
 //! a list of scalars.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::ops::Range;
+use std::ffi::OsString;
 
-use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, de::value::SeqAccessDeserializer};
+use serde::Deserialize;
 use toml::Spanned;
+
+use super::setting::{Setting, one_or_many};
 
 /// Environment variables by name.
 pub type Variables = BTreeMap<String, OsString>;
@@ -22,25 +20,7 @@ pub type Variables = BTreeMap<String, OsString>;
 pub(super) const VARIABLE_PREFIX: &str = "RESPGATE_";
 
 /// The name under which the environment is parsed as if it were flags.
-const ENVIRONMENT: &str = "environment";
-
-/// One value as text, and where it stands. No `Debug`: it may be a password.
-#[derive(Clone)]
-pub(super) struct Setting {
-    pub(super) text: String,
-    pub(super) origin: Origin,
-}
-
-/// Where a value was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Bytes of the configuration file.
-    File(Range<usize>),
-    /// An environment variable, by name.
-    Variable(String),
-    /// A flag, with its dashes.
-    Flag(String),
-}
+pub(super) const ENVIRONMENT: &str = "environment";
 
 /// Every setting of the program. A field is a key of the file with dashes, a flag and a `RESPGATE_` variable at once,
 /// except where it says otherwise. The doc comments are the help texts.
@@ -103,10 +83,12 @@ pub(super) struct Settings {
     #[arg(long, value_name = "TIME", help_heading = "Upstream")]
     pub(super) upstream_connect_timeout: Option<Setting>,
     /// Accept an upstream that is neither loopback nor a unix socket: what goes there is not encrypted
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes", help_heading = "Upstream")]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Upstream")]
     pub(super) unsafe_upstream: Option<Setting>,
     /// Exit 69 where the upstream does not answer at start
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes", help_heading = "Upstream")]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Upstream")]
     pub(super) require_upstream: Option<Setting>,
     /// A redis.conf whose rename-command lines say what the upstream calls its commands
     #[arg(long, value_name = "FILE", help_heading = "Upstream")]
@@ -131,7 +113,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "refuse|password", help_heading = "Users")]
     pub(super) unmapped: Option<Setting>,
     /// Refuse key and secret files that others can read, instead of warning
-    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes", help_heading = "Users")]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Users")]
     pub(super) strict_permissions: Option<Setting>,
 
     /// Connections at the same time [default: 10000]
@@ -354,128 +337,4 @@ fn environment_as_flags(variables: &Variables) -> Result<ArgMatches, clap::Error
     });
     let command = Settings::augment_args(Command::new(ENVIRONMENT)).no_binary_name(true);
     command.try_get_matches_from(arguments)
-}
-
-impl ValueParserFactory for Setting {
-    type Parser = SettingParser;
-
-    fn value_parser() -> SettingParser {
-        SettingParser
-    }
-}
-
-/// Takes any text as a [`Setting`] and notes where it came from.
-#[derive(Clone)]
-pub(super) struct SettingParser;
-
-impl TypedValueParser for SettingParser {
-    type Value = Setting;
-
-    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<Setting, clap::Error> {
-        let key = argument.and_then(Arg::get_long).unwrap_or_default();
-        let origin = if command.get_name() == ENVIRONMENT {
-            Origin::Variable(variable_name(key))
-        } else {
-            Origin::Flag(format!("--{key}"))
-        };
-        match value.to_str() {
-            Some(text) => Ok(Setting { text: text.to_owned(), origin }),
-            None => Err(clap::Error::raw(clap::error::ErrorKind::InvalidUtf8, format!("{origin}: not valid UTF-8\n"))),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::File(_) => f.write_str("the configuration file"),
-            Origin::Variable(name) | Origin::Flag(name) => f.write_str(name),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Setting {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Setting, D::Error> {
-        let scalar = Spanned::<Scalar>::deserialize(deserializer)?;
-        Ok(Setting { origin: Origin::File(scalar.span()), text: scalar.into_inner().0 })
-    }
-}
-
-/// A string, an integer or a boolean, as text.
-struct Scalar(String);
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, an integer or a boolean")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar(text.to_owned()))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar(number.to_string()))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar(number.to_string()))
-    }
-
-    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Scalar, E> {
-        Ok(Scalar(if truth { "yes" } else { "no" }.to_owned()))
-    }
-
-    /// serde's own message would quote the number, which may be somebody's password.
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Scalar, E> {
-        Err(E::custom("a fraction where a string, an integer or a boolean is expected"))
-    }
-}
-
-/// `"a"` and `["a"]` are the same list.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Setting>>, D::Error> {
-    let list = Spanned::<OneOrMany>::deserialize(deserializer)?;
-    let span = list.span();
-    Ok(Some(match list.into_inner() {
-        OneOrMany::One(scalar) => vec![Setting { text: scalar.0, origin: Origin::File(span) }],
-        OneOrMany::Many(settings) => settings,
-    }))
-}
-
-enum OneOrMany {
-    One(Scalar),
-    Many(Vec<Setting>),
-}
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMany, D::Error> {
-        deserializer.deserialize_any(OneOrManyVisitor)
-    }
-}
-
-struct OneOrManyVisitor;
-
-impl<'de> Visitor<'de> for OneOrManyVisitor {
-    type Value = OneOrMany;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or a list of strings")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany, E> {
-        Ok(OneOrMany::One(Scalar(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<OneOrMany, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(sequence)).map(OneOrMany::Many)
-    }
 }

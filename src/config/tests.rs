@@ -131,7 +131,8 @@ fn each_fault_is_told_with_its_place_and_a_hint() {
         ),
         (
             "requirepass = \"hunter2\"",
-            "/etc/respgate.toml:8:15: a password of `default` and `aclfile` exclude each other: put it in the ACL file\n\
+            "/etc/respgate.toml:8:15: a password of `default` and `aclfile` exclude each other: \
+             put it in the ACL file\n\
              \x20 8 | requirepass = …\n    |               ^\n",
         ),
         (
@@ -154,14 +155,16 @@ fn a_syntax_error_is_told_with_its_place() {
 
 #[test]
 fn all_errors_are_told_at_once_in_the_order_of_the_file() {
-    let text = "lisen = \"x\"\nupstream = \"nowhere\"\nthreads = 0\n[block]\ncomands = []\n[user.ops]\nauth = 7\nreauth = \"maybe\"\n";
+    let text = "lisen = \"x\"\nupstream = \"nowhere\"\nthreads = 0\n\
+                [block]\ncomands = []\n[user.ops]\nauth = 7\nreauth = \"maybe\"\n";
     let told = refusal(text);
     let places: Vec<&str> = told.lines().filter(|line| line.starts_with("/etc")).collect();
     assert_eq!(
         places,
         [
             "/etc/respgate.toml:1:1: unknown key `lisen`; did you mean `listen`?",
-            "/etc/respgate.toml:2:12: \"nowhere\" is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", host names are not resolved",
+            "/etc/respgate.toml:2:12: \"nowhere\" is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", \
+             host names are not resolved",
             "/etc/respgate.toml:3:11: \"0\" is not within 1 and 1024",
             "/etc/respgate.toml:5:1: unknown key `comands`; did you mean `commands`?",
             "/etc/respgate.toml:7:8: \"7\" is none of \"certificate\", \"any\"",
@@ -177,6 +180,13 @@ fn several_faults_of_form_are_told_at_once() {
     for place in [":1:1: ", ":2:10: ", ":4:1: ", ":6:8: ", ":8:1: "] {
         assert!(told.contains(place), "{place} in {told}");
     }
+}
+
+#[test]
+fn an_unset_variable_is_told_once() {
+    let told = refusal(&MINIMAL.replace("unix:/run/redis/redis.sock", "${UPSTREAM}"));
+    assert_eq!(told.lines().filter(|line| line.starts_with("/etc")).count(), 1, "{told}");
+    assert!(told.contains("UPSTREAM is not set"), "{told}");
 }
 
 #[test]
@@ -356,6 +366,34 @@ fn a_secret_file_that_is_not_there_is_told_with_its_path() {
 }
 
 #[test]
+fn an_upstream_user_needs_a_password() {
+    let told = refusal_with("[upstream-auth]\nuser = \"respgate\"");
+    assert!(told.starts_with("/etc/respgate.toml:9:8: a user for the upstream and no password"), "{told}");
+}
+
+#[test]
+fn the_upstream_login_may_come_from_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "from the flag\n").unwrap();
+    let text = format!("{MINIMAL}[upstream-auth]\nuser = \"a\"\npassword = \"from the file\"\n");
+    let arguments = ["--upstream-user", "b", "--upstream-password-file", path.to_str().unwrap()];
+    let upstream = load_all(&text, &[], &arguments).unwrap().config.upstream;
+    assert_eq!(upstream.user.as_deref(), Some("b"));
+    assert_eq!(upstream.password.unwrap().expose(), b"from the flag");
+}
+
+#[test]
+fn a_password_file_from_a_flag_stands_above_the_password_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "from the flag\n").unwrap();
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", "requirepass = \"from the file\"");
+    let config = load_all(&text, &[], &["--requirepass-file", path.to_str().unwrap()]).unwrap().config;
+    assert_eq!(config.acl, AclSource::Password(Redacted::new(b"from the flag".to_vec())));
+}
+
+#[test]
 fn a_secret_is_given_once() {
     let told = refusal_with("[upstream-auth]\npassword = \"hunter2\"\npassword-file = \"x\"");
     assert!(told.contains("`password` is given directly and as a file: keep one"), "{told}");
@@ -528,7 +566,8 @@ user = "%{{cn}}"
 #[test]
 fn several_listeners_share_what_stands_outside() {
     let text = format!(
-        "{}[[listener]]\nlisten = \"127.0.0.1:1\"\n[[listener]]\nlisten = \"127.0.0.1:2\"\ntls-auth-clients = \"optional\"\n",
+        "{}[[listener]]\nlisten = \"127.0.0.1:1\"\n\
+         [[listener]]\nlisten = \"127.0.0.1:2\"\ntls-auth-clients = \"optional\"\n",
         MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "")
     );
     let listeners = load(&text).listeners;

@@ -68,7 +68,10 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Stri
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     let loopback = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     loopback.as_deref().unwrap_or(text).parse().map_err(|_| {
-        format!("{text:?} is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", host names are not resolved")
+        format!(
+            "{text:?} is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", \
+             host names are not resolved"
+        )
     })
 }
 

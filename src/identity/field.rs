@@ -104,6 +104,18 @@ pub enum Flaw {
 }
 
 impl Flaw {
+    /// Every flaw.
+    pub const ALL: [Flaw; 8] = [
+        Flaw::Empty,
+        Flaw::Nul,
+        Flaw::Control,
+        Flaw::TooLong,
+        Flaw::NotText,
+        Flaw::NotAscii,
+        Flaw::Several,
+        Flaw::Malformed,
+    ];
+
     /// A stable word for logs and metrics.
     pub fn label(self) -> &'static str {
         match self {
@@ -236,6 +248,15 @@ mod tests {
         let field = Field::lone(["alice", "bob"].map(|value| Ok(value.to_owned())));
         assert_eq!(field.only(), Err(Flaw::Several));
         assert!(field.values().is_empty());
+    }
+
+    #[test]
+    fn every_flaw_and_field_is_documented() {
+        let documentation = include_str!("../../docs/certificates.md");
+        let labels = Flaw::ALL.map(Flaw::label);
+        for word in labels.into_iter().chain(FieldName::ALL.map(FieldName::key)) {
+            assert!(documentation.contains(&format!("`{word}`")), "{word}");
+        }
     }
 
     #[test]

@@ -281,8 +281,8 @@ pub struct RevocationList {
     pub issuer: Name,
     /// When its next edition is due, in seconds since 1970 UTC.
     pub next_update: Option<i64>,
-    /// How many certificates it revokes.
-    pub revoked: usize,
+    /// The serial numbers it revokes, in the form of [`Certificate::serial`].
+    pub serials: Vec<String>,
 }
 
 impl RevocationList {
@@ -295,7 +295,7 @@ impl RevocationList {
         Ok(RevocationList {
             issuer: Name::read(list.issuer()),
             next_update: list.next_update().map(|time| time.timestamp()),
-            revoked: list.iter_revoked_certificates().count(),
+            serials: list.iter_revoked_certificates().map(|revoked| hex(revoked.raw_serial())).collect(),
         })
     }
 }

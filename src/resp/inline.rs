@@ -124,8 +124,11 @@ fn hex_digit(digit: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// Measured on redis-server 7.0.15, as `RPUSH k <line>`; `None` is "unbalanced quotes in request".
-    const MEASURED: &[(&[u8], Option<&[&[u8]]>)] = &[
+    /// A line, and its arguments; `None` is "unbalanced quotes in request".
+    type Split<'a> = (&'a [u8], Option<&'a [&'a [u8]]>);
+
+    /// Measured on redis-server 7.0.15, as `RPUSH k <line>`.
+    const MEASURED: &[Split<'_>] = &[
         (b"a b c", Some(&[b"a", b"b", b"c"])),
         (b"  a\t\tb  ", Some(&[b"a", b"b"])),
         (b"a\x0bb \x0bc \x0cd", Some(&[b"a\x0bb", b"c", b"d"])),

@@ -63,8 +63,8 @@ mod tests {
         #[test]
         fn a_short_line_is_read_as_the_long_way_does(line in "[$*][0-9]{0,4}(\r\n|\r|\n|x)(x){0,2}") {
             if let Some((value, len)) = parse_short_line(line.as_bytes()) {
-                prop_assert_eq!(line[len - 2..len].as_bytes(), b"\r\n");
-                prop_assert_eq!(parse(line[1..len - 2].as_bytes()), Some(value as i64));
+                prop_assert_eq!(&line.as_bytes()[len - 2..len], b"\r\n");
+                prop_assert_eq!(parse(&line.as_bytes()[1..len - 2]), Some(value as i64));
             }
         }
     }

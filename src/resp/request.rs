@@ -1,3 +1,4 @@
+use std::fmt;
 use std::ops::Range;
 
 use memchr::{memchr, memchr2};
@@ -25,7 +26,7 @@ const KEPT_CANONICAL: usize = 1024;
 ///
 /// No byte is scanned twice, however the input is cut, and the bytes of an argument are not looked at. Memory follows
 /// the arguments that have arrived, never a claimed count or length.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct RequestScanner {
     state: State,
     /// First byte not scanned yet, relative to the input. In [`State::Body`] never inside the CRLF behind the body.
@@ -255,49 +256,82 @@ impl RequestScanner {
 
     fn scan_args(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
         loop {
-            if let State::Length = self.state {
-                let Some((len, start)) = self.scan_length(input, limits)? else {
-                    return Ok(self.stopped());
-                };
-                self.state = State::Body { start, len, left: len };
-                self.cursor = start;
-            }
-            let State::Body { start, len, left } = self.state else {
-                unreachable!("a multibulk request is in a length or in a body");
-            };
-            let rest = &input[self.cursor..];
-            if rest.len() < left || rest.len() - left < 2 {
-                let taken = left.min(rest.len());
-                self.cursor += taken;
-                self.state = State::Body { start, len, left: left - taken };
-                return Ok(self.stopped());
-            }
-            if rest[left..left + 2] != *b"\r\n" {
-                return Err(ProtocolError::MissingCrlf);
-            }
-            let end = self.cursor + left;
-            if !self.streaming {
-                if self.complete == 0 {
-                    self.cross_protocol = is_cross_protocol(&input[start..end]);
-                }
-                self.spans.push(span(start, end)?);
-            }
-            self.complete += 1;
-            self.begin_length(end + 2);
+            self.scan_short_args(input, limits)?;
             if self.complete == self.declared {
-                return self.finish();
+                break;
             }
+            let Some((start, end)) = self.scan_arg(input, limits)? else {
+                return Ok(self.stopped());
+            };
+            self.record(input, start, end)?;
+            self.begin_length(end + 2);
         }
+        if self.cross_protocol {
+            return Err(ProtocolError::CrossProtocol);
+        }
+        self.state = State::Idle;
+        Ok(Scanned::Request { len: self.cursor })
+    }
+
+    /// The usual case: arguments that are here as a whole, with lengths of at most three digits. What is not of this
+    /// kind is left to [`scan_arg`](Self::scan_arg).
+    #[inline]
+    fn scan_short_args(&mut self, input: &[u8], limits: &Limits) -> Result<(), ProtocolError> {
+        let State::Length = self.state else {
+            return Ok(());
+        };
+        let mut next = self.line;
+        while self.complete < self.declared
+            && let Some((start, end)) = short_arg(input, next, limits)
+        {
+            self.record(input, start, end)?;
+            next = end + 2;
+        }
+        if next > self.line {
+            self.begin_length(next);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn record(&mut self, input: &[u8], start: usize, end: usize) -> Result<(), ProtocolError> {
+        if !self.streaming {
+            if self.complete == 0 {
+                self.cross_protocol = is_cross_protocol(&input[start..end]);
+            }
+            self.spans.push(span(start, end)?);
+        }
+        self.complete += 1;
+        Ok(())
+    }
+
+    /// (start, end) of the current argument, once it is here as a whole, its CRLF included.
+    fn scan_arg(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
+        if let State::Length = self.state {
+            let Some((len, start)) = self.scan_length(input, limits)? else {
+                return Ok(None);
+            };
+            self.state = State::Body { start, len, left: len };
+            self.cursor = start;
+        }
+        let State::Body { start, len, left } = self.state else {
+            unreachable!("a multibulk request is in a length or in a body");
+        };
+        let rest = &input[self.cursor..];
+        if rest.len() < left || rest.len() - left < 2 {
+            let taken = left.min(rest.len());
+            self.cursor += taken;
+            self.state = State::Body { start, len, left: left - taken };
+            return Ok(None);
+        }
+        if rest[left..left + 2] != *b"\r\n" {
+            return Err(ProtocolError::MissingCrlf);
+        }
+        Ok(Some((start, self.cursor + left)))
     }
 
     /// (length of the argument, where it starts), once its line is complete.
     fn scan_length(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let line = &input[self.line..];
-        if let (Some(b'$'), Some((len, line_len))) = (line.first(), int::parse_short_line(line))
-            && len as u64 <= limits.max_bulk
-        {
-            return Ok(Some((len, self.line + line_len)));
-        }
         let Some(cr) = self.find_cr(input, ProtocolError::TooBigBulkCount)? else {
             return Ok(None);
         };
@@ -352,14 +386,27 @@ impl RequestScanner {
         self.line = 0;
         len
     }
+}
 
-    fn finish(&mut self) -> Result<Scanned, ProtocolError> {
-        if self.cross_protocol {
-            return Err(ProtocolError::CrossProtocol);
-        }
-        self.state = State::Idle;
-        Ok(Scanned::Request { len: self.cursor })
+/// Without the bytes of an inline request, which may hold a password.
+impl fmt::Debug for RequestScanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestScanner")
+            .field("state", &self.state)
+            .field("declared", &self.declared)
+            .field("complete", &self.complete)
+            .field("streaming", &self.streaming)
+            .finish_non_exhaustive()
     }
+}
+
+/// (start, end) of an argument that begins at `at`.
+#[inline(always)]
+fn short_arg(input: &[u8], at: usize, limits: &Limits) -> Option<(usize, usize)> {
+    let line = input.get(at..)?;
+    let (len, start) = int::parse_short_line(line).filter(|_| line[0] == b'$')?;
+    let crlf = line.get(start + len..start + len + 2)?;
+    (crlf == b"\r\n" && len as u64 <= limits.max_bulk).then_some((at + start, at + start + len))
 }
 
 fn check_count(count: i64, limits: &Limits) -> Result<(), ProtocolError> {

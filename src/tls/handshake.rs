@@ -47,7 +47,7 @@ pub struct Peer {
 pub struct HandshakeFailure {
     /// Why.
     pub error: HandshakeError,
-    /// The socket, if the client is still there to read the alert that was sent.
+    /// The socket, if the client may still be there to read the alert, or to see an orderly end.
     socket: Option<TcpStream>,
 }
 
@@ -224,7 +224,10 @@ async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<TlsStrea
     match &start[..peeked] {
         [] => return Err(HandshakeError::Closed.into()),
         [HANDSHAKE_RECORD, ..] => {}
-        other => return Err(HandshakeError::Plaintext(recognise(other)).into()),
+        other => {
+            let error = HandshakeError::Plaintext(recognise(other));
+            return Err(HandshakeFailure { error, socket: Some(socket) });
+        }
     }
     TlsAcceptor::from(material.config())
         .accept(socket)

@@ -9,11 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
-use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use webpki::{EndEntityCert, KeyUsage};
 use zeroize::Zeroizing;
 
 use super::chain::CertificateChain;
@@ -22,6 +20,7 @@ use super::pem::{self, PemError};
 use super::provider;
 use super::refusal::CertificateRefusal;
 use super::settings::{AuthClients, CrlCheck, CrlExpired, TlsSettings};
+use super::verifier::{Revoked, Verifier};
 use crate::identity::Fingerprint;
 use crate::identity::x509::{Certificate, Name, RevocationList};
 
@@ -34,16 +33,10 @@ const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
 pub struct TlsMaterial {
     config: Arc<ServerConfig>,
     /// `None` if clients are not asked for certificates.
-    trust: Option<Trust>,
+    trust: Option<Arc<Verifier>>,
     certificate_expires_at: i64,
     crl_expires_at: Option<i64>,
     warnings: Vec<Warning>,
-}
-
-/// What client certificates are held against.
-struct Trust {
-    verifier: Arc<dyn ClientCertVerifier>,
-    roots: Arc<RootCertStore>,
 }
 
 /// What is wrong with the settings or a file they name.
@@ -133,10 +126,12 @@ pub fn load(settings: &TlsSettings, now: SystemTime) -> Result<TlsMaterial, Vec<
     let trust = loader.trust();
     let versions = loader.versions();
     match (certified_key, trust, versions) {
-        (Some((key, certificate_expires_at)), Some((trust, crl_expires_at)), Some(versions))
-            if loader.errors.is_empty() =>
-        {
-            let config = server_config(key, trust.as_ref(), &versions).map_err(|error| {
+        (Some((key, certificate_expires_at)), Some(trust), Some(versions)) if loader.errors.is_empty() => {
+            let (trust, crl_expires_at) = match trust {
+                Some(Trust { verifier, crl_expires_at }) => (Some(verifier), crl_expires_at),
+                None => (None, None),
+            };
+            let config = server_config(key, trust.clone(), &versions).map_err(|error| {
                 vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
             })?;
             Ok(TlsMaterial { config, trust, certificate_expires_at, crl_expires_at, warnings: loader.warnings })
@@ -152,31 +147,22 @@ impl TlsMaterial {
         let trust = self.trust.as_ref().ok_or(CertificateRefusal::NotAsked)?;
         let (leaf, intermediates) = chain.parts();
         trust
-            .verifier
-            .verify_client_cert(leaf, intermediates, unix_time(now))
-            .map(|_| ())
+            .verify(leaf, intermediates, unix_time(now))
             .map_err(|error| CertificateRefusal::from_rustls(&error).unwrap_or(CertificateRefusal::Other))
     }
 
-    /// SHA-256 of the SubjectPublicKeyInfo of the trust anchor that a verified chain ends in; `None` if it ends in
-    /// none. Says nothing about revocation.
-    pub fn anchor(&self, chain: &CertificateChain, now: SystemTime) -> Option<Fingerprint> {
-        let roots = &self.trust.as_ref()?.roots.roots;
-        if let [only] = roots.as_slice() {
-            return Some(spki_of(only));
-        }
+    /// Whether a CRL lists the chain. `true` means that [`reverify`](Self::reverify) will refuse it as revoked,
+    /// `false` means nothing yet. A few microseconds instead of a hundred: of thousands of live sessions those that
+    /// are revoked can be closed before the others are verified.
+    pub fn lists_as_revoked(&self, chain: &CertificateChain) -> bool {
         let (leaf, intermediates) = chain.parts();
-        let leaf = EndEntityCert::try_from(leaf).ok()?;
-        let path = leaf.verify_for_usage(
-            provider::provider().signature_verification_algorithms.all,
-            roots,
-            intermediates,
-            unix_time(now),
-            KeyUsage::client_auth(),
-            None,
-            None,
-        );
-        path.ok().map(|path| spki_of(path.anchor()))
+        self.trust.as_ref().is_some_and(|trust| trust.lists_as_revoked(leaf, intermediates))
+    }
+
+    /// SHA-256 of the SubjectPublicKeyInfo of the trust anchor that a verified chain ends in; `None` if it ends in
+    /// none, as that of a pinned key may. Says nothing about revocation.
+    pub fn anchor(&self, chain: &CertificateChain, now: SystemTime) -> Option<Fingerprint> {
+        self.trust.as_ref()?.anchor(chain, unix_time(now))
     }
 
     /// When the server's own certificate expires, in seconds since 1970 UTC.
@@ -207,12 +193,12 @@ impl TlsMaterial {
 
 fn server_config(
     key: CertifiedKey,
-    trust: Option<&Trust>,
+    trust: Option<Arc<Verifier>>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider::provider()).with_protocol_versions(versions)?;
     let builder = match trust {
-        Some(trust) => builder.with_client_cert_verifier(Arc::clone(&trust.verifier)),
+        Some(trust) => builder.with_client_cert_verifier(trust),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)));
@@ -224,12 +210,22 @@ fn server_config(
     Ok(Arc::new(config))
 }
 
-fn spki_of(anchor: &rustls::pki_types::TrustAnchor<'_>) -> Fingerprint {
-    Fingerprint::of(webpki::spki_for_anchor(anchor).as_ref())
-}
-
 fn unix_time(time: SystemTime) -> UnixTime {
     UnixTime::since_unix_epoch(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// What client certificates are held against.
+struct Trust {
+    verifier: Arc<Verifier>,
+    crl_expires_at: Option<i64>,
+}
+
+/// All CRLs.
+struct Lists {
+    der: Vec<CertificateRevocationListDer<'static>>,
+    revoked: Revoked,
+    /// When the first of them is due for renewal.
+    expires_at: Option<i64>,
 }
 
 /// Reads files one after another and keeps everything that is wrong with them.
@@ -295,43 +291,55 @@ impl Loader<'_> {
         self.pem(setting, path, pem::private_key(&content))
     }
 
-    /// `None` after an error, `Some((None, _))` if clients are not asked for certificates.
-    fn trust(&mut self) -> Option<(Option<Trust>, Option<i64>)> {
-        if self.settings.auth_clients == AuthClients::No {
-            return Some((None, None));
+    /// `None` after an error, `Some(None)` if clients are not asked for certificates.
+    fn trust(&mut self) -> Option<Option<Trust>> {
+        let settings = self.settings;
+        if settings.auth_clients == AuthClients::No {
+            return Some(None);
         }
         let anchors = self.anchors();
         let lists = self.revocation_lists(anchors.as_ref().map_or(&[], |(_, subjects)| subjects));
-        let ((roots, _), (lists, crl_expires_at)) = anchors.zip(lists)?;
-        let roots = Arc::new(roots);
-        let mut builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider::provider()).with_crls(lists);
-        if self.settings.auth_clients == AuthClients::Optional {
-            builder = builder.allow_unauthenticated();
-        }
-        if self.settings.crl_check == CrlCheck::Leaf {
-            builder = builder.only_check_end_entity_revocation();
-        }
-        if self.settings.crl_expired == CrlExpired::Refuse {
-            builder = builder.enforce_revocation_expiration();
-        }
-        match builder.build() {
-            Ok(verifier) => Some((Some(Trust { verifier, roots }), crl_expires_at)),
-            Err(error) => {
+        let ((roots, _), lists) = anchors.zip(lists)?;
+        let (roots, provider) = (Arc::new(roots), provider::provider());
+        let authorities = if roots.is_empty() {
+            None
+        } else {
+            let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+                .with_crls(lists.der);
+            if settings.crl_check == CrlCheck::Leaf {
+                builder = builder.only_check_end_entity_revocation();
+            }
+            if settings.crl_expired == CrlExpired::Refuse {
+                builder = builder.enforce_revocation_expiration();
+            }
+            let built = builder.build().map_err(|error| {
                 self.errors.push(LoadError {
                     setting: "tls-ca-cert-file",
-                    path: self.settings.ca_cert_file.clone(),
+                    path: settings.ca_cert_file.clone(),
                     problem: Problem::Unusable(format!("trust cannot be built from it: {error}")),
                 });
-                None
-            }
-        }
+            });
+            Some(built.ok()?)
+        };
+        let verifier = Arc::new(Verifier {
+            authorities,
+            roots,
+            algorithms: provider.signature_verification_algorithms,
+            mandatory: settings.auth_clients == AuthClients::Yes,
+            pins: settings.pinned_keys.iter().copied().collect(),
+            revoked: lists.revoked,
+            whole_chain: settings.crl_check == CrlCheck::Chain,
+        });
+        Some(Some(Trust { verifier, crl_expires_at: lists.expires_at }))
     }
 
     /// The client CAs that are valid now, and their names.
     fn anchors(&mut self) -> Option<(RootCertStore, Vec<Name>)> {
         let setting = "tls-ca-cert-file";
         let Some(path) = self.settings.ca_cert_file.as_deref() else {
+            if !self.settings.pinned_keys.is_empty() {
+                return Some((RootCertStore::empty(), vec![]));
+            }
             self.errors.push(LoadError {
                 setting,
                 path: None,
@@ -380,16 +388,10 @@ impl Loader<'_> {
         Some((roots, subjects))
     }
 
-    /// All CRLs, and when the first of them is due for renewal.
-    fn revocation_lists(
-        &mut self,
-        anchors: &[Name],
-    ) -> Option<(Vec<CertificateRevocationListDer<'static>>, Option<i64>)> {
+    fn revocation_lists(&mut self, anchors: &[Name]) -> Option<Lists> {
         let setting = "tls-crl-file";
         let errors_before = self.errors.len();
-        let mut all = Vec::new();
-        let mut issuers = Vec::new();
-        let mut expires_at: Option<i64> = None;
+        let mut all = Lists { der: Vec::new(), revoked: Revoked::default(), expires_at: None };
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
             self.warn_if_others_write(path);
@@ -398,9 +400,9 @@ impl Loader<'_> {
                 match (RevocationList::parse(&der), webpki::BorrowedCertRevocationList::from_der(&der)) {
                     (Ok(list), Ok(_)) => {
                         self.judge_expiry(setting, path, &list);
-                        expires_at = expires_at.into_iter().chain(list.next_update).min();
-                        issuers.push(list.issuer);
-                        all.push(der);
+                        all.expires_at = all.expires_at.into_iter().chain(list.next_update).min();
+                        all.revoked.add(list);
+                        all.der.push(der);
                     }
                     (Ok(list), Err(error)) => self.unusable(
                         setting,
@@ -414,14 +416,14 @@ impl Loader<'_> {
             }
         }
         if let Some(path) = self.settings.crl_files.first() {
-            for anchor in anchors.iter().filter(|anchor| !issuers.contains(anchor)) {
+            for anchor in anchors.iter().filter(|anchor| !all.revoked.covers(anchor)) {
                 let name = anchor.display();
                 let message =
                     format!("there is no CRL of the CA {name}: every certificate it has issued will be refused");
                 self.warn(path, message);
             }
         }
-        (self.errors.len() == errors_before).then_some((all, expires_at))
+        (self.errors.len() == errors_before).then_some(all)
     }
 
     fn judge_expiry(&mut self, setting: &'static str, path: &Path, list: &RevocationList) {

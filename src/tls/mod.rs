@@ -14,6 +14,7 @@ pub mod refusal;
 pub mod settings;
 #[cfg(test)]
 mod test_files;
+mod verifier;
 
 pub use chain::CertificateChain;
 pub use material::{LoadError, Problem, TlsMaterial, Warning};

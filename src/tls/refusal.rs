@@ -42,6 +42,26 @@ pub enum CertificateRefusal {
 }
 
 impl CertificateRefusal {
+    /// Every reason.
+    pub const ALL: [CertificateRefusal; 16] = [
+        CertificateRefusal::UnknownIssuer,
+        CertificateRefusal::Expired,
+        CertificateRefusal::NotYetValid,
+        CertificateRefusal::Revoked,
+        CertificateRefusal::NoRevocationList,
+        CertificateRefusal::RevocationListExpired,
+        CertificateRefusal::BadRevocationList,
+        CertificateRefusal::WrongPurpose,
+        CertificateRefusal::CaAsLeaf,
+        CertificateRefusal::OldVersion,
+        CertificateRefusal::BadSignature,
+        CertificateRefusal::UnsupportedAlgorithm,
+        CertificateRefusal::Constraint,
+        CertificateRefusal::Malformed,
+        CertificateRefusal::NotAsked,
+        CertificateRefusal::Other,
+    ];
+
     /// A stable word for logs and metrics.
     pub fn label(self) -> &'static str {
         match self {
@@ -149,5 +169,18 @@ impl fmt::Display for CertificateRefusal {
             CertificateRefusal::NotAsked => "client certificates are no longer accepted here",
             CertificateRefusal::Other => "the client certificate was refused",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_documented() {
+        let documentation = include_str!("../../docs/certificates.md");
+        for refusal in CertificateRefusal::ALL {
+            assert!(documentation.contains(&format!("`{}`", refusal.label())), "{refusal:?}");
+        }
     }
 }

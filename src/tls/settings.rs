@@ -1,6 +1,8 @@
 //! What the operator says about TLS on one listener, as plain data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::identity::Fingerprint;
 
 /// The TLS settings of one listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +11,12 @@ pub struct TlsSettings {
     pub cert_file: PathBuf,
     /// `tls-key-file`: its private key (PEM, not encrypted).
     pub key_file: PathBuf,
-    /// `tls-ca-cert-file`: the CAs whose client certificates are trusted (PEM). Needed unless clients are not asked.
+    /// `tls-ca-cert-file`: the CAs whose client certificates are trusted (PEM). Needed unless clients are not asked,
+    /// or have pinned keys only.
     pub ca_cert_file: Option<PathBuf>,
+    /// SHA-256 of the SubjectPublicKeyInfo of keys that are trusted whoever signed their certificate, self-signed
+    /// ones above all. Only their validity is checked, and that no CRL lists them.
+    pub pinned_keys: Vec<Fingerprint>,
     /// `tls-crl-file`: revocation lists (PEM or DER). With none, revocation is not checked.
     pub crl_files: Vec<PathBuf>,
     /// `tls-auth-clients`.
@@ -23,6 +29,17 @@ pub struct TlsSettings {
     pub crl_expired: CrlExpired,
     /// `strict-permissions`: a key file that others may read is an error and not a warning.
     pub strict_permissions: bool,
+}
+
+impl TlsSettings {
+    /// Every file that is read, for watching.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.cert_file, &self.key_file]
+            .into_iter()
+            .chain(&self.ca_cert_file)
+            .chain(&self.crl_files)
+            .map(PathBuf::as_path)
+    }
 }
 
 /// Whether clients must show a certificate.

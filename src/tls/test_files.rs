@@ -23,6 +23,7 @@ impl TestFiles {
             cert_file: directory.path().join("server.crt"),
             key_file: directory.path().join("server.key"),
             ca_cert_file: Some(directory.path().join("ca.crt")),
+            pinned_keys: vec![],
             crl_files: vec![],
             auth_clients: AuthClients::Yes,
             protocols: Protocols { tls12: true, tls13: true },

@@ -186,6 +186,19 @@ fn a_full_queue_is_busy_for_new_guesses_but_not_for_those_that_wait_already() {
 }
 
 #[test]
+fn one_address_takes_no_more_than_its_share_of_the_queue() {
+    let pool = start(PoolSettings { queue: 8, ..settings() });
+    let held = Held::new(&pool);
+    let queued: Vec<_> = ["a", "b"].map(|user| pool.verify(attempt(user, "guess", &None))).into();
+    assert_eq!(outcome(&pool, attempt("c", "guess", &None)), AuthOutcome::Busy);
+    let elsewhere = pool.verify(from(1, attempt("c", "guess", &None)));
+    drop(held);
+    for receiver in queued.into_iter().chain([elsewhere]) {
+        assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Rejected));
+    }
+}
+
+#[test]
 fn nothing_is_computed_for_sessions_that_are_gone() {
     let pool = start(settings());
     let alice = hashes(&["secret"]);

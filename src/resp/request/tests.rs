@@ -154,6 +154,16 @@ fn inline_requests_are_re_emitted_as_multibulk() {
 }
 
 #[test]
+fn a_password_sent_inline_is_not_in_the_debug_form() {
+    let mut scanner = RequestScanner::new();
+    assert_eq!(scanner.scan(b"AUTH hunter2\n", &Limits::UNAUTHENTICATED), Ok(Scanned::Inline { len: 13 }));
+    assert!(scanner.canonical().windows(7).any(|window| window == b"hunter2"));
+    let secret = format!("{:?}", b"hunter2");
+    let debug = format!("{scanner:?}");
+    assert!(!debug.contains("hunter2") && !debug.contains(secret.trim_matches(['[', ']'])), "{debug}");
+}
+
+#[test]
 fn an_inline_request_leaves_nothing_to_the_request_after_it() {
     let mut scanner = RequestScanner::new();
     assert_eq!(scanner.scan(b"GET a\n", &Limits::AUTHENTICATED), Ok(Scanned::Inline { len: 6 }));

@@ -272,7 +272,8 @@ async fn plaintext_is_recognised_for_what_it_is() {
     ] {
         let (mut client, server) = connection().await;
         client.write_all(said).await.expect("sent");
-        assert_eq!(serve(server, &material).await.err(), Some(HandshakeError::Plaintext(kind)), "{said:?}");
+        let failure = accept(server, &material, later()).await.err().expect("a failure");
+        assert_eq!(failure.error, HandshakeError::Plaintext(kind), "{said:?}");
     }
 }
 
@@ -314,4 +315,23 @@ async fn a_client_that_stops_halfway_meets_the_deadline() {
     server.readable().await.expect("arrived");
     let failure = accept(server, &material, Instant::now()).await.err().expect("a failure");
     assert_eq!(failure.error, HandshakeError::Timeout);
+}
+
+#[tokio::test]
+async fn a_pinned_self_signed_certificate_gets_in_with_its_key() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = client("pinned").self_signed(&key).expect("a certificate");
+    let issued = Issued { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() };
+    let spki = crate::identity::x509::Certificate::parse(&issued.der).expect("readable").spki_sha256;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = Client::speaking(&root, Some(&issued), &[version]);
+        files.settings.pinned_keys = vec![];
+        let stranger = server_view(&files.load(), &client).await;
+        assert_eq!(stranger.err(), Some(HandshakeError::Certificate(CertificateRefusal::UnknownIssuer)));
+        files.settings.pinned_keys = vec![spki];
+        let done = server_view(&files.load(), &client).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(cn(&done), "pinned");
+    }
 }

@@ -441,3 +441,76 @@ fn chains_are_told_apart_by_their_fingerprint() {
     assert_ne!(chain(&alice).fingerprint(), chain(&bob).fingerprint());
     assert_ne!(chain(&alice).fingerprint(), chain_of([alice.der.clone(), root.der()]).fingerprint());
 }
+
+#[test]
+fn a_certificate_listed_by_any_crl_of_its_issuer_is_revoked() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.add_crl("old.crl", root.crl(&[], in_days(50)).pem().expect("PEM"));
+    files.add_crl("new.crl", root.crl(&[7], in_days(100)).pem().expect("PEM"));
+    let mut params = client("alice");
+    params.serial_number = Some(SerialNumber::from(7_u64));
+    assert_eq!(verdict(&files.load(), &root.issue(params)), Err(CertificateRefusal::Revoked));
+}
+
+#[test]
+fn what_a_crl_lists_is_known_without_verifying() {
+    let (root, other) = (Authority::new("root"), Authority::new("other"));
+    let issuing = {
+        let mut files = TestFiles::new(&root);
+        files.add_crl("ca.crl", root.crl(&[7, 0xff00_0000_0000_0001], in_days(100)).pem().expect("PEM"));
+        files
+    };
+    let material = issuing.load();
+    let numbered = |authority: &Authority, serial: u64| {
+        let mut params = client("alice");
+        params.serial_number = Some(SerialNumber::from(serial));
+        chain(&authority.issue(params))
+    };
+    assert!(material.lists_as_revoked(&numbered(&root, 7)));
+    assert!(
+        material.lists_as_revoked(&numbered(&root, 0xff00_0000_0000_0001)),
+        "a serial number with the high bit set"
+    );
+    assert!(!material.lists_as_revoked(&numbered(&root, 8)));
+    assert!(!material.lists_as_revoked(&numbered(&other, 7)), "the same number of another CA");
+    assert_eq!(
+        material.reverify(&numbered(&root, 0xff00_0000_0000_0001), SystemTime::now()),
+        Err(CertificateRefusal::Revoked)
+    );
+}
+
+#[test]
+fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
+    let mut files = TestFiles::new(&Authority::new("root"));
+    let (pinned, other) = (Authority::new("alice"), Authority::new("alice"));
+    let own = |authority: &Authority| chain_of([authority.der()]);
+    files.settings.pinned_keys = vec![Certificate::parse(&pinned.der()).expect("readable").spki_sha256];
+    for with_ca in [true, false] {
+        if !with_ca {
+            files.settings.ca_cert_file = None;
+        }
+        let material = files.load();
+        assert_eq!(material.reverify(&own(&pinned), SystemTime::now()), Ok(()));
+        assert_eq!(material.reverify(&own(&pinned), in_days(366)), Err(CertificateRefusal::Expired));
+        assert_eq!(material.reverify(&own(&pinned), days_ago(2)), Err(CertificateRefusal::NotYetValid));
+        assert!(material.reverify(&own(&other), SystemTime::now()).is_err());
+        assert_eq!(material.anchor(&own(&pinned), SystemTime::now()), None);
+        assert_eq!(
+            material.reverify(&chain_of([b"not DER".to_vec()]), SystemTime::now()),
+            Err(CertificateRefusal::Malformed)
+        );
+    }
+}
+
+#[test]
+fn a_ca_next_to_pins_is_trusted_and_named_as_anchor() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.settings.pinned_keys = vec![Fingerprint::of(b"some key")];
+    let material = files.load();
+    let alice = chain(&root.client("alice"));
+    assert_eq!(material.reverify(&alice, SystemTime::now()), Ok(()));
+    let spki = Certificate::parse(&root.der()).expect("readable").spki_sha256;
+    assert_eq!(material.anchor(&alice, SystemTime::now()), Some(spki));
+}
