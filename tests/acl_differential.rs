@@ -202,7 +202,8 @@ impl Rules<'_> {
                 self.random.pick(&words).as_bytes().to_vec()
             }
             98 => {
-                let junk = ["+nosuch", "-@nosuch", "%R", "%", "%RR~a", "!", "#abc", "db=x", "db=-1", "-get|x", "+config|"];
+                let junk =
+                    ["+nosuch", "-@nosuch", "%R", "%", "%RR~a", "!", "#abc", "db=x", "db=-1", "-get|x", "+config|"];
                 self.random.pick(&junk).as_bytes().to_vec()
             }
             _ => b"~*".to_vec(),
@@ -230,7 +231,10 @@ impl Requests<'_> {
         let name = match self.random.below(10) {
             0..5 => self.random.command(self.table),
             5..9 => self.random.pick(&MOVING).to_owned(),
-            _ => self.random.pick(&["publish", "subscribe", "psubscribe", "spublish", "ssubscribe", "get", "nosuch"]).to_owned(),
+            _ => self
+                .random
+                .pick(&["publish", "subscribe", "psubscribe", "spublish", "ssubscribe", "get", "nosuch"])
+                .to_owned(),
         };
         let arity = self.table.by_name(&name).map_or(2, |spec| spec.arity());
         let mut request: Vec<Vec<u8>> = name.split('|').map(|word| self.random.casing(word).into_bytes()).collect();
@@ -307,15 +311,69 @@ impl Requests<'_> {
 }
 
 const MOVING: [&str; 36] = [
-    "set", "bitfield", "sort", "sort_ro", "georadius", "georadiusbymember", "geosearchstore", "zrangestore", "xread",
-    "xreadgroup", "zunionstore", "zinterstore", "zdiffstore", "zunion", "zintercard", "sintercard", "lmpop", "blmpop",
-    "zmpop", "bzmpop", "eval", "evalsha_ro", "fcall", "fcall_ro", "migrate", "copy", "msetex", "mset", "bitop",
-    "pfmerge", "pfcount", "object|encoding", "memory|usage", "select", "swapdb", "move",
+    "set",
+    "bitfield",
+    "sort",
+    "sort_ro",
+    "georadius",
+    "georadiusbymember",
+    "geosearchstore",
+    "zrangestore",
+    "xread",
+    "xreadgroup",
+    "zunionstore",
+    "zinterstore",
+    "zdiffstore",
+    "zunion",
+    "zintercard",
+    "sintercard",
+    "lmpop",
+    "blmpop",
+    "zmpop",
+    "bzmpop",
+    "eval",
+    "evalsha_ro",
+    "fcall",
+    "fcall_ro",
+    "migrate",
+    "copy",
+    "msetex",
+    "mset",
+    "bitop",
+    "pfmerge",
+    "pfcount",
+    "object|encoding",
+    "memory|usage",
+    "select",
+    "swapdb",
+    "move",
 ];
 
 const WORDS: [&str; 24] = [
-    "get", "store", "storedist", "by", "streams", "count", "block", "group", "noack", "keys", "auth", "auth2", "db",
-    "limit", "asc", "nx", "ex", "set", "incrby", "overflow", "replace", "copy", "weights", "left",
+    "get",
+    "store",
+    "storedist",
+    "by",
+    "streams",
+    "count",
+    "block",
+    "group",
+    "noack",
+    "keys",
+    "auth",
+    "auth2",
+    "db",
+    "limit",
+    "asc",
+    "nx",
+    "ex",
+    "set",
+    "incrby",
+    "overflow",
+    "replace",
+    "copy",
+    "weights",
+    "left",
 ];
 
 struct Server {

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::acl;
+
 const OUTPUT_LEN: usize = 32;
 
 /// What one argon2id computation costs.
@@ -114,6 +116,17 @@ impl PasswordHash {
     /// What Redis's `>password` becomes.
     pub fn sha256_of(password: &[u8]) -> PasswordHash {
         PasswordHash::Sha256(Sha256::digest(password).into())
+    }
+}
+
+impl TryFrom<&acl::PasswordHash> for PasswordHash {
+    type Error = HashError;
+
+    fn try_from(hash: &acl::PasswordHash) -> Result<PasswordHash, HashError> {
+        match hash {
+            acl::PasswordHash::Argon2(phc) => PasswordHash::from_phc(phc),
+            acl::PasswordHash::Sha256(digest) => Ok(PasswordHash::Sha256(*digest)),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the proxy
+    Run(ConfigurationArgs),
     /// Validate everything `run` would load and print all findings
     Check(ConfigurationArgs),
     /// Make an argon2id hash for the ACL file, from a prompt or from standard input
