@@ -158,8 +158,12 @@ fn stranger(gate: &Respgate) -> RespClient {
 }
 
 fn hash_password(password: &str) -> String {
-    let mut child =
-        respgate_binary().arg("hash-password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = respgate_binary()
+        .args(["hash-password", "--memory", "1024", "--iterations", "1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());

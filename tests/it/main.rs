@@ -4,6 +4,9 @@
 //! system picks, and ends both by process id. A WARN or ERROR line in respgate's log that the test did not announce
 //! fails the test.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "a failed test shows the proxy's log, a skipped one its reason")]
+
 mod support;
 
 mod auth;

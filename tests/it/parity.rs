@@ -377,7 +377,9 @@ fn redis_rs_works_over_mutual_tls() {
         let _: () = connection.set("a", "1").await.unwrap();
         assert_eq!(connection.incr::<_, _, i64>("a", 41).await.unwrap(), 42);
         let mut pipeline = redis::pipe();
-        (0..1000).for_each(|index| drop(pipeline.rpush("list", index)));
+        for index in 0..1000 {
+            pipeline.rpush("list", index);
+        }
         let lengths: Vec<u32> = pipeline.query_async(&mut connection).await.unwrap();
         assert_eq!(lengths, (1..=1000).collect::<Vec<_>>());
         let transaction: (String, i64) =
