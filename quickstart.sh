@@ -149,7 +149,7 @@ run_step() {
 }
 
 listening_port() {
-    sed -nE '/"listening"/s/.*"address":"[^"]*:([0-9]+)".*/\1/p' "$dir/respgate.log" | grep -m1 .
+    sed -nE '/"listening"/s/.*"address": ?"[^"]*:([0-9]+)".*/\1/p' "$dir/respgate.log" | grep -m1 .
 }
 
 # wait_until NAME PID LOG COMMAND…: until the command succeeds; shows the log when the process ends before.

@@ -33,7 +33,7 @@ fn a_certificate_of_another_ca_is_refused_with_an_alert() {
 fn a_self_signed_certificate_is_refused_with_an_alert() {
     let (redis, gate) = start();
     let alert = refusal(gate.connect_as(Some(&gate.pki().self_signed_client("alice"))));
-    assert!(alert.contains("AlertReceived") || alert.contains("fatal alert"), "{alert}");
+    assert!(alert.contains("AlertReceived"), "{alert}");
     assert_no_client_reached(&redis);
 }
 
@@ -49,7 +49,7 @@ fn an_expired_certificate_is_refused_with_an_alert() {
 fn a_certificate_that_is_good_for_servers_only_is_refused_with_an_alert() {
     let (redis, gate) = start();
     let alert = refusal(gate.connect_as(Some(&gate.pki().server_only_client("alice"))));
-    assert!(alert.contains("alert"), "{alert}");
+    assert!(alert.contains("AlertReceived"), "{alert}");
     assert_no_client_reached(&redis);
 }
 
