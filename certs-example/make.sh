@@ -1,0 +1,60 @@
+#!/bin/sh
+# Makes what the samples name: a small certificate authority, a server and two clients, and a password for Redis.
+#
+#     certs-example/make.sh [DIRECTORY]          default: where this script is
+#
+# What exists already is kept. For trying out and for tests: a real authority's key does not lie beside a server's.
+set -eu
+
+dir=${1:-$(dirname -- "$0")}
+mkdir -p -- "$dir"
+cd -- "$dir"
+umask 077
+days=825
+
+# P-256 keys, unencrypted because the server must start unattended; umask keeps them to their owner.
+request() {
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 \
+        -keyout "$1.key" -out "$1.csr" -subj "$2" 2>/dev/null
+}
+
+# X.509 version 3: respgate refuses version 1, which is what `openssl x509 -req` makes without extensions.
+sign() {
+    printf '%s\n' "basicConstraints = critical, CA:false" "keyUsage = critical, digitalSignature" \
+        "subjectKeyIdentifier = hash" "authorityKeyIdentifier = keyid" "$2" >"$1.ext"
+    openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -sha256 -days "$days" \
+        -extfile "$1.ext" -out "$1.crt" 2>/dev/null
+    rm -f "$1.csr" "$1.ext"
+    chmod 644 "$1.crt"
+}
+
+if [ ! -e ca.crt ]; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 3650 \
+        -keyout ca.key -out ca.crt -subj "/CN=respgate example CA" \
+        -addext "keyUsage = critical, keyCertSign, cRLSign" 2>/dev/null
+    chmod 644 ca.crt
+fi
+
+if [ ! -e server.crt ]; then
+    request server "/CN=localhost"
+    sign server "extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1"
+fi
+
+for client in shop ops; do
+    if [ ! -e "$client.crt" ]; then
+        request "$client" "/CN=$client"
+        sign "$client" "extendedKeyUsage = clientAuth"
+    fi
+done
+
+# The password between respgate and Redis. Redis's own file of users holds its hash only, of 256 random bits, so others
+# may read that one: in a container Redis is not the user who owns these files.
+if [ ! -e redis_password ]; then
+    openssl rand -hex 32 | tr -d '\n' >redis_password
+    hash=$(openssl dgst -sha256 -r redis_password | cut -d ' ' -f 1)
+    printf 'user default off\nuser respgate on #%s +@all ~* &*\n' "$hash" >redis-users.acl
+    chmod 644 redis-users.acl
+fi
+
+echo "in $(pwd): ca.crt, server.crt and the clients shop.crt and ops.crt, each with its .key"

@@ -1,0 +1,212 @@
+//! Bad configuration: what is said, with which exit code, and that nothing half-starts.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Output;
+
+use rustix::process::geteuid;
+
+use crate::support::{Respgate, Setup, respgate_binary};
+
+const ACL: &str = "user alice on +@read ~*\n";
+const CONFIGURATION: i32 = 78;
+const PERMISSION: i32 = 77;
+const USAGE: i32 = 2;
+
+#[test]
+fn a_good_configuration_passes_check() {
+    let output = check(&nowhere().acl(ACL));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_file_its_line_and_the_nearest_key() {
+    let setup = nowhere().acl(ACL).setting("tls-cert-fiel = \"server.crt\"");
+    let config = fs::read_to_string(setup.write_config()).unwrap();
+    let line = config.lines().position(|line| line.starts_with("tls-cert-fiel")).unwrap() + 1;
+    refuses(&setup, CONFIGURATION, &[&format!("respgate.toml:{line}"), "tls-cert-fiel", "tls-cert-file"]);
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_with_its_file_and_line() {
+    let setup = nowhere().acl(ACL).setting("maxclients = \"many\"");
+    let config = fs::read_to_string(setup.write_config()).unwrap();
+    let line = config.lines().position(|line| line.starts_with("maxclients")).unwrap() + 1;
+    refuses(&setup, CONFIGURATION, &[&format!("respgate.toml:{line}"), "maxclients"]);
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_with_its_line() {
+    let setup = nowhere().acl(ACL).setting("this is not toml");
+    refuses(&setup, CONFIGURATION, &["respgate.toml:"]);
+}
+
+#[test]
+fn every_error_is_reported_at_once() {
+    let setup = nowhere().acl("user alice on +nosuchcommand ~*\n").setting("tls-crl-file = \"no-such.crl\"");
+    refuses(&setup, CONFIGURATION, &["nosuchcommand", "no-such.crl"]);
+}
+
+#[test]
+fn an_acl_line_with_an_error_is_named_with_its_file_and_line() {
+    let setup = nowhere().acl("# users\nuser alice on +@read ~*\nuser bob on +@nosuchcategory ~*\n");
+    refuses(&setup, CONFIGURATION, &["users.acl:3", "+@nosuchcategory"]);
+}
+
+#[test]
+fn a_user_defined_twice_is_named_with_its_line() {
+    let setup = nowhere().acl("user alice on +@read ~*\nuser alice on +@write ~*\n");
+    refuses(&setup, CONFIGURATION, &["users.acl:2", "alice"]);
+}
+
+#[test]
+fn a_missing_acl_file_is_named() {
+    let setup = nowhere().setting("aclfile = \"/nonexistent/users.acl\"");
+    refuses(&setup, CONFIGURATION, &["/nonexistent/users.acl"]);
+}
+
+#[test]
+fn a_key_file_that_is_no_key_is_named() {
+    let setup = nowhere().acl(ACL);
+    fs::write(&setup.pki().server().key, "not a key\n").unwrap();
+    refuses(&setup, CONFIGURATION, &["server.key"]);
+}
+
+#[test]
+fn a_key_that_does_not_belong_to_the_certificate_is_named() {
+    let setup = nowhere().acl(ACL);
+    let other = setup.pki().client("somebody");
+    fs::copy(&other.key, &setup.pki().server().key).unwrap();
+    refuses(&setup, CONFIGURATION, &["server.key"]);
+}
+
+#[test]
+fn an_encrypted_key_is_called_encrypted_with_a_command_that_decrypts_it() {
+    let setup = nowhere().acl(ACL);
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    fs::write(&setup.pki().server().key, encrypted).unwrap();
+    refuses(&setup, CONFIGURATION, &["server.key", "encrypted", "openssl"]);
+}
+
+#[test]
+fn a_missing_certificate_file_is_named() {
+    let setup = nowhere().acl(ACL);
+    fs::remove_file(&setup.pki().server().cert).unwrap();
+    refuses(&setup, CONFIGURATION, &["server.crt"]);
+}
+
+#[test]
+fn a_key_that_may_not_be_read_is_a_permission_error() {
+    let setup = nowhere().acl(ACL);
+    let key = setup.pki().server().key;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o000)).unwrap();
+    let config = setup.write_config();
+    let mut command = respgate_binary();
+    command.args(["check", "--config"]).arg(&config);
+    if geteuid().is_root() {
+        // Root reads everything: be the user nobody instead, who must be able to come this far.
+        fs::set_permissions(config.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+        command.uid(65534).gid(65534);
+    }
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return eprintln!("SKIPPED: the user nobody cannot run the binary: {error}"),
+    };
+    assert_eq!(output.status.code(), Some(PERMISSION), "{}", text(&output));
+    assert!(text(&output).contains("server.key"), "{}", text(&output));
+}
+
+#[test]
+fn an_upstream_that_is_not_loopback_needs_the_unsafe_flag() {
+    let setup = Respgate::setup("192.0.2.1:6379").acl(ACL);
+    refuses(&setup, CONFIGURATION, &["192.0.2.1:6379", "unsafe-upstream"]);
+    let config = setup.write_config();
+    let output = respgate_binary()
+        .args(["check", "--listen", "127.0.0.1:0", "--unsafe-upstream", "--config"])
+        .arg(config)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[test]
+fn an_unset_variable_in_a_value_is_named() {
+    let setup = nowhere().acl(ACL).setting("tls-crl-file = \"${RESPGATE_TEST_UNSET}/clients.crl\"");
+    refuses(&setup, CONFIGURATION, &["RESPGATE_TEST_UNSET"]);
+}
+
+#[test]
+fn an_unknown_flag_is_a_usage_error() {
+    let output = respgate_binary().args(["run", "--no-such-flag"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(USAGE), "{}", text(&output));
+}
+
+#[test]
+fn a_missing_configuration_file_is_named() {
+    let output = respgate_binary().args(["check", "--config", "/nonexistent/respgate.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(CONFIGURATION), "{}", text(&output));
+    assert!(text(&output).contains("/nonexistent/respgate.toml"));
+}
+
+#[test]
+fn a_port_in_use_is_named_and_nothing_serves() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let config = nowhere_config();
+    let output = respgate_binary().args(["run", "--listen", &address, "--config"]).arg(&config.1).output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output).contains(&address), "{}", text(&output));
+}
+
+#[test]
+fn acl_check_judges_the_file_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("users.acl");
+    fs::write(&file, "user alice on +@read ~*\n").unwrap();
+    let output = respgate_binary().args(["acl", "check"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    fs::write(&file, "user alice on +@read ~*\nuser bob sometimes\n").unwrap();
+    let output = respgate_binary().args(["acl", "check"]).arg(&file).output().unwrap();
+    assert_ne!(output.status.code(), Some(0));
+    assert!(text(&output).contains("users.acl:2"), "{}", text(&output));
+}
+
+// --- helpers
+
+/// In front of a Redis that does not exist: `check` must not need one.
+fn nowhere() -> Setup {
+    Respgate::setup("unix:/nonexistent/redis.sock")
+}
+
+fn nowhere_config() -> (Setup, std::path::PathBuf) {
+    let setup = nowhere().acl(ACL);
+    let config = setup.write_config();
+    (setup, config)
+}
+
+fn check(setup: &Setup) -> Output {
+    run_with(setup, "check")
+}
+
+/// `check` and `run` both refuse, with this exit code and all of these words; `run` never listens.
+fn refuses(setup: &Setup, code: i32, words: &[&str]) {
+    for command in ["check", "run"] {
+        let output = run_with(setup, command);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{command}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{command} does not mention {word:?}:\n{said}");
+        }
+        assert!(!said.contains("listening"), "{command}: {said}");
+    }
+}
+
+fn run_with(setup: &Setup, command: &str) -> Output {
+    respgate_binary().args([command, "--listen", "127.0.0.1:0", "--config"]).arg(setup.write_config()).output().unwrap()
+}
+
+/// Everything the program said, on both streams.
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}

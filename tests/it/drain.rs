@@ -1,0 +1,65 @@
+//! SIGTERM: owed replies go out, idle sessions end, the process ends with 0.
+
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::support::{RedisServer, Respgate, eventually, request, upstream_of};
+
+const ACL: &str = "user alice on +@all ~*\n";
+
+#[test]
+fn sigterm_closes_idle_sessions_and_ends_with_0() {
+    let (_redis, mut gate) = start();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    gate.signal(Signal::TERM);
+    client.expect_closed();
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn sigterm_without_sessions_ends_with_0() {
+    let (_redis, mut gate) = start();
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn a_reply_owed_at_sigterm_still_arrives() {
+    let (redis, mut gate) = start();
+    let mut client = gate.connect("alice");
+    client.send(&request(&["BLPOP", "queue", "0"]));
+    wait_until_blocked(&redis);
+    gate.signal(Signal::TERM);
+    eventually("new connections to be refused", || TcpStream::connect(gate.address()).is_err().then_some(()));
+    assert_eq!(redis.direct().text(&["RPUSH", "queue", "job"]), ":1");
+    assert_eq!(client.reply_text(), "*2\r\n$5\r\nqueue\r\n$3\r\njob");
+    client.expect_closed();
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn a_second_sigterm_ends_at_once() {
+    let (redis, mut gate) = start();
+    let mut client = gate.connect("alice");
+    client.send(&request(&["BLPOP", "queue", "0"]));
+    wait_until_blocked(&redis);
+    gate.signal(Signal::TERM);
+    eventually("new connections to be refused", || TcpStream::connect(gate.address()).is_err().then_some(()));
+    gate.signal(Signal::TERM);
+    gate.exit_status();
+    assert_eq!(client.read_to_end().0, b"");
+}
+
+fn start() -> (RedisServer, Respgate) {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
+    (redis, gate)
+}
+
+fn wait_until_blocked(redis: &RedisServer) {
+    eventually("BLPOP to block", || {
+        redis.direct().text(&["INFO", "clients"]).contains("blocked_clients:1").then_some(())
+    });
+}

@@ -1,0 +1,21 @@
+//! Black-box tests: the real binary in front of a real redis-server, seen through real clients.
+//!
+//! Every test starts its own Redis and its own respgate, in a temporary folder, on a unix socket and on ports the
+//! system picks, and ends both by process id. A WARN or ERROR line in respgate's log that the test did not announce
+//! fails the test.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stderr, reason = "a failed test shows the proxy's log, a skipped one its reason")]
+
+mod support;
+
+mod auth;
+mod clients;
+mod config;
+mod drain;
+mod parity;
+mod refused;
+mod reload;
+mod samples;
+mod secrets;
+mod upstream;

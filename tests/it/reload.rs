@@ -1,0 +1,106 @@
+//! SIGHUP: a new generation, or the old one and every error.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::support::{Pki, RedisServer, RespClient, Respgate, eventually, request, upstream_of};
+
+#[test]
+fn a_changed_acl_governs_the_next_request_of_a_live_session() {
+    let (_redis, gate) = start("user alice on +@all ~*\n");
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+    gate.write_acl("user alice on +@read +@connection ~*\n");
+    gate.signal(Signal::HUP);
+    eventually("SET to be refused", || client.text(&["SET", "a", "2"]).starts_with("-NOPERM ").then_some(()));
+    assert!(client.text(&["GET", "a"]).starts_with('$'));
+}
+
+#[test]
+fn a_new_user_can_come_in_after_a_reload() {
+    let (_redis, gate) = start("user alice on +@all ~*\n");
+    gate.write_acl("user alice on +@all ~*\nuser bob on +@all ~*\n");
+    gate.signal(Signal::HUP);
+    eventually("bob to be served", || {
+        let mut bob = gate.connect("bob");
+        bob.try_send(&request(&["PING"])).ok()?;
+        (bob.try_reply().ok()? == b"+PONG\r\n").then_some(())
+    });
+}
+
+#[test]
+fn a_broken_acl_file_keeps_the_old_one_and_is_reported_with_its_line() {
+    let (_redis, gate) = start("user alice on +@all ~*\n");
+    let mut client = gate.connect("alice");
+    gate.write_acl("user alice on +@read ~*\nuser bob on +@nosuchcategory\n");
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["nosuchcategory", "users.acl", "2"]);
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
+}
+
+#[test]
+fn a_broken_certificate_keeps_the_old_acl_too() {
+    let (_redis, gate) = start("user alice on +@all ~*\n");
+    gate.write_acl("user alice on +@read ~*\n");
+    fs::write(gate.pki().server().cert, "not a certificate\n").unwrap();
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["server.crt"]);
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK", "all or nothing");
+}
+
+#[test]
+fn a_user_switched_off_loses_the_live_session() {
+    let (redis, gate) = start("user alice on +@all ~*\n");
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+    gate.write_acl("user alice off +@all ~*\n");
+    gate.signal(Signal::HUP);
+    eventually("the session to end or to be refused", || is_shut_out(&mut client).then_some(()));
+    let before = redis.calls("set");
+    let _ = client.try_send(&request(&["SET", "a", "2"]));
+    client.read_until_quiet();
+    assert_eq!(redis.calls("set"), before);
+}
+
+#[test]
+fn new_trust_is_asked_of_new_connections() {
+    let (_redis, gate) = start("user alice on +@all ~*\n");
+    let old = gate.pki().client("alice");
+    assert_eq!(gate.connect_as(Some(&old)).text(&["PING"]), "+PONG");
+    let other = tempfile::tempdir().unwrap();
+    let new_pki = Pki::create(other.path());
+    fs::copy(new_pki.ca_cert(), gate.pki().ca_cert()).unwrap();
+    fs::copy(new_pki.server().cert, gate.pki().server().cert).unwrap();
+    fs::copy(new_pki.server().key, gate.pki().server().key).unwrap();
+    gate.signal(Signal::HUP);
+    let new = new_pki.client("alice");
+    eventually("the new CA to be trusted", || {
+        let mut client = RespClient::tls(gate.address(), &new_pki.ca_cert(), Some(&new));
+        client.try_send(&request(&["PING"])).ok()?;
+        (client.try_reply().ok()? == b"+PONG\r\n").then_some(())
+    });
+    let mut client = RespClient::tls(gate.address(), &new_pki.ca_cert(), Some(&old));
+    let answer = client.try_send(&request(&["PING"])).and_then(|()| client.try_reply());
+    assert!(answer.is_err(), "the old CA is no longer trusted");
+}
+
+fn start(acl: &str) -> (RedisServer, Respgate) {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(acl)
+        .expect_log("reload")
+        .expect_log("handshake")
+        .expect_log("refused")
+        .start();
+    (redis, gate)
+}
+
+/// The session has ended, or answers an error.
+fn is_shut_out(client: &mut RespClient) -> bool {
+    match client.try_send(&request(&["SET", "a", "2"])).and_then(|()| client.try_reply()) {
+        Ok(reply) => reply.starts_with(b"-"),
+        Err(_) => true,
+    }
+}

@@ -1,0 +1,275 @@
+//! The real binary, started for one test and watched through its log.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Identity, Pki, RedisServer, RespClient, eventually};
+
+/// The program under test with a clean environment, for commands other than a running proxy.
+pub(crate) fn respgate_binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_respgate"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    command
+}
+
+/// A respgate that listens on a port of its own. By default the CN of a client's certificate names its user.
+pub(crate) struct Respgate {
+    folder: Folder,
+    child: Option<Child>,
+    address: SocketAddr,
+    announced: Vec<String>,
+}
+
+/// How one respgate is to run, and the folder its files are in.
+#[must_use]
+pub(crate) struct Setup {
+    folder: Folder,
+    settings: Vec<String>,
+    tables: String,
+    environment: Vec<(String, String)>,
+    args: Vec<String>,
+    announced: Vec<String>,
+}
+
+struct Folder {
+    dir: TempDir,
+    pki: Pki,
+}
+
+impl Respgate {
+    /// In front of this Redis, over its unix socket, with this ACL file.
+    pub(crate) fn start(redis: &RedisServer, acl: &str) -> Respgate {
+        Respgate::setup(&upstream_of(redis)).acl(acl).start()
+    }
+
+    /// Prepares one: certificates are made, nothing else is configured but the way to `upstream`.
+    pub(crate) fn setup(upstream: &str) -> Setup {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = Pki::create(dir.path());
+        let folder = Folder { dir, pki };
+        let server = folder.pki.server();
+        let settings = vec![
+            format!("upstream = {upstream:?}"),
+            format!("tls-cert-file = {:?}", server.cert),
+            format!("tls-key-file = {:?}", server.key),
+            format!("tls-ca-cert-file = {:?}", folder.pki.ca_cert()),
+            format!("admin-listen = {:?}", folder.path("admin.sock")),
+        ];
+        Setup {
+            folder,
+            settings,
+            tables: String::new(),
+            environment: Vec::new(),
+            args: Vec::new(),
+            announced: Vec::new(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn pki(&self) -> &Pki {
+        &self.folder.pki
+    }
+
+    /// A connection that presents a good certificate with this common name.
+    pub(crate) fn connect(&self, common_name: &str) -> RespClient {
+        self.connect_as(Some(&self.pki().client(common_name)))
+    }
+
+    /// A connection that presents this certificate, or none.
+    pub(crate) fn connect_as(&self, identity: Option<&Identity>) -> RespClient {
+        RespClient::tls(self.address, &self.pki().ca_cert(), identity)
+    }
+
+    /// Replaces the ACL file; the running proxy learns of it by SIGHUP.
+    pub(crate) fn write_acl(&self, acl: &str) {
+        fs::write(self.folder.path("users.acl"), acl).unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("still running");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn exit_status(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("still running");
+        eventually("respgate to end", || child.try_wait().unwrap())
+    }
+
+    /// Runs `respgate health` against this one.
+    pub(crate) fn health(&self) -> std::process::Output {
+        respgate_binary().args(["health", "--config"]).arg(self.folder.path("respgate.toml")).output().unwrap()
+    }
+
+    pub(crate) fn log_text(&self) -> String {
+        fs::read_to_string(self.folder.path("log")).unwrap()
+    }
+
+    /// Waits for a log line that contains all of these words.
+    pub(crate) fn wait_for_log(&self, words: &[&str]) -> String {
+        eventually(&format!("a log line with {words:?} in\n{}", self.log_text()), || {
+            let log = self.log_text();
+            let line = log.lines().find(|line| words.iter().all(|word| line.contains(word)))?;
+            Some(line.to_owned())
+        })
+    }
+
+    fn unannounced(&self) -> Vec<String> {
+        let log = self.log_text();
+        let bad = log.lines().filter(|line| !self.announced.iter().any(|word| line.contains(word)));
+        bad.filter(|line| is_complaint(line)).map(str::to_owned).collect()
+    }
+}
+
+impl Setup {
+    /// Writes the ACL file, and lets the certificate's CN name the user.
+    pub(crate) fn acl(self, acl: &str) -> Setup {
+        self.acl_file(acl).setting("tls-auth-clients-user = \"CN\"")
+    }
+
+    /// Writes the ACL file only: certificates name nobody.
+    pub(crate) fn acl_file(self, acl: &str) -> Setup {
+        let file = self.folder.path("users.acl");
+        fs::write(&file, acl).unwrap();
+        self.setting(&format!("aclfile = {file:?}"))
+    }
+
+    /// One line at the top level of the configuration.
+    pub(crate) fn setting(mut self, line: &str) -> Setup {
+        self.settings.push(line.to_owned());
+        self
+    }
+
+    /// A table of the configuration, header and lines.
+    pub(crate) fn table(mut self, text: &str) -> Setup {
+        self.tables.push_str(text);
+        self.tables.push('\n');
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn arg(mut self, arg: &str) -> Setup {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Announces that WARN or ERROR lines with this word may be logged.
+    pub(crate) fn expect_log(mut self, word: &str) -> Setup {
+        self.announced.push(word.to_owned());
+        self
+    }
+
+    /// A file next to the configuration, readable by its owner only.
+    pub(crate) fn file(self, name: &str, content: &str) -> Setup {
+        let path = self.folder.path(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path(name)
+    }
+
+    pub(crate) fn pki(&self) -> &Pki {
+        &self.folder.pki
+    }
+
+    /// Writes `respgate.toml` and names it.
+    pub(crate) fn write_config(&self) -> PathBuf {
+        let path = self.folder.path("respgate.toml");
+        fs::write(&path, format!("{}\n{}", self.settings.join("\n"), self.tables)).unwrap();
+        path
+    }
+
+    /// Starts the proxy and waits until it listens.
+    pub(crate) fn start(self) -> Respgate {
+        let config = self.write_config();
+        let log = File::create(self.folder.path("log")).unwrap();
+        let child = respgate_binary()
+            .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json", "--config"])
+            .arg(config)
+            .args(&self.args)
+            .envs(self.environment)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut gate =
+            Respgate { folder: self.folder, child: Some(child), address: unknown, announced: self.announced };
+        gate.address = gate.wait_until_listening();
+        gate
+    }
+}
+
+impl Respgate {
+    fn wait_until_listening(&mut self) -> SocketAddr {
+        eventually("respgate to listen", || {
+            let log = self.log_text();
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                self.child = None;
+                panic!("respgate ended instead of listening ({status}):\n{log}");
+            }
+            log.lines().find_map(listening_address)
+        })
+    }
+}
+
+impl Drop for Respgate {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("respgate's log:\n{}", self.log_text());
+            return;
+        }
+        let complaints = self.unannounced();
+        assert!(complaints.is_empty(), "respgate logged what no test expected:\n{}", complaints.join("\n"));
+    }
+}
+
+impl Folder {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+/// How the configuration names this Redis.
+pub(crate) fn upstream_of(redis: &RedisServer) -> String {
+    format!("unix:{}", redis.socket().display())
+}
+
+/// The address in a `listening` line of the JSON log.
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").unwrap_or(&line);
+    if fields.get("message")?.as_str()? != "listening" {
+        return None;
+    }
+    fields.get("address")?.as_str()?.parse().ok()
+}
+
+/// A WARN or ERROR line, or a line that is no log line at all, such as the text of a panic.
+fn is_complaint(line: &str) -> bool {
+    match serde_json::from_str::<Value>(line) {
+        Ok(line) => matches!(line.get("level").and_then(Value::as_str), Some("WARN" | "ERROR") | None),
+        Err(_) => true,
+    }
+}

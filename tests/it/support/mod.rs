@@ -1,0 +1,28 @@
+//! What the tests stand on: certificates, a Redis, a respgate, and clients.
+
+mod client;
+mod gate;
+mod pki;
+mod redis_server;
+
+pub(crate) use client::{RespClient, request};
+pub(crate) use gate::{Respgate, Setup, respgate_binary, upstream_of};
+pub(crate) use pki::{Identity, Pki};
+pub(crate) use redis_server::RedisServer;
+
+use std::time::{Duration, Instant};
+
+/// The longest any single wait of a test may take before the test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until `probe` has an answer; fails the test with `what` after [`PATIENCE`].
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "gave up waiting: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

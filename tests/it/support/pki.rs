@@ -1,0 +1,116 @@
+//! A certificate authority per test, and certificates of every kind the tests need, as PEM files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+
+/// The certificate files of one test, all in one folder.
+pub(crate) struct Pki {
+    dir: PathBuf,
+    ca: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, as a client presents them.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Pki {
+    /// Makes `ca.crt`, and `server.crt` with its key, in `dir`.
+    pub(crate) fn create(dir: &Path) -> Pki {
+        let ca = authority("respgate test CA", &dir.join("ca.crt"));
+        let pki = Pki { dir: dir.to_path_buf(), ca };
+        let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        server.distinguished_name.push(DnType::CommonName, "localhost");
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        pki.issue("server", server);
+        pki
+    }
+
+    pub(crate) fn ca_cert(&self) -> PathBuf {
+        self.dir.join("ca.crt")
+    }
+
+    /// The listener's own certificate.
+    pub(crate) fn server(&self) -> Identity {
+        self.identity("server")
+    }
+
+    /// A good client certificate with this common name and no SAN.
+    pub(crate) fn client(&self, common_name: &str) -> Identity {
+        self.issue(common_name, client_params(common_name))
+    }
+
+    /// A certificate with the right name that ended long ago.
+    pub(crate) fn expired_client(&self, common_name: &str) -> Identity {
+        let mut params = client_params(common_name);
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+        self.issue("expired", params)
+    }
+
+    /// A certificate with the right name from an authority that the listener does not trust.
+    pub(crate) fn client_of_another_ca(&self, common_name: &str) -> Identity {
+        let other = authority("respgate test CA", &self.dir.join("other-ca.crt"));
+        let key = KeyPair::generate().unwrap();
+        let cert = client_params(common_name).signed_by(&key, &other).unwrap();
+        self.store("another-ca", &cert.pem(), &key)
+    }
+
+    /// A certificate with the right name that nobody signed.
+    pub(crate) fn self_signed_client(&self, common_name: &str) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let cert = client_params(common_name).self_signed(&key).unwrap();
+        self.store("self-signed", &cert.pem(), &key)
+    }
+
+    /// A certificate of the right authority that is only good for servers.
+    pub(crate) fn server_only_client(&self, common_name: &str) -> Identity {
+        let mut params = client_params(common_name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue("server-only", params)
+    }
+
+    fn issue(&self, file: &str, params: CertificateParams) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &self.ca).unwrap();
+        self.store(file, &cert.pem(), &key)
+    }
+
+    fn store(&self, file: &str, cert: &str, key: &KeyPair) -> Identity {
+        let identity = self.identity(file);
+        fs::write(&identity.cert, cert).unwrap();
+        fs::write(&identity.key, key.serialize_pem()).unwrap();
+        fs::set_permissions(&identity.key, fs::Permissions::from_mode(0o600)).unwrap();
+        identity
+    }
+
+    fn identity(&self, file: &str) -> Identity {
+        Identity { cert: self.dir.join(format!("{file}.crt")), key: self.dir.join(format!("{file}.key")) }
+    }
+}
+
+fn authority(common_name: &str, cert_file: &Path) -> Issuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().unwrap();
+    fs::write(cert_file, params.self_signed(&key).unwrap().pem()).unwrap();
+    Issuer::new(params, key)
+}
+
+fn client_params(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}

@@ -1,0 +1,108 @@
+//! Redis is down, comes back, goes away, or wants a password.
+
+use crate::support::{RedisServer, RespClient, Respgate, eventually, upstream_of};
+
+const ACL: &str = "user alice on +@all ~*\n";
+const UNAVAILABLE: &str = "-ERR respgate: upstream unavailable";
+
+#[test]
+fn a_dead_upstream_is_told_to_the_client_and_service_returns_with_it() {
+    let mut redis = RedisServer::stopped(&[]);
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["SET", "a", "1"]), UNAVAILABLE);
+    client.expect_closed();
+    redis.restart();
+    let mut client = eventually("service to return", || working_client(&gate));
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+}
+
+#[test]
+fn health_follows_the_upstream() {
+    let mut redis = RedisServer::stopped(&[]);
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
+    assert_eq!(gate.health().status.code(), Some(1));
+    redis.restart();
+    eventually("health to be good", || gate.health().status.success().then_some(()));
+}
+
+#[test]
+fn a_restarted_redis_ends_its_sessions_and_serves_new_ones() {
+    let mut redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    redis.stop();
+    let (rest, _end) = client.read_to_end();
+    assert!(rest.is_empty() || rest.starts_with(b"-ERR "), "{}", String::from_utf8_lossy(&rest));
+    redis.restart();
+    let mut client = eventually("service to return", || working_client(&gate));
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+}
+
+#[test]
+fn a_reply_that_is_owed_when_redis_dies_is_not_invented() {
+    let mut redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
+    let mut client = gate.connect("alice");
+    client.send(&crate::support::request(&["BLPOP", "queue", "0"]));
+    eventually("BLPOP to block", || {
+        redis.direct().text(&["INFO", "clients"]).contains("blocked_clients:1").then_some(())
+    });
+    redis.stop();
+    client.expect_closed();
+}
+
+#[test]
+fn the_proxy_logs_in_as_its_own_user_and_the_client_never_learns_the_password() {
+    let redis = RedisServer::start_with(&["--requirepass", "behind-the-gate"]);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
+    let table = format!("[upstream-auth]\npassword-file = {:?}", setup.path("redis_password"));
+    let gate = setup.table(&table).start();
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
+    assert!(!gate.log_text().contains("behind-the-gate"));
+}
+
+#[test]
+fn a_named_upstream_user_is_what_redis_sees() {
+    let redis = RedisServer::start_with(&["--user", "respgate on >behind-the-gate +@all ~* &*"]);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
+    let table = format!("[upstream-auth]\nuser = \"respgate\"\npassword-file = {:?}", setup.path("redis_password"));
+    let gate = setup.table(&table).start();
+    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
+    let clients = redis.direct().text(&["CLIENT", "LIST"]);
+    assert!(clients.contains(" user=respgate "), "{clients}");
+}
+
+#[test]
+fn a_refused_upstream_login_makes_the_upstream_unavailable() {
+    let redis = RedisServer::start_with(&["--requirepass", "behind-the-gate"]);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "not-the-password\n");
+    let table = format!("[upstream-auth]\npassword-file = {:?}", setup.path("redis_password"));
+    let gate = setup.table(&table).expect_log("upstream").start();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["PING"]), UNAVAILABLE);
+    client.expect_closed();
+}
+
+#[test]
+fn an_unauthenticated_client_opens_no_upstream_connection() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl_file("user bob on >correct-horse +@all ~*\n").start();
+    let connected = |redis: &RedisServer| {
+        let clients = redis.direct().text(&["CLIENT", "LIST"]);
+        clients.lines().filter(|line| line.contains(" addr=")).count()
+    };
+    let before = connected(&redis);
+    let mut strangers: Vec<_> = (0..5).map(|_| gate.connect("stranger")).collect();
+    for client in &mut strangers {
+        assert_eq!(client.text(&["PING"]), "-NOAUTH Authentication required.");
+    }
+    assert_eq!(connected(&redis), before);
+}
+
+fn working_client(gate: &Respgate) -> Option<RespClient> {
+    let mut client = gate.connect("alice");
+    client.try_send(&crate::support::request(&["PING"])).ok()?;
+    (client.try_reply().ok()? == b"+PONG\r\n").then_some(client)
+}
