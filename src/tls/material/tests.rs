@@ -1,8 +1,14 @@
+use std::time::Duration;
+
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, RsaKeySize, SerialNumber};
+use rustls::pki_types::CertificateDer;
 
 use super::*;
 use crate::identity::test_pki::{Authority, Issued, client, params};
-use crate::tls::settings::Protocols;
+use crate::identity::x509::Certificate;
+use crate::tls::explain::{self, unix_seconds};
+use crate::tls::pem;
+use crate::tls::settings::{AuthClients, CrlCheck, CrlExpired, Protocols};
 use crate::tls::test_files::TestFiles;
 
 const DAY: Duration = Duration::from_secs(86_400);
