@@ -61,6 +61,9 @@ impl Problem {
                 "the private key is encrypted, and nobody is there to type its passphrase; decrypt it with: \
                  (umask 077; openssl pkey -in {path} -out {path}.plain)"
             ),
+            Problem::Pem(PemError::Der) => {
+                format!("is in DER form; convert it to PEM with: (umask 077; openssl storeutl -out {path}.pem {path})")
+            }
             Problem::Pem(error) => error.to_string(),
             Problem::Permissions(mode) => {
                 format!("others have access to it (mode {mode:04o}); take it away with: chmod o= {path}")

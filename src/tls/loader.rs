@@ -95,10 +95,11 @@ impl Loader<'_> {
                 let words = format!("the certificate cannot be used: {error:?}");
                 self.unusable("tls-cert-file", &settings.cert_file, words);
             }
-            Err(error) => {
-                let words = format!(
-                    "the key cannot be used ({error}); accepted are RSA from 2048 bits, P-256, P-384, P-521 and Ed25519"
-                );
+            // rustls says no more than that.
+            Err(_) => {
+                let words = "the key is damaged or of a kind that is not accepted: RSA from 2048 bits, P-256, P-384, \
+                             P-521 and Ed25519 are"
+                    .to_owned();
                 self.unusable("tls-key-file", &settings.key_file, words);
             }
         }

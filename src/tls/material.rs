@@ -49,8 +49,8 @@ impl TlsMaterial {
             .map_err(|error| CertificateRefusal::from_rustls(&error).unwrap_or(CertificateRefusal::Other))
     }
 
-    /// Whether a CRL lists the chain. `true` means that [`reverify`](Self::reverify) will refuse it as revoked,
-    /// `false` means nothing yet. A few microseconds instead of a hundred: of thousands of live sessions those that
+    /// Whether a CRL lists the chain. `true` means that [`reverify`](Self::reverify) will refuse it, `false` means
+    /// nothing yet. A few microseconds instead of a hundred: of thousands of live sessions those that
     /// are revoked can be closed before the others are verified.
     pub fn lists_as_revoked(&self, chain: &CertificateChain) -> bool {
         let (leaf, intermediates) = chain.parts();

@@ -143,6 +143,26 @@ fn swapped_files_are_told_by_what_they_hold() {
 }
 
 #[test]
+fn files_in_der_form_are_told_with_the_command_that_converts_them() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    files.write("server.crt", authority.server().der);
+    let error = only_error(&files);
+    assert!(error.ends_with("with: (umask 077; openssl storeutl -out server.crt.pem server.crt)"), "{error}");
+}
+
+#[test]
+fn a_key_of_a_kind_that_is_not_accepted_is_refused() {
+    let files = TestFiles::new(&Authority::new("root"));
+    files.write("server.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    let error = only_error(&files);
+    assert!(
+        error.starts_with("tls-key-file server.key: the key is damaged or of a kind that is not accepted"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_version_1_server_certificate_is_explained() {
     let files = TestFiles::new(&Authority::new("root"));
     files.write("server.crt", include_bytes!("../testdata/version1.pem"));
