@@ -25,6 +25,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Dialect; 2] = [Dialect::Redis70, Dialect::Valkey91];
+
     /// The nearest dialect of a server that calls itself `name` (`redis`, `valkey`) in version `major.minor`.
     pub fn for_server(name: &str, major: u32, minor: u32) -> Dialect {
         match name.eq_ignore_ascii_case("redis") && (major, minor) < (7, 2) {
@@ -35,7 +38,7 @@ impl Dialect {
 
     /// The dialect of a configured name, `redis-7.0` or `valkey-9.1`.
     pub fn named(name: &str) -> Option<Dialect> {
-        [Dialect::Redis70, Dialect::Valkey91].into_iter().find(|dialect| dialect.name() == name)
+        Dialect::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
     /// The name it has in a configuration.
