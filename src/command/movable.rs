@@ -182,3 +182,6 @@ fn streams(argv: &Argv<'_>, options_from: usize, streams_from: usize) -> Result<
     }
     Ok(first..first + rest / 2)
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,3 +184,6 @@ fn spec(entry: &'static Entry) -> CommandSpec {
         role: Role::of(entry.name),
     }
 }
+
+#[cfg(test)]
+mod tests;
