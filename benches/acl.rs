@@ -12,7 +12,9 @@ fn main() {
 }
 
 fn user(table: &CommandTable, rules: &[&[u8]]) -> Arc<User> {
-    Arc::clone(Acl::new(table).set_user(b"bench", rules, table).expect("the rules are right").user(b"bench").expect("set"))
+    Arc::clone(
+        Acl::new(table).set_user(b"bench", rules, table).expect("the rules are right").user(b"bench").expect("set"),
+    )
 }
 
 fn bench(bencher: Bencher<'_, '_>, rules: &[&[u8]], argv: &ArgvBuf) {

@@ -49,8 +49,7 @@ fn hold_verdicts(dialect: Dialect, name: &str) {
         let ours = answer(&table, &byte_strings(&record["rules"]), argv.as_ref(), db);
         let verdict = record["verdict"].as_str().unwrap();
         let message = String::from_utf8_lossy(&latin1(record["message"].as_str().unwrap())).into_owned();
-        let class =
-            ours.denial.and_then(|denial| stricter_class(&table, &argv.as_ref().unwrap().as_argv(), denial));
+        let class = ours.denial.and_then(|denial| stricter_class(&table, &argv.as_ref().unwrap().as_argv(), denial));
         match (ours.verdict, verdict, class) {
             (one, other, _) if one == other && ours.message == message => agreed += 1,
             ("deny", "deny", _) => reworded += 1,

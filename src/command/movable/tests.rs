@@ -196,15 +196,22 @@ fn scripts_may_have_no_keys() {
 }
 
 #[test]
-fn migrate_takes_its_one_key_or_all_behind_the_first_word_keys() {
+fn migrate_takes_its_one_key_and_all_behind_the_option_keys() {
     assert_keys(&[
         ("MIGRATE h 1 k 0 1", "k:rw"),
         ("MIGRATE h 1 k 0 1 COPY REPLACE AUTH2 u p", "k:rw"),
         ("MIGRATE h 1 _ 0 1 KEYS a b", "a:rw b:rw"),
         ("MIGRATE h 1 k 0 1 KEYS a", "k:rw a:rw"),
-        ("MIGRATE h 1 _ 0 1 AUTH keys KEYS a", "KEYS:rw a:rw"),
+        ("MIGRATE h 1 _ 0 1 AUTH keys KEYS a", "a:rw"),
+        ("MIGRATE h 1 _ 0 1 AUTH2 keys KEYS keys KEYS", "KEYS:rw"),
+        ("MIGRATE h 1 k 0 1 AUTH keys", "k:rw"),
     ]);
-    assert_unknown(&["MIGRATE h 1 _ 0 1", "MIGRATE h 1 _ 0 1 COPY", "MIGRATE h 1 _ 0 1 KEYS"]);
+    assert_unknown(&[
+        "MIGRATE h 1 _ 0 1",
+        "MIGRATE h 1 _ 0 1 COPY",
+        "MIGRATE h 1 k 0 1 COPYING KEYS a",
+        "MIGRATE h 1 _ 0 1 KEYS",
+    ]);
 }
 
 #[test]
@@ -293,5 +300,9 @@ fn a_nul_where_an_option_word_could_be_leaves_the_keys_unknown() {
 
 #[test]
 fn a_nul_in_a_value_or_key_is_only_a_byte() {
-    assert_keys(&[("SET a\0b v\0w", "a\0b:w"), ("MIGRATE h 1 _ 0 1 KEYS a\0", "a\0:rw"), ("XREAD STREAMS a\0 0", "a\0:r")]);
+    assert_keys(&[
+        ("SET a\0b v\0w", "a\0b:w"),
+        ("MIGRATE h 1 _ 0 1 KEYS a\0", "a\0:rw"),
+        ("XREAD STREAMS a\0 0", "a\0:r"),
+    ]);
 }

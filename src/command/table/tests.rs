@@ -111,8 +111,21 @@ fn a_verdict_can_come_early_only_where_nothing_later_matters() {
         assert_eq!(decided("lmove"), Some(3));
         assert_eq!(decided("xgroup|create"), Some(3));
         for name in [
-            "del", "mset", "eval", "sort", "migrate", "xread", "zunion", "subscribe", "psubscribe", "copy", "select",
-            "georadius", "auth", "hello", "acl|setuser",
+            "del",
+            "mset",
+            "eval",
+            "sort",
+            "migrate",
+            "xread",
+            "zunion",
+            "subscribe",
+            "psubscribe",
+            "copy",
+            "select",
+            "georadius",
+            "auth",
+            "hello",
+            "acl|setuser",
         ] {
             assert_eq!(decided(name), None, "{name}");
         }
@@ -199,8 +212,9 @@ fn a_new_container_comes_with_its_subcommands() {
 #[test]
 fn keys_of_an_upstream_command_are_known_only_from_exact_specs() {
     let [table, _] = both();
-    let with_spec = |name: &str, flags: &[&str], spec: Option<UpstreamKeySpec>| {
-        UpstreamCommand { key_specs: spec.into_iter().collect(), ..module_command(name, flags) }
+    let with_spec = |name: &str, flags: &[&str], spec: Option<UpstreamKeySpec>| UpstreamCommand {
+        key_specs: spec.into_iter().collect(),
+        ..module_command(name, flags)
     };
     let legacy = UpstreamCommand { first_key: 1, last_key: -1, step: 1, ..module_command("m.legacy", &["write"]) };
     let extended = table.extended(&[
@@ -230,7 +244,8 @@ fn nonsense_from_an_upstream_is_harmless() {
         find: UpstreamFind::KeyNum { keynumidx: -1, firstkey: i64::MIN, keystep: 0 },
     };
     let odd = UpstreamCommand { key_specs: vec![spec], arity: i64::MIN, ..module_command("m.odd", &[]) };
-    let extended = table.extended(&[odd, module_command("", &[]), module_command("a|b", &[]), module_command("x y", &[])]);
+    let extended =
+        table.extended(&[odd, module_command("", &[]), module_command("a|b", &[]), module_command("x y", &[])]);
     assert_eq!(extended.len(), table.len() + 1);
     assert!(!keys_are_known(&extended, "m.odd"));
 }
