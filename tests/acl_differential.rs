@@ -42,7 +42,11 @@ fn hold(dialect: Dialect, program: &str) {
     let mut stricter: BTreeMap<&str, usize> = BTreeMap::new();
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for seed in seed..seed + decisions.div_ceil(REQUESTS_PER_USER) {
+    let mut judged = 0;
+    for seed in seed.. {
+        if judged >= decisions {
+            break;
+        }
         let mut random = Random(seed);
         let rules = Rules { random: &mut random, table: &table }.user();
         let db = random.below(3) as u32;
@@ -55,8 +59,10 @@ fn hold(dialect: Dialect, program: &str) {
             if ours.verdict != "rule_error" || ours.message != error {
                 wrong.push(format!("seed {seed}: {}\n  server: {error}\n  we: {}", shown(&rules), ours.message));
             }
+            judged += 1;
             continue;
         }
+        judged += REQUESTS_PER_USER;
         for (request, reply) in requests.iter().zip(replies) {
             let argv = ArgvBuf::from_iter(request);
             let ours = answer(&table, &rules, Some(&argv), db);

@@ -1,7 +1,7 @@
 //! Where the keys are, for commands whose options move them: our own reading, never the upstream's.
 //!
-//! A server reads options left to right and stops at the first it does not know; Redis's key extraction reads them in
-//! a slightly different way. We take every reading at once: each argument that could be the option is one.
+//! A server reads options left to right and stops at the first it does not know; Redis's key extraction reads some of
+//! them in a slightly different way. Where the two can differ we take every reading at once, or none.
 
 use super::argv::Argv;
 use super::keyspec::{Access, EmptyCount, KeySpec, KeyUse, Scope, Unextractable, nul_free};
@@ -136,23 +136,36 @@ fn stored<E: From<Unextractable>>(
     Ok(())
 }
 
-/// MIGRATE host port key|"" db timeout [options] [KEYS key…]: everything after the first word KEYS is a key.
+/// MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password] [AUTH2 user password] [KEYS key…]: the one key,
+/// and everything behind the option KEYS (with both, the server refuses). Passwords may be called KEYS.
 fn migrated<E: From<Unextractable>>(argv: &Argv<'_>, visit: &mut impl FnMut(KeyUse) -> Result<(), E>) -> Result<(), E> {
     const KEY: usize = 3;
     const OPTIONS: usize = 6;
     let access = Access::READ_WRITE;
-    let word = argv.iter_from(OPTIONS).find(|(_, argument)| argument.eq_ignore_ascii_case(b"keys"));
-    let options_end = word.map_or(argv.len(), |(index, _)| index);
-    if argv.iter_from(OPTIONS).take_while(|(i, _)| *i < options_end).any(|(_, a)| memchr::memchr(0, a).is_some()) {
-        return Err(Unextractable.into());
+    let mut index = OPTIONS;
+    let mut keys = argv.len()..argv.len();
+    while let Some(option) = argv.get(index) {
+        let is = |word: &[u8]| option.eq_ignore_ascii_case(word);
+        index += if is(b"copy") || is(b"replace") {
+            1
+        } else if is(b"auth") {
+            2
+        } else if is(b"auth2") {
+            3
+        } else if is(b"keys") {
+            keys = index + 1..argv.len();
+            break;
+        } else {
+            return Err(Unextractable.into());
+        };
     }
     let single = argv.get(KEY).ok_or(Unextractable)?;
     if !single.is_empty() {
         visit(KeyUse { index: KEY, access })?;
-    } else if options_end + 1 >= argv.len() {
+    } else if keys.is_empty() {
         return Err(Unextractable.into());
     }
-    (options_end + 1..argv.len()).try_for_each(|index| visit(KeyUse { index, access }))
+    keys.into_iter().try_for_each(|index| visit(KeyUse { index, access }))
 }
 
 /// The stream keys: the first half of what follows STREAMS. The server finds that word by reading the options, Redis's
@@ -182,3 +195,6 @@ fn streams(argv: &Argv<'_>, options_from: usize, streams_from: usize) -> Result<
     }
     Ok(first..first + rest / 2)
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,9 @@ use crate::upstream::{ConnectError, Target};
 /// File descriptors for everything that is not a client: logs, listeners, event loops, the control connection.
 const OTHER_DESCRIPTORS: u64 = 64;
 
+/// Clients at once where nothing is configured; Redis's own default.
+const DEFAULT_MAXCLIENTS: u32 = 10_000;
+
 /// Why the proxy does not run (any more).
 #[derive(Debug)]
 pub enum RunError {
@@ -42,6 +45,13 @@ pub enum RunError {
     Bind(SocketAddr, io::Error),
     /// Redis is not there, and `--require-upstream` says that it has to be.
     Upstream(ConnectError),
+    /// `maxclients` is more than the file-descriptor limit allows.
+    Descriptors {
+        /// What is configured.
+        wanted: u32,
+        /// What is possible.
+        possible: u32,
+    },
     /// The system denies something that every process needs.
     System(io::Error),
 }
@@ -53,6 +63,12 @@ impl fmt::Display for RunError {
                 let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
                 f.write_str(&lines.join("\n"))
             }
+            Self::Descriptors { wanted, possible } => write!(
+                f,
+                "error: maxclients = {wanted}, but the file-descriptor limit allows {possible} clients; raise it with: \
+                 ulimit -n {}",
+                u64::from(*wanted) * 2 + OTHER_DESCRIPTORS
+            ),
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Upstream(error) => write!(f, "error: the upstream does not answer: {error}"),
             Self::System(error) => write!(f, "error: {error}"),
@@ -76,11 +92,14 @@ pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
 async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let built = generation::build(&config, None, 1).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let warned = built.warnings;
     let generation = Arc::new(built.generation);
     let target = Target::from(&config.upstream);
     if config.require_upstream {
         control::open(&target).await.map_err(RunError::Upstream)?;
     }
+    let capacity = capacity(config.limits.maxclients)?;
+    info!(maxclients = capacity, "capacity");
     let mut signals = Signals::new().map_err(RunError::System)?;
     let mut listeners = Vec::new();
     for settings in &config.listeners {
@@ -100,10 +119,8 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         // The receiver lives as long as the process serves.
         let _ = findings.send(finding);
     }));
-    let gate = Gate::new(GateLimits {
-        connections: capacity(config.limits.maxclients),
-        per_address: config.limits.max_connections_per_address,
-    });
+    let per_address = config.limits.max_connections_per_address;
+    let gate = Gate::new(GateLimits { connections: capacity, per_address });
     let mut acceptors = Vec::new();
     for (number, (bound, filter)) in listeners.into_iter().enumerate() {
         let address = bound.local_addr().map_err(RunError::System)?;
@@ -117,6 +134,7 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         seen: generation::contents(&config.watched_files),
         config,
         facts: None,
+        warned,
         current: generation,
         mailboxes: mailboxes.clone(),
         pool,
@@ -236,8 +254,9 @@ fn open_admin_socket(path: &std::path::Path, health: Rc<Cell<Health>>) {
     }
 }
 
-/// The connections that the file-descriptor limit allows, at most `wanted`. Each needs two: the client's and Redis's.
-fn capacity(wanted: u32) -> u32 {
+/// The connections that there may be: as many as wanted, or as the file-descriptor limit allows. Each needs two: the
+/// client's and Redis's.
+fn capacity(wanted: Option<u32>) -> Result<u32, RunError> {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let descriptors = match raised {
@@ -245,19 +264,20 @@ fn capacity(wanted: u32) -> u32 {
         Err(_) => limit.current,
     };
     let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2);
-    let capacity = u32::try_from(possible).unwrap_or(u32::MAX).min(wanted);
-    if capacity < wanted {
-        warn!(wanted, capacity, "the file-descriptor limit does not allow maxclients");
-    } else {
-        info!(maxclients = capacity, "capacity");
+    let possible = u32::try_from(possible).unwrap_or(u32::MAX);
+    match wanted {
+        Some(wanted) if wanted > possible => Err(RunError::Descriptors { wanted, possible }),
+        Some(wanted) => Ok(wanted),
+        None => Ok(possible.min(DEFAULT_MAXCLIENTS)),
     }
-    capacity
 }
 
 /// Replaces generations.
 struct Reloader {
     config: Config,
     facts: Option<Facts>,
+    /// Warnings of the current generation: they are not repeated with every new one.
+    warned: Vec<String>,
     current: Arc<Generation>,
     /// Digests of the watched files, as of the last attempt.
     seen: HashMap<PathBuf, Option<[u8; 32]>>,
@@ -284,7 +304,9 @@ impl Reloader {
         let number = self.current.number + 1;
         match generation::build(&self.config, self.facts.as_ref(), number) {
             Ok(built) => {
-                built.warnings.iter().for_each(|warning| warn!("{warning}"));
+                let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
+                news.for_each(|warning| warn!("{warning}"));
+                self.warned = built.warnings;
                 self.current = Arc::new(built.generation);
                 self.pool.begin_generation(number, self.current.floor);
                 self.mailboxes.iter().for_each(|mailbox| mailbox.renew(Arc::clone(&self.current)));

@@ -53,7 +53,6 @@ pub fn stricter_class(table: &CommandTable, argv: &Argv<'_>, denial: AclDenial) 
         ("georadius" | "georadiusbymember", _) if is_key && count("store") + count("storedist") > 1 => {
             Some("every-reading")
         }
-        ("migrate", _) if is_key && count("keys") > 1 => Some("every-reading"),
         ("migrate", _) if is_key && count("keys") > 0 && argv.get(3) != Some(b"") => Some("every-reading"),
         ("pfmerge", AclDenial::Key { index: 1 }) if argv.len() == 2 => Some("pfmerge-destination"),
         _ if !databases_are_known => Some("database-number"),

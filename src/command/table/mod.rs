@@ -187,3 +187,6 @@ fn spec(entry: &'static Entry) -> CommandSpec {
         role: Role::of(entry.name),
     }
 }
+
+#[cfg(test)]
+mod tests;
