@@ -13,7 +13,7 @@ pub fn check(arguments: &ConfigurationArgs) -> Exit {
     };
     match generation::build(&config, None, 1) {
         Ok(built) => {
-            built.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             print!("{}", summary(&config));
             Exit::Success
         }

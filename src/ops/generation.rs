@@ -66,6 +66,8 @@ pub struct Built {
     pub generation: Generation,
     /// For the log, or for whoever runs `check`.
     pub warnings: Vec<String>,
+    /// For whoever runs `check`.
+    pub advice: Vec<String>,
 }
 
 /// Loads everything that a configuration names. `facts` are the upstream's, if it has been heard.
@@ -73,14 +75,14 @@ pub struct Built {
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Built, Vec<BuildError>> {
-    let mut builder = Builder { config, errors: Vec::new(), warnings: Vec::new() };
+    let mut builder = Builder { config, errors: Vec::new(), warnings: Vec::new(), advice: Vec::new() };
     let table = table(config, facts);
     let acl = builder.acl(&table);
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
     let renames = builder.renames(&table, facts);
     let listeners = builder.listeners();
-    let Builder { errors, warnings, .. } = builder;
+    let Builder { errors, warnings, advice, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
     else {
@@ -105,7 +107,7 @@ pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Buil
         blocklist,
         renames,
     };
-    Ok(Built { generation: Generation { number, policy: Arc::new(policy), listeners, floor }, warnings })
+    Ok(Built { generation: Generation { number, policy: Arc::new(policy), listeners, floor }, warnings, advice })
 }
 
 /// The contents of all watched files, for telling whether one has changed: whatever cannot be read counts as `None`.
@@ -133,6 +135,7 @@ struct Builder<'a> {
     config: &'a Config,
     errors: Vec<BuildError>,
     warnings: Vec<String>,
+    advice: Vec<String>,
 }
 
 impl Builder<'_> {
@@ -190,7 +193,7 @@ impl Builder<'_> {
                 Err(error) => {
                     self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
                 }
-                Ok(PasswordHash::Sha256(_)) => self.warnings.push(format!(
+                Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
                     "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
                      slow one",
                     path.display()
