@@ -5,6 +5,8 @@
 //! `RESPGATE_REDIS_SERVER` and `RESPGATE_VALKEY_SERVER` name the programs, `RESPGATE_ACL_SEED` and
 //! `RESPGATE_ACL_DECISIONS` the first seed and how many decisions (100,000).
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed, and says what it saw")]
+
 #[path = "acl_shared/mod.rs"]
 mod shared;
 
@@ -383,7 +385,7 @@ const WORDS: [&str; 24] = [
 ];
 
 struct Server {
-    process: Child,
+    _process: Process,
     stream: BufReader<UnixStream>,
     _folder: tempfile::TempDir,
 }
@@ -405,17 +407,17 @@ impl Server {
     fn start(program: &str) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("server.sock");
-        let process = Command::new(program)
+        let spawned = Command::new(program)
             .args(["--port", "0", "--save", "", "--unixsocket"])
             .arg(&socket)
             .arg("--dir")
             .arg(folder.path())
             .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
+            .spawn();
+        let process = Process(spawned.unwrap_or_else(|error| panic!("{program}: {error}")));
         for _ in 0..200 {
             if let Ok(stream) = UnixStream::connect(&socket) {
-                return Server { process, stream: BufReader::new(stream), _folder: folder };
+                return Server { _process: process, stream: BufReader::new(stream), _folder: folder };
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -457,10 +459,13 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// A server that ends with its test.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -9,6 +9,10 @@ use super::keyspec::{Access, EmptyCount, KeySpec, KeyUse, Scope, Unextractable, 
 /// How the keys of one command are found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Extractor {
+    /// It has no keys.
+    None,
+    /// Always this one.
+    One(KeyUse),
     /// The key specs are exact.
     Specs,
     /// Exact, and a count of zero keys is a proper request: EVAL, FCALL.
@@ -37,14 +41,23 @@ impl Extractor {
             "bitfield" => Extractor::BitField,
             "sort" => Extractor::Sort,
             "sort_ro" => Extractor::SortRo,
-            "georadius" => Extractor::GeoRadius { options_from: 6 },
-            "georadiusbymember" => Extractor::GeoRadius { options_from: 5 },
+            // The unit of GEORADIUS, argument 5, is read as an option too: Valkey does so.
+            "georadius" | "georadiusbymember" => Extractor::GeoRadius { options_from: 5 },
             "migrate" => Extractor::Migrate,
             "xread" => Extractor::Xread { options_from: 1, streams_from: 1 },
             "xreadgroup" => Extractor::Xread { options_from: 1, streams_from: 4 },
             "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Extractor::Script,
-            _ if keys.iter().filter(|spec| spec.is_key()).all(KeySpec::is_exact) => Extractor::Specs,
-            _ => Extractor::Unknown,
+            _ => Extractor::by_specs(keys),
+        }
+    }
+
+    fn by_specs(keys: &[KeySpec]) -> Extractor {
+        let keys: Vec<&KeySpec> = keys.iter().filter(|spec| spec.is_key()).collect();
+        match keys.as_slice() {
+            [] => Extractor::None,
+            specs if !specs.iter().all(|spec| spec.is_exact()) => Extractor::Unknown,
+            [only] => only.fixed_single().map_or(Extractor::Specs, Extractor::One),
+            _ => Extractor::Specs,
         }
     }
 
@@ -58,6 +71,9 @@ impl Extractor {
         visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
     ) -> Result<(), E> {
         let empty_count = match self {
+            Extractor::None => return Ok(()),
+            Extractor::One(key) if key.index < argv.len() => return visit(key),
+            Extractor::One(_) => return Err(Unextractable.into()),
             Extractor::Specs => EmptyCount::Refused,
             Extractor::Script => EmptyCount::Fine,
             moving => return moving.try_moving(argv, scope, visit),
@@ -72,6 +88,9 @@ impl Extractor {
         visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
     ) -> Result<(), E> {
         let first = |access| KeyUse { index: 1, access };
+        if argv.len() < 2 {
+            return Err(Unextractable.into());
+        }
         match self {
             Extractor::Set => visit(first(set_access(argv, scope)?)),
             Extractor::BitField => visit(first(bitfield_access(argv, scope)?)),
@@ -89,7 +108,9 @@ impl Extractor {
                 let keys = streams(argv, options_from, streams_from)?;
                 keys.into_iter().try_for_each(|index| visit(KeyUse { index, access: Access::READ }))
             }
-            Extractor::Specs | Extractor::Script | Extractor::Unknown => Err(Unextractable.into()),
+            Extractor::None | Extractor::One(_) | Extractor::Specs | Extractor::Script | Extractor::Unknown => {
+                Err(Unextractable.into())
+            }
         }
     }
 }
@@ -190,7 +211,7 @@ fn streams(argv: &Argv<'_>, options_from: usize, streams_from: usize) -> Result<
     let by_spec = (streams_from..argv.len()).find(|&index| is(index, b"streams"));
     let first = index + 1;
     let rest = argv.len() - first;
-    if by_spec != Some(index) || rest == 0 || rest % 2 != 0 {
+    if by_spec != Some(index) || rest == 0 || !rest.is_multiple_of(2) {
         return Err(Unextractable);
     }
     Ok(first..first + rest / 2)

@@ -104,6 +104,7 @@ fn georadius_writes_to_every_store_and_storedist() {
         ("GEORADIUS k 1 1 1 m", "k:r"),
         ("GEORADIUS k 1 1 1 m WITHCOORD store d", "k:r d:w"),
         ("GEORADIUS k 1 1 1 m STORE a STOREDIST b", "k:r a:w b:w"),
+        ("GEORADIUS k 1 1 1 store d", "k:r d:w"),
         ("GEORADIUSBYMEMBER k m 1 m STOREDIST d", "k:r d:w"),
         ("GEORADIUSBYMEMBER k m 1 m STORE a STORE b", "k:r a:w b:w"),
         ("GEORADIUS_RO k 1 1 1 m", "k:r"),

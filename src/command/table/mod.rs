@@ -93,9 +93,10 @@ impl CommandTable {
         for position in 0..specs.len() {
             specs[position].id = CommandId(u16::try_from(position).expect("a server has fewer than 65,536 commands"));
             let Some((container, _)) = specs[position].full_name.split_once('|') else { continue };
+            let name_at = container.len() + 1;
             let parent = specs.iter().position(|spec| spec.full_name == container);
             let parent = parent.expect("a subcommand is added with or after its container");
-            specs[position].parent = Some(specs[parent].id);
+            (specs[position].parent, specs[position].name_at) = (Some(specs[parent].id), name_at);
             specs[parent].has_subcommands = true;
         }
         let index = NameIndex::build(&specs);
@@ -175,6 +176,7 @@ fn spec(entry: &'static Entry) -> CommandSpec {
     CommandSpec {
         id: CommandId(0),
         full_name: Cow::Borrowed(entry.name),
+        name_at: 0,
         parent: None,
         has_subcommands: false,
         arity: entry.arity,
