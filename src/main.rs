@@ -1,1 +1,17 @@
-fn main() {}
+//! The program: parse the command line, do what it says, tell how it went.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use respgate::cli::{Cli, Command, check, hash_password, health, run};
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::HashPassword(arguments) => hash_password::hash_password(&arguments),
+        Command::Health(arguments) => health::health(&arguments),
+    };
+    exit.into()
+}

@@ -1,1 +1,24 @@
 //! Redis's ACL language: users, rules, selectors, and the decision. Pure.
+//!
+//! An [`Acl`] is an immutable set of [`User`]s, read from a file or changed rule by rule; [`User::check`] decides about
+//! one request. What differs from the servers, and why, is in `docs/acl-compat.md`.
+
+mod check;
+mod commands;
+mod describe;
+mod file;
+mod password;
+mod pattern;
+mod rule;
+mod selector;
+pub mod texts;
+mod user;
+mod users;
+
+pub use check::AclDenial;
+pub use describe::{SelectorDescription, UserDescription};
+pub use file::FileError;
+pub use password::PasswordHash;
+pub use rule::{RuleError, RuleErrorKind, UnknownNames};
+pub use user::{User, UserName};
+pub use users::Acl;

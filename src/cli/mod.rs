@@ -1,1 +1,60 @@
-//! The command line.
+//! The command line: one file per subcommand.
+
+// Subcommands talk to people on the terminal; the log is for the running proxy.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod acl;
+pub mod check;
+pub mod configuration;
+pub mod exit;
+pub mod hash_password;
+pub mod health;
+pub mod run;
+
+use clap::{Parser, Subcommand};
+
+pub use configuration::ConfigurationArgs;
+pub use exit::Exit;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "respgate", version, about)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy
+    Run(ConfigurationArgs),
+    /// Validate everything `run` would load and print all findings
+    Check(ConfigurationArgs),
+    /// Make an argon2id hash for the ACL file, from a prompt or from standard input
+    HashPassword(hash_password::HashPasswordArgs),
+    /// Ask the running proxy how it is: exit 0 where it serves, 1 otherwise
+    Health(health::HealthArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_flag_takes_a_password() {
+        let command = ConfigurationArgs::command_for_test();
+        let flags: Vec<&str> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
+        assert!(flags.contains(&"requirepass-file"));
+        assert!(flags.iter().all(|flag| !flag.contains("pass") || flag.ends_with("-file")), "{flags:?}");
+    }
+}

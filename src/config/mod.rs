@@ -1,1 +1,141 @@
 //! From flags, environment and file to one validated configuration.
+//!
+//! Two steps. *Raw*: every setting as it was written, with the place it came from; flags stand above the environment,
+//! and that above the file. *Validated*: a [`Config`] that nobody needs to check again, or every error at once, each with
+//! its place.
+
+mod blocklist;
+mod error;
+mod file;
+mod host;
+mod interpolate;
+mod model;
+mod nearest;
+mod raw;
+mod redis_conf;
+mod secret;
+mod setting;
+mod units;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
+pub use error::{ConfigError, ConfigErrors};
+pub use host::Host;
+pub use model::{
+    AclDialect, AclSource, AuthClients, Block, CertificateRule, ClientsUser, Config, CrlCheck, CrlExpired, Limits,
+    Listener, LogFormat, LogLevel, LogSettings, Rename, TlsFiles, TlsProtocols, Unmapped, Upstream, UpstreamAddress,
+    UserSettings,
+};
+pub use raw::{Flags, Variables};
+pub use secret::Redacted;
+
+use error::{Disclosure, Place, SourceFile};
+use file::Fault;
+use raw::Settings;
+
+/// Where settings come from.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The configuration file; `RESPGATE_CONFIG` is looked at where this is `None`.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub variables: &'a Variables,
+    /// The flags.
+    pub flags: &'a Flags,
+    /// What defaults depend on.
+    pub host: &'a Host,
+}
+
+/// A configuration, and what is to be said about it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What works but is better changed.
+    pub warnings: Vec<ConfigError>,
+}
+
+/// Reads all sources and the secret files they name.
+///
+/// # Errors
+/// Everything that is wrong, not only the first.
+pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
+    let source = source_file(sources.file.clone(), sources.variables)?;
+    load_text(source.as_ref(), sources)
+}
+
+/// The admin socket alone, for those who ask a running proxy: its secrets and certificates may be out of their reach.
+///
+/// # Errors
+/// The file cannot be read or parsed, or the path is no path.
+pub fn admin_socket(
+    file: Option<PathBuf>,
+    variables: &Variables,
+    host: &Host,
+) -> Result<Option<PathBuf>, ConfigErrors> {
+    let source = source_file(file, variables)?;
+    let (settings, mut errors) = settings(source.as_ref(), variables, &Flags::none())?;
+    let (path, more) = validate::admin_listen(settings, source.as_ref(), host);
+    errors.extend(more);
+    if errors.is_empty() { Ok(path) } else { Err(ConfigErrors(errors)) }
+}
+
+fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
+    let (settings, mut errors) = settings(source, sources.variables, sources.flags)?;
+    let validated = validate::validate(settings, source, sources.variables, sources.host);
+    // A variable that is not set is no address either: what is wrong with the form of a value is said once.
+    let in_file = |error: &&ConfigError| matches!(error.place, Place::Spot(_));
+    let formless: Vec<_> = errors.iter().filter(in_file).map(|error| error.place.order()).collect();
+    errors.extend(validated.errors.into_iter().filter(|error| !formless.contains(&error.place.order())));
+    if errors.is_empty() {
+        return Ok(Loaded { config: validated.config, warnings: validated.warnings });
+    }
+    errors.sort_by_key(|error| error.place.order());
+    Err(ConfigErrors(errors))
+}
+
+/// The settings of all three sources, and what is wrong with their form. A file that is no TOML has no settings at all.
+fn settings(
+    source: Option<&SourceFile>,
+    variables: &Variables,
+    flags: &Flags,
+) -> Result<(Settings, Vec<ConfigError>), ConfigErrors> {
+    let mut settings = Settings::default();
+    let mut errors = Vec::new();
+    if let Some(source) = source {
+        let error = |fault: Fault| ConfigError {
+            hint: fault.hint,
+            ..ConfigError::new(Place::Spot(source.spot(&fault.span, Disclosure::KeyOnly)), fault.message)
+        };
+        let told = |faults: Vec<Fault>| faults.into_iter().map(error).collect();
+        let (sound, faults) = file::parse(&source.text, variables).map_err(|faults| ConfigErrors(told(faults)))?;
+        settings = sound;
+        errors = told(faults);
+    }
+    if let Err(error) = settings.overlay(variables, flags) {
+        errors.push(ConfigError::new(Place::Whole, error.to_string().trim_end()));
+    }
+    Ok((settings, errors))
+}
+
+fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<SourceFile>, ConfigErrors> {
+    let path = file.or_else(|| variables.get("RESPGATE_CONFIG").map(PathBuf::from));
+    path.map(read).transpose()
+}
+
+fn read(path: PathBuf) -> Result<SourceFile, ConfigErrors> {
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(SourceFile { path, text }),
+        Err(error) => Err(ConfigErrors(vec![ConfigError {
+            permission: error.kind() == io::ErrorKind::PermissionDenied,
+            ..ConfigError::new(Place::Named(path.display().to_string()), format!("cannot read it: {error}"))
+        }])),
+    }
+}

@@ -1,1 +1,8 @@
 //! Listeners, workers and the registry of live connections.
+
+mod gate;
+pub mod listener;
+pub mod registry;
+pub mod worker;
+
+pub use self::gate::{Gate, GateLimits, Permit};

@@ -1,1 +1,52 @@
 //! The verdict on one request: blocklist, state and ACL. Pure.
+//!
+//! [`Policy`] is everything that is needed to judge a request; [`Policy::decide`] judges it. The order of the checks is
+//! that of Redis's `processCommand`, with our blocklist before the ACL.
+
+mod blocklist;
+mod decide;
+mod principal;
+mod rename;
+mod verdict;
+
+use std::collections::HashMap;
+
+pub use self::blocklist::{Blocklist, BlocklistError};
+pub use self::decide::{Requester, Stance};
+pub use self::principal::{Admission, Principal, Proof, UserRefusal, UserSettings};
+pub use self::rename::{RenameError, Renames};
+pub use self::verdict::{Denial, LocalCommand, Permit, Verdict};
+use crate::acl::Acl;
+use crate::command::{CommandTable, Dialect};
+use crate::identity::CertificateMap;
+
+/// What a trusted certificate that no rule maps to a user is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmapped {
+    /// Nothing: the connection is refused.
+    Refuse,
+    /// Getting in; a password has to say who.
+    Password,
+}
+
+/// Everything that decides about requests, immutable, replaced as a whole.
+pub struct Policy {
+    /// Counts the policies of this process from 1.
+    pub generation: u64,
+    /// Whose grammar and error texts are followed.
+    pub dialect: Dialect,
+    /// The commands of the dialect, extended by what the upstream reported.
+    pub table: CommandTable,
+    /// The users.
+    pub acl: Acl,
+    /// From certificate to user.
+    pub certificates: CertificateMap,
+    /// What a certificate without a user is good for.
+    pub unmapped: Unmapped,
+    /// Settings of users that Redis's ACL language has no words for.
+    pub settings: HashMap<String, UserSettings>,
+    /// Commands refused whoever asks.
+    pub blocklist: Blocklist,
+    /// Commands that the upstream knows under other names.
+    pub renames: Renames,
+}

@@ -1,1 +1,24 @@
 //! One client's session: a pure core and the driver that does its I/O.
+//!
+//! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
+//! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `local/` answers
+//! what Redis must not see, `pending` keeps the order of replies, `reply` brings the upstream's replies to their places.
+
+mod buffer;
+mod close;
+mod core;
+pub mod driver;
+mod local;
+mod output;
+mod pending;
+mod reply;
+mod request;
+mod subscription;
+mod transaction;
+
+pub use self::buffer::Buffer;
+pub use self::close::{CloseReason, Fault};
+pub use self::core::{
+    Action, Credentials, LoginOutcome, Peer, Report, SessionCore, SessionLimits, Traffic, UpstreamFailure,
+};
+pub use self::output::{Output, Queues, Side};

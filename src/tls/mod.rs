@@ -1,1 +1,22 @@
 //! TLS: configuration, verification, handshake and an orderly close.
+//!
+//! [`material::load`] turns [`TlsSettings`] into [`TlsMaterial`], fresh at every call and never changed afterwards;
+//! [`handshake::accept`] uses it on one connection. Types of rustls stay inside this module.
+
+pub mod chain;
+pub mod close;
+pub mod explain;
+pub mod handshake;
+pub mod material;
+mod pem;
+mod provider;
+pub mod refusal;
+pub mod settings;
+#[cfg(test)]
+mod test_files;
+mod verifier;
+
+pub use chain::CertificateChain;
+pub use material::{LoadError, Problem, TlsMaterial, Warning};
+pub use refusal::CertificateRefusal;
+pub use settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};

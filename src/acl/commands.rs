@@ -1,0 +1,209 @@
+//! Which commands a selector allows.
+
+use std::collections::BTreeMap;
+
+use super::rule::{RuleErrorKind, UnknownNames};
+use crate::command::{Categories, CommandId, CommandSpec, CommandTable};
+
+/// A set of commands, and the rules that made it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct CommandSet {
+    /// By [`CommandId::index`]. A command beyond it came after the set was made.
+    bits: Vec<u64>,
+    /// `+@all`, and nothing taken away since: allows also what the table has never heard of.
+    pub(super) all: bool,
+    /// The rules start from `+@all`, not from `-@all`.
+    pub(super) from_all: bool,
+    /// `+select|0`: commands without subcommands, allowed with this first argument only.
+    first_arguments: BTreeMap<CommandId, Vec<Box<[u8]>>>,
+    /// In order, lower case, with their sign; of rules with one target only the last [ACLUpdateCommandRules]. Applied
+    /// again from the start, they make the same set.
+    rules: Vec<String>,
+    /// Rules whose name no table has known yet.
+    unknown: Vec<String>,
+}
+
+impl CommandSet {
+    /// The command may run with these arguments.
+    #[inline]
+    pub(super) fn allows(&self, spec: &CommandSpec, first_argument: Option<&[u8]>) -> bool {
+        self.all || spec.is_no_auth() || self.has(spec.id()) || self.allows_first(spec.id(), first_argument)
+    }
+
+    #[inline]
+    pub(super) fn has(&self, id: CommandId) -> bool {
+        match self.bits.get(id.index() / 64) {
+            Some(word) => word >> (id.index() % 64) & 1 == 1,
+            None => self.all,
+        }
+    }
+
+    #[cold]
+    fn allows_first(&self, id: CommandId, first_argument: Option<&[u8]>) -> bool {
+        let (Some(allowed), Some(given)) = (self.first_arguments.get(&id), first_argument) else { return false };
+        allowed.iter().any(|argument| argument.eq_ignore_ascii_case(given))
+    }
+
+    pub(super) fn rules(&self) -> &[String] {
+        &self.rules
+    }
+
+    pub(super) fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
+    pub(super) fn first_arguments(&self, id: CommandId) -> &[Box<[u8]>] {
+        self.first_arguments.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// `+@all`.
+    pub(super) fn allow_all(&mut self, table: &CommandTable) {
+        *self = CommandSet {
+            bits: vec![u64::MAX; table.len().div_ceil(64)],
+            all: true,
+            from_all: true,
+            ..CommandSet::default()
+        };
+    }
+
+    /// `-@all`.
+    pub(super) fn deny_all(&mut self, table: &CommandTable) {
+        *self = CommandSet { bits: vec![0; table.len().div_ceil(64)], ..CommandSet::default() };
+    }
+
+    /// A rule `+name`, `-name`, `+name|sub`, `+name|argument`, `+@category`.
+    pub(super) fn apply(
+        &mut self,
+        rule: &[u8],
+        table: &CommandTable,
+        unknown: UnknownNames,
+    ) -> Result<(), RuleErrorKind> {
+        let (allow, target) = match rule {
+            [b'+', target @ ..] => (true, target),
+            [b'-', target @ ..] => (false, target),
+            _ => return Err(RuleErrorKind::Syntax),
+        };
+        let effect = match target {
+            [b'@', category @ ..] => table.category(category).map(Effect::Category).ok_or(RuleErrorKind::UnknownName),
+            _ => Effect::parse(allow, target, table),
+        };
+        match effect {
+            Ok(Effect::Category(category)) => self.change_category(category, allow, table),
+            Ok(Effect::Command(spec)) => self.change(spec, allow, table),
+            Ok(Effect::FirstArgument(spec, argument)) => self.allow_first_argument(spec.id(), argument),
+            Err(RuleErrorKind::UnknownName) if unknown == UnknownNames::Keep && is_name(target) => {
+                self.unknown.push(lossy_lower(rule));
+                // What it takes away is not known yet: it could be any command that is not known yet.
+                self.all &= allow;
+            }
+            Err(kind) => return Err(kind),
+        }
+        self.record(lossy_lower(rule));
+        Ok(())
+    }
+
+    /// The same rules, applied to another table.
+    pub(super) fn recompiled(&self, table: &CommandTable) -> CommandSet {
+        let mut set = CommandSet::default();
+        match self.from_all {
+            true => set.allow_all(table),
+            false => set.deny_all(table),
+        }
+        for rule in &self.rules {
+            // Kept names cannot fail; a rule that a smaller table finds wrong in another way grants nothing.
+            if set.apply(rule.as_bytes(), table, UnknownNames::Keep).is_err() {
+                set.unknown.push(rule.clone());
+                set.all &= rule.starts_with('+');
+            }
+        }
+        set
+    }
+
+    pub(super) fn change_category(&mut self, category: Categories, allow: bool, table: &CommandTable) {
+        for spec in table.iter().filter(|spec| spec.categories().intersects(category)) {
+            self.change(spec, allow, table);
+        }
+    }
+
+    /// Sets a command, and with a container all its subcommands; first-argument rules for it are gone.
+    pub(super) fn change(&mut self, spec: &CommandSpec, allow: bool, table: &CommandTable) {
+        self.set(spec.id(), allow);
+        self.first_arguments.remove(&spec.id());
+        if spec.has_subcommands() {
+            for subcommand in table.subcommands(spec.id()) {
+                self.set(subcommand.id(), allow);
+            }
+        }
+    }
+
+    fn set(&mut self, id: CommandId, allow: bool) {
+        let (word, bit) = (id.index() / 64, 1 << (id.index() % 64));
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        match allow {
+            true => self.bits[word] |= bit,
+            false => {
+                self.bits[word] &= !bit;
+                self.all = false;
+            }
+        }
+    }
+
+    fn allow_first_argument(&mut self, id: CommandId, argument: &[u8]) {
+        let allowed = self.first_arguments.entry(id).or_default();
+        if !allowed.iter().any(|known| known.eq_ignore_ascii_case(argument)) {
+            allowed.push(argument.into());
+        }
+    }
+
+    /// Keeps of all rules for one target, or for a subcommand of it, only the new one.
+    fn record(&mut self, rule: String) {
+        let target = &rule[1..];
+        self.rules.retain(|known| {
+            let rest = known[1..].strip_prefix(target);
+            !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('|'))
+        });
+        self.rules.push(rule);
+    }
+}
+
+/// What one rule changes.
+enum Effect<'t, 'r> {
+    Category(Categories),
+    Command(&'t CommandSpec),
+    FirstArgument(&'t CommandSpec, &'r [u8]),
+}
+
+impl<'t, 'r> Effect<'t, 'r> {
+    /// Of a rule that names a command [ACLSetSelector].
+    fn parse(allow: bool, target: &'r [u8], table: &'t CommandTable) -> Result<Effect<'t, 'r>, RuleErrorKind> {
+        let lookup = |name: &[u8]| {
+            let known = std::str::from_utf8(name).ok().and_then(|name| table.by_name(name));
+            known.ok_or(RuleErrorKind::UnknownName)
+        };
+        let separator = target.iter().rposition(|b| *b == b'|').filter(|_| allow);
+        let Some(separator) = separator else { return lookup(target).map(Effect::Command) };
+        let (command, argument) = (lookup(&target[..separator])?, &target[separator + 1..]);
+        if command.parent().is_some() {
+            Err(RuleErrorKind::FirstArgumentOfSubcommand)
+        } else if argument.is_empty() {
+            Err(RuleErrorKind::Syntax)
+        } else if command.has_subcommands() {
+            lookup(target).map(Effect::Command)
+        } else {
+            Ok(Effect::FirstArgument(command, argument))
+        }
+    }
+}
+
+/// Could be the name of a command or category that some server knows.
+fn is_name(target: &[u8]) -> bool {
+    let name = target.strip_prefix(b"@").unwrap_or(target);
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-' | b'|');
+    !name.is_empty() && name.iter().all(allowed) && !name.starts_with(b"|") && !name.ends_with(b"|")
+}
+
+fn lossy_lower(rule: &[u8]) -> String {
+    String::from_utf8_lossy(rule).to_ascii_lowercase()
+}

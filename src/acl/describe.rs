@@ -1,0 +1,211 @@
+//! Users as text: `ACL LIST`, `ACL GETUSER`, the file.
+
+use std::collections::BTreeSet;
+
+use super::commands::CommandSet;
+use super::selector::{Channels, Databases, Keys, Selector};
+use super::user::{SanitizePayload, User};
+use super::users::Acl;
+use crate::command::{Access, CommandTable, Dialect};
+
+/// What `ACL GETUSER` tells.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserDescription {
+    /// `on` or `off`, `nopass`, …
+    pub flags: Vec<&'static str>,
+    /// Hashes: 64 hexadecimal digits, or a PHC string.
+    pub passwords: Vec<String>,
+    /// The root selector.
+    pub root: SelectorDescription,
+    /// The others.
+    pub selectors: Vec<SelectorDescription>,
+}
+
+/// A selector in rules, each string blank-separated. Patterns are bytes that may be no UTF-8.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SelectorDescription {
+    /// `-@all +get`.
+    pub commands: String,
+    /// `~a* %R~b*`, empty for none.
+    pub keys: Vec<u8>,
+    /// `&a*`, empty for none.
+    pub channels: Vec<u8>,
+    /// `alldbs`, `db=0,1`, or empty for none; `None` where the dialect has no such rule.
+    pub databases: Option<String>,
+}
+
+impl Acl {
+    /// The file that reads back as these users: one [`User::to_line`] each.
+    pub fn to_file(&self, table: &CommandTable) -> Vec<u8> {
+        let mut text = Vec::new();
+        for user in self.users() {
+            text.extend(user.to_line(table));
+            text.push(b'\n');
+        }
+        text
+    }
+}
+
+impl User {
+    /// As `ACL LIST` shows it and the file holds it: `user bob on #… ~a* resetchannels -@all +get`.
+    pub fn to_line(&self, table: &CommandTable) -> Vec<u8> {
+        let mut words: Vec<Vec<u8>> = vec![b"user".to_vec(), self.name().as_str().into()];
+        words.extend(self.flags(table.dialect()).iter().map(|flag| flag.as_bytes().to_vec()));
+        words.extend(self.passwords().iter().map(|password| password.to_rule().into_bytes()));
+        for (position, selector) in self.selectors.iter().enumerate() {
+            let rules = selector.to_rules(table);
+            words.push(if position == 0 { rules } else { [b"(", rules.as_slice(), b")"].concat() });
+        }
+        words.join(&b' ')
+    }
+
+    /// What `ACL GETUSER` tells.
+    pub fn describe(&self, table: &CommandTable) -> UserDescription {
+        let mut selectors = self.selectors.iter().map(|selector| selector.describe(table));
+        UserDescription {
+            flags: self.flags(table.dialect()),
+            passwords: self.passwords().iter().map(|password| password.to_listed()).collect(),
+            root: selectors.next().expect("a user has a root selector"),
+            selectors: selectors.collect(),
+        }
+    }
+
+    /// Redis 7.0 lists sanitize-payload or its opposite once either was said, Valkey neither.
+    fn flags(&self, dialect: Dialect) -> Vec<&'static str> {
+        let mut flags = vec![if self.is_enabled() { "on" } else { "off" }];
+        if self.is_nopass() {
+            flags.push("nopass");
+        }
+        match (self.sanitize_payload(), dialect) {
+            (SanitizePayload::On, Dialect::Redis70) => flags.push("sanitize-payload"),
+            (SanitizePayload::Skip, Dialect::Redis70) => flags.push("skip-sanitize-payload"),
+            (SanitizePayload::Unsaid, _) | (_, Dialect::Valkey91) => {}
+        }
+        flags
+    }
+}
+
+impl Selector {
+    fn to_rules(&self, table: &CommandTable) -> Vec<u8> {
+        let SelectorDescription { commands, keys, channels, databases } = self.describe(table);
+        let reset: &[u8] = if self.channels.all { b"" } else { b"resetchannels" };
+        let databases = match databases.as_deref() {
+            None | Some("alldbs") => "",
+            Some("") => "resetdbs",
+            Some(listed) => listed,
+        };
+        let parts = [keys.as_slice(), reset, &channels, databases.as_bytes(), commands.as_bytes()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b' ')
+    }
+
+    fn describe(&self, table: &CommandTable) -> SelectorDescription {
+        let databases = (table.dialect() == Dialect::Valkey91).then(|| self.databases.describe());
+        SelectorDescription {
+            commands: self.commands.describe(table),
+            keys: self.keys.describe(),
+            channels: self.channels.describe(),
+            databases,
+        }
+    }
+}
+
+impl Keys {
+    fn describe(&self) -> Vec<u8> {
+        if self.all {
+            return b"~*".to_vec();
+        }
+        let rules = self.patterns.iter().map(|known| {
+            let prefix: &[u8] = match known.access {
+                Access::READ => b"%R~",
+                Access::WRITE => b"%W~",
+                _ => b"~",
+            };
+            [prefix, known.pattern.text()].concat()
+        });
+        rules.collect::<Vec<_>>().join(&b' ')
+    }
+}
+
+impl Channels {
+    fn describe(&self) -> Vec<u8> {
+        if self.all {
+            return b"&*".to_vec();
+        }
+        self.patterns.iter().map(|pattern| [b"&", pattern.text()].concat()).collect::<Vec<_>>().join(&b' ')
+    }
+}
+
+impl Databases {
+    fn describe(&self) -> String {
+        match self {
+            Databases::All => "alldbs".to_owned(),
+            Databases::Some(none) if none.is_empty() => String::new(),
+            Databases::Some(some) => {
+                format!("db={}", some.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+}
+
+impl CommandSet {
+    /// Valkey repeats the rules as they were given. Redis 7.0 finds a short list that makes the same set; rules for
+    /// names it does not know have no place in that, so we add them.
+    fn describe(&self, table: &CommandTable) -> String {
+        let base = if self.from_all { "+@all" } else { "-@all" };
+        let mut words = vec![base.to_owned()];
+        match table.dialect() {
+            Dialect::Valkey91 => words.extend(self.rules().iter().cloned()),
+            Dialect::Redis70 => {
+                words.extend(self.shortest(table));
+                words.extend(self.unknown().iter().cloned());
+            }
+        }
+        words.join(" ")
+    }
+
+    /// Categories first, the best fitting one at a time, then single commands [ACLDescribeSelectorCommandRules].
+    fn shortest(&self, table: &CommandTable) -> Vec<String> {
+        let adding = !self.from_all;
+        let sign = if adding { '+' } else { '-' };
+        let mut rules = Vec::new();
+        // `made` is what the rules so far make, `left` what they still leave to be explained.
+        let mut made = CommandSet::default();
+        if self.from_all {
+            made.allow_all(table)
+        } else {
+            made.deny_all(table)
+        }
+        let mut left = self.clone();
+        let mut applied = BTreeSet::new();
+        loop {
+            let mut best: Option<(usize, usize, &str)> = None;
+            for (name, category) in table.categories().filter(|(name, _)| !applied.contains(name)) {
+                let members = || table.iter().filter(move |spec| spec.categories().intersects(category));
+                let same = members().filter(|spec| left.has(spec.id()) == adding).count();
+                let differing = members().count() - same;
+                let better = best.is_none_or(|(d, s, _)| differing < d || (differing == d && same > s));
+                if same > differing && better {
+                    best = Some((differing, same, name));
+                }
+            }
+            let Some((_, _, name)) = best else { break };
+            let category = table.category(name.as_bytes()).expect("the name is the table's own");
+            made.change_category(category, adding, table);
+            left.change_category(category, !adding, table);
+            applied.insert(name);
+            rules.push(format!("{sign}@{name}"));
+        }
+        for spec in table.iter() {
+            let allowed = self.has(spec.id());
+            if made.has(spec.id()) != allowed {
+                made.change(spec, allowed, table);
+                rules.push(format!("{}{}", if allowed { '+' } else { '-' }, spec.full_name()));
+            }
+            if !allowed {
+                let arguments = self.first_arguments(spec.id()).iter();
+                rules.extend(arguments.map(|a| format!("+{}|{}", spec.full_name(), String::from_utf8_lossy(a))));
+            }
+        }
+        rules
+    }
+}

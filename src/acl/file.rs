@@ -1,0 +1,145 @@
+//! The ACL file: one `user <name> <rules…>` a line, all or nothing.
+
+use std::fmt;
+
+use super::rule::{UnknownNames, merge_selectors};
+use super::user::{User, UserName};
+use super::users::Acl;
+use crate::command::CommandTable;
+
+/// One thing that is wrong in an ACL file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileError {
+    /// Counted from 1.
+    pub line: usize,
+    /// The word that is wrong, if it is one word. Nothing of a password is in it.
+    pub token: Option<String>,
+    /// What is wrong with it, in Redis's words where Redis has some.
+    pub message: String,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.line)?;
+        if let Some(token) = &self.token {
+            write!(f, "'{token}': ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl Acl {
+    /// The users of an ACL file. Blank lines and lines that begin with `#` are skipped.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at most one error a line [ACLLoadFromFile].
+    pub fn parse(text: &[u8], table: &CommandTable) -> Result<Acl, Vec<FileError>> {
+        parse(text, table, UnknownNames::Refuse)
+    }
+
+    /// As [`parse`](Acl::parse), but commands and categories that `table` does not know are kept: they grant nothing
+    /// until a table knows them ([`Acl::recompiled`]), and [`User::unknown_rules`] tells of them.
+    ///
+    /// # Errors
+    /// Everything else that is wrong.
+    pub fn parse_keeping_unknown(text: &[u8], table: &CommandTable) -> Result<Acl, Vec<FileError>> {
+        parse(text, table, UnknownNames::Keep)
+    }
+}
+
+fn parse(text: &[u8], table: &CommandTable, unknown: UnknownNames) -> Result<Acl, Vec<FileError>> {
+    let mut acl = Acl::new(table);
+    let mut errors = Vec::new();
+    let mut seen: Vec<UserName> = Vec::new();
+    for (index, line) in text.split(|b| *b == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        match parse_user(line, table, unknown, &seen) {
+            Ok(user) => {
+                seen.push(user.name().clone());
+                acl.insert(user);
+            }
+            Err((token, message)) => errors.push(FileError { line: index + 1, token, message }),
+        }
+    }
+    if errors.is_empty() { Ok(acl) } else { Err(errors) }
+}
+
+type LineError = (Option<String>, String);
+
+fn parse_user(line: &[u8], table: &CommandTable, unknown: UnknownNames, seen: &[UserName]) -> Result<User, LineError> {
+    let words: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
+    let [b"user", name, rules @ ..] = words.as_slice() else {
+        return Err((None, "should start with user keyword followed by the username".to_owned()));
+    };
+    let shown = |word: &[u8]| Some(String::from_utf8_lossy(word).into_owned());
+    let Some(user_name) = UserName::new(name) else {
+        return Err((shown(name), "username is empty, contains invalid characters, or is not UTF-8".to_owned()));
+    };
+    if seen.contains(&user_name) {
+        let message = "Duplicate user found. A user can only be defined once in config files";
+        return Err((shown(name), message.to_owned()));
+    }
+    let mut user = User::new(user_name, table);
+    merge_selectors(rules)
+        .and_then(|rules| user.apply_all(&rules, table, unknown))
+        .map_err(|error| (Some(error.redacted_token()), error.kind.to_string()))?;
+    Ok(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Dialect;
+
+    fn parse(text: &str) -> Result<Acl, Vec<FileError>> {
+        Acl::parse(text.as_bytes(), &CommandTable::builtin(Dialect::Redis70))
+    }
+
+    #[test]
+    fn users_comments_and_blank_lines_are_read() {
+        let acl = parse("# staff\n\nuser bob on >pw ~a* +get\r\nuser eve off\n").unwrap();
+        assert!(acl.user(b"bob").unwrap().is_enabled());
+        assert!(!acl.user(b"eve").unwrap().is_enabled());
+        assert_eq!(acl.users().count(), 3);
+    }
+
+    #[test]
+    fn default_exists_and_is_off_unless_the_file_says_otherwise() {
+        assert!(!parse("").unwrap().user(b"default").unwrap().is_enabled());
+        assert!(parse("user default on nopass ~* +@all").unwrap().user(b"default").unwrap().is_enabled());
+    }
+
+    #[test]
+    fn every_wrong_line_is_reported_with_its_number_and_word() {
+        let errors = parse("user bob +gett\nusr eve on\nuser ann on\nuser ann off\nuser joe (+get ~a").unwrap_err();
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "line 1: '+gett': Unknown command or category name in ACL",
+                "line 2: should start with user keyword followed by the username",
+                "line 4: 'ann': Duplicate user found. A user can only be defined once in config files",
+                "line 5: '(+get': Unmatched parenthesis in acl selector",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_password_hash_is_not_repeated() {
+        let errors = parse("user bob #c0ffee").unwrap_err();
+        assert_eq!(errors[0].token.as_deref(), Some("#…"));
+    }
+
+    #[test]
+    fn unknown_names_can_be_kept_for_a_table_that_knows_them() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let acl = Acl::parse_keeping_unknown(b"user bob on +json.get -ft.drop", &table).unwrap();
+        assert_eq!(acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>(), ["+json.get", "-ft.drop"]);
+        assert!(Acl::parse_keeping_unknown(b"user bob on !!", &table).is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! Redis's glob [stringmatchlen], iterative and bounded, compiled to the cheapest form that decides the same.
+
+/// Redis gives up on patterns that nest deeper.
+const MAX_STARS: usize = 1000;
+
+/// A compiled pattern.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Pattern {
+    /// As written; also what PSUBSCRIBE is compared with, and what is listed.
+    text: Box<[u8]>,
+    form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Exact,
+    /// The text without its final `*`.
+    Prefix,
+    General,
+}
+
+impl Pattern {
+    pub(super) fn new(text: &[u8]) -> Pattern {
+        let is_special = |b: &u8| matches!(b, b'*' | b'?' | b'[' | b'\\');
+        let form = match text {
+            literal if !literal.iter().any(is_special) => Form::Exact,
+            [prefix @ .., b'*'] if !prefix.iter().any(is_special) => Form::Prefix,
+            _ => Form::General,
+        };
+        Pattern { text: text.into(), form }
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// An empty string matches the empty pattern only, not even `*`.
+    #[inline]
+    pub(super) fn matches(&self, string: &[u8]) -> bool {
+        match self.form {
+            Form::Exact => *self.text == *string,
+            Form::Prefix => !string.is_empty() && string.starts_with(&self.text[..self.text.len() - 1]),
+            Form::General => glob(&self.text, string),
+        }
+    }
+}
+
+/// One pass with one point of return: when the rest after a `*` fails, that `*` takes one byte more. An earlier `*`
+/// never has to, because whatever a longer one could find, the later one has already tried.
+fn glob(pattern: &[u8], string: &[u8]) -> bool {
+    if string.is_empty() {
+        return pattern.is_empty();
+    }
+    let (mut at, mut index, mut stars) = (0, 0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while let Some(&byte) = string.get(index) {
+        if pattern.get(at) == Some(&b'*') {
+            at += pattern[at..].iter().take_while(|b| **b == b'*').count();
+            if at == pattern.len() {
+                return true;
+            }
+            stars += 1;
+            if stars > MAX_STARS {
+                return false;
+            }
+            retry = Some((at, index));
+        } else if let Some(next) = element(pattern, at, byte) {
+            at = next;
+            index += 1;
+        } else if let Some((after_star, start)) = retry {
+            retry = Some((after_star, start + 1));
+            at = after_star;
+            index = start + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|b| *b == b'*')
+}
+
+/// Whether the element at `at` (a byte, `?`, `\x` or a class, never `*`) takes `byte`, and where the next one starts.
+fn element(pattern: &[u8], at: usize, byte: u8) -> Option<usize> {
+    match *pattern.get(at)? {
+        b'?' => Some(at + 1),
+        b'[' => class(pattern, at + 1, byte),
+        b'\\' if at + 1 < pattern.len() => (pattern[at + 1] == byte).then_some(at + 2),
+        literal => (literal == byte).then_some(at + 1),
+    }
+}
+
+/// A class, `at` being behind its `[`. One that is not closed ends with the pattern.
+fn class(pattern: &[u8], mut at: usize, byte: u8) -> Option<usize> {
+    let negated = pattern.get(at) == Some(&b'^');
+    at += usize::from(negated);
+    let mut found = false;
+    loop {
+        at += match pattern.get(at..).unwrap_or_default() {
+            [] => break,
+            [b'\\', escaped, ..] => {
+                found |= *escaped == byte;
+                2
+            }
+            [b']', ..] => {
+                at += 1;
+                break;
+            }
+            [low, b'-', high, ..] => {
+                // Redis compares `char`s, which are signed on the machines it is built for.
+                let (low, high, byte) = (low.cast_signed(), high.cast_signed(), byte.cast_signed());
+                found |= (low.min(high)..=low.max(high)).contains(&byte);
+                3
+            }
+            [literal, ..] => {
+                found |= *literal == byte;
+                1
+            }
+        };
+    }
+    (found != negated).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn assert_match(pattern: &[u8], matching: &[&[u8]], other: &[&[u8]]) {
+        for string in matching {
+            assert!(Pattern::new(pattern).matches(string), "{pattern:?} should match {string:?}");
+        }
+        for string in other {
+            assert!(!Pattern::new(pattern).matches(string), "{pattern:?} should not match {string:?}");
+        }
+    }
+
+    #[test]
+    fn literal_text_matches_itself_alone() {
+        assert_match(b"{a,b}", &[b"{a,b}"], &[b"a", b"{a,b}c", b""]);
+        assert_match(b"", &[b""], &[b"a"]);
+    }
+
+    #[test]
+    fn star_takes_anything_but_an_empty_string() {
+        assert_match(b"*", &[b"a", b"a/b"], &[b""]);
+        assert_match(b"app:*", &[b"app:", b"app:x"], &[b"app", b""]);
+        assert_match(b"a*b*c", &[b"abc", b"axbxc", b"abbcbc"], &[b"ab", b"abcd"]);
+        assert_match(b"**b", &[b"b", b"ab"], &[b"", b"ba"]);
+    }
+
+    #[test]
+    fn question_mark_takes_one_byte() {
+        assert_match(b"h?llo", &[b"hello", b"h\0llo"], &[b"hllo", b"heello"]);
+    }
+
+    #[test]
+    fn classes_follow_redis_in_their_corners() {
+        assert_match(b"[z-a]", &[b"m"], &[b"A"]);
+        assert_match(b"[!b]", &[b"!", b"b"], &[b"a"]);
+        assert_match(b"[^b]", &[b"!", b"a"], &[b"b"]);
+        assert_match(b"[^]", &[b"a", b"]"], &[]);
+        assert_match(b"[]]", &[], &[b"]", b"]]"]);
+        assert_match(b"[a\\]]", &[b"]", b"a"], &[b"\\"]);
+        assert_match(b"[a-\xff]", &[b"a", b"\xff"], &[b"b"]);
+    }
+
+    #[test]
+    fn an_unclosed_class_is_tolerated() {
+        assert_match(b"w[ab", &[b"wa", b"wb"], &[b"w", b"wc", b"wab"]);
+        assert_match(b"[", &[], &[b"[", b""]);
+        assert_match(b"[^", &[b"["], &[b""]);
+        assert_match(b"[a-", &[b"a", b"-"], &[b"b"]);
+    }
+
+    #[test]
+    fn a_backslash_takes_the_next_byte_literally_and_a_final_one_itself() {
+        assert_match(b"f\\oo*", &[b"foo", b"foobar"], &[b"f\\oo"]);
+        assert_match(b"a\\*c", &[b"a*c"], &[b"abc"]);
+        assert_match(b"a\\", &[b"a\\"], &[b"a"]);
+    }
+
+    #[test]
+    fn more_than_a_thousand_stars_match_nothing() {
+        let long = "a".repeat(3000);
+        let pattern = |stars: usize| "*a".repeat(stars) + "*";
+        assert!(Pattern::new(pattern(999).as_bytes()).matches(long.as_bytes()));
+        assert!(!Pattern::new(pattern(1001).as_bytes()).matches(long.as_bytes()));
+    }
+
+    #[test]
+    fn a_hostile_pattern_ends_soon() {
+        let string = "a".repeat(20_000);
+        assert!(!Pattern::new("a*".repeat(900).as_bytes()).matches(&string.as_bytes()[..800]));
+        assert!(!Pattern::new(("a*".repeat(500) + "b").as_bytes()).matches(string.as_bytes()));
+    }
+}

@@ -1,0 +1,232 @@
+//! What can be wrong with a rule, and how the words of a rule line become rules.
+
+use std::fmt;
+
+/// What to do with commands and categories that the table does not know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnknownNames {
+    /// An error, as in Redis.
+    Refuse,
+    /// Kept: they grant nothing until a table knows them ([`Acl::recompiled`](super::Acl::recompiled)).
+    Keep,
+}
+
+/// A rule that was refused.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RuleError {
+    /// The rule as it was written. It may hold a password: for whoever wrote it, not for a log.
+    pub token: String,
+    /// What is wrong with it.
+    pub kind: RuleErrorKind,
+}
+
+/// What is wrong with a rule. `Display` is Redis's wording.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RuleErrorKind {
+    /// No rule looks like this.
+    Syntax,
+    /// A command, subcommand or category that the table does not know.
+    UnknownName,
+    /// A key pattern after `~*`.
+    KeyAfterAllKeys,
+    /// A channel pattern after `&*`.
+    ChannelAfterAllChannels,
+    /// A hash that is not 64 lower-case hexadecimal digits.
+    BadHash,
+    /// A password to remove that the user does not have.
+    NoSuchPassword,
+    /// `+config|get|x`.
+    FirstArgumentOfSubcommand,
+    /// A database number below 0 or above 2147483647.
+    DatabaseOutOfRange,
+    /// `(` without `)`.
+    UnmatchedParenthesis,
+    /// A user name that is empty, no UTF-8, or holds blanks or NUL.
+    BadUserName,
+}
+
+impl RuleError {
+    pub(super) fn new(token: &[u8], kind: RuleErrorKind) -> RuleError {
+        RuleError { token: String::from_utf8_lossy(token).into_owned(), kind }
+    }
+
+    /// The rule with nothing of a password in it.
+    pub fn redacted_token(&self) -> String {
+        match self.token.as_bytes().first() {
+            Some(kind @ (b'>' | b'<' | b'#' | b'!' | b'$')) => format!("{}…", char::from(*kind)),
+            _ => self.token.clone(),
+        }
+    }
+}
+
+/// The reply to `ACL SETUSER`, without its `ERR`.
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            RuleErrorKind::UnmatchedParenthesis => write!(f, "{} starting at '{}'.", self.kind, self.token),
+            RuleErrorKind::BadUserName => write!(f, "{}", self.kind),
+            _ => write!(f, "Error in ACL SETUSER modifier '{}': {}", self.token, self.kind),
+        }
+    }
+}
+
+impl fmt::Debug for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuleError").field("token", &self.redacted_token()).field("kind", &self.kind).finish()
+    }
+}
+
+impl std::error::Error for RuleError {}
+
+impl fmt::Display for RuleErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RuleErrorKind::Syntax => "Syntax error",
+            RuleErrorKind::UnknownName => "Unknown command or category name in ACL",
+            RuleErrorKind::KeyAfterAllKeys => {
+                "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any \
+                 effect. Try 'resetkeys' to start with an empty list of patterns"
+            }
+            RuleErrorKind::ChannelAfterAllChannels => {
+                "Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any \
+                 effect. Try 'resetchannels' to start with an empty list of channels"
+            }
+            RuleErrorKind::BadHash => {
+                "The password hash must be exactly 64 characters and contain only lowercase hexadecimal \
+                 characters"
+            }
+            RuleErrorKind::NoSuchPassword => "The password you are trying to remove from the user does not exist",
+            RuleErrorKind::FirstArgumentOfSubcommand => "Allowing first-arg of a subcommand is not supported",
+            RuleErrorKind::DatabaseOutOfRange => "The provided database ID is out of range",
+            RuleErrorKind::UnmatchedParenthesis => "Unmatched parenthesis in acl selector",
+            RuleErrorKind::BadUserName => "Usernames can't contain spaces or null characters",
+        })
+    }
+}
+
+/// Joins the words of each selector, `(+get`, `~a*)`, into one token [ACLMergeSelectorArguments].
+pub(super) fn merge_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, RuleError> {
+    let mut rules: Vec<Vec<u8>> = Vec::with_capacity(words.len());
+    let mut open: Option<(Vec<u8>, &[u8])> = None;
+    for &word in words {
+        let closes = word.ends_with(b")");
+        match open.take() {
+            None if word.starts_with(b"(") && !closes => open = Some((word.to_vec(), word)),
+            None => rules.push(word.to_vec()),
+            Some((mut selector, first)) => {
+                selector.push(b' ');
+                selector.extend_from_slice(word);
+                if closes {
+                    rules.push(selector);
+                } else {
+                    open = Some((selector, first));
+                }
+            }
+        }
+    }
+    match open {
+        None => Ok(rules),
+        Some((_, first)) => Err(RuleError::new(first, RuleErrorKind::UnmatchedParenthesis)),
+    }
+}
+
+/// Splits the inside of a selector at blanks, with Redis's quoting [sdssplitargs]; `None` for unbalanced quotes.
+pub(super) fn split_quoted(text: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let is_blank = |b: u8| b.is_ascii_whitespace() || b == 0x0b;
+    let mut words = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = &rest[rest.iter().take_while(|b| is_blank(**b)).count()..];
+        if rest.is_empty() {
+            return Some(words);
+        }
+        let mut word = Vec::new();
+        loop {
+            match *rest {
+                [] => break,
+                [b, ..] if is_blank(b) => break,
+                [quote @ (b'"' | b'\''), ref quoted @ ..] => {
+                    rest = quoted_part(quoted, quote, &mut word)?;
+                    // A closing quote ends the word: what follows must be a blank or the end.
+                    if rest.first().is_some_and(|b| !is_blank(*b)) {
+                        return None;
+                    }
+                    break;
+                }
+                [b, ref after @ ..] => {
+                    word.push(b);
+                    rest = after;
+                }
+            }
+        }
+        words.push(word);
+    }
+}
+
+/// Appends a quoted string to `word`; returns what follows its closing quote.
+fn quoted_part<'a>(mut rest: &'a [u8], quote: u8, word: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let hex = |b: u8| char::from(b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    loop {
+        rest = match *rest {
+            [] => return None,
+            [b, ref after @ ..] if b == quote => return Some(after),
+            [b'\\', b'\'', ref after @ ..] if quote == b'\'' => {
+                word.push(b'\'');
+                after
+            }
+            [b'\\', b'x', high, low, ref after @ ..] if quote == b'"' && hex(high).and(hex(low)).is_some() => {
+                word.push(hex(high)? << 4 | hex(low)?);
+                after
+            }
+            [b'\\', escaped, ref after @ ..] if quote == b'"' => {
+                word.push(match escaped {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => 8,
+                    b'a' => 7,
+                    other => other,
+                });
+                after
+            }
+            [b, ref after @ ..] => {
+                word.push(b);
+                after
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_selector_become_one_rule() {
+        let rules = merge_selectors(&[b"on", b"(+get", b"~a*)", b"(+@all)"]).unwrap();
+        assert_eq!(rules, [b"on".to_vec(), b"(+get ~a*)".to_vec(), b"(+@all)".to_vec()]);
+    }
+
+    #[test]
+    fn an_open_parenthesis_names_the_word_it_is_in() {
+        let error = merge_selectors(&[b"on", b"(+get", b"~a*"]).unwrap_err();
+        assert_eq!(error.to_string(), "Unmatched parenthesis in acl selector starting at '(+get'.");
+    }
+
+    #[test]
+    fn selectors_split_at_blanks_outside_quotes() {
+        let split = |text: &[u8]| split_quoted(text);
+        assert_eq!(split(b" +get\t ~a* "), Some(vec![b"+get".to_vec(), b"~a*".to_vec()]));
+        assert_eq!(split(br#""~a\x41\n" '~\'b'"#), Some(vec![b"~aA\n".to_vec(), b"~'b".to_vec()]));
+        assert_eq!(split(b"\"open"), None);
+        assert_eq!(split(b"\"a\"b"), None);
+    }
+
+    #[test]
+    fn a_refused_password_is_shown_to_its_writer_only() {
+        let error = RuleError::new(b"<secret", RuleErrorKind::NoSuchPassword);
+        assert!(error.to_string().contains("secret"));
+        assert!(!format!("{error:?}").contains("secret"));
+        assert!(!error.redacted_token().contains("secret"));
+    }
+}

@@ -1,0 +1,202 @@
+//! A user: whether it may log in, with which passwords, and what it may then do.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::password::{ARGON2_PREFIX, PasswordHash};
+use super::rule::{RuleError, RuleErrorKind, UnknownNames, split_quoted};
+use super::selector::{Databases, Selector, has_blank};
+use crate::command::CommandTable;
+
+/// A user name: UTF-8, not empty, no blank and no NUL in it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct UserName(Arc<str>);
+
+impl UserName {
+    /// The name, if it can be one.
+    pub fn new(name: &[u8]) -> Option<UserName> {
+        let text = std::str::from_utf8(name).ok()?;
+        (!name.is_empty() && !has_blank(name)).then(|| UserName(text.into()))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for UserName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One user. A new one is off, has no password, and may do nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    name: UserName,
+    enabled: bool,
+    nopass: bool,
+    sanitize_payload: SanitizePayload,
+    passwords: Vec<PasswordHash>,
+    /// The first is the root; any one of them suffices.
+    pub(super) selectors: Vec<Selector>,
+}
+
+/// Accepted and listed; it is the server behind us that would act on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SanitizePayload {
+    /// A new user, which works like `On` but is listed without it.
+    Unsaid,
+    On,
+    Skip,
+}
+
+impl User {
+    /// Off, without password, allowed nothing.
+    pub fn new(name: UserName, table: &CommandTable) -> User {
+        User {
+            name,
+            enabled: false,
+            nopass: false,
+            sanitize_payload: SanitizePayload::Unsaid,
+            passwords: Vec::new(),
+            selectors: vec![Selector::new(table)],
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &UserName {
+        &self.name
+    }
+
+    /// `on`.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// `nopass`: any password will do.
+    pub fn is_nopass(&self) -> bool {
+        self.nopass
+    }
+
+    pub(super) fn sanitize_payload(&self) -> SanitizePayload {
+        self.sanitize_payload
+    }
+
+    /// What a password may be verified against.
+    pub fn passwords(&self) -> &[PasswordHash] {
+        &self.passwords
+    }
+
+    /// Some selector allows every command, those unknown to the table included, on every key and channel.
+    pub fn is_unrestricted(&self) -> bool {
+        self.selectors.iter().any(|selector| {
+            selector.commands.all && selector.keys.all && selector.channels.all && selector.databases == Databases::All
+        })
+    }
+
+    /// Rules that name a command or category no table has known yet. They grant nothing.
+    pub fn unknown_rules(&self) -> impl Iterator<Item = &str> {
+        self.selectors.iter().flat_map(|selector| selector.commands.unknown()).map(String::as_str)
+    }
+
+    /// One rule of `ACL SETUSER` or of a file [ACLSetUser].
+    pub(super) fn apply(
+        &mut self,
+        rule: &[u8],
+        table: &CommandTable,
+        unknown: UnknownNames,
+    ) -> Result<(), RuleErrorKind> {
+        let is = |word: &str| rule.eq_ignore_ascii_case(word.as_bytes());
+        if rule.is_empty() {
+        } else if is("on") {
+            self.enabled = true;
+        } else if is("off") {
+            self.enabled = false;
+        } else if is("sanitize-payload") {
+            self.sanitize_payload = SanitizePayload::On;
+        } else if is("skip-sanitize-payload") {
+            self.sanitize_payload = SanitizePayload::Skip;
+        } else if is("nopass") {
+            self.nopass = true;
+            self.passwords.clear();
+        } else if is("resetpass") {
+            self.nopass = false;
+            self.passwords.clear();
+        } else if is("clearselectors") {
+            self.selectors.truncate(1);
+        } else if is("reset") {
+            let sanitize_payload = SanitizePayload::On;
+            *self = User { sanitize_payload, ..User::new(self.name.clone(), table) };
+        } else {
+            return match rule {
+                [b'>' | b'#' | b'$', ..] => self.add_password(password(rule)?),
+                [b'<' | b'!', ..] => self.remove_password(&password(rule)?),
+                [b'(', inside @ .., b')'] => self.add_selector(inside, table, unknown),
+                _ => self.selectors[0].apply(rule, table, unknown),
+            };
+        }
+        Ok(())
+    }
+
+    fn add_password(&mut self, password: PasswordHash) -> Result<(), RuleErrorKind> {
+        if !self.passwords.contains(&password) {
+            self.passwords.push(password);
+        }
+        self.nopass = false;
+        Ok(())
+    }
+
+    fn remove_password(&mut self, password: &PasswordHash) -> Result<(), RuleErrorKind> {
+        let position = self.passwords.iter().position(|known| known == password);
+        self.passwords.remove(position.ok_or(RuleErrorKind::NoSuchPassword)?);
+        Ok(())
+    }
+
+    fn add_selector(
+        &mut self,
+        inside: &[u8],
+        table: &CommandTable,
+        unknown: UnknownNames,
+    ) -> Result<(), RuleErrorKind> {
+        let mut selector = Selector::new(table);
+        for rule in split_quoted(inside).ok_or(RuleErrorKind::Syntax)? {
+            selector.apply(&rule, table, unknown)?;
+        }
+        self.selectors.push(selector);
+        Ok(())
+    }
+
+    pub(super) fn recompiled(&self, table: &CommandTable) -> User {
+        let selectors = self.selectors.iter().map(|selector| selector.recompiled(table)).collect();
+        User { selectors, ..self.clone() }
+    }
+
+    pub(super) fn apply_all(
+        &mut self,
+        rules: &[Vec<u8>],
+        table: &CommandTable,
+        unknown: UnknownNames,
+    ) -> Result<(), RuleError> {
+        rules.iter().try_for_each(|rule| self.apply(rule, table, unknown).map_err(|kind| RuleError::new(rule, kind)))
+    }
+}
+
+/// `>password`, `#hex`, `$argon2id$…`, and what they are removed with: `<password`, `!hex`, `!$argon2id$…`.
+fn password(rule: &[u8]) -> Result<PasswordHash, RuleErrorKind> {
+    match rule {
+        [b'>' | b'<', password @ ..] => Ok(PasswordHash::of_password(password)),
+        [b'!', phc @ ..] if phc.starts_with(ARGON2_PREFIX) => PasswordHash::from_phc(phc).ok_or(RuleErrorKind::Syntax),
+        [b'#' | b'!', hex @ ..] => PasswordHash::from_hex(hex).ok_or(RuleErrorKind::BadHash),
+        phc if phc.starts_with(ARGON2_PREFIX) => PasswordHash::from_phc(phc).ok_or(RuleErrorKind::Syntax),
+        _ => Err(RuleErrorKind::Syntax),
+    }
+}

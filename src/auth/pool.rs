@@ -1,0 +1,389 @@
+//! Verification off the I/O threads.
+//!
+//! A few threads at low priority, fed by a bounded queue. Attempts with the same user and password share one
+//! computation, and what was right a moment ago is remembered for a moment, both under a key that never leaves the
+//! process: a reconnect storm costs one hash, and only distinct guesses take places in the queue.
+
+use core::net::IpAddr;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use argon2::password_hash::try_generate_salt;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::aging::AgingMap;
+use super::hash::{self, Floor, Memory, PasswordHash, Verification};
+use super::throttle::{self, Admission, Throttle};
+
+/// The priority of the threads: a flood of guesses must not slow the sessions.
+const NICE: i32 = 10;
+
+/// The sizes of the pool.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// Threads, each with up to 128 MiB of memory (19 MiB with default hashes).
+    pub threads: usize,
+    /// Distinct guesses that may wait, a quarter of them from one address; one more is [`AuthOutcome::Busy`].
+    pub queue: usize,
+    /// How long a success is remembered.
+    pub remember: Duration,
+    /// How many successes are remembered.
+    pub remembered: usize,
+    /// How often passwords may be guessed.
+    pub limits: throttle::Limits,
+}
+
+impl Default for PoolSettings {
+    /// A quarter of the cores, at least one.
+    fn default() -> PoolSettings {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        PoolSettings {
+            threads: (cores / 4).max(1),
+            queue: 256,
+            remember: Duration::from_secs(300),
+            remembered: 4096,
+            limits: throttle::Limits::default(),
+        }
+    }
+}
+
+/// One attempt to log in. It has no `Debug`.
+pub struct Attempt {
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// The name given.
+    pub user: Vec<u8>,
+    /// The password given; wiped when the attempt ends.
+    pub password: Zeroizing<Vec<u8>>,
+    /// The user's hashes; `None` for a user that is unknown, off, or not allowed to log in with a password. Such an
+    /// attempt does the same work and is always rejected.
+    pub candidates: Option<Arc<[PasswordHash]>>,
+    /// The policy generation that the candidates come from.
+    pub generation: u64,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum AuthOutcome {
+    /// The password is one of the user's.
+    Accepted,
+    /// It is not, or the user has none.
+    Rejected,
+    /// Too many distinct guesses are waiting.
+    Busy,
+    /// Too many failures from this address, or guesses at this user.
+    Throttled,
+}
+
+impl AuthOutcome {
+    /// A stable word for logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            AuthOutcome::Accepted => "accepted",
+            AuthOutcome::Rejected => "rejected",
+            AuthOutcome::Busy => "busy",
+            AuthOutcome::Throttled => "throttled",
+        }
+    }
+}
+
+/// The process's verification threads. Dropping it ends them; attempts still waiting get a closed channel.
+pub struct AuthPool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl AuthPool {
+    /// Starts the threads.
+    pub fn start(settings: PoolSettings) -> io::Result<AuthPool> {
+        let shared = Arc::new(Shared {
+            key: random_key()?,
+            queue_limit: settings.queue,
+            remember: settings.remember,
+            computations: AtomicU64::new(0),
+            work_arrived: Condvar::new(),
+            state: Mutex::new(State {
+                throttle: Throttle::new(settings.limits),
+                successes: AgingMap::new(settings.remembered),
+                in_flight: HashMap::new(),
+                queue: VecDeque::new(),
+                generation: 0,
+                floor: Floor::default(),
+                closed: false,
+                #[cfg(test)]
+                held: false,
+            }),
+        });
+        let mut pool = AuthPool { shared: Arc::clone(&shared), threads: Vec::new() };
+        for number in 0..settings.threads.max(1) {
+            let shared = Arc::clone(&shared);
+            let thread = thread::Builder::new().name(format!("password-{number}")).spawn(move || {
+                // On Linux the priority is the thread's own. Without it the pool works all the same.
+                let _ = rustix::process::nice(NICE);
+                shared.work();
+            })?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// A new policy generation is in force: remembered successes are dropped, and refusals do the work of `floor`.
+    pub fn begin_generation(&self, generation: u64, floor: Floor) {
+        let mut state = self.shared.lock();
+        state.floor = floor;
+        state.move_to(generation);
+    }
+
+    /// Verifies an attempt; the outcome comes through the channel, at once if nothing needs computing. Whoever loses
+    /// interest drops the receiver.
+    pub fn verify(&self, attempt: Attempt) -> oneshot::Receiver<AuthOutcome> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some((sender, outcome)) = self.shared.submit(attempt, sender) {
+            // The receiver is still in our hands.
+            let _ = sender.send(outcome);
+        }
+        receiver
+    }
+
+    /// How many argon2 computations were done since the start.
+    pub fn computations(&self) -> u64 {
+        self.shared.computations.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for AuthPool {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            state.queue.clear();
+            state.in_flight.clear();
+        }
+        self.shared.work_arrived.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing left to do either.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// HMAC of user, password and generation under the process's key.
+type Secret = [u8; 32];
+
+struct Shared {
+    key: Zeroizing<[u8; 32]>,
+    queue_limit: usize,
+    remember: Duration,
+    computations: AtomicU64,
+    work_arrived: Condvar,
+    state: Mutex<State>,
+}
+
+struct State {
+    throttle: Throttle,
+    /// When each remembered success was computed. Only of the current generation.
+    successes: AgingMap<Secret, Instant>,
+    /// Everybody who waits for one computation; each key has one job, queued or running.
+    in_flight: HashMap<Secret, Vec<Waiter>>,
+    queue: VecDeque<Job>,
+    generation: u64,
+    floor: Floor,
+    closed: bool,
+    /// Tests hold the threads up so that what they queue stays queued.
+    #[cfg(test)]
+    held: bool,
+}
+
+struct Waiter {
+    address: IpAddr,
+    user: Arc<[u8]>,
+    sender: oneshot::Sender<AuthOutcome>,
+}
+
+struct Job {
+    secret: Secret,
+    /// Whose guess it is: the first that made it.
+    address: IpAddr,
+    user: Arc<[u8]>,
+    password: Zeroizing<Vec<u8>>,
+    candidates: Option<Arc<[PasswordHash]>>,
+    generation: u64,
+    floor: Floor,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held, and if it did, the state has no half-done step that matters.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues the attempt or joins it to one under way; what can be said at once is returned.
+    fn submit(
+        &self,
+        attempt: Attempt,
+        sender: oneshot::Sender<AuthOutcome>,
+    ) -> Option<(oneshot::Sender<AuthOutcome>, AuthOutcome)> {
+        let secret = self.secret(&attempt);
+        let now = Instant::now();
+        let Attempt { address, user, password, candidates, generation } = attempt;
+        let mut state = self.lock();
+        if state.closed {
+            return Some((sender, AuthOutcome::Busy));
+        }
+        state.move_to(generation);
+        if let Admission::Wait(_) = state.throttle.check(address, &user, now) {
+            return Some((sender, AuthOutcome::Throttled));
+        }
+        if candidates.is_some() && state.remembers(&secret, now, self.remember) {
+            state.throttle.succeeded(address, &user, now);
+            return Some((sender, AuthOutcome::Accepted));
+        }
+        let user: Arc<[u8]> = user.into();
+        if let Some(waiters) = state.in_flight.get_mut(&secret) {
+            waiters.push(Waiter { address, user, sender });
+            return None;
+        }
+        if !state.has_room_for(address, self.queue_limit) {
+            return Some((sender, AuthOutcome::Busy));
+        }
+        if let Admission::Wait(_) = state.throttle.begin_guess(address, &user, now) {
+            return Some((sender, AuthOutcome::Throttled));
+        }
+        state.in_flight.insert(secret, vec![Waiter { address, user: Arc::clone(&user), sender }]);
+        let floor = state.floor;
+        state.queue.push_back(Job { secret, address, user, password, candidates, generation, floor });
+        drop(state);
+        self.work_arrived.notify_one();
+        None
+    }
+
+    /// A thread's life.
+    fn work(&self) {
+        let mut memory = Memory::new();
+        while let Some(job) = self.next_job() {
+            let before = memory.computations();
+            let hashes = job.candidates.as_deref().unwrap_or_default();
+            let verification = hash::verify(&job.password, hashes, &job.floor, &mut memory);
+            self.computations.fetch_add(memory.computations() - before, Ordering::Relaxed);
+            self.finish(job, verification);
+        }
+    }
+
+    /// The next job that somebody still waits for; `None` at the end.
+    fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            let Some(job) = state.pop_job() else {
+                state = self.work_arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let awaited = state.in_flight.get(&job.secret).is_some_and(|all| all.iter().any(Waiter::is_there));
+            if awaited {
+                return Some(job);
+            }
+            state.in_flight.remove(&job.secret);
+            state.throttle.end_guess(job.address, &job.user);
+        }
+    }
+
+    fn finish(&self, job: Job, verification: Verification) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let waiters = state.in_flight.remove(&job.secret).unwrap_or_default();
+        state.throttle.end_guess(job.address, &job.user);
+        let outcome = match verification {
+            Verification::Match => AuthOutcome::Accepted,
+            Verification::Mismatch => AuthOutcome::Rejected,
+        };
+        if verification == Verification::Match && job.generation == state.generation {
+            state.successes.insert(job.secret, now);
+        }
+        // One guess counts once for an address, however many of its connections made it at the same time.
+        let mut counted = HashSet::new();
+        for Waiter { address, user, .. } in waiters.iter().filter(|waiter| counted.insert(waiter.address)) {
+            match verification {
+                Verification::Match => state.throttle.succeeded(*address, user, now),
+                Verification::Mismatch => state.throttle.failed(*address, user, now),
+            }
+        }
+        drop(state);
+        for waiter in waiters {
+            // A session that is gone needs no answer.
+            let _ = waiter.sender.send(outcome);
+        }
+    }
+
+    /// Lengths keep the parts apart; a user without candidates never shares with one that has them.
+    fn secret(&self, attempt: &Attempt) -> Secret {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key[..]).expect("HMAC takes a key of any length");
+        mac.update(&attempt.generation.to_le_bytes());
+        mac.update(&[u8::from(attempt.candidates.is_some())]);
+        mac.update(&attempt.user.len().to_le_bytes());
+        mac.update(&attempt.user);
+        mac.update(&attempt.password);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl State {
+    fn pop_job(&mut self) -> Option<Job> {
+        #[cfg(test)]
+        if self.held {
+            return None;
+        }
+        self.queue.pop_front()
+    }
+
+    fn move_to(&mut self, generation: u64) {
+        if generation > self.generation {
+            self.generation = generation;
+            self.successes.clear();
+        }
+    }
+
+    /// One address cannot fill the queue for everybody.
+    fn has_room_for(&self, address: IpAddr, limit: usize) -> bool {
+        let share = (limit / 4).max(1);
+        self.queue.len() < limit && self.queue.iter().filter(|job| job.address == address).count() < share
+    }
+
+    fn remembers(&mut self, secret: &Secret, now: Instant, remember: Duration) -> bool {
+        match self.successes.touch(secret) {
+            Some(when) if now.saturating_duration_since(*when) < remember => true,
+            Some(_) => {
+                self.successes.remove(secret);
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+impl Waiter {
+    fn is_there(&self) -> bool {
+        !self.sender.is_closed()
+    }
+}
+
+fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    for half in key.chunks_exact_mut(16) {
+        half.copy_from_slice(&try_generate_salt().map_err(io::Error::other)?);
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests;

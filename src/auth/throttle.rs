@@ -1,0 +1,202 @@
+//! How often a password may be guessed. Pure: time is passed in, memory is bounded.
+//!
+//! Failures are counted per address and per (address, user), and each count above its allowance doubles the pause
+//! before the next attempt. A pair that logged in recently is not made to pay for its neighbours behind the same
+//! address. Per user, over all addresses, only the rate of new guesses from strangers is limited: nobody can lock
+//! out a user who is logging in from where he always does.
+
+use core::net::{IpAddr, Ipv6Addr};
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use super::aging::AgingMap;
+
+/// Whether an attempt may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Admission {
+    /// It may.
+    Admitted,
+    /// Too many failures or guesses lately; the next attempt may come after this long.
+    Wait(Duration),
+}
+
+/// The allowances.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Failures of one user from one address without a pause.
+    pub pair_failures: u32,
+    /// Failures of one address without a pause.
+    pub address_failures: u32,
+    /// The first pause; each further failure doubles it.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+    /// Failures and successes are forgotten after this long without another.
+    pub memory: Duration,
+    /// Guesses at one user from addresses he has not logged in from lately: one per interval …
+    pub user_interval: Duration,
+    /// … after this many at once.
+    pub user_burst: u32,
+    /// Most addresses, pairs and users remembered, each.
+    pub capacity: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            pair_failures: 5,
+            address_failures: 20,
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(60),
+            memory: Duration::from_secs(600),
+            user_interval: Duration::from_millis(100),
+            user_burst: 50,
+            capacity: 65_536,
+        }
+    }
+}
+
+/// An IPv4 address, or an IPv6 network of /64: whoever has one address there has them all.
+type Origin = IpAddr;
+
+/// User names come from strangers and may be long: remembered by a keyed hash.
+type UserKey = u64;
+
+/// The memory of failures, successes and guesses.
+#[derive(Debug)]
+pub struct Throttle {
+    limits: Limits,
+    addresses: AgingMap<Origin, Record>,
+    pairs: AgingMap<(Origin, UserKey), Record>,
+    /// Per user, the time at which all guesses so far would have fitted the rate (the GCRA's theoretical arrival).
+    users: AgingMap<UserKey, Instant>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Record {
+    failures: u32,
+    last_failure: Option<Instant>,
+    last_success: Option<Instant>,
+    /// Distinct guesses whose verification is under way; each may yet be a failure.
+    guessing: u32,
+}
+
+impl Throttle {
+    /// Knows nobody yet.
+    pub fn new(limits: Limits) -> Throttle {
+        Throttle {
+            limits,
+            addresses: AgingMap::new(limits.capacity),
+            pairs: AgingMap::new(limits.capacity),
+            users: AgingMap::new(limits.capacity),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether this address may try this user at all now. Asked before anything is looked up, a cache included.
+    pub fn check(&mut self, address: IpAddr, user: &[u8], now: Instant) -> Admission {
+        let (origin, user) = self.keys(address, user);
+        let limits = self.limits;
+        let pair = self.pairs.touch(&(origin, user)).copied().unwrap_or_default().at(now, &limits);
+        let mut wait = pair.pause_left(limits.pair_failures, now, &limits);
+        if pair.last_success.is_none() {
+            let whole = self.addresses.touch(&origin).copied().unwrap_or_default().at(now, &limits);
+            wait = wait.max(whole.pause_left(limits.address_failures, now, &limits));
+        }
+        if wait.is_zero() { Admission::Admitted } else { Admission::Wait(wait) }
+    }
+
+    /// Whether a guess that nobody else is making may be verified, and if so, that it is under way. Each one admitted
+    /// must end in [`end_guess`](Self::end_guess).
+    pub fn begin_guess(&mut self, address: IpAddr, user: &[u8], now: Instant) -> Admission {
+        let (origin, user) = self.keys(address, user);
+        let limits = self.limits;
+        let pair = self.pairs.touch_or_insert_with(&(origin, user), Record::default);
+        *pair = pair.at(now, &limits);
+        // Guesses under way count as if they had failed, or a burst of connections would get past the allowance.
+        let allowed = limits.pair_failures.saturating_sub(pair.failures).max(1);
+        if pair.guessing >= allowed {
+            return Admission::Wait(limits.first_pause);
+        }
+        if pair.last_success.is_none() {
+            let burst = limits.user_interval * limits.user_burst.saturating_sub(1);
+            let fits_at = self.users.touch_or_insert_with(&user, || now);
+            let ahead = fits_at.saturating_duration_since(now);
+            if ahead > burst {
+                return Admission::Wait(ahead - burst);
+            }
+            *fits_at = (*fits_at).max(now) + limits.user_interval;
+        }
+        pair.guessing = pair.guessing.saturating_add(1);
+        Admission::Admitted
+    }
+
+    /// The guess begun with [`begin_guess`](Self::begin_guess) has ended, one way or other.
+    pub fn end_guess(&mut self, address: IpAddr, user: &[u8]) {
+        let key = self.keys(address, user);
+        if let Some(pair) = self.pairs.touch(&key) {
+            pair.guessing = pair.guessing.saturating_sub(1);
+        }
+    }
+
+    /// This user logged in from this address.
+    pub fn succeeded(&mut self, address: IpAddr, user: &[u8], now: Instant) {
+        let key = self.keys(address, user);
+        let pair = self.pairs.touch_or_insert_with(&key, Record::default);
+        pair.failures = 0;
+        pair.last_failure = None;
+        pair.last_success = Some(now);
+    }
+
+    /// A wrong password for this user from this address. The address keeps its count when it logs in as another.
+    pub fn failed(&mut self, address: IpAddr, user: &[u8], now: Instant) {
+        let (origin, user) = self.keys(address, user);
+        let limits = self.limits;
+        for record in [
+            self.pairs.touch_or_insert_with(&(origin, user), Record::default),
+            self.addresses.touch_or_insert_with(&origin, Record::default),
+        ] {
+            *record = record.at(now, &limits);
+            record.failures = record.failures.saturating_add(1);
+            record.last_failure = Some(now);
+        }
+    }
+
+    fn keys(&self, address: IpAddr, user: &[u8]) -> (Origin, UserKey) {
+        (origin(address), self.hasher.hash_one(user))
+    }
+}
+
+impl Record {
+    /// The record with what is too old forgotten.
+    fn at(self, now: Instant, limits: &Limits) -> Record {
+        let recent = |time: Option<Instant>| time.filter(|time| now.saturating_duration_since(*time) < limits.memory);
+        let last_failure = recent(self.last_failure);
+        Record {
+            failures: if last_failure.is_some() { self.failures } else { 0 },
+            last_failure,
+            last_success: recent(self.last_success),
+            guessing: self.guessing,
+        }
+    }
+
+    fn pause_left(&self, allowed: u32, now: Instant, limits: &Limits) -> Duration {
+        let Some(last_failure) = self.last_failure else { return Duration::ZERO };
+        let Some(excess) = self.failures.checked_sub(allowed) else { return Duration::ZERO };
+        let factor = 2_u32.checked_pow(excess).unwrap_or(u32::MAX);
+        let pause = limits.first_pause.saturating_mul(factor).min(limits.longest_pause);
+        pause.saturating_sub(now.saturating_duration_since(last_failure))
+    }
+}
+
+fn origin(address: IpAddr) -> Origin {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

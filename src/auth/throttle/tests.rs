@@ -1,0 +1,195 @@
+use super::*;
+
+const HOME: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+const AWAY: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 2));
+
+const LIMITS: Limits = Limits {
+    pair_failures: 3,
+    address_failures: 6,
+    first_pause: Duration::from_secs(1),
+    longest_pause: Duration::from_secs(8),
+    memory: Duration::from_secs(100),
+    user_interval: Duration::from_secs(1),
+    user_burst: 10,
+    capacity: 1000,
+};
+
+struct Bench {
+    throttle: Throttle,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench { throttle: Throttle::new(LIMITS), now: Instant::now() }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    fn fail(&mut self, address: IpAddr, user: &str, times: u32) {
+        for _ in 0..times {
+            self.throttle.failed(address, user.as_bytes(), self.now);
+        }
+    }
+
+    fn succeed(&mut self, address: IpAddr, user: &str) {
+        self.throttle.succeeded(address, user.as_bytes(), self.now);
+    }
+
+    fn check(&mut self, address: IpAddr, user: &str) -> Admission {
+        self.throttle.check(address, user.as_bytes(), self.now)
+    }
+
+    fn guess(&mut self, address: IpAddr, user: &str) -> Admission {
+        self.throttle.begin_guess(address, user.as_bytes(), self.now)
+    }
+}
+
+fn wait(seconds: u64) -> Admission {
+    Admission::Wait(Duration::from_secs(seconds))
+}
+
+#[test]
+fn failures_within_the_allowance_cost_no_pause() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 2);
+    assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn each_failure_above_the_allowance_doubles_the_pause_up_to_the_longest() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 2);
+    for pause in [1, 2, 4, 8, 8, 8] {
+        bench.fail(HOME, "alice", 1);
+        assert_eq!(bench.check(HOME, "alice"), wait(pause));
+        bench.pass(pause - 1);
+        assert_eq!(bench.check(HOME, "alice"), wait(1));
+        bench.pass(1);
+        assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+    }
+}
+
+#[test]
+fn thousands_of_failures_do_not_overflow_the_pause() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 5000);
+    assert_eq!(bench.check(HOME, "alice"), wait(8));
+}
+
+#[test]
+fn a_success_ends_the_pause_of_its_pair() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 4);
+    bench.succeed(HOME, "alice");
+    assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn guesses_at_many_users_count_for_the_address() {
+    let mut bench = Bench::new();
+    for user in ["a", "b", "c", "d", "e", "f"] {
+        bench.fail(HOME, user, 1);
+    }
+    assert_eq!(bench.check(HOME, "g"), wait(1));
+    assert_eq!(bench.check(AWAY, "g"), Admission::Admitted);
+}
+
+#[test]
+fn logging_in_as_oneself_does_not_clear_the_address() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 6);
+    bench.succeed(HOME, "mallory");
+    assert_eq!(bench.check(HOME, "bob"), wait(1));
+}
+
+#[test]
+fn a_pair_with_a_recent_success_does_not_pay_for_its_neighbours() {
+    let mut bench = Bench::new();
+    bench.succeed(HOME, "alice");
+    bench.fail(HOME, "bob", 20);
+    assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+    assert_eq!(bench.check(HOME, "carol"), wait(8));
+}
+
+#[test]
+fn failures_elsewhere_do_not_lock_a_user_out() {
+    let mut bench = Bench::new();
+    bench.fail(AWAY, "alice", 1000);
+    assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn what_is_long_ago_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 10);
+    bench.pass(100);
+    bench.fail(HOME, "alice", 1);
+    assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn guesses_under_way_count_against_the_allowance() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 1);
+    assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
+    assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
+    assert_eq!(bench.guess(HOME, "alice"), wait(1));
+    bench.throttle.end_guess(HOME, b"alice");
+    assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn guesses_at_one_user_from_many_addresses_are_limited_in_rate() {
+    let mut bench = Bench::new();
+    let mut admitted = 0;
+    for second in 0..60 {
+        for host in 0..100 {
+            let address = IpAddr::from([198, 51, u8::try_from(second).expect("under 60"), host]);
+            if bench.guess(address, "alice") == Admission::Admitted {
+                admitted += 1;
+            }
+        }
+        bench.pass(1);
+    }
+    assert_eq!(admitted, 10 + 59, "the burst, then one a second");
+}
+
+#[test]
+fn the_rate_does_not_touch_addresses_where_the_user_logged_in_lately() {
+    let mut bench = Bench::new();
+    bench.succeed(HOME, "alice");
+    for host in 0..100 {
+        let _ = bench.guess(IpAddr::from([198, 51, 100, host]), "alice");
+    }
+    assert_eq!(bench.guess(AWAY, "alice"), wait(1));
+    assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn an_ipv6_network_is_one_address_and_a_mapped_ipv4_address_is_itself() {
+    let mut bench = Bench::new();
+    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+    for host in ["2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:0:3"] {
+        bench.fail(address(host), "alice", 1);
+    }
+    assert_eq!(bench.check(address("2001:db8::4"), "alice"), wait(1));
+    assert_eq!(bench.check(address("2001:db8:0:1::4"), "alice"), Admission::Admitted);
+
+    bench.fail(HOME, "bob", 3);
+    assert_eq!(bench.check(address("::ffff:192.0.2.1"), "bob"), wait(1));
+}
+
+#[test]
+fn memory_is_bounded_however_many_strangers_come() {
+    let mut bench = Bench::new();
+    for number in 0_u32..50_000 {
+        let address = IpAddr::from(number.to_be_bytes());
+        bench.fail(address, &number.to_string(), 1);
+        let _ = bench.guess(address, &number.to_string());
+    }
+    let Throttle { addresses, pairs, users, .. } = &bench.throttle;
+    assert!(addresses.len() <= LIMITS.capacity && pairs.len() <= LIMITS.capacity && users.len() <= LIMITS.capacity);
+}

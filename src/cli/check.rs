@@ -1,0 +1,75 @@
+//! `respgate check`: what `run` would load, without running.
+
+use crate::config::{AclSource, AuthClients, Config, Listener, UpstreamAddress};
+
+use super::{ConfigurationArgs, Exit};
+
+/// Loads the configuration and shows what follows from it.
+pub fn check(arguments: &ConfigurationArgs) -> Exit {
+    match arguments.load() {
+        Ok(config) => {
+            print!("{}", summary(&config));
+            Exit::Success
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// The decisions of a configuration that a reviewer looks for first, one a line.
+fn summary(config: &Config) -> String {
+    let mut lines: Vec<String> = config.listeners.iter().map(listener).collect();
+    lines.push(match &config.upstream.address {
+        UpstreamAddress::Tcp(address) => format!("upstream: {address}"),
+        UpstreamAddress::Unix(path) => format!("upstream: unix:{}", path.display()),
+    });
+    lines.push(match &config.acl {
+        AclSource::File(path) => format!("users: {}", path.display()),
+        AclSource::Password(_) => "users: default, with a password".to_owned(),
+        AclSource::None => "users: none".to_owned(),
+    });
+    lines.push(format!("certificate rules: {}", config.certificates.len()));
+    lines.push(format!("blocked: {}", list(&config.block.commands)));
+    lines.push(format!("exempt users: {}", list(&config.block.exempt_users)));
+    lines.push(format!("scripting users: {}", list(&config.block.scripting_users)));
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn listener(listener: &Listener) -> String {
+    let security = match listener.tls.as_ref().map(|tls| tls.auth_clients) {
+        Some(AuthClients::Yes) => "TLS, client certificates required",
+        Some(AuthClients::Optional) => "TLS, client certificates optional",
+        Some(AuthClients::No) => "TLS, no client certificates",
+        None => "plaintext",
+    };
+    format!("listen: {} ({security})", listener.address)
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+
+    fn arguments(line: &str) -> ConfigurationArgs {
+        let command = ConfigurationArgs::augment_args(Command::new("check")).no_binary_name(true);
+        ConfigurationArgs::from_arg_matches(&command.get_matches_from(line.split_ascii_whitespace())).unwrap()
+    }
+
+    #[test]
+    fn the_summary_shows_what_is_blocked_by_default() {
+        let config = arguments("--listen 127.0.0.1:1 --tls no --upstream 127.0.0.1:2 --aclfile a").load().unwrap();
+        let summary = summary(&config);
+        assert!(summary.starts_with("listen: 127.0.0.1:1 (plaintext)\nupstream: 127.0.0.1:2\nusers: a\n"), "{summary}");
+        assert!(summary.contains("blocked: flushall flushdb config "), "{summary}");
+        assert!(summary.contains("exempt users: none\n"), "{summary}");
+    }
+
+    #[test]
+    fn a_wrong_configuration_exits_with_78() {
+        assert_eq!(check(&arguments("--listen nowhere")).code(), 78);
+    }
+}

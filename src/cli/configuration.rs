@@ -1,0 +1,55 @@
+//! The flags that `run`, `check` and the others that need the configuration share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{self, Config, ConfigErrors, Flags, Host, Loaded, Sources, Variables};
+
+use super::Exit;
+
+/// A configuration file and flags over it.
+#[derive(Debug, Args)]
+pub struct ConfigurationArgs {
+    /// Configuration file [env: RESPGATE_CONFIG]; every flag below is also a key there and a variable RESPGATE_…
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Every setting that may be a flag.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+impl ConfigurationArgs {
+    /// Loads the configuration, telling warnings and errors on standard error.
+    ///
+    /// # Errors
+    /// The exit that fits what was told.
+    pub fn load(&self) -> Result<Config, Exit> {
+        let variables = variables();
+        let sources =
+            Sources { file: self.config.clone(), variables: &variables, flags: &self.flags, host: &Host::current() };
+        match config::load(&sources) {
+            Ok(Loaded { config, warnings }) => {
+                warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+                Ok(config)
+            }
+            Err(errors) => Err(tell(&errors)),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn command_for_test() -> clap::Command {
+        ConfigurationArgs::augment_args(clap::Command::new("test"))
+    }
+}
+
+/// Prints every error. Returns the exit that fits them.
+pub(super) fn tell(errors: &ConfigErrors) -> Exit {
+    errors.iter().for_each(|error| eprintln!("error: {error}"));
+    if errors.is_permission() { Exit::Permission } else { Exit::Configuration }
+}
+
+/// The environment. Variables whose names are not UTF-8 cannot be ours.
+pub(super) fn variables() -> Variables {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+}

@@ -1,0 +1,39 @@
+//! `respgate run`: the proxy.
+
+use crate::ops::serve::{self, RunError};
+use crate::ops::telemetry;
+
+use super::{ConfigurationArgs, Exit};
+
+/// Loads the configuration and serves until told to stop.
+pub fn run(arguments: &ConfigurationArgs) -> Exit {
+    let config = match arguments.load() {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let log = match telemetry::init(&config.log) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Configuration;
+        }
+    };
+    match serve::run(config, &log) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            eprintln!("{error}");
+            exit_of(&error)
+        }
+    }
+}
+
+fn exit_of(error: &RunError) -> Exit {
+    let is_permission = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+    match error {
+        RunError::Load(errors) if errors.iter().any(|error| error.is_permission()) => Exit::Permission,
+        RunError::Bind(_, error) | RunError::System(error) if is_permission(error) => Exit::Permission,
+        RunError::Load(_) | RunError::Bind(..) => Exit::Configuration,
+        RunError::Upstream(_) => Exit::Unavailable,
+        RunError::System(_) => Exit::Internal,
+    }
+}

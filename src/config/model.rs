@@ -1,0 +1,325 @@
+//! The validated configuration: what the rest of the program is built from.
+//!
+//! Plain data, no types of other modules. Every value here was checked; nobody has to check it again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::secret::Redacted;
+
+/// Everything `respgate run` needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// At least one. No two share an address (port 0 excepted).
+    pub listeners: Vec<Listener>,
+    /// The Redis behind the proxy.
+    pub upstream: Upstream,
+    /// Where users come from.
+    pub acl: AclSource,
+    /// The ACL grammar and command table. `None` follows the upstream's version.
+    pub acl_dialect: Option<AclDialect>,
+    /// `[[certificate]]` rules in their order; the first match wins.
+    pub certificates: Vec<CertificateRule>,
+    /// `tls-auth-clients-user`: stands after the rules.
+    pub tls_auth_clients_user: ClientsUser,
+    /// What a trusted certificate that maps to nobody may do.
+    pub unmapped: Unmapped,
+    /// Commands refused whatever the ACL says.
+    pub block: Block,
+    /// What Redis calls renamed commands, originals in upper case, sorted and unique.
+    pub renames: Vec<Rename>,
+    /// `[user.NAME]`, by user name.
+    pub users: BTreeMap<String, UserSettings>,
+    /// Bounds on connections, time and memory.
+    pub limits: Limits,
+    /// How often watched files are read again to see whether they changed.
+    pub reload_interval: Duration,
+    /// Worker threads; at least 1.
+    pub threads: usize,
+    /// Key files readable by others are an error, not a warning.
+    pub strict_permissions: bool,
+    /// The log.
+    pub log: LogSettings,
+    /// The admin socket; `None` where it was switched off.
+    pub admin_listen: Option<PathBuf>,
+    /// `run --require-upstream`: exit 69 at start where the upstream does not answer.
+    pub require_upstream: bool,
+    /// Files whose change is a reason to build a new generation (certificates, keys, CRLs, ACL), sorted and unique.
+    pub watched_files: Vec<PathBuf>,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Port 0 asks the kernel for a free one.
+    pub address: SocketAddr,
+    /// `None` is a plaintext listener, which takes an explicit `tls = "no"`.
+    pub tls: Option<TlsFiles>,
+    /// Peers that may connect. Empty: everybody not denied.
+    pub allow: Vec<IpNet>,
+    /// Peers that may not connect; stronger than `allow`.
+    pub deny: Vec<IpNet>,
+}
+
+/// The TLS side of one listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM, the server's certificate and its chain.
+    pub cert_file: PathBuf,
+    /// PEM, the key of the certificate.
+    pub key_file: PathBuf,
+    /// PEM, the CAs of client certificates. `None` only where `auth_clients` is [`AuthClients::No`].
+    pub ca_cert_file: Option<PathBuf>,
+    /// PEM or DER certificate revocation lists.
+    pub crl_files: Vec<PathBuf>,
+    /// Whether a client must show a certificate.
+    pub auth_clients: AuthClients,
+    /// At least one of them is on.
+    pub protocols: TlsProtocols,
+    /// How much of a client's chain needs a CRL.
+    pub crl_check: CrlCheck,
+    /// What an expired CRL means.
+    pub crl_expired: CrlExpired,
+}
+
+/// `tls-auth-clients`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthClients {
+    /// No certificate, no connection.
+    Yes,
+    /// A certificate is verified where one is shown.
+    Optional,
+    /// Certificates are not asked for.
+    No,
+}
+
+/// `tls-protocols`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsProtocols {
+    /// TLS 1.2.
+    pub tls12: bool,
+    /// TLS 1.3.
+    pub tls13: bool,
+}
+
+/// `crl-check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrlCheck {
+    /// Every CA of the chain needs a CRL.
+    Chain,
+    /// Only the client's own certificate is looked up.
+    Leaf,
+}
+
+/// `crl-expired`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrlExpired {
+    /// New handshakes are refused.
+    Refuse,
+    /// The old list goes on being used.
+    Ignore,
+}
+
+/// The Redis behind the proxy and how to log in there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Loopback or a unix socket, unless `unsafe_upstream`.
+    pub address: UpstreamAddress,
+    /// The proxy's own user there; `None` with a password means Redis's `default`.
+    pub user: Option<String>,
+    /// The password of that user.
+    pub password: Option<Redacted>,
+    /// The operator said that an upstream beyond loopback is wanted.
+    pub unsafe_upstream: bool,
+    /// For connecting and logging in together.
+    pub connect_timeout: Duration,
+}
+
+/// Where the upstream listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A unix stream socket.
+    Unix(PathBuf),
+}
+
+/// Where users come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AclSource {
+    /// An ACL file.
+    File(PathBuf),
+    /// User `default` with this password and every command the blocklist leaves.
+    Password(Redacted),
+    /// Nobody: every login is refused. Comes with a warning.
+    None,
+}
+
+/// `acl-dialect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AclDialect {
+    /// Redis 7.0.
+    Redis70,
+    /// Valkey 9.1.
+    Valkey91,
+}
+
+/// One `[[certificate]]`: every field given must match, any value of a field suffices.
+///
+/// At least one field is given. Hex values are as written; the certificate map judges them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateRule {
+    /// URI names.
+    pub uri: Vec<String>,
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// E-mail names.
+    pub email: Vec<String>,
+    /// Common names.
+    pub cn: Vec<String>,
+    /// Organisational units.
+    pub ou: Vec<String>,
+    /// Organisations.
+    pub o: Vec<String>,
+    /// The issuer's common name.
+    pub issuer_cn: Vec<String>,
+    /// Serial number, hex.
+    pub serial: Vec<String>,
+    /// SHA-256 of the certificate, hex.
+    pub sha256: Vec<String>,
+    /// SHA-256 of the certificate's public key, hex.
+    pub spki_sha256: Vec<String>,
+    /// SHA-256 of the anchor's public key, hex.
+    pub ca_spki_sha256: Vec<String>,
+    /// A user name, or a template such as `%{cn}`.
+    pub user: String,
+    /// Let `cn` count for a certificate that has subject alternative names.
+    pub cn_with_san: bool,
+    /// Where the rule stands, as `file:line`, for errors found by those who build the map.
+    pub location: String,
+}
+
+/// `tls-auth-clients-user`, Valkey's meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientsUser {
+    /// Not used.
+    Off,
+    /// The common name is the user.
+    Cn,
+    /// The URI name is the user.
+    Uri,
+}
+
+/// What a trusted certificate that maps to nobody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmapped {
+    /// Nothing: the connection ends.
+    Refuse,
+    /// Log in with a password.
+    Password,
+}
+
+/// Commands refused whatever the ACL says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Full names, lower case, `container|subcommand` for one subcommand, `@category` for a category.
+    pub commands: Vec<String>,
+    /// Users the list does not hold for.
+    pub exempt_users: Vec<String>,
+    /// Users for whom `@scripting` is lifted.
+    pub scripting_users: Vec<String>,
+}
+
+/// One renamed command of the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    /// Redis's own name, upper case.
+    pub original: String,
+    /// What it is called there; `None` where it was disabled (renamed to `""`). Not in `Debug`: obscurity is its point.
+    pub name: Option<Redacted>,
+}
+
+/// `[user.NAME]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserSettings {
+    /// AUTH as this user works only on a connection whose certificate maps to it.
+    pub certificate_required: bool,
+    /// No password login as this user at all.
+    pub auth_certificate_only: bool,
+    /// A session that a certificate made may AUTH as another user.
+    pub reauth: bool,
+    /// Addresses from which the user may log in. Empty: any.
+    pub allow_from: Vec<IpNet>,
+}
+
+/// Bounds on connections, time and memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, all listeners together.
+    pub maxclients: u32,
+    /// Connections of one address; `None` is no limit.
+    pub max_connections_per_address: Option<u32>,
+    /// Handshakes at the same time.
+    pub max_handshakes: u32,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From there to a successful login.
+    pub auth_timeout: Duration,
+    /// `timeout`: a session that is silent this long ends; `None` is never.
+    pub idle_timeout: Option<Duration>,
+    /// How long owed replies are delivered after the client's FIN.
+    pub half_close_timeout: Duration,
+    /// How long a drain may take.
+    pub shutdown_timeout: Duration,
+    /// Arguments of one request, after login.
+    pub max_args: u32,
+    /// Bytes of one argument, after login.
+    pub max_bulk: u64,
+    /// Bytes of an inline request.
+    pub max_inline: usize,
+    /// Bytes of one request that may be held for a decision.
+    pub request_buffer: u64,
+    /// Bytes of requests held for one session while it does not read its replies.
+    pub hold_buffer: u64,
+    /// Bytes held for all sessions together.
+    pub memory_budget: u64,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// One line of text or one JSON object per event.
+    pub format: LogFormat,
+    /// Events less important than this are left out.
+    pub level: LogLevel,
+    /// `None` is standard error.
+    pub file: Option<PathBuf>,
+}
+
+/// `log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; with colours on a terminal.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `log-level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what needs somebody.
+    Error,
+    /// And what may soon.
+    Warn,
+    /// And one line per connection end.
+    Info,
+    /// And what a developer asks for.
+    Debug,
+    /// Everything.
+    Trace,
+}

@@ -1,0 +1,695 @@
+//! The whole way from texts to a configuration, or to the exact words of its refusal.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use clap::{Args, Command, FromArgMatches};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use super::error::SourceFile;
+use super::raw::{
+    BlockSection, CertificateSection, ListenerSection, Settings, UpstreamAuthSection, UserSection, flag_names,
+};
+use super::*;
+
+const MINIMAL: &str = r#"
+listen = "127.0.0.1:6380"
+upstream = "unix:/run/redis/redis.sock"
+tls-cert-file = "server.crt"
+tls-key-file = "server.key"
+tls-ca-cert-file = "ca.crt"
+aclfile = "users.acl"
+"#;
+
+fn host() -> Host {
+    Host { memory: 4 << 30, cores: 2, runtime_directory: "/run/user/1000".into() }
+}
+
+fn flags(arguments: &[&str]) -> Flags {
+    let command = Flags::augment_args(Command::new("test")).no_binary_name(true);
+    Flags::from_arg_matches(&command.try_get_matches_from(arguments).unwrap()).unwrap()
+}
+
+fn load_all(text: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Loaded, ConfigErrors> {
+    let source = SourceFile { path: "/etc/respgate.toml".into(), text: text.to_owned() };
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+    let sources = Sources { file: None, variables: &variables, flags: &flags(arguments), host: &host() };
+    load_text(Some(&source), &sources)
+}
+
+fn load(text: &str) -> Config {
+    load_all(text, &[], &[]).unwrap_or_else(|errors| panic!("{errors}")).config
+}
+
+fn refusal(text: &str) -> String {
+    load_all(text, &[], &[]).unwrap_err().to_string()
+}
+
+/// The refusal of a sound file with one more line, its own line number (8) included.
+fn refusal_with(line: &str) -> String {
+    refusal(&format!("{MINIMAL}{line}\n"))
+}
+
+fn warnings(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let loaded = load_all(text, variables, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    loaded.warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn each_fault_is_told_with_its_place_and_a_hint() {
+    let cases = [
+        (
+            "tls-cert-fil = \"x\"",
+            "/etc/respgate.toml:8:1: unknown key `tls-cert-fil`; did you mean `tls-cert-file`?\n\
+             \x20 8 | tls-cert-fil = …\n    | ^^^^^^^^^^^^\n",
+        ),
+        ("bind = \"x\"", "/etc/respgate.toml:8:1: unknown key `bind`\n  8 | bind = …\n    | ^^^^\n"),
+        (
+            "maxclients = \"many\"",
+            "/etc/respgate.toml:8:14: \"many\" is no whole number\n\
+             \x20 8 | maxclients = \"many\"\n    |              ^^^^^^\n",
+        ),
+        (
+            "unmapped = \"allow\"",
+            "/etc/respgate.toml:8:12: \"allow\" is none of \"refuse\", \"password\"\n\
+             \x20 8 | unmapped = \"allow\"\n    |            ^^^^^^^\n",
+        ),
+        (
+            "timeout = 1.5",
+            "/etc/respgate.toml:8:11: a fraction where a string, an integer or a boolean is expected\n\
+             \x20 8 | timeout = …\n    |           ^\n",
+        ),
+        (
+            "log-file = \"${NOWHERE}/log\"",
+            "/etc/respgate.toml:8:12: the environment variable NOWHERE is not set and has no default\n\
+             \x20 8 | log-file = …\n    |            ^\n",
+        ),
+        (
+            "allow = [\"10.0.0.0/8\", \"10.0.0.1/8\"]",
+            "/etc/respgate.toml:8:24: \"10.0.0.1/8\" has bits beyond its prefix: did you mean 10.0.0.0/8?\n\
+             \x20 8 | allow = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n    |                        ^^^^^^^^^^^^\n",
+        ),
+        (
+            "tls-protocols = \"TLSv1.1\"",
+            "/etc/respgate.toml:8:17: \"TLSv1.1\" is none of \"TLSv1.2\", \"TLSv1.3\"\n\
+             \x20 8 | tls-protocols = \"TLSv1.1\"\n    |                 ^^^^^^^^^\n\
+             /etc/respgate.toml:8:17: no TLS version is left\n\
+             \x20 8 | tls-protocols = \"TLSv1.1\"\n    |                 ^^^^^^^^^\n",
+        ),
+        (
+            "request-buffer = \"2gb\"",
+            "/etc/respgate.toml:8:18: more than `memory-budget`, which is 1073741824 bytes\n\
+             \x20 8 | request-buffer = \"2gb\"\n    |                  ^^^^^\n",
+        ),
+        (
+            "[[certificate]]\ncn = \"x\"",
+            "/etc/respgate.toml:8:1: this [[certificate]] has no `user`\n\
+             \x20 8 | [[certificate]]\n    | ^^^^^^^^^^^^^^^\n",
+        ),
+        (
+            "[[certificate]]\nuser = \"x\"",
+            "/etc/respgate.toml:8:1: this [[certificate]] matches nothing: name a field, such as uri, dns or cn\n\
+             \x20 8 | [[certificate]]\n    | ^^^^^^^^^^^^^^^\n",
+        ),
+        (
+            "[user.ops]\ncertificat = \"required\"",
+            "/etc/respgate.toml:9:1: unknown key `certificat`; did you mean `certificate`?\n\
+             \x20 9 | certificat = …\n    | ^^^^^^^^^^\n",
+        ),
+        (
+            "[block]\ncommands = [\"FLUSH ALL NOW\"]",
+            "/etc/respgate.toml:9:13: \"FLUSH ALL NOW\" is no command, no \"container|subcommand\" and no @category\n\
+             \x20 9 | commands = [\"FLUSH ALL NOW\"]\n    |             ^^^^^^^^^^^^^^^\n",
+        ),
+        (
+            "[rename]\nCONFIG = \"s3cret name\"",
+            "/etc/respgate.toml:9:1: the new name of CONFIG has blanks or bytes beyond ASCII\n\
+             \x20 9 | CONFIG = …\n    | ^^^^^^\n",
+        ),
+        (
+            "requirepass = \"hunter2\"",
+            "/etc/respgate.toml:8:15: a password of `default` and `aclfile` exclude each other: \
+             put it in the ACL file\n\
+             \x20 8 | requirepass = …\n    |               ^\n",
+        ),
+        (
+            "[[listener]]\nlisten = \"127.0.0.1:1\"",
+            "/etc/respgate.toml:2:10: `listen` and [[listener]] exclude each other: put the address in a section\n\
+             \x20 2 | listen = \"127.0.0.1:6380\"\n    |          ^^^^^^^^^^^^^^^^\n",
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(refusal_with(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_syntax_error_is_told_with_its_place() {
+    let expected = "/etc/respgate.toml:1:12: string values must be quoted, expected literal string\n\
+                    \x20 1 | upstream = …\n    |            ^\n";
+    assert_eq!(refusal("upstream = redis\n"), expected);
+}
+
+#[test]
+fn all_errors_are_told_at_once_in_the_order_of_the_file() {
+    let text = "lisen = \"x\"\nupstream = \"nowhere\"\nthreads = 0\n\
+                [block]\ncomands = []\n[user.ops]\nauth = 7\nreauth = \"maybe\"\n";
+    let told = refusal(text);
+    let places: Vec<&str> = told.lines().filter(|line| line.starts_with("/etc")).collect();
+    assert_eq!(
+        places,
+        [
+            "/etc/respgate.toml:1:1: unknown key `lisen`; did you mean `listen`?",
+            "/etc/respgate.toml:2:12: \"nowhere\" is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", \
+             host names are not resolved",
+            "/etc/respgate.toml:3:11: \"0\" is not within 1 and 1024",
+            "/etc/respgate.toml:5:1: unknown key `comands`; did you mean `commands`?",
+            "/etc/respgate.toml:7:8: \"7\" is none of \"certificate\", \"any\"",
+            "/etc/respgate.toml:8:10: \"maybe\" is neither \"yes\" nor \"no\"",
+        ]
+    );
+}
+
+#[test]
+fn several_faults_of_form_are_told_at_once() {
+    let told =
+        refusal("a = 1\nlisten = [1]\n[[certificate]]\nb = 2\n[[certificate]]\nuser = []\n[upstream-auth]\nc = 3\n");
+    for place in [":1:1: ", ":2:10: ", ":4:1: ", ":6:8: ", ":8:1: "] {
+        assert!(told.contains(place), "{place} in {told}");
+    }
+}
+
+#[test]
+fn an_unset_variable_is_told_once() {
+    let told = refusal(&MINIMAL.replace("unix:/run/redis/redis.sock", "${UPSTREAM}"));
+    assert_eq!(told.lines().filter(|line| line.starts_with("/etc")).count(), 1, "{told}");
+    assert!(told.contains("UPSTREAM is not set"), "{told}");
+}
+
+#[test]
+fn what_is_missing_is_told_without_a_place() {
+    let expected = "`listen` is missing: say where to listen, such as listen = \"0.0.0.0:6380\"\n\
+                    `upstream` is missing: say where Redis is, such as upstream = \"127.0.0.1:6379\"\n";
+    assert_eq!(refusal(""), expected);
+}
+
+#[test]
+fn a_listener_without_certificates_is_refused_unless_plaintext_was_asked_for() {
+    let text = "listen = \"127.0.0.1:1\"\nupstream = \"127.0.0.1:2\"\n";
+    let told = refusal(text);
+    for key in ["`tls-cert-file` is missing", "`tls-key-file` is missing", "`tls-ca-cert-file` is missing"] {
+        assert!(told.contains(key), "{told}");
+    }
+    assert_eq!(load(&format!("{text}tls = \"no\"")).listeners[0].tls, None);
+}
+
+#[test]
+fn plaintext_beyond_loopback_is_warned_about() {
+    let text = "listen = \"0.0.0.0:1\"\nupstream = \"127.0.0.1:2\"\ntls = \"no\"\naclfile = \"a\"";
+    assert_eq!(
+        warnings(text, &[]),
+        ["/etc/respgate.toml:1:10: passwords and data cross the network in plaintext here\n  \
+          1 | listen = \"0.0.0.0:1\"\n    |          ^^^^^^^^^^^"]
+    );
+}
+
+#[test]
+fn an_upstream_beyond_loopback_takes_the_unsafe_flag() {
+    let text = MINIMAL.replace("unix:/run/redis/redis.sock", "10.0.0.1:6379");
+    assert!(refusal(&text).contains("10.0.0.1:6379 is neither loopback nor a unix socket"));
+    let loaded = load_all(&text, &[], &["--unsafe-upstream"]).unwrap();
+    assert!(loaded.config.upstream.unsafe_upstream);
+    assert!(loaded.warnings[0].to_string().contains("beyond loopback"));
+    for loopback in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"] {
+        load(&MINIMAL.replace("unix:/run/redis/redis.sock", loopback));
+    }
+}
+
+#[test]
+fn flags_override_the_environment_which_overrides_the_file() {
+    let text = format!("{MINIMAL}threads = 3\nmaxclients = 3\ntimeout = 3\n");
+    let variables = [("RESPGATE_THREADS", "2"), ("RESPGATE_MAXCLIENTS", "2")];
+    let config = load_all(&text, &variables, &["--threads", "1"]).unwrap().config;
+    assert_eq!((config.threads, config.limits.maxclients), (1, 2));
+    assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn errors_name_the_flag_or_variable() {
+    let errors = load_all(MINIMAL, &[("RESPGATE_THREADS", "x")], &["--timeout", "y", "--maxclients="]).unwrap_err();
+    let told = errors.to_string();
+    for line in [
+        "RESPGATE_THREADS: \"x\" is no whole number\n",
+        "--timeout: \"y\" is no time",
+        "--maxclients: \"\" is no whole",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+}
+
+#[test]
+fn lists_may_be_repeated_or_separated_by_commas() {
+    let arguments = ["--tls-crl-file", "a,b", "--tls-crl-file", "c", "--allow", "10.0.0.0/8,127.0.0.1"];
+    let listener = load_all(MINIMAL, &[], &arguments).unwrap().config.listeners.remove(0);
+    let crls: Vec<String> = listener.tls.unwrap().crl_files.iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(crls, ["a", "b", "c"]);
+    assert_eq!(listener.allow.len(), 2);
+}
+
+#[test]
+fn paths_of_the_file_start_at_its_directory_and_those_of_flags_do_not() {
+    let config = load_all(MINIMAL, &[], &["--tls-key-file", "other.key"]).unwrap().config;
+    let tls = config.listeners[0].tls.clone().unwrap();
+    assert_eq!(tls.cert_file, PathBuf::from("/etc/server.crt"));
+    assert_eq!(tls.key_file, PathBuf::from("other.key"));
+}
+
+#[test]
+fn one_run_needs_no_file() {
+    let arguments = "--listen 0.0.0.0:6380 --upstream unix:/run/redis/redis.sock --tls-cert-file server.crt \
+                     --tls-key-file server.key --tls-ca-cert-file ca.crt --aclfile users.acl --threads 1 \
+                     --tls-auth-clients-user CN";
+    let arguments: Vec<&str> = arguments.split_ascii_whitespace().collect();
+    let variables = Variables::new();
+    let sources = Sources { file: None, variables: &variables, flags: &flags(&arguments), host: &host() };
+    let config = super::load(&sources).unwrap().config;
+    assert_eq!(config.tls_auth_clients_user, ClientsUser::Cn);
+    assert_eq!(config.unmapped, Unmapped::Refuse);
+    assert_eq!(config.acl, AclSource::File("users.acl".into()));
+}
+
+#[test]
+fn the_password_variable_alone_is_enough_for_the_simple_case() {
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", "");
+    let config = load_all(&text, &[("REDIS_PASSWORD", "hunter2")], &[]).unwrap().config;
+    assert_eq!(config.acl, AclSource::Password(Redacted::new(b"hunter2".to_vec())));
+    let told = load_all(&text, &[("REDIS_PASSWORD", "")], &[]).unwrap_err().to_string();
+    assert_eq!(told, "REDIS_PASSWORD: the password is empty\n");
+}
+
+#[test]
+fn an_acl_file_stands_above_the_password_variable() {
+    assert_eq!(
+        warnings(MINIMAL, &[("REDIS_PASSWORD", "hunter2")]),
+        ["REDIS_PASSWORD: not used, because there is an ACL file"]
+    );
+    assert_eq!(load(MINIMAL).acl, AclSource::File("/etc/users.acl".into()));
+}
+
+#[test]
+fn scripting_users_come_with_a_warning() {
+    let told = warnings(&format!("{MINIMAL}[block]\nscripting-users = [\"jobs\"]\n"), &[]);
+    assert!(told[0].starts_with("/etc/respgate.toml:9:20: scripts run inside Redis"), "{told:?}");
+}
+
+#[test]
+fn certificate_rules_that_no_listener_can_meet_are_warned_about() {
+    let text = format!("{MINIMAL}tls-auth-clients = \"no\"\ntls-auth-clients-user = \"CN\"\n");
+    assert!(warnings(&text, &[])[0].starts_with("certificates name users, but no listener asks"));
+    assert!(warnings(&text.replace("\"no\"", "\"optional\""), &[]).is_empty());
+}
+
+#[test]
+fn an_empty_blocklist_is_warned_about() {
+    assert_eq!(
+        warnings(&format!("{MINIMAL}[block]\ncommands = []\n"), &[]),
+        ["[block] commands is empty: nothing is blocked"]
+    );
+}
+
+#[test]
+fn without_users_there_is_a_warning() {
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", "");
+    assert_eq!(load(&text).acl, AclSource::None);
+    assert!(warnings(&text, &[])[0].starts_with("no users: "));
+}
+
+/// A secret file with `content` and `mode`, and what the configuration makes of it.
+fn with_secret_file(content: &str, mode: u32, more: &str) -> Result<Loaded, ConfigErrors> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", more);
+    load_all(&text, &[("REDIS_PASSWORD_FILE", path.to_str().unwrap())], &[])
+}
+
+#[test]
+fn secret_files_lose_one_trailing_newline() {
+    for (content, password) in [("a b\n", "a b"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a")] {
+        let config = with_secret_file(content, 0o600, "").unwrap().config;
+        assert_eq!(config.acl, AclSource::Password(Redacted::new(password.into())), "{content:?}");
+    }
+    assert!(with_secret_file("\n", 0o600, "").unwrap_err().to_string().ends_with("the password is empty\n"));
+}
+
+#[test]
+fn a_secret_file_that_others_read_is_a_warning_or_an_error() {
+    let warnings = with_secret_file("x", 0o644, "").unwrap().warnings;
+    assert!(warnings[0].to_string().contains("can be read by others (mode 0644): chmod 600 "), "{warnings:?}");
+    assert!(with_secret_file("x", 0o600, "").unwrap().warnings.is_empty());
+    let errors = with_secret_file("x", 0o640, "strict-permissions = true").unwrap_err();
+    assert!(errors.to_string().contains("mode 0640"), "{errors}");
+}
+
+#[test]
+fn a_secret_file_that_is_not_there_is_told_with_its_path() {
+    let told = refusal_with("[upstream-auth]\npassword-file = \"gone\"");
+    assert_eq!(
+        told,
+        "/etc/respgate.toml:9:17: cannot read /etc/gone: No such file or directory (os error 2)\n\
+         \x20 9 | password-file = \"gone\"\n    |                 ^^^^^^\n"
+    );
+}
+
+#[test]
+fn an_upstream_user_needs_a_password() {
+    let told = refusal_with("[upstream-auth]\nuser = \"respgate\"");
+    assert!(told.starts_with("/etc/respgate.toml:9:8: a user for the upstream and no password"), "{told}");
+}
+
+#[test]
+fn the_upstream_login_may_come_from_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "from the flag\n").unwrap();
+    let text = format!("{MINIMAL}[upstream-auth]\nuser = \"a\"\npassword = \"from the file\"\n");
+    let arguments = ["--upstream-user", "b", "--upstream-password-file", path.to_str().unwrap()];
+    let upstream = load_all(&text, &[], &arguments).unwrap().config.upstream;
+    assert_eq!(upstream.user.as_deref(), Some("b"));
+    assert_eq!(upstream.password.unwrap().expose(), b"from the flag");
+}
+
+#[test]
+fn a_password_file_from_a_flag_stands_above_the_password_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "from the flag\n").unwrap();
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", "requirepass = \"from the file\"");
+    let config = load_all(&text, &[], &["--requirepass-file", path.to_str().unwrap()]).unwrap().config;
+    assert_eq!(config.acl, AclSource::Password(Redacted::new(b"from the flag".to_vec())));
+}
+
+#[test]
+fn a_secret_is_given_once() {
+    let told = refusal_with("[upstream-auth]\npassword = \"hunter2\"\npassword-file = \"x\"");
+    assert!(told.contains("`password` is given directly and as a file: keep one"), "{told}");
+}
+
+/// Every way to get a secret into a message that was thought of.
+#[test]
+fn no_error_and_no_debug_output_holds_a_secret() {
+    let faulty = [
+        "pasword = \"hunter2\"",
+        "requirepas = \"hunter2\"",
+        "requirepass = \"hunter2\"",
+        "requirepass = [\"hunter2\"]",
+        "requirepass = \"hunter2",
+        "requirepass = hunter2",
+        "requirepass = \"${hunter2\"",
+        "requirepass = '''\nhunter2\n''' x",
+        "upstream-auth = { password = \"hunter2\", user = \"\" }",
+        "upstream-auth = { pasword = \"hunter2\" }",
+        "[upstream-auth]\npassword = \"hunter2\"\npassword-file = \"x\"",
+        "[upstream-auth]\npasswords = \"hunter2\"",
+        "[upstream-auth]\npassword = { hunter2 = 1 }\n",
+        "[rename]\nCONFIG = \"hunter2 \"",
+        "[rename]\nCONFIG = \"hunter2\"\nDEBUG = \"hunter2\"",
+    ];
+    for line in faulty {
+        let errors = load_all(&format!("{MINIMAL}{line}\n"), &[], &[]).unwrap_err();
+        let told = format!("{errors}{errors:?}");
+        let mistaken_for_a_name = line.contains("${hunter2") || line.contains("{ hunter2");
+        assert!(!told.contains("hunter2") || mistaken_for_a_name, "{line}: {told}");
+    }
+    let text =
+        format!("{MINIMAL}[upstream-auth]\nuser = \"u\"\npassword = \"hunter2\"\n[rename]\nCONFIG = \"hunter2\"");
+    let text = text.replace("aclfile = \"users.acl\"", "requirepass = \"${P}\"");
+    let loaded = load_all(&text, &[("P", "hunter2")], &[]).unwrap();
+    assert_eq!(loaded.config.acl, AclSource::Password(Redacted::new(b"hunter2".to_vec())));
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+}
+
+#[test]
+fn defaults_are_these() {
+    let config = load(MINIMAL);
+    let expected = Config {
+        listeners: vec![Listener {
+            address: "127.0.0.1:6380".parse().unwrap(),
+            tls: Some(TlsFiles {
+                cert_file: "/etc/server.crt".into(),
+                key_file: "/etc/server.key".into(),
+                ca_cert_file: Some("/etc/ca.crt".into()),
+                crl_files: Vec::new(),
+                auth_clients: AuthClients::Yes,
+                protocols: TlsProtocols { tls12: true, tls13: true },
+                crl_check: CrlCheck::Chain,
+                crl_expired: CrlExpired::Refuse,
+            }),
+            allow: Vec::new(),
+            deny: Vec::new(),
+        }],
+        upstream: Upstream {
+            address: UpstreamAddress::Unix("/run/redis/redis.sock".into()),
+            user: None,
+            password: None,
+            unsafe_upstream: false,
+            connect_timeout: Duration::from_secs(5),
+        },
+        acl: AclSource::File("/etc/users.acl".into()),
+        acl_dialect: None,
+        certificates: Vec::new(),
+        tls_auth_clients_user: ClientsUser::Off,
+        unmapped: Unmapped::Password,
+        block: Block {
+            commands: DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
+            exempt_users: Vec::new(),
+            scripting_users: Vec::new(),
+        },
+        renames: Vec::new(),
+        users: Default::default(),
+        limits: Limits {
+            maxclients: 10_000,
+            max_connections_per_address: None,
+            max_handshakes: 256,
+            handshake_timeout: Duration::from_secs(5),
+            auth_timeout: Duration::from_secs(10),
+            idle_timeout: None,
+            half_close_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(25),
+            max_args: 1_048_576,
+            max_bulk: 512 << 20,
+            max_inline: 64 << 10,
+            request_buffer: 64 << 20,
+            hold_buffer: 16 << 20,
+            memory_budget: 1 << 30,
+        },
+        reload_interval: Duration::from_millis(500),
+        threads: 2,
+        strict_permissions: false,
+        log: LogSettings { format: LogFormat::Text, level: LogLevel::Info, file: None },
+        admin_listen: Some("/run/user/1000/respgate.sock".into()),
+        require_upstream: false,
+        watched_files: ["ca.crt", "server.crt", "server.key", "users.acl"]
+            .map(|name| PathBuf::from("/etc").join(name))
+            .into(),
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn default_buffers_give_way_to_a_small_budget() {
+    let limits = load(&format!("{MINIMAL}memory-budget = \"8mb\"")).limits;
+    assert_eq!((limits.request_buffer, limits.hold_buffer), (8 << 20, 8 << 20));
+}
+
+#[test]
+fn the_long_sample_is_understood() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("redis_password");
+    fs::write(&secret, "upstream secret\n").unwrap();
+    let text = format!(
+        r#"
+listen = "0.0.0.0:6380"
+upstream = "unix:/run/redis/redis.sock"       # or 127.0.0.1:6379
+tls-cert-file = "server.crt"
+tls-key-file = "server.key"
+tls-ca-cert-file = "clients-ca.crt"
+tls-crl-file = "clients.crl"
+aclfile = "users.acl"
+
+[upstream-auth]
+user = "respgate"
+password-file = "{}"
+
+[block]
+commands = ["FLUSHALL", "FLUSHDB", "CONFIG", "CLIENT KILL", "acl|setuser", "@scripting"]
+exempt-users = ["ops"]
+scripting-users = []
+
+[user.ops]
+certificate = "required"
+allow-from = ["10.116.0.0/16"]
+
+[rename]
+CONFIG = "b840fc02d524045429941cc15f59e41cb7be6c52"
+FLUSHALL = ""
+
+[[certificate]]
+uri = "spiffe://prod/ns/shop/sa/*"
+user = "shop"
+[[certificate]]
+cn = "*"
+user = "%{{cn}}"
+"#,
+        secret.display()
+    );
+    let config = load(&text);
+    assert_eq!(config.upstream.user.as_deref(), Some("respgate"));
+    assert_eq!(config.upstream.password.unwrap().expose(), b"upstream secret");
+    assert_eq!(config.block.commands, ["flushall", "flushdb", "config", "client|kill", "acl|setuser", "@scripting"]);
+    assert_eq!(config.block.exempt_users, ["ops"]);
+    assert!(config.users["ops"].certificate_required && !config.users["ops"].auth_certificate_only);
+    assert_eq!(config.users["ops"].allow_from, ["10.116.0.0/16".parse().unwrap()]);
+    assert_eq!(config.renames[0].original, "CONFIG");
+    assert_eq!(config.renames[0].name.as_ref().unwrap().expose(), b"b840fc02d524045429941cc15f59e41cb7be6c52");
+    assert_eq!(config.renames[1], Rename { original: "FLUSHALL".to_owned(), name: None });
+    assert_eq!(config.certificates[0].uri, ["spiffe://prod/ns/shop/sa/*"]);
+    assert_eq!(config.certificates[0].location, "/etc/respgate.toml:27");
+    assert_eq!(config.certificates[1].user, "%{cn}");
+    assert_eq!(config.unmapped, Unmapped::Refuse);
+}
+
+#[test]
+fn several_listeners_share_what_stands_outside() {
+    let text = format!(
+        "{}[[listener]]\nlisten = \"127.0.0.1:1\"\n\
+         [[listener]]\nlisten = \"127.0.0.1:2\"\ntls-auth-clients = \"optional\"\n",
+        MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "")
+    );
+    let listeners = load(&text).listeners;
+    let tls: Vec<TlsFiles> = listeners.into_iter().map(|listener| listener.tls.unwrap()).collect();
+    assert_eq!(tls[0].cert_file, tls[1].cert_file);
+    assert_eq!((tls[0].auth_clients, tls[1].auth_clients), (AuthClients::Yes, AuthClients::Optional));
+    assert!(refusal(&text.replace("127.0.0.1:2", "127.0.0.1:1")).contains("127.0.0.1:1 is listened on twice"));
+}
+
+#[test]
+fn renames_come_from_redis_conf_and_may_not_contradict_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("redis.conf");
+    fs::write(&path, "requirepass ${REDIS_PASSWORD}\nrename-command FLUSHALL \"\"\nrename-command CONFIG hidden\n")
+        .unwrap();
+    let arguments = ["--redis-conf", path.to_str().unwrap()];
+    let config = load_all(MINIMAL, &[], &arguments).unwrap().config;
+    let originals: Vec<&str> = config.renames.iter().map(|rename| rename.original.as_str()).collect();
+    assert_eq!(originals, ["CONFIG", "FLUSHALL"]);
+    let text = format!("{MINIMAL}[rename]\nconfig = \"other\"\n");
+    let told = load_all(&text, &[], &arguments).unwrap_err().to_string();
+    assert!(told.contains("CONFIG is renamed twice, to different names"), "{told}");
+    fs::write(&path, "\nrename-command CONFIG\n").unwrap();
+    let told = load_all(MINIMAL, &[], &arguments).unwrap_err().to_string();
+    assert_eq!(told, format!("{}:2:1: rename-command takes a command and its new name\n", path.display()));
+}
+
+#[test]
+fn misspelt_variables_are_warned_about_and_those_of_kubernetes_are_not() {
+    let variables = [
+        ("RESPGATE_TLS_CRL_FILES", "x"),
+        ("RESPGATE_SERVICE_HOST", "10.0.0.1"),
+        ("RESPGATE_PORT_6380_TCP", "tcp://10.0.0.1:6380"),
+        ("RESPGATE_CONFIG", "/etc/respgate.toml"),
+    ];
+    let expected = ["RESPGATE_TLS_CRL_FILES: no such setting, ignored; did you mean RESPGATE_TLS_CRL_FILE?"];
+    assert_eq!(warnings(MINIMAL, &variables), expected);
+}
+
+#[test]
+fn the_admin_socket_is_found_without_the_secrets_of_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("respgate.toml");
+    fs::write(&path, "admin-listen = \"admin.sock\"\nrequirepass-file = \"gone\"\n").unwrap();
+    let found = admin_socket(Some(path.clone()), &Variables::new(), &host()).unwrap();
+    assert_eq!(found, Some(directory.path().join("admin.sock")));
+    let variables = [("RESPGATE_ADMIN_LISTEN".to_owned(), "off".into())].into();
+    assert_eq!(admin_socket(Some(path), &variables, &host()).unwrap(), None);
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_no_fault_of_the_configuration() {
+    let denied = ConfigError { permission: true, ..ConfigError::new(Place::Whole, "x") };
+    let wrong = ConfigError::new(Place::Whole, "y");
+    assert!(ConfigErrors(vec![denied.clone()]).is_permission());
+    assert!(!ConfigErrors(vec![denied, wrong]).is_permission());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error() {
+    let variables = Variables::new();
+    let sources = Sources { file: Some("/gone.toml".into()), variables: &variables, flags: &flags(&[]), host: &host() };
+    let told = super::load(&sources).unwrap_err().to_string();
+    assert_eq!(told, "/gone.toml: cannot read it: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn every_key_is_documented() {
+    let document = include_str!("../../docs/configuration.md");
+    let tables = [
+        ("", keys::<Settings>()),
+        ("### `[[listener]]`", keys::<ListenerSection>()),
+        ("### `[upstream-auth]`", keys::<UpstreamAuthSection>()),
+        ("### `[[certificate]]`", keys::<CertificateSection>()),
+        ("### `[block]`", keys::<BlockSection>()),
+        ("### `[user.NAME]`", keys::<UserSection>()),
+    ];
+    for (heading, keys) in tables {
+        let section = document.split_once(heading).unwrap_or_else(|| panic!("{heading}")).1;
+        for key in keys {
+            let forms = [format!("`{key}`"), format!("`--{key}`"), format!("[{key}")];
+            assert!(forms.iter().any(|form| section.contains(form)), "{heading} {key}");
+        }
+    }
+}
+
+#[test]
+fn every_flag_is_documented_and_nothing_else_is() {
+    let document = include_str!("../../docs/configuration.md");
+    let documented: BTreeSet<&str> =
+        document.lines().filter_map(|line| line.strip_prefix("| `--")?.split('`').next()).collect();
+    let flags = flag_names();
+    assert_eq!(documented, flags.iter().map(String::as_str).collect());
+}
+
+/// The keys a section takes, as serde is told them.
+fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    struct Keys<'a>(&'a mut &'static [&'static str]);
+    impl<'de> Deserializer<'de> for Keys<'_> {
+        type Error = de::value::Error;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            Err(de::Error::custom("the keys are all that was asked for"))
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(de::Error::custom("not a struct"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+    let mut fields: &'static [&'static str] = &[];
+    assert!(T::deserialize(Keys(&mut fields)).is_err());
+    assert!(!fields.is_empty());
+    fields
+}

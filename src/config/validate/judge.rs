@@ -1,0 +1,203 @@
+//! Reading single values and collecting what is wrong with them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::config::error::{ConfigError, Disclosure, Place, SourceFile};
+use crate::config::host::Host;
+use crate::config::secret::Redacted;
+use crate::config::setting::{Origin, Setting};
+
+/// A path in `sockaddr_un`, its final NUL left out.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Collects findings while settings are read.
+pub(super) struct Judge<'a> {
+    pub(super) source: Option<&'a SourceFile>,
+    pub(super) host: &'a Host,
+    pub(super) strict_permissions: bool,
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<ConfigError>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(source: Option<&'a SourceFile>, host: &'a Host) -> Judge<'a> {
+        Judge { source, host, strict_permissions: false, errors: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The value of a setting that is there; what is wrong with it is noted.
+    pub(super) fn read<T>(&mut self, setting: Option<Setting>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let setting = setting?;
+        match parse(&setting.text) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.error(&setting.origin, message);
+                None
+            }
+        }
+    }
+
+    pub(super) fn or<T>(
+        &mut self,
+        setting: Option<Setting>,
+        parse: impl Fn(&str) -> Result<T, String>,
+        default: T,
+    ) -> T {
+        self.read(setting, parse).unwrap_or(default)
+    }
+
+    pub(super) fn all<T>(
+        &mut self,
+        settings: Option<Vec<Setting>>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        settings.into_iter().flatten().filter_map(|setting| self.read(Some(setting), &parse)).collect()
+    }
+
+    pub(super) fn names(&mut self, settings: Option<Vec<Setting>>) -> Vec<String> {
+        self.all(
+            settings,
+            |text| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) },
+        )
+    }
+
+    /// Paths in the file start from its directory, so that it means the same wherever the program is started.
+    pub(super) fn path(&mut self, setting: Option<Setting>) -> Option<PathBuf> {
+        let setting = setting?;
+        if setting.text.is_empty() || setting.text.contains('\0') {
+            self.error(&setting.origin, "a path is missing here");
+            return None;
+        }
+        match (self.source, &setting.origin) {
+            (Some(source), Origin::File(_)) => Some(source.directory().join(setting.text)),
+            _ => Some(PathBuf::from(setting.text)),
+        }
+    }
+
+    pub(super) fn paths(&mut self, settings: Option<Vec<Setting>>) -> Vec<PathBuf> {
+        settings.into_iter().flatten().filter_map(|setting| self.path(Some(setting))).collect()
+    }
+
+    pub(super) fn socket_path(&mut self, setting: Setting) -> Option<PathBuf> {
+        let origin = setting.origin.clone();
+        let path = self.path(Some(setting))?;
+        if path.as_os_str().len() > LONGEST_SOCKET_PATH {
+            self.error(
+                &origin,
+                format!("longer than a unix socket's path can be, which is {LONGEST_SOCKET_PATH} bytes"),
+            );
+        }
+        Some(path)
+    }
+
+    pub(super) fn text_file(&mut self, setting: Setting) -> Option<(PathBuf, String)> {
+        let origin = setting.origin.clone();
+        let path = self.path(Some(setting))?;
+        match fs::read_to_string(&path) {
+            Ok(text) => Some((path, text)),
+            Err(error) => {
+                self.unreadable(&origin, &path, &error);
+                None
+            }
+        }
+    }
+
+    /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above
+    /// what the configuration file says, as every flag and variable does.
+    pub(super) fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>, name: &str) -> Option<Redacted> {
+        let in_file = |setting: &Setting| matches!(setting.origin, Origin::File(_));
+        match (direct, file) {
+            (Some(direct), Some(file)) if in_file(&direct) && !in_file(&file) => self.secret_file(file),
+            (Some(_), Some(file)) => {
+                self.error(&file.origin, format!("`{name}` is given directly and as a file: keep one"));
+                None
+            }
+            (Some(direct), None) if direct.text.is_empty() => {
+                self.secret_error(&direct.origin, "the password is empty");
+                None
+            }
+            (Some(direct), None) => Some(Redacted::new(direct.text.into_bytes())),
+            (None, Some(file)) => self.secret_file(file),
+            (None, None) => None,
+        }
+    }
+
+    /// The content of a file without its last newline, as editors add one.
+    fn secret_file(&mut self, file: Setting) -> Option<Redacted> {
+        let origin = file.origin.clone();
+        let path = self.path(Some(file))?;
+        let mut content = match read_secret(&path) {
+            Ok((content, mode)) => {
+                self.judge_permissions(&origin, &path, mode);
+                content
+            }
+            Err(error) => {
+                self.unreadable(&origin, &path, &error);
+                return None;
+            }
+        };
+        if content.ends_with(b"\n") {
+            content.pop();
+            if content.ends_with(b"\r") {
+                content.pop();
+            }
+        }
+        if content.is_empty() {
+            self.error(&origin, format!("{}: the password is empty", path.display()));
+            return None;
+        }
+        Some(Redacted::new(std::mem::take(&mut *content)))
+    }
+
+    /// Secrets of Kubernetes and compose are 0644 by default: only a warning, unless `strict-permissions`.
+    fn judge_permissions(&mut self, origin: &Origin, path: &Path, mode: u32) {
+        if mode & 0o044 == 0 {
+            return;
+        }
+        let message = format!("{} can be read by others (mode {:04o}): chmod 600 {0}", path.display(), mode & 0o7777);
+        if self.strict_permissions { self.error(origin, message) } else { self.warn(origin, message) }
+    }
+
+    fn unreadable(&mut self, origin: &Origin, path: &Path, error: &io::Error) {
+        let mut finding = ConfigError::new(self.place(origin), format!("cannot read {}: {error}", path.display()));
+        finding.permission = error.kind() == io::ErrorKind::PermissionDenied;
+        self.errors.push(finding);
+    }
+
+    pub(super) fn error(&mut self, origin: &Origin, message: impl Into<String>) {
+        self.errors.push(ConfigError::new(self.place(origin), message));
+    }
+
+    /// An error about a value that must not be shown.
+    pub(super) fn secret_error(&mut self, origin: &Origin, message: impl Into<String>) {
+        let place = match (self.source, origin) {
+            (Some(source), Origin::File(span)) => Place::Spot(source.spot(span, Disclosure::KeyOnly)),
+            _ => Place::Named(origin.to_string()),
+        };
+        self.errors.push(ConfigError::new(place, message));
+    }
+
+    pub(super) fn warn(&mut self, origin: &Origin, message: impl Into<String>) {
+        self.warnings.push(ConfigError::new(self.place(origin), message));
+    }
+
+    pub(super) fn missing(&mut self, message: &str) {
+        self.errors.push(ConfigError::new(Place::Whole, message));
+    }
+
+    fn place(&self, origin: &Origin) -> Place {
+        match (self.source, origin) {
+            (Some(source), Origin::File(span)) => Place::Spot(source.spot(span, Disclosure::Value)),
+            _ => Place::Named(origin.to_string()),
+        }
+    }
+}
+
+fn read_secret(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    Ok((Zeroizing::new(fs::read(path)?), mode))
+}

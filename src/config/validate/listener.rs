@@ -1,0 +1,146 @@
+//! Listeners: addresses, TLS files, and who may connect.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::judge::Judge;
+use super::words::{auth_clients, crl_check, crl_expired};
+use crate::config::model::{AuthClients, CrlCheck, CrlExpired, Listener, TlsFiles, TlsProtocols};
+use crate::config::raw::{ListenerSection, Settings};
+use crate::config::setting::{Origin, Setting};
+use crate::config::units::{network, one_of, socket_address, yes_no};
+
+impl Judge<'_> {
+    pub(super) fn listeners(&mut self, settings: &mut Settings) -> Vec<Listener> {
+        let flat = flat_listener(settings);
+        let sections = std::mem::take(&mut settings.listener);
+        let mut listeners: Vec<(Listener, Option<Origin>)> = Vec::new();
+        if sections.is_empty() {
+            if flat.listen.is_none() {
+                self.missing("`listen` is missing: say where to listen, such as listen = \"0.0.0.0:6380\"");
+            }
+            let origin = flat.listen.as_ref().map(|listen| listen.origin.clone());
+            listeners.extend(self.listener(flat).map(|listener| (listener, origin)));
+        } else {
+            if let Some(listen) = &flat.listen {
+                self.error(
+                    &listen.origin,
+                    "`listen` and [[listener]] exclude each other: put the address in a section",
+                );
+            }
+            for section in sections {
+                let span = section.span();
+                let section = inherit(section.into_inner(), &flat);
+                if section.listen.is_none() {
+                    self.error(&Origin::File(span.clone()), "this [[listener]] has no `listen`");
+                }
+                let origin = section.listen.as_ref().map(|listen| listen.origin.clone());
+                listeners.extend(self.listener(section).map(|listener| (listener, origin)));
+            }
+        }
+        let mut addresses = BTreeSet::new();
+        for (listener, origin) in &listeners {
+            let fixed = listener.address.port() != 0;
+            if let (true, false, Some(origin)) = (fixed, addresses.insert(listener.address), origin) {
+                self.error(origin, format!("{} is listened on twice", listener.address));
+            }
+        }
+        listeners.into_iter().map(|(listener, _)| listener).collect()
+    }
+
+    fn listener(&mut self, section: ListenerSection) -> Option<Listener> {
+        let place = section.listen.as_ref().map(|listen| listen.origin.clone());
+        let address = self.read(section.listen, socket_address);
+        let tls_wanted = self.or(section.tls, yes_no, true);
+        let certificate = self.path(section.tls_cert_file);
+        let key = self.path(section.tls_key_file);
+        let ca_cert_file = self.path(section.tls_ca_cert_file);
+        let files = TlsFiles {
+            cert_file: certificate.clone().unwrap_or_default(),
+            key_file: key.clone().unwrap_or_default(),
+            crl_files: self.paths(section.tls_crl_file),
+            auth_clients: self.or(section.tls_auth_clients, auth_clients, AuthClients::Yes),
+            protocols: self.protocols(section.tls_protocols),
+            crl_check: self.or(section.crl_check, crl_check, CrlCheck::Chain),
+            crl_expired: self.or(section.crl_expired, crl_expired, CrlExpired::Refuse),
+            ca_cert_file,
+        };
+        let allow = self.all(section.allow, network);
+        let deny = self.all(section.deny, network);
+        let place = place?;
+        if tls_wanted {
+            if certificate.is_none() {
+                self.error(&place, "`tls-cert-file` is missing; a plaintext listener takes tls = \"no\"");
+            }
+            if key.is_none() {
+                self.error(&place, "`tls-key-file` is missing; a plaintext listener takes tls = \"no\"");
+            }
+            if files.ca_cert_file.is_none() && files.auth_clients != AuthClients::No {
+                self.error(
+                    &place,
+                    "`tls-ca-cert-file` is missing: client certificates need a CA, unless tls-auth-clients = \"no\"",
+                );
+            }
+            if files.ca_cert_file.is_none() && !files.crl_files.is_empty() {
+                self.error(&place, "`tls-crl-file` is of no use without `tls-ca-cert-file`");
+            }
+        } else if address.is_some_and(|address: SocketAddr| !address.ip().is_loopback()) {
+            self.warn(&place, "passwords and data cross the network in plaintext here");
+        }
+        Some(Listener { address: address?, tls: tls_wanted.then_some(files), allow, deny })
+    }
+
+    /// Redis writes the versions in one string, separated by blanks; a list is as good.
+    fn protocols(&mut self, settings: Option<Vec<Setting>>) -> TlsProtocols {
+        let Some(settings) = settings else { return TlsProtocols { tls12: true, tls13: true } };
+        let mut protocols = TlsProtocols { tls12: false, tls13: false };
+        for setting in &settings {
+            for word in setting.text.split_ascii_whitespace() {
+                match one_of(word, &[("TLSv1.2", false), ("TLSv1.3", true)]) {
+                    Ok(true) => protocols.tls13 = true,
+                    Ok(false) => protocols.tls12 = true,
+                    Err(message) => self.error(&setting.origin, message),
+                }
+            }
+        }
+        if let (TlsProtocols { tls12: false, tls13: false }, Some(first)) = (protocols, settings.first()) {
+            self.error(&first.origin, "no TLS version is left");
+        }
+        protocols
+    }
+}
+
+fn flat_listener(settings: &mut Settings) -> ListenerSection {
+    ListenerSection {
+        listen: settings.listen.take(),
+        tls: settings.tls.take(),
+        tls_cert_file: settings.tls_cert_file.take(),
+        tls_key_file: settings.tls_key_file.take(),
+        tls_ca_cert_file: settings.tls_ca_cert_file.take(),
+        tls_crl_file: settings.tls_crl_file.take(),
+        tls_auth_clients: settings.tls_auth_clients.take(),
+        tls_protocols: settings.tls_protocols.take(),
+        crl_check: settings.crl_check.take(),
+        crl_expired: settings.crl_expired.take(),
+        allow: settings.allow.take(),
+        deny: settings.deny.take(),
+    }
+}
+
+/// What a section leaves out, the flat keys say; the address is never inherited.
+fn inherit(own: ListenerSection, flat: &ListenerSection) -> ListenerSection {
+    ListenerSection {
+        listen: own.listen,
+        tls: own.tls.or_else(|| flat.tls.clone()),
+        tls_cert_file: own.tls_cert_file.or_else(|| flat.tls_cert_file.clone()),
+        tls_key_file: own.tls_key_file.or_else(|| flat.tls_key_file.clone()),
+        tls_ca_cert_file: own.tls_ca_cert_file.or_else(|| flat.tls_ca_cert_file.clone()),
+        tls_crl_file: own.tls_crl_file.or_else(|| flat.tls_crl_file.clone()),
+        tls_auth_clients: own.tls_auth_clients.or_else(|| flat.tls_auth_clients.clone()),
+        tls_protocols: own.tls_protocols.or_else(|| flat.tls_protocols.clone()),
+        crl_check: own.crl_check.or_else(|| flat.crl_check.clone()),
+        crl_expired: own.crl_expired.or_else(|| flat.crl_expired.clone()),
+        allow: own.allow.or_else(|| flat.allow.clone()),
+        deny: own.deny.or_else(|| flat.deny.clone()),
+    }
+}

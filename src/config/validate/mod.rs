@@ -1,0 +1,164 @@
+//! Step two: from settings as written to one [`Config`], or everything that is wrong with them.
+
+mod judge;
+mod listener;
+mod upstream;
+mod users;
+mod words;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::judge::Judge;
+use self::words::{
+    MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, log_format, log_level, max_args, positive_count,
+    positive_duration, positive_size, threads, unmapped_word,
+};
+use super::error::{ConfigError, Place, SourceFile};
+use super::host::Host;
+use super::model::{AclSource, ClientsUser, Config, Limits, Listener, LogFormat, LogLevel, LogSettings, Unmapped};
+use super::nearest::nearest;
+use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
+use super::setting::Setting;
+use super::units::{count, duration, yes_no};
+
+/// What [`validate`] found. The configuration is of use only where there are no errors.
+pub(super) struct Validated {
+    pub(super) config: Config,
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<ConfigError>,
+}
+
+/// Judges every setting. Reads the secret files and the redis.conf they name.
+pub(super) fn validate(
+    mut settings: Settings,
+    source: Option<&SourceFile>,
+    variables: &Variables,
+    host: &Host,
+) -> Validated {
+    let mut judge = Judge::new(source, host);
+    judge.unknown_variables(variables);
+    judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
+    let listeners = judge.listeners(&mut settings);
+    let upstream = judge.upstream(&mut settings);
+    let acl = judge.acl(&mut settings, variables);
+    let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
+    let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
+    judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
+    let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
+    let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
+    let config = Config {
+        watched_files: watched_files(&listeners, &acl),
+        listeners,
+        upstream,
+        acl,
+        acl_dialect: judge.read(settings.acl_dialect.take(), acl_dialect),
+        certificates,
+        tls_auth_clients_user,
+        unmapped: judge.or(settings.unmapped.take(), unmapped_word, unmapped),
+        block: judge.block(std::mem::take(&mut settings.block)),
+        renames: judge.renames(&mut settings),
+        users: judge.users(std::mem::take(&mut settings.user)),
+        limits: judge.limits(&mut settings),
+        reload_interval: judge.or(settings.reload_interval.take(), positive_duration, Duration::from_millis(500)),
+        threads: judge.or(settings.threads.take(), threads, host.cores.max(1)),
+        strict_permissions: judge.strict_permissions,
+        log: judge.log(&mut settings),
+        admin_listen: judge.admin_listen(settings.admin_listen.take()),
+        require_upstream: judge.or(settings.require_upstream.take(), yes_no, false),
+    };
+    Validated { config, errors: judge.errors, warnings: judge.warnings }
+}
+
+/// Judges `admin-listen` alone.
+pub(super) fn admin_listen(
+    settings: Settings,
+    source: Option<&SourceFile>,
+    host: &Host,
+) -> (Option<PathBuf>, Vec<ConfigError>) {
+    let mut judge = Judge::new(source, host);
+    (judge.admin_listen(settings.admin_listen), judge.errors)
+}
+
+impl Judge<'_> {
+    /// A misspelt variable would silently leave its setting at the default. Not an error, because Kubernetes sets
+    /// `RESPGATE_SERVICE_HOST` and the like for a service of that name.
+    fn unknown_variables(&mut self, variables: &Variables) {
+        let mut known = flag_names();
+        known.push("config".to_owned());
+        for name in variables.keys() {
+            let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
+            let kubernetes = key.starts_with("SERVICE_") || key.starts_with("PORT");
+            if kubernetes || known.iter().any(|key| variable_name(key) == *name) {
+                continue;
+            }
+            let close = nearest(key, known.iter().map(String::as_str));
+            let mut warning = ConfigError::new(Place::Named(name.clone()), "no such setting, ignored");
+            warning.hint = close.map(|key| format!("did you mean {}?", variable_name(key)));
+            self.warnings.push(warning);
+        }
+    }
+
+    fn limits(&mut self, settings: &mut Settings) -> Limits {
+        let seconds = Duration::from_secs;
+        let budget = self.or(settings.memory_budget.take(), positive_size, (self.host.memory / 4).max(1 << 20));
+        // Only what was written can contradict the budget: defaults give way to it.
+        let mut buffer = |setting: Option<Setting>, default: u64| {
+            let origin = setting.as_ref().map(|setting| setting.origin.clone());
+            let bytes = self.or(setting, positive_size, default.min(budget));
+            if let (true, Some(origin)) = (bytes > budget, origin) {
+                self.error(&origin, format!("more than `memory-budget`, which is {budget} bytes"));
+            }
+            bytes
+        };
+        let request_buffer = buffer(settings.request_buffer.take(), 64 << 20);
+        let hold_buffer = buffer(settings.hold_buffer.take(), 16 << 20);
+        Limits {
+            maxclients: self.or(settings.maxclients.take(), positive_count, 10_000),
+            max_connections_per_address: self
+                .read(settings.max_connections_per_address.take(), count)
+                .filter(|n| *n > 0),
+            max_handshakes: self.or(settings.max_handshakes.take(), positive_count, 256),
+            handshake_timeout: self.or(settings.handshake_timeout.take(), positive_duration, seconds(5)),
+            auth_timeout: self.or(settings.auth_timeout.take(), positive_duration, seconds(10)),
+            idle_timeout: self.read(settings.timeout.take(), duration).filter(|time| !time.is_zero()),
+            half_close_timeout: self.or(settings.half_close_timeout.take(), duration, seconds(5)),
+            shutdown_timeout: self.or(settings.shutdown_timeout.take(), duration, seconds(25)),
+            max_args: self.or(settings.max_args.take(), max_args, MOST_ARGUMENTS),
+            max_bulk: self.or(settings.max_bulk.take(), positive_size, 512 << 20),
+            max_inline: self.or(settings.max_inline.take(), inline_size, 64 << 10),
+            request_buffer,
+            hold_buffer,
+            memory_budget: budget,
+        }
+    }
+
+    fn log(&mut self, settings: &mut Settings) -> LogSettings {
+        LogSettings {
+            format: self.or(settings.log_format.take(), log_format, LogFormat::Text),
+            level: self.or(settings.log_level.take(), log_level, LogLevel::Info),
+            file: self.path(settings.log_file.take()),
+        }
+    }
+
+    fn admin_listen(&mut self, setting: Option<Setting>) -> Option<PathBuf> {
+        match setting {
+            Some(setting) if setting.text == "off" => None,
+            Some(setting) => self.socket_path(setting),
+            None => Some(self.host.runtime_directory.join("respgate.sock")),
+        }
+    }
+}
+
+fn watched_files(listeners: &[Listener], acl: &AclSource) -> Vec<PathBuf> {
+    let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let mut files: BTreeSet<PathBuf> = tls
+        .flat_map(|tls| [&tls.cert_file, &tls.key_file].into_iter().chain(&tls.ca_cert_file).chain(&tls.crl_files))
+        .cloned()
+        .collect();
+    if let AclSource::File(path) = acl {
+        files.insert(path.clone());
+    }
+    files.into_iter().collect()
+}

@@ -1,0 +1,130 @@
+//! The upstream: its address, the proxy's login there, and what it calls its commands.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::judge::Judge;
+use super::words::{is_command_name, positive_duration, user_name};
+use crate::config::error::{ConfigError, Place, Spot};
+use crate::config::model::{Rename, Upstream, UpstreamAddress};
+use crate::config::raw::{Settings, UpstreamAuthSection};
+use crate::config::redis_conf;
+use crate::config::secret::Redacted;
+use crate::config::setting::{Origin, Setting};
+use crate::config::units::{socket_address, yes_no};
+
+impl Judge<'_> {
+    pub(super) fn upstream(&mut self, settings: &mut Settings) -> Upstream {
+        let unsafe_upstream = self.or(settings.unsafe_upstream.take(), yes_no, false);
+        let connect_timeout =
+            self.or(settings.upstream_connect_timeout.take(), positive_duration, Duration::from_secs(5));
+        let address = match settings.upstream.take() {
+            Some(setting) => self.upstream_address(setting, unsafe_upstream),
+            None => {
+                self.missing("`upstream` is missing: say where Redis is, such as upstream = \"127.0.0.1:6379\"");
+                None
+            }
+        };
+        let (user, password) = self.upstream_auth(settings);
+        Upstream {
+            // Never seen by anybody: where there is no address there is an error.
+            address: address.unwrap_or(UpstreamAddress::Unix(PathBuf::new())),
+            user,
+            password,
+            unsafe_upstream,
+            connect_timeout,
+        }
+    }
+
+    fn upstream_address(&mut self, setting: Setting, unsafe_upstream: bool) -> Option<UpstreamAddress> {
+        if let Some(path) = setting.text.strip_prefix("unix:") {
+            let path = Setting { text: path.to_owned(), origin: setting.origin.clone() };
+            return self.socket_path(path).map(UpstreamAddress::Unix);
+        }
+        let origin = setting.origin.clone();
+        let address = self.read(Some(setting), socket_address)?;
+        match (is_loopback(address.ip()), unsafe_upstream) {
+            (true, _) => {}
+            (false, true) => {
+                self.warn(&origin, format!("{address} is beyond loopback: what goes there is not encrypted"));
+            }
+            (false, false) => self.error(
+                &origin,
+                format!(
+                    "{address} is neither loopback nor a unix socket; what goes there is not encrypted: \
+                     --unsafe-upstream accepts that"
+                ),
+            ),
+        }
+        if address.port() == 0 {
+            self.error(&origin, "port 0 cannot be connected to");
+        }
+        Some(UpstreamAddress::Tcp(address))
+    }
+
+    fn upstream_auth(&mut self, settings: &mut Settings) -> (Option<String>, Option<Redacted>) {
+        let UpstreamAuthSection { user, password, password_file } = std::mem::take(&mut settings.upstream_auth);
+        let user = settings.upstream_user.take().or(user);
+        let file = settings.upstream_password_file.take().or(password_file);
+        if let (Some(user), None, None) = (&user, &password, &file) {
+            self.error(&user.origin, "a user for the upstream and no password: add password-file");
+        }
+        (self.read(user, user_name), self.secret(password, file, "password"))
+    }
+
+    pub(super) fn renames(&mut self, settings: &mut Settings) -> Vec<Rename> {
+        let mut renames: BTreeMap<String, String> = BTreeMap::new();
+        let file = settings.redis_conf.take();
+        if let Some((path, text)) = file.and_then(|file| self.text_file(file)) {
+            let (lines, errors) = redis_conf::rename_lines(&text);
+            let place = |line| Place::Spot(Spot { path: path.clone(), line, column: 1, excerpt: None });
+            for error in errors {
+                self.errors.push(ConfigError::new(place(error.line), error.fault.to_string()));
+            }
+            for rename in lines {
+                if let Err(message) = add_rename(&mut renames, &rename.original, rename.name) {
+                    self.errors.push(ConfigError::new(place(rename.line), message));
+                }
+            }
+        }
+        for (original, name) in std::mem::take(&mut settings.rename) {
+            if let Err(message) = add_rename(&mut renames, original.get_ref(), name.text) {
+                self.secret_error(&Origin::File(original.span()), message);
+            }
+        }
+        let named = |name: String| Some(Redacted::new(name.into_bytes())).filter(|name| !name.expose().is_empty());
+        renames.into_iter().map(|(original, name)| Rename { original, name: named(name) }).collect()
+    }
+}
+
+/// `::ffff:127.0.0.1` is loopback too.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// The messages hold the original at most: the new name is meant to stay unknown.
+fn add_rename(renames: &mut BTreeMap<String, String>, original: &str, name: String) -> Result<(), String> {
+    let original = original.to_ascii_uppercase();
+    if !is_command_name(&original) {
+        return Err(format!("{original:?} is no command name"));
+    }
+    if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("the new name of {original} has blanks or bytes beyond ASCII"));
+    }
+    if name.eq_ignore_ascii_case(&original) {
+        return Err(format!("{original} is renamed to itself"));
+    }
+    let taken = |other: &String| !name.is_empty() && name.eq_ignore_ascii_case(other);
+    if let Some((other, _)) = renames.iter().find(|(other, used)| **other != original && taken(used)) {
+        return Err(format!("{original} and {other} have the same new name"));
+    }
+    match renames.get(&original) {
+        Some(other) if *other != name => Err(format!("{original} is renamed twice, to different names")),
+        _ => {
+            renames.insert(original, name);
+            Ok(())
+        }
+    }
+}

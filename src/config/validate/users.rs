@@ -1,0 +1,178 @@
+//! Who is there and what is refused them: users, certificate rules and the blocklist.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+
+use super::judge::Judge;
+use super::words::{auth_word, blocked_command, certificate_word, user_name};
+use crate::config::blocklist::DEFAULT_BLOCKLIST;
+use crate::config::error::{ConfigError, Place};
+use crate::config::model::{AclSource, AuthClients, Block, CertificateRule, ClientsUser, Listener, UserSettings};
+use crate::config::raw::{BlockSection, CertificateSection, Settings, UserSection, Variables};
+use crate::config::secret::Redacted;
+use crate::config::setting::{Origin, Setting};
+use crate::config::units::{network, yes_no};
+
+/// The variables with the password of the user `default`, as the Redis images have them.
+const PASSWORD_VARIABLE: &str = "REDIS_PASSWORD";
+const PASSWORD_FILE_VARIABLE: &str = "REDIS_PASSWORD_FILE";
+
+impl Judge<'_> {
+    /// An ACL file stands above a password that the environment happens to have; two written settings contradict.
+    pub(super) fn acl(&mut self, settings: &mut Settings, variables: &Variables) -> AclSource {
+        let written = settings.requirepass.as_ref().or(settings.requirepass_file.as_ref());
+        let written = written.map(|setting| setting.origin.clone());
+        let variable =
+            [PASSWORD_VARIABLE, PASSWORD_FILE_VARIABLE].into_iter().find(|name| variables.contains_key(*name));
+        if let Some(file) = settings.aclfile.take() {
+            if let Some(origin) = written {
+                self.error(&origin, "a password of `default` and `aclfile` exclude each other: put it in the ACL file");
+            } else if let Some(name) = variable {
+                self.warn(&Origin::Variable(name.to_owned()), "not used, because there is an ACL file");
+            }
+            return self.path(Some(file)).map_or(AclSource::None, AclSource::File);
+        }
+        let password = match (written, variable) {
+            (Some(_), _) => self.secret(settings.requirepass.take(), settings.requirepass_file.take(), "requirepass"),
+            (None, Some(_)) => self.password_variable(variables),
+            (None, None) => {
+                self.warnings.push(ConfigError::new(
+                    Place::Whole,
+                    "no users: without `aclfile`, `requirepass-file` or REDIS_PASSWORD nobody can log in",
+                ));
+                None
+            }
+        };
+        password.map_or(AclSource::None, AclSource::Password)
+    }
+
+    fn password_variable(&mut self, variables: &Variables) -> Option<Redacted> {
+        let setting = |name: &str| {
+            let text = variables.get(name)?;
+            Some((text.to_str().map(str::to_owned), Origin::Variable(name.to_owned())))
+        };
+        let mut settings = [None, None];
+        for (slot, name) in settings.iter_mut().zip([PASSWORD_VARIABLE, PASSWORD_FILE_VARIABLE]) {
+            match setting(name) {
+                Some((Some(text), origin)) => *slot = Some(Setting { text, origin }),
+                Some((None, origin)) => self.error(&origin, "not valid UTF-8"),
+                None => {}
+            }
+        }
+        let [password, file] = settings;
+        self.secret(password, file, PASSWORD_VARIABLE)
+    }
+
+    pub(super) fn certificates(&mut self, sections: Vec<Spanned<CertificateSection>>) -> Vec<CertificateRule> {
+        let mut rules = Vec::new();
+        for section in sections {
+            let origin = Origin::File(section.span());
+            let location = self.source.map(|source| source.location(&section.span())).unwrap_or_default();
+            let section = section.into_inner();
+            let rule = CertificateRule {
+                uri: self.names(section.uri),
+                dns: self.names(section.dns),
+                email: self.names(section.email),
+                cn: self.names(section.cn),
+                ou: self.names(section.ou),
+                o: self.names(section.o),
+                issuer_cn: self.names(section.issuer_cn),
+                serial: self.names(section.serial),
+                sha256: self.names(section.sha256),
+                spki_sha256: self.names(section.spki_sha256),
+                ca_spki_sha256: self.names(section.ca_spki_sha256),
+                user: match section.user {
+                    Some(user) => self.read(Some(user), user_name).unwrap_or_default(),
+                    None => {
+                        self.error(&origin, "this [[certificate]] has no `user`");
+                        String::new()
+                    }
+                },
+                cn_with_san: self.or(section.cn_with_san, yes_no, false),
+                location,
+            };
+            if fields(&rule).iter().all(|values| values.is_empty()) {
+                self.error(&origin, "this [[certificate]] matches nothing: name a field, such as uri, dns or cn");
+            }
+            rules.push(rule);
+        }
+        rules
+    }
+
+    /// Rules that no connection can ever meet are a misunderstanding.
+    pub(super) fn unused_certificates(
+        &mut self,
+        listeners: &[Listener],
+        rules: &[CertificateRule],
+        clients_user: ClientsUser,
+    ) {
+        let shown = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.auth_clients != AuthClients::No);
+        let wanted = !rules.is_empty() || clients_user != ClientsUser::Off;
+        if wanted && !listeners.is_empty() && !listeners.iter().any(shown) {
+            let message = "certificates name users, but no listener asks for one: see tls-auth-clients";
+            self.warnings.push(ConfigError::new(Place::Whole, message));
+        }
+    }
+
+    pub(super) fn users(&mut self, sections: BTreeMap<Spanned<String>, UserSection>) -> BTreeMap<String, UserSettings> {
+        let mut users = BTreeMap::new();
+        for (name, section) in sections {
+            if let Err(message) = user_name(name.get_ref()) {
+                self.error(&Origin::File(name.span()), message);
+            }
+            let auth = section.auth.as_ref().map(|setting| setting.origin.clone());
+            let settings = UserSettings {
+                certificate_required: self.or(section.certificate, certificate_word, false),
+                auth_certificate_only: self.or(section.auth, auth_word, false),
+                reauth: self.or(section.reauth, yes_no, false),
+                allow_from: self.all(section.allow_from, network),
+            };
+            if let (true, true, Some(auth)) = (settings.auth_certificate_only, settings.certificate_required, auth) {
+                self.warn(&auth, "certificate = \"required\" says nothing beside auth = \"certificate\"");
+            }
+            users.insert(name.into_inner(), settings);
+        }
+        users
+    }
+
+    pub(super) fn block(&mut self, section: BlockSection) -> Block {
+        let commands = match section.commands {
+            Some(commands) => {
+                if commands.is_empty() {
+                    self.warnings.push(ConfigError::new(Place::Whole, "[block] commands is empty: nothing is blocked"));
+                }
+                self.all(Some(commands), blocked_command)
+            }
+            None => DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
+        };
+        let scripting = section.scripting_users.as_ref().and_then(|users| users.first());
+        if let Some(origin) = scripting.map(|user| user.origin.clone()) {
+            self.warn(
+                &origin,
+                "scripts run inside Redis as the proxy's own user, beyond every rule here: restrict it there",
+            );
+        }
+        Block {
+            commands,
+            exempt_users: self.all(section.exempt_users, user_name),
+            scripting_users: self.all(section.scripting_users, user_name),
+        }
+    }
+}
+
+fn fields(rule: &CertificateRule) -> [&[String]; 11] {
+    [
+        &rule.uri,
+        &rule.dns,
+        &rule.email,
+        &rule.cn,
+        &rule.ou,
+        &rule.o,
+        &rule.issuer_cn,
+        &rule.serial,
+        &rule.sha256,
+        &rule.spki_sha256,
+        &rule.ca_spki_sha256,
+    ]
+}

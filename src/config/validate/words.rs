@@ -1,0 +1,109 @@
+//! What single settings may say: their words, and the bounds of their numbers.
+
+use std::time::Duration;
+
+use crate::config::model::{AclDialect, AuthClients, ClientsUser, CrlCheck, CrlExpired, LogFormat, LogLevel, Unmapped};
+use crate::config::units::{count, duration, one_of, size};
+
+pub(super) fn clients_user(text: &str) -> Result<ClientsUser, String> {
+    one_of(text, &[("CN", ClientsUser::Cn), ("URI", ClientsUser::Uri), ("off", ClientsUser::Off)])
+}
+
+pub(super) fn unmapped_word(text: &str) -> Result<Unmapped, String> {
+    one_of(text, &[("refuse", Unmapped::Refuse), ("password", Unmapped::Password)])
+}
+
+pub(super) fn acl_dialect(text: &str) -> Result<AclDialect, String> {
+    one_of(text, &[("redis-7.0", AclDialect::Redis70), ("valkey-9.1", AclDialect::Valkey91)])
+}
+
+pub(super) fn auth_clients(text: &str) -> Result<AuthClients, String> {
+    one_of(text, &[("yes", AuthClients::Yes), ("optional", AuthClients::Optional), ("no", AuthClients::No)])
+}
+
+pub(super) fn crl_check(text: &str) -> Result<CrlCheck, String> {
+    one_of(text, &[("chain", CrlCheck::Chain), ("leaf", CrlCheck::Leaf)])
+}
+
+pub(super) fn crl_expired(text: &str) -> Result<CrlExpired, String> {
+    one_of(text, &[("refuse", CrlExpired::Refuse), ("ignore", CrlExpired::Ignore)])
+}
+
+pub(super) fn certificate_word(text: &str) -> Result<bool, String> {
+    one_of(text, &[("required", true), ("optional", false)])
+}
+
+pub(super) fn auth_word(text: &str) -> Result<bool, String> {
+    one_of(text, &[("certificate", true), ("any", false)])
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}
+
+pub(super) fn log_level(text: &str) -> Result<LogLevel, String> {
+    let words = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    one_of(text, &words)
+}
+
+/// Without blanks and NUL, as in an ACL file.
+pub(super) fn user_name(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        true => Err(format!("{text:?} is no user name: it is empty or has a blank in it")),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// `FLUSHALL`, `client|kill`, `CLIENT KILL` or `@scripting`, in lower case and with a bar.
+pub(super) fn blocked_command(text: &str) -> Result<String, String> {
+    let name = text.split_ascii_whitespace().collect::<Vec<_>>().join("|").to_ascii_lowercase();
+    let mut parts = name.strip_prefix('@').unwrap_or(&name).split('|');
+    let sound = parts.clone().count() <= if name.starts_with('@') { 1 } else { 2 } && parts.all(is_command_name);
+    if sound { Ok(name) } else { Err(format!("{text:?} is no command, no \"container|subcommand\" and no @category")) }
+}
+
+pub(super) fn is_command_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+}
+
+/// As many as Redis takes.
+pub(super) const MOST_ARGUMENTS: u32 = 1024 * 1024;
+
+pub(super) fn max_args(text: &str) -> Result<u32, String> {
+    match count(text)? {
+        number @ 1..=MOST_ARGUMENTS => Ok(number),
+        _ => Err(format!("{text:?} is not within 1 and {MOST_ARGUMENTS}, which is what Redis takes")),
+    }
+}
+
+pub(super) fn threads(text: &str) -> Result<usize, String> {
+    match count(text)? {
+        number @ 1..=1024 => usize::try_from(number).map_err(|error| error.to_string()),
+        _ => Err(format!("{text:?} is not within 1 and 1024")),
+    }
+}
+
+pub(super) fn inline_size(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        0 => Err("must not be 0".to_owned()),
+        bytes => usize::try_from(bytes).map_err(|_| format!("{text:?} is too large")),
+    }
+}
+
+pub(super) fn positive_count(text: &str) -> Result<u32, String> {
+    count(text).and_then(|number| if number == 0 { Err("must not be 0".to_owned()) } else { Ok(number) })
+}
+
+pub(super) fn positive_size(text: &str) -> Result<u64, String> {
+    size(text).and_then(|bytes| if bytes == 0 { Err("must not be 0".to_owned()) } else { Ok(bytes) })
+}
+
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| if time.is_zero() { Err("must not be 0".to_owned()) } else { Ok(time) })
+}

@@ -1,0 +1,157 @@
+//! The ordered rules from certificate to user.
+
+use std::fmt;
+
+use super::field::{FieldName, Flaw};
+use super::peer::PeerIdentity;
+use super::rule::{Rule, RuleError, RuleSpec};
+use super::template::{Part, Template};
+
+/// `tls-auth-clients-user`: the field that names the user where no rule did (Valkey's option of that name).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserFrom {
+    /// Off: only rules name users.
+    Off,
+    /// The common name, exactly, with or without subject alternative names.
+    Cn,
+    /// The one URI subject alternative name, exactly.
+    Uri,
+}
+
+/// Who a certificate belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Mapping {
+    /// This user, if there is one that is on.
+    User {
+        /// The user's name.
+        name: String,
+        /// The name was taken out of the certificate, so it may be neither `default` nor an exempt user.
+        from_template: bool,
+        /// Position of the rule that matched, from 0; `None` if `tls-auth-clients-user` did.
+        rule: Option<usize>,
+    },
+    /// Nobody: no rule speaks of this certificate.
+    Unmapped,
+    /// Nobody: a rule speaks of this certificate, but it names no usable user.
+    Refused(MappingRefusal),
+}
+
+/// Why a certificate that a rule speaks of yields no user name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingRefusal {
+    /// Position of the rule, from 0; `None` for `tls-auth-clients-user`.
+    pub rule: Option<usize>,
+    /// The field that was to be filled in.
+    pub field: FieldName,
+    /// What is wrong with it.
+    pub obstacle: Obstacle,
+}
+
+/// What keeps a field from being part of a user name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The certificate does not have the field.
+    Missing,
+    /// The field identifies nobody.
+    Flawed(Flaw),
+    /// The name would hold a blank, which no user name can.
+    Blank,
+}
+
+impl Obstacle {
+    /// A stable word for logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Obstacle::Missing => "missing",
+            Obstacle::Flawed(flaw) => flaw.label(),
+            Obstacle::Blank => "blank",
+        }
+    }
+}
+
+impl fmt::Display for MappingRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = self.field;
+        match self.obstacle {
+            Obstacle::Missing => write!(f, "the certificate has no {field} to name the user")?,
+            Obstacle::Flawed(flaw) => write!(f, "the certificate's {field} {flaw} and names no user")?,
+            Obstacle::Blank => write!(f, "the certificate's {field} holds a blank, which no user name can")?,
+        }
+        match self.rule {
+            Some(rule) => write!(f, " (certificate rule {})", rule + 1),
+            None => f.write_str(" (tls-auth-clients-user)"),
+        }
+    }
+}
+
+/// The operator's rules, checked. The first that matches decides, then `tls-auth-clients-user`.
+#[derive(Debug, Clone)]
+pub struct CertificateMap {
+    rules: Vec<Rule>,
+    user_from: UserFrom,
+}
+
+impl CertificateMap {
+    /// Checks all rules and reports every error of every rule.
+    pub fn build(rules: Vec<RuleSpec>, user_from: UserFrom) -> Result<CertificateMap, Vec<RuleError>> {
+        let mut errors = Vec::new();
+        let rules =
+            rules.into_iter().enumerate().filter_map(|(rule, spec)| Rule::build(rule, spec, &mut errors)).collect();
+        if errors.is_empty() { Ok(CertificateMap { rules, user_from }) } else { Err(errors) }
+    }
+
+    /// Whether nothing is configured that could name a user.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.user_from == UserFrom::Off
+    }
+
+    /// The user this certificate belongs to.
+    pub fn user_for(&self, peer: &PeerIdentity) -> Mapping {
+        for (position, rule) in self.rules.iter().enumerate() {
+            if rule.matches(peer) {
+                return match fill(&rule.user, peer) {
+                    Ok(name) => Mapping::User { name, from_template: !rule.user.is_literal(), rule: Some(position) },
+                    Err((field, obstacle)) => {
+                        Mapping::Refused(MappingRefusal { rule: Some(position), field, obstacle })
+                    }
+                };
+            }
+        }
+        let field = match self.user_from {
+            UserFrom::Off => return Mapping::Unmapped,
+            UserFrom::Cn => FieldName::Cn,
+            UserFrom::Uri => FieldName::Uri,
+        };
+        match named_by(field, peer) {
+            Ok(name) => Mapping::User { name, from_template: true, rule: None },
+            Err(Obstacle::Missing) => Mapping::Unmapped,
+            Err(obstacle) => Mapping::Refused(MappingRefusal { rule: None, field, obstacle }),
+        }
+    }
+}
+
+fn fill(template: &Template, peer: &PeerIdentity) -> Result<String, (FieldName, Obstacle)> {
+    let mut name = String::new();
+    for part in template.parts() {
+        match part {
+            Part::Text(text) => name.push_str(text),
+            Part::Field(field) => name.push_str(&named_by(*field, peer).map_err(|obstacle| (*field, obstacle))?),
+        }
+    }
+    Ok(name)
+}
+
+fn named_by(field: FieldName, peer: &PeerIdentity) -> Result<String, Obstacle> {
+    if let Some(values) = peer.field(field) {
+        let value = values.only().map_err(Obstacle::Flawed)?.ok_or(Obstacle::Missing)?;
+        return if value.contains(char::is_whitespace) { Err(Obstacle::Blank) } else { Ok(value.to_owned()) };
+    }
+    if field == FieldName::Serial {
+        return Ok(peer.serial().to_owned());
+    }
+    peer.digest(field).map(|digest| digest.to_string()).ok_or(Obstacle::Missing)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! One `[[certificate]]` rule: what it asks of a certificate, and the user it names.
+
+use std::fmt;
+
+use super::field::FieldName;
+use super::glob::Glob;
+use super::peer::{Fingerprint, PeerIdentity};
+use super::template::Template;
+
+/// A rule as written, before it is checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleSpec {
+    /// The fields the certificate must match, all of them; of each, one value is enough.
+    pub fields: Vec<(FieldName, Vec<String>)>,
+    /// The user name, or a template such as `%{cn}`.
+    pub user: String,
+    /// Whether `cn` counts even for a certificate that has subject alternative names.
+    pub cn_with_san: bool,
+}
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleError {
+    /// Position of the rule, from 0.
+    pub rule: usize,
+    /// The key in the rule, such as `uri`, `user`; `None` if it concerns the rule as a whole.
+    pub key: Option<&'static str>,
+    /// What is wrong, to be read after the rule and key.
+    pub message: String,
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "certificate rule {}", self.rule + 1)?;
+        if let Some(key) = self.key {
+            write!(f, ", `{key}`")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for RuleError {}
+
+/// A checked rule.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    conditions: Vec<Condition>,
+    pub(super) user: Template,
+    /// The certificate must have no subject alternative name, because the rule relies on its `cn`.
+    without_san: bool,
+}
+
+impl Rule {
+    /// Checks the rule at position `rule`; every error of it is added to `errors`.
+    pub(super) fn build(rule: usize, spec: RuleSpec, errors: &mut Vec<RuleError>) -> Option<Rule> {
+        let errors_before = errors.len();
+        let mut report = |key, message| errors.push(RuleError { rule, key, message });
+
+        let user = match Template::parse(&spec.user) {
+            Ok(template) => Some(template),
+            Err(message) => {
+                report(Some("user"), message);
+                None
+            }
+        };
+        if spec.fields.is_empty() {
+            report(None, "asks nothing of the certificate; to let every CN through write `cn = \"*\"`".to_owned());
+        }
+        let mut conditions = Vec::with_capacity(spec.fields.len());
+        for (position, (field, values)) in spec.fields.iter().enumerate() {
+            if values.is_empty() {
+                report(Some(field.key()), "has no value".to_owned());
+            }
+            if spec.fields[..position].iter().any(|(earlier, _)| earlier == field) {
+                report(Some(field.key()), "is given twice; several values go into one list".to_owned());
+            }
+            match Condition::build(*field, values) {
+                Ok(condition) => conditions.push(condition),
+                Err(messages) => messages.into_iter().for_each(|message| report(Some(field.key()), message)),
+            }
+        }
+
+        let asks = |wanted: fn(FieldName) -> bool| spec.fields.iter().any(|(field, _)| wanted(*field));
+        let uses_cn = asks(|field| field == FieldName::Cn)
+            || user.as_ref().is_some_and(|user| user.fields().any(|field| field == FieldName::Cn));
+        let uses_san =
+            asks(FieldName::is_san) || user.as_ref().is_some_and(|user| user.fields().any(FieldName::is_san));
+        if uses_cn && uses_san && !spec.cn_with_san {
+            report(
+                Some("cn-with-san"),
+                "the rule relies on cn and on a subject alternative name, which never match together unless \
+                 `cn-with-san = true`"
+                    .to_owned(),
+            );
+        }
+        if errors.len() > errors_before {
+            return None;
+        }
+        Some(Rule { conditions, user: user?, without_san: uses_cn && !spec.cn_with_san })
+    }
+
+    pub(super) fn matches(&self, peer: &PeerIdentity) -> bool {
+        !(self.without_san && peer.has_san()) && self.conditions.iter().all(|condition| condition.matches(peer))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Condition {
+    Text { field: FieldName, patterns: Vec<Glob> },
+    Serial(Vec<String>),
+    Digest { field: FieldName, values: Vec<Fingerprint> },
+}
+
+impl Condition {
+    fn build(field: FieldName, values: &[String]) -> Result<Condition, Vec<String>> {
+        let all = |parse: fn(&str) -> Result<String, String>| collect_all(values, parse);
+        match field {
+            FieldName::Sha256 | FieldName::SpkiSha256 | FieldName::CaSpkiSha256 => Ok(Condition::Digest {
+                field,
+                values: collect_all(values, |value| {
+                    Fingerprint::parse(value)
+                        .ok_or_else(|| format!("`{value}` is not a SHA-256: 64 hexadecimal digits, colons allowed"))
+                })?,
+            }),
+            FieldName::Serial => Ok(Condition::Serial(all(parse_serial)?)),
+            _ => {
+                let fold = |text: &str| match field {
+                    FieldName::Dns => text.to_ascii_lowercase(),
+                    _ => text.to_owned(),
+                };
+                let patterns = all(check_text)?.iter().map(|text| Glob::new(&fold(text), separator(field))).collect();
+                Ok(Condition::Text { field, patterns })
+            }
+        }
+    }
+
+    fn matches(&self, peer: &PeerIdentity) -> bool {
+        match self {
+            Condition::Text { field, patterns } => peer.field(*field).is_some_and(|values| {
+                values.values().iter().any(|value| patterns.iter().any(|pattern| pattern.matches(value)))
+            }),
+            Condition::Serial(serials) => serials.iter().any(|serial| serial == peer.serial()),
+            Condition::Digest { field, values } => peer.digest(*field).is_some_and(|digest| values.contains(&digest)),
+        }
+    }
+}
+
+fn separator(field: FieldName) -> Option<u8> {
+    match field {
+        FieldName::Uri => Some(b'/'),
+        FieldName::Dns => Some(b'.'),
+        _ => None,
+    }
+}
+
+fn check_text(value: &str) -> Result<String, String> {
+    if value.is_empty() {
+        Err("is empty and would match nothing".to_owned())
+    } else if value.chars().any(char::is_control) {
+        Err("holds a control character, which no usable certificate value can".to_owned())
+    } else {
+        Ok(value.to_owned())
+    }
+}
+
+fn parse_serial(value: &str) -> Result<String, String> {
+    let digits: String = value.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(format!("`{value}` is not a serial number: hexadecimal digits, colons allowed"));
+    }
+    // As in a certificate: whole bytes, without leading zero bytes.
+    let significant = digits.trim_start_matches('0');
+    let padding = if significant.len() % 2 == 1 || significant.is_empty() { "0" } else { "" };
+    let tail = if significant.is_empty() { "0" } else { significant };
+    Ok(format!("{padding}{tail}"))
+}
+
+fn collect_all<T>(values: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Vec<String>> {
+    let mut parsed = Vec::with_capacity(values.len());
+    let mut errors = Vec::new();
+    for value in values {
+        match parse(value) {
+            Ok(value) => parsed.push(value),
+            Err(message) => errors.push(message),
+        }
+    }
+    if errors.is_empty() { Ok(parsed) } else { Err(errors) }
+}

@@ -1,0 +1,143 @@
+//! Certificates for the tests, made on the spot.
+
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
+    SerialNumber,
+};
+
+/// A CA that the tests issue certificates from.
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate and its key.
+pub(crate) struct Issued {
+    pub(crate) der: Vec<u8>,
+    pub(crate) pem: String,
+    pub(crate) key_pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new(cn: &str) -> Authority {
+        Authority::with(cn, |_| {})
+    }
+
+    pub(crate) fn with(cn: &str, adjust: impl FnOnce(&mut CertificateParams)) -> Authority {
+        let mut params = params([cn]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        adjust(&mut params);
+        let key = KeyPair::generate().expect("a key");
+        Authority { issuer: CertifiedIssuer::self_signed(params, key).expect("a CA") }
+    }
+
+    /// A CA certificate signed by this one.
+    pub(crate) fn intermediate(&self, cn: &str) -> Authority {
+        let mut params = params([cn]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().expect("a key");
+        Authority { issuer: CertifiedIssuer::signed_by(params, key, &self.issuer).expect("a CA") }
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.issuer.der().to_vec()
+    }
+
+    /// A client certificate (EKU clientAuth) with this CN.
+    pub(crate) fn client(&self, cn: &str) -> Issued {
+        self.issue(client(cn))
+    }
+
+    /// A server certificate for localhost and 127.0.0.1.
+    pub(crate) fn server(&self) -> Issued {
+        let mut params = params(["localhost"]);
+        params.subject_alt_names = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .expect("good names")
+            .subject_alt_names;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(params)
+    }
+
+    pub(crate) fn issue(&self, params: CertificateParams) -> Issued {
+        self.issue_for(params, &KeyPair::generate().expect("a key"))
+    }
+
+    pub(crate) fn issue_for(&self, params: CertificateParams, key: &KeyPair) -> Issued {
+        let certificate = params.signed_by(key, &self.issuer).expect("a certificate");
+        Issued { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+
+    /// A CRL that revokes these serial numbers, due for renewal at `next_update`.
+    pub(crate) fn crl(&self, serials: &[u64], next_update: SystemTime) -> rcgen::CertificateRevocationList {
+        let this_update = SystemTime::now() - Duration::from_secs(30 * 86_400);
+        let revoked = serials
+            .iter()
+            .map(|serial| RevokedCertParams {
+                serial_number: SerialNumber::from(*serial),
+                revocation_time: this_update.into(),
+                reason_code: None,
+                invalidity_date: None,
+            })
+            .collect();
+        CertificateRevocationListParams {
+            this_update: this_update.into(),
+            next_update: next_update.into(),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked,
+            key_identifier_method: KeyIdMethod::Sha256,
+        }
+        .signed_by(&self.issuer)
+        .expect("a CRL")
+    }
+}
+
+/// Parameters of a client certificate with this CN.
+pub(crate) fn client(cn: &str) -> CertificateParams {
+    let mut params = params([cn]);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
+}
+
+/// Parameters without any extended key usage, with these CNs.
+pub(crate) fn params<const N: usize>(cns: [&str; N]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for (position, cn) in cns.iter().enumerate() {
+        push_name(&mut params, DnType::CommonName, position, DnValue::Utf8String((*cn).to_owned()));
+    }
+    params.not_before = (SystemTime::now() - Duration::from_secs(86_400)).into();
+    params.not_after = (SystemTime::now() + Duration::from_secs(365 * 86_400)).into();
+    params
+}
+
+/// rcgen keeps one value per type, but two spellings of one OID are two types to it.
+fn push_name(params: &mut CertificateParams, kind: DnType, position: usize, value: DnValue) {
+    let oid: &[u64] = match kind {
+        DnType::CommonName => &[2, 5, 4, 3],
+        DnType::OrganizationalUnitName => &[2, 5, 4, 11],
+        _ => &[2, 5, 4, 10],
+    };
+    let kind = if position == 0 { kind } else { DnType::CustomDnType(oid.to_vec()) };
+    params.distinguished_name.push(kind, value);
+}
+
+pub(crate) fn uri(value: &str) -> SanType {
+    SanType::URI(value.try_into().expect("ASCII"))
+}
+
+pub(crate) fn dns(value: &str) -> SanType {
+    SanType::DnsName(value.try_into().expect("ASCII"))
+}
+
+pub(crate) fn email(value: &str) -> SanType {
+    SanType::Rfc822Name(value.try_into().expect("ASCII"))
+}

@@ -1,0 +1,301 @@
+//! The one file that names `x509-parser`: certificates and CRLs as plain data.
+
+use std::fmt::{self, Write};
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::oid::Oid;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::{
+    OID_DOMAIN_COMPONENT, OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME,
+    OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT,
+    OID_X509_STATE_OR_PROVINCE_NAME,
+};
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::x509::X509Name;
+
+use super::field::Flaw;
+use super::peer::Fingerprint;
+
+/// Longest name shown in logs, in characters.
+const MAX_DISPLAY: usize = 512;
+
+/// The bytes are not one X.509 structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParseError;
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a well-formed X.509 structure")
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// What the extended key usage extension allows a certificate to be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purposes {
+    /// `clientAuth`.
+    pub client: bool,
+    /// `serverAuth`.
+    pub server: bool,
+}
+
+/// The parts of a certificate that this program looks at.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// 1, 2 or 3.
+    pub version: u32,
+    /// Lower-case hexadecimal, whole bytes, no leading zero bytes.
+    pub serial: String,
+    /// Whom it is for.
+    pub subject: Name,
+    /// Who signed it.
+    pub issuer: Name,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub spki_sha256: Fingerprint,
+    /// Seconds since 1970 UTC.
+    pub not_before: i64,
+    /// Seconds since 1970 UTC.
+    pub not_after: i64,
+    /// basicConstraints says CA:TRUE.
+    pub is_ca: bool,
+    /// `None`: no such extension, good for any purpose.
+    pub purposes: Option<Purposes>,
+    /// OID of the signature algorithm, dotted.
+    pub signature_algorithm: String,
+    sans: Result<Option<SubjectAlternativeNames>, Flaw>,
+}
+
+/// The names in a subject alternative name extension, each readable or flawed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SubjectAlternativeNames {
+    pub(super) uris: Vec<Result<String, Flaw>>,
+    pub(super) dns: Vec<Result<String, Flaw>>,
+    pub(super) emails: Vec<Result<String, Flaw>>,
+}
+
+impl Certificate {
+    /// Reads one DER certificate with nothing after it.
+    pub fn parse(der: &[u8]) -> Result<Certificate, ParseError> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| ParseError)?;
+        if !rest.is_empty() {
+            return Err(ParseError);
+        }
+        let purposes = match certificate.extended_key_usage() {
+            Ok(extension) => extension.map(|extension| Purposes {
+                client: extension.value.client_auth || extension.value.any,
+                server: extension.value.server_auth || extension.value.any,
+            }),
+            Err(_) => Some(Purposes { client: false, server: false }),
+        };
+        Ok(Certificate {
+            version: certificate.version().0.saturating_add(1),
+            serial: hex(certificate.raw_serial()),
+            subject: Name::read(certificate.subject()),
+            issuer: Name::read(certificate.issuer()),
+            spki_sha256: Fingerprint::of(certificate.public_key().raw),
+            not_before: certificate.validity().not_before.timestamp(),
+            not_after: certificate.validity().not_after.timestamp(),
+            is_ca: certificate.is_ca(),
+            purposes,
+            signature_algorithm: certificate.signature_algorithm.algorithm.to_id_string(),
+            sans: read_sans(&certificate),
+        })
+    }
+
+    pub(super) fn subject_alternative_names(&self) -> Result<Option<SubjectAlternativeNames>, Flaw> {
+        self.sans.clone()
+    }
+}
+
+fn read_sans(certificate: &X509Certificate<'_>) -> Result<Option<SubjectAlternativeNames>, Flaw> {
+    let mut found = certificate.iter_extensions().filter(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
+    let Some(extension) = found.next() else { return Ok(None) };
+    if found.next().is_some() {
+        return Err(Flaw::Malformed);
+    }
+    let ParsedExtension::SubjectAlternativeName(names) = extension.parsed_extension() else {
+        return Err(Flaw::Malformed);
+    };
+    let ascii = |text: &str| if text.is_ascii() { Ok(text.to_owned()) } else { Err(Flaw::NotAscii) };
+    let mut sans = SubjectAlternativeNames::default();
+    for name in &names.general_names {
+        match name {
+            GeneralName::URI(uri) => sans.uris.push(ascii(uri)),
+            GeneralName::DNSName(dns) => sans.dns.push(ascii(dns)),
+            GeneralName::RFC822Name(email) => sans.emails.push(ascii(email)),
+            GeneralName::Invalid(..) => return Err(Flaw::Malformed),
+            _ => {}
+        }
+    }
+    Ok(Some(sans))
+}
+
+/// A distinguished name. Two are equal if their encodings are.
+#[derive(Debug, Clone)]
+pub struct Name {
+    /// Its DER.
+    raw: Vec<u8>,
+    /// In the order of the certificate.
+    attributes: Vec<Attribute>,
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl Eq for Name {}
+
+#[derive(Debug, Clone)]
+struct Attribute {
+    kind: AttributeKind,
+    value: Result<String, Flaw>,
+    lossy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum AttributeKind {
+    CommonName,
+    OrganizationalUnit,
+    Organization,
+    /// The short name, or the dotted OID.
+    Other(String),
+}
+
+impl Name {
+    fn read(name: &X509Name<'_>) -> Name {
+        let attributes = name
+            .iter_attributes()
+            .map(|attribute| Attribute {
+                kind: AttributeKind::of(attribute.attr_type()),
+                value: attribute.as_str().map(str::to_owned).map_err(|_| Flaw::NotText),
+                lossy: String::from_utf8_lossy(attribute.as_slice()).into_owned(),
+            })
+            .collect();
+        Name { raw: name.as_raw().to_vec(), attributes }
+    }
+
+    /// The name in the form of RFC 4514 (most specific part first), control characters escaped, cut at 512 characters.
+    pub fn display(&self) -> String {
+        let mut out = String::new();
+        for attribute in self.attributes.iter().rev() {
+            if !out.is_empty() {
+                out.push(',');
+            }
+            out.push_str(attribute.kind.short_name());
+            out.push('=');
+            escape(&attribute.lossy, &mut out);
+        }
+        match out.char_indices().nth(MAX_DISPLAY) {
+            Some((cut, _)) => format!("{}…", &out[..cut]),
+            None => out,
+        }
+    }
+
+    pub(super) fn common_names(&self) -> Vec<Result<String, Flaw>> {
+        self.values(&AttributeKind::CommonName)
+    }
+
+    pub(super) fn organizational_units(&self) -> Vec<Result<String, Flaw>> {
+        self.values(&AttributeKind::OrganizationalUnit)
+    }
+
+    pub(super) fn organizations(&self) -> Vec<Result<String, Flaw>> {
+        self.values(&AttributeKind::Organization)
+    }
+
+    fn values(&self, kind: &AttributeKind) -> Vec<Result<String, Flaw>> {
+        self.attributes
+            .iter()
+            .filter(|attribute| attribute.kind == *kind)
+            .map(|attribute| attribute.value.clone())
+            .collect()
+    }
+}
+
+impl AttributeKind {
+    fn of(oid: &Oid<'_>) -> AttributeKind {
+        let short_names = [
+            (OID_X509_COUNTRY_NAME, "C"),
+            (OID_X509_STATE_OR_PROVINCE_NAME, "ST"),
+            (OID_X509_LOCALITY_NAME, "L"),
+            (OID_DOMAIN_COMPONENT, "DC"),
+            (OID_PKCS9_EMAIL_ADDRESS, "emailAddress"),
+        ];
+        if *oid == OID_X509_COMMON_NAME {
+            AttributeKind::CommonName
+        } else if *oid == OID_X509_ORGANIZATIONAL_UNIT {
+            AttributeKind::OrganizationalUnit
+        } else if *oid == OID_X509_ORGANIZATION_NAME {
+            AttributeKind::Organization
+        } else {
+            let short = short_names.iter().find(|(known, _)| known == oid).map(|(_, name)| (*name).to_owned());
+            AttributeKind::Other(short.unwrap_or_else(|| oid.to_id_string()))
+        }
+    }
+
+    fn short_name(&self) -> &str {
+        match self {
+            AttributeKind::CommonName => "CN",
+            AttributeKind::OrganizationalUnit => "OU",
+            AttributeKind::Organization => "O",
+            AttributeKind::Other(name) => name,
+        }
+    }
+}
+
+/// RFC 4514 section 2.4, and every control character as hexadecimal pairs.
+fn escape(value: &str, out: &mut String) {
+    for character in value.chars() {
+        if character.is_control() {
+            let mut buffer = [0; 4];
+            for byte in character.encode_utf8(&mut buffer).bytes() {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\{byte:02X}");
+            }
+        } else {
+            if matches!(character, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=') {
+                out.push('\\');
+            }
+            out.push(character);
+        }
+    }
+}
+
+fn hex(serial: &[u8]) -> String {
+    let significant = serial.iter().position(|byte| *byte != 0).map_or(&[0][..], |first| &serial[first..]);
+    significant.iter().fold(String::with_capacity(2 * significant.len()), |mut out, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// The parts of a certificate revocation list that this program looks at.
+#[derive(Debug, Clone)]
+pub struct RevocationList {
+    /// Whose certificates it speaks of.
+    pub issuer: Name,
+    /// When its next edition is due, in seconds since 1970 UTC.
+    pub next_update: Option<i64>,
+    /// The serial numbers it revokes, in the form of [`Certificate::serial`].
+    pub serials: Vec<String>,
+}
+
+impl RevocationList {
+    /// Reads one DER list with nothing after it.
+    pub fn parse(der: &[u8]) -> Result<RevocationList, ParseError> {
+        let (rest, list) = CertificateRevocationList::from_der(der).map_err(|_| ParseError)?;
+        if !rest.is_empty() {
+            return Err(ParseError);
+        }
+        Ok(RevocationList {
+            issuer: Name::read(list.issuer()),
+            next_update: list.next_update().map(|time| time.timestamp()),
+            serials: list.iter_revoked_certificates().map(|revoked| hex(revoked.raw_serial())).collect(),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! How many connections there may be.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The bounds of a gate.
+#[derive(Debug, Clone, Copy)]
+pub struct GateLimits {
+    /// Connections in all.
+    pub connections: u32,
+    /// Connections of one address.
+    pub per_address: Option<u32>,
+}
+
+/// Counts connections, all together and by address.
+#[derive(Debug)]
+pub struct Gate {
+    limits: GateLimits,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: u32,
+    /// No entry is 0.
+    by_address: HashMap<IpAddr, u32>,
+}
+
+/// A place for one connection, given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    address: IpAddr,
+    /// It is over the limit: the connection may only be told so.
+    surplus: bool,
+}
+
+impl Gate {
+    /// A gate through which nobody has gone.
+    pub fn new(limits: GateLimits) -> Arc<Self> {
+        Arc::new(Self { limits, counts: Mutex::default() })
+    }
+
+    /// A place for a connection from `address`. Over the limit there are a few more, for telling clients so; then none.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        const SURPLUS: u32 = 64;
+        let address = address.to_canonical();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = counts.by_address.get(&address).copied().unwrap_or(0);
+        let surplus = counts.all >= self.limits.connections || self.limits.per_address.is_some_and(|most| here >= most);
+        if surplus && counts.all >= self.limits.connections.saturating_add(SURPLUS) {
+            return None;
+        }
+        if surplus && self.limits.per_address.is_some_and(|most| here >= most.saturating_add(SURPLUS)) {
+            return None;
+        }
+        counts.all += 1;
+        counts.by_address.insert(address, here + 1);
+        Some(Permit { gate: Arc::clone(self), address, surplus })
+    }
+
+    /// Connections that are in now.
+    pub fn connections(&self) -> u32 {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+}
+
+impl Permit {
+    /// Whether the connection is over the limit.
+    pub fn is_surplus(&self) -> bool {
+        self.surplus
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all = counts.all.saturating_sub(1);
+        if let Some(count) = counts.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        Ipv4Addr::new(127, 0, 0, last).into()
+    }
+
+    #[test]
+    fn places_over_the_limit_are_marked_and_come_back() {
+        let gate = Gate::new(GateLimits { connections: 2, per_address: None });
+        let first = gate.enter(address(1)).unwrap();
+        let second = gate.enter(address(2)).unwrap();
+        assert!(!first.is_surplus() && !second.is_surplus());
+        assert!(gate.enter(address(3)).unwrap().is_surplus());
+        drop(first);
+        assert!(!gate.enter(address(3)).unwrap().is_surplus());
+        drop(second);
+        assert_eq!(gate.connections(), 0);
+        assert!(gate.counts.lock().unwrap().by_address.is_empty());
+    }
+
+    #[test]
+    fn one_address_cannot_take_every_place() {
+        let gate = Gate::new(GateLimits { connections: 100, per_address: Some(1) });
+        let _first = gate.enter(address(1)).unwrap();
+        assert!(gate.enter(address(1)).unwrap().is_surplus());
+        assert!(!gate.enter(address(2)).unwrap().is_surplus());
+    }
+
+    #[test]
+    fn nobody_enters_far_over_the_limit() {
+        let gate = Gate::new(GateLimits { connections: 0, per_address: None });
+        let permits: Vec<_> = std::iter::from_fn(|| gate.enter(address(1))).take(1000).collect();
+        assert!(permits.len() < 1000 && permits.iter().all(Permit::is_surplus));
+    }
+}

@@ -1,0 +1,111 @@
+//! Accepting connections and handing them to workers.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use super::gate::{Gate, Permit};
+use super::worker::Mailbox;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// How long to wait after a failed accept: without file descriptors the next one would fail at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection on its way to a worker.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The connection, non-blocking, TCP_NODELAY.
+    pub socket: std::net::TcpStream,
+    /// Where it comes from.
+    pub address: SocketAddr,
+    /// Which listener it came in through.
+    pub listener: usize,
+    /// Its place.
+    pub permit: Permit,
+}
+
+/// Who may connect at all.
+#[derive(Debug, Clone, Default)]
+pub struct AddressFilter {
+    /// Nobody else, unless empty.
+    pub allow: Vec<IpNet>,
+    /// Nobody of these, whatever `allow` says.
+    pub deny: Vec<IpNet>,
+}
+
+impl AddressFilter {
+    fn admits(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_in = |ranges: &[IpNet]| ranges.iter().any(|range| range.contains(&address));
+        !is_in(&self.deny) && (self.allow.is_empty() || is_in(&self.allow))
+    }
+}
+
+/// Binds a listening socket. Needs a tokio runtime.
+///
+/// # Errors
+/// The address is taken, is not ours, or its port is reserved.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections for as long as it is polled and gives each to the worker that has the fewest.
+pub async fn accept(
+    listener: TcpListener,
+    number: usize,
+    filter: AddressFilter,
+    gate: Arc<Gate>,
+    workers: Vec<Mailbox>,
+) {
+    let mut failing = false;
+    loop {
+        let (socket, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if !failing {
+                    failing = true;
+                    tracing::error!(%error, "cannot accept connections; going on trying");
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        failing = false;
+        if !filter.admits(address.ip()) {
+            tracing::debug!(client = %address, "connection from an address that is not allowed");
+            continue;
+        }
+        let Some(permit) = gate.enter(address.ip()) else { continue };
+        let Ok(socket) = socket.set_nodelay(true).and_then(|()| socket.into_std()) else { continue };
+        if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
+            worker.send(Arrival { socket, address, listener: number, permit });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denied_range_is_stronger_than_an_allowed_one() {
+        let ranges = |text: &str| text.split(' ').map(|range| range.parse().unwrap()).collect();
+        let filter = AddressFilter { allow: ranges("10.0.0.0/8 ::1/128"), deny: ranges("10.1.0.0/16") };
+        let admits = |address: &str| filter.admits(address.parse().unwrap());
+        assert!(admits("10.2.3.4") && admits("::1") && admits("::ffff:10.2.3.4"));
+        assert!(!admits("10.1.2.3") && !admits("::ffff:10.1.2.3") && !admits("127.0.0.1"));
+        assert!(AddressFilter::default().admits("192.0.2.1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,160 @@
+//! The live connections of one worker: who they are, when they are due, and how to reach them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::identity::Fingerprint;
+use crate::session::CloseReason;
+use crate::tls::CertificateChain;
+
+/// What a worker wants of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// End at once.
+    Close(CloseReason),
+    /// End when nothing is owed any more, by this time at the latest.
+    Drain(Instant),
+}
+
+/// A session, as its worker sees it.
+#[derive(Debug)]
+pub struct Handle {
+    /// Which listener's trust the chain stands under.
+    listener: usize,
+    /// With its fingerprint.
+    chain: Option<(Fingerprint, CertificateChain)>,
+    /// When the certificate ends.
+    expires: Option<Instant>,
+    deadline: Cell<Option<Instant>>,
+    order: Cell<Option<Order>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Handle {
+    /// A session that came in through a listener, with this certificate chain, which ends then.
+    pub fn new(listener: usize, chain: Option<CertificateChain>, expires: Option<Instant>) -> Self {
+        Self {
+            listener,
+            chain: chain.map(|chain| (chain.fingerprint(), chain)),
+            expires,
+            deadline: Cell::new(None),
+            order: Cell::new(None),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// The session is woken through this waker.
+    pub fn note_waker(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// The session wants to be woken then.
+    pub fn note_deadline(&self, deadline: Option<Instant>) {
+        self.deadline.set(deadline);
+    }
+
+    /// Takes what the worker wants.
+    pub fn take_order(&self) -> Option<Order> {
+        self.order.take()
+    }
+
+    /// Whether the session's certificate has ended.
+    pub fn has_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Wakes the session.
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // Nothing takes back an order to end at once.
+        if !matches!(self.order.get(), Some(Order::Close(_))) {
+            self.order.set(Some(order));
+        }
+        self.wake();
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.has_expired(now) || self.deadline.get().is_some_and(|deadline| deadline <= now)
+    }
+}
+
+/// All live connections of a worker.
+#[derive(Debug, Default)]
+pub struct Registry {
+    handles: RefCell<HashMap<u64, Rc<Handle>>>,
+    next: Cell<u64>,
+}
+
+/// A place in the registry, given up when it is dropped.
+pub struct Entry {
+    registry: Rc<Registry>,
+    id: u64,
+}
+
+impl Registry {
+    /// Enters a session.
+    pub fn enter(self: &Rc<Self>, handle: Rc<Handle>) -> Entry {
+        let id = self.next.replace(self.next.get() + 1);
+        self.handles.borrow_mut().insert(id, handle);
+        Entry { registry: Rc::clone(self), id }
+    }
+
+    /// Wakes the sessions whose time has come.
+    pub fn wake_due(&self, now: Instant) {
+        for handle in self.handles.borrow().values().filter(|handle| handle.is_due(now)) {
+            handle.wake();
+        }
+    }
+
+    /// All sessions of this moment.
+    pub fn snapshot(&self) -> Vec<Rc<Handle>> {
+        self.handles.borrow().values().cloned().collect()
+    }
+
+    /// Gives every session the same order.
+    pub fn order_all(&self, order: Order) {
+        for handle in self.snapshot() {
+            handle.order(order);
+        }
+    }
+
+    /// The distinct certificate chains, by the listener whose trust they stand under.
+    pub fn chains(&self) -> Vec<(usize, CertificateChain)> {
+        let distinct: HashMap<_, _> = self
+            .handles
+            .borrow()
+            .values()
+            .filter_map(|handle| {
+                let (fingerprint, chain) = handle.chain.as_ref()?;
+                Some(((handle.listener, *fingerprint), (handle.listener, chain.clone())))
+            })
+            .collect();
+        distinct.into_values().collect()
+    }
+
+    /// Ends the sessions of these certificate chains, named by listener and fingerprint.
+    pub fn condemn(&self, chains: &HashSet<(usize, Fingerprint)>, reason: CloseReason) {
+        for handle in self.handles.borrow().values() {
+            if handle.chain.as_ref().is_some_and(|(fingerprint, _)| chains.contains(&(handle.listener, *fingerprint))) {
+                handle.order(Order::Close(reason));
+            }
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.registry.handles.borrow_mut().remove(&self.id);
+    }
+}

@@ -1,0 +1,410 @@
+//! A worker: one thread, its connections, and what it does for each of them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::{LocalSet, spawn_local};
+
+use super::gate::Permit;
+use super::listener::Arrival;
+use super::registry::{Handle, Order, Registry};
+use crate::auth::hash::PasswordHash;
+use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
+use crate::identity::Fingerprint;
+use crate::ops::audit::{self, RateLimit};
+use crate::ops::generation::Generation;
+use crate::policy::Policy;
+use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
+use crate::session::{Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure};
+use crate::tls::handshake::{self, Handshaken};
+use crate::tls::{CertificateChain, close};
+use crate::upstream::{self, Connection, Target};
+
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Sockets that may linger at once, so that their clients can read why they were closed.
+const MAX_LINGERING: usize = 256;
+
+/// Sessions that are told of a new policy before the others get their turn again.
+const SLICE: usize = 256;
+
+/// What workers share, and what never changes for them.
+pub struct Settings {
+    /// Bounds of every session.
+    pub limits: SessionLimits,
+    /// From accept to the end of the handshake.
+    pub handshake_timeout: Duration,
+    /// Handshakes at once, of all workers.
+    pub handshakes: Arc<Semaphore>,
+    /// Where Redis is.
+    pub target: Target,
+    /// Where passwords are verified.
+    pub pool: Arc<AuthPool>,
+    /// Bytes held, of all workers.
+    pub budget: Arc<MemoryBudget>,
+}
+
+/// The sum of the bytes that sessions hold, and its bound.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    limit: u64,
+    held: AtomicU64,
+}
+
+impl MemoryBudget {
+    /// A budget of so many bytes.
+    pub fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self { limit, held: AtomicU64::new(0) })
+    }
+
+    /// One session holds `is` bytes, no longer `was`. False if all together now hold too many and this one holds more.
+    fn account(&self, was: usize, is: usize) -> bool {
+        if is < was {
+            self.held.fetch_sub((was - is) as u64, Ordering::Relaxed);
+            return true;
+        }
+        let more = (is - was) as u64;
+        self.held.fetch_add(more, Ordering::Relaxed).saturating_add(more) <= self.limit
+    }
+
+    fn is_spent(&self) -> bool {
+        self.held.load(Ordering::Relaxed) >= self.limit
+    }
+}
+
+enum Command {
+    Arrival(Arrival),
+    Generation(Arc<Generation>),
+    Drain(Instant),
+}
+
+/// Where a worker is reached.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    commands: mpsc::UnboundedSender<Command>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Mailbox {
+    /// How many connections the worker has.
+    pub fn load(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Gives it one more. The gate bounds how many may be under way.
+    pub fn send(&self, arrival: Arrival) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        // A worker that has ended takes no connections: this one is closed.
+        let _ = self.commands.send(Command::Arrival(arrival));
+    }
+
+    /// From now on this is in force.
+    pub fn renew(&self, generation: Arc<Generation>) {
+        let _ = self.commands.send(Command::Generation(generation));
+    }
+
+    /// No more connections, and the end of those that are there by `deadline`.
+    pub fn drain(&self, deadline: Instant) {
+        let _ = self.commands.send(Command::Drain(deadline));
+    }
+}
+
+/// Starts a worker thread. It ends after [`Mailbox::drain`], or when nobody can reach it any more.
+///
+/// # Errors
+/// The thread or its event loop cannot be made.
+pub fn start(
+    number: usize,
+    settings: Settings,
+    generation: Arc<Generation>,
+) -> std::io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let mailbox = Mailbox { commands, connections: Arc::clone(&connections) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let worker = Rc::new(Worker::new(settings, generation, connections));
+        LocalSet::new().block_on(&runtime, worker.run(inbox));
+    })?;
+    Ok((mailbox, thread))
+}
+
+/// What all connections of a worker share.
+struct Worker {
+    settings: Settings,
+    limits: Rc<SessionLimits>,
+    generation: RefCell<Rc<Current>>,
+    registry: Rc<Registry>,
+    connections: Arc<AtomicUsize>,
+    lingering: Cell<usize>,
+    log_limit: RateLimit,
+}
+
+/// The generation in force, shared without atomic counting.
+struct Current {
+    policy: Rc<Arc<Policy>>,
+    generation: Arc<Generation>,
+}
+
+impl Current {
+    fn new(generation: Arc<Generation>) -> Rc<Self> {
+        Rc::new(Self { policy: Rc::new(Arc::clone(&generation.policy)), generation })
+    }
+}
+
+/// A connection is counted for as long as this lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Worker {
+    fn new(settings: Settings, generation: Arc<Generation>, connections: Arc<AtomicUsize>) -> Self {
+        Self {
+            limits: Rc::new(settings.limits.clone()),
+            settings,
+            generation: RefCell::new(Current::new(generation)),
+            registry: Rc::default(),
+            connections,
+            lingering: Cell::new(0),
+            log_limit: RateLimit::default(),
+        }
+    }
+
+    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut end = None;
+        loop {
+            tokio::select! {
+                command = inbox.recv() => match command {
+                    None => return,
+                    Some(Command::Arrival(arrival)) => {
+                        let counted = Counted(Arc::clone(&self.connections));
+                        if end.is_none() {
+                            spawn_local(Rc::clone(&self).serve(arrival, counted));
+                        }
+                    }
+                    Some(Command::Generation(generation)) => self.renew(generation).await,
+                    Some(Command::Drain(deadline)) => {
+                        end = Some(deadline);
+                        self.registry.order_all(Order::Drain(deadline));
+                    }
+                },
+                _ = tick.tick() => {
+                    let now = Instant::now();
+                    self.registry.wake_due(now);
+                    if end.is_some_and(|end| now >= end || self.connections.load(Ordering::Relaxed) == 0) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn current(&self) -> Rc<Current> {
+        Rc::clone(&self.generation.borrow())
+    }
+
+    /// Takes a new generation into force: every session is told, and every certificate is verified again, on a thread of
+    /// its own, once.
+    async fn renew(self: &Rc<Self>, generation: Arc<Generation>) {
+        self.generation.replace(Current::new(Arc::clone(&generation)));
+        let chains = self.registry.chains();
+        let worker = Rc::clone(self);
+        spawn_local(async move {
+            let condemned = tokio::task::spawn_blocking(move || condemned(&generation, chains)).await;
+            if let Ok(condemned) = condemned {
+                worker.registry.condemn(&condemned, CloseReason::CertificateRevoked);
+            }
+        });
+        for slice in self.registry.snapshot().chunks(SLICE) {
+            slice.iter().for_each(|handle| handle.wake());
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// One connection, from accept to close.
+    async fn serve(self: Rc<Self>, arrival: Arrival, _counted: Counted) {
+        let Arrival { socket, address, listener, permit } = arrival;
+        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let current = self.current();
+        let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
+            drop(current);
+            return self.converse(socket, None, address, listener, &permit).await;
+        };
+        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
+        let place = match tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) | Err(_) => return,
+        };
+        let result = Box::pin(handshake::accept(socket, &material, deadline)).await;
+        drop(place);
+        let handshaken = match result {
+            Ok(handshaken) => handshaken,
+            Err(failure) => {
+                if let Some(left_out) = self.log_limit.admit() {
+                    audit::handshake_failed(address, &failure.error, left_out);
+                }
+                return self.linger(failure.linger()).await;
+            }
+        };
+        let Handshaken { stream, peer, .. } = handshaken;
+        let began_with = current.generation.number;
+        drop(current);
+        let now = self.current();
+        if now.generation.number != began_with
+            && let (Some(peer), Some(Some(material))) = (&peer, now.generation.listeners.get(listener))
+            && material.reverify(&peer.chain, SystemTime::now()).is_err()
+        {
+            return;
+        }
+        drop(now);
+        self.converse(stream, peer, address, listener, &permit).await;
+    }
+
+    async fn converse<C: Stream>(
+        self: &Rc<Self>,
+        client: C,
+        peer: Option<handshake::Peer>,
+        address: SocketAddr,
+        listener: usize,
+        permit: &Permit,
+    ) {
+        if permit.is_surplus() || self.settings.budget.is_spent() {
+            return self.turn_away(client, "max number of clients reached").await;
+        }
+        let started = Instant::now();
+        let (certificate, chain) = match peer {
+            Some(handshake::Peer { chain, identity }) => (Some(identity), Some(chain)),
+            None => (None, None),
+        };
+        let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
+        let peer = Rc::new(Peer { address, certificate });
+        let policy = Rc::clone(&self.current().policy);
+        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), &policy, started) {
+            Ok(core) => core,
+            Err(reason) => {
+                audit::refused_connection(&peer, reason);
+                return self.turn_away(client, "respgate: this certificate may not enter").await;
+            }
+        };
+        drop(policy);
+        audit::connected(&peer, core.principal());
+        let handle = Rc::new(Handle::new(listener, chain, expires));
+        let entry = self.registry.enter(Rc::clone(&handle));
+        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(self) }));
+        let reason = poll_fn(|cx| driver.poll(cx)).await;
+        drop(entry);
+        audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
+        let (client, rest) = driver.into_client();
+        if reason != CloseReason::ClientLost {
+            self.linger(farewell(client, rest)).await;
+        }
+    }
+
+    async fn turn_away<C: Stream>(&self, client: C, why: &str) {
+        let mut text = Buffer::default();
+        text.extend(format!("-ERR {why}\r\n").as_bytes());
+        self.linger(farewell(client, text)).await;
+    }
+
+    /// Closes a connection with patience, as long as not too many others need it.
+    async fn linger(&self, farewell: impl Future<Output = ()>) {
+        if self.lingering.get() < MAX_LINGERING {
+            self.lingering.set(self.lingering.get() + 1);
+            Box::pin(farewell).await;
+            self.lingering.set(self.lingering.get() - 1);
+        }
+    }
+}
+
+/// Sends the last words and closes so that they arrive.
+async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    if !rest.is_empty() {
+        let sent = tokio::time::timeout(PATIENCE, client.write_all(rest.as_slice())).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+    close::linger(client).await;
+}
+
+/// The chains that the trust of a generation no longer covers, by listener and fingerprint.
+fn condemned(generation: &Generation, chains: Vec<(usize, CertificateChain)>) -> HashSet<(usize, Fingerprint)> {
+    let now = SystemTime::now();
+    chains
+        .into_iter()
+        .filter(|(listener, chain)| match generation.listeners.get(*listener) {
+            Some(Some(material)) => material.reverify(chain, now).is_err(),
+            _ => true,
+        })
+        .map(|(listener, chain)| (listener, chain.fingerprint()))
+        .collect()
+}
+
+/// When a certificate ends, on the clock that timers use; `None` if that is too far away to matter.
+fn expiry(not_after: i64) -> Option<Instant> {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(not_after).unwrap_or(0)))?;
+    Instant::now().checked_add(at.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// What a session sees of its worker.
+struct World {
+    worker: Rc<Worker>,
+}
+
+impl Surroundings for World {
+    type Upstream = Connection;
+
+    fn policy(&self) -> Rc<Arc<Policy>> {
+        Rc::clone(&self.worker.generation.borrow().policy)
+    }
+
+    fn connect(&self) -> Connecting<Connection> {
+        let worker = Rc::clone(&self.worker);
+        Box::pin(async move {
+            upstream::connect(&worker.settings.target).await.map_err(|error| {
+                if let Some(left_out) = worker.log_limit.admit() {
+                    tracing::warn!(%error, left_out, "cannot connect to the upstream");
+                }
+                UpstreamFailure
+            })
+        })
+    }
+
+    fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
+        let Credentials { user, password, hashes, generation } = credentials;
+        let candidates =
+            hashes.map(|hashes| hashes.iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect());
+        self.worker.settings.pool.verify(Attempt {
+            address: core.peer().address.ip(),
+            user,
+            password,
+            candidates,
+            generation,
+        })
+    }
+
+    fn report(&self, core: &mut SessionCore) {
+        audit::reports(core, &self.worker.log_limit);
+    }
+
+    fn account(&self, was: usize, is: usize) -> bool {
+        self.worker.settings.budget.account(was, is)
+    }
+}

@@ -1,0 +1,145 @@
+//! What happens to whom: one schema of events, with stable words as reasons, and never a value or a password.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::policy::{Principal, UserRefusal};
+use crate::session::driver::Volume;
+use crate::session::{CloseReason, Peer, Report, SessionCore};
+use crate::tls::handshake::HandshakeError;
+
+/// Events that anybody can cause, so many a second and worker; the others are counted.
+#[derive(Debug)]
+pub struct RateLimit {
+    second: Cell<Option<Instant>>,
+    admitted: Cell<u32>,
+    left_out: Cell<u64>,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self { second: Cell::new(None), admitted: Cell::new(0), left_out: Cell::new(0) }
+    }
+}
+
+impl RateLimit {
+    const A_SECOND: u32 = 100;
+
+    /// Whether one more event is logged, and how many were left out before it.
+    pub fn admit(&self) -> Option<u64> {
+        let now = Instant::now();
+        if self.second.get().is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            self.second.set(Some(now));
+            self.admitted.set(0);
+        }
+        if self.admitted.get() >= Self::A_SECOND {
+            self.left_out.set(self.left_out.get() + 1);
+            return None;
+        }
+        self.admitted.set(self.admitted.get() + 1);
+        Some(self.left_out.take())
+    }
+}
+
+/// A client did not get through its handshake.
+pub fn handshake_failed(client: SocketAddr, error: &HandshakeError, left_out: u64) {
+    info!(event = "handshake", outcome = "failed", %client, reason = error.label(), %error, left_out, "handshake failed");
+}
+
+/// A client with a trusted certificate is nobody here.
+pub fn refused_connection(peer: &Peer, reason: UserRefusal) {
+    let certificate = Certificate::of(peer);
+    info!(
+        event = "connection",
+        outcome = "refused",
+        client = %peer.address,
+        subject = certificate.subject,
+        serial = certificate.serial,
+        fingerprint = certificate.fingerprint,
+        %reason,
+        "connection refused"
+    );
+}
+
+/// A client is connected, as a user or as nobody yet.
+pub fn connected(peer: &Peer, principal: Option<&Principal>) {
+    let certificate = Certificate::of(peer);
+    info!(
+        event = "connection",
+        outcome = "accepted",
+        client = %peer.address,
+        user = user_of(principal),
+        subject = certificate.subject,
+        serial = certificate.serial,
+        fingerprint = certificate.fingerprint,
+        "connected"
+    );
+}
+
+/// A connection has ended: the one line that says who, from where, why, how long and how much.
+pub fn closed(core: &SessionCore, volume: Volume, reason: CloseReason, lasted: Duration) {
+    let peer = core.peer();
+    let certificate = Certificate::of(peer);
+    let traffic = core.traffic();
+    info!(
+        event = "close",
+        client = %peer.address,
+        user = user_of(core.principal()),
+        subject = certificate.subject,
+        serial = certificate.serial,
+        fingerprint = certificate.fingerprint,
+        %reason,
+        side = %reason.fault(),
+        seconds = lasted.as_secs_f64(),
+        received = volume.received,
+        sent = volume.sent,
+        requests = traffic.requests,
+        refused = traffic.refused,
+        "closed"
+    );
+}
+
+/// What a session has to tell: logins, refusals.
+pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
+    let (reports, unreported) = core.take_reports();
+    let client = core.peer().address;
+    let user = user_of(core.principal());
+    for report in reports {
+        let Some(left_out) = limit.admit() else { continue };
+        let left_out = left_out + unreported;
+        match report {
+            Report::LoggedIn { user } => info!(event = "login", outcome = "accepted", %client, user, left_out, "login"),
+            Report::LoginFailed { user: name, reason } => {
+                warn!(event = "login", outcome = "failed", %client, user = name, reason, left_out, "login failed");
+            }
+            Report::Refused { reason, command } => {
+                info!(event = "refusal", %client, user, command, reason, left_out, "request refused");
+            }
+        }
+    }
+}
+
+fn user_of(principal: Option<&Principal>) -> &str {
+    principal.map_or("", |principal| principal.user.name().as_str())
+}
+
+/// The certificate's words for the log, empty without one.
+#[derive(Default)]
+struct Certificate<'a> {
+    subject: &'a str,
+    serial: &'a str,
+    fingerprint: String,
+}
+
+impl<'a> Certificate<'a> {
+    fn of(peer: &'a Peer) -> Self {
+        peer.certificate.as_deref().map_or_else(Self::default, |identity| Self {
+            subject: identity.subject(),
+            serial: identity.serial(),
+            fingerprint: identity.sha256().to_string(),
+        })
+    }
+}

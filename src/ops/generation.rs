@@ -1,0 +1,340 @@
+//! One generation: everything that is loaded from files and that decides, built together and replaced as one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::acl::{Acl, UserName};
+use crate::auth::hash::{self, Cost, Floor, PasswordHash};
+use crate::command::{CommandTable, Dialect};
+use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, TlsFiles};
+use crate::identity::{CertificateMap, FieldName, RuleSpec, UserFrom};
+use crate::policy::{Blocklist, Policy, Renames, Unmapped, UserSettings};
+use crate::tls::{self, TlsMaterial, TlsSettings};
+use crate::upstream::control::Facts;
+
+/// Policy and trust that belong together.
+pub struct Generation {
+    /// Counts from 1.
+    pub number: u64,
+    /// What decides about requests.
+    pub policy: Arc<Policy>,
+    /// The TLS side of each listener, `None` for plaintext ones.
+    pub listeners: Vec<Option<Arc<TlsMaterial>>>,
+    /// What refusing a login has to cost, so that its time tells nothing.
+    pub floor: Floor,
+}
+
+/// One thing that is wrong with what was loaded.
+#[derive(Debug)]
+pub struct BuildError {
+    message: String,
+    permission: bool,
+}
+
+impl BuildError {
+    /// Whether it is a file that this process may not read.
+    pub fn is_permission(&self) -> bool {
+        self.permission
+    }
+
+    fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), permission: false }
+    }
+
+    fn file(path: &Path, error: &io::Error) -> Self {
+        Self {
+            message: format!("{}: cannot read it: {error}", path.display()),
+            permission: error.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// A generation, and what works but should not stay so.
+pub struct Built {
+    /// The generation.
+    pub generation: Generation,
+    /// For the log, or for whoever runs `check`.
+    pub warnings: Vec<String>,
+}
+
+/// Loads everything that a configuration names. `facts` are the upstream's, if it has been heard.
+///
+/// # Errors
+/// Everything that is wrong, not only the first.
+pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Built, Vec<BuildError>> {
+    let mut builder = Builder { config, errors: Vec::new(), warnings: Vec::new() };
+    let table = table(config, facts);
+    let acl = builder.acl(&table);
+    let certificates = builder.certificates();
+    let blocklist = builder.blocklist(&table);
+    let renames = builder.renames(&table, facts);
+    let listeners = builder.listeners();
+    let Builder { errors, warnings, .. } = builder;
+    let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
+        (acl, certificates, blocklist, renames, errors.is_empty())
+    else {
+        return Err(errors);
+    };
+    let hashes: Vec<Vec<PasswordHash>> = acl
+        .users()
+        .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
+        .collect();
+    let floor = Floor::covering(hashes.iter().map(Vec::as_slice));
+    let policy = Policy {
+        generation: number,
+        dialect: table.dialect(),
+        table,
+        acl,
+        certificates,
+        unmapped: match config.unmapped {
+            config::Unmapped::Refuse => Unmapped::Refuse,
+            config::Unmapped::Password => Unmapped::Password,
+        },
+        settings: config.users.iter().map(|(name, settings)| (name.clone(), user_settings(settings))).collect(),
+        blocklist,
+        renames,
+    };
+    Ok(Built { generation: Generation { number, policy: Arc::new(policy), listeners, floor }, warnings })
+}
+
+/// The contents of all watched files, for telling whether one has changed: whatever cannot be read counts as `None`.
+pub fn contents(paths: &[PathBuf]) -> HashMap<PathBuf, Option<[u8; 32]>> {
+    use sha2::{Digest, Sha256};
+    let digest = |path: &PathBuf| fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into());
+    paths.iter().map(|path| (path.clone(), digest(path))).collect()
+}
+
+fn table(config: &Config, facts: Option<&Facts>) -> CommandTable {
+    let dialect = match (config.acl_dialect, facts) {
+        (Some(AclDialect::Redis70), _) => Dialect::Redis70,
+        (Some(AclDialect::Valkey91), _) => Dialect::Valkey91,
+        (None, Some(facts)) => Dialect::for_server(&facts.server, facts.version.0, facts.version.1),
+        (None, None) => Dialect::Redis70,
+    };
+    let builtin = CommandTable::builtin(dialect);
+    match facts {
+        Some(facts) => builtin.extended(&facts.commands),
+        None => builtin,
+    }
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    errors: Vec<BuildError>,
+    warnings: Vec<String>,
+}
+
+impl Builder<'_> {
+    fn acl(&mut self, table: &CommandTable) -> Option<Acl> {
+        match &self.config.acl {
+            AclSource::File(path) => self.acl_file(path, table),
+            AclSource::Password(password) => {
+                let hash = match hash::make(password.expose(), Cost::default()) {
+                    Ok(hash) => hash,
+                    Err(error) => {
+                        self.errors.push(BuildError::new(format!("cannot hash the password: {error}")));
+                        return None;
+                    }
+                };
+                let rules: [&[u8]; 5] = [b"on", b"+@all", b"~*", b"&*", hash.as_bytes()];
+                Acl::new(table)
+                    .set_user(b"default", &rules, table)
+                    .map_err(|error| self.errors.push(BuildError::new(error)))
+                    .ok()
+            }
+            AclSource::None => Some(Acl::new(table)),
+        }
+    }
+
+    fn acl_file(&mut self, path: &Path, table: &CommandTable) -> Option<Acl> {
+        let text = fs::read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
+        let acl = match Acl::parse_keeping_unknown(&text, table) {
+            Ok(acl) => acl,
+            Err(errors) => {
+                self.errors.extend(errors.iter().map(|error| BuildError::new(format!("{}:{error}", path.display()))));
+                return None;
+            }
+        };
+        for user in acl.users() {
+            for rule in user.unknown_rules() {
+                let name = user.name();
+                self.warnings.push(format!(
+                    "{}: user {name}: `{rule}` is not known, and grants nothing until the upstream knows it",
+                    path.display()
+                ));
+            }
+            self.check_hashes(path, user.name(), user.passwords());
+        }
+        Some(acl)
+    }
+
+    fn check_hashes(&mut self, path: &Path, name: &UserName, hashes: &[crate::acl::PasswordHash]) {
+        for hash in hashes {
+            match PasswordHash::try_from(hash) {
+                Err(error) => {
+                    self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
+                }
+                Ok(PasswordHash::Sha256(_)) => self.warnings.push(format!(
+                    "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
+                     slow one",
+                    path.display()
+                )),
+                Ok(PasswordHash::Argon2id(_)) => {}
+            }
+        }
+    }
+
+    fn certificates(&mut self) -> Option<CertificateMap> {
+        let rules = self.config.certificates.iter().map(rule_spec).collect();
+        let user_from = match self.config.tls_auth_clients_user {
+            config::ClientsUser::Off => UserFrom::Off,
+            config::ClientsUser::Cn => UserFrom::Cn,
+            config::ClientsUser::Uri => UserFrom::Uri,
+        };
+        CertificateMap::build(rules, user_from)
+            .map_err(|errors| {
+                for error in errors {
+                    let place = self.config.certificates.get(error.rule).map_or("", |rule| rule.location.as_str());
+                    self.errors.push(BuildError::new(format!("{place}: {error}")));
+                }
+            })
+            .ok()
+    }
+
+    fn blocklist(&mut self, table: &CommandTable) -> Option<Blocklist> {
+        let block = &self.config.block;
+        Blocklist::build(&block.commands, &block.exempt_users, &block.scripting_users, table)
+            .map_err(|errors| {
+                self.errors.extend(errors.iter().map(|error| BuildError::new(format!("[block] {error}"))))
+            })
+            .ok()
+    }
+
+    /// A command that the upstream has renamed and nobody declared is refused: under its own name Redis does not know it,
+    /// and under the other we do not.
+    fn renames(&mut self, table: &CommandTable, facts: Option<&Facts>) -> Option<Renames> {
+        let text = |secret: &config::Redacted| String::from_utf8_lossy(secret.expose()).into_owned();
+        let mut pairs: Vec<(String, String)> = self
+            .config
+            .renames
+            .iter()
+            .map(|rename| (rename.original.clone(), rename.name.as_ref().map(text).unwrap_or_default()))
+            .collect();
+        for name in facts.map(|facts| facts.renamed.as_slice()).unwrap_or_default() {
+            if !pairs.iter().any(|(original, _)| original.eq_ignore_ascii_case(name)) {
+                self.warnings.push(format!(
+                    "the upstream has renamed {}, which [rename] does not declare: it is refused",
+                    name.to_ascii_uppercase()
+                ));
+                pairs.push((name.clone(), String::new()));
+            }
+        }
+        Renames::build(&pairs, table)
+            .map_err(|errors| {
+                self.errors.extend(errors.iter().map(|error| BuildError::new(format!("[rename] {error}"))));
+            })
+            .ok()
+    }
+
+    fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
+        let mut loaded: Vec<(TlsSettings, Arc<TlsMaterial>)> = Vec::new();
+        let mut listeners = Vec::new();
+        for listener in &self.config.listeners {
+            let settings = listener.tls.as_ref().map(|files| tls_settings(files, self.config.strict_permissions));
+            listeners.push(settings.and_then(|settings| {
+                // Two listeners with the same files share one material, and one error.
+                if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
+                    return Some(Arc::clone(material));
+                }
+                match tls::material::load(&settings, SystemTime::now()) {
+                    Ok(material) => {
+                        self.warnings.extend(material.warnings().iter().map(ToString::to_string));
+                        let material = Arc::new(material);
+                        loaded.push((settings, Arc::clone(&material)));
+                        Some(material)
+                    }
+                    Err(errors) => {
+                        self.errors.extend(
+                            errors.iter().map(|error| BuildError {
+                                message: error.to_string(),
+                                permission: error.is_permission(),
+                            }),
+                        );
+                        None
+                    }
+                }
+            }));
+        }
+        listeners
+    }
+}
+
+fn user_settings(settings: &config::UserSettings) -> UserSettings {
+    UserSettings {
+        certificate_required: settings.certificate_required,
+        certificate_only: settings.auth_certificate_only,
+        reauth: settings.reauth,
+        allow_from: settings.allow_from.clone(),
+    }
+}
+
+fn rule_spec(rule: &CertificateRule) -> RuleSpec {
+    let fields = [
+        (FieldName::Uri, &rule.uri),
+        (FieldName::Dns, &rule.dns),
+        (FieldName::Email, &rule.email),
+        (FieldName::Cn, &rule.cn),
+        (FieldName::Ou, &rule.ou),
+        (FieldName::O, &rule.o),
+        (FieldName::IssuerCn, &rule.issuer_cn),
+        (FieldName::Serial, &rule.serial),
+        (FieldName::Sha256, &rule.sha256),
+        (FieldName::SpkiSha256, &rule.spki_sha256),
+        (FieldName::CaSpkiSha256, &rule.ca_spki_sha256),
+    ];
+    RuleSpec {
+        fields: fields
+            .into_iter()
+            .filter(|(_, values)| !values.is_empty())
+            .map(|(name, values)| (name, values.clone()))
+            .collect(),
+        user: rule.user.clone(),
+        cn_with_san: rule.cn_with_san,
+    }
+}
+
+fn tls_settings(files: &TlsFiles, strict_permissions: bool) -> TlsSettings {
+    TlsSettings {
+        cert_file: files.cert_file.clone(),
+        key_file: files.key_file.clone(),
+        ca_cert_file: files.ca_cert_file.clone(),
+        pinned_keys: Vec::new(),
+        crl_files: files.crl_files.clone(),
+        auth_clients: match files.auth_clients {
+            config::AuthClients::Yes => tls::AuthClients::Yes,
+            config::AuthClients::Optional => tls::AuthClients::Optional,
+            config::AuthClients::No => tls::AuthClients::No,
+        },
+        protocols: tls::Protocols { tls12: files.protocols.tls12, tls13: files.protocols.tls13 },
+        crl_check: match files.crl_check {
+            config::CrlCheck::Chain => tls::CrlCheck::Chain,
+            config::CrlCheck::Leaf => tls::CrlCheck::Leaf,
+        },
+        crl_expired: match files.crl_expired {
+            config::CrlExpired::Refuse => tls::CrlExpired::Refuse,
+            config::CrlExpired::Ignore => tls::CrlExpired::Ignore,
+        },
+        strict_permissions,
+    }
+}

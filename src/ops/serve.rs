@@ -1,0 +1,307 @@
+//! The running proxy: what is started, what it listens to, and how it ends.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{LocalSet, spawn_local};
+use tracing::{error, info, warn};
+
+use super::admin::{self, AdminSocket, Health};
+use super::generation::{self, BuildError, Generation};
+use super::telemetry::LogHandle;
+use crate::auth::pool::{AuthPool, PoolSettings};
+use crate::config::Config;
+use crate::net::listener::{self, AddressFilter};
+use crate::net::worker::{self, Mailbox, MemoryBudget, Settings};
+use crate::net::{Gate, GateLimits};
+use crate::resp::Limits;
+use crate::session::SessionLimits;
+use crate::upstream::control::{self, Facts, Finding};
+use crate::upstream::{ConnectError, Target};
+
+/// File descriptors for everything that is not a client: logs, listeners, event loops, the control connection.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Why the proxy does not run (any more).
+#[derive(Debug)]
+pub enum RunError {
+    /// What the configuration names cannot be loaded.
+    Load(Vec<BuildError>),
+    /// A listening address cannot be had.
+    Bind(SocketAddr, io::Error),
+    /// Redis is not there, and `--require-upstream` says that it has to be.
+    Upstream(ConnectError),
+    /// The system denies something that every process needs.
+    System(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load(errors) => {
+                let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
+            Self::Upstream(error) => write!(f, "error: the upstream does not answer: {error}"),
+            Self::System(error) => write!(f, "error: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Runs the proxy until it is told to stop and all is drained.
+///
+/// # Errors
+/// Nothing was started, or everything has been stopped again.
+pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
+    let ended = LocalSet::new().block_on(&runtime, serve(config, log));
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
+    let built = generation::build(&config, None, 1).map_err(RunError::Load)?;
+    built.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let generation = Arc::new(built.generation);
+    let target = Target::from(&config.upstream);
+    if config.require_upstream {
+        control::open(&target).await.map_err(RunError::Upstream)?;
+    }
+    let mut signals = Signals::new().map_err(RunError::System)?;
+    let mut listeners = Vec::new();
+    for settings in &config.listeners {
+        let bound = listener::bind(settings.address).map_err(|error| RunError::Bind(settings.address, error))?;
+        listeners.push((bound, AddressFilter { allow: settings.allow.clone(), deny: settings.deny.clone() }));
+    }
+    let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
+    pool.begin_generation(generation.number, generation.floor);
+    let (mailboxes, threads) = start_workers(&config, &generation, &target, &pool).map_err(RunError::System)?;
+
+    let health = Rc::new(Cell::new(Health::UpstreamDown));
+    if let Some(path) = &config.admin_listen {
+        open_admin_socket(path, Rc::clone(&health));
+    }
+    let (findings, mut found) = mpsc::unbounded_channel();
+    spawn_local(control::watch(target, move |finding| {
+        // The receiver lives as long as the process serves.
+        let _ = findings.send(finding);
+    }));
+    let gate = Gate::new(GateLimits {
+        connections: capacity(config.limits.maxclients),
+        per_address: config.limits.max_connections_per_address,
+    });
+    let mut acceptors = Vec::new();
+    for (number, (bound, filter)) in listeners.into_iter().enumerate() {
+        let address = bound.local_addr().map_err(RunError::System)?;
+        let tls = config.listeners.get(number).is_some_and(|listener| listener.tls.is_some());
+        info!(%address, tls, "listening");
+        let accept = listener::accept(bound, number, filter, Arc::clone(&gate), mailboxes.clone());
+        acceptors.push(spawn_local(accept));
+    }
+
+    let mut reloader = Reloader {
+        seen: generation::contents(&config.watched_files),
+        config,
+        facts: None,
+        current: generation,
+        mailboxes: mailboxes.clone(),
+        pool,
+    };
+    let mut poll = tokio::time::interval(reloader.config.reload_interval);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            finding = found.recv() => match finding {
+                Some(Finding::Up(facts)) => {
+                    info!(server = facts.server, version = facts.full_version, "upstream is there");
+                    health.set(Health::Serving);
+                    reloader.learn(*facts);
+                }
+                Some(Finding::Down(error)) => {
+                    health.set(Health::UpstreamDown);
+                    warn!(%error, "upstream is not there");
+                }
+                None => {}
+            },
+            _ = poll.tick() => reloader.look_at_files(),
+            _ = signals.reload.recv() => reloader.reload("signal"),
+            _ = signals.reopen.recv() => {
+                if let Err(error) = log.reopen() {
+                    error!(%error, "cannot reopen the log file");
+                }
+            }
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+        }
+    }
+    health.set(Health::Draining);
+    acceptors.iter().for_each(tokio::task::JoinHandle::abort);
+    drain(reloader.config.limits.shutdown_timeout, &mailboxes, threads, &mut signals).await;
+    Ok(())
+}
+
+/// Lets sessions end where nothing is owed. A second signal ends it at once.
+async fn drain(patience: Duration, mailboxes: &[Mailbox], threads: Vec<JoinHandle<()>>, signals: &mut Signals) {
+    let connections: usize = mailboxes.iter().map(Mailbox::load).sum();
+    info!(connections, "draining");
+    let deadline = Instant::now() + patience;
+    mailboxes.iter().for_each(|mailbox| mailbox.drain(deadline));
+    let mut poll = tokio::time::interval(Duration::from_millis(20));
+    while !threads.iter().all(JoinHandle::is_finished) {
+        tokio::select! {
+            _ = poll.tick() => {}
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+        }
+    }
+    info!("stopped");
+}
+
+struct Signals {
+    reload: Signal,
+    reopen: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            reload: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+fn start_workers(
+    config: &Config,
+    generation: &Arc<Generation>,
+    target: &Target,
+    pool: &Arc<AuthPool>,
+) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
+    let bounds = &config.limits;
+    let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let limits = SessionLimits {
+        request: Limits {
+            max_args: bounds.max_args,
+            max_bulk: bounds.max_bulk,
+            max_inline: bounds.max_inline,
+            authenticated: true,
+        },
+        request_buffer: bytes(bounds.request_buffer),
+        hold_buffer: bytes(bounds.hold_buffer),
+        auth_timeout: bounds.auth_timeout,
+        idle_timeout: bounds.idle_timeout,
+        half_close_timeout: bounds.half_close_timeout,
+    };
+    let handshakes = Arc::new(Semaphore::new(bounds.max_handshakes as usize));
+    let budget = MemoryBudget::new(bounds.memory_budget);
+    let workers = (0..config.threads).map(|number| {
+        let settings = Settings {
+            limits: limits.clone(),
+            handshake_timeout: bounds.handshake_timeout,
+            handshakes: Arc::clone(&handshakes),
+            target: target.clone(),
+            pool: Arc::clone(pool),
+            budget: Arc::clone(&budget),
+        };
+        worker::start(number, settings, Arc::clone(generation))
+    });
+    Ok(workers.collect::<io::Result<Vec<_>>>()?.into_iter().unzip())
+}
+
+/// The proxy is of use without it, so its absence is a warning.
+fn open_admin_socket(path: &std::path::Path, health: Rc<Cell<Health>>) {
+    match AdminSocket::bind(path) {
+        Ok(socket) => {
+            spawn_local(async move { admin::serve(socket.listener(), || health.get()).await });
+        }
+        Err(error) => warn!(%error, "no admin socket"),
+    }
+}
+
+/// The connections that the file-descriptor limit allows, at most `wanted`. Each needs two: the client's and Redis's.
+fn capacity(wanted: u32) -> u32 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let descriptors = match raised {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2);
+    let capacity = u32::try_from(possible).unwrap_or(u32::MAX).min(wanted);
+    if capacity < wanted {
+        warn!(wanted, capacity, "the file-descriptor limit does not allow maxclients");
+    } else {
+        info!(maxclients = capacity, "capacity");
+    }
+    capacity
+}
+
+/// Replaces generations.
+struct Reloader {
+    config: Config,
+    facts: Option<Facts>,
+    current: Arc<Generation>,
+    /// Digests of the watched files, as of the last attempt.
+    seen: HashMap<PathBuf, Option<[u8; 32]>>,
+    mailboxes: Vec<Mailbox>,
+    pool: Arc<AuthPool>,
+}
+
+impl Reloader {
+    fn look_at_files(&mut self) {
+        let contents = generation::contents(&self.config.watched_files);
+        if contents != self.seen {
+            self.reload("files changed");
+        }
+    }
+
+    fn learn(&mut self, facts: Facts) {
+        self.facts = Some(facts);
+        self.reload("upstream");
+    }
+
+    /// Builds a new generation and puts it into force, or keeps the old one and says why.
+    fn reload(&mut self, cause: &str) {
+        self.seen = generation::contents(&self.config.watched_files);
+        let number = self.current.number + 1;
+        match generation::build(&self.config, self.facts.as_ref(), number) {
+            Ok(built) => {
+                built.warnings.iter().for_each(|warning| warn!("{warning}"));
+                self.current = Arc::new(built.generation);
+                self.pool.begin_generation(number, self.current.floor);
+                self.mailboxes.iter().for_each(|mailbox| mailbox.renew(Arc::clone(&self.current)));
+                info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
+            }
+            Err(errors) => {
+                for problem in &errors {
+                    error!(event = "reload", outcome = "failed", cause, "{problem}");
+                }
+                error!(
+                    event = "reload",
+                    outcome = "failed",
+                    cause,
+                    generation = self.current.number,
+                    "kept the old one"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Commands that are refused whoever asks.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use crate::command::{CommandId, CommandSpec, CommandTable};
+
+/// The set of blocked commands and the few users it does not bind.
+#[derive(Debug, Clone)]
+pub struct Blocklist {
+    /// Indexed by command id. Commands beyond the end are not blocked by name.
+    blocked: Vec<bool>,
+    /// Indexed by command id: the commands that run scripts.
+    scripting: Vec<bool>,
+    exempt_users: HashSet<Vec<u8>>,
+    scripting_users: HashSet<Vec<u8>>,
+}
+
+/// An entry of the configured blocklist that means nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlocklistError {
+    /// The entry as written.
+    pub entry: String,
+}
+
+impl fmt::Display for BlocklistError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no command, subcommand (CLIENT|KILL) or category (@scripting)", self.entry)
+    }
+}
+
+impl Blocklist {
+    /// Resolves entries such as `FLUSHALL`, `CLIENT|KILL` or `@scripting`; a command stands for its subcommands too.
+    ///
+    /// # Errors
+    /// Every entry that `table` knows neither as a command nor as a category.
+    pub fn build(
+        entries: &[String],
+        exempt_users: &[String],
+        scripting_users: &[String],
+        table: &CommandTable,
+    ) -> Result<Self, Vec<BlocklistError>> {
+        let mut blocked = vec![false; table.len()];
+        let mut errors = Vec::new();
+        for entry in entries {
+            let wanted = entry.to_ascii_lowercase();
+            let mut found = false;
+            for spec in table.iter().filter(|spec| stands_for(&wanted, spec, table)) {
+                blocked[spec.id().index()] = true;
+                found = true;
+            }
+            if !found {
+                errors.push(BlocklistError { entry: entry.clone() });
+            }
+        }
+        let mut scripting = vec![false; table.len()];
+        for spec in table.iter().filter(|spec| runs_scripts(spec, table)) {
+            scripting[spec.id().index()] = true;
+        }
+        let names = |users: &[String]| users.iter().map(|name| name.clone().into_bytes()).collect();
+        if errors.is_empty() {
+            Ok(Self { blocked, scripting, exempt_users: names(exempt_users), scripting_users: names(scripting_users) })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Whether `user` is refused `spec`.
+    pub fn blocks(&self, user: &[u8], spec: &CommandSpec) -> bool {
+        let index = spec.id().index();
+        if !self.blocked.get(index).copied().unwrap_or(false) {
+            return false;
+        }
+        if self.exempt_users.contains(user) {
+            return false;
+        }
+        !(self.scripting.get(index).copied().unwrap_or(false) && self.scripting_users.contains(user))
+    }
+
+    /// Whether `user` is bound by no entry at all.
+    pub fn exempts(&self, user: &[u8]) -> bool {
+        self.exempt_users.contains(user)
+    }
+}
+
+fn stands_for(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
+    if let Some(category) = wanted.strip_prefix('@') {
+        return in_category(category, spec, table);
+    }
+    spec.full_name() == wanted || parent_name(spec.parent(), table).is_some_and(|name| name == wanted)
+}
+
+fn parent_name(parent: Option<CommandId>, table: &CommandTable) -> Option<&str> {
+    Some(table.get(parent?)?.full_name())
+}
+
+/// What a user in `scripting-users` gets back: running scripts, loading and listing them. Stopping or wiping scripts
+/// touches everybody's, so SCRIPT FLUSH, SCRIPT KILL and the writing FUNCTION subcommands stay blocked.
+fn runs_scripts(spec: &CommandSpec, table: &CommandTable) -> bool {
+    const KEPT: [&str; 7] = [
+        "script|flush",
+        "script|kill",
+        "function|delete",
+        "function|flush",
+        "function|kill",
+        "function|load",
+        "function|restore",
+    ];
+    in_category("scripting", spec, table) && !KEPT.contains(&spec.full_name())
+}
+
+fn in_category(name: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
+    table.category(name.as_bytes()).is_some_and(|category| spec.categories().intersects(category))
+}

@@ -1,0 +1,181 @@
+//! The judgement itself.
+
+use super::rename::UpstreamName;
+use super::{Denial, LocalCommand, Permit, Policy, Verdict};
+use crate::acl::{AclDenial, User, texts};
+use crate::command::{Argv, CommandSpec, Role, Unresolved};
+
+const NOT_LOGGED_IN: &str = "NOAUTH Authentication required.";
+
+/// What a session is doing, as far as it limits what it may say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stance {
+    /// MULTI is open.
+    pub in_transaction: bool,
+    /// Subscribed under RESP2, where replies and messages share one stream.
+    pub subscriber: bool,
+    /// MONITOR is running.
+    pub monitoring: bool,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Requester<'a> {
+    /// The user, once there is one.
+    pub user: Option<&'a User>,
+    /// What the session is doing.
+    pub stance: Stance,
+    /// The selected database, where it is known.
+    pub database: Option<u32>,
+}
+
+impl Policy {
+    /// Judges a request that is here in full.
+    pub fn decide<'p>(&'p self, requester: Requester<'_>, argv: &Argv<'_>) -> Verdict<'p> {
+        self.judge(requester, argv, argv.len(), |user, spec| user.check(spec, argv, requester.database))
+    }
+
+    /// Judges a request of `argc` arguments by its first ones, as if whatever follows needed the most access it could.
+    /// `None` while the arguments in `prefix` do not suffice for that.
+    pub fn decide_by_prefix<'p>(
+        &'p self,
+        requester: Requester<'_>,
+        prefix: &Argv<'_>,
+        argc: usize,
+    ) -> Option<Verdict<'p>> {
+        if let Ok(spec) = self.table.resolve(prefix)
+            && spec.decided_by().is_none_or(|needed| prefix.len() < needed)
+        {
+            return None;
+        }
+        let verdict =
+            self.judge(requester, prefix, argc, |user, spec| user.check_prefix(spec, prefix, requester.database));
+        match verdict {
+            Verdict::Local(_) => None,
+            verdict => Some(verdict),
+        }
+    }
+
+    fn judge<'p>(
+        &'p self,
+        requester: Requester<'_>,
+        argv: &Argv<'_>,
+        argc: usize,
+        acl_check: impl FnOnce(&User, &CommandSpec) -> Result<(), AclDenial>,
+    ) -> Verdict<'p> {
+        let spec = match self.table.resolve(argv) {
+            Ok(spec) => spec,
+            Err(Unresolved::Command) => return Verdict::Deny(Denial::UnknownCommand),
+            Err(Unresolved::Subcommand(parent)) => return Verdict::Deny(Denial::UnknownSubcommand(parent)),
+        };
+        let local = answered_here(spec.role());
+        let upstream_name = match self.renames.upstream_name(spec) {
+            _ if local => None,
+            UpstreamName::Same => None,
+            UpstreamName::Renamed(name) => Some(name),
+            UpstreamName::Disabled => return Verdict::Deny(Denial::UnknownCommand),
+        };
+        if !spec.arity_ok(argc) {
+            return Verdict::Deny(Denial::Arity(spec));
+        }
+        let stance = requester.stance;
+        let opens_a_session = matches!(spec.role(), Role::Auth | Role::Hello | Role::Quit | Role::Reset);
+        let Some(user) = requester.user else {
+            return if opens_a_session {
+                Verdict::Local(LocalCommand { spec })
+            } else {
+                Verdict::Deny(Denial::Unauthenticated(spec))
+            };
+        };
+        if stance.in_transaction && !fits_a_transaction(spec) {
+            return Verdict::Deny(Denial::InTransaction(spec));
+        }
+        if self.blocklist.blocks(user.name().as_str().as_bytes(), spec) {
+            return Verdict::Deny(Denial::Blocked(spec));
+        }
+        if let Err(denial) = acl_check(user, spec) {
+            return Verdict::Deny(Denial::Acl(spec, denial));
+        }
+        if holds_nul_keyword(spec, argv) {
+            return Verdict::Deny(Denial::NulInKeyword(spec));
+        }
+        if stance.subscriber && !fits_a_subscriber(spec.role()) {
+            return Verdict::Deny(Denial::Subscriber(spec));
+        }
+        if stance.monitoring && !matches!(spec.role(), Role::Quit | Role::Reset) {
+            return Verdict::Deny(Denial::Monitor(spec));
+        }
+        if local { Verdict::Local(LocalCommand { spec }) } else { Verdict::Forward(Permit::new(spec, upstream_name)) }
+    }
+
+    /// The error that tells the client of a denial, without the leading `-` and the line end.
+    pub fn denial_text(&self, denial: &Denial<'_>, user: Option<&User>, argv: &Argv<'_>) -> String {
+        let acl_text = |spec, denial| match user {
+            Some(user) => texts::denial(self.dialect, user.name(), denial, spec),
+            None => NOT_LOGGED_IN.to_owned(),
+        };
+        match denial {
+            Denial::UnknownCommand => texts::unknown_command(argv),
+            Denial::UnknownSubcommand(parent) => texts::unknown_subcommand(parent, argv),
+            Denial::Arity(spec) => texts::wrong_arity(spec),
+            Denial::Unauthenticated(_) => NOT_LOGGED_IN.to_owned(),
+            Denial::InTransaction(_) => "ERR Command not allowed inside a transaction".to_owned(),
+            Denial::Blocked(spec) | Denial::NulInKeyword(spec) => acl_text(spec, AclDenial::Command),
+            Denial::Acl(spec, denial) => acl_text(spec, *denial),
+            Denial::Subscriber(spec) => format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context",
+                spec.full_name()
+            ),
+            Denial::Monitor(spec) => {
+                format!("ERR Can't execute '{}': only QUIT / RESET are allowed after MONITOR", spec.full_name())
+            }
+        }
+    }
+}
+
+fn answered_here(role: Role) -> bool {
+    matches!(role, Role::Auth | Role::Hello | Role::Quit | Role::Reset | Role::Acl)
+}
+
+/// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.
+fn fits_a_transaction(spec: &CommandSpec) -> bool {
+    !spec.is_no_multi()
+        && !matches!(
+            spec.role(),
+            Role::Auth
+                | Role::Hello
+                | Role::Subscribe
+                | Role::Psubscribe
+                | Role::Ssubscribe
+                | Role::Unsubscribe
+                | Role::Punsubscribe
+                | Role::Sunsubscribe
+                | Role::Monitor
+                | Role::Sync
+                | Role::Psync
+                | Role::ClientReply
+        )
+}
+
+/// The commands of Redis's RESP2 subscriber mode (`processCommand`).
+fn fits_a_subscriber(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Subscribe
+            | Role::Psubscribe
+            | Role::Ssubscribe
+            | Role::Unsubscribe
+            | Role::Punsubscribe
+            | Role::Sunsubscribe
+            | Role::Ping
+            | Role::Quit
+            | Role::Reset
+    )
+}
+
+/// Redis compares options with `strcasecmp`, which ends at a NUL: `CLIENT REPLY OFF\0x` is CLIENT REPLY OFF. What the
+/// session reads as a keyword must not be read differently by Redis. (HELLO is parsed by us and never passed on.)
+fn holds_nul_keyword(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
+    spec.full_name().starts_with("client|") && argv.iter().any(|argument| argument.contains(&0))
+}

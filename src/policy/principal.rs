@@ -1,0 +1,226 @@
+//! Who a session acts for, and whether a user may be entered that way.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::{Policy, Unmapped};
+use crate::acl::User;
+use crate::identity::{Mapping, PeerIdentity};
+
+/// How a session proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Its client certificate maps to the user.
+    Certificate,
+    /// AUTH or HELLO AUTH with the right password.
+    Password,
+    /// The user `default` needs no password (`nopass`).
+    Nopass,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "certificate",
+            Self::Password => "password",
+            Self::Nopass => "nopass",
+        })
+    }
+}
+
+/// The user a session acts for.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// The user as the policy knew it when the session entered; renewed with every policy.
+    pub user: Arc<User>,
+    /// How it entered.
+    pub proof: Proof,
+}
+
+/// Settings of one user that Redis's ACL language has no words for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserSettings {
+    /// AUTH as this user works only on a connection whose certificate maps to it.
+    pub certificate_required: bool,
+    /// No login by password at all.
+    pub certificate_only: bool,
+    /// A session that entered as this user by certificate may AUTH as somebody else.
+    pub reauth: bool,
+    /// Where this user may come from: empty means from anywhere.
+    pub allow_from: Vec<IpNet>,
+}
+
+/// What a connection is, once its handshake is done.
+#[must_use]
+#[derive(Debug)]
+pub enum Admission {
+    /// It acts for a user at once.
+    User(Principal),
+    /// It has to log in first.
+    Password,
+    /// It is refused.
+    Refused(UserRefusal),
+}
+
+/// Why a connection or login may not become a user. `Display` is a stable word for logs and counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserRefusal {
+    /// No rule maps the certificate to a user.
+    Unmapped,
+    /// The certificate's names are not fit to name anybody.
+    HostileName,
+    /// The user the certificate maps to does not exist.
+    NoSuchUser,
+    /// The user is off.
+    UserOff,
+    /// A template produced a name that only a literal rule may give: `default` or an exempt user.
+    ReservedName,
+    /// The user may not come from this address.
+    Address,
+    /// The user has to show a certificate that maps to it.
+    CertificateRequired,
+    /// A certificate session may not become somebody else.
+    Reauth,
+}
+
+impl fmt::Display for UserRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unmapped => "unmapped",
+            Self::HostileName => "hostile-name",
+            Self::NoSuchUser => "no-such-user",
+            Self::UserOff => "user-off",
+            Self::ReservedName => "reserved-name",
+            Self::Address => "address",
+            Self::CertificateRequired => "certificate-required",
+            Self::Reauth => "reauth",
+        })
+    }
+}
+
+impl Policy {
+    /// Who a connection with this certificate (or none) from this address is.
+    pub fn admit(&self, certificate: Option<&PeerIdentity>, address: IpAddr) -> Admission {
+        let Some(identity) = certificate else {
+            return self.admit_nopass(address);
+        };
+        let (name, from_template) = match self.certificates.user_for(identity) {
+            Mapping::User { name, from_template, .. } => (name, from_template),
+            Mapping::Unmapped if self.unmapped == Unmapped::Password => return self.admit_nopass(address),
+            Mapping::Unmapped => return Admission::Refused(UserRefusal::Unmapped),
+            Mapping::Refused(_) => return Admission::Refused(UserRefusal::HostileName),
+        };
+        if from_template && (name == "default" || self.blocklist.exempts(name.as_bytes())) {
+            return Admission::Refused(UserRefusal::ReservedName);
+        }
+        let Some(user) = self.acl.user(name.as_bytes()) else {
+            return Admission::Refused(UserRefusal::NoSuchUser);
+        };
+        if !user.is_enabled() {
+            return Admission::Refused(UserRefusal::UserOff);
+        }
+        if !self.may_come_from(user, address) {
+            return Admission::Refused(UserRefusal::Address);
+        }
+        Admission::User(Principal { user: Arc::clone(user), proof: Proof::Certificate })
+    }
+
+    /// Redis lets a new connection act for `default` where that user is on and needs no password
+    /// (`clientSetDefaultAuth`); so do we.
+    fn admit_nopass(&self, address: IpAddr) -> Admission {
+        match self.acl.user(b"default") {
+            Some(user)
+                if user.is_enabled()
+                    && user.is_nopass()
+                    && self.settings_of(user) == &UserSettings::default()
+                    && self.may_come_from(user, address) =>
+            {
+                Admission::User(Principal { user: Arc::clone(user), proof: Proof::Nopass })
+            }
+            _ => Admission::Password,
+        }
+    }
+
+    /// Whether a session may try to log in as `user` by password.
+    ///
+    /// # Errors
+    /// The reason, for our log; the client is told the same as for a wrong password.
+    pub fn may_log_in(
+        &self,
+        user: &User,
+        current: Option<&Principal>,
+        certificate: Option<&PeerIdentity>,
+        address: IpAddr,
+    ) -> Result<(), UserRefusal> {
+        let maps_to_user = certificate.is_some_and(|identity| {
+            matches!(self.certificates.user_for(identity), Mapping::User { name, .. } if name.as_bytes() == user.name().as_str().as_bytes())
+        });
+        let settings = self.settings_of(user);
+        if !user.is_enabled() {
+            return Err(UserRefusal::UserOff);
+        }
+        if settings.certificate_only || (settings.certificate_required && !maps_to_user) {
+            return Err(UserRefusal::CertificateRequired);
+        }
+        if !self.may_come_from(user, address) {
+            return Err(UserRefusal::Address);
+        }
+        match current {
+            Some(Principal { user: own, proof: Proof::Certificate })
+                if own.name() != user.name() && !self.settings_of(own).reauth =>
+            {
+                Err(UserRefusal::Reauth)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same principal under this policy.
+    ///
+    /// # Errors
+    /// Why the session may not go on: its user is gone or off, may not come from its address any more, or its
+    /// certificate maps to somebody else.
+    pub fn renew(
+        &self,
+        principal: &Principal,
+        certificate: Option<&PeerIdentity>,
+        address: IpAddr,
+    ) -> Result<Principal, UserRefusal> {
+        if principal.proof == Proof::Certificate {
+            return match self.admit(certificate, address) {
+                Admission::User(now) if now.user.name() == principal.user.name() => Ok(now),
+                Admission::Refused(reason) => Err(reason),
+                Admission::User(_) | Admission::Password => Err(UserRefusal::Unmapped),
+            };
+        }
+        let Some(user) = self.acl.user(principal.user.name().as_str().as_bytes()) else {
+            return Err(UserRefusal::NoSuchUser);
+        };
+        if !user.is_enabled() {
+            return Err(UserRefusal::UserOff);
+        }
+        if !self.may_come_from(user, address) {
+            return Err(UserRefusal::Address);
+        }
+        Ok(Principal { user: Arc::clone(user), proof: principal.proof })
+    }
+
+    /// The settings of a user, those of nobody in particular where it has none.
+    pub fn settings_of(&self, user: &User) -> &UserSettings {
+        static NONE: UserSettings = UserSettings {
+            certificate_required: false,
+            certificate_only: false,
+            reauth: false,
+            allow_from: Vec::new(),
+        };
+        self.settings.get(&user.name().to_string()).unwrap_or(&NONE)
+    }
+
+    fn may_come_from(&self, user: &User, address: IpAddr) -> bool {
+        let ranges = &self.settings_of(user).allow_from;
+        ranges.is_empty() || ranges.iter().any(|range| range.contains(&address.to_canonical()))
+    }
+}

@@ -1,0 +1,601 @@
+//! The state of one session and what may happen to it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::close::CloseReason;
+use super::local::Login;
+use super::output::{Output, Side};
+use super::pending::Pending;
+use super::reply::Route;
+use super::request::Body;
+use super::subscription::Subscriptions;
+use super::transaction::Transaction;
+use crate::acl::PasswordHash;
+use crate::identity::PeerIdentity;
+use crate::policy::{Admission, Policy, Principal, Requester, Stance, UserRefusal};
+use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
+
+/// Replies that Redis may owe to one session. While so many are outstanding, requests wait here instead of there: behind
+/// a client that never reads, Redis must not collect replies without bound.
+const REPLY_WINDOW: u64 = 256;
+
+/// Bytes that may wait for a client before nothing more is read from Redis.
+pub(super) const DOWNSTREAM_BACKLOG: usize = 1 << 20;
+
+/// Bytes that may wait for Redis before nothing more is read from the client.
+const UPSTREAM_BACKLOG: usize = 256 << 10;
+
+/// Who is at the other end.
+#[derive(Debug)]
+pub struct Peer {
+    /// Where the client comes from.
+    pub address: SocketAddr,
+    /// Its certificate, if it showed one.
+    pub certificate: Option<Arc<PeerIdentity>>,
+}
+
+/// Bounds of every session, shared by all of a worker.
+#[derive(Debug, Clone)]
+pub struct SessionLimits {
+    /// Bounds of a request after authentication.
+    pub request: Limits,
+    /// Bytes of one request that may be held for its judgement, its argument table included.
+    pub request_buffer: usize,
+    /// Bytes of requests that may wait while replies are outstanding.
+    pub hold_buffer: usize,
+    /// From the end of the handshake to a login.
+    pub auth_timeout: Duration,
+    /// How long a client may do nothing.
+    pub idle_timeout: Option<Duration>,
+    /// How long replies are delivered to a client that has closed its side, or is told why it is closed.
+    pub half_close_timeout: Duration,
+}
+
+/// A password to be verified.
+pub struct Credentials {
+    /// The name that was given.
+    pub user: Vec<u8>,
+    /// The password that was given.
+    pub password: Zeroizing<Vec<u8>>,
+    /// What it is compared with; `None` for a user that cannot log in, which takes the same time.
+    pub hashes: Option<Vec<PasswordHash>>,
+    /// The policy that the hashes are of.
+    pub generation: u64,
+}
+
+/// How the verification of a password ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// It is right.
+    Accepted,
+    /// It is wrong.
+    Rejected,
+    /// Too many verifications are waiting.
+    Busy,
+    /// Too many wrong passwords came from there.
+    Throttled,
+}
+
+/// Why there is no upstream connection. The reason goes to the log; clients are told only that there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamFailure;
+
+/// What the driver has to do.
+pub enum Action {
+    /// Open a connection to Redis, log in, and report with [`SessionCore::handle_connected`].
+    Connect,
+    /// Drop the connection to Redis.
+    Disconnect,
+    /// Verify a password and report with [`SessionCore::handle_verified`].
+    Verify(Credentials),
+    /// Send what is queued, then close both connections.
+    Close(CloseReason),
+}
+
+/// Something an operator may want to know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A login succeeded.
+    LoggedIn {
+        /// The user.
+        user: String,
+    },
+    /// A login failed.
+    LoginFailed {
+        /// The name that was given.
+        user: String,
+        /// A stable word.
+        reason: String,
+    },
+    /// A request was refused.
+    Refused {
+        /// A stable word.
+        reason: String,
+        /// The command's full name, empty where it is unknown.
+        command: String,
+    },
+}
+
+/// What a session has moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests, whatever became of them.
+    pub requests: u64,
+    /// Requests refused.
+    pub refused: u64,
+}
+
+/// The connection to Redis, as the core knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    Absent,
+    Connecting,
+    Ready,
+}
+
+/// Whether replies are wanted (CLIENT REPLY).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReplyMode {
+    On,
+    Off,
+    /// Not for the next request.
+    SkipNext,
+}
+
+/// What the session is doing at large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Running,
+    /// Nothing more is read from the client; what is owed still goes out, until the deadline.
+    Finishing {
+        reason: CloseReason,
+        deadline: Instant,
+    },
+    /// The driver has been told to close.
+    Closed,
+}
+
+/// Why no further request is looked at for now.
+pub(super) enum Wait {
+    /// A password is being verified.
+    Verifying(Login),
+    /// Something that has to follow all earlier replies.
+    Drained(AfterDrain),
+    /// All replies to what was sent, the last of which changes how the next request is to be read.
+    Barrier,
+}
+
+/// What is done once no reply is outstanding.
+pub(super) enum AfterDrain {
+    Reset,
+    /// SYNC or PSYNC, as canonical multibulk.
+    Replicate(Box<[u8]>),
+    /// HELLO, as canonical multibulk, after a login in it.
+    Hello(Protocol, Box<[u8]>),
+}
+
+/// One session. See the [module](super) for its parts.
+pub struct SessionCore {
+    pub(super) peer: Rc<Peer>,
+    pub(super) limits: Rc<SessionLimits>,
+    pub(super) principal: Option<Principal>,
+    /// The policy that the principal is of.
+    pub(super) generation: u64,
+    pub(super) scanner: RequestScanner,
+    pub(super) body: Body,
+    pub(super) pending: Pending,
+    pub(super) framer: ReplyFramer,
+    /// Where the frame goes of which only a part has come and been passed on.
+    pub(super) open_frame: Option<Route>,
+    pub(super) link: Link,
+    pub(super) protocol: Protocol,
+    pub(super) database: u32,
+    pub(super) transaction: Transaction,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) reply_mode: ReplyMode,
+    pub(super) monitoring: bool,
+    /// After SYNC or PSYNC: what comes from Redis is no longer framed.
+    pub(super) replicating: bool,
+    pub(super) stage: Stage,
+    pub(super) wait: Option<Wait>,
+    pub(super) traffic: Traffic,
+    pub(super) resets: ResetBudget,
+    actions: VecDeque<Action>,
+    reports: Vec<Report>,
+    /// Reports that were left out because too many came at once.
+    unreported: u64,
+    /// Bytes that wait for each socket, as the driver last said.
+    backlog_downstream: usize,
+    backlog_upstream: usize,
+    /// Bytes of requests that wait here.
+    held: usize,
+    /// The client has closed its side: what it sent before is still answered, until then.
+    client_closed: Option<Instant>,
+    started: Instant,
+    last_request: Instant,
+}
+
+/// RESET costs a connection to Redis: 16 at once, 16 a second.
+#[derive(Debug)]
+pub(super) struct ResetBudget {
+    left: u32,
+    refilled: Instant,
+}
+
+impl ResetBudget {
+    const MOST: u32 = 16;
+
+    fn new(now: Instant) -> Self {
+        Self { left: Self::MOST, refilled: now }
+    }
+
+    pub(super) fn spend(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.refilled) >= Duration::from_secs(1) {
+            *self = Self::new(now);
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}
+
+impl SessionCore {
+    /// A session of `peer`, which acts for the user its certificate gives, or has to log in.
+    ///
+    /// # Errors
+    /// Why the peer may not have a session at all.
+    pub fn new(peer: Rc<Peer>, limits: Rc<SessionLimits>, policy: &Policy, now: Instant) -> Result<Self, UserRefusal> {
+        let principal = match policy.admit(peer.certificate.as_deref(), peer.address.ip()) {
+            Admission::User(principal) => Some(principal),
+            Admission::Password => None,
+            Admission::Refused(reason) => return Err(reason),
+        };
+        Ok(Self {
+            peer,
+            limits,
+            principal,
+            generation: policy.generation,
+            scanner: RequestScanner::new(),
+            body: Body::Whole,
+            pending: Pending::default(),
+            framer: ReplyFramer::new(),
+            open_frame: None,
+            link: Link::Absent,
+            protocol: Protocol::Resp2,
+            database: 0,
+            transaction: Transaction::None,
+            subscriptions: Subscriptions::default(),
+            reply_mode: ReplyMode::On,
+            monitoring: false,
+            replicating: false,
+            stage: Stage::Running,
+            wait: None,
+            traffic: Traffic::default(),
+            resets: ResetBudget::new(now),
+            actions: VecDeque::new(),
+            reports: Vec::new(),
+            unreported: 0,
+            backlog_downstream: 0,
+            backlog_upstream: 0,
+            held: 0,
+            client_closed: None,
+            started: now,
+            last_request: now,
+        })
+    }
+
+    // What happened.
+
+    /// Bytes came from the client: `out`'s input starts at the first byte that was not consumed before. Returns how many
+    /// of them are consumed now.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_downstream(
+        &mut self,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<usize, CloseReason> {
+        self.handle_policy(policy)?;
+        let consumed = self.take_requests(policy, now, out)?;
+        self.held = out.input().len() - consumed;
+        if self.client_closed.is_some() {
+            self.end_requests(now)?;
+        }
+        if self.stage == Stage::Running && self.held >= self.limits.hold_buffer && self.is_unread() {
+            return Err(CloseReason::UnreadReplies);
+        }
+        Ok(consumed)
+    }
+
+    /// Bytes came from Redis, likewise.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_upstream(&mut self, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+        let consumed = self.take_replies(out)?;
+        self.settle();
+        Ok(consumed)
+    }
+
+    /// A side has closed its direction.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_eof(&mut self, side: Side, now: Instant) -> Result<(), CloseReason> {
+        match side {
+            Side::Upstream if self.link != Link::Ready => Ok(()),
+            Side::Upstream => Err(match self.stage {
+                Stage::Finishing { reason, .. } => reason,
+                _ => CloseReason::UpstreamGone,
+            }),
+            Side::Downstream => {
+                self.client_closed = Some(now + self.limits.half_close_timeout);
+                self.end_requests(now)
+            }
+        }
+    }
+
+    /// The upstream connection is there, logged in as the proxy's own user, or is not to be had.
+    pub fn handle_connected(&mut self, result: Result<(), UpstreamFailure>, now: Instant, out: &mut Output<'_>) {
+        if self.link != Link::Connecting {
+            return;
+        }
+        match result {
+            Ok(()) => self.link = Link::Ready,
+            Err(UpstreamFailure) => {
+                self.link = Link::Absent;
+                self.fail(CloseReason::UpstreamUnavailable, "ERR respgate: upstream unavailable", now, out);
+            }
+        }
+    }
+
+    /// The policy is a new one.
+    ///
+    /// # Errors
+    /// The right behind the session has gone.
+    pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
+        if self.generation == policy.generation {
+            return Ok(());
+        }
+        self.generation = policy.generation;
+        if let Some(principal) = &self.principal {
+            let renewed = policy
+                .renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip())
+                .map_err(CloseReason::Revoked)?;
+            self.principal = Some(renewed);
+        } else if let Admission::Refused(reason) =
+            policy.admit(self.peer.certificate.as_deref(), self.peer.address.ip())
+        {
+            return Err(CloseReason::Revoked(reason));
+        }
+        Ok(())
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        match self.next_timeout() {
+            Some(at) if at <= now => {}
+            _ => return Ok(()),
+        }
+        match self.stage {
+            Stage::Finishing { reason: CloseReason::ClientGone, .. } => Err(CloseReason::HalfCloseTimeout),
+            Stage::Finishing { reason, .. } => Err(reason),
+            Stage::Running if self.client_closed.is_some() => Err(CloseReason::HalfCloseTimeout),
+            Stage::Running if self.principal.is_none() => {
+                let text = "ERR respgate: authentication timed out";
+                self.fail(CloseReason::AuthenticationTimeout, text, now, out);
+                Ok(())
+            }
+            Stage::Running => Err(CloseReason::Idle),
+            Stage::Closed => Ok(()),
+        }
+    }
+
+    /// The driver says how many bytes wait for a side's socket.
+    pub fn handle_backlog(&mut self, side: Side, unsent: usize) {
+        match side {
+            Side::Downstream => self.backlog_downstream = unsent,
+            Side::Upstream => self.backlog_upstream = unsent,
+        }
+    }
+
+    /// The proxy is shutting down: the session ends as soon as nothing is owed.
+    ///
+    /// # Errors
+    /// It ends at once.
+    pub fn handle_drain(&mut self, deadline: Instant) -> Result<(), CloseReason> {
+        if self.is_standing() {
+            return Err(CloseReason::Drained);
+        }
+        if self.stage == Stage::Running {
+            self.stage = Stage::Finishing { reason: CloseReason::Drained, deadline };
+        }
+        self.settle();
+        Ok(())
+    }
+
+    // What to do.
+
+    /// The next thing for the driver to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// What is worth a log line, and how many more were left out.
+    pub fn take_reports(&mut self) -> (Vec<Report>, u64) {
+        (std::mem::take(&mut self.reports), std::mem::take(&mut self.unreported))
+    }
+
+    /// Whether there is something to log.
+    pub fn has_reports(&self) -> bool {
+        !self.reports.is_empty()
+    }
+
+    /// Whether bytes of a side are welcome now.
+    pub fn wants(&self, side: Side) -> bool {
+        match side {
+            Side::Downstream => {
+                self.stage == Stage::Running
+                    && self.client_closed.is_none()
+                    && self.backlog_upstream < UPSTREAM_BACKLOG
+                    && (self.held < self.limits.hold_buffer || !self.is_waiting())
+            }
+            Side::Upstream => self.link == Link::Ready && self.backlog_downstream < DOWNSTREAM_BACKLOG,
+        }
+    }
+
+    /// Whether the upstream connection is, or should be, there.
+    pub fn is_linked(&self) -> bool {
+        self.link == Link::Ready
+    }
+
+    /// Whether [`handle_downstream`](Self::handle_downstream) would now do something with what is held, or with nothing.
+    pub fn can_go_on(&self) -> bool {
+        let drained = self.pending.is_empty() && matches!(self.wait, Some(Wait::Barrier | Wait::Drained(_)));
+        self.stage == Stage::Running
+            && self.link != Link::Connecting
+            && (drained || (!self.is_waiting() && (self.held > 0 || self.client_closed.is_some())))
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Finishing { deadline, .. } => Some(deadline),
+            Stage::Running if self.client_closed.is_some() => self.client_closed,
+            Stage::Running if self.principal.is_none() => Some(self.started + self.limits.auth_timeout),
+            Stage::Running if self.is_standing() || !self.pending.is_empty() => None,
+            Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_request + timeout),
+            Stage::Closed => None,
+        }
+    }
+
+    /// Who the session acts for.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// What the session has moved.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    // Helpers of all parts.
+
+    pub(super) fn requester(&self) -> Requester<'_> {
+        Requester {
+            user: self.principal.as_ref().map(|principal| &*principal.user),
+            stance: Stance {
+                in_transaction: self.transaction.is_open(),
+                subscriber: self.subscriptions.in_band(self.protocol),
+                monitoring: self.monitoring,
+            },
+            database: Some(self.database),
+        }
+    }
+
+    pub(super) fn request_limits(&self) -> Limits {
+        if self.principal.is_some() { self.limits.request } else { Limits::UNAUTHENTICATED }
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(super) fn report(&mut self, report: impl FnOnce() -> Report) {
+        const AT_ONCE: usize = 16;
+        if self.reports.len() < AT_ONCE {
+            self.reports.push(report());
+        } else {
+            self.unreported += 1;
+        }
+    }
+
+    pub(super) fn note_request(&mut self, now: Instant) {
+        self.traffic.requests += 1;
+        self.last_request = now;
+    }
+
+    /// Takes no more requests; what is owed still goes out.
+    pub(super) fn finish(&mut self, reason: CloseReason, now: Instant) {
+        if self.stage == Stage::Running {
+            self.stage = Stage::Finishing { reason, deadline: now + self.limits.half_close_timeout };
+        }
+    }
+
+    /// Tells the client why, in its place among the replies, and finishes.
+    pub(super) fn fail(&mut self, reason: CloseReason, text: &'static str, now: Instant, out: &mut Output<'_>) {
+        self.wait = None;
+        self.answer(&crate::resp::Reply::error(text), out);
+        self.finish(reason, now);
+        self.settle();
+    }
+
+    /// The client has closed its side. Requests that it sent before and that still wait are taken first; the rest of an
+    /// unfinished one will never come.
+    fn end_requests(&mut self, now: Instant) -> Result<(), CloseReason> {
+        if self.is_standing() {
+            return Err(CloseReason::ClientGone);
+        }
+        if !self.is_waiting() {
+            self.finish(CloseReason::ClientGone, now);
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// Does what had to wait for the last outstanding reply.
+    pub(super) fn settle(&mut self) {
+        if !self.pending.is_empty() {
+            return;
+        }
+        if let Some(Wait::Barrier) = self.wait {
+            self.wait = None;
+        }
+        if let Stage::Finishing { reason, .. } = self.stage
+            && !matches!(self.wait, Some(Wait::Verifying(_)))
+        {
+            self.stage = Stage::Closed;
+            self.act(Action::Close(reason));
+        }
+    }
+
+    /// Whether the next request has to wait, between two requests.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.wait.is_some() || self.link == Link::Connecting || self.window_is_full()
+    }
+
+    fn window_is_full(&self) -> bool {
+        self.pending.replies() >= REPLY_WINDOW
+            || self.backlog_downstream + self.pending.local_bytes() >= 2 * DOWNSTREAM_BACKLOG
+    }
+
+    /// The client takes no replies.
+    fn is_unread(&self) -> bool {
+        self.backlog_downstream + self.pending.local_bytes() >= DOWNSTREAM_BACKLOG
+    }
+
+    /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
+    /// a subscription, MONITOR, a replication link.
+    fn is_standing(&self) -> bool {
+        !self.subscriptions.is_empty()
+            || self.monitoring
+            || self.replicating
+            || matches!(self.pending.front(), Some(super::pending::Slot::Blocking))
+    }
+}

@@ -1,0 +1,440 @@
+//! The only I/O of a session: one hand-written poll that moves bytes between two sockets and the core.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+use super::buffer::Buffer;
+use super::close::CloseReason;
+use super::core::{Action, Credentials, LoginOutcome, SessionCore, UpstreamFailure};
+use super::output::{Output, Queues, Side};
+use crate::auth::pool::AuthOutcome;
+use crate::net::registry::{Handle, Order};
+use crate::policy::Policy;
+
+/// Bytes read at once, into a buffer that all sessions of a worker share.
+const SCRATCH: usize = 64 << 10;
+
+/// Bytes read from one side in one wake-up; then the others get their turn.
+const FAIR_SHARE: usize = 256 << 10;
+
+thread_local! {
+    static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
+}
+
+/// A stream that can be polled for both directions.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// A connection to Redis on its way.
+pub type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
+
+/// What the driver needs of the world around it.
+pub trait Surroundings {
+    /// The connection to Redis.
+    type Upstream: Stream;
+    /// The policy in force, for as long as one wake-up lasts.
+    fn policy(&self) -> Rc<Arc<Policy>>;
+    /// Opens a connection to Redis, logged in.
+    fn connect(&self) -> Connecting<Self::Upstream>;
+    /// Verifies a password.
+    fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
+    /// Logs what the core has to report.
+    fn report(&self, core: &mut SessionCore);
+    /// Whether so many more bytes may be held, of `held` already; notes them if so.
+    fn account(&self, was: usize, is: usize) -> bool;
+}
+
+/// Bytes moved over the client's connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// From the client.
+    pub received: u64,
+    /// To the client.
+    pub sent: u64,
+}
+
+/// A session and its sockets.
+pub struct Driver<C, W: Surroundings> {
+    core: SessionCore,
+    client: C,
+    upstream: Option<W::Upstream>,
+    connecting: Option<Connecting<W::Upstream>>,
+    verifying: Option<oneshot::Receiver<AuthOutcome>>,
+    /// What the core has not consumed yet.
+    requests: Buffer,
+    replies: Buffer,
+    queues: Queues,
+    /// Something was written to the client and may still be on its way inside TLS.
+    unflushed: bool,
+    client_ended: bool,
+    /// Redis takes no more; what it had to say is still read.
+    upstream_deaf: bool,
+    /// What of the buffers is counted against the memory budget.
+    accounted: usize,
+    volume: Volume,
+    handle: Rc<Handle>,
+    world: W,
+}
+
+/// How much a read brought.
+enum Read {
+    Nothing,
+    Some(usize),
+    End,
+    Failed,
+}
+
+impl<C: Stream, W: Surroundings> Driver<C, W> {
+    /// A session that is about to begin.
+    pub fn new(core: SessionCore, client: C, handle: Rc<Handle>, world: W) -> Self {
+        Self {
+            core,
+            client,
+            upstream: None,
+            connecting: None,
+            verifying: None,
+            requests: Buffer::default(),
+            replies: Buffer::default(),
+            queues: Queues::default(),
+            unflushed: false,
+            client_ended: false,
+            upstream_deaf: false,
+            accounted: 0,
+            volume: Volume::default(),
+            handle,
+            world,
+        }
+    }
+
+    /// The core, for the log.
+    pub fn core(&self) -> &SessionCore {
+        &self.core
+    }
+
+    /// What went over the client's connection.
+    pub fn volume(&self) -> Volume {
+        self.volume
+    }
+
+    /// Ends the connection to Redis, and gives the client's with what is still to be sent to it.
+    pub fn into_client(self) -> (C, Buffer) {
+        let _ = self.world.account(self.accounted, 0);
+        (self.client, self.queues.downstream)
+    }
+
+    /// Runs the session until it has to be closed.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.handle.note_waker(cx.waker());
+        let lease = self.world.policy();
+        let outcome = self.run(cx, &lease, Instant::now());
+        if self.core.has_reports() {
+            self.world.report(&mut self.core);
+        }
+        match outcome {
+            Ok(()) => {
+                self.handle.note_deadline(self.core.next_timeout());
+                Poll::Pending
+            }
+            Err(reason) => Poll::Ready(reason),
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
+        self.obey(policy, now)?;
+        let (mut from_client, mut from_redis) = (0, 0);
+        loop {
+            let mut progress = self.poll_events(cx, policy, now)?;
+            if from_client < FAIR_SHARE && !self.client_ended && self.core.wants(Side::Downstream) {
+                let taken = self.poll_client(cx, policy, now)?;
+                progress |= taken > 0;
+                from_client += taken;
+            }
+            if from_redis < FAIR_SHARE && self.core.wants(Side::Upstream) {
+                let taken = self.poll_redis(cx)?;
+                progress |= taken > 0;
+                from_redis += taken;
+            }
+            if self.core.can_go_on() {
+                self.feed_requests(&[], cx, policy, now)?;
+                progress |= !self.core.can_go_on();
+            }
+            progress |= self.perform()?;
+            self.poll_writes(cx)?;
+            self.settle_accounts()?;
+            if !progress {
+                return Ok(());
+            }
+            if from_client >= FAIR_SHARE || from_redis >= FAIR_SHARE {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the worker wants of this session, and what the clock says.
+    fn obey(&mut self, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
+        match self.handle.take_order() {
+            None => {}
+            Some(Order::Close(reason)) => return Err(reason),
+            Some(Order::Drain(deadline)) => self.core.handle_drain(deadline)?,
+        }
+        if self.handle.has_expired(now) {
+            return Err(CloseReason::CertificateExpired);
+        }
+        self.core.handle_policy(policy)?;
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        self.core.handle_timeout(now, &mut out)
+    }
+
+    fn poll_events(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<bool, CloseReason> {
+        let mut progress = false;
+        if let Some(verifying) = &mut self.verifying
+            && let Poll::Ready(outcome) = Pin::new(verifying).poll(cx)
+        {
+            self.verifying = None;
+            // The pool is gone only while the process ends.
+            let outcome = outcome.map_or(LoginOutcome::Busy, LoginOutcome::from);
+            let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+            self.core.handle_verified(outcome, policy, now, &mut out)?;
+            progress = true;
+        }
+        if let Some(connecting) = &mut self.connecting
+            && let Poll::Ready(result) = connecting.as_mut().poll(cx)
+        {
+            self.connecting = None;
+            let result = result.map(|stream| self.upstream = Some(stream));
+            let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+            self.core.handle_connected(result, now, &mut out);
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<usize, CloseReason> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| match read_all(&mut self.client, cx, scratch) {
+            Read::Nothing => Ok(0),
+            Read::Some(count) => {
+                self.volume.received += count as u64;
+                self.feed_requests(&scratch[..count], cx, policy, now)?;
+                Ok(count)
+            }
+            Read::End => {
+                self.client_ended = true;
+                self.core.handle_eof(Side::Downstream, now)?;
+                Ok(1)
+            }
+            Read::Failed => Err(CloseReason::ClientLost),
+        })
+    }
+
+    /// Gives the core what was held and what has come. What it passes on is written from where it lies.
+    fn feed_requests(
+        &mut self,
+        fresh: &[u8],
+        cx: &mut Context<'_>,
+        policy: &Policy,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
+        let mut held = std::mem::take(&mut self.requests);
+        let input = if held.is_empty() {
+            fresh
+        } else {
+            held.extend(fresh);
+            held.as_slice()
+        };
+        let mut out = Output::new(input, Side::Downstream, &mut self.queues);
+        let consumed = self.core.handle_downstream(policy, now, &mut out);
+        let passed = out.finish();
+        self.write_to_redis(&input[passed], cx);
+        let consumed = consumed?;
+        if held.is_empty() {
+            self.requests.extend(&fresh[consumed..]);
+        } else {
+            held.advance(consumed);
+            self.requests = held;
+        }
+        Ok(())
+    }
+
+    fn poll_redis(&mut self, cx: &mut Context<'_>) -> Result<usize, CloseReason> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| match self.upstream.as_mut().map(|it| read_all(it, cx, scratch)) {
+            None | Some(Read::Nothing) => Ok(0),
+            Some(Read::Some(count)) => {
+                self.feed_replies(&scratch[..count], cx)?;
+                Ok(count)
+            }
+            Some(Read::End | Read::Failed) => {
+                self.core.handle_eof(Side::Upstream, Instant::now())?;
+                Ok(0)
+            }
+        })
+    }
+
+    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        let mut held = std::mem::take(&mut self.replies);
+        let input = if held.is_empty() {
+            fresh
+        } else {
+            held.extend(fresh);
+            held.as_slice()
+        };
+        let mut out = Output::new(input, Side::Upstream, &mut self.queues);
+        let consumed = self.core.handle_upstream(&mut out);
+        let passed = out.finish();
+        self.write_to_client(&input[passed], cx)?;
+        let consumed = consumed?;
+        if held.is_empty() {
+            self.replies.extend(&fresh[consumed..]);
+        } else {
+            held.advance(consumed);
+            self.replies = held;
+        }
+        Ok(())
+    }
+
+    fn write_to_redis(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        if bytes.is_empty() || self.upstream_deaf {
+            return;
+        }
+        let mut sent = 0;
+        if let Some(upstream) = &mut self.upstream
+            && self.queues.upstream.is_empty()
+        {
+            match Pin::new(upstream).poll_write(cx, bytes) {
+                Poll::Ready(Ok(count)) => sent = count,
+                Poll::Ready(Err(_)) => {
+                    self.upstream_deaf = true;
+                    return;
+                }
+                Poll::Pending => {}
+            }
+        }
+        self.queues.upstream.extend(&bytes[sent..]);
+    }
+
+    fn write_to_client(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        let mut sent = 0;
+        if !bytes.is_empty() && self.queues.downstream.is_empty() {
+            match Pin::new(&mut self.client).poll_write(cx, bytes) {
+                Poll::Ready(Ok(count)) => {
+                    sent = count;
+                    self.volume.sent += count as u64;
+                    self.unflushed = true;
+                }
+                Poll::Ready(Err(_)) => return Err(CloseReason::ClientLost),
+                Poll::Pending => {}
+            }
+        }
+        self.queues.downstream.extend(&bytes[sent..]);
+        Ok(())
+    }
+
+    fn poll_writes(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        if let Some(upstream) = &mut self.upstream {
+            while !self.queues.upstream.is_empty() {
+                match Pin::new(&mut *upstream).poll_write(cx, self.queues.upstream.as_slice()) {
+                    Poll::Ready(Ok(count)) => self.queues.upstream.advance(count),
+                    Poll::Ready(Err(_)) => {
+                        self.upstream_deaf = true;
+                        self.queues.upstream = Buffer::default();
+                    }
+                    Poll::Pending => break,
+                }
+            }
+        }
+        while !self.queues.downstream.is_empty() {
+            match Pin::new(&mut self.client).poll_write(cx, self.queues.downstream.as_slice()) {
+                Poll::Ready(Ok(count)) => {
+                    self.volume.sent += count as u64;
+                    self.queues.downstream.advance(count);
+                    self.unflushed = true;
+                }
+                Poll::Ready(Err(_)) => return Err(CloseReason::ClientLost),
+                Poll::Pending => break,
+            }
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.client).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => return Err(CloseReason::ClientLost),
+                Poll::Pending => {}
+            }
+        }
+        self.core.handle_backlog(Side::Downstream, self.queues.downstream.len() + usize::from(self.unflushed));
+        self.core.handle_backlog(Side::Upstream, self.queues.upstream.len());
+        Ok(())
+    }
+
+    /// Does what the core wants done; true if there is something new to poll.
+    fn perform(&mut self) -> Result<bool, CloseReason> {
+        let mut started = false;
+        while let Some(action) = self.core.poll_action() {
+            match action {
+                Action::Connect => {
+                    self.connecting = Some(self.world.connect());
+                    started = true;
+                }
+                Action::Disconnect => {
+                    self.upstream = None;
+                    self.connecting = None;
+                    self.upstream_deaf = false;
+                    self.replies = Buffer::default();
+                    self.queues.upstream = Buffer::default();
+                }
+                Action::Verify(credentials) => {
+                    self.verifying = Some(self.world.verify(&self.core, credentials));
+                    started = true;
+                }
+                Action::Close(reason) => return Err(reason),
+            }
+        }
+        Ok(started)
+    }
+
+    fn settle_accounts(&mut self) -> Result<(), CloseReason> {
+        let held = self.requests.len() + self.replies.len() + self.queues.downstream.len() + self.queues.upstream.len();
+        if held == self.accounted {
+            return Ok(());
+        }
+        let was = std::mem::replace(&mut self.accounted, held);
+        if self.world.account(was, held) { Ok(()) } else { Err(CloseReason::MemoryBudget) }
+    }
+}
+
+/// Reads until nothing more is there or the buffer is full.
+fn read_all<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>, buffer: &mut [u8]) -> Read {
+    let mut buffer = ReadBuf::new(buffer);
+    loop {
+        let before = buffer.filled().len();
+        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before && buffer.remaining() > 0 => {}
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => return Read::Some(buffer.filled().len()),
+            // An end or an error behind some bytes is met again at the next read.
+            _ if before > 0 => return Read::Some(before),
+            Poll::Ready(Ok(())) => return Read::End,
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Read::End,
+            Poll::Ready(Err(_)) => return Read::Failed,
+            Poll::Pending => return Read::Nothing,
+        }
+    }
+}
+
+impl From<AuthOutcome> for LoginOutcome {
+    fn from(outcome: AuthOutcome) -> Self {
+        match outcome {
+            AuthOutcome::Accepted => Self::Accepted,
+            AuthOutcome::Rejected => Self::Rejected,
+            AuthOutcome::Busy => Self::Busy,
+            AuthOutcome::Throttled => Self::Throttled,
+        }
+    }
+}

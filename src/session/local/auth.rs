@@ -1,0 +1,144 @@
+//! AUTH, and the part of HELLO that logs in. A login is a barrier: nothing behind it is looked at until the password is
+//! verified, off the I/O thread.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::hello::Greeting;
+use crate::command::Argv;
+use crate::policy::{Policy, Principal, Proof};
+use crate::resp::Reply;
+use crate::session::close::CloseReason;
+use crate::session::core::{Action, Credentials, LoginOutcome, Report, SessionCore, Wait};
+use crate::session::output::Output;
+
+const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any password configured for the default user. Are \
+                                  you sure your configuration is correct?";
+
+/// A login whose password is being verified.
+pub(in crate::session) struct Login {
+    user: Vec<u8>,
+    /// The rest of the HELLO that it came in.
+    greeting: Option<Greeting>,
+}
+
+impl SessionCore {
+    /// `AUTH [username] password` (`authCommand`).
+    pub(super) fn auth(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+        let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
+            (Some(password), None, None) => {
+                if policy.acl.user(b"default").is_some_and(|user| user.is_nopass()) {
+                    self.answer(&Reply::error(NO_PASSWORD_NEEDED), out);
+                    return;
+                }
+                (&b"default"[..], password)
+            }
+            (Some(user), Some(password), None) => (user, password),
+            _ => {
+                self.answer(&Reply::error("ERR syntax error"), out);
+                return;
+            }
+        };
+        self.log_in(policy, user, password, None, out);
+    }
+
+    /// Starts a login, or ends it at once where no password has to be verified.
+    pub(super) fn log_in(
+        &mut self,
+        policy: &Policy,
+        name: &[u8],
+        password: &[u8],
+        greeting: Option<Greeting>,
+        out: &mut Output<'_>,
+    ) {
+        let login = Login { user: name.to_vec(), greeting };
+        let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user));
+        if let Some(user) = user
+            && user.is_nopass()
+        {
+            self.logged_in(policy, login, out);
+            return;
+        }
+        self.wait = Some(Wait::Verifying(login));
+        self.act(Action::Verify(Credentials {
+            user: name.to_vec(),
+            password: Zeroizing::new(password.to_vec()),
+            hashes: user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty()),
+            generation: policy.generation,
+        }));
+    }
+
+    /// The verification that [`Action::Verify`] asked for has ended.
+    pub fn handle_verified(
+        &mut self,
+        outcome: LoginOutcome,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<(), CloseReason> {
+        self.handle_policy(policy)?;
+        let login = match self.wait.take() {
+            Some(Wait::Verifying(login)) => login,
+            other => {
+                self.wait = other;
+                return Ok(());
+            }
+        };
+        match outcome {
+            // The policy may have changed while the password was verified: ask it again.
+            LoginOutcome::Accepted
+                if policy.acl.user(&login.user).is_some_and(|user| self.may_log_in(policy, user)) =>
+            {
+                self.logged_in(policy, login, out);
+            }
+            LoginOutcome::Accepted | LoginOutcome::Rejected => {
+                self.login_failed(policy, &login, "wrong-password");
+                self.refuse(WRONG_PASSWORD.to_owned(), out);
+            }
+            LoginOutcome::Busy => {
+                self.login_failed(policy, &login, "busy");
+                let text = "ERR respgate: too many logins are waiting, try again later";
+                self.fail(CloseReason::AuthenticationBusy, text, now, out);
+            }
+            LoginOutcome::Throttled => {
+                self.login_failed(policy, &login, "throttled");
+                let text = "ERR respgate: too many failed logins, try again later";
+                self.fail(CloseReason::Throttled, text, now, out);
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn may_log_in(&self, policy: &Policy, user: &crate::acl::User) -> bool {
+        let Self { peer, principal, .. } = self;
+        policy.may_log_in(user, principal.as_ref(), peer.certificate.as_deref(), peer.address.ip()).is_ok()
+    }
+
+    fn logged_in(&mut self, policy: &Policy, login: Login, out: &mut Output<'_>) {
+        let Some(user) = policy.acl.user(&login.user) else { return };
+        self.report(|| Report::LoggedIn { user: user.name().to_string() });
+        self.principal = Some(Principal { user: Arc::clone(user), proof: Proof::Password });
+        match login.greeting {
+            None => self.answer(&Reply::OK, out),
+            Some(greeting) => self.greet(greeting),
+        }
+    }
+
+    fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
+        let refusal = match policy.acl.user(&login.user) {
+            None => Some("no-such-user".to_owned()),
+            Some(user) => policy
+                .may_log_in(user, self.principal.as_ref(), self.peer.certificate.as_deref(), self.peer.address.ip())
+                .err()
+                .map(|refusal| refusal.to_string()),
+        };
+        self.report(|| Report::LoginFailed {
+            user: String::from_utf8_lossy(&login.user).into_owned(),
+            reason: refusal.unwrap_or_else(|| reason.to_owned()),
+        });
+    }
+}

@@ -1,0 +1,102 @@
+//! HELLO: its login is ours, the rest is Redis's, which gets it without the login.
+
+use crate::command::Argv;
+use crate::policy::Policy;
+use crate::resp::{Protocol, Reply, encode_request};
+use crate::session::core::{AfterDrain, SessionCore, Wait};
+use crate::session::output::Output;
+use crate::session::pending::Slot;
+
+const NOT_AN_INTEGER: &str = "ERR Protocol version is not an integer or out of range";
+const UNSUPPORTED: &str = "NOPROTO unsupported protocol version";
+const LOG_IN_FIRST: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+                            <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+                            RESP protocol version at the same time";
+
+/// A HELLO without its login.
+pub(super) struct Greeting {
+    protocol: Option<Protocol>,
+    name: Option<Vec<u8>>,
+}
+
+/// A HELLO as it was said.
+struct Hello<'a> {
+    greeting: Greeting,
+    login: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl SessionCore {
+    /// `HELLO [protover [AUTH username password] [SETNAME name]]` (`helloCommand`). Version, option syntax, login, and
+    /// only then the switch; a failure changes nothing.
+    pub(super) fn hello(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+        match parse(argv) {
+            Err(text) => self.answer(&Reply::error(text), out),
+            Ok(Hello { greeting, login: Some((user, password)) }) => {
+                self.log_in(policy, user, password, Some(greeting), out);
+            }
+            Ok(_) if self.principal.is_none() => self.answer(&Reply::error(LOG_IN_FIRST), out),
+            Ok(Hello { greeting, login: None }) => self.greet(greeting),
+        }
+    }
+
+    /// Passes the greeting on once all earlier replies are out.
+    pub(super) fn greet(&mut self, greeting: Greeting) {
+        let mut arguments: Vec<&[u8]> = vec![b"HELLO"];
+        match greeting.protocol {
+            None => {}
+            Some(Protocol::Resp2) => arguments.push(b"2"),
+            Some(Protocol::Resp3) => arguments.push(b"3"),
+        }
+        if let Some(name) = &greeting.name {
+            arguments.extend([&b"SETNAME"[..], name]);
+        }
+        let mut request = Vec::new();
+        encode_request(&arguments, &mut request);
+        let protocol = greeting.protocol.unwrap_or(self.protocol);
+        self.wait = Some(Wait::Drained(AfterDrain::Hello(protocol, request.into())));
+    }
+
+    /// HELLO has been sent: its reply decides how the next one is to be read.
+    pub(in crate::session) fn expect_hello(&mut self, protocol: Protocol) {
+        if self.wants_reply() {
+            self.pending.push(Slot::Hello(protocol));
+            self.wait = Some(Wait::Barrier);
+        } else {
+            self.protocol = protocol;
+        }
+    }
+}
+
+fn parse<'a>(argv: &Argv<'a>) -> Result<Hello<'a>, String> {
+    let protocol = match argv.get(1) {
+        None => None,
+        Some(version) => match std::str::from_utf8(version).ok().and_then(|text| text.parse::<i64>().ok()) {
+            None => return Err(NOT_AN_INTEGER.to_owned()),
+            Some(2) => Some(Protocol::Resp2),
+            Some(3) => Some(Protocol::Resp3),
+            Some(_) => return Err(UNSUPPORTED.to_owned()),
+        },
+    };
+    let mut hello = Hello { greeting: Greeting { protocol, name: None }, login: None };
+    let mut at = 2;
+    while let Some(option) = argv.get(at) {
+        match (option.to_ascii_lowercase().as_slice(), argv.get(at + 1), argv.get(at + 2)) {
+            (b"auth", Some(user), Some(password)) => {
+                hello.login = Some((user, password));
+                at += 3;
+            }
+            (b"setname", Some(name), _) => {
+                if !name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+                    return Err("ERR Client names cannot contain spaces, newlines or special characters.".to_owned());
+                }
+                hello.greeting.name = Some(name.to_vec());
+                at += 2;
+            }
+            _ => {
+                let option = String::from_utf8_lossy(option);
+                return Err(format!("ERR Syntax error in HELLO option '{option}'"));
+            }
+        }
+    }
+    Ok(hello)
+}

@@ -1,0 +1,57 @@
+//! RESET: the session becomes what it was at accept. Redis would log *us* out, so it gets a fresh connection instead.
+
+use std::time::Instant;
+
+use crate::policy::{Admission, Policy};
+use crate::resp::{Protocol, Reply, ReplyFramer};
+use crate::session::close::CloseReason;
+use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wait};
+use crate::session::output::Output;
+use crate::session::subscription::Subscriptions;
+use crate::session::transaction::Transaction;
+
+impl SessionCore {
+    pub(super) fn request_reset(
+        &mut self,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<(), CloseReason> {
+        if self.monitoring || self.pending.is_empty() {
+            return self.reset(policy, now, out);
+        }
+        self.wait = Some(Wait::Drained(AfterDrain::Reset));
+        Ok(())
+    }
+
+    /// All earlier replies are out: back to the beginning.
+    pub(in crate::session) fn reset(
+        &mut self,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<(), CloseReason> {
+        if !self.resets.spend(now) {
+            return Err(CloseReason::ResetStorm);
+        }
+        self.principal = match policy.admit(self.peer.certificate.as_deref(), self.peer.address.ip()) {
+            Admission::User(principal) => Some(principal),
+            Admission::Password => None,
+            Admission::Refused(reason) => return Err(CloseReason::Revoked(reason)),
+        };
+        if self.link != Link::Absent {
+            self.link = Link::Absent;
+            self.act(Action::Disconnect);
+        }
+        self.framer = ReplyFramer::new();
+        self.open_frame = None;
+        self.protocol = Protocol::Resp2;
+        self.database = 0;
+        self.transaction = Transaction::None;
+        self.subscriptions = Subscriptions::default();
+        self.reply_mode = ReplyMode::On;
+        self.monitoring = false;
+        self.answer(&Reply::Simple("RESET".into()), out);
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! The way of a reply: framed, and brought to its place.
+
+use super::close::CloseReason;
+use super::core::SessionCore;
+use super::output::{Output, Side};
+use super::pending::{ExecReply, Slot};
+use super::subscription::{self, Kind, Notice};
+use super::transaction::Transaction;
+use crate::resp::{FrameKind, Protocol, ReplyError};
+
+/// What becomes of the frame that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// To the client; it answers no request.
+    Stream,
+    /// To the client; it is one of the confirmations that the first slot waits for.
+    Confirmation,
+    /// To the client; it is what the first slot waits for, or an error in its place.
+    Answer { is_error: bool },
+    /// Nowhere: the first slot has something of ours instead.
+    Drop,
+}
+
+impl From<ReplyError> for CloseReason {
+    fn from(_: ReplyError) -> Self {
+        Self::UpstreamDesynchronised
+    }
+}
+
+impl SessionCore {
+    /// Takes as many replies from the input as are here, in part or in whole, and returns how many bytes they are.
+    pub(super) fn take_replies(&mut self, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+        let input = out.input();
+        let mut at = 0;
+        while at < input.len() {
+            let taken = if self.replicating {
+                out.pass(at..input.len());
+                input.len() - at
+            } else if self.is_exec_reply(input[at]) {
+                self.take_exec(at, out)?
+            } else {
+                self.take_frames(at, out)?
+            };
+            if taken == 0 {
+                break;
+            }
+            at += taken;
+        }
+        Ok(at)
+    }
+
+    /// Takes a run of ordinary replies or one frame, or a part of one; 0 bytes if more is needed.
+    fn take_frames(&mut self, at: usize, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+        let rest = &out.input()[at..];
+        if self.open_frame.is_none() && !self.has_stream() {
+            let (frames, len) = self.framer.scan_run(rest, self.pending.pass_run());
+            if frames > 0 {
+                out.pass(at..at + len);
+                self.pending.complete(frames, out);
+                return Ok(len);
+            }
+        }
+        let step = self.framer.scan(rest)?;
+        let route = match self.open_frame {
+            Some(route) => route,
+            None => match self.route(step.kind, &rest[..step.len], step.complete)? {
+                Some(route) => route,
+                None if step.complete => return Err(CloseReason::UpstreamDesynchronised),
+                None => return Ok(0),
+            },
+        };
+        if route != Route::Drop {
+            out.pass(at..at + step.len);
+        }
+        if step.complete {
+            self.open_frame = None;
+            self.complete_frame(route, out)?;
+        } else {
+            self.framer.take();
+            self.open_frame = (step.len > 0).then_some(route);
+        }
+        Ok(step.len)
+    }
+
+    /// Messages may come between the replies.
+    fn has_stream(&self) -> bool {
+        self.monitoring || self.subscriptions.in_band(self.protocol)
+    }
+
+    /// Where a frame belongs, by its kind and its first bytes; `None` while they do not tell.
+    fn route(&mut self, kind: FrameKind, frame: &[u8], complete: bool) -> Result<Option<Route>, CloseReason> {
+        let first = match kind {
+            FrameKind::Undecided => return Ok(None),
+            FrameKind::Push => b'>',
+            FrameKind::Reply(first) => first,
+        };
+        if self.may_be_notice(first) {
+            match subscription::notice(frame) {
+                None if !complete => return Ok(None),
+                Some(Notice::Message) => return Ok(Some(Route::Stream)),
+                Some(Notice::Confirmation { .. }) if !complete => return Ok(None),
+                Some(Notice::Confirmation { kind }) => return self.confirm(kind, frame).map(Some),
+                None | Some(Notice::Other) => {}
+            }
+        }
+        let is_error = matches!(first, b'-' | b'!');
+        match self.pending.front() {
+            _ if first == b'>' => Ok(Some(Route::Stream)),
+            Some(Slot::Replace(_)) => Ok(Some(Route::Drop)),
+            Some(Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
+            Some(_) => Ok(Some(Route::Answer { is_error })),
+            None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),
+            // Redis says why it closes (too many clients, a limit of its own): the client may hear it.
+            None if first == b'-' => Ok(complete.then_some(Route::Answer { is_error })),
+            None => Err(CloseReason::UpstreamDesynchronised),
+        }
+    }
+
+    /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
+    fn may_be_notice(&self, first: u8) -> bool {
+        let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. }));
+        first == b'>' || (first == b'*' && self.protocol == Protocol::Resp2 && (expected || self.has_stream()))
+    }
+
+    fn confirm(&mut self, kind: Kind, frame: &[u8]) -> Result<Route, CloseReason> {
+        let total = subscription::confirmed_total(frame).ok_or(CloseReason::UpstreamDesynchronised)?;
+        self.subscriptions.confirm(kind, total);
+        Ok(match self.pending.front() {
+            Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => Route::Confirmation,
+            _ => Route::Stream,
+        })
+    }
+
+    fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        let is_error = match route {
+            Route::Stream => return Ok(()),
+            Route::Confirmation | Route::Drop => false,
+            Route::Answer { is_error } => is_error,
+        };
+        match self.pending.front() {
+            Some(Slot::Replace(ours)) => out.send(Side::Downstream, ours),
+            Some(Slot::Hello(protocol)) if !is_error => self.protocol = *protocol,
+            Some(Slot::Select(database)) if !is_error => self.database = *database,
+            Some(Slot::Monitor) if !is_error => self.monitoring = true,
+            Some(Slot::Multi) if is_error => self.transaction = Transaction::None,
+            Some(_) => {}
+            None => return Err(CloseReason::UpstreamRefused),
+        }
+        if is_error {
+            self.pending.fail_front(out);
+        } else {
+            self.pending.complete(1, out);
+        }
+        Ok(())
+    }
+
+    /// Whether the next byte belongs to an EXEC reply with elements of ours. Pushes may come before it.
+    fn is_exec_reply(&self, next: u8) -> bool {
+        match self.pending.front() {
+            Some(Slot::Exec(reply)) => reply.left.is_some() || (self.open_frame.is_none() && next != b'>'),
+            _ => false,
+        }
+    }
+
+    /// Takes the header or an element of an EXEC reply, or a part of one, and puts our answers into their places.
+    fn take_exec(&mut self, at: usize, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+        let rest = &out.input()[at..];
+        let Some(slot) = self.pending.front_mut() else { return Ok(0) };
+        let Slot::Exec(reply) = slot else { return Ok(0) };
+        let taken = if reply.left.is_some() {
+            let step = self.framer.scan(rest)?;
+            if reply.next_is_ours() {
+                if step.complete
+                    && let Some((_, ours)) = reply.answers.pop_front()
+                {
+                    out.send(Side::Downstream, &ours);
+                }
+            } else {
+                out.pass(at..at + step.len);
+            }
+            if step.complete {
+                reply.place += 1;
+                reply.left = reply.left.map(|left| left.saturating_sub(1));
+            } else {
+                self.framer.take();
+            }
+            step.len
+        } else {
+            let Some(end) = memchr::memchr(b'\n', rest) else { return Ok(0) };
+            match elements(&rest[..=end]) {
+                Some(count) => {
+                    reply.left = Some(count);
+                    out.pass(at..at + end + 1);
+                    end + 1
+                }
+                // Not executed: an error or a null takes the place of the whole.
+                None => {
+                    *slot = Slot::Pass(1);
+                    return self.take_frames(at, out);
+                }
+            }
+        };
+        if reply.left == Some(0) {
+            self.pending.complete(1, out);
+        }
+        Ok(taken)
+    }
+}
+
+impl ExecReply {
+    fn next_is_ours(&self) -> bool {
+        self.answers.front().is_some_and(|(place, _)| *place == self.place)
+    }
+}
+
+/// The number of elements in the header of an array, `None` if it is no array.
+fn elements(line: &[u8]) -> Option<u64> {
+    let digits = line.strip_prefix(b"*")?.strip_suffix(b"\r\n")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}

@@ -1,0 +1,47 @@
+//! MULTI, as the session sees it.
+
+/// Whether a transaction is open, and what of it is ours.
+#[derive(Debug, Default)]
+pub(super) enum Transaction {
+    #[default]
+    None,
+    /// Redis queues.
+    Open(Queue),
+    /// We refused something in it: Redis would now answer EXEC with EXECABORT, so we do.
+    Dirty,
+}
+
+/// An open transaction.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// The policy under which MULTI was sent. EXEC under another one is aborted.
+    pub(super) generation: u64,
+    /// How many commands Redis was given to queue.
+    pub(super) length: u32,
+    /// Our answers, by their place in the EXEC reply, in rising order.
+    pub(super) answers: Vec<(u32, Box<[u8]>)>,
+}
+
+impl Transaction {
+    pub(super) fn open(generation: u64) -> Self {
+        Self::Open(Queue { generation, length: 0, answers: Vec::new() })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// Notes a refusal.
+    pub(super) fn spoil(&mut self) {
+        if self.is_open() {
+            *self = Self::Dirty;
+        }
+    }
+
+    /// Notes that Redis was given one more command to queue.
+    pub(super) fn queued(&mut self) {
+        if let Self::Open(queue) = self {
+            queue.length = queue.length.saturating_add(1);
+        }
+    }
+}

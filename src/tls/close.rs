@@ -1,0 +1,84 @@
+//! Closing so that the last words arrive.
+//!
+//! A `close()` while input is unread makes the kernel send RST, and the peer may lose what was sent just before: an
+//! error text, a TLS alert. So the write side is shut down first, and input is discarded until the peer is done too.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Most input discarded, in bytes.
+const MAX_DISCARDED: usize = 64 * 1024;
+/// Longest time spent.
+const MAX_TIME: Duration = Duration::from_secs(1);
+
+/// Flushes, ends the write side (with close_notify first, if it is TLS), and discards input until the peer's end of
+/// stream, 64 KiB or 1 s, whichever comes first. Errors end it too: there is nobody left to tell.
+pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
+    // Elapsed: the second is over.
+    let _ = tokio::time::timeout(MAX_TIME, say_goodbye(stream)).await;
+}
+
+async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    if stream.flush().await.is_err() || stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut discarded = 0;
+    let mut buffer = [0; 4096];
+    while discarded < MAX_DISCARDED {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(read) => discarded += read,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (client.expect("connected"), server.expect("accepted").0)
+    }
+
+    #[tokio::test]
+    async fn the_last_words_arrive_although_input_was_never_read() {
+        let (mut client, mut server) = connection().await;
+        client.write_all(&[b'x'; 20_000]).await.expect("sent");
+        server.readable().await.expect("arrived");
+        server.write_all(b"-ERR max number of clients reached\r\n").await.expect("sent");
+        let mut heard = Vec::new();
+        let hear = async {
+            client.read_to_end(&mut heard).await.expect("no reset");
+            drop(client);
+        };
+        tokio::join!(linger(server), hear);
+        assert_eq!(heard, b"-ERR max number of clients reached\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_stops_sending_is_cut_off() {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let flood = async {
+            let mut sent = 0;
+            while let Ok(written) = theirs.write(&[0; 1024]).await {
+                sent += written;
+            }
+            sent
+        };
+        let ((), sent) = tokio::join!(linger(ours), flood);
+        assert!((MAX_DISCARDED..MAX_DISCARDED + 8192).contains(&sent), "{sent}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_not_waited_for() {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        drop(theirs);
+        linger(ours).await;
+    }
+}

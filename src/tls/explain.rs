@@ -1,0 +1,71 @@
+//! What rustls refuses, said before it does, in words that name the way out.
+
+use std::time::SystemTime;
+
+use crate::identity::x509::Certificate;
+
+const SHA1_SIGNATURES: [&str; 3] = [
+    "1.2.840.113549.1.1.5", // sha1WithRSAEncryption
+    "1.2.840.10045.4.1",    // ecdsa-with-SHA1
+    "1.2.840.10040.4.3",    // dsa-with-SHA1
+];
+
+/// Seconds since 1970 UTC, as certificates count.
+pub(super) fn unix_seconds(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+    }
+}
+
+/// Why a certificate would be refused from a client whoever issued it; nothing if it would not.
+pub fn client_certificate(certificate: &Certificate, now: SystemTime) -> Vec<String> {
+    let mut reasons = shared(certificate, now);
+    if certificate.is_ca {
+        reasons.push(
+            "it is a CA certificate (CA:TRUE), which `openssl req -x509` makes by default, and cannot be a client's \
+             own; issue one with basicConstraints=CA:FALSE"
+                .to_owned(),
+        );
+    }
+    if certificate.purposes.is_some_and(|purposes| !purposes.client) {
+        reasons.push(
+            "its extended key usage does not allow clientAuth; issue it with extendedKeyUsage=clientAuth, or with none"
+                .to_owned(),
+        );
+    }
+    reasons
+}
+
+/// Why clients would refuse the server's certificate, or rustls would not load it.
+pub fn server_certificate(certificate: &Certificate, now: SystemTime) -> Vec<String> {
+    let mut reasons = shared(certificate, now);
+    if certificate.purposes.is_some_and(|purposes| !purposes.server) {
+        reasons.push(
+            "its extended key usage does not allow serverAuth; issue it with extendedKeyUsage=serverAuth".to_owned(),
+        );
+    }
+    reasons
+}
+
+fn shared(certificate: &Certificate, now: SystemTime) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let now = unix_seconds(now);
+    if certificate.version != 3 {
+        reasons.push(format!(
+            "it is X.509 version {}, which plain `openssl x509 -req` makes; add `-extfile` with at least one extension \
+             to get version 3",
+            certificate.version
+        ));
+    }
+    if certificate.not_after < now {
+        reasons.push("it has expired".to_owned());
+    }
+    if certificate.not_before > now {
+        reasons.push("it is not valid yet".to_owned());
+    }
+    if SHA1_SIGNATURES.contains(&certificate.signature_algorithm.as_str()) {
+        reasons.push("it is signed with SHA-1; issue it with -sha256".to_owned());
+    }
+    reasons
+}

@@ -1,0 +1,279 @@
+//! The TLS handshake with one client, under a deadline, and every way it can fail.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::AlertDescription;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::chain::CertificateChain;
+use super::close;
+use super::material::TlsMaterial;
+use super::refusal::CertificateRefusal;
+use crate::identity::PeerIdentity;
+
+/// The first byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// A connection whose handshake is done.
+pub struct Handshaken {
+    /// The encrypted stream.
+    pub stream: TlsStream<TcpStream>,
+    /// The client, if it has shown a certificate; it is trusted now.
+    pub peer: Option<Peer>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub protocol: &'static str,
+    /// The cipher suite, by its IANA name.
+    pub cipher: &'static str,
+}
+
+/// A client with a trusted certificate.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// What it has shown, for verifying again.
+    pub chain: CertificateChain,
+    /// What its certificate says.
+    pub identity: Arc<PeerIdentity>,
+}
+
+/// A connection whose handshake failed.
+pub struct HandshakeFailure {
+    /// Why.
+    pub error: HandshakeError,
+    /// The socket, if the client may still be there to read the alert, or to see an orderly end.
+    socket: Option<TcpStream>,
+}
+
+impl HandshakeFailure {
+    /// Closes the connection so that the alert arrives; takes up to 1 s.
+    pub async fn linger(self) {
+        if let Some(socket) = self.socket {
+            close::linger(socket).await;
+        }
+    }
+}
+
+impl From<HandshakeError> for HandshakeFailure {
+    fn from(error: HandshakeError) -> HandshakeFailure {
+        HandshakeFailure { error, socket: None }
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeError {
+    /// The client does not speak TLS.
+    Plaintext(Plaintext),
+    /// The deadline passed first.
+    Timeout,
+    /// The client closed the connection without a word, as port scans and health checks do.
+    Closed,
+    /// The client showed no certificate, and one is required.
+    NoCertificate,
+    /// The client's certificate is not trusted.
+    Certificate(CertificateRefusal),
+    /// The client does not trust our certificate.
+    RejectedByPeer(Rejection),
+    /// No protocol version, cipher suite or key exchange in common.
+    Incompatible,
+    /// The client broke the protocol.
+    Protocol,
+    /// The connection broke.
+    Io(io::ErrorKind),
+}
+
+/// What a client that does not speak TLS seems to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plaintext {
+    /// The Redis protocol: a client without `--tls`.
+    Redis,
+    /// HTTP.
+    Http,
+    /// The PROXY protocol, which is not enabled on this listener.
+    ProxyProtocol,
+    /// Something else.
+    Unknown,
+}
+
+/// What a client had against our certificate, by the alert it sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// It does not know our CA.
+    UnknownCa,
+    /// It found the certificate bad, for another name for instance.
+    BadCertificate,
+    /// It found the certificate expired.
+    Expired,
+    /// Another alert.
+    Other,
+}
+
+impl HandshakeError {
+    /// A stable word for logs and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            HandshakeError::Plaintext(_) => "plaintext",
+            HandshakeError::Timeout => "timeout",
+            HandshakeError::Closed => "closed",
+            HandshakeError::NoCertificate => "no_certificate",
+            HandshakeError::Certificate(refusal) => refusal.label(),
+            HandshakeError::RejectedByPeer(_) => "rejected_by_peer",
+            HandshakeError::Incompatible => "incompatible",
+            HandshakeError::Protocol => "protocol",
+            HandshakeError::Io(_) => "io",
+        }
+    }
+
+    fn from_io(error: &io::Error) -> HandshakeError {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(tls) => HandshakeError::from_rustls(tls),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => HandshakeError::Closed,
+            None => HandshakeError::Io(error.kind()),
+        }
+    }
+
+    fn from_rustls(error: &rustls::Error) -> HandshakeError {
+        use AlertDescription as Alert;
+        if let Some(refusal) = CertificateRefusal::from_rustls(error) {
+            return HandshakeError::Certificate(refusal);
+        }
+        match error {
+            rustls::Error::NoCertificatesPresented => HandshakeError::NoCertificate,
+            rustls::Error::PeerIncompatible(_) => HandshakeError::Incompatible,
+            rustls::Error::AlertReceived(alert) => HandshakeError::RejectedByPeer(match alert {
+                Alert::UnknownCA => Rejection::UnknownCa,
+                Alert::BadCertificate | Alert::UnsupportedCertificate | Alert::CertificateUnknown => {
+                    Rejection::BadCertificate
+                }
+                Alert::CertificateExpired => Rejection::Expired,
+                _ => Rejection::Other,
+            }),
+            _ => HandshakeError::Protocol,
+        }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HandshakeError::Plaintext(kind) => f.write_str(match kind {
+                Plaintext::Redis => "the client speaks plain Redis on a TLS port (redis-cli needs --tls)",
+                Plaintext::Http => "the client speaks HTTP on a TLS port",
+                Plaintext::ProxyProtocol => "the client sends a PROXY protocol header, which is not enabled here",
+                Plaintext::Unknown => "the client does not speak TLS",
+            }),
+            HandshakeError::Timeout => f.write_str("the handshake took too long"),
+            HandshakeError::Closed => f.write_str("the client closed the connection during the handshake"),
+            HandshakeError::NoCertificate => f.write_str("the client showed no certificate"),
+            HandshakeError::Certificate(refusal) => refusal.fmt(f),
+            HandshakeError::RejectedByPeer(rejection) => f.write_str(match rejection {
+                Rejection::UnknownCa => "the client does not know the CA of our certificate",
+                Rejection::BadCertificate => "the client finds our certificate bad (check its names)",
+                Rejection::Expired => "the client finds our certificate expired",
+                Rejection::Other => "the client ended the handshake with an alert",
+            }),
+            HandshakeError::Incompatible => {
+                f.write_str("no protocol version or cipher suite in common with the client")
+            }
+            HandshakeError::Protocol => f.write_str("the client broke the TLS protocol"),
+            HandshakeError::Io(kind) => write!(f, "the connection broke during the handshake: {kind}"),
+        }
+    }
+}
+
+impl std::error::Error for HandshakeError {}
+
+/// Completes the handshake before the deadline. A resumed session is held against the trust again, which rustls does
+/// not do: certificates and CRLs may have expired since. On failure the caller lingers, when it has room for that.
+pub async fn accept(
+    socket: TcpStream,
+    material: &TlsMaterial,
+    deadline: Instant,
+) -> Result<Handshaken, HandshakeFailure> {
+    let stream = match timeout_at(deadline, negotiate(socket, material)).await {
+        Ok(result) => result?,
+        Err(_elapsed) => return Err(HandshakeError::Timeout.into()),
+    };
+    let (_, connection) = stream.get_ref();
+    let resumed = connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    let protocol = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLSv1.3",
+    };
+    let cipher = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
+    let chain = connection.peer_certificates().and_then(|certificates| {
+        CertificateChain::new(certificates.iter().map(|der| der.clone().into_owned()).collect())
+    });
+    match chain.map(|chain| peer(chain, material, resumed)).transpose() {
+        Ok(peer) => Ok(Handshaken { stream, peer, resumed, protocol, cipher }),
+        Err(refusal) => Err(close_refused(stream, refusal, deadline).await),
+    }
+}
+
+async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
+    let mut start = [0; 8];
+    let peeked = socket.peek(&mut start).await.map_err(|error| HandshakeError::Io(error.kind()))?;
+    match &start[..peeked] {
+        [] => return Err(HandshakeError::Closed.into()),
+        [HANDSHAKE_RECORD, ..] => {}
+        other => {
+            let error = HandshakeError::Plaintext(recognise(other));
+            return Err(HandshakeFailure { error, socket: Some(socket) });
+        }
+    }
+    TlsAcceptor::from(material.config())
+        .accept(socket)
+        .into_fallible()
+        .await
+        .map_err(|(error, socket)| HandshakeFailure { error: HandshakeError::from_io(&error), socket: Some(socket) })
+}
+
+fn peer(chain: CertificateChain, material: &TlsMaterial, resumed: bool) -> Result<Peer, CertificateRefusal> {
+    let now = SystemTime::now();
+    if resumed {
+        material.reverify(&chain, now)?;
+    }
+    let identity = PeerIdentity::from_der(chain.leaf(), material.anchor(&chain, now))
+        .map_err(|_| CertificateRefusal::Malformed)?;
+    Ok(Peer { chain, identity: Arc::new(identity) })
+}
+
+/// The handshake is over, so there is no alert to send but close_notify.
+async fn close_refused(
+    mut stream: TlsStream<TcpStream>,
+    refusal: CertificateRefusal,
+    deadline: Instant,
+) -> HandshakeFailure {
+    // What cannot be sent by then is not worth more time.
+    let _ = timeout_at(deadline, tokio::io::AsyncWriteExt::shutdown(&mut stream)).await;
+    let (socket, _) = stream.into_inner();
+    HandshakeFailure { error: HandshakeError::Certificate(refusal), socket: Some(socket) }
+}
+
+/// `start` is what has come of the first eight bytes, at least one.
+fn recognise(start: &[u8]) -> Plaintext {
+    // With the slash, because `GET key` is Redis.
+    const REQUESTS: [&[u8]; 8] =
+        [b"GET /", b"POST /", b"HEAD /", b"PUT /", b"PATCH /", b"DELETE /", b"OPTIONS ", b"PRI * HT"];
+    const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\n";
+    if start.starts_with(b"PROXY ") || start.starts_with(PROXY_V2) {
+        Plaintext::ProxyProtocol
+    } else if REQUESTS.iter().any(|request| start.starts_with(request)) {
+        Plaintext::Http
+    } else if start.first().is_some_and(|byte| *byte == b'*' || byte.is_ascii_alphabetic()) {
+        Plaintext::Redis
+    } else {
+        Plaintext::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,516 @@
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, RsaKeySize, SerialNumber};
+
+use super::*;
+use crate::identity::test_pki::{Authority, Issued, client, params};
+use crate::tls::settings::Protocols;
+use crate::tls::test_files::TestFiles;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn in_days(days: u32) -> SystemTime {
+    SystemTime::now() + DAY * days
+}
+
+fn days_ago(days: u32) -> SystemTime {
+    SystemTime::now() - DAY * days
+}
+
+fn an_hour_ago() -> SystemTime {
+    SystemTime::now() - DAY / 24
+}
+
+fn chain(leaf: &Issued) -> CertificateChain {
+    chain_of([leaf.der.clone()])
+}
+
+fn chain_of(certificates: impl IntoIterator<Item = Vec<u8>>) -> CertificateChain {
+    CertificateChain::new(certificates.into_iter().map(CertificateDer::from).collect()).expect("a certificate")
+}
+
+fn from_pem(pem: &[u8]) -> Vec<u8> {
+    pem::certificates(pem).expect("PEM")[0].to_vec()
+}
+
+fn verdict(material: &TlsMaterial, leaf: &Issued) -> Result<(), CertificateRefusal> {
+    material.reverify(&chain(leaf), SystemTime::now())
+}
+
+fn warnings(files: &TestFiles) -> Vec<String> {
+    files.load().warnings().iter().map(|warning| warning.message.clone()).collect()
+}
+
+fn only_error(files: &TestFiles) -> String {
+    let errors = files.errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors.into_iter().next().expect("one error")
+}
+
+#[test]
+fn good_files_load_without_a_warning() {
+    let files = TestFiles::new(&Authority::new("root"));
+    assert_eq!(warnings(&files), Vec::<String>::new());
+    assert!(files.load().asks_clients());
+}
+
+#[test]
+fn server_keys_of_every_usual_kind_load() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    for key in [
+        KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
+        KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+        KeyPair::generate_for(&rcgen::PKCS_ED25519),
+        KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048),
+    ] {
+        files.server(&authority.issue_for(params(["localhost"]), &key.expect("a key")));
+        assert_eq!(files.errors(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn every_error_is_reported_with_its_setting_and_file() {
+    let mut files = TestFiles::new(&Authority::new("root"));
+    std::fs::remove_file(files.path("server.crt")).expect("removed");
+    files.write("server.key", "");
+    files.write("ca.crt", "no PEM at all");
+    files.add_crl("ca.crl", "-----BEGIN X509 CRL-----\n!!\n-----END X509 CRL-----\n");
+    files.settings.protocols = Protocols { tls12: false, tls13: false };
+    let errors = files.errors();
+    assert_eq!(errors.len(), 5, "{errors:?}");
+    for (error, start) in errors.iter().zip([
+        "tls-cert-file server.crt: cannot be read: No such file",
+        "tls-key-file server.key: holds no PEM block; expected -----BEGIN PRIVATE KEY-----",
+        "tls-ca-cert-file ca.crt: holds no PEM block",
+        "tls-crl-file ca.crl: holds a damaged PEM block",
+        "tls-protocols: names no protocol",
+    ]) {
+        assert!(error.starts_with(start), "{error}");
+    }
+}
+
+#[test]
+fn an_encrypted_key_is_told_with_the_command_that_decrypts_it() {
+    let files = TestFiles::new(&Authority::new("root"));
+    for encrypted in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIHs\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMIHs\n\
+         -----END EC PRIVATE KEY-----\n",
+    ] {
+        files.write("server.key", encrypted);
+        let error = only_error(&files);
+        assert!(error.starts_with("tls-key-file server.key: the private key is encrypted"), "{error}");
+        assert!(error.contains("openssl pkey -in server.key -out server.key.plain"), "{error}");
+    }
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    files.write("server.key", authority.server().key_pem);
+    let error = only_error(&files);
+    assert!(error.starts_with("tls-key-file server.key: the key does not belong to the certificate in"), "{error}");
+}
+
+#[test]
+fn two_keys_in_one_file_are_refused() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    files.write("server.key", authority.server().key_pem + &authority.server().key_pem);
+    assert!(only_error(&files).contains("several private keys"));
+}
+
+#[test]
+fn swapped_files_are_told_by_what_they_hold() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    let server = authority.server();
+    files.write("server.crt", &server.key_pem);
+    files.write("server.key", &server.pem);
+    assert_eq!(
+        files.errors(),
+        [
+            "tls-cert-file server.crt: holds no CERTIFICATE but PRIVATE KEY",
+            "tls-key-file server.key: holds no PRIVATE KEY but CERTIFICATE",
+        ]
+    );
+}
+
+#[test]
+fn a_version_1_server_certificate_is_explained() {
+    let files = TestFiles::new(&Authority::new("root"));
+    files.write("server.crt", include_bytes!("../testdata/version1.pem"));
+    let error = only_error(&files);
+    assert!(error.contains("X.509 version 1, which plain `openssl x509 -req` makes"), "{error}");
+}
+
+#[test]
+fn a_certificate_with_bytes_after_it_is_refused() {
+    let mut der = Authority::new("root").server().der;
+    der.push(0);
+    assert!(Certificate::parse(&der).is_err());
+}
+
+#[test]
+fn a_server_certificate_that_clients_will_refuse_is_a_warning() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    let mut server = client("localhost");
+    server.not_after = an_hour_ago().into();
+    files.server(&authority.issue(server));
+    let warnings = warnings(&files);
+    assert!(warnings[0].contains("it has expired"), "{warnings:?}");
+    assert!(warnings[1].contains("does not allow serverAuth"), "{warnings:?}");
+}
+
+#[test]
+fn what_expires_soon_is_a_warning() {
+    let authority = Authority::with("root", |ca| ca.not_after = (in_days(10) + DAY / 2).into());
+    let mut files = TestFiles::new(&authority);
+    let mut server = params(["localhost"]);
+    server.not_after = (in_days(3) + DAY / 2).into();
+    files.server(&authority.issue(server));
+    files.add_crl("ca.crl", authority.crl(&[], in_days(7) + DAY / 2).pem().expect("PEM"));
+    assert_eq!(
+        warnings(&files),
+        [
+            "the server's certificate expires in 3 days",
+            "the CA CN=root expires in 10 days",
+            "the CRL of CN=root expires in 7 days",
+        ]
+    );
+}
+
+#[test]
+fn clients_need_a_ca_unless_they_are_not_asked() {
+    let mut files = TestFiles::new(&Authority::new("root"));
+    files.settings.ca_cert_file = None;
+    assert!(only_error(&files).starts_with("tls-ca-cert-file: is missing"));
+    files.settings.auth_clients = AuthClients::Optional;
+    assert!(only_error(&files).starts_with("tls-ca-cert-file: is missing"));
+    files.settings.auth_clients = AuthClients::No;
+    assert!(!files.load().asks_clients());
+}
+
+#[test]
+fn an_expired_ca_is_left_out() {
+    let (old, new) = (Authority::with("old", |ca| ca.not_after = an_hour_ago().into()), Authority::new("new"));
+    let files = TestFiles::new(&new);
+    files.write("ca.crt", old.pem() + &new.pem());
+    let material = files.load();
+    assert_eq!(material.warnings()[0].message, "the CA CN=old has expired and is left out");
+    assert_eq!(verdict(&material, &old.client("alice")), Err(CertificateRefusal::UnknownIssuer));
+    assert_eq!(verdict(&material, &new.client("alice")), Ok(()));
+
+    files.write("ca.crt", old.pem());
+    assert_eq!(only_error(&files), "tls-ca-cert-file ca.crt: no CA in it is valid now");
+}
+
+#[test]
+fn a_leaf_among_the_cas_is_a_warning() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    files.write("ca.crt", authority.pem() + &authority.client("alice").pem);
+    assert!(warnings(&files)[0].starts_with("CN=alice is not a CA certificate"));
+}
+
+#[test]
+fn a_key_that_others_can_read_is_a_warning_and_strictly_an_error() {
+    let mut files = TestFiles::new(&Authority::new("root"));
+    files.permit("server.key", 0o644);
+    assert_eq!(
+        only_error(&files),
+        "tls-key-file server.key: others have access to it (mode 0644); take it away with: chmod o= server.key"
+    );
+    assert!(files.try_load().is_err_and(|errors| errors.iter().all(LoadError::is_permission)));
+
+    files.settings.strict_permissions = false;
+    assert!(warnings(&files)[0].starts_with("others have access to it (mode 0644)"));
+
+    files.permit("server.key", 0o640);
+    assert_eq!(warnings(&files), Vec::<String>::new());
+}
+
+#[test]
+fn a_ca_file_that_others_can_change_is_a_warning() {
+    let files = TestFiles::new(&Authority::new("root"));
+    files.permit("ca.crt", 0o666);
+    assert!(warnings(&files)[0].starts_with("others may change it (mode 0666)"));
+}
+
+#[test]
+fn crls_load_as_pem_and_as_der() {
+    let authority = Authority::new("root");
+    let crl = authority.crl(&[], in_days(100));
+    for content in [crl.pem().expect("PEM").into_bytes(), crl.der().to_vec()] {
+        let mut files = TestFiles::new(&authority);
+        files.add_crl("ca.crl", content);
+        let expires_at = files.load().crl_expires_at().expect("a CRL");
+        assert!((expires_at - unix_seconds(in_days(100))).abs() < 60);
+        assert_eq!(warnings(&files), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_expired_crl_is_an_error_unless_expiry_is_ignored() {
+    let authority = Authority::new("root");
+    let mut files = TestFiles::new(&authority);
+    files.add_crl("ca.crl", authority.crl(&[], days_ago(1)).pem().expect("PEM"));
+    assert_eq!(
+        only_error(&files),
+        "tls-crl-file ca.crl: the CRL of CN=root has expired; fetch a new one, or set crl-expired = \"ignore\""
+    );
+    files.settings.crl_expired = CrlExpired::Ignore;
+    assert_eq!(warnings(&files), ["the CRL of CN=root has expired and is used all the same"]);
+    assert_eq!(verdict(&files.load(), &authority.client("alice")), Ok(()));
+}
+
+#[test]
+fn a_crl_that_expires_later_stops_being_enough_unless_expiry_is_ignored() {
+    let authority = Authority::new("root");
+    let mut files = TestFiles::new(&authority);
+    files.add_crl("ca.crl", authority.crl(&[], in_days(30)).pem().expect("PEM"));
+    let alice = chain(&authority.client("alice"));
+    assert_eq!(files.load().reverify(&alice, in_days(29)), Ok(()));
+    assert_eq!(files.load().reverify(&alice, in_days(31)), Err(CertificateRefusal::RevocationListExpired));
+    files.settings.crl_expired = CrlExpired::Ignore;
+    assert_eq!(files.load().reverify(&alice, in_days(31)), Ok(()));
+}
+
+#[test]
+fn a_ca_without_crl_is_named_and_its_certificates_are_refused() {
+    let (with, without) = (Authority::new("with"), Authority::new("without"));
+    let mut files = TestFiles::new(&with);
+    files.write("ca.crt", with.pem() + &without.pem());
+    files.add_crl("ca.crl", with.crl(&[], in_days(100)).pem().expect("PEM"));
+    assert_eq!(
+        warnings(&files),
+        ["there is no CRL of the CA CN=without: every certificate it has issued will be refused"]
+    );
+    assert_eq!(verdict(&files.load(), &without.client("alice")), Err(CertificateRefusal::NoRevocationList));
+    assert_eq!(verdict(&files.load(), &with.client("alice")), Ok(()));
+}
+
+#[test]
+fn several_crls_count_together() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let mut files = TestFiles::new(&one);
+    files.write("ca.crt", one.pem() + &two.pem());
+    files.add_crl("one.crl", one.crl(&[7], in_days(100)).pem().expect("PEM"));
+    files.add_crl("two.crl", two.crl(&[8], in_days(50)).der());
+    let material = files.load();
+    let numbered = |authority: &Authority, serial: u64| {
+        let mut params = client("alice");
+        params.serial_number = Some(SerialNumber::from(serial));
+        authority.issue(params)
+    };
+    assert_eq!(verdict(&material, &numbered(&one, 7)), Err(CertificateRefusal::Revoked));
+    assert_eq!(verdict(&material, &numbered(&one, 8)), Ok(()));
+    assert_eq!(verdict(&material, &numbered(&two, 8)), Err(CertificateRefusal::Revoked));
+}
+
+#[test]
+fn with_crl_check_chain_every_ca_of_the_chain_needs_a_crl_and_with_leaf_only_the_issuer() {
+    let root = Authority::new("root");
+    let issuing = root.intermediate("issuing");
+    let alice = chain_of([issuing.client("alice").der, issuing.der()]);
+    let mut files = TestFiles::new(&root);
+    files.add_crl("issuing.crl", issuing.crl(&[], in_days(100)).pem().expect("PEM"));
+    let now = SystemTime::now();
+    assert_eq!(files.load().reverify(&alice, now), Err(CertificateRefusal::NoRevocationList));
+    files.settings.crl_check = CrlCheck::Leaf;
+    assert_eq!(files.load().reverify(&alice, now), Ok(()));
+    files.settings.crl_check = CrlCheck::Chain;
+    files.add_crl("root.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
+    assert_eq!(files.load().reverify(&alice, now), Ok(()));
+}
+
+#[test]
+fn a_crl_with_a_forged_signature_revokes_and_permits_nothing() {
+    let (root, forger) = (Authority::new("root"), Authority::new("root"));
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", forger.crl(&[], in_days(100)).pem().expect("PEM"));
+    assert_eq!(verdict(&files.load(), &root.client("alice")), Err(CertificateRefusal::BadRevocationList));
+}
+
+/// Each certificate has one outcome, and the reason is the right one.
+#[test]
+fn client_certificates_are_trusted_or_refused_for_the_right_reason() {
+    use CertificateRefusal as R;
+    let (root, other) = (Authority::new("root"), Authority::new("other"));
+    let mut files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &String::from_utf8_lossy(include_bytes!("../testdata/old-root.pem")));
+    files.settings.crl_check = CrlCheck::Leaf;
+    let material = files.load();
+
+    let issue = |adjust: &dyn Fn(&mut rcgen::CertificateParams)| {
+        let mut params = client("alice");
+        adjust(&mut params);
+        root.issue(params).der
+    };
+    let keyed = |algorithm| {
+        let key = KeyPair::generate_for(algorithm).expect("a key");
+        root.issue_for(client("alice"), &key).der
+    };
+    let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key");
+    let both = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    for (what, der, expected) in [
+        ("EKU clientAuth", issue(&|_| {}), Ok(())),
+        ("no EKU", issue(&|params| params.extended_key_usages.clear()), Ok(())),
+        ("both EKUs", issue(&|params| params.extended_key_usages = both.clone()), Ok(())),
+        ("P-384", keyed(&rcgen::PKCS_ECDSA_P384_SHA384), Ok(())),
+        ("Ed25519", keyed(&rcgen::PKCS_ED25519), Ok(())),
+        ("RSA", root.issue_for(client("alice"), &rsa).der, Ok(())),
+        ("no CN", root.issue(params([])).der, Ok(())),
+        ("two CNs", root.issue(params(["alice", "bob"])).der, Ok(())),
+        ("NUL in CN", root.client("alice\0.evil").der, Ok(())),
+        ("EKU serverAuth", root.server().der, Err(R::WrongPurpose)),
+        ("expired", issue(&|params| params.not_after = an_hour_ago().into()), Err(R::Expired)),
+        ("not yet valid", issue(&|params| params.not_before = in_days(1).into()), Err(R::NotYetValid)),
+        ("another CA", other.client("alice").der, Err(R::UnknownIssuer)),
+        ("another CA of the same name", Authority::new("root").client("alice").der, Err(R::BadSignature)),
+        ("self-signed", other.der(), Err(R::CaAsLeaf)),
+        ("the CA itself", root.der(), Err(R::CaAsLeaf)),
+        ("an intermediate CA", root.intermediate("issuing").der(), Err(R::CaAsLeaf)),
+        ("version 1", from_pem(include_bytes!("../testdata/version1.pem")), Err(R::OldVersion)),
+        ("SHA-1", from_pem(include_bytes!("../testdata/sha1.pem")), Err(R::UnsupportedAlgorithm)),
+        ("no certificate at all", b"not DER".to_vec(), Err(R::Malformed)),
+    ] {
+        assert_eq!(material.reverify(&chain_of([der]), SystemTime::now()), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_would_be_refused_from_a_client_is_explained_beforehand() {
+    let now = SystemTime::now();
+    let explained =
+        |der: &[u8]| explain::client_certificate(&Certificate::parse(der).expect("readable"), now).join("\n");
+    let root = Authority::new("root");
+    assert_eq!(explained(&root.client("alice").der), "");
+    assert!(explained(&from_pem(include_bytes!("../testdata/version1.pem"))).contains("X.509 version 1"));
+    assert!(explained(&from_pem(include_bytes!("../testdata/sha1.pem"))).contains("signed with SHA-1"));
+    assert!(explained(&root.der()).contains("CA:TRUE"));
+    assert!(explained(&root.server().der).contains("does not allow clientAuth"));
+    let mut expired = client("alice");
+    expired.not_after = an_hour_ago().into();
+    assert!(explained(&root.issue(expired).der).contains("has expired"));
+}
+
+#[test]
+fn a_chain_is_judged_at_the_time_given() {
+    let root = Authority::new("root");
+    let material = TestFiles::new(&root).load();
+    let alice = chain(&root.client("alice"));
+    assert_eq!(material.reverify(&alice, in_days(364)), Ok(()));
+    assert_eq!(material.reverify(&alice, in_days(366)), Err(CertificateRefusal::Expired));
+    assert_eq!(material.reverify(&alice, days_ago(2)), Err(CertificateRefusal::NotYetValid));
+}
+
+#[test]
+fn when_clients_are_not_asked_any_more_their_chains_are_worth_nothing() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.settings.auth_clients = AuthClients::No;
+    assert_eq!(verdict(&files.load(), &root.client("alice")), Err(CertificateRefusal::NotAsked));
+}
+
+#[test]
+fn the_anchor_is_the_ca_that_issued_the_chain() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let issuing = two.intermediate("issuing");
+    let files = TestFiles::new(&one);
+    let spki = |authority: &Authority| Certificate::parse(&authority.der()).expect("readable").spki_sha256;
+    let now = SystemTime::now();
+
+    let with_one = files.load();
+    assert_eq!(with_one.anchor(&chain(&one.client("alice")), now), Some(spki(&one)));
+
+    files.write("ca.crt", one.pem() + &two.pem());
+    let with_both = files.load();
+    let through_issuing = chain_of([issuing.client("alice").der, issuing.der()]);
+    assert_eq!(with_both.anchor(&chain(&one.client("alice")), now), Some(spki(&one)));
+    assert_eq!(with_both.anchor(&through_issuing, now), Some(spki(&two)));
+    assert_eq!(with_both.anchor(&chain(&Authority::new("three").client("alice")), now), None);
+}
+
+#[test]
+fn chains_are_told_apart_by_their_fingerprint() {
+    let root = Authority::new("root");
+    let (alice, bob) = (root.client("alice"), root.client("bob"));
+    assert_eq!(chain(&alice).fingerprint(), chain(&alice).fingerprint());
+    assert_ne!(chain(&alice).fingerprint(), chain(&bob).fingerprint());
+    assert_ne!(chain(&alice).fingerprint(), chain_of([alice.der.clone(), root.der()]).fingerprint());
+}
+
+#[test]
+fn a_certificate_listed_by_any_crl_of_its_issuer_is_revoked() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.add_crl("old.crl", root.crl(&[], in_days(50)).pem().expect("PEM"));
+    files.add_crl("new.crl", root.crl(&[7], in_days(100)).pem().expect("PEM"));
+    let mut params = client("alice");
+    params.serial_number = Some(SerialNumber::from(7_u64));
+    assert_eq!(verdict(&files.load(), &root.issue(params)), Err(CertificateRefusal::Revoked));
+}
+
+#[test]
+fn what_a_crl_lists_is_known_without_verifying() {
+    let (root, other) = (Authority::new("root"), Authority::new("other"));
+    let issuing = {
+        let mut files = TestFiles::new(&root);
+        files.add_crl("ca.crl", root.crl(&[7, 0xff00_0000_0000_0001], in_days(100)).pem().expect("PEM"));
+        files
+    };
+    let material = issuing.load();
+    let numbered = |authority: &Authority, serial: u64| {
+        let mut params = client("alice");
+        params.serial_number = Some(SerialNumber::from(serial));
+        chain(&authority.issue(params))
+    };
+    assert!(material.lists_as_revoked(&numbered(&root, 7)));
+    assert!(
+        material.lists_as_revoked(&numbered(&root, 0xff00_0000_0000_0001)),
+        "a serial number with the high bit set"
+    );
+    assert!(!material.lists_as_revoked(&numbered(&root, 8)));
+    assert!(!material.lists_as_revoked(&numbered(&other, 7)), "the same number of another CA");
+    assert_eq!(
+        material.reverify(&numbered(&root, 0xff00_0000_0000_0001), SystemTime::now()),
+        Err(CertificateRefusal::Revoked)
+    );
+}
+
+#[test]
+fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
+    let mut files = TestFiles::new(&Authority::new("root"));
+    let (pinned, other) = (Authority::new("alice"), Authority::new("alice"));
+    let own = |authority: &Authority| chain_of([authority.der()]);
+    files.settings.pinned_keys = vec![Certificate::parse(&pinned.der()).expect("readable").spki_sha256];
+    for with_ca in [true, false] {
+        if !with_ca {
+            files.settings.ca_cert_file = None;
+        }
+        let material = files.load();
+        assert_eq!(material.reverify(&own(&pinned), SystemTime::now()), Ok(()));
+        assert_eq!(material.reverify(&own(&pinned), in_days(366)), Err(CertificateRefusal::Expired));
+        assert_eq!(material.reverify(&own(&pinned), days_ago(2)), Err(CertificateRefusal::NotYetValid));
+        assert!(material.reverify(&own(&other), SystemTime::now()).is_err());
+        assert_eq!(material.anchor(&own(&pinned), SystemTime::now()), None);
+        assert_eq!(
+            material.reverify(&chain_of([b"not DER".to_vec()]), SystemTime::now()),
+            Err(CertificateRefusal::Malformed)
+        );
+    }
+}
+
+#[test]
+fn a_ca_next_to_pins_is_trusted_and_named_as_anchor() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.settings.pinned_keys = vec![Fingerprint::of(b"some key")];
+    let material = files.load();
+    let alice = chain(&root.client("alice"));
+    assert_eq!(material.reverify(&alice, SystemTime::now()), Ok(()));
+    let spki = Certificate::parse(&root.der()).expect("readable").spki_sha256;
+    assert_eq!(material.anchor(&alice, SystemTime::now()), Some(spki));
+}

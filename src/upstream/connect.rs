@@ -1,0 +1,137 @@
+//! One connection to Redis, logged in as the proxy's own user.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::login;
+use crate::config::{Redacted, Upstream, UpstreamAddress};
+
+/// Where Redis is and how to log in there.
+#[derive(Debug, Clone)]
+pub struct Target {
+    address: UpstreamAddress,
+    user: Option<String>,
+    password: Option<Redacted>,
+    timeout: Duration,
+}
+
+impl From<&Upstream> for Target {
+    fn from(settings: &Upstream) -> Self {
+        Self {
+            address: settings.address.clone(),
+            user: settings.user.clone(),
+            password: settings.password.clone(),
+            timeout: settings.connect_timeout,
+        }
+    }
+}
+
+/// A connection to Redis.
+#[derive(Debug)]
+pub enum Connection {
+    /// Over (loopback) TCP.
+    Tcp(TcpStream),
+    /// Over a unix socket.
+    Unix(UnixStream),
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// Nobody accepts, or the connection broke.
+    Io(io::Error),
+    /// It took too long.
+    Timeout,
+    /// Redis does not let us in; its own words.
+    Refused(String),
+    /// What answered does not speak the Redis protocol.
+    NotRedis,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Timeout => f.write_str("timed out"),
+            Self::Refused(text) => write!(f, "the upstream refused the login: {text}"),
+            Self::NotRedis => f.write_str("the upstream does not speak the Redis protocol"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Connects and, where a password is configured, logs in, within the timeout of the target.
+pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
+    match tokio::time::timeout(target.timeout, open(target)).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(ConnectError::Timeout),
+    }
+}
+
+async fn open(target: &Target) -> Result<Connection, ConnectError> {
+    let mut connection = match &target.address {
+        UpstreamAddress::Tcp(address) => Connection::Tcp(tcp(*address).await?),
+        UpstreamAddress::Unix(path) => Connection::Unix(unix(path).await?),
+    };
+    if let Some(password) = &target.password {
+        login::log_in(&mut connection, target.user.as_deref(), password).await?;
+    }
+    Ok(connection)
+}
+
+async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn unix(path: &PathBuf) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
