@@ -10,7 +10,7 @@ fn main() {
     divan::main();
 }
 
-#[divan::bench(args = ["GET 44 B", "SET 64 B", "MGET 100", "SET 16 KiB"])]
+#[divan::bench(args = ["GET, 64 B", "SET, 64 B", "MGET of 100 keys", "SET of 16 KiB"])]
 fn requests(bencher: Bencher, command: &str) {
     let input = request(command).repeat(PIPELINE);
     let mut scanner = RequestScanner::new();
@@ -39,13 +39,12 @@ fn scan_all(scanner: &mut RequestScanner, mut input: &[u8]) -> usize {
     args
 }
 
-/// The sizes are those of the whole request, but for the one named after its value.
 fn request(command: &str) -> Vec<u8> {
     let mut out = Vec::new();
     match command {
-        "GET 44 B" => encode_request(&["GET", "key:0000000000000000042"], &mut out),
-        "SET 64 B" => encode_request(&["SET", "key:000000000042", "value:0123456789abcdefg"], &mut out),
-        "MGET 100" => {
+        "GET, 64 B" => encode_request(&["GET", &format!("key:{:040}", 42)], &mut out),
+        "SET, 64 B" => encode_request(&["SET", "key:000000000042", "value:0123456789abcde"], &mut out),
+        "MGET of 100 keys" => {
             let mut args = vec!["MGET".to_owned()];
             args.extend((0..100).map(|n| format!("key:{n:012}")));
             encode_request(&args, &mut out);

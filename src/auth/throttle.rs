@@ -32,8 +32,10 @@ pub struct Limits {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// Failures and successes are forgotten after this long without another.
-    pub memory: Duration,
+    /// Failures are forgotten after this long without another.
+    pub failure_memory: Duration,
+    /// Successes are forgotten after this long without another: applications connect rarely.
+    pub success_memory: Duration,
     /// Guesses at one user from addresses he has not logged in from lately: one per interval …
     pub user_interval: Duration,
     /// … after this many at once.
@@ -49,7 +51,8 @@ impl Default for Limits {
             address_failures: 20,
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
-            memory: Duration::from_secs(600),
+            failure_memory: Duration::from_secs(600),
+            success_memory: Duration::from_secs(24 * 3600),
             user_interval: Duration::from_millis(100),
             user_burst: 50,
             capacity: 65_536,
@@ -172,12 +175,13 @@ impl Throttle {
 impl Record {
     /// The record with what is too old forgotten.
     fn at(self, now: Instant, limits: &Limits) -> Record {
-        let recent = |time: Option<Instant>| time.filter(|time| now.saturating_duration_since(*time) < limits.memory);
-        let last_failure = recent(self.last_failure);
+        let recent =
+            |time: Option<Instant>, memory: Duration| time.filter(|time| now.saturating_duration_since(*time) < memory);
+        let last_failure = recent(self.last_failure, limits.failure_memory);
         Record {
             failures: if last_failure.is_some() { self.failures } else { 0 },
             last_failure,
-            last_success: recent(self.last_success),
+            last_success: recent(self.last_success, limits.success_memory),
             guessing: self.guessing,
         }
     }

@@ -134,6 +134,32 @@ mod tests {
         assert!(!Glob::new("a?", None).matches("ab"));
     }
 
+    /// What the documentation says, word for word and without regard to cost.
+    fn by_definition(pattern: &[u8], text: &[u8], at_start: bool) -> bool {
+        let stars = pattern.iter().take_while(|&&byte| byte == b'*').count();
+        let after = &pattern[stars..];
+        match (stars, pattern.first()) {
+            (0, None) => text.is_empty(),
+            (0, Some(expected)) => {
+                text.first() == Some(expected) && by_definition(&pattern[1..], &text[1..], *expected == b'/')
+            }
+            (1, _) => {
+                let whole_segment = at_start && after.first().is_none_or(|byte| *byte == b'/');
+                let longest = text.iter().take_while(|&&byte| byte != b'/').count();
+                (usize::from(whole_segment)..=longest).any(|length| by_definition(after, &text[length..], false))
+            }
+            _ => (0..=text.len()).any(|length| by_definition(after, &text[length..], false)),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn matching_is_what_the_definition_says(pattern in "[ab/*]{0,8}", text in "[ab/]{0,8}") {
+            let expected = by_definition(pattern.as_bytes(), text.as_bytes(), true);
+            proptest::prop_assert_eq!(uri(&pattern, &text), expected);
+        }
+    }
+
     #[test]
     fn many_stars_take_no_exponential_time() {
         let pattern = "*a".repeat(100) + "b";

@@ -206,3 +206,42 @@ impl PeerIdentity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::test_pki::{Authority, client, dns, email, uri};
+
+    #[test]
+    fn fingerprints_read_back_in_every_spelling() {
+        let fingerprint = Fingerprint::of(b"x");
+        let digits = fingerprint.to_string();
+        let colons: Vec<_> = digits.as_bytes().chunks(2).map(String::from_utf8_lossy).collect();
+        for spelling in [digits.clone(), digits.to_uppercase(), colons.join(":")] {
+            assert_eq!(Fingerprint::parse(&spelling), Some(fingerprint));
+        }
+        for bad in ["", &digits[1..], &digits.replace(|c: char| c.is_ascii_digit(), "g"), &"é".repeat(32)] {
+            assert_eq!(Fingerprint::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_certificate_is_an_error_or_another_certificate_and_never_a_panic() {
+        let mut params = client("alice");
+        params.subject_alt_names = vec![uri("spiffe://a/b"), dns("alice.suite"), email("alice@suite")];
+        let good = Authority::new("root").issue(params).der;
+        let identity = PeerIdentity::from_der(&good, None).expect("a good certificate");
+        for end in 0..good.len() {
+            assert_eq!(PeerIdentity::from_der(&good[..end], None), Err(IdentityError));
+        }
+        for position in 0..good.len() {
+            for bit in 0..8 {
+                let mut damaged = good.clone();
+                damaged[position] ^= 1 << bit;
+                if let Ok(other) = PeerIdentity::from_der(&damaged, None) {
+                    assert_ne!(other.sha256(), identity.sha256());
+                }
+            }
+        }
+    }
+}

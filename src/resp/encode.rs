@@ -162,7 +162,8 @@ fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Reads one reply of a server we trust, as in our own conversation with it: (reply, bytes), or `None` while it is not
-/// complete. Attributes are dropped. Prefer RESP2: the library refuses a RESP3 set or map whose members are aggregates.
+/// complete. Attributes are dropped, and bytes that are no UTF-8 replaced where a text is expected. Prefer RESP2: of
+/// RESP3 sets and maps the library keeps no order, and it refuses aggregates as members of a set (COMMAND has such).
 ///
 /// # Errors
 /// The bytes are malformed, or nested too deeply, or the library does not understand them.

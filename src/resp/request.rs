@@ -15,9 +15,11 @@ const MAX_LINE: usize = 64 * 1024;
 /// Redis's own bound of an argument (`proto-max-bulk-len`), above which the text is the same before authentication.
 const PROTO_MAX_BULK: u64 = 512 * 1024 * 1024;
 
-/// What is kept from one request to the next: 64 arguments are enough for nearly all, and 512 bytes.
-const KEPT_SPANS: usize = 64;
-const KEPT_CANONICAL: usize = 1024;
+/// Capacity kept from one request to the next: while more input waits, so that a busy client costs no allocations, and
+/// while none does, so that an idle one costs half a KiB at most.
+const SPANS_IF_BUSY: usize = 4096;
+const SPANS_IF_IDLE: usize = 64;
+const CANONICAL_IF_BUSY: usize = 4096;
 
 /// Finds the boundaries of one request after the other, as they arrive.
 ///
@@ -112,7 +114,7 @@ impl RequestScanner {
     }
 
     /// Scans on. `input` starts at the first byte of the current request or, once it streams, at the first byte not
-    /// taken yet.
+    /// taken yet. Between two requests it may be empty, which gives memory back.
     ///
     /// # Errors
     /// The first thing that is wrong with the request, in the order in which Redis finds it. Every later scan returns
@@ -173,18 +175,16 @@ impl RequestScanner {
     fn begin(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
         self.cursor = 0;
         self.declared = 0;
-        self.spans.clear();
-        if self.spans.capacity() > KEPT_SPANS {
-            self.spans.shrink_to(KEPT_SPANS);
-        }
-        if self.canonical.capacity() > 0 {
-            self.canonical.clear();
-            self.canonical.shrink_to(KEPT_CANONICAL);
-        }
-        match input.first() {
-            None => Ok(Scanned::Incomplete),
-            Some(b'*') => self.scan_count(input, limits),
-            Some(_) => self.scan_inline(input, limits),
+        let Some(first) = input.first() else {
+            clear(&mut self.spans, SPANS_IF_IDLE);
+            clear(&mut self.canonical, 0);
+            return Ok(Scanned::Incomplete);
+        };
+        clear(&mut self.spans, SPANS_IF_BUSY);
+        clear(&mut self.canonical, CANONICAL_IF_BUSY);
+        match first {
+            b'*' => self.scan_count(input, limits),
+            _ => self.scan_inline(input, limits),
         }
     }
 
@@ -397,6 +397,15 @@ impl fmt::Debug for RequestScanner {
             .field("complete", &self.complete)
             .field("streaming", &self.streaming)
             .finish_non_exhaustive()
+    }
+}
+
+/// Empties a buffer, and gives back what it has beyond a capacity of `keep`.
+#[inline]
+fn clear<T>(buffer: &mut Vec<T>, keep: usize) {
+    buffer.clear();
+    if buffer.capacity() > keep {
+        buffer.shrink_to(keep);
     }
 }
 

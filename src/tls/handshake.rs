@@ -20,10 +20,13 @@ use crate::identity::PeerIdentity;
 /// The first byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
 
+/// The encrypted stream of one client.
+pub type ClientStream = TlsStream<TcpStream>;
+
 /// A connection whose handshake is done.
 pub struct Handshaken {
     /// The encrypted stream.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: ClientStream,
     /// The client, if it has shown a certificate; it is trusted now.
     pub peer: Option<Peer>,
     /// Whether an earlier session was resumed.
@@ -218,7 +221,7 @@ pub async fn accept(
     }
 }
 
-async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<TlsStream<TcpStream>, HandshakeFailure> {
+async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<ClientStream, HandshakeFailure> {
     let mut start = [0; 8];
     let peeked = socket.peek(&mut start).await.map_err(|error| HandshakeError::Io(error.kind()))?;
     match &start[..peeked] {
@@ -247,11 +250,7 @@ fn peer(chain: CertificateChain, material: &TlsMaterial, resumed: bool) -> Resul
 }
 
 /// The handshake is over, so there is no alert to send but close_notify.
-async fn close_refused(
-    mut stream: TlsStream<TcpStream>,
-    refusal: CertificateRefusal,
-    deadline: Instant,
-) -> HandshakeFailure {
+async fn close_refused(mut stream: ClientStream, refusal: CertificateRefusal, deadline: Instant) -> HandshakeFailure {
     // What cannot be sent by then is not worth more time.
     let _ = timeout_at(deadline, tokio::io::AsyncWriteExt::shutdown(&mut stream)).await;
     let (socket, _) = stream.into_inner();

@@ -8,7 +8,8 @@ const LIMITS: Limits = Limits {
     address_failures: 6,
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(8),
-    memory: Duration::from_secs(100),
+    failure_memory: Duration::from_secs(100),
+    success_memory: Duration::from_secs(1000),
     user_interval: Duration::from_secs(1),
     user_burst: 10,
     capacity: 1000,
@@ -124,10 +125,17 @@ fn failures_elsewhere_do_not_lock_a_user_out() {
 #[test]
 fn what_is_long_ago_is_forgotten() {
     let mut bench = Bench::new();
+    bench.succeed(HOME, "bob");
     bench.fail(HOME, "alice", 10);
     bench.pass(100);
     bench.fail(HOME, "alice", 1);
     assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+
+    bench.fail(HOME, "carol", 10);
+    assert_eq!(bench.check(HOME, "bob"), Admission::Admitted, "his success is remembered for longer");
+    bench.pass(900);
+    bench.fail(HOME, "carol", 10);
+    assert_eq!(bench.check(HOME, "bob"), wait(8));
 }
 
 #[test]

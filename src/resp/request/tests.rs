@@ -328,12 +328,24 @@ fn memory_follows_what_arrived_and_not_what_was_claimed() {
 
 #[test]
 fn a_giant_request_leaves_no_memory_behind() {
-    let mut scanner = RequestScanner::new();
     let (many, long) = (encoded(&vec![b"x"; 10_000]), [&[b'x'; 60_000][..], b"\n"].concat());
-    assert_eq!(scanner.scan(&many, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: many.len() }));
-    assert_eq!(scanner.scan(&long, &Limits::AUTHENTICATED), Ok(Scanned::Inline { len: long.len() }));
-    assert_eq!(scanner.scan(b"", &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
-    assert!(scanner.spans.capacity() <= KEPT_SPANS && scanner.canonical.capacity() <= KEPT_CANONICAL);
+    for (next, spans, canonical) in [(&b""[..], SPANS_IF_IDLE, 0), (b"*", SPANS_IF_BUSY, CANONICAL_IF_BUSY)] {
+        let mut scanner = RequestScanner::new();
+        assert_eq!(scanner.scan(&many, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: many.len() }));
+        assert_eq!(scanner.scan(&long, &Limits::AUTHENTICATED), Ok(Scanned::Inline { len: long.len() }));
+        assert_eq!(scanner.scan(next, &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+        assert!(scanner.spans.capacity() <= spans && scanner.canonical.capacity() <= canonical, "{next:?}");
+    }
+}
+
+#[test]
+fn a_pipeline_of_requests_with_many_arguments_reuses_its_memory() {
+    let mut scanner = RequestScanner::new();
+    let mget = encoded(&vec![b"MGET"; 1000]);
+    assert_eq!(scanner.scan(&mget, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: mget.len() }));
+    let (memory, capacity) = (scanner.spans.as_ptr(), scanner.spans.capacity());
+    assert_eq!(scanner.scan(&mget, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: mget.len() }));
+    assert_eq!((scanner.spans.as_ptr(), scanner.spans.capacity()), (memory, capacity));
 }
 
 #[test]
