@@ -93,7 +93,7 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let built = generation::build(&config, None, 1).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
-    let generation = Arc::new(built.generation);
+    let first = built.generation;
     let target = Target::from(&config.upstream);
     if config.require_upstream {
         control::open(&target).await.map_err(RunError::Upstream)?;
@@ -107,7 +107,8 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         listeners.push((bound, AddressFilter { allow: settings.allow.clone(), deny: settings.deny.clone() }));
     }
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
-    pool.begin_generation(generation.number, generation.floor);
+    pool.begin_generation(first.number, first.floor);
+    let generation = Arc::new(ArcSwap::from_pointee(first));
     let (mailboxes, threads) = start_workers(&config, &generation, &target, &pool).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
@@ -135,7 +136,7 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         config,
         facts: None,
         warned,
-        current: generation,
+        generation,
         mailboxes: mailboxes.clone(),
         pool,
     };
@@ -209,7 +210,7 @@ impl Signals {
 
 fn start_workers(
     config: &Config,
-    generation: &Arc<Generation>,
+    generation: &Arc<ArcSwap<Generation>>,
     target: &Target,
     pool: &Arc<AuthPool>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
@@ -278,7 +279,7 @@ struct Reloader {
     facts: Option<Facts>,
     /// Warnings of the current generation: they are not repeated with every new one.
     warned: Vec<String>,
-    current: Arc<Generation>,
+    generation: Arc<ArcSwap<Generation>>,
     /// Digests of the watched files, as of the last attempt.
     seen: HashMap<PathBuf, Option<[u8; 32]>>,
     mailboxes: Vec<Mailbox>,
@@ -301,15 +302,15 @@ impl Reloader {
     /// Builds a new generation and puts it into force, or keeps the old one and says why.
     fn reload(&mut self, cause: &str) {
         self.seen = generation::contents(&self.config.watched_files);
-        let number = self.current.number + 1;
+        let number = self.generation.load().number + 1;
         match generation::build(&self.config, self.facts.as_ref(), number) {
             Ok(built) => {
                 let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
                 news.for_each(|warning| warn!("{warning}"));
                 self.warned = built.warnings;
-                self.current = Arc::new(built.generation);
-                self.pool.begin_generation(number, self.current.floor);
-                self.mailboxes.iter().for_each(|mailbox| mailbox.renew(Arc::clone(&self.current)));
+                self.pool.begin_generation(number, built.generation.floor);
+                self.generation.store(Arc::new(built.generation));
+                self.mailboxes.iter().for_each(Mailbox::renewed);
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
             }
             Err(errors) => {
