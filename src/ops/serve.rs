@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
@@ -317,13 +318,7 @@ impl Reloader {
                 for problem in &errors {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
-                error!(
-                    event = "reload",
-                    outcome = "failed",
-                    cause,
-                    generation = self.current.number,
-                    "kept the old one"
-                );
+                error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
             }
         }
     }
