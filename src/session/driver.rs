@@ -159,16 +159,15 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                 from_client += taken;
             }
             if from_redis < FAIR_SHARE && self.core.wants(Side::Upstream) {
-                let taken = self.poll_redis(cx)?;
+                let taken = self.poll_redis(cx, now)?;
                 progress |= taken > 0;
                 from_redis += taken;
             }
             if self.core.can_go_on() {
-                self.feed_requests(&[], cx, policy, now)?;
-                progress |= !self.core.can_go_on();
+                progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
             }
-            progress |= self.perform()?;
             progress |= self.poll_writes(cx)?;
+            progress |= self.perform()?;
             self.settle_accounts()?;
             if !progress {
                 return Ok(());
@@ -236,14 +235,15 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         })
     }
 
-    /// Gives the core what was held and what has come. What it passes on is written from where it lies.
+    /// Gives the core what was held and what has come. What it passes on is written from where it lies. Returns how much
+    /// it took.
     fn feed_requests(
         &mut self,
         fresh: &[u8],
         cx: &mut Context<'_>,
         policy: &Policy,
         now: Instant,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<usize, CloseReason> {
         let mut held = std::mem::take(&mut self.requests);
         let input = if held.is_empty() {
             fresh
@@ -262,24 +262,24 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             held.advance(consumed);
             self.requests = held;
         }
-        Ok(())
+        Ok(consumed)
     }
 
-    fn poll_redis(&mut self, cx: &mut Context<'_>) -> Result<usize, CloseReason> {
+    fn poll_redis(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<usize, CloseReason> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| match self.upstream.as_mut().map(|it| read_all(it, cx, scratch)) {
             None | Some(Read::Nothing) => Ok(0),
             Some(Read::Some(count)) => {
-                self.feed_replies(&scratch[..count], cx)?;
+                self.feed_replies(&scratch[..count], cx, now)?;
                 Ok(count)
             }
             Some(Read::End | Read::Failed) => {
-                self.core.handle_eof(Side::Upstream, Instant::now())?;
+                self.core.handle_eof(Side::Upstream, now)?;
                 Ok(0)
             }
         })
     }
 
-    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>, now: Instant) -> Result<(), CloseReason> {
         let mut held = std::mem::take(&mut self.replies);
         let input = if held.is_empty() {
             fresh
@@ -288,7 +288,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             held.as_slice()
         };
         let mut out = Output::new(input, Side::Upstream, &mut self.queues);
-        let consumed = self.core.handle_upstream(&mut out);
+        let consumed = self.core.handle_upstream(now, &mut out);
         let passed = out.finish();
         self.write_to_client(&input[passed], cx)?;
         let consumed = consumed?;

@@ -16,6 +16,9 @@ mod request;
 mod subscription;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::buffer::Buffer;
 pub use self::close::{CloseReason, Fault};
 pub use self::core::{

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::acl::User;
+use crate::command::Role;
 
 /// Whether a transaction is open, and what of it is ours.
 #[derive(Debug, Default)]
@@ -24,11 +25,28 @@ pub(super) struct Queue {
     pub(super) length: u32,
     /// Our answers, by their place in the EXEC reply, in rising order.
     pub(super) answers: Vec<(u32, Box<[u8]>)>,
+    answers_bytes: usize,
+    /// One of them is SELECT.
+    pub(super) selects: bool,
+}
+
+impl Queue {
+    /// Bytes of our answers.
+    pub(super) fn answers_bytes(&self) -> usize {
+        self.answers_bytes
+    }
+
+    /// Takes an answer of ours to the next place; Redis is given something else to queue there.
+    pub(super) fn answer(&mut self, answer: Box<[u8]>) {
+        self.answers_bytes += answer.len();
+        self.answers.push((self.length, answer));
+        self.length = self.length.saturating_add(1);
+    }
 }
 
 impl Transaction {
     pub(super) fn open(user: Arc<User>) -> Self {
-        Self::Open(Queue { user, length: 0, answers: Vec::new() })
+        Self::Open(Queue { user, length: 0, answers: Vec::new(), answers_bytes: 0, selects: false })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -43,9 +61,10 @@ impl Transaction {
     }
 
     /// Notes that Redis was given one more command to queue.
-    pub(super) fn queued(&mut self) {
+    pub(super) fn queued(&mut self, role: Role) {
         if let Self::Open(queue) = self {
             queue.length = queue.length.saturating_add(1);
+            queue.selects |= role == Role::Select;
         }
     }
 }
