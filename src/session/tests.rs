@@ -7,6 +7,7 @@ mod deadlines;
 mod flow;
 mod hello;
 mod order;
+mod properties;
 
 mod pubsub;
 mod redis;
@@ -14,6 +15,7 @@ mod replication;
 mod reply_mode;
 mod reset;
 mod rig;
+mod scenario;
 mod slots;
 mod streaming;
 mod transactions;

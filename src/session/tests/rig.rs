@@ -18,7 +18,7 @@ use crate::session::{
 /// Bytes that the driver reads at once.
 const SCRATCH: usize = 64 << 10;
 
-const REQUEST_BUFFER: usize = 1 << 20;
+pub(crate) const REQUEST_BUFFER: usize = 1 << 20;
 pub(crate) const HOLD_BUFFER: usize = 256 << 10;
 pub(crate) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -55,6 +55,8 @@ pub(crate) struct Rig {
     pub(crate) queues: Queues,
     to_client: Vec<u8>,
     to_redis: Vec<u8>,
+    /// What went to connections that are no longer there.
+    to_gone: Vec<u8>,
 }
 
 pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
@@ -114,6 +116,7 @@ impl Rig {
             queues: Queues::default(),
             to_client: Vec::new(),
             to_redis: Vec::new(),
+            to_gone: Vec::new(),
         }
     }
 
@@ -190,12 +193,23 @@ impl Rig {
 
     /// What the client was sent since this was last asked.
     pub(crate) fn heard(&mut self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut self.to_client)).into_owned()
+        String::from_utf8_lossy(&self.heard_bytes()).into_owned()
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn heard_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.to_client)
     }
 
     /// The bytes that Redis was sent since this was last asked.
     pub(crate) fn sent(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.to_redis)
+        let (gone, now) = self.conversations();
+        [gone, now].concat()
+    }
+
+    /// The same, to connections that are gone and to the one that is there.
+    pub(crate) fn conversations(&mut self) -> (Vec<u8>, Vec<u8>) {
+        (std::mem::take(&mut self.to_gone), std::mem::take(&mut self.to_redis))
     }
 
     /// The requests that Redis was sent since this was last asked, one a line. Fails if they are anything else.
@@ -303,6 +317,7 @@ impl Rig {
                 Action::Connect => self.connecting = true,
                 Action::Disconnect => {
                     self.connecting = false;
+                    self.to_gone.append(&mut self.to_redis);
                     self.redis_socket.clear();
                     self.replies.clear();
                     self.queues.upstream.advance(usize::MAX);
