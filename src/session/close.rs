@@ -63,6 +63,8 @@ pub enum CloseReason {
     CertificateRevoked,
     /// The certificate behind the session has expired.
     CertificateExpired,
+    /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, a blocking command.
+    StandingRightLost,
     /// The policy changed while a request was being streamed.
     PolicyChanged,
     /// Over the limit of clients.
@@ -91,6 +93,7 @@ impl CloseReason {
             Self::Revoked(_)
             | Self::CertificateRevoked
             | Self::CertificateExpired
+            | Self::StandingRightLost
             | Self::PolicyChanged
             | Self::MaxClients
             | Self::MemoryBudget
@@ -121,6 +124,7 @@ impl fmt::Display for CloseReason {
             Self::Revoked(reason) => return write!(f, "revoked-{reason}"),
             Self::CertificateRevoked => "certificate-revoked",
             Self::CertificateExpired => "certificate-expired",
+            Self::StandingRightLost => "standing-right-lost",
             Self::PolicyChanged => "policy-changed",
             Self::MaxClients => "maxclients",
             Self::MemoryBudget => "memory-budget",
