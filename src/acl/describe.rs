@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
-use super::selector::{Channels, Databases, Keys, Selector};
+use super::pattern::Pattern;
+use super::selector::{Channels, Databases, KeyPattern, Keys, Selector};
 use super::user::{SanitizePayload, User};
 use super::users::Acl;
 use crate::command::{Access, CommandTable, Dialect};
@@ -86,7 +87,7 @@ impl User {
 }
 
 impl Selector {
-    fn to_rules(&self, table: &CommandTable) -> Vec<u8> {
+    pub(super) fn to_rules(&self, table: &CommandTable) -> Vec<u8> {
         let SelectorDescription { commands, keys, channels, databases } = self.describe(table);
         let reset: &[u8] = if self.channels.all { b"" } else { b"resetchannels" };
         let databases = match databases.as_deref() {
@@ -114,15 +115,24 @@ impl Keys {
         if self.all {
             return b"~*".to_vec();
         }
-        let rules = self.patterns.iter().map(|known| {
-            let prefix: &[u8] = match known.access {
-                Access::READ => b"%R~",
-                Access::WRITE => b"%W~",
-                _ => b"~",
-            };
-            [prefix, known.pattern.text()].concat()
-        });
-        rules.collect::<Vec<_>>().join(&b' ')
+        self.patterns.iter().map(KeyPattern::to_rule).collect::<Vec<_>>().join(&b' ')
+    }
+
+    /// The rule that allows a key, if one does.
+    pub(super) fn rule_for(&self, key: &[u8], needed: Access) -> Option<Vec<u8>> {
+        let pattern = self.patterns.iter().find(|p| p.access.covers(needed) && p.pattern.matches(key));
+        if self.all { Some(b"~*".to_vec()) } else { pattern.map(KeyPattern::to_rule) }
+    }
+}
+
+impl KeyPattern {
+    fn to_rule(&self) -> Vec<u8> {
+        let prefix: &[u8] = match self.access {
+            Access::READ => b"%R~",
+            Access::WRITE => b"%W~",
+            _ => b"~",
+        };
+        [prefix, self.pattern.text()].concat()
     }
 }
 
@@ -132,6 +142,13 @@ impl Channels {
             return b"&*".to_vec();
         }
         self.patterns.iter().map(|pattern| [b"&", pattern.text()].concat()).collect::<Vec<_>>().join(&b' ')
+    }
+
+    /// The rule that allows a channel, or subscribing to a pattern, if one does.
+    pub(super) fn rule_for(&self, channel: &[u8], is_pattern: bool) -> Option<Vec<u8>> {
+        let allows = |known: &&Pattern| if is_pattern { known.text() == channel } else { known.matches(channel) };
+        let pattern = self.patterns.iter().find(allows);
+        if self.all { Some(b"&*".to_vec()) } else { pattern.map(|known| [b"&", known.text()].concat()) }
     }
 }
 
