@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rule::{RuleErrorKind, UnknownNames};
+use super::rule::{RuleErrorKind, UnknownNames, has_blank};
 use crate::command::{Categories, CommandId, CommandSpec, CommandTable};
 
 /// A set of commands, and the rules that made it.
@@ -181,7 +181,8 @@ impl<'t, 'r> Effect<'t, 'r> {
         let (command, argument) = (lookup(&target[..separator])?, &target[separator + 1..]);
         if command.parent().is_some() {
             Err(RuleErrorKind::FirstArgumentOfSubcommand)
-        } else if argument.is_empty() {
+        } else if argument.is_empty() || has_blank(argument) {
+            // A blank in it would read back from the file as two rules, a line feed as two users.
             Err(RuleErrorKind::Syntax)
         } else if command.has_subcommands() {
             lookup(target).map(Effect::Command)

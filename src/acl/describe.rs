@@ -55,7 +55,7 @@ impl User {
         words.extend(self.passwords().iter().map(|password| password.to_rule().into_bytes()));
         for (position, selector) in self.selectors.iter().enumerate() {
             let rules = selector.to_rules(table);
-            words.push(if position == 0 { rules } else { [b"(", rules.as_slice(), b")"].concat() });
+            words.push(if position == 0 { rules } else { [b"(", in_selector(&rules).as_slice(), b")"].concat() });
         }
         words.join(&b' ')
     }
@@ -84,6 +84,27 @@ impl User {
         }
         flags
     }
+}
+
+/// Rules as they stand between parentheses, where quotes mean something and a final `)` ends the selector.
+fn in_selector(rules: &[u8]) -> Vec<u8> {
+    let quoted = rules.split(|b| *b == b' ').map(|rule| {
+        let plain = !rule.iter().any(|b| matches!(b, b'"' | b'\'')) && !rule.ends_with(b")");
+        if plain { rule.to_vec() } else { quote(rule) }
+    });
+    quoted.collect::<Vec<_>>().join(&b' ')
+}
+
+fn quote(rule: &[u8]) -> Vec<u8> {
+    let mut quoted = vec![b'"'];
+    for byte in rule {
+        if matches!(byte, b'"' | b'\\') {
+            quoted.push(b'\\');
+        }
+        quoted.push(*byte);
+    }
+    quoted.push(b'"');
+    quoted
 }
 
 impl Selector {

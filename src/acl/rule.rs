@@ -130,6 +130,11 @@ pub(super) fn merge_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, RuleError
     }
 }
 
+/// What may be in no name and no pattern [isspace].
+pub(super) fn has_blank(text: &[u8]) -> bool {
+    text.iter().any(|b| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0))
+}
+
 /// Splits the inside of a selector at blanks, with Redis's quoting [sdssplitargs]; `None` for unbalanced quotes.
 pub(super) fn split_quoted(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let is_blank = |b: u8| b.is_ascii_whitespace() || b == 0x0b;

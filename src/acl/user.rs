@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::password::{ARGON2_PREFIX, PasswordHash};
-use super::rule::{RuleError, RuleErrorKind, UnknownNames, split_quoted};
-use super::selector::{Databases, Selector, has_blank};
+use super::rule::{RuleError, RuleErrorKind, UnknownNames, has_blank, split_quoted};
+use super::selector::{Databases, Selector};
 use crate::command::CommandTable;
 
 /// A user name: UTF-8, not empty, no blank and no NUL in it.

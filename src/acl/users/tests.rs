@@ -219,6 +219,22 @@ fn what_is_written_to_a_file_reads_back_the_same() {
 }
 
 #[test]
+fn quotes_and_parentheses_in_patterns_survive_a_file() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let rules: [&[u8]; 4] = [b"~a)", b"~\"'(", b"('~a)' \"~b\\\"'c\" +get)", b"(~d\\x ~(e)"];
+    let acl = Acl::new(&table).set_user(b"bob", &rules, &table).unwrap();
+    let file = acl.to_file(&table);
+    let read = Acl::parse(&file, &table).unwrap();
+    assert_eq!(read.user(b"bob"), acl.user(b"bob"), "{}", file.escape_ascii());
+}
+
+#[test]
+fn a_first_argument_cannot_smuggle_rules_into_the_file() {
+    assert_refused("+select|0\nuser eve on nopass +@all", "Syntax error");
+    assert_refused("+select|0 +@all", "Syntax error");
+}
+
+#[test]
 fn getuser_tells_all_there_is() {
     let table = CommandTable::builtin(Dialect::Valkey91);
     let rules: [&[u8]; 6] = [b"on", b">foo", b"+get", b"~a", b"db=1", b"(resetdbs &c)"];
