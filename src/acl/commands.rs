@@ -87,8 +87,9 @@ impl CommandSet {
             Ok(Effect::FirstArgument(spec, argument)) => self.allow_first_argument(spec.id(), argument),
             Err(RuleErrorKind::UnknownName) if unknown == UnknownNames::Keep && is_name(target) => {
                 self.unknown.push(lossy_lower(rule));
-                // What it takes away is not known yet: it could be any command that is not known yet.
-                self.all &= allow;
+                if !allow {
+                    self.deny_upstream_commands(table);
+                }
             }
             Err(kind) => return Err(kind),
         }
@@ -107,10 +108,19 @@ impl CommandSet {
             // Kept names cannot fail; a rule that a smaller table finds wrong in another way grants nothing.
             if set.apply(rule.as_bytes(), table, UnknownNames::Keep).is_err() {
                 set.unknown.push(rule.clone());
-                set.all &= rule.starts_with('+');
+                set.deny_upstream_commands(table);
             }
         }
         set
+    }
+
+    /// What a rule takes away is not known: it could be any command that we did not come with.
+    fn deny_upstream_commands(&mut self, table: &CommandTable) {
+        self.all = false;
+        for spec in table.iter().filter(|spec| !spec.is_builtin()) {
+            self.set(spec.id(), false);
+            self.first_arguments.remove(&spec.id());
+        }
     }
 
     pub(super) fn change_category(&mut self, category: Categories, allow: bool, table: &CommandTable) {

@@ -36,25 +36,39 @@ pub struct SelectorDescription {
 }
 
 impl Acl {
-    /// The file that reads back as these users: one [`User::to_line`] each.
+    /// The file that reads back as these users, over this or any other table: command rules stand in it as they were
+    /// given, whatever the dialect, so that they mean the same to commands not yet known.
     pub fn to_file(&self, table: &CommandTable) -> Vec<u8> {
         let mut text = Vec::new();
         for user in self.users() {
-            text.extend(user.to_line(table));
+            text.extend(user.line(table, CommandStyle::AsGiven));
             text.push(b'\n');
         }
         text
     }
 }
 
+/// How the commands of a selector are described.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CommandStyle {
+    /// The rules in order; of those with one target only the last.
+    AsGiven,
+    /// As the server of the dialect lists them.
+    AsListed,
+}
+
 impl User {
-    /// As `ACL LIST` shows it and the file holds it: `user bob on #… ~a* resetchannels -@all +get`.
+    /// As `ACL LIST` shows it: `user bob on #… ~a* resetchannels -@all +get`.
     pub fn to_line(&self, table: &CommandTable) -> Vec<u8> {
+        self.line(table, CommandStyle::AsListed)
+    }
+
+    fn line(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
         let mut words: Vec<Vec<u8>> = vec![b"user".to_vec(), self.name().as_str().into()];
         words.extend(self.flags(table.dialect()).iter().map(|flag| flag.as_bytes().to_vec()));
         words.extend(self.passwords().iter().map(|password| password.to_rule().into_bytes()));
         for (position, selector) in self.selectors.iter().enumerate() {
-            let rules = selector.to_rules(table);
+            let rules = selector.rules(table, style);
             words.push(if position == 0 { rules } else { [b"(", in_selector(&rules).as_slice(), b")"].concat() });
         }
         words.join(&b' ')
@@ -62,7 +76,7 @@ impl User {
 
     /// What `ACL GETUSER` tells.
     pub fn describe(&self, table: &CommandTable) -> UserDescription {
-        let mut selectors = self.selectors.iter().map(|selector| selector.describe(table));
+        let mut selectors = self.selectors.iter().map(|selector| selector.describe(table, CommandStyle::AsListed));
         UserDescription {
             flags: self.flags(table.dialect()),
             passwords: self.passwords().iter().map(|password| password.to_listed()).collect(),
@@ -108,8 +122,13 @@ fn quote(rule: &[u8]) -> Vec<u8> {
 }
 
 impl Selector {
+    /// As `ACL LIST` shows it, without parentheses.
     pub(super) fn to_rules(&self, table: &CommandTable) -> Vec<u8> {
-        let SelectorDescription { commands, keys, channels, databases } = self.describe(table);
+        self.rules(table, CommandStyle::AsListed)
+    }
+
+    fn rules(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
+        let SelectorDescription { commands, keys, channels, databases } = self.describe(table, style);
         let reset: &[u8] = if self.channels.all { b"" } else { b"resetchannels" };
         let databases = match databases.as_deref() {
             None | Some("alldbs") => "",
@@ -120,10 +139,10 @@ impl Selector {
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b' ')
     }
 
-    fn describe(&self, table: &CommandTable) -> SelectorDescription {
+    fn describe(&self, table: &CommandTable, style: CommandStyle) -> SelectorDescription {
         let databases = (table.dialect() == Dialect::Valkey91).then(|| self.databases.describe());
         SelectorDescription {
-            commands: self.commands.describe(table),
+            commands: self.commands.describe(table, style),
             keys: self.keys.describe(),
             channels: self.channels.describe(),
             databases,
@@ -188,15 +207,14 @@ impl Databases {
 impl CommandSet {
     /// Valkey repeats the rules as they were given. Redis 7.0 finds a short list that makes the same set; rules for
     /// names it does not know have no place in that, so we add them.
-    fn describe(&self, table: &CommandTable) -> String {
+    fn describe(&self, table: &CommandTable, style: CommandStyle) -> String {
         let base = if self.from_all { "+@all" } else { "-@all" };
         let mut words = vec![base.to_owned()];
-        match table.dialect() {
-            Dialect::Valkey91 => words.extend(self.rules().iter().cloned()),
-            Dialect::Redis70 => {
-                words.extend(self.shortest(table));
-                words.extend(self.unknown().iter().cloned());
-            }
+        if style == CommandStyle::AsGiven || table.dialect() == Dialect::Valkey91 {
+            words.extend(self.rules().iter().cloned());
+        } else {
+            words.extend(self.shortest(table));
+            words.extend(self.unknown().iter().cloned());
         }
         words.join(" ")
     }

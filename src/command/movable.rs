@@ -98,7 +98,10 @@ impl Extractor {
                 visit(first(Access::READ))?;
                 stored(argv, 2, &[b"store"], visit)
             }
-            Extractor::SortRo => visit(first(Access::READ)),
+            Extractor::SortRo => {
+                nul_free(argv, 2)?;
+                visit(first(Access::READ))
+            }
             Extractor::GeoRadius { options_from } => {
                 visit(first(Access::READ))?;
                 stored(argv, options_from, &[b"store", b"storedist"], visit)

@@ -116,6 +116,7 @@ fn add(specs: &mut Vec<CommandSpec>, categories: &mut CategoryNames, full_name: 
         extractor: extractor(&full_name, flags, &keys),
         channels: ChannelUse::of(&full_name),
         role: Role::of(&full_name),
+        builtin: false,
         keys: Cow::Owned(keys),
         full_name: Cow::Owned(full_name),
     });

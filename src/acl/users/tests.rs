@@ -219,6 +219,14 @@ fn what_is_written_to_a_file_reads_back_the_same() {
 }
 
 #[test]
+fn rules_in_a_file_keep_their_order_whatever_the_dialect() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let line: &[u8] = b"user bob off resetchannels -@all +json.get -@read +get\nuser default off resetchannels -@all\n";
+    let acl = Acl::parse_keeping_unknown(line, &table).unwrap();
+    assert_eq!(acl.to_file(&table).escape_ascii().to_string(), line.escape_ascii().to_string());
+}
+
+#[test]
 fn quotes_and_parentheses_in_patterns_survive_a_file() {
     let table = CommandTable::builtin(Dialect::Redis70);
     let rules: [&[u8]; 4] = [b"~a)", b"~\"'(", b"('~a)' \"~b\\\"'c\" +get)", b"(~d\\x ~(e)"];

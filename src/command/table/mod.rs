@@ -184,6 +184,7 @@ fn spec(entry: &'static Entry) -> CommandSpec {
         extractor: Extractor::of(entry.name, entry.keys),
         channels: ChannelUse::of(entry.name),
         role: Role::of(entry.name),
+        builtin: true,
     }
 }
 
