@@ -207,7 +207,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn one_pass_finds_what_trying_everything_finds(pattern in "[ab*?\\[\\]^\\\\-]{0,8}", string in "[ab\\]\\\\-]{1,8}") {
+        fn one_pass_finds_what_trying_everything_finds(
+            pattern in "[ab*?\\[\\]^\\\\-]{0,8}",
+            string in "[ab\\]\\\\-]{1,8}",
+        ) {
             let (pattern, string) = (pattern.as_bytes(), string.as_bytes());
             proptest::prop_assert_eq!(Pattern::new(pattern).matches(string), by_definition(pattern, string));
         }

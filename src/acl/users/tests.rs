@@ -26,8 +26,8 @@ fn assert_refused(rule: &str, reason: &str) {
     assert_eq!(valkey(&["on", rule]), wanted);
 }
 
-const ALL_KEYS: &str = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any \
-     effect. Try 'resetkeys' to start with an empty list of patterns";
+const ALL_KEYS: &str = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have \
+     any effect. Try 'resetkeys' to start with an empty list of patterns";
 
 #[test]
 fn key_patterns_carry_permissions() {
