@@ -59,7 +59,7 @@ impl User {
     /// Whether the user is enabled is not asked here: it decides about logging in.
     ///
     /// # Errors
-    /// Why not [ACLCheckAllUserCommandPerm].
+    /// Why not (Redis: `ACLCheckAllUserCommandPerm`).
     #[inline]
     pub fn check(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
         self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: true })

@@ -16,7 +16,7 @@ pub(super) struct CommandSet {
     pub(super) from_all: bool,
     /// `+select|0`: commands without subcommands, allowed with this first argument only.
     first_arguments: BTreeMap<CommandId, Vec<Box<[u8]>>>,
-    /// In order, lower case, with their sign; of rules with one target only the last [ACLUpdateCommandRules]. Applied
+    /// In order, lower case, with their sign; of rules with one target only the last (Redis: `ACLUpdateCommandRules`). Applied
     /// again from the start, they make the same set.
     rules: Vec<String>,
     /// Rules whose name no table has known yet.
@@ -180,7 +180,7 @@ enum Effect<'t, 'r> {
 }
 
 impl<'t, 'r> Effect<'t, 'r> {
-    /// Of a rule that names a command [ACLSetSelector].
+    /// Of a rule that names a command (Redis: `ACLSetSelector`).
     fn parse(allow: bool, target: &'r [u8], table: &'t CommandTable) -> Result<Effect<'t, 'r>, RuleErrorKind> {
         let lookup = |name: &[u8]| {
             let known = std::str::from_utf8(name).ok().and_then(|name| table.by_name(name));

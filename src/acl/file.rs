@@ -34,7 +34,7 @@ impl Acl {
     /// The users of an ACL file. Blank lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// Everything that is wrong, at most one error a line [ACLLoadFromFile].
+    /// Everything that is wrong, at most one error a line (Redis: `ACLLoadFromFile`).
     pub fn parse(text: &[u8], table: &CommandTable) -> Result<Acl, Vec<FileError>> {
         parse(text, table, UnknownNames::Refuse)
     }

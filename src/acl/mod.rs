@@ -21,6 +21,6 @@ pub use describe::{SelectorDescription, UserDescription};
 pub use explain::SelectorExplanation;
 pub use file::FileError;
 pub use password::PasswordHash;
-pub use rule::{RuleError, RuleErrorKind, UnknownNames};
+pub use rule::{RuleError, RuleErrorKind};
 pub use user::{User, UserName};
 pub use users::Acl;

@@ -51,7 +51,7 @@ impl Selector {
         Selector { commands, keys: Keys::default(), channels: Channels::default(), databases: Databases::All }
     }
 
-    /// One rule of a selector [ACLSetSelector].
+    /// One rule of a selector (Redis: `ACLSetSelector`).
     pub(super) fn apply(
         &mut self,
         rule: &[u8],

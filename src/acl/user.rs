@@ -108,7 +108,7 @@ impl User {
         self.selectors.iter().flat_map(|selector| selector.commands.unknown()).map(String::as_str)
     }
 
-    /// One rule of `ACL SETUSER` or of a file [ACLSetUser].
+    /// One rule of `ACL SETUSER` or of a file (Redis: `ACLSetUser`).
     pub(super) fn apply(
         &mut self,
         rule: &[u8],

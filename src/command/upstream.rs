@@ -122,7 +122,7 @@ fn add(specs: &mut Vec<CommandSpec>, categories: &mut CategoryNames, full_name: 
     });
 }
 
-/// Module commands report no categories; their flags say what they do [setImplicitACLCategories].
+/// Module commands report no categories; their flags say what they do (Redis: `setImplicitACLCategories`).
 fn implied_categories(flags: u32) -> Categories {
     let implied: [(u32, &[&str]); 6] = [
         (F::WRITE, &["write"]),
