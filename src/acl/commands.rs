@@ -16,8 +16,8 @@ pub(super) struct CommandSet {
     pub(super) from_all: bool,
     /// `+select|0`: commands without subcommands, allowed with this first argument only.
     first_arguments: BTreeMap<CommandId, Vec<Box<[u8]>>>,
-    /// In order, lower case, with their sign; of rules with one target only the last (Redis: `ACLUpdateCommandRules`). Applied
-    /// again from the start, they make the same set.
+    /// In order, lower case, with their sign; of rules with one target only the last (Redis: `ACLUpdateCommandRules`).
+    /// Applied again from the start, they make the same set.
     rules: Vec<String>,
     /// Rules whose name no table has known yet.
     unknown: Vec<String>,

@@ -1,4 +1,4 @@
-//! Redis's glob (Redis: `stringmatchlen`), iterative and bounded, compiled to the cheapest form that decides the same.
+//! Redis's glob (`stringmatchlen`), iterative and bounded, compiled to the cheapest form that decides the same.
 
 /// Redis gives up on patterns that nest deeper.
 const MAX_STARS: usize = 1000;

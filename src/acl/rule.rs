@@ -130,12 +130,12 @@ pub(super) fn merge_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, RuleError
     }
 }
 
-/// What may be in no name and no pattern (Redis: `isspace`).
+/// What may be in no name and no pattern (C: `isspace`).
 pub(super) fn has_blank(text: &[u8]) -> bool {
     text.iter().any(|b| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0))
 }
 
-/// Splits the inside of a selector at blanks, with Redis's quoting (Redis: `sdssplitargs`); `None` for unbalanced quotes.
+/// Splits the inside of a selector at blanks, quoted as in Redis (`sdssplitargs`); `None` for unbalanced quotes.
 pub(super) fn split_quoted(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let is_blank = |b: u8| b.is_ascii_whitespace() || b == 0x0b;
     let mut words = Vec::new();
