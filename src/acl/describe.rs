@@ -219,7 +219,7 @@ impl CommandSet {
         words.join(" ")
     }
 
-    /// Categories first, the best fitting one at a time, then single commands (Redis: `ACLDescribeSelectorCommandRules`).
+    /// Categories first, the best fitting one at a time, then single commands (`ACLDescribeSelectorCommandRules`).
     fn shortest(&self, table: &CommandTable) -> Vec<String> {
         let adding = !self.from_all;
         let sign = if adding { '+' } else { '-' };
