@@ -322,6 +322,8 @@ fn start_with_renames() -> (RedisServer, Respgate) {
     let redis = redis_with_canary(&["--rename-command", "CONFIG", RENAMED_CONFIG, "--rename-command", "FLUSHALL", ""]);
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl(ACL)
+        // A template and tls-auth-clients-user never yield an exempt user: a rule has to name it.
+        .table("[[certificate]]\ncn = \"ops\"\nuser = \"ops\"")
         .table("[block]\nexempt-users = [\"ops\"]")
         .table(&format!("[rename]\nCONFIG = \"{RENAMED_CONFIG}\"\nFLUSHALL = \"\""))
         .start();

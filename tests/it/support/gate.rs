@@ -61,6 +61,8 @@ impl Respgate {
             format!("tls-key-file = {:?}", server.key),
             format!("tls-ca-cert-file = {:?}", folder.pki.ca_cert()),
             format!("admin-listen = {:?}", folder.path("admin.sock")),
+            // Few enough for any limit of open files, so that none is warned about.
+            "maxclients = 100".to_owned(),
         ];
         Setup {
             folder,
