@@ -2,6 +2,8 @@
 //!
 //! The samples in `tests/data` are committed. `RESPGATE_ACL_CORPUS` names a folder with the full files instead.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed, and says what it saw")]
+
 #[path = "acl_shared/mod.rs"]
 mod shared;
 

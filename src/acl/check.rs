@@ -181,3 +181,6 @@ fn judge_sort_patterns(spec: &CommandSpec, argv: &Argv<'_>) -> Result<(), AclDen
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

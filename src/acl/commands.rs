@@ -8,7 +8,7 @@ use crate::command::{Categories, CommandId, CommandSpec, CommandTable};
 /// A set of commands, and the rules that made it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct CommandSet {
-    /// By [`CommandId::index`]. A command beyond it came after the set was made.
+    /// By [`CommandId::index`]. Of a command that came to the table after the set was made, the bit is not set.
     bits: Vec<u64>,
     /// `+@all`, and nothing taken away since: allows also what the table has never heard of.
     pub(super) all: bool,
@@ -32,10 +32,7 @@ impl CommandSet {
 
     #[inline]
     pub(super) fn has(&self, id: CommandId) -> bool {
-        match self.bits.get(id.index() / 64) {
-            Some(word) => word >> (id.index() % 64) & 1 == 1,
-            None => self.all,
-        }
+        self.bits.get(id.index() / 64).is_some_and(|word| word >> (id.index() % 64) & 1 == 1)
     }
 
     #[cold]
@@ -58,12 +55,9 @@ impl CommandSet {
 
     /// `+@all`.
     pub(super) fn allow_all(&mut self, table: &CommandTable) {
-        *self = CommandSet {
-            bits: vec![u64::MAX; table.len().div_ceil(64)],
-            all: true,
-            from_all: true,
-            ..CommandSet::default()
-        };
+        self.deny_all(table);
+        table.iter().for_each(|spec| self.set(spec.id(), true));
+        (self.all, self.from_all) = (true, true);
     }
 
     /// `-@all`.

@@ -96,3 +96,80 @@ fn c_string(bytes: &[u8], limit: usize) -> String {
 fn one_line(text: String) -> String {
     text.replace(['\r', '\n'], " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{ArgvBuf, CommandTable};
+
+    fn denied(dialect: Dialect, denial: AclDenial) -> String {
+        let table = CommandTable::builtin(dialect);
+        let user = UserName::new(b"bob").unwrap();
+        super::denial(dialect, &user, denial, table.by_name("config|get").unwrap())
+    }
+
+    #[test]
+    fn denials_are_worded_as_the_server_of_the_dialect_does() {
+        let (old, new) = (Dialect::Redis70, Dialect::Valkey91);
+        for (dialect, denial, text) in [
+            (old, AclDenial::Command, "NOPERM this user has no permissions to run the 'config|get' command"),
+            (new, AclDenial::Command, "NOPERM User bob has no permissions to run the 'config|get' command"),
+            (
+                old,
+                AclDenial::Key { index: 1 },
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+            ),
+            (new, AclDenial::Key { index: 1 }, "NOPERM No permissions to access a key"),
+            (new, AclDenial::Unextractable, "NOPERM No permissions to access a key"),
+            (
+                old,
+                AclDenial::Channel { index: 1 },
+                "NOPERM this user has no permissions to access one of the channels used as arguments",
+            ),
+            (new, AclDenial::Channel { index: 1 }, "NOPERM No permissions to access a channel"),
+            (new, AclDenial::Database { index: 0 }, "NOPERM No permissions to access database"),
+            (old, AclDenial::SortBy, "ERR BY option of SORT denied due to insufficient ACL permissions."),
+            (new, AclDenial::SortGet, "ERR GET option of SORT denied due to insufficient ACL permissions."),
+        ] {
+            assert_eq!(denied(dialect, denial), text);
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_shown_with_the_beginning_of_its_arguments() {
+        let text = |words: &[&str]| unknown_command(&ArgvBuf::from_iter(words).as_argv());
+        assert_eq!(text(&["nope"]), "ERR unknown command 'nope', with args beginning with: ");
+        assert_eq!(text(&["nope", "a", "b c"]), "ERR unknown command 'nope', with args beginning with: 'a' 'b c' ");
+        let long = "x".repeat(500);
+        let shown = text(&[&long, "abc", &long, "never"]);
+        assert!(shown.starts_with(&format!("ERR unknown command '{}', with", "x".repeat(128))));
+        assert!(shown.ends_with(&format!("'abc' '{}' ", "x".repeat(122))));
+    }
+
+    #[test]
+    fn what_a_client_sent_cannot_end_the_line_or_run_past_a_nul() {
+        let argv = ArgvBuf::from_iter(["a\r\nb", "x\ny\0z"]);
+        assert_eq!(unknown_command(&argv.as_argv()), "ERR unknown command 'a  b', with args beginning with: 'x y' ");
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let argv = ArgvBuf::from_iter(["config", "no\r\npe"]);
+        let text = unknown_subcommand(table.by_name("config").unwrap(), &argv.as_argv());
+        assert_eq!(text, "ERR unknown subcommand 'no  pe'. Try CONFIG HELP.");
+    }
+
+    #[test]
+    fn a_dry_run_names_the_argument_it_stopped_at() {
+        let argv = ArgvBuf::from_iter(["mget", "a", "b"]);
+        let user = UserName::new(b"bob").unwrap();
+        let said = |dialect, denial| {
+            let table = CommandTable::builtin(dialect);
+            let text = dry_run(dialect, &user, denial, table.by_name("mget").unwrap(), &argv.as_argv());
+            String::from_utf8(text).unwrap()
+        };
+        let (old, new) = (Dialect::Redis70, Dialect::Valkey91);
+        assert_eq!(said(old, AclDenial::Command), "This user has no permissions to run the 'mget' command");
+        assert_eq!(said(new, AclDenial::Command), "User bob has no permissions to run the 'mget' command");
+        assert_eq!(said(old, AclDenial::Key { index: 2 }), "This user has no permissions to access the 'b' key");
+        assert_eq!(said(new, AclDenial::Channel { index: 1 }), "User bob has no permissions to access the 'a' channel");
+        assert_eq!(said(new, AclDenial::Database { index: 0 }), "User bob has no permissions to access database mget");
+    }
+}

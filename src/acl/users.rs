@@ -75,3 +75,6 @@ impl Acl {
         Acl { users: users.collect() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,19 @@
 //! `respgate acl`: questions about users and rules, without a proxy.
 
 use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ConfigurationArgs;
+use crate::acl::{Acl, User};
+use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
+use crate::ops::generation;
+use crate::policy::{Policy, Requester, Stance, Verdict};
+
+use super::{ConfigurationArgs, Exit};
 
 /// The subcommands of `acl`.
 #[derive(Debug, Subcommand)]
@@ -36,6 +44,98 @@ pub struct AclCheckArgs {
     /// The ACL file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// Answers the question.
+pub fn acl(command: &AclCommand) -> Exit {
+    match command {
+        AclCommand::Explain(arguments) => explain(arguments),
+        AclCommand::Check(arguments) => check(arguments),
+    }
+}
+
+/// Prints the verdict on one request: exit 0 where it would be forwarded or answered, 1 where it would be refused.
+fn explain(arguments: &AclExplainArgs) -> Exit {
+    let config = match arguments.configuration.load() {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let policy = match generation::build(&config, None, 1) {
+        Ok(built) => built.generation.policy,
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            return Exit::Configuration;
+        }
+    };
+    let Some(user) = policy.acl.user(arguments.user.as_bytes()) else {
+        eprintln!("error: there is no user {}", arguments.user);
+        return Exit::Failure;
+    };
+    let argv: ArgvBuf = arguments.command.iter().map(|argument| argument.as_bytes()).collect();
+    let (lines, exit) = verdict(&policy, user, &argv.as_argv());
+    lines.iter().for_each(|line| println!("{line}"));
+    exit
+}
+
+fn verdict(policy: &Policy, user: &User, argv: &Argv<'_>) -> (Vec<String>, Exit) {
+    let mut lines = Vec::new();
+    if !user.is_enabled() {
+        lines.push(format!("user {} is off and cannot log in", user.name()));
+    }
+    let requester = Requester { user: Some(user), stance: Stance::default(), database: Some(0) };
+    let exit = match policy.decide(requester, argv) {
+        Verdict::Forward(permit) => {
+            lines.push(format!("allowed: {}", permit.spec().full_name()));
+            Exit::Success
+        }
+        Verdict::Local(local) => {
+            lines.push(format!("answered by the proxy: {}", local.spec.full_name()));
+            Exit::Success
+        }
+        Verdict::Deny(denial) => {
+            lines.push(format!("refused ({denial}): {}", policy.denial_text(&denial, Some(user), argv)));
+            Exit::Failure
+        }
+    };
+    if let Ok(spec) = policy.table.resolve(argv) {
+        lines.push(match user.check(spec, argv, Some(0)) {
+            Ok(()) => "the ACL alone would allow it".to_owned(),
+            Err(denial) => format!("the ACL alone would refuse it: {denial:?}"),
+        });
+        let blocked = policy.blocklist.blocks(user.name().as_str().as_bytes(), spec);
+        lines.push(format!("the blocklist {} it", if blocked { "refuses" } else { "does not name" }));
+    }
+    lines.push(String::from_utf8_lossy(&user.to_line(&policy.table)).into_owned());
+    (lines, exit)
+}
+
+/// Reports every error of an ACL file with its line. Names that a module may bring are errors here only where no server
+/// that is known has them.
+fn check(arguments: &AclCheckArgs) -> Exit {
+    let path = arguments.file.display();
+    let text = match fs::read(&arguments.file) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("error: {path}: cannot read it: {error}");
+            return if error.kind() == io::ErrorKind::PermissionDenied {
+                Exit::Permission
+            } else {
+                Exit::Configuration
+            };
+        }
+    };
+    let parsed = Dialect::ALL.map(|dialect| Acl::parse(&text, &CommandTable::builtin(dialect)));
+    if let Some(acl) = parsed.iter().find_map(|result| result.as_ref().ok()) {
+        println!("{path}: {} users", acl.users().count());
+        return Exit::Success;
+    }
+    if let [Err(errors), ..] = &parsed {
+        for error in errors {
+            let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
+            eprintln!("error: {path}:{}: {token}{}", error.line, error.message);
+        }
+    }
+    Exit::Configuration
 }
 
 #[cfg(test)]

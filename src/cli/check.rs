@@ -1,17 +1,26 @@
 //! `respgate check`: what `run` would load, without running.
 
 use crate::config::{AclSource, AuthClients, Config, Listener, UpstreamAddress};
+use crate::ops::generation::{self, BuildError};
 
 use super::{ConfigurationArgs, Exit};
 
-/// Loads the configuration and shows what follows from it.
+/// Loads the configuration and everything it names, and shows what follows from it.
 pub fn check(arguments: &ConfigurationArgs) -> Exit {
-    match arguments.load() {
-        Ok(config) => {
+    let config = match arguments.load() {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    match generation::build(&config, None, 1) {
+        Ok(built) => {
+            built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             print!("{}", summary(&config));
             Exit::Success
         }
-        Err(exit) => exit,
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration }
+        }
     }
 }
 

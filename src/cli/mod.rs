@@ -33,6 +33,9 @@ pub enum Command {
     Run(ConfigurationArgs),
     /// Validate everything `run` would load and print all findings
     Check(ConfigurationArgs),
+    /// Ask about users and rules, without a proxy
+    #[command(subcommand)]
+    Acl(acl::AclCommand),
     /// Make an argon2id hash for the ACL file, from a prompt or from standard input
     HashPassword(hash_password::HashPasswordArgs),
     /// Ask the running proxy how it is: exit 0 where it serves, 1 otherwise

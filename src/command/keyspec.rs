@@ -150,6 +150,16 @@ impl KeySpec {
         read | write
     }
 
+    /// The key, if there is always one and always there.
+    pub(super) fn fixed_single(&self) -> Option<KeyUse> {
+        match (&self.begin, &self.find) {
+            (Begin::Index(index), Find::Range { last: 0, limit: 0, .. }) => {
+                Some(KeyUse { index: *index, access: self.access() })
+            }
+            _ => None,
+        }
+    }
+
     /// The last argument that is a key, if neither keyword nor count nor length of the request move it.
     pub(super) fn fixed_last(&self) -> Option<usize> {
         match (&self.begin, &self.find) {

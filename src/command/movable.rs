@@ -1,7 +1,7 @@
 //! Where the keys are, for commands whose options move them: our own reading, never the upstream's.
 //!
-//! A server reads options left to right and stops at the first it does not know; Redis's key extraction reads them in
-//! a slightly different way. We take every reading at once: each argument that could be the option is one.
+//! A server reads options left to right and stops at the first it does not know; Redis's key extraction reads some of
+//! them in a slightly different way. Where the two can differ we take every reading at once, or none.
 
 use super::argv::Argv;
 use super::keyspec::{Access, EmptyCount, KeySpec, KeyUse, Scope, Unextractable, nul_free};
@@ -9,6 +9,10 @@ use super::keyspec::{Access, EmptyCount, KeySpec, KeyUse, Scope, Unextractable, 
 /// How the keys of one command are found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Extractor {
+    /// It has no keys.
+    None,
+    /// Always this one.
+    One(KeyUse),
     /// The key specs are exact.
     Specs,
     /// Exact, and a count of zero keys is a proper request: EVAL, FCALL.
@@ -37,14 +41,23 @@ impl Extractor {
             "bitfield" => Extractor::BitField,
             "sort" => Extractor::Sort,
             "sort_ro" => Extractor::SortRo,
-            "georadius" => Extractor::GeoRadius { options_from: 6 },
-            "georadiusbymember" => Extractor::GeoRadius { options_from: 5 },
+            // The unit of GEORADIUS, argument 5, is read as an option too: Valkey does so.
+            "georadius" | "georadiusbymember" => Extractor::GeoRadius { options_from: 5 },
             "migrate" => Extractor::Migrate,
             "xread" => Extractor::Xread { options_from: 1, streams_from: 1 },
             "xreadgroup" => Extractor::Xread { options_from: 1, streams_from: 4 },
             "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Extractor::Script,
-            _ if keys.iter().filter(|spec| spec.is_key()).all(KeySpec::is_exact) => Extractor::Specs,
-            _ => Extractor::Unknown,
+            _ => Extractor::by_specs(keys),
+        }
+    }
+
+    fn by_specs(keys: &[KeySpec]) -> Extractor {
+        let keys: Vec<&KeySpec> = keys.iter().filter(|spec| spec.is_key()).collect();
+        match keys.as_slice() {
+            [] => Extractor::None,
+            specs if !specs.iter().all(|spec| spec.is_exact()) => Extractor::Unknown,
+            [only] => only.fixed_single().map_or(Extractor::Specs, Extractor::One),
+            _ => Extractor::Specs,
         }
     }
 
@@ -58,6 +71,9 @@ impl Extractor {
         visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
     ) -> Result<(), E> {
         let empty_count = match self {
+            Extractor::None => return Ok(()),
+            Extractor::One(key) if key.index < argv.len() => return visit(key),
+            Extractor::One(_) => return Err(Unextractable.into()),
             Extractor::Specs => EmptyCount::Refused,
             Extractor::Script => EmptyCount::Fine,
             moving => return moving.try_moving(argv, scope, visit),
@@ -72,6 +88,9 @@ impl Extractor {
         visit: &mut impl FnMut(KeyUse) -> Result<(), E>,
     ) -> Result<(), E> {
         let first = |access| KeyUse { index: 1, access };
+        if argv.len() < 2 {
+            return Err(Unextractable.into());
+        }
         match self {
             Extractor::Set => visit(first(set_access(argv, scope)?)),
             Extractor::BitField => visit(first(bitfield_access(argv, scope)?)),
@@ -89,7 +108,9 @@ impl Extractor {
                 let keys = streams(argv, options_from, streams_from)?;
                 keys.into_iter().try_for_each(|index| visit(KeyUse { index, access: Access::READ }))
             }
-            Extractor::Specs | Extractor::Script | Extractor::Unknown => Err(Unextractable.into()),
+            Extractor::None | Extractor::One(_) | Extractor::Specs | Extractor::Script | Extractor::Unknown => {
+                Err(Unextractable.into())
+            }
         }
     }
 }
@@ -136,23 +157,36 @@ fn stored<E: From<Unextractable>>(
     Ok(())
 }
 
-/// MIGRATE host port key|"" db timeout [options] [KEYS key…]: everything after the first word KEYS is a key.
+/// MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password] [AUTH2 user password] [KEYS key…]: the one key,
+/// and everything behind the option KEYS (with both, the server refuses). Passwords may be called KEYS.
 fn migrated<E: From<Unextractable>>(argv: &Argv<'_>, visit: &mut impl FnMut(KeyUse) -> Result<(), E>) -> Result<(), E> {
     const KEY: usize = 3;
     const OPTIONS: usize = 6;
     let access = Access::READ_WRITE;
-    let word = argv.iter_from(OPTIONS).find(|(_, argument)| argument.eq_ignore_ascii_case(b"keys"));
-    let options_end = word.map_or(argv.len(), |(index, _)| index);
-    if argv.iter_from(OPTIONS).take_while(|(i, _)| *i < options_end).any(|(_, a)| memchr::memchr(0, a).is_some()) {
-        return Err(Unextractable.into());
+    let mut index = OPTIONS;
+    let mut keys = argv.len()..argv.len();
+    while let Some(option) = argv.get(index) {
+        let is = |word: &[u8]| option.eq_ignore_ascii_case(word);
+        index += if is(b"copy") || is(b"replace") {
+            1
+        } else if is(b"auth") {
+            2
+        } else if is(b"auth2") {
+            3
+        } else if is(b"keys") {
+            keys = index + 1..argv.len();
+            break;
+        } else {
+            return Err(Unextractable.into());
+        };
     }
     let single = argv.get(KEY).ok_or(Unextractable)?;
     if !single.is_empty() {
         visit(KeyUse { index: KEY, access })?;
-    } else if options_end + 1 >= argv.len() {
+    } else if keys.is_empty() {
         return Err(Unextractable.into());
     }
-    (options_end + 1..argv.len()).try_for_each(|index| visit(KeyUse { index, access }))
+    keys.into_iter().try_for_each(|index| visit(KeyUse { index, access }))
 }
 
 /// The stream keys: the first half of what follows STREAMS. The server finds that word by reading the options, Redis's
@@ -177,8 +211,11 @@ fn streams(argv: &Argv<'_>, options_from: usize, streams_from: usize) -> Result<
     let by_spec = (streams_from..argv.len()).find(|&index| is(index, b"streams"));
     let first = index + 1;
     let rest = argv.len() - first;
-    if by_spec != Some(index) || rest == 0 || rest % 2 != 0 {
+    if by_spec != Some(index) || rest == 0 || !rest.is_multiple_of(2) {
         return Err(Unextractable);
     }
     Ok(first..first + rest / 2)
 }
+
+#[cfg(test)]
+mod tests;

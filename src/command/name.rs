@@ -72,12 +72,22 @@ fn folded_hash(seed: u64, name: &[u8]) -> u64 {
     for chunk in chunks {
         hash = mix(hash ^ (u64::from_le_bytes(*chunk) | CASE), MIX);
     }
-    if !rest.is_empty() {
-        let mut chunk = [0; 8];
-        chunk[..rest.len()].copy_from_slice(rest);
-        hash = mix(hash ^ (u64::from_le_bytes(chunk) | CASE), MIX);
+    mix(hash ^ (short(rest) | CASE), MIX)
+}
+
+/// Up to seven bytes as one number; they may be in it twice.
+#[inline]
+fn short(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), bytes) {
+        (Some(first), Some(last), _) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        (_, _, [first, .., last]) => {
+            u64::from(*first) | u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(*last) << 16
+        }
+        (_, _, [only]) => u64::from(*only),
+        _ => 0,
     }
-    hash
 }
 
 #[inline]

@@ -27,6 +27,8 @@ pub struct CommandSpec {
     pub(super) id: CommandId,
     /// Lower case; of a subcommand `container|subcommand`.
     pub(super) full_name: Cow<'static, str>,
+    /// Where in the full name its last word begins.
+    pub(super) name_at: usize,
     pub(super) parent: Option<CommandId>,
     pub(super) has_subcommands: bool,
     /// Redis's arity: exact, or a minimum if negative; the command name counts.
@@ -124,10 +126,7 @@ impl CommandSpec {
     /// The last word of the full name: `get` of `config|get`.
     #[inline]
     pub fn name(&self) -> &str {
-        match self.parent {
-            None => &self.full_name,
-            Some(_) => self.full_name.split_once('|').map_or(&*self.full_name, |(_, name)| name),
-        }
+        &self.full_name[self.name_at..]
     }
 
     /// The container of a subcommand.
@@ -178,7 +177,7 @@ impl CommandSpec {
     /// It has keys, or may have.
     #[inline]
     pub fn has_keys(&self) -> bool {
-        self.keys.iter().any(KeySpec::is_key) || self.extractor == Extractor::Unknown
+        self.extractor != Extractor::None
     }
 
     /// Calls `visit` for each key of a request, in no promised order, and stops at its first error.
@@ -204,6 +203,8 @@ impl CommandSpec {
             return None;
         }
         let keys = match self.extractor {
+            Extractor::None => Some(1),
+            Extractor::One(key) => Some(key.index.max(1)),
             Extractor::Set | Extractor::BitField => Some(1),
             Extractor::Specs => {
                 self.keys.iter().filter(|spec| spec.is_key()).try_fold(1, |end, spec| Some(end.max(spec.fixed_last()?)))

@@ -106,6 +106,7 @@ fn add(specs: &mut Vec<CommandSpec>, categories: &mut CategoryNames, full_name: 
     let keys = key_specs(command);
     specs.push(CommandSpec {
         id: CommandId(0),
+        name_at: 0,
         parent: None,
         has_subcommands: false,
         arity: i32::try_from(command.arity).unwrap_or(-1),

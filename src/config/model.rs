@@ -259,8 +259,8 @@ pub struct UserSettings {
 /// Bounds on connections, time and memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections, all listeners together.
-    pub maxclients: u32,
+    /// Connections, all listeners together; `None` is as many as the file-descriptor limit allows, up to 10,000.
+    pub maxclients: Option<u32>,
     /// Connections of one address; `None` is no limit.
     pub max_connections_per_address: Option<u32>,
     /// Handshakes at the same time.

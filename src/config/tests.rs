@@ -233,7 +233,7 @@ fn flags_override_the_environment_which_overrides_the_file() {
     let text = format!("{MINIMAL}threads = 3\nmaxclients = 3\ntimeout = 3\n");
     let variables = [("RESPGATE_THREADS", "2"), ("RESPGATE_MAXCLIENTS", "2")];
     let config = load_all(&text, &variables, &["--threads", "1"]).unwrap().config;
-    assert_eq!((config.threads, config.limits.maxclients), (1, 2));
+    assert_eq!((config.threads, config.limits.maxclients), (1, Some(2)));
     assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(3)));
 }
 
@@ -472,7 +472,7 @@ fn defaults_are_these() {
         renames: Vec::new(),
         users: Default::default(),
         limits: Limits {
-            maxclients: 10_000,
+            maxclients: None,
             max_connections_per_address: None,
             max_handshakes: 256,
             handshake_timeout: Duration::from_secs(5),

@@ -26,9 +26,7 @@ impl Authority {
     }
 
     pub(crate) fn with(cn: &str, adjust: impl FnOnce(&mut CertificateParams)) -> Authority {
-        let mut params = params([cn]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let mut params = authority(cn);
         adjust(&mut params);
         let key = KeyPair::generate().expect("a key");
         Authority { issuer: CertifiedIssuer::self_signed(params, key).expect("a CA") }
@@ -36,11 +34,8 @@ impl Authority {
 
     /// A CA certificate signed by this one.
     pub(crate) fn intermediate(&self, cn: &str) -> Authority {
-        let mut params = params([cn]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a key");
-        Authority { issuer: CertifiedIssuer::signed_by(params, key, &self.issuer).expect("a CA") }
+        Authority { issuer: CertifiedIssuer::signed_by(authority(cn), key, &self.issuer).expect("a CA") }
     }
 
     pub(crate) fn pem(&self) -> String {
@@ -100,6 +95,13 @@ impl Authority {
     }
 }
 
+fn authority(cn: &str) -> CertificateParams {
+    let mut params = params([cn]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
 /// Parameters of a client certificate with this CN.
 pub(crate) fn client(cn: &str) -> CertificateParams {
     let mut params = params([cn]);
@@ -112,22 +114,13 @@ pub(crate) fn params<const N: usize>(cns: [&str; N]) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     for (position, cn) in cns.iter().enumerate() {
-        push_name(&mut params, DnType::CommonName, position, DnValue::Utf8String((*cn).to_owned()));
+        // rcgen keeps one value per type, but another spelling of the same OID is another type to it.
+        let kind = if position == 0 { DnType::CommonName } else { DnType::CustomDnType(vec![2, 5, 4, 3]) };
+        params.distinguished_name.push(kind, DnValue::Utf8String((*cn).to_owned()));
     }
     params.not_before = (SystemTime::now() - Duration::from_secs(86_400)).into();
     params.not_after = (SystemTime::now() + Duration::from_secs(365 * 86_400)).into();
     params
-}
-
-/// rcgen keeps one value per type, but two spellings of one OID are two types to it.
-fn push_name(params: &mut CertificateParams, kind: DnType, position: usize, value: DnValue) {
-    let oid: &[u64] = match kind {
-        DnType::CommonName => &[2, 5, 4, 3],
-        DnType::OrganizationalUnitName => &[2, 5, 4, 11],
-        _ => &[2, 5, 4, 10],
-    };
-    let kind = if position == 0 { kind } else { DnType::CustomDnType(oid.to_vec()) };
-    params.distinguished_name.push(kind, value);
 }
 
 pub(crate) fn uri(value: &str) -> SanType {

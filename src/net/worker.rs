@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::{ArcSwap, Cache};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -84,7 +85,7 @@ impl MemoryBudget {
 
 enum Command {
     Arrival(Arrival),
-    Generation(Arc<Generation>),
+    Renewed,
     Drain(Instant),
 }
 
@@ -108,9 +109,9 @@ impl Mailbox {
         let _ = self.commands.send(Command::Arrival(arrival));
     }
 
-    /// From now on this is in force.
-    pub fn renew(&self, generation: Arc<Generation>) {
-        let _ = self.commands.send(Command::Generation(generation));
+    /// Another generation is in force: sessions are to see what it means for them.
+    pub fn renewed(&self) {
+        let _ = self.commands.send(Command::Renewed);
     }
 
     /// No more connections, and the end of those that are there by `deadline`.
@@ -126,7 +127,7 @@ impl Mailbox {
 pub fn start(
     number: usize,
     settings: Settings,
-    generation: Arc<Generation>,
+    generation: Arc<ArcSwap<Generation>>,
 ) -> std::io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
     let (commands, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
@@ -143,7 +144,10 @@ pub fn start(
 struct Worker {
     settings: Settings,
     limits: Rc<SessionLimits>,
-    generation: RefCell<Rc<Current>>,
+    /// What is in force, for all workers.
+    latest: RefCell<Cache<Arc<ArcSwap<Generation>>, Arc<Generation>>>,
+    /// The same, as of when somebody last looked.
+    seen: RefCell<Rc<Current>>,
     registry: Rc<Registry>,
     connections: Arc<AtomicUsize>,
     lingering: Cell<usize>,
@@ -172,11 +176,13 @@ impl Drop for Counted {
 }
 
 impl Worker {
-    fn new(settings: Settings, generation: Arc<Generation>, connections: Arc<AtomicUsize>) -> Self {
+    fn new(settings: Settings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
+        let seen = Current::new(generation.load_full());
         Self {
             limits: Rc::new(settings.limits.clone()),
             settings,
-            generation: RefCell::new(Current::new(generation)),
+            latest: RefCell::new(Cache::new(generation)),
+            seen: RefCell::new(seen),
             registry: Rc::default(),
             connections,
             lingering: Cell::new(0),
@@ -198,7 +204,7 @@ impl Worker {
                             spawn_local(Rc::clone(&self).serve(arrival, counted));
                         }
                     }
-                    Some(Command::Generation(generation)) => self.renew(generation).await,
+                    Some(Command::Renewed) => self.renew().await,
                     Some(Command::Drain(deadline)) => {
                         end = Some(deadline);
                         self.registry.order_all(Order::Drain(deadline));
@@ -215,14 +221,21 @@ impl Worker {
         }
     }
 
+    /// What is in force at this moment.
     fn current(&self) -> Rc<Current> {
-        Rc::clone(&self.generation.borrow())
+        let mut latest = self.latest.borrow_mut();
+        let mut seen = self.seen.borrow_mut();
+        let latest = latest.load();
+        if !Arc::ptr_eq(latest, &seen.generation) {
+            *seen = Current::new(Arc::clone(latest));
+        }
+        Rc::clone(&seen)
     }
 
-    /// Takes a new generation into force: every session is told, and every certificate is verified again, on a thread of
-    /// its own, once.
-    async fn renew(self: &Rc<Self>, generation: Arc<Generation>) {
-        self.generation.replace(Current::new(Arc::clone(&generation)));
+    /// A new generation is in force: every session is woken to look at it, and every certificate is verified again, on a
+    /// thread of its own, once.
+    async fn renew(self: &Rc<Self>) {
+        let generation = Arc::clone(&self.current().generation);
         let chains = self.registry.chains();
         let worker = Rc::clone(self);
         spawn_local(async move {
@@ -372,7 +385,7 @@ impl Surroundings for World {
     type Upstream = Connection;
 
     fn policy(&self) -> Rc<Arc<Policy>> {
-        Rc::clone(&self.worker.generation.borrow().policy)
+        Rc::clone(&self.worker.current().policy)
     }
 
     fn connect(&self) -> Connecting<Connection> {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::policy::{Principal, UserRefusal};
 use crate::session::driver::Volume;
@@ -113,7 +113,7 @@ pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
         match report {
             Report::LoggedIn { user } => info!(event = "login", outcome = "accepted", %client, user, left_out, "login"),
             Report::LoginFailed { user: name, reason } => {
-                warn!(event = "login", outcome = "failed", %client, user = name, reason, left_out, "login failed");
+                info!(event = "login", outcome = "failed", %client, user = name, reason, left_out, "login failed");
             }
             Report::Refused { reason, command } => {
                 info!(event = "refusal", %client, user, command, reason, left_out, "request refused");

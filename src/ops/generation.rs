@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::acl::{Acl, UserName};
+use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, TlsFiles};
@@ -66,6 +66,8 @@ pub struct Built {
     pub generation: Generation,
     /// For the log, or for whoever runs `check`.
     pub warnings: Vec<String>,
+    /// For whoever runs `check`.
+    pub advice: Vec<String>,
 }
 
 /// Loads everything that a configuration names. `facts` are the upstream's, if it has been heard.
@@ -73,14 +75,14 @@ pub struct Built {
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Built, Vec<BuildError>> {
-    let mut builder = Builder { config, errors: Vec::new(), warnings: Vec::new() };
+    let mut builder = Builder { config, errors: Vec::new(), warnings: Vec::new(), advice: Vec::new() };
     let table = table(config, facts);
     let acl = builder.acl(&table);
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
     let renames = builder.renames(&table, facts);
     let listeners = builder.listeners();
-    let Builder { errors, warnings, .. } = builder;
+    let Builder { errors, warnings, advice, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
     else {
@@ -105,7 +107,7 @@ pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Buil
         blocklist,
         renames,
     };
-    Ok(Built { generation: Generation { number, policy: Arc::new(policy), listeners, floor }, warnings })
+    Ok(Built { generation: Generation { number, policy: Arc::new(policy), listeners, floor }, warnings, advice })
 }
 
 /// The contents of all watched files, for telling whether one has changed: whatever cannot be read counts as `None`.
@@ -133,6 +135,7 @@ struct Builder<'a> {
     config: &'a Config,
     errors: Vec<BuildError>,
     warnings: Vec<String>,
+    advice: Vec<String>,
 }
 
 impl Builder<'_> {
@@ -159,21 +162,26 @@ impl Builder<'_> {
 
     fn acl_file(&mut self, path: &Path, table: &CommandTable) -> Option<Acl> {
         let text = fs::read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
+        let place = |error: &FileError| {
+            let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
+            format!("{}:{}: {token}{}", path.display(), error.line, error.message)
+        };
+        if let Err(errors) = Acl::parse(&text, table) {
+            let (waiting, wrong): (Vec<_>, Vec<_>) = errors.iter().partition(|error| may_be_a_module_s(error));
+            self.warnings.extend(waiting.iter().map(|error| format!("{}: grants nothing as yet", place(error))));
+            if !wrong.is_empty() {
+                self.errors.extend(wrong.iter().map(|error| BuildError::new(place(error))));
+                return None;
+            }
+        }
         let acl = match Acl::parse_keeping_unknown(&text, table) {
             Ok(acl) => acl,
             Err(errors) => {
-                self.errors.extend(errors.iter().map(|error| BuildError::new(format!("{}:{error}", path.display()))));
+                self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
                 return None;
             }
         };
         for user in acl.users() {
-            for rule in user.unknown_rules() {
-                let name = user.name();
-                self.warnings.push(format!(
-                    "{}: user {name}: `{rule}` is not known, and grants nothing until the upstream knows it",
-                    path.display()
-                ));
-            }
             self.check_hashes(path, user.name(), user.passwords());
         }
         Some(acl)
@@ -185,7 +193,7 @@ impl Builder<'_> {
                 Err(error) => {
                     self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
                 }
-                Ok(PasswordHash::Sha256(_)) => self.warnings.push(format!(
+                Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
                     "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
                      slow one",
                     path.display()
@@ -277,6 +285,17 @@ impl Builder<'_> {
             }));
         }
         listeners
+    }
+}
+
+/// Whether a name that is not known may become known with a module of the upstream, rather than be a slip of the pen:
+/// modules put their name and a dot before their commands, and some bring categories.
+fn may_be_a_module_s(error: &FileError) -> bool {
+    const CATEGORIES: [&str; 8] = ["bloom", "cms", "cuckoo", "json", "search", "tdigest", "timeseries", "topk"];
+    let Some(name) = error.token.as_deref().and_then(|token| token.strip_prefix(['+', '-'])) else { return false };
+    match name.strip_prefix('@') {
+        Some(category) => CATEGORIES.contains(&category.to_ascii_lowercase().as_str()),
+        None => name.contains('.'),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
@@ -33,6 +34,9 @@ use crate::upstream::{ConnectError, Target};
 /// File descriptors for everything that is not a client: logs, listeners, event loops, the control connection.
 const OTHER_DESCRIPTORS: u64 = 64;
 
+/// Clients at once where nothing is configured; Redis's own default.
+const DEFAULT_MAXCLIENTS: u32 = 10_000;
+
 /// Why the proxy does not run (any more).
 #[derive(Debug)]
 pub enum RunError {
@@ -42,6 +46,13 @@ pub enum RunError {
     Bind(SocketAddr, io::Error),
     /// Redis is not there, and `--require-upstream` says that it has to be.
     Upstream(ConnectError),
+    /// `maxclients` is more than the file-descriptor limit allows.
+    Descriptors {
+        /// What is configured.
+        wanted: u32,
+        /// What is possible.
+        possible: u32,
+    },
     /// The system denies something that every process needs.
     System(io::Error),
 }
@@ -53,6 +64,12 @@ impl fmt::Display for RunError {
                 let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
                 f.write_str(&lines.join("\n"))
             }
+            Self::Descriptors { wanted, possible } => write!(
+                f,
+                "error: maxclients = {wanted}, but the file-descriptor limit allows {possible} clients; raise it with: \
+                 ulimit -n {}",
+                u64::from(*wanted) * 2 + OTHER_DESCRIPTORS
+            ),
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Upstream(error) => write!(f, "error: the upstream does not answer: {error}"),
             Self::System(error) => write!(f, "error: {error}"),
@@ -76,11 +93,14 @@ pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
 async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let built = generation::build(&config, None, 1).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let generation = Arc::new(built.generation);
+    let warned = built.warnings;
+    let first = built.generation;
     let target = Target::from(&config.upstream);
     if config.require_upstream {
         control::open(&target).await.map_err(RunError::Upstream)?;
     }
+    let capacity = capacity(config.limits.maxclients)?;
+    info!(maxclients = capacity, "capacity");
     let mut signals = Signals::new().map_err(RunError::System)?;
     let mut listeners = Vec::new();
     for settings in &config.listeners {
@@ -88,7 +108,8 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         listeners.push((bound, AddressFilter { allow: settings.allow.clone(), deny: settings.deny.clone() }));
     }
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
-    pool.begin_generation(generation.number, generation.floor);
+    pool.begin_generation(first.number, first.floor);
+    let generation = Arc::new(ArcSwap::from_pointee(first));
     let (mailboxes, threads) = start_workers(&config, &generation, &target, &pool).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
@@ -100,10 +121,8 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         // The receiver lives as long as the process serves.
         let _ = findings.send(finding);
     }));
-    let gate = Gate::new(GateLimits {
-        connections: capacity(config.limits.maxclients),
-        per_address: config.limits.max_connections_per_address,
-    });
+    let per_address = config.limits.max_connections_per_address;
+    let gate = Gate::new(GateLimits { connections: capacity, per_address });
     let mut acceptors = Vec::new();
     for (number, (bound, filter)) in listeners.into_iter().enumerate() {
         let address = bound.local_addr().map_err(RunError::System)?;
@@ -117,7 +136,8 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         seen: generation::contents(&config.watched_files),
         config,
         facts: None,
-        current: generation,
+        warned,
+        generation,
         mailboxes: mailboxes.clone(),
         pool,
     };
@@ -191,7 +211,7 @@ impl Signals {
 
 fn start_workers(
     config: &Config,
-    generation: &Arc<Generation>,
+    generation: &Arc<ArcSwap<Generation>>,
     target: &Target,
     pool: &Arc<AuthPool>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
@@ -236,8 +256,9 @@ fn open_admin_socket(path: &std::path::Path, health: Rc<Cell<Health>>) {
     }
 }
 
-/// The connections that the file-descriptor limit allows, at most `wanted`. Each needs two: the client's and Redis's.
-fn capacity(wanted: u32) -> u32 {
+/// The connections that there may be: as many as wanted, or as the file-descriptor limit allows. Each needs two: the
+/// client's and Redis's.
+fn capacity(wanted: Option<u32>) -> Result<u32, RunError> {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let descriptors = match raised {
@@ -245,20 +266,21 @@ fn capacity(wanted: u32) -> u32 {
         Err(_) => limit.current,
     };
     let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2);
-    let capacity = u32::try_from(possible).unwrap_or(u32::MAX).min(wanted);
-    if capacity < wanted {
-        warn!(wanted, capacity, "the file-descriptor limit does not allow maxclients");
-    } else {
-        info!(maxclients = capacity, "capacity");
+    let possible = u32::try_from(possible).unwrap_or(u32::MAX);
+    match wanted {
+        Some(wanted) if wanted > possible => Err(RunError::Descriptors { wanted, possible }),
+        Some(wanted) => Ok(wanted),
+        None => Ok(possible.min(DEFAULT_MAXCLIENTS)),
     }
-    capacity
 }
 
 /// Replaces generations.
 struct Reloader {
     config: Config,
     facts: Option<Facts>,
-    current: Arc<Generation>,
+    /// Warnings of the current generation: they are not repeated with every new one.
+    warned: Vec<String>,
+    generation: Arc<ArcSwap<Generation>>,
     /// Digests of the watched files, as of the last attempt.
     seen: HashMap<PathBuf, Option<[u8; 32]>>,
     mailboxes: Vec<Mailbox>,
@@ -281,26 +303,22 @@ impl Reloader {
     /// Builds a new generation and puts it into force, or keeps the old one and says why.
     fn reload(&mut self, cause: &str) {
         self.seen = generation::contents(&self.config.watched_files);
-        let number = self.current.number + 1;
+        let number = self.generation.load().number + 1;
         match generation::build(&self.config, self.facts.as_ref(), number) {
             Ok(built) => {
-                built.warnings.iter().for_each(|warning| warn!("{warning}"));
-                self.current = Arc::new(built.generation);
-                self.pool.begin_generation(number, self.current.floor);
-                self.mailboxes.iter().for_each(|mailbox| mailbox.renew(Arc::clone(&self.current)));
+                let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
+                news.for_each(|warning| warn!("{warning}"));
+                self.warned = built.warnings;
+                self.pool.begin_generation(number, built.generation.floor);
+                self.generation.store(Arc::new(built.generation));
+                self.mailboxes.iter().for_each(Mailbox::renewed);
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
             }
             Err(errors) => {
                 for problem in &errors {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
-                error!(
-                    event = "reload",
-                    outcome = "failed",
-                    cause,
-                    generation = self.current.number,
-                    "kept the old one"
-                );
+                error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::command::{CommandId, CommandSpec, CommandTable};
+use crate::command::{CommandId, CommandSpec, CommandTable, Dialect};
 
 /// The set of blocked commands and the few users it does not bind.
 #[derive(Debug, Clone)]
@@ -31,9 +31,10 @@ impl fmt::Display for BlocklistError {
 
 impl Blocklist {
     /// Resolves entries such as `FLUSHALL`, `CLIENT|KILL` or `@scripting`; a command stands for its subcommands too.
+    /// An entry that only another server's table knows blocks nothing here, and is no error.
     ///
     /// # Errors
-    /// Every entry that `table` knows neither as a command nor as a category.
+    /// Every entry that no table knows, neither as a command nor as a category.
     pub fn build(
         entries: &[String],
         exempt_users: &[String],
@@ -49,7 +50,7 @@ impl Blocklist {
                 blocked[spec.id().index()] = true;
                 found = true;
             }
-            if !found {
+            if !found && !is_known_elsewhere(&wanted) {
                 errors.push(BlocklistError { entry: entry.clone() });
             }
         }
@@ -81,6 +82,13 @@ impl Blocklist {
     pub fn exempts(&self, user: &[u8]) -> bool {
         self.exempt_users.contains(user)
     }
+}
+
+fn is_known_elsewhere(wanted: &str) -> bool {
+    Dialect::ALL
+        .into_iter()
+        .map(CommandTable::builtin)
+        .any(|table| table.iter().any(|spec| stands_for(wanted, spec, &table)))
 }
 
 fn stands_for(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> bool {

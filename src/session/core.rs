@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::close::CloseReason;
 use super::local::Login;
 use super::output::{Output, Side};
-use super::pending::Pending;
+use super::pending::{Pending, Slot};
 use super::reply::Route;
 use super::request::Body;
 use super::subscription::Subscriptions;
@@ -415,7 +415,7 @@ impl SessionCore {
     /// # Errors
     /// It ends at once.
     pub fn handle_drain(&mut self, deadline: Instant) -> Result<(), CloseReason> {
-        if self.is_standing() {
+        if self.has_stream() {
             return Err(CloseReason::Drained);
         }
         if self.stage == Stage::Running {
@@ -593,9 +593,11 @@ impl SessionCore {
     /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
     /// a subscription, MONITOR, a replication link.
     fn is_standing(&self) -> bool {
-        !self.subscriptions.is_empty()
-            || self.monitoring
-            || self.replicating
-            || matches!(self.pending.front(), Some(super::pending::Slot::Blocking))
+        self.has_stream() || matches!(self.pending.front(), Some(Slot::Blocking))
+    }
+
+    /// Redis goes on sending without being asked.
+    fn has_stream(&self) -> bool {
+        !self.subscriptions.is_empty() || self.monitoring || self.replicating
     }
 }

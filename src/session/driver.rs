@@ -168,7 +168,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                 progress |= !self.core.can_go_on();
             }
             progress |= self.perform()?;
-            self.poll_writes(cx)?;
+            progress |= self.poll_writes(cx)?;
             self.settle_accounts()?;
             if !progress {
                 return Ok(());
@@ -338,7 +338,9 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(())
     }
 
-    fn poll_writes(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    /// Writes what waits; true if some of it went out, so that more may now be read.
+    fn poll_writes(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        let waiting = self.queues.upstream.len() + self.queues.downstream.len();
         if let Some(upstream) = &mut self.upstream {
             while !self.queues.upstream.is_empty() {
                 match Pin::new(&mut *upstream).poll_write(cx, self.queues.upstream.as_slice()) {
@@ -371,7 +373,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         }
         self.core.handle_backlog(Side::Downstream, self.queues.downstream.len() + usize::from(self.unflushed));
         self.core.handle_backlog(Side::Upstream, self.queues.upstream.len());
-        Ok(())
+        Ok(self.queues.upstream.len() + self.queues.downstream.len() < waiting)
     }
 
     /// Does what the core wants done; true if there is something new to poll.

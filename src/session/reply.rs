@@ -52,7 +52,7 @@ impl SessionCore {
     /// Takes a run of ordinary replies or one frame, or a part of one; 0 bytes if more is needed.
     fn take_frames(&mut self, at: usize, out: &mut Output<'_>) -> Result<usize, CloseReason> {
         let rest = &out.input()[at..];
-        if self.open_frame.is_none() && !self.has_stream() {
+        if self.open_frame.is_none() && !self.messages_may_come() {
             let (frames, len) = self.framer.scan_run(rest, self.pending.pass_run());
             if frames > 0 {
                 out.pass(at..at + len);
@@ -83,7 +83,7 @@ impl SessionCore {
     }
 
     /// Messages may come between the replies.
-    fn has_stream(&self) -> bool {
+    fn messages_may_come(&self) -> bool {
         self.monitoring || self.subscriptions.in_band(self.protocol)
     }
 
@@ -119,7 +119,7 @@ impl SessionCore {
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
     fn may_be_notice(&self, first: u8) -> bool {
         let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. }));
-        first == b'>' || (first == b'*' && self.protocol == Protocol::Resp2 && (expected || self.has_stream()))
+        first == b'>' || (first == b'*' && self.protocol == Protocol::Resp2 && (expected || self.messages_may_come()))
     }
 
     fn confirm(&mut self, kind: Kind, frame: &[u8]) -> Result<Route, CloseReason> {

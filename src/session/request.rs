@@ -1,6 +1,7 @@
 //! The way of a request: scanned, judged, then forwarded, answered or refused.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::close::CloseReason;
@@ -9,7 +10,7 @@ use super::output::{Output, Queues, Side};
 use super::pending::{ExecReply, Slot};
 use super::subscription::Kind;
 use super::transaction::{Queue, Transaction};
-use crate::acl::AclDenial;
+use crate::acl::{AclDenial, User};
 use crate::command::{Argv, ArgvBuf, Role};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned};
@@ -309,7 +310,10 @@ impl SessionCore {
             Owed::Exec => return self.execute(out),
             Owed::Slot(slot) => {
                 match (permit.spec().role(), in_transaction) {
-                    (Role::Multi, false) => self.transaction = Transaction::open(self.generation),
+                    (Role::Multi, false) => {
+                        let user = self.principal.as_ref().map(|principal| Arc::clone(&principal.user));
+                        self.transaction = user.map_or(Transaction::None, Transaction::open);
+                    }
                     (Role::Multi, true) => {}
                     (Role::Discard, _) => self.transaction = Transaction::None,
                     _ => self.transaction.queued(),
@@ -360,7 +364,7 @@ impl SessionCore {
                 }
                 true
             }
-            Transaction::Open(Queue { generation, answers, .. }) if generation == self.generation => {
+            Transaction::Open(Queue { user, answers, .. }) if self.still_acts_for(&user) => {
                 if self.wants_reply() {
                     self.pending.push(if answers.is_empty() {
                         Slot::Pass(1)
@@ -381,6 +385,10 @@ impl SessionCore {
                 false
             }
         }
+    }
+
+    fn still_acts_for(&self, user: &Arc<User>) -> bool {
+        self.principal.as_ref().is_some_and(|now| Arc::ptr_eq(&now.user, user) || now.user == *user)
     }
 
     /// After SYNC or PSYNC Redis still executes commands from this socket: only what replication needs goes on.

@@ -1,5 +1,9 @@
 //! MULTI, as the session sees it.
 
+use std::sync::Arc;
+
+use crate::acl::User;
+
 /// Whether a transaction is open, and what of it is ours.
 #[derive(Debug, Default)]
 pub(super) enum Transaction {
@@ -14,8 +18,8 @@ pub(super) enum Transaction {
 /// An open transaction.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// The policy under which MULTI was sent. EXEC under another one is aborted.
-    pub(super) generation: u64,
+    /// The user that MULTI was sent for. If its rights have changed by EXEC, nothing is executed.
+    pub(super) user: Arc<User>,
     /// How many commands Redis was given to queue.
     pub(super) length: u32,
     /// Our answers, by their place in the EXEC reply, in rising order.
@@ -23,8 +27,8 @@ pub(super) struct Queue {
 }
 
 impl Transaction {
-    pub(super) fn open(generation: u64) -> Self {
-        Self::Open(Queue { generation, length: 0, answers: Vec::new() })
+    pub(super) fn open(user: Arc<User>) -> Self {
+        Self::Open(Queue { user, length: 0, answers: Vec::new() })
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -7,6 +7,8 @@ pub mod chain;
 pub mod close;
 pub mod explain;
 pub mod handshake;
+pub mod load_error;
+mod loader;
 pub mod material;
 mod pem;
 mod provider;
@@ -17,6 +19,8 @@ mod test_files;
 mod verifier;
 
 pub use chain::CertificateChain;
-pub use material::{LoadError, Problem, TlsMaterial, Warning};
+pub use load_error::{LoadError, Problem, Warning};
+pub use material::TlsMaterial;
+pub use pem::PemError;
 pub use refusal::CertificateRefusal;
 pub use settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};

@@ -17,6 +17,8 @@ pub enum PemError {
         /// The labels found.
         found: Vec<String>,
     },
+    /// It is DER, the binary form.
+    Der,
     /// A PEM block is damaged.
     Damaged(String),
     /// The private key is encrypted.
@@ -34,6 +36,7 @@ impl fmt::Display for PemError {
             PemError::Missing { expected, found } => {
                 write!(f, "holds no {expected} but {}", found.join(", "))
             }
+            PemError::Der => f.write_str("is in DER form; convert it to PEM"),
             PemError::Damaged(why) => write!(f, "holds a damaged PEM block: {why}"),
             PemError::EncryptedKey => f.write_str("the private key is encrypted"),
             PemError::SeveralKeys => f.write_str("holds several private keys; one file must hold one"),
@@ -57,15 +60,12 @@ pub(super) fn private_key(content: &[u8]) -> Result<PrivateKeyDer<'static>, PemE
     if labels(content).iter().filter(|label| label.ends_with("PRIVATE KEY")).count() > 1 {
         return Err(PemError::SeveralKeys);
     }
-    rustls_pemfile::private_key(&mut &*content)
-        .map_err(damaged)?
-        .ok_or_else(|| PemError::Missing { expected: "PRIVATE KEY", found: labels(content) })
+    rustls_pemfile::private_key(&mut &*content).map_err(damaged)?.ok_or_else(|| missing("PRIVATE KEY", content))
 }
 
 /// All revocation lists of a PEM file, or the one of a DER file.
 pub(super) fn revocation_lists(content: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
-    // A DER SEQUENCE starts with 0x30 and a length byte of 0x80 or more, which no PEM text does.
-    if matches!(content, [0x30, length, ..] if *length >= 0x80) {
+    if is_der(content) {
         return Ok(vec![content.to_vec().into()]);
     }
     let lists = rustls_pemfile::crls(&mut &*content).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
@@ -73,7 +73,16 @@ pub(super) fn revocation_lists(content: &[u8]) -> Result<Vec<CertificateRevocati
 }
 
 fn at_least_one<T>(items: Vec<T>, expected: &'static str, content: &[u8]) -> Result<Vec<T>, PemError> {
-    if items.is_empty() { Err(PemError::Missing { expected, found: labels(content) }) } else { Ok(items) }
+    if items.is_empty() { Err(missing(expected, content)) } else { Ok(items) }
+}
+
+fn missing(expected: &'static str, content: &[u8]) -> PemError {
+    if is_der(content) { PemError::Der } else { PemError::Missing { expected, found: labels(content) } }
+}
+
+/// A DER SEQUENCE starts with 0x30 and, from 128 bytes on, a length byte of 0x80 or more, which no PEM text does.
+fn is_der(content: &[u8]) -> bool {
+    matches!(content, [0x30, length, ..] if *length >= 0x80)
 }
 
 fn damaged(error: std::io::Error) -> PemError {

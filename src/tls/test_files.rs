@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
-use super::material::{LoadError, TlsMaterial, load};
+use super::load_error::LoadError;
+use super::material::{TlsMaterial, load};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
 use crate::identity::test_pki::{Authority, Issued};
 

@@ -50,10 +50,11 @@ pub fn stricter_class(table: &CommandTable, argv: &Argv<'_>, denial: AclDenial) 
         (_, AclDenial::Unextractable) => Some("keys-unknown"),
         (_, AclDenial::Key { .. }) if !keys_are_known => Some("keys-unknown"),
         ("sort", AclDenial::Key { index }) if index > 1 && count("store") > 0 => Some("every-reading"),
-        ("georadius" | "georadiusbymember", _) if is_key && count("store") + count("storedist") > 1 => {
+        ("georadius" | "georadiusbymember", AclDenial::Key { index })
+            if index > 1 && count("store") + count("storedist") > 0 =>
+        {
             Some("every-reading")
         }
-        ("migrate", _) if is_key && count("keys") > 1 => Some("every-reading"),
         ("migrate", _) if is_key && count("keys") > 0 && argv.get(3) != Some(b"") => Some("every-reading"),
         ("pfmerge", AclDenial::Key { index: 1 }) if argv.len() == 2 => Some("pfmerge-destination"),
         _ if !databases_are_known => Some("database-number"),

@@ -25,6 +25,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Dialect; 2] = [Dialect::Redis70, Dialect::Valkey91];
+
     /// The nearest dialect of a server that calls itself `name` (`redis`, `valkey`) in version `major.minor`.
     pub fn for_server(name: &str, major: u32, minor: u32) -> Dialect {
         match name.eq_ignore_ascii_case("redis") && (major, minor) < (7, 2) {
@@ -35,7 +38,7 @@ impl Dialect {
 
     /// The dialect of a configured name, `redis-7.0` or `valkey-9.1`.
     pub fn named(name: &str) -> Option<Dialect> {
-        [Dialect::Redis70, Dialect::Valkey91].into_iter().find(|dialect| dialect.name() == name)
+        Dialect::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
     /// The name it has in a configuration.
@@ -90,9 +93,10 @@ impl CommandTable {
         for position in 0..specs.len() {
             specs[position].id = CommandId(u16::try_from(position).expect("a server has fewer than 65,536 commands"));
             let Some((container, _)) = specs[position].full_name.split_once('|') else { continue };
+            let name_at = container.len() + 1;
             let parent = specs.iter().position(|spec| spec.full_name == container);
             let parent = parent.expect("a subcommand is added with or after its container");
-            specs[position].parent = Some(specs[parent].id);
+            (specs[position].parent, specs[position].name_at) = (Some(specs[parent].id), name_at);
             specs[parent].has_subcommands = true;
         }
         let index = NameIndex::build(&specs);
@@ -172,6 +176,7 @@ fn spec(entry: &'static Entry) -> CommandSpec {
     CommandSpec {
         id: CommandId(0),
         full_name: Cow::Borrowed(entry.name),
+        name_at: 0,
         parent: None,
         has_subcommands: false,
         arity: entry.arity,
@@ -184,3 +189,6 @@ fn spec(entry: &'static Entry) -> CommandSpec {
         role: Role::of(entry.name),
     }
 }
+
+#[cfg(test)]
+mod tests;

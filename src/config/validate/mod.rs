@@ -115,7 +115,7 @@ impl Judge<'_> {
         let request_buffer = buffer(settings.request_buffer.take(), 64 << 20);
         let hold_buffer = buffer(settings.hold_buffer.take(), 16 << 20);
         Limits {
-            maxclients: self.or(settings.maxclients.take(), positive_count, 10_000),
+            maxclients: self.read(settings.maxclients.take(), positive_count),
             max_connections_per_address: self
                 .read(settings.max_connections_per_address.take(), count)
                 .filter(|n| *n > 0),

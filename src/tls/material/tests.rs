@@ -1,8 +1,14 @@
+use std::time::Duration;
+
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, RsaKeySize, SerialNumber};
+use rustls::pki_types::CertificateDer;
 
 use super::*;
 use crate::identity::test_pki::{Authority, Issued, client, params};
-use crate::tls::settings::Protocols;
+use crate::identity::x509::Certificate;
+use crate::tls::explain::{self, unix_seconds};
+use crate::tls::pem;
+use crate::tls::settings::{AuthClients, CrlCheck, CrlExpired, Protocols};
 use crate::tls::test_files::TestFiles;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -133,6 +139,26 @@ fn swapped_files_are_told_by_what_they_hold() {
             "tls-cert-file server.crt: holds no CERTIFICATE but PRIVATE KEY",
             "tls-key-file server.key: holds no PRIVATE KEY but CERTIFICATE",
         ]
+    );
+}
+
+#[test]
+fn files_in_der_form_are_told_with_the_command_that_converts_them() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    files.write("server.crt", authority.server().der);
+    let error = only_error(&files);
+    assert!(error.ends_with("with: (umask 077; openssl storeutl -out server.crt.pem server.crt)"), "{error}");
+}
+
+#[test]
+fn a_key_of_a_kind_that_is_not_accepted_is_refused() {
+    let files = TestFiles::new(&Authority::new("root"));
+    files.write("server.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    let error = only_error(&files);
+    assert!(
+        error.starts_with("tls-key-file server.key: the key is damaged or of a kind that is not accepted"),
+        "{error}"
     );
 }
 

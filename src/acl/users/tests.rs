@@ -1,0 +1,241 @@
+use super::*;
+use crate::acl::PasswordHash;
+use crate::command::Dialect;
+
+/// The line that lists bob after `rules`, or the error.
+fn line(dialect: Dialect, rules: &[&str]) -> Result<String, String> {
+    let table = CommandTable::builtin(dialect);
+    let rules: Vec<&[u8]> = rules.iter().map(|rule| rule.as_bytes()).collect();
+    let acl = Acl::new(&table).set_user(b"bob", &rules, &table).map_err(|error| error.to_string())?;
+    let line = acl.user(b"bob").unwrap().to_line(&table);
+    Ok(String::from_utf8(line).unwrap().strip_prefix("user bob ").unwrap().to_owned())
+}
+
+fn redis(rules: &[&str]) -> Result<String, String> {
+    line(Dialect::Redis70, rules)
+}
+
+fn valkey(rules: &[&str]) -> Result<String, String> {
+    line(Dialect::Valkey91, rules)
+}
+
+#[track_caller]
+fn assert_refused(rule: &str, reason: &str) {
+    let wanted = Err(format!("Error in ACL SETUSER modifier '{rule}': {reason}"));
+    assert_eq!(redis(&["on", rule]), wanted);
+    assert_eq!(valkey(&["on", rule]), wanted);
+}
+
+const ALL_KEYS: &str = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any \
+     effect. Try 'resetkeys' to start with an empty list of patterns";
+
+#[test]
+fn key_patterns_carry_permissions() {
+    assert_eq!(redis(&["~a", "%R~b", "%w~c", "%wR~d"]).unwrap(), "off ~a %R~b %W~c ~d resetchannels -@all");
+    assert_eq!(redis(&["%R~a", "%W~a", "~b", "~b"]).unwrap(), "off ~a ~b resetchannels -@all");
+    assert_eq!(redis(&["allkeys"]).unwrap(), "off ~* resetchannels -@all");
+    assert_eq!(redis(&["~a", "allkeys", "resetkeys", "~b"]).unwrap(), "off ~b resetchannels -@all");
+}
+
+#[test]
+fn an_empty_pattern_is_one_and_may_lack_its_tilde() {
+    for (rule, listed) in [("~", "~"), ("%R~", "%R~"), ("%R", "%R~"), ("%RW", "~")] {
+        assert_eq!(redis(&[rule]).unwrap(), format!("off {listed} resetchannels -@all"));
+    }
+}
+
+#[test]
+fn wrong_key_patterns_are_syntax_errors_unless_all_keys_come_first() {
+    for rule in ["%", "%~a", "%RR~a", "%X~a", "~a\tb", "~a b"] {
+        assert_refused(rule, "Syntax error");
+    }
+    for rule in ["~a", "%R~a", "%X~a"] {
+        assert_eq!(redis(&["~*", rule]).unwrap_err(), format!("Error in ACL SETUSER modifier '{rule}': {ALL_KEYS}"));
+    }
+}
+
+#[test]
+fn channel_patterns_follow_the_same_rules() {
+    assert_eq!(redis(&["&a", "&b", "&a"]).unwrap(), "off resetchannels &a &b -@all");
+    assert_eq!(redis(&["&a", "allchannels"]).unwrap(), "off &* -@all");
+    assert_eq!(redis(&["&*", "resetchannels", "&"]).unwrap(), "off resetchannels & -@all");
+    assert_refused("&a b", "Syntax error");
+    let error = redis(&["&*", "&a b"]).unwrap_err();
+    assert!(error.contains("(or the 'allchannels' flag)") && error.contains("Try 'resetchannels'"), "{error}");
+}
+
+#[test]
+fn names_of_commands_and_categories_must_be_known() {
+    for rule in ["+", "-", "+@", "+@nosuch", "+nosuch", "+nosuch|x", "-config|", "+config|nosuch", "-get|x", "+get|a|b"]
+    {
+        assert_refused(rule, "Unknown command or category name in ACL");
+    }
+    assert_refused("+get|", "Syntax error");
+    assert_refused("+config|", "Syntax error");
+    assert_refused("+config|get|x", "Allowing first-arg of a subcommand is not supported");
+}
+
+#[test]
+fn other_words_are_syntax_errors() {
+    for rule in ["x", "on\0", "+get\0", "(on)", "(>pw)", "(reset)", "$argon2id$x", "$2b$abc", "(\"~a)"] {
+        assert_refused(rule, "Syntax error");
+    }
+}
+
+#[test]
+fn words_are_taken_in_any_case_and_an_empty_one_is_none() {
+    assert_eq!(redis(&["ON", "NoPass", "ALLKEYS", "", "AllChannels", "+@ALL"]).unwrap(), "on nopass ~* &* +@all");
+}
+
+#[test]
+fn valkey_lists_rules_as_given_and_only_the_last_of_each_target() {
+    assert_eq!(valkey(&["+GET", "+@Read", "-get", "+@read"]).unwrap(), "off resetchannels -@all -get +@read");
+    assert_eq!(valkey(&["+config|get", "+config|set", "-config"]).unwrap(), "off resetchannels -@all -config");
+    assert_eq!(valkey(&["+get", "+@all", "-set"]).unwrap(), "off resetchannels +@all -set");
+    assert_eq!(valkey(&["+select|A"]).unwrap(), "off resetchannels -@all +select|a");
+}
+
+#[test]
+fn redis_lists_the_shortest_rules_it_finds() {
+    assert_eq!(redis(&["+@all", "-@write", "+@write"]).unwrap(), "off resetchannels +@all");
+    assert_eq!(redis(&["+config|get", "+config|set", "-config"]).unwrap(), "off resetchannels -@all");
+    assert_eq!(redis(&["+select|A", "+select|a", "+select|b"]).unwrap(), "off resetchannels -@all +select|A +select|b");
+    assert_eq!(redis(&["+select|A", "+select"]).unwrap(), "off resetchannels -@all +select");
+}
+
+#[test]
+fn selectors_are_added_joined_and_cleared() {
+    assert_eq!(
+        redis(&["(+get", "~a)", "(~b)"]).unwrap(),
+        "off resetchannels -@all (~a resetchannels -@all +get) (~b resetchannels -@all)"
+    );
+    assert_eq!(redis(&["+get", "(~a)", "()", "clearselectors"]).unwrap(), "off resetchannels -@all +get");
+    assert_eq!(redis(&["(+get"]).unwrap_err(), "Unmatched parenthesis in acl selector starting at '(+get'.");
+    assert_refused("(allkeys ~a)", ALL_KEYS);
+}
+
+#[test]
+fn databases_are_valkeys_alone() {
+    assert_eq!(valkey(&["db=2,0,2"]).unwrap(), "off resetchannels db=0,2 -@all");
+    assert_eq!(valkey(&["DB=1", "resetdbs"]).unwrap(), "off resetchannels resetdbs -@all");
+    assert_eq!(valkey(&["db=01", "alldbs"]).unwrap(), "off resetchannels -@all");
+    assert_eq!(valkey(&["(db=+1)"]).unwrap(), "off resetchannels -@all (resetchannels db=1 -@all)");
+    for rule in ["db=", "db=a", "db=1,", "db=,1", "db=*", "db=1-3"] {
+        assert_eq!(valkey(&[rule]).unwrap_err(), format!("Error in ACL SETUSER modifier '{rule}': Syntax error"));
+    }
+    for rule in ["db=-1", "db=2147483648", "db=99999999999999999999"] {
+        let wanted = format!("Error in ACL SETUSER modifier '{rule}': The provided database ID is out of range");
+        assert_eq!(valkey(&[rule]).unwrap_err(), wanted);
+    }
+    for rule in ["db=1", "alldbs", "resetdbs"] {
+        assert_eq!(redis(&[rule]).unwrap_err(), format!("Error in ACL SETUSER modifier '{rule}': Syntax error"));
+    }
+}
+
+const FOO: &str = "#2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+const ARGON2: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g";
+
+#[test]
+fn passwords_are_added_once_in_any_form_and_removed() {
+    assert_eq!(redis(&[">foo", FOO]).unwrap(), format!("off {FOO} resetchannels -@all"));
+    assert_eq!(redis(&[">foo", "<foo"]).unwrap(), "off resetchannels -@all");
+    assert_eq!(redis(&[">foo", &FOO.replace('#', "!")]).unwrap(), "off resetchannels -@all");
+    assert_eq!(redis(&[ARGON2, ">foo"]).unwrap(), format!("off {ARGON2} {FOO} resetchannels -@all"));
+    assert_eq!(redis(&[ARGON2, &format!("!{ARGON2}")]).unwrap(), "off resetchannels -@all");
+    assert_eq!(redis(&[ARGON2, "resetpass"]).unwrap(), "off resetchannels -@all");
+}
+
+#[test]
+fn nopass_and_passwords_exclude_each_other() {
+    assert_eq!(redis(&[">foo", "nopass"]).unwrap(), "off nopass resetchannels -@all");
+    assert_eq!(redis(&["nopass", ">foo"]).unwrap(), format!("off {FOO} resetchannels -@all"));
+    assert_eq!(redis(&["nopass", ARGON2]).unwrap(), format!("off {ARGON2} resetchannels -@all"));
+    assert_eq!(redis(&["nopass", "resetpass"]).unwrap(), "off resetchannels -@all");
+}
+
+#[test]
+fn wrong_or_missing_passwords_are_refused() {
+    let hash = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters";
+    assert_refused("#abc", hash);
+    assert_refused("!abc", hash);
+    assert_refused(&FOO.to_uppercase(), hash);
+    assert_refused("<foo", "The password you are trying to remove from the user does not exist");
+}
+
+#[test]
+fn reset_makes_a_new_user() {
+    let rules = ["on", ">foo", "+@all", "~*", "&*", "(+get)", "skip-sanitize-payload", "reset"];
+    assert_eq!(redis(&rules).unwrap(), "off sanitize-payload resetchannels -@all");
+    assert_eq!(valkey(&[&rules[..], &["db=1", "reset"]].concat()).unwrap(), "off resetchannels -@all");
+}
+
+#[test]
+fn a_refused_line_changes_nothing() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let acl = Acl::new(&table).set_user(b"bob", &[b"on"], &table).unwrap();
+    assert!(acl.set_user(b"bob", &[b"off", b"+nosuch"], &table).is_err());
+    assert!(acl.user(b"bob").unwrap().is_enabled());
+}
+
+#[test]
+fn names_have_no_blanks_and_are_text() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    for name in [b"a b".as_slice(), b"a\0b", b"", b"\xff", b"a\tb"] {
+        let error = Acl::new(&table).set_user(name, &[], &table).unwrap_err();
+        assert_eq!(error.to_string(), "Usernames can't contain spaces or null characters");
+    }
+}
+
+#[test]
+fn default_cannot_be_removed() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let acl = Acl::new(&table).set_user(b"bob", &[], &table).unwrap();
+    assert!(acl.without_user(b"default").is_none());
+    assert!(acl.without_user(b"eve").is_none());
+    assert!(acl.without_user(b"bob").unwrap().user(b"bob").is_none());
+}
+
+#[test]
+fn what_is_written_to_a_file_reads_back_the_same() {
+    for dialect in [Dialect::Redis70, Dialect::Valkey91] {
+        let table = CommandTable::builtin(dialect);
+        let rules: [&[u8]; 9] = [
+            b"on",
+            b">foo",
+            ARGON2.as_bytes(),
+            b"+@all",
+            b"-@dangerous",
+            b"+config|get",
+            b"%R~\xe9*",
+            b"&n",
+            b"(-@all +select|0 ~x)",
+        ];
+        let acl = Acl::new(&table).set_user(b"bob", &rules, &table).unwrap();
+        let file = acl.to_file(&table);
+        let read = Acl::parse(&file, &table).unwrap();
+        assert_eq!(read.to_file(&table), file);
+        assert_eq!(read.user(b"bob").unwrap().passwords(), acl.user(b"bob").unwrap().passwords());
+    }
+}
+
+#[test]
+fn getuser_tells_all_there_is() {
+    let table = CommandTable::builtin(Dialect::Valkey91);
+    let rules: [&[u8]; 6] = [b"on", b">foo", b"+get", b"~a", b"db=1", b"(resetdbs &c)"];
+    let acl = Acl::new(&table).set_user(b"bob", &rules, &table).unwrap();
+    let told = acl.user(b"bob").unwrap().describe(&table);
+    assert_eq!(told.flags, ["on"]);
+    assert_eq!(told.passwords, [PasswordHash::of_password(b"foo").to_listed()]);
+    assert_eq!((told.root.commands.as_str(), told.root.keys.as_slice()), ("-@all +get", b"~a".as_slice()));
+    assert_eq!(told.root.databases.as_deref(), Some("db=1"));
+    assert_eq!(told.selectors[0].channels, b"&c");
+    assert_eq!(told.selectors[0].databases.as_deref(), Some(""));
+}
+
+#[test]
+fn a_user_shows_no_password_when_debugged() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let acl = Acl::new(&table).set_user(b"bob", &[b">foo", ARGON2.as_bytes()], &table).unwrap();
+    let shown = format!("{acl:?}");
+    assert!(!shown.contains("2c26b4") && !shown.contains("argon2id$"), "{shown}");
+}
