@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -179,13 +180,23 @@ struct Worker {
 
 /// The generation in force, shared without atomic counting.
 struct Current {
-    policy: Rc<Arc<Policy>>,
     generation: Arc<Generation>,
+}
+
+/// The policy in force, held while a session looks at it.
+struct Lease(Rc<Current>);
+
+impl Deref for Lease {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.0.generation.policy
+    }
 }
 
 impl Current {
     fn new(generation: Arc<Generation>) -> Rc<Self> {
-        Rc::new(Self { policy: Rc::new(Arc::clone(&generation.policy)), generation })
+        Rc::new(Self { generation })
     }
 }
 
@@ -340,7 +351,7 @@ impl Worker {
         };
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
-        let policy = Rc::clone(&self.current().policy);
+        let policy = Lease(self.current());
         let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), &policy, started) {
             Ok(core) => core,
             Err(reason) => {
@@ -420,8 +431,10 @@ struct World {
 impl Surroundings for World {
     type Upstream = Connection;
 
-    fn policy(&self) -> Rc<Arc<Policy>> {
-        Rc::clone(&self.worker.current().policy)
+    type Lease = Lease;
+
+    fn policy(&self) -> Lease {
+        Lease(self.worker.current())
     }
 
     fn connect(&self) -> Connecting<Connection> {

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -43,8 +43,10 @@ pub type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>
 pub trait Surroundings {
     /// The connection to Redis.
     type Upstream: Stream;
+    /// The policy in force, while it is lent out.
+    type Lease: Deref<Target = Policy>;
     /// The policy in force, for as long as one wake-up lasts.
-    fn policy(&self) -> Rc<Arc<Policy>>;
+    fn policy(&self) -> Self::Lease;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Verifies a password.
