@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
@@ -56,6 +56,9 @@ pub struct Settings {
     pub handshakes: Arc<Semaphore>,
     /// Where Redis is.
     pub target: Target,
+    /// Redis is there and does not let us in. Without a password of ours a connection would only show that to a client,
+    /// command by command.
+    pub shut_out: Arc<AtomicBool>,
     /// Where passwords are verified.
     pub pool: Arc<AuthPool>,
     /// Bytes held, of all workers.
@@ -440,6 +443,9 @@ impl Surroundings for World {
     fn connect(&self) -> Connecting<Connection> {
         let worker = Rc::clone(&self.worker);
         Box::pin(async move {
+            if worker.settings.shut_out.load(Ordering::Relaxed) {
+                return Err(UpstreamFailure);
+            }
             upstream::connect(&worker.settings.target).await.map_err(|error| {
                 if let Some(left_out) = worker.log_limit.admit() {
                     tracing::warn!(%error, left_out, "cannot connect to the upstream");

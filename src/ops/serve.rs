@@ -6,7 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+<<<<<<< HEAD
 use std::sync::atomic::AtomicU64;
+=======
+use std::sync::atomic::{AtomicBool, Ordering};
+>>>>>>> main
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -111,8 +115,14 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);
     let generation = Arc::new(ArcSwap::from_pointee(first));
+<<<<<<< HEAD
     let (edits, mut edited) = mpsc::unbounded_channel();
     let (mailboxes, threads) = start_workers(&config, &generation, &target, &pool, &edits).map_err(RunError::System)?;
+=======
+    let shut_out = Arc::new(AtomicBool::new(false));
+    let (mailboxes, threads) =
+        start_workers(&config, &generation, &target, &shut_out, &pool).map_err(RunError::System)?;
+>>>>>>> main
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
     if let Some(path) = &config.admin_listen {
@@ -143,10 +153,16 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
                 Some(Finding::Up(facts)) => {
                     info!(server = facts.server, version = facts.full_version, "upstream is there");
                     health.set(Health::Serving);
+<<<<<<< HEAD
                     reloader.learn(*facts).await;
+=======
+                    shut_out.store(false, Ordering::Relaxed);
+                    reloader.learn(*facts);
+>>>>>>> main
                 }
                 Some(Finding::Down(error)) => {
                     health.set(Health::UpstreamDown);
+                    shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
                     warn!(%error, "upstream is not there");
                 }
                 None => {}
@@ -211,6 +227,7 @@ fn start_workers(
     config: &Config,
     generation: &Arc<ArcSwap<Generation>>,
     target: &Target,
+    shut_out: &Arc<AtomicBool>,
     pool: &Arc<AuthPool>,
     edits: &mpsc::UnboundedSender<Edit>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
@@ -239,6 +256,7 @@ fn start_workers(
             handshake_timeout: bounds.handshake_timeout,
             handshakes: Arc::clone(&handshakes),
             target: target.clone(),
+            shut_out: Arc::clone(shut_out),
             pool: Arc::clone(pool),
             budget: Arc::clone(&budget),
             edits: edits.clone(),
