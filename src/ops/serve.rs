@@ -6,11 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-<<<<<<< HEAD
-use std::sync::atomic::AtomicU64;
-=======
-use std::sync::atomic::{AtomicBool, Ordering};
->>>>>>> main
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -115,14 +111,10 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);
     let generation = Arc::new(ArcSwap::from_pointee(first));
-<<<<<<< HEAD
-    let (edits, mut edited) = mpsc::unbounded_channel();
-    let (mailboxes, threads) = start_workers(&config, &generation, &target, &pool, &edits).map_err(RunError::System)?;
-=======
     let shut_out = Arc::new(AtomicBool::new(false));
+    let (edits, mut edited) = mpsc::unbounded_channel();
     let (mailboxes, threads) =
-        start_workers(&config, &generation, &target, &shut_out, &pool).map_err(RunError::System)?;
->>>>>>> main
+        start_workers(&config, &generation, &target, &shut_out, &pool, &edits).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
     if let Some(path) = &config.admin_listen {
@@ -153,12 +145,8 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
                 Some(Finding::Up(facts)) => {
                     info!(server = facts.server, version = facts.full_version, "upstream is there");
                     health.set(Health::Serving);
-<<<<<<< HEAD
-                    reloader.learn(*facts).await;
-=======
                     shut_out.store(false, Ordering::Relaxed);
-                    reloader.learn(*facts);
->>>>>>> main
+                    reloader.learn(*facts).await;
                 }
                 Some(Finding::Down(error)) => {
                     health.set(Health::UpstreamDown);
