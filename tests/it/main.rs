@@ -10,6 +10,7 @@
 mod support;
 
 mod auth;
+mod cert;
 mod clients;
 mod config;
 mod drain;
