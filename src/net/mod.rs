@@ -3,6 +3,7 @@
 mod gate;
 pub mod listener;
 pub mod registry;
+mod reverify;
 pub mod worker;
 
 pub use self::gate::{Gate, GateLimits, Permit};

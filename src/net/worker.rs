@@ -1,7 +1,6 @@
 //! A worker: one thread, its connections, and what it does for each of them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,16 +17,16 @@ use tokio::task::{LocalSet, spawn_local};
 use super::gate::Permit;
 use super::listener::Arrival;
 use super::registry::{Handle, Order, Registry};
+use super::reverify;
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
-use crate::identity::Fingerprint;
 use crate::ops::audit::{self, RateLimit};
 use crate::ops::generation::Generation;
 use crate::policy::Policy;
 use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
 use crate::session::{Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure};
-use crate::tls::handshake::{self, Handshaken};
-use crate::tls::{CertificateChain, close};
+use crate::tls::handshake::{self, HandshakeFailure, Handshaken};
+use crate::tls::{CertificateRefusal, close};
 use crate::upstream::{self, Connection, Target};
 
 /// How often deadlines are looked at.
@@ -237,11 +236,19 @@ impl Worker {
     async fn renew(self: &Rc<Self>) {
         let generation = Arc::clone(&self.current().generation);
         let chains = self.registry.chains();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let judge = tokio::task::spawn_blocking(move || {
+            // A worker that has ended has no sessions left to close.
+            reverify::judge(&generation, chains, SystemTime::now(), |condemned| drop(tell.send(condemned)));
+        });
         let worker = Rc::clone(self);
         spawn_local(async move {
-            let condemned = tokio::task::spawn_blocking(move || condemned(&generation, chains)).await;
-            if let Ok(condemned) = condemned {
-                worker.registry.condemn(&condemned, CloseReason::CertificateRevoked);
+            while let Some(condemned) = told.recv().await {
+                worker.registry.condemn(&condemned);
+            }
+            if judge.await.is_err() {
+                // Nobody knows who is still trusted.
+                worker.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
             }
         });
         for slice in self.registry.snapshot().chunks(SLICE) {
@@ -266,27 +273,39 @@ impl Worker {
         };
         let result = Box::pin(handshake::accept(socket, &material, deadline)).await;
         drop(place);
-        let handshaken = match result {
-            Ok(handshaken) => handshaken,
+        let began_with = current.generation.number;
+        drop(current);
+        match result.and_then(|handshaken| self.judge_again(handshaken, listener, began_with)) {
+            Ok(Handshaken { stream, peer, .. }) => self.converse(stream, peer, address, listener, &permit).await,
             Err(failure) => {
                 if let Some(left_out) = self.log_limit.admit() {
                     audit::handshake_failed(address, &failure.error, left_out);
                 }
-                return self.linger(failure.linger()).await;
+                self.linger(failure.linger()).await;
             }
-        };
-        let Handshaken { stream, peer, .. } = handshaken;
-        let began_with = current.generation.number;
-        drop(current);
-        let now = self.current();
-        if now.generation.number != began_with
-            && let (Some(peer), Some(Some(material))) = (&peer, now.generation.listeners.get(listener))
-            && material.reverify(&peer.chain, SystemTime::now()).is_err()
-        {
-            return;
         }
-        drop(now);
-        self.converse(stream, peer, address, listener, &permit).await;
+    }
+
+    /// A handshake may have begun under trust that is no longer in force. Between this and the entry in the registry
+    /// nothing waits, so that the next generation finds the session there.
+    fn judge_again(
+        &self,
+        handshaken: Handshaken,
+        listener: usize,
+        began_with: u64,
+    ) -> Result<Handshaken, HandshakeFailure> {
+        let now = self.current();
+        let Some(peer) = handshaken.peer.as_ref().filter(|_| now.generation.number != began_with) else {
+            return Ok(handshaken);
+        };
+        let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
+        let verdict = material
+            .ok_or(CertificateRefusal::NotAsked)
+            .and_then(|material| material.reverify(&peer.chain, SystemTime::now()));
+        match verdict {
+            Ok(()) => Ok(handshaken),
+            Err(refusal) => Err(handshaken.refuse(refusal)),
+        }
     }
 
     async fn converse<C: Stream>(
@@ -355,19 +374,6 @@ async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
         }
     }
     close::linger(client).await;
-}
-
-/// The chains that the trust of a generation no longer covers, by listener and fingerprint.
-fn condemned(generation: &Generation, chains: Vec<(usize, CertificateChain)>) -> HashSet<(usize, Fingerprint)> {
-    let now = SystemTime::now();
-    chains
-        .into_iter()
-        .filter(|(listener, chain)| match generation.listeners.get(*listener) {
-            Some(Some(material)) => material.reverify(chain, now).is_err(),
-            _ => true,
-        })
-        .map(|(listener, chain)| (listener, chain.fingerprint()))
-        .collect()
 }
 
 /// When a certificate ends, on the clock that timers use; `None` if that is too far away to matter.

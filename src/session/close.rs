@@ -59,8 +59,10 @@ pub enum CloseReason {
     Refused(UserRefusal),
     /// The right behind the session has gone.
     Revoked(UserRefusal),
-    /// The certificate behind the session is no longer trusted.
+    /// The certificate behind the session has been revoked.
     CertificateRevoked,
+    /// The certificate behind the session is no longer trusted for another reason, which this stable word names.
+    CertificateUntrusted(&'static str),
     /// The certificate behind the session has expired.
     CertificateExpired,
     /// The policy changed while a request was being streamed.
@@ -90,6 +92,7 @@ impl CloseReason {
             }
             Self::Revoked(_)
             | Self::CertificateRevoked
+            | Self::CertificateUntrusted(_)
             | Self::CertificateExpired
             | Self::PolicyChanged
             | Self::MaxClients
@@ -120,6 +123,7 @@ impl fmt::Display for CloseReason {
             Self::Refused(reason) => return write!(f, "refused-{reason}"),
             Self::Revoked(reason) => return write!(f, "revoked-{reason}"),
             Self::CertificateRevoked => "certificate-revoked",
+            Self::CertificateUntrusted(reason) => return write!(f, "certificate-untrusted-{reason}"),
             Self::CertificateExpired => "certificate-expired",
             Self::PolicyChanged => "policy-changed",
             Self::MaxClients => "maxclients",
