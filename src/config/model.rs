@@ -63,6 +63,8 @@ pub struct Listener {
     pub allow: Vec<IpNet>,
     /// Peers that may not connect; stronger than `allow`.
     pub deny: Vec<IpNet>,
+    /// Balancers: from there a PROXY protocol header is required, and the address in it counts.
+    pub proxy_protocol_from: Vec<IpNet>,
 }
 
 /// The TLS side of one listener.

@@ -459,6 +459,7 @@ fn defaults_are_these() {
             unsafe_upstream: false,
             connect_timeout: Duration::from_secs(5),
         },
+            proxy_protocol_from: Vec::new(),
         acl: AclSource::File("/etc/users.acl".into()),
         acl_dialect: None,
         certificates: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod gate;
 pub mod listener;
+pub mod proxy_protocol;
 pub mod registry;
 mod reverify;
 pub mod worker;

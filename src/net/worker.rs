@@ -15,7 +15,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::gate::Permit;
-use super::listener::Arrival;
+use super::listener::{AddressFilter, Arrival};
+use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify;
 use crate::auth::hash::PasswordHash;
@@ -259,14 +260,19 @@ impl Worker {
 
     /// One connection, from accept to close.
     async fn serve(self: Rc<Self>, arrival: Arrival, _counted: Counted) {
-        let Arrival { socket, address, listener, permit } = arrival;
-        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let Arrival { socket, mut address, listener, announced, mut permit } = arrival;
+        let Ok(mut socket) = TcpStream::from_std(socket) else { return };
+        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
+        if let Some(filter) = announced {
+            let Some(client) = self.announced_address(&mut socket, address, &filter, deadline).await else { return };
+            permit.move_to(client.ip());
+            address = client;
+        }
         let current = self.current();
         let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
             drop(current);
             return self.converse(socket, None, address, listener, &permit).await;
         };
-        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
         let place = match tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await {
             Ok(Ok(place)) => place,
             Ok(Err(_)) | Err(_) => return,
@@ -284,6 +290,31 @@ impl Worker {
                 self.linger(failure.linger()).await;
             }
         }
+    }
+
+    /// The client's address, as a balancer says it; `None` if the connection is not to be used.
+    async fn announced_address(
+        &self,
+        socket: &mut TcpStream,
+        balancer: SocketAddr,
+        filter: &AddressFilter,
+        deadline: tokio::time::Instant,
+    ) -> Option<SocketAddr> {
+        let error = match tokio::time::timeout_at(deadline, proxy_protocol::read(socket)).await {
+            Ok(Ok(origin)) => {
+                let client = match origin {
+                    Origin::Client(client) => client,
+                    Origin::Own => balancer,
+                };
+                return filter.admits(client.ip()).then_some(client);
+            }
+            Ok(Err(error)) => error,
+            Err(_elapsed) => HeaderError::Closed,
+        };
+        if let Some(left_out) = self.log_limit.admit() {
+            audit::announcement_refused(balancer, error, left_out);
+        }
+        None
     }
 
     /// A handshake may have begun under trust that is no longer in force. Between this and the entry in the registry

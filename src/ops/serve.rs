@@ -105,7 +105,12 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let mut listeners = Vec::new();
     for settings in &config.listeners {
         let bound = listener::bind(settings.address).map_err(|error| RunError::Bind(settings.address, error))?;
-        listeners.push((bound, AddressFilter { allow: settings.allow.clone(), deny: settings.deny.clone() }));
+        let filter = AddressFilter {
+            allow: settings.allow.clone(),
+            deny: settings.deny.clone(),
+            proxies: settings.proxy_protocol_from.clone(),
+        };
+        listeners.push((bound, filter));
     }
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);

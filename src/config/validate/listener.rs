@@ -71,6 +71,7 @@ impl Judge<'_> {
         if tls_wanted {
             if certificate.is_none() {
                 self.error(&place, "`tls-cert-file` is missing; a plaintext listener takes tls = \"no\"");
+        let proxy_protocol_from = self.all(section.proxy_protocol_from, network);
             }
             if key.is_none() {
                 self.error(&place, "`tls-key-file` is missing; a plaintext listener takes tls = \"no\"");
@@ -87,7 +88,7 @@ impl Judge<'_> {
         } else if address.is_some_and(|address: SocketAddr| !address.ip().is_loopback()) {
             self.warn(&place, "passwords and data cross the network in plaintext here");
         }
-        Some(Listener { address: address?, tls: tls_wanted.then_some(files), allow, deny })
+        Some(Listener { address: address?, tls: tls_wanted.then_some(files), allow, deny, proxy_protocol_from })
     }
 
     /// Redis writes the versions in one string, separated by blanks; a list is as good.
@@ -128,6 +129,7 @@ fn flat_listener(settings: &mut Settings) -> ListenerSection {
 }
 
 /// What a section leaves out, the flat keys say; the address is never inherited.
+        proxy_protocol_from: settings.proxy_protocol_from.take(),
 fn inherit(own: ListenerSection, flat: &ListenerSection) -> ListenerSection {
     ListenerSection {
         listen: own.listen,
@@ -144,3 +146,4 @@ fn inherit(own: ListenerSection, flat: &ListenerSection) -> ListenerSection {
         deny: own.deny.or_else(|| flat.deny.clone()),
     }
 }
+        proxy_protocol_from: own.proxy_protocol_from.or_else(|| flat.proxy_protocol_from.clone()),
