@@ -257,6 +257,7 @@ pub(super) struct CertificateSection {
     #[serde(deserialize_with = "one_or_many")]
     pub(super) ca_spki_sha256: Option<Vec<Setting>>,
     pub(super) user: Option<Setting>,
+    pub(super) trust: Option<Setting>,
     pub(super) cn_with_san: Option<Setting>,
 }
 
