@@ -91,6 +91,8 @@ pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
 }
 
 async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
+    // Before they are read: a change in between is found by the first look at them.
+    let seen = generation::contents(&config.watched_files);
     let built = generation::build(&config, None, 1).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
@@ -137,15 +139,7 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader = Reloader {
-        seen: generation::contents(&config.watched_files),
-        config,
-        facts: None,
-        warned,
-        generation,
-        mailboxes: mailboxes.clone(),
-        pool,
-    };
+    let mut reloader = Reloader { seen, config, facts: None, warned, generation, mailboxes: mailboxes.clone(), pool };
     let mut poll = tokio::time::interval(reloader.config.reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
