@@ -6,6 +6,7 @@
 mod check;
 mod commands;
 mod describe;
+mod explain;
 mod file;
 mod password;
 mod pattern;
@@ -17,8 +18,9 @@ mod users;
 
 pub use check::AclDenial;
 pub use describe::{SelectorDescription, UserDescription};
+pub use explain::SelectorExplanation;
 pub use file::FileError;
 pub use password::PasswordHash;
-pub use rule::{RuleError, RuleErrorKind, UnknownNames};
+pub use rule::{RuleError, RuleErrorKind};
 pub use user::{User, UserName};
 pub use users::Acl;

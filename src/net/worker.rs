@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
@@ -49,6 +50,9 @@ pub struct Settings {
     pub handshakes: Arc<Semaphore>,
     /// Where Redis is.
     pub target: Target,
+    /// Redis is there and does not let us in. Without a password of ours a connection would only show that to a client,
+    /// command by command.
+    pub shut_out: Arc<AtomicBool>,
     /// Where passwords are verified.
     pub pool: Arc<AuthPool>,
     /// Bytes held, of all workers.
@@ -156,13 +160,23 @@ struct Worker {
 
 /// The generation in force, shared without atomic counting.
 struct Current {
-    policy: Rc<Arc<Policy>>,
     generation: Arc<Generation>,
+}
+
+/// The policy in force, held while a session looks at it.
+struct Lease(Rc<Current>);
+
+impl Deref for Lease {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.0.generation.policy
+    }
 }
 
 impl Current {
     fn new(generation: Arc<Generation>) -> Rc<Self> {
-        Rc::new(Self { policy: Rc::new(Arc::clone(&generation.policy)), generation })
+        Rc::new(Self { generation })
     }
 }
 
@@ -357,7 +371,7 @@ impl Worker {
         };
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
-        let policy = Rc::clone(&self.current().policy);
+        let policy = Lease(self.current());
         let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), &policy, started) {
             Ok(core) => core,
             Err(reason) => {
@@ -421,13 +435,18 @@ struct World {
 impl Surroundings for World {
     type Upstream = Connection;
 
-    fn policy(&self) -> Rc<Arc<Policy>> {
-        Rc::clone(&self.worker.current().policy)
+    type Lease = Lease;
+
+    fn policy(&self) -> Lease {
+        Lease(self.worker.current())
     }
 
     fn connect(&self) -> Connecting<Connection> {
         let worker = Rc::clone(&self.worker);
         Box::pin(async move {
+            if worker.settings.shut_out.load(Ordering::Relaxed) {
+                return Err(UpstreamFailure);
+            }
             upstream::connect(&worker.settings.target).await.map_err(|error| {
                 if let Some(left_out) = worker.log_limit.admit() {
                     tracing::warn!(%error, left_out, "cannot connect to the upstream");

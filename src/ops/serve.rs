@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -117,7 +118,9 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);
     let generation = Arc::new(ArcSwap::from_pointee(first));
-    let (mailboxes, threads) = start_workers(&config, &generation, &target, &pool).map_err(RunError::System)?;
+    let shut_out = Arc::new(AtomicBool::new(false));
+    let (mailboxes, threads) =
+        start_workers(&config, &generation, &target, &shut_out, &pool).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
     if let Some(path) = &config.admin_listen {
@@ -148,10 +151,12 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
                 Some(Finding::Up(facts)) => {
                     info!(server = facts.server, version = facts.full_version, "upstream is there");
                     health.set(Health::Serving);
+                    shut_out.store(false, Ordering::Relaxed);
                     reloader.learn(*facts);
                 }
                 Some(Finding::Down(error)) => {
                     health.set(Health::UpstreamDown);
+                    shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
                     warn!(%error, "upstream is not there");
                 }
                 None => {}
@@ -212,6 +217,7 @@ fn start_workers(
     config: &Config,
     generation: &Arc<ArcSwap<Generation>>,
     target: &Target,
+    shut_out: &Arc<AtomicBool>,
     pool: &Arc<AuthPool>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
     let bounds = &config.limits;
@@ -237,6 +243,7 @@ fn start_workers(
             handshake_timeout: bounds.handshake_timeout,
             handshakes: Arc::clone(&handshakes),
             target: target.clone(),
+            shut_out: Arc::clone(shut_out),
             pool: Arc::clone(pool),
             budget: Arc::clone(&budget),
         };

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -41,8 +41,10 @@ pub type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>
 pub trait Surroundings {
     /// The connection to Redis.
     type Upstream: Stream;
+    /// The policy in force, while it is lent out.
+    type Lease: Deref<Target = Policy>;
     /// The policy in force, for as long as one wake-up lasts.
-    fn policy(&self) -> Rc<Arc<Policy>>;
+    fn policy(&self) -> Self::Lease;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Verifies a password.
@@ -150,18 +152,18 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
 
     fn run(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
         self.obey(policy, now)?;
-        let (mut from_client, mut from_redis) = (0, 0);
+        let (mut client, mut redis) = (Share::default(), Share::default());
         loop {
             let mut progress = self.poll_events(cx, policy, now)?;
-            if from_client < FAIR_SHARE && !self.client_ended && self.core.wants(Side::Downstream) {
-                let taken = self.poll_client(cx, policy, now)?;
-                progress |= taken > 0;
-                from_client += taken;
+            if progress {
+                // The connection may be a new one, which knows nothing of us yet.
+                redis.dry = false;
             }
-            if from_redis < FAIR_SHARE && self.core.wants(Side::Upstream) {
-                let taken = self.poll_redis(cx)?;
-                progress |= taken > 0;
-                from_redis += taken;
+            if client.may_read() && !self.client_ended && self.core.wants(Side::Downstream) {
+                progress |= self.poll_client(&mut client, cx, policy, now)?;
+            }
+            if redis.may_read() && self.core.wants(Side::Upstream) {
+                progress |= self.poll_redis(&mut redis, cx, now)?;
             }
             if self.core.can_go_on() {
                 self.feed_requests(&[], cx, policy, now)?;
@@ -173,7 +175,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             if !progress {
                 return Ok(());
             }
-            if from_client >= FAIR_SHARE || from_redis >= FAIR_SHARE {
+            if client.is_used_up() || redis.is_used_up() {
                 cx.waker().wake_by_ref();
                 return Ok(());
             }
@@ -219,18 +221,25 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(progress)
     }
 
-    fn poll_client(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<usize, CloseReason> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| match read_all(&mut self.client, cx, scratch) {
-            Read::Nothing => Ok(0),
+    /// True if something came.
+    fn poll_client(
+        &mut self,
+        share: &mut Share,
+        cx: &mut Context<'_>,
+        policy: &Policy,
+        now: Instant,
+    ) -> Result<bool, CloseReason> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| match share.read(&mut self.client, cx, scratch) {
+            Read::Nothing => Ok(false),
             Read::Some(count) => {
                 self.volume.received += count as u64;
                 self.feed_requests(&scratch[..count], cx, policy, now)?;
-                Ok(count)
+                Ok(true)
             }
             Read::End => {
                 self.client_ended = true;
                 self.core.handle_eof(Side::Downstream, now)?;
-                Ok(1)
+                Ok(true)
             }
             Read::Failed => Err(CloseReason::ClientLost),
         })
@@ -265,16 +274,14 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(())
     }
 
-    fn poll_redis(&mut self, cx: &mut Context<'_>) -> Result<usize, CloseReason> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| match self.upstream.as_mut().map(|it| read_all(it, cx, scratch)) {
-            None | Some(Read::Nothing) => Ok(0),
-            Some(Read::Some(count)) => {
-                self.feed_replies(&scratch[..count], cx)?;
-                Ok(count)
-            }
-            Some(Read::End | Read::Failed) => {
-                self.core.handle_eof(Side::Upstream, Instant::now())?;
-                Ok(0)
+    /// True if something came.
+    fn poll_redis(&mut self, share: &mut Share, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            let Some(upstream) = &mut self.upstream else { return Ok(false) };
+            match share.read(upstream, cx, scratch) {
+                Read::Nothing => Ok(false),
+                Read::Some(count) => self.feed_replies(&scratch[..count], cx).map(|()| true),
+                Read::End | Read::Failed => self.core.handle_eof(Side::Upstream, now).map(|()| false),
             }
         })
     }
@@ -412,20 +419,47 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 }
 
-/// Reads until nothing more is there or the buffer is full.
-fn read_all<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>, buffer: &mut [u8]) -> Read {
-    let mut buffer = ReadBuf::new(buffer);
-    loop {
-        let before = buffer.filled().len();
-        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before && buffer.remaining() > 0 => {}
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => return Read::Some(buffer.filled().len()),
+/// What one side has brought in one wake-up.
+#[derive(Default)]
+struct Share {
+    bytes: usize,
+    /// Nothing more was there: its socket will wake us.
+    dry: bool,
+}
+
+impl Share {
+    fn is_used_up(&self) -> bool {
+        self.bytes >= FAIR_SHARE
+    }
+
+    fn may_read(&self) -> bool {
+        !self.dry && !self.is_used_up()
+    }
+
+    /// Reads until nothing more is there or the buffer is full.
+    fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>, buffer: &mut [u8]) -> Read {
+        let mut buffer = ReadBuf::new(buffer);
+        let mut end = None;
+        while end.is_none() && buffer.remaining() > 0 {
+            let before = buffer.filled().len();
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().len() > before => {}
+                Poll::Ready(Ok(())) => end = Some(Read::End),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => end = Some(Read::End),
+                Poll::Ready(Err(_)) => end = Some(Read::Failed),
+                Poll::Pending => {
+                    self.dry = true;
+                    end = Some(Read::Nothing);
+                }
+            }
+        }
+        let count = buffer.filled().len();
+        self.bytes += count;
+        match end {
             // An end or an error behind some bytes is met again at the next read.
-            _ if before > 0 => return Read::Some(before),
-            Poll::Ready(Ok(())) => return Read::End,
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Read::End,
-            Poll::Ready(Err(_)) => return Read::Failed,
-            Poll::Pending => return Read::Nothing,
+            _ if count > 0 => Read::Some(count),
+            Some(end) => end,
+            None => Read::Nothing,
         }
     }
 }

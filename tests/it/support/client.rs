@@ -150,8 +150,10 @@ impl RespClient {
 
     /// Fails unless the peer ends the stream without another byte.
     pub(crate) fn expect_closed(&mut self) {
-        let (rest, _end) = self.read_to_end();
+        let (rest, end) = self.read_to_end();
         assert_eq!(String::from_utf8_lossy(&rest), "", "the connection ends here");
+        let still_open = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        assert!(!end.is_err_and(still_open), "the connection is still open");
     }
 
     /// Says that nothing more will be sent; replies can still arrive.

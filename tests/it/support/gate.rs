@@ -61,6 +61,10 @@ impl Respgate {
             format!("tls-key-file = {:?}", server.key),
             format!("tls-ca-cert-file = {:?}", folder.pki.ca_cert()),
             format!("admin-listen = {:?}", folder.path("admin.sock")),
+            // Few enough for any limit of open files, so that none is warned about.
+            "maxclients = 100".to_owned(),
+            // Passwords are verified at low priority: on a busy machine that takes its time.
+            "auth-timeout = \"60s\"".to_owned(),
         ];
         Setup {
             folder,
