@@ -77,15 +77,16 @@ enum Users {
 }
 
 impl Reloader {
-    /// Begins with a generation that was built from `config`, with these warnings.
+    /// Begins with a generation that was built from `config`, with these warnings. `seen` are the contents of the watched
+    /// files from before they were read for it.
     pub fn new(
         config: Config,
+        seen: HashMap<PathBuf, Option<Digest>>,
         warned: Vec<String>,
         generation: Arc<ArcSwap<Generation>>,
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let seen = generation::contents(&config.watched_files);
         let mut reloader =
             Self { config, facts: None, warned, generation, seen, agreed: None, unsaved: false, mailboxes, pool };
         reloader.agreed = reloader.digest_of_acl_file();
