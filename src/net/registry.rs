@@ -26,6 +26,8 @@ pub struct Handle {
     /// When the certificate ends.
     expires: Option<Instant>,
     deadline: Cell<Option<Instant>>,
+    /// The policy that it was last under.
+    generation: Cell<u64>,
     order: Cell<Option<Order>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -37,6 +39,7 @@ impl Handle {
             chain: chain.map(|chain| ((listener, chain.fingerprint()), chain)),
             expires,
             deadline: Cell::new(None),
+            generation: Cell::new(0),
             order: Cell::new(None),
             waker: RefCell::new(None),
         }
@@ -53,6 +56,11 @@ impl Handle {
     /// The session wants to be woken then.
     pub fn note_deadline(&self, deadline: Option<Instant>) {
         self.deadline.set(deadline);
+    }
+
+    /// The session is under this policy.
+    pub fn note_generation(&self, generation: u64) {
+        self.generation.set(generation);
     }
 
     /// Takes what the worker wants.
@@ -116,6 +124,11 @@ impl Registry {
     /// All sessions of this moment.
     pub fn snapshot(&self) -> Vec<Rc<Handle>> {
         self.handles.borrow().values().cloned().collect()
+    }
+
+    /// Whether every session is under this policy or a later one.
+    pub fn is_under(&self, generation: u64) -> bool {
+        self.handles.borrow().values().all(|handle| handle.generation.get() >= generation)
     }
 
     /// Gives every session the same order.

@@ -22,11 +22,17 @@ use super::registry::{Handle, Order, Registry};
 use super::reverify;
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
+use crate::auth::random;
 use crate::ops::audit::{self, RateLimit};
 use crate::ops::generation::Generation;
+use crate::ops::refusals::Refusals;
+use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
+use crate::resp::Reply;
 use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
-use crate::session::{Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure};
+use crate::session::{
+    Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure,
+};
 use crate::tls::handshake::{self, HandshakeFailure, Handshaken};
 use crate::tls::{CertificateRefusal, close};
 use crate::upstream::{self, Connection, Target};
@@ -57,6 +63,12 @@ pub struct Settings {
     pub pool: Arc<AuthPool>,
     /// Bytes held, of all workers.
     pub budget: Arc<MemoryBudget>,
+    /// Who changes users.
+    pub edits: mpsc::UnboundedSender<Edit>,
+    /// What was refused, of all workers.
+    pub refusals: Arc<Refusals>,
+    /// The number of the next session, of all workers.
+    pub sessions: Arc<AtomicU64>,
 }
 
 /// The sum of the bytes that sessions hold, and its bound.
@@ -89,8 +101,17 @@ impl MemoryBudget {
 
 enum Command {
     Arrival(Arrival),
-    Renewed,
+    Renewed(Renewal, oneshot::Sender<()>),
     Drain(Instant),
+}
+
+/// What a new generation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Who may do what.
+    Policy,
+    /// Also which certificates are trusted.
+    Trust,
 }
 
 /// Where a worker is reached.
@@ -113,9 +134,11 @@ impl Mailbox {
         let _ = self.commands.send(Command::Arrival(arrival));
     }
 
-    /// Another generation is in force: sessions are to see what it means for them.
-    pub fn renewed(&self) {
-        let _ = self.commands.send(Command::Renewed);
+    /// Another generation is in force: sessions are to see what it means for them. The receiver hears when all have.
+    pub fn renewed(&self, renewal: Renewal) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        let _ = self.commands.send(Command::Renewed(renewal, done));
+        receiver
     }
 
     /// No more connections, and the end of those that are there by `deadline`.
@@ -218,7 +241,9 @@ impl Worker {
                             spawn_local(Rc::clone(&self).serve(arrival, counted));
                         }
                     }
-                    Some(Command::Renewed) => self.renew().await,
+                    Some(Command::Renewed(renewal, done)) => {
+                        spawn_local(Rc::clone(&self).renew(renewal, done));
+                    }
                     Some(Command::Drain(deadline)) => {
                         end = Some(deadline);
                         self.registry.order_all(Order::Drain(deadline));
@@ -246,10 +271,27 @@ impl Worker {
         Rc::clone(&seen)
     }
 
-    /// A new generation is in force: every session is woken to look at it, and every certificate is verified again, on a
-    /// thread of its own, once.
-    async fn renew(self: &Rc<Self>) {
+    /// A new generation is in force: every session is woken to look at it. Where trust may have changed, every
+    /// certificate is verified again, on a thread of its own, once.
+    async fn renew(self: Rc<Self>, renewal: Renewal, done: oneshot::Sender<()>) {
         let generation = Arc::clone(&self.current().generation);
+        let number = generation.number;
+        if renewal == Renewal::Trust {
+            self.reverify(generation);
+        }
+        for slice in self.registry.snapshot().chunks(SLICE) {
+            slice.iter().for_each(|handle| handle.wake());
+            tokio::task::yield_now().await;
+        }
+        while !self.registry.is_under(number) {
+            tokio::task::yield_now().await;
+        }
+        // Whoever does not wait for it does not need to know.
+        let _ = done.send(());
+    }
+
+    /// Ends the sessions whose certificate is no longer trusted, as they are found.
+    fn reverify(self: &Rc<Self>, generation: Arc<Generation>) {
         let chains = self.registry.chains();
         let (tell, mut told) = mpsc::unbounded_channel();
         let judge = tokio::task::spawn_blocking(move || {
@@ -266,10 +308,6 @@ impl Worker {
                 worker.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
             }
         });
-        for slice in self.registry.snapshot().chunks(SLICE) {
-            slice.iter().for_each(|handle| handle.wake());
-            tokio::task::yield_now().await;
-        }
     }
 
     /// One connection, from accept to close.
@@ -382,8 +420,9 @@ impl Worker {
         drop(policy);
         audit::connected(&peer, core.principal());
         let handle = Rc::new(Handle::new(listener, chain, expires));
+        let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
-        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(self) }));
+        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(self), number }));
         let reason = poll_fn(|cx| driver.poll(cx)).await;
         drop(entry);
         audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
@@ -430,6 +469,8 @@ fn expiry(not_after: i64) -> Option<Instant> {
 /// What a session sees of its worker.
 struct World {
     worker: Rc<Worker>,
+    /// The session's, counted over all workers.
+    number: u64,
 }
 
 impl Surroundings for World {
@@ -459,7 +500,7 @@ impl Surroundings for World {
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
         let Credentials { user, password, hashes, generation } = credentials;
         let candidates =
-            hashes.map(|hashes| hashes.iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect());
+            hashes.and_then(|hashes| hashes.iter().map(PasswordHash::try_from).collect::<Result<_, _>>().ok());
         self.worker.settings.pool.verify(Attempt {
             address: core.peer().address.ip(),
             user,
@@ -469,7 +510,35 @@ impl Surroundings for World {
         })
     }
 
+    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered> {
+        let (answer, receiver) = oneshot::channel();
+        let settings = &self.worker.settings;
+        settings.refusals.note(core, self.number);
+        let reply = match administration {
+            Administration::Log(count) => settings.refusals.describe(count, self.policy().dialect),
+            Administration::ResetLog => {
+                settings.refusals.clear();
+                Reply::OK
+            }
+            Administration::GeneratePassword(bits) => match random::password(bits) {
+                Ok(password) => Reply::bulk(password.as_bytes()),
+                Err(error) => Reply::error(format!("ERR respgate: no randomness: {error}")),
+            },
+            administration => {
+                let user = core.principal().map(|principal| principal.user.name().to_string()).unwrap_or_default();
+                let editor = Editor { user, client: core.peer().address };
+                // If nobody is there, the answer is dropped with the edit, and the session told so.
+                let _ = settings.edits.send(Edit { administration, editor, answer });
+                return receiver;
+            }
+        };
+        // The receiver is still in our hands.
+        let _ = answer.send(Administered { reply, generation: None });
+        receiver
+    }
+
     fn report(&self, core: &mut SessionCore) {
+        self.worker.settings.refusals.note(core, self.number);
         audit::reports(core, &self.worker.log_limit);
     }
 

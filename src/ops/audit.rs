@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use super::reload::Editor;
 use crate::net::proxy_protocol::HeaderError;
 use crate::policy::{Principal, UserRefusal};
 use crate::session::driver::Volume;
@@ -134,6 +135,13 @@ pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
             }
         }
     }
+}
+
+/// Somebody has changed users, or tried to. What the rules are is not told: they may hold passwords.
+pub fn administered(editor: &Editor, command: &str, names: &str, is_done: bool) {
+    let outcome = if is_done { "done" } else { "failed" };
+    let Editor { user, client } = editor;
+    info!(event = "acl", outcome, %client, user, command, names, "users edited");
 }
 
 fn user_of(principal: Option<&Principal>) -> &str {

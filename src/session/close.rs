@@ -65,6 +65,8 @@ pub enum CloseReason {
     CertificateUntrusted(&'static str),
     /// The certificate behind the session has expired.
     CertificateExpired,
+    /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, a blocking command.
+    StandingRightLost,
     /// The policy changed while a request was being streamed.
     PolicyChanged,
     /// Over the limit of clients.
@@ -94,6 +96,7 @@ impl CloseReason {
             | Self::CertificateRevoked
             | Self::CertificateUntrusted(_)
             | Self::CertificateExpired
+            | Self::StandingRightLost
             | Self::PolicyChanged
             | Self::MaxClients
             | Self::MemoryBudget
@@ -125,6 +128,7 @@ impl fmt::Display for CloseReason {
             Self::CertificateRevoked => "certificate-revoked",
             Self::CertificateUntrusted(reason) => return write!(f, "certificate-untrusted-{reason}"),
             Self::CertificateExpired => "certificate-expired",
+            Self::StandingRightLost => "standing-right-lost",
             Self::PolicyChanged => "policy-changed",
             Self::MaxClients => "maxclients",
             Self::MemoryBudget => "memory-budget",

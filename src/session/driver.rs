@@ -15,10 +15,12 @@ use tokio::sync::oneshot;
 use super::buffer::Buffer;
 use super::close::CloseReason;
 use super::core::{Action, Credentials, LoginOutcome, SessionCore, UpstreamFailure};
+use super::local::{Administered, Administration};
 use super::output::{Output, Queues, Side};
 use crate::auth::pool::AuthOutcome;
 use crate::net::registry::{Handle, Order};
 use crate::policy::Policy;
+use crate::resp::Reply;
 
 /// Bytes read at once, into a buffer that all sessions of a worker share.
 const SCRATCH: usize = 64 << 10;
@@ -49,6 +51,8 @@ pub trait Surroundings {
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Verifies a password.
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
+    /// Does what an ACL command asked for. The answer comes once every session is under the policy it made.
+    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered>;
     /// Logs what the core has to report.
     fn report(&self, core: &mut SessionCore);
     /// Whether so many more bytes may be held, of `held` already; notes them if so.
@@ -71,6 +75,7 @@ pub struct Driver<C, W: Surroundings> {
     upstream: Option<W::Upstream>,
     connecting: Option<Connecting<W::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
+    administering: Option<oneshot::Receiver<Administered>>,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -104,6 +109,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             upstream: None,
             connecting: None,
             verifying: None,
+            administering: None,
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -136,8 +142,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     /// Runs the session until it has to be closed.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
+        // Before the policy is looked at, which is then no older than the one that this made.
+        let administered = self.poll_administered(cx);
         let lease = self.world.policy();
-        let outcome = self.run(cx, &lease, Instant::now());
+        self.handle.note_generation(lease.generation);
+        let outcome = self.run(cx, &lease, administered, Instant::now());
         if self.core.has_reports() {
             self.world.report(&mut self.core);
         }
@@ -150,8 +159,26 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         }
     }
 
-    fn run(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
+    fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<Administered> {
+        let Poll::Ready(outcome) = Pin::new(self.administering.as_mut()?).poll(cx) else { return None };
+        self.administering = None;
+        let gone = || Reply::error("ERR respgate: shutting down");
+        // Nobody is there to do it only while the process ends.
+        Some(outcome.unwrap_or_else(|_| Administered { reply: gone(), generation: None }))
+    }
+
+    fn run(
+        &mut self,
+        cx: &mut Context<'_>,
+        policy: &Policy,
+        administered: Option<Administered>,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
         self.obey(policy, now)?;
+        if let Some(administered) = administered {
+            let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+            self.core.handle_administered(administered, policy, now, &mut out);
+        }
         let (mut client, mut redis) = (Share::default(), Share::default());
         loop {
             let mut progress = self.poll_events(cx, policy, now)?;
@@ -169,7 +196,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                 self.feed_requests(&[], cx, policy, now)?;
                 progress |= !self.core.can_go_on();
             }
-            progress |= self.perform()?;
+            progress |= self.perform(cx)?;
             progress |= self.poll_writes(cx)?;
             self.settle_accounts()?;
             if !progress {
@@ -384,7 +411,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     /// Does what the core wants done; true if there is something new to poll.
-    fn perform(&mut self) -> Result<bool, CloseReason> {
+    fn perform(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
         let mut started = false;
         while let Some(action) = self.core.poll_action() {
             match action {
@@ -403,6 +430,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                     self.verifying = Some(self.world.verify(&self.core, credentials));
                     started = true;
                 }
+                Action::Administer(administration) => {
+                    self.administering = Some(self.world.administer(&mut self.core, administration));
+                    // It is polled at the beginning of a wake-up.
+                    cx.waker().wake_by_ref();
+                }
                 Action::Close(reason) => return Err(reason),
             }
         }
@@ -410,7 +442,8 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     fn settle_accounts(&mut self) -> Result<(), CloseReason> {
-        let held = self.requests.len() + self.replies.len() + self.queues.downstream.len() + self.queues.upstream.len();
+        let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
+        let held = buffers.into_iter().map(Buffer::len).sum::<usize>() + self.core.held();
         if held == self.accounted {
             return Ok(());
         }
@@ -467,7 +500,7 @@ impl Share {
 impl From<AuthOutcome> for LoginOutcome {
     fn from(outcome: AuthOutcome) -> Self {
         match outcome {
-            AuthOutcome::Accepted => Self::Accepted,
+            AuthOutcome::Accepted(index) => Self::Accepted(index),
             AuthOutcome::Rejected => Self::Rejected,
             AuthOutcome::Busy => Self::Busy,
             AuthOutcome::Throttled => Self::Throttled,

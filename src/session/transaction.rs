@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::acl::User;
+use crate::command::CommandId;
 
 /// Whether a transaction is open, and what of it is ours.
 #[derive(Debug, Default)]
@@ -22,13 +23,15 @@ pub(super) struct Queue {
     pub(super) user: Arc<User>,
     /// How many commands Redis was given to queue.
     pub(super) length: u32,
+    /// Which commands they are, each once.
+    pub(super) commands: Vec<CommandId>,
     /// Our answers, by their place in the EXEC reply, in rising order.
     pub(super) answers: Vec<(u32, Box<[u8]>)>,
 }
 
 impl Transaction {
     pub(super) fn open(user: Arc<User>) -> Self {
-        Self::Open(Queue { user, length: 0, answers: Vec::new() })
+        Self::Open(Queue { user, length: 0, commands: Vec::new(), answers: Vec::new() })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -43,9 +46,12 @@ impl Transaction {
     }
 
     /// Notes that Redis was given one more command to queue.
-    pub(super) fn queued(&mut self) {
+    pub(super) fn queued(&mut self, command: CommandId) {
         if let Self::Open(queue) = self {
             queue.length = queue.length.saturating_add(1);
+            if !queue.commands.contains(&command) {
+                queue.commands.push(command);
+            }
         }
     }
 }
