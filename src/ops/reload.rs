@@ -18,7 +18,7 @@ use super::generation::{self, BuildError, Digest, Generation};
 use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
 use crate::auth::pool::AuthPool;
-use crate::config::{AclSource, Config};
+use crate::config::{AclSource, Config, ConfigErrors};
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
 use crate::session::{Administered, Administration};
@@ -50,9 +50,15 @@ pub struct Editor {
     pub client: SocketAddr,
 }
 
+/// Reads the configuration again, from where it was read first.
+pub type Reread = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
+
 /// Replaces generations.
 pub struct Reloader {
     config: Config,
+    reread: Reread,
+    /// The configuration asks for something that only a restart gives, and the log says so.
+    outdated: bool,
     facts: Option<Facts>,
     /// Warnings of the current generation: they are not repeated with every new one.
     warned: Vec<String>,
@@ -77,18 +83,30 @@ enum Users {
 }
 
 impl Reloader {
-    /// Begins with a generation that was built from `config`, with these warnings. `seen` are the contents of the watched
-    /// files from before they were read for it.
+    /// Begins with a generation that was built from `config`, with these warnings. `seen` are the watched files as they
+    /// were just before.
     pub fn new(
         config: Config,
+        reread: Reread,
         seen: HashMap<PathBuf, Option<Digest>>,
         warned: Vec<String>,
         generation: Arc<ArcSwap<Generation>>,
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let mut reloader =
-            Self { config, facts: None, warned, generation, seen, agreed: None, unsaved: false, mailboxes, pool };
+        let mut reloader = Self {
+            config,
+            reread,
+            outdated: false,
+            facts: None,
+            warned,
+            generation,
+            seen,
+            agreed: None,
+            unsaved: false,
+            mailboxes,
+            pool,
+        };
         reloader.agreed = reloader.digest_of_acl_file();
         reloader
     }
@@ -244,8 +262,14 @@ impl Reloader {
         let current = self.generation.load_full();
         let number = current.number + 1;
         let kept = (users == Users::Kept).then_some(&current.policy.acl);
-        match generation::build(&self.config, self.facts.as_ref(), number, kept) {
+        let config = self.current_config();
+        let built = match &config {
+            Ok(config) => generation::build(config, self.facts.as_ref(), number, kept),
+            Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
+        };
+        match built {
             Ok(built) => {
+                self.config = config.unwrap_or_else(|_| self.config.clone());
                 let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
                 news.for_each(|warning| warn!("{warning}"));
                 self.warned = built.warnings;
@@ -263,6 +287,27 @@ impl Reloader {
                 error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
             }
         }
+    }
+
+    /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
+    /// the start.
+    fn current_config(&mut self) -> Result<Config, ConfigErrors> {
+        let now = (self.reread)()?;
+        let config = Config {
+            certificates: now.certificates.clone(),
+            tls_auth_clients_user: now.tls_auth_clients_user,
+            unmapped: now.unmapped,
+            block: now.block.clone(),
+            renames: now.renames.clone(),
+            users: now.users.clone(),
+            ..self.config.clone()
+        };
+        let outdated = config != now;
+        if outdated && !self.outdated {
+            warn!(event = "reload", "settings have changed that take effect only with a restart");
+        }
+        self.outdated = outdated;
+        Ok(config)
     }
 
     async fn enforce_users(&mut self, current: &Generation, acl: Acl) {
