@@ -15,16 +15,16 @@
 //!
 //! [`config`] and [`cli`] turn files, environment and flags into one validated `Config` before any of it runs.
 
-pub mod acl;
-pub mod auth;
-pub mod cli;
-pub mod command;
-pub mod config;
-pub mod identity;
 pub mod net;
-pub mod ops;
-pub mod policy;
-pub mod resp;
-pub mod session;
 pub mod tls;
+pub mod identity;
+pub mod auth;
+pub mod session;
+pub mod resp;
+pub mod command;
+pub mod acl;
+pub mod policy;
 pub mod upstream;
+pub mod ops;
+pub mod config;
+pub mod cli;

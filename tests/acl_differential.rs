@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use respgate::command::{ArgvBuf, CommandTable, Dialect};
+use respgate::command::{ArgvBuf, CommandTable, Dialect, Scope, Unextractable};
 
 use shared::{answer, stricter_class};
 
@@ -32,6 +32,20 @@ fn random_decisions_agree_with_redis_70() {
 fn random_decisions_agree_with_valkey_91() {
     let program = std::env::var("RESPGATE_VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
     hold(Dialect::Valkey91, &program);
+}
+
+#[test]
+#[ignore = "starts redis-server 7.0"]
+fn requests_touch_no_keys_but_those_found_in_redis_70() {
+    let program = std::env::var("RESPGATE_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+    watch(Dialect::Redis70, &program);
+}
+
+#[test]
+#[ignore = "starts valkey-server 9.1"]
+fn requests_touch_no_keys_but_those_found_in_valkey_91() {
+    let program = std::env::var("RESPGATE_VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
+    watch(Dialect::Valkey91, &program);
 }
 
 const REQUESTS_PER_USER: u64 = 40;
@@ -94,6 +108,51 @@ fn hold(dialect: Dialect, program: &str) {
         }
     }
     println!("{}: {verdicts:?}, stricter {stricter:?}, {} wrong", dialect.name(), wrong.len());
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
+}
+
+/// Runs requests for real that a user may run who holds exactly the keys we found in them. The server's keyspace events
+/// (changes, and misses of reads) tell which keys it touched. This asks nothing of the server's own key extraction.
+fn watch(dialect: Dialect, program: &str) {
+    let number = |name: &str, default: u64| std::env::var(name).ok().map_or(default, |text| text.parse().unwrap());
+    let (seed, requests) = (number("RESPGATE_ACL_SEED", 1), number("RESPGATE_ACL_REQUESTS", 20_000));
+    let mut server = Server::start(program);
+    let table = CommandTable::builtin(dialect);
+    let mut random = Random(seed);
+    let (mut run, mut touched, mut wrong) = (0, 0, Vec::new());
+    for _ in 0..requests {
+        let request = Requests { random: &mut random, table: &table }.request();
+        let argv = ArgvBuf::from_iter(&request);
+        let argv = argv.as_argv();
+        let Ok(spec) = table.resolve(&argv) else { continue };
+        let is_data = (spec.is_write() || spec.is_readonly()) && !spec.is_admin();
+        let is_elsewhere = ["migrate", "flushall", "flushdb", "swapdb", "function", "select"]
+            .iter()
+            .any(|n| spec.full_name().starts_with(n));
+        if !is_data || is_elsewhere || !spec.arity_ok(argv.len()) {
+            continue;
+        }
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let found = spec.try_keys::<Unextractable>(&argv, Scope::Whole, |key| {
+            keys.push(argv.get(key.index).unwrap().to_vec());
+            Ok(())
+        });
+        // SORT's BY and GET reach further; they are judged apart.
+        let reads_more = spec.full_name().starts_with("sort")
+            && request.iter().any(|word| [b"by".as_slice(), b"get"].iter().any(|w| word.eq_ignore_ascii_case(w)));
+        if found.is_err() || reads_more {
+            continue;
+        }
+        run += 1;
+        for key in server.touched_by(&request) {
+            touched += 1;
+            if !keys.contains(&key) {
+                wrong.push(format!("{} touched \"{}\"", shown(&request), key.escape_ascii()));
+            }
+        }
+    }
+    println!("{}: {run} requests touched {touched} keys, {} wrong", dialect.name(), wrong.len());
+    assert!(touched > run / 4, "the events are seen");
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
 }
 
@@ -387,6 +446,8 @@ const WORDS: [&str; 24] = [
 struct Server {
     _process: Process,
     stream: BufReader<UnixStream>,
+    /// Subscribed to keyspace events.
+    events: BufReader<UnixStream>,
     _folder: tempfile::TempDir,
 }
 
@@ -417,7 +478,8 @@ impl Server {
         let process = Process(spawned.unwrap_or_else(|error| panic!("{program}: {error}")));
         for _ in 0..200 {
             if let Ok(stream) = UnixStream::connect(&socket) {
-                return Server { _process: process, stream: BufReader::new(stream), _folder: folder };
+                let events = BufReader::new(UnixStream::connect(&socket).unwrap());
+                return Server { _process: process, stream: BufReader::new(stream), events, _folder: folder };
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -442,6 +504,41 @@ impl Server {
         ((set.0 != "OK").then_some(set.0), replies)
     }
 
+    /// The keys of which events told while `request` ran, in a transaction so that nothing blocks.
+    fn touched_by(&mut self, request: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let words = |text: &str| text.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &words("PSUBSCRIBE __keyspace@*__:* mark"));
+        self.events.get_mut().write_all(&bytes).unwrap();
+        for _ in 0..2 {
+            while read_words(&mut self.events)[0] != b"psubscribe" {}
+        }
+        bytes.clear();
+        let before =
+            ["CONFIG SET notify-keyspace-events KAmn", "FLUSHALL", "RPUSH a 1 2", "ZADD b 1 x 2 y", "SET foo 1"];
+        let stream = ["XADD ab 1-1 f v", "GEOADD app:1 1 1 m", "HSET app:users:1 f v", "PUBLISH mark begin", "MULTI"];
+        before.iter().chain(&stream).for_each(|command| encode(&mut bytes, &words(command)));
+        encode(&mut bytes, request);
+        ["EXEC", "PUBLISH mark end"].iter().for_each(|command| encode(&mut bytes, &words(command)));
+        self.stream.get_mut().write_all(&bytes).unwrap();
+        for _ in 0..13 {
+            read_words(&mut self.stream);
+        }
+        let mut keys = Vec::new();
+        loop {
+            let event = read_words(&mut self.events);
+            let [_, _, channel, message] = event.as_slice() else { continue };
+            match (channel.as_slice(), message.as_slice()) {
+                (b"mark", b"begin") => keys.clear(),
+                (b"mark", _) => return keys,
+                _ => {
+                    let at = channel.iter().position(|b| *b == b':').unwrap();
+                    keys.push(channel[at + 1..].to_vec());
+                }
+            }
+        }
+    }
+
     fn read(&mut self) -> Reply {
         let mut line = Vec::new();
         self.stream.read_until(b'\n', &mut line).unwrap();
@@ -456,6 +553,25 @@ impl Server {
             }
             _ => Reply(text),
         }
+    }
+}
+
+/// A reply, flattened to its strings.
+fn read_words(from: &mut BufReader<UnixStream>) -> Vec<Vec<u8>> {
+    let mut line = Vec::new();
+    from.read_until(b'\n', &mut line).unwrap();
+    line.truncate(line.len() - 2);
+    let count = || String::from_utf8_lossy(&line[1..]).parse::<i64>().unwrap();
+    match line[0] {
+        b'$' if count() < 0 => Vec::new(),
+        b'$' => {
+            let mut bulk = vec![0; usize::try_from(count()).unwrap() + 2];
+            from.read_exact(&mut bulk).unwrap();
+            bulk.truncate(bulk.len() - 2);
+            vec![bulk]
+        }
+        b'*' => (0..count()).flat_map(|_| read_words(from)).collect(),
+        _ => vec![line[1..].to_vec()],
     }
 }
 

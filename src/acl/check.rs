@@ -59,7 +59,7 @@ impl User {
     /// Whether the user is enabled is not asked here: it decides about logging in.
     ///
     /// # Errors
-    /// Why not [ACLCheckAllUserCommandPerm].
+    /// Why not (Redis: `ACLCheckAllUserCommandPerm`).
     #[inline]
     pub fn check(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
         self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: true })
@@ -113,6 +113,11 @@ struct Question<'a> {
 }
 
 impl Selector {
+    /// What this selector alone says.
+    pub(super) fn check(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
+        self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: true })
+    }
+
     #[inline]
     fn judge(&self, question: &Question<'_>) -> Result<(), AclDenial> {
         let Question { spec, argv, db, scope, sort_patterns } = *question;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rule::{RuleErrorKind, UnknownNames};
+use super::rule::{RuleErrorKind, UnknownNames, has_blank};
 use crate::command::{Categories, CommandId, CommandSpec, CommandTable};
 
 /// A set of commands, and the rules that made it.
@@ -16,8 +16,8 @@ pub(super) struct CommandSet {
     pub(super) from_all: bool,
     /// `+select|0`: commands without subcommands, allowed with this first argument only.
     first_arguments: BTreeMap<CommandId, Vec<Box<[u8]>>>,
-    /// In order, lower case, with their sign; of rules with one target only the last [ACLUpdateCommandRules]. Applied
-    /// again from the start, they make the same set.
+    /// In order, lower case, with their sign; of rules with one target only the last (Redis: `ACLUpdateCommandRules`).
+    /// Applied again from the start, they make the same set.
     rules: Vec<String>,
     /// Rules whose name no table has known yet.
     unknown: Vec<String>,
@@ -87,8 +87,9 @@ impl CommandSet {
             Ok(Effect::FirstArgument(spec, argument)) => self.allow_first_argument(spec.id(), argument),
             Err(RuleErrorKind::UnknownName) if unknown == UnknownNames::Keep && is_name(target) => {
                 self.unknown.push(lossy_lower(rule));
-                // What it takes away is not known yet: it could be any command that is not known yet.
-                self.all &= allow;
+                if !allow {
+                    self.deny_upstream_commands(table);
+                }
             }
             Err(kind) => return Err(kind),
         }
@@ -107,10 +108,19 @@ impl CommandSet {
             // Kept names cannot fail; a rule that a smaller table finds wrong in another way grants nothing.
             if set.apply(rule.as_bytes(), table, UnknownNames::Keep).is_err() {
                 set.unknown.push(rule.clone());
-                set.all &= rule.starts_with('+');
+                set.deny_upstream_commands(table);
             }
         }
         set
+    }
+
+    /// What a rule takes away is not known: it could be any command that we did not come with.
+    fn deny_upstream_commands(&mut self, table: &CommandTable) {
+        self.all = false;
+        for spec in table.iter().filter(|spec| !spec.is_builtin()) {
+            self.set(spec.id(), false);
+            self.first_arguments.remove(&spec.id());
+        }
     }
 
     pub(super) fn change_category(&mut self, category: Categories, allow: bool, table: &CommandTable) {
@@ -170,7 +180,7 @@ enum Effect<'t, 'r> {
 }
 
 impl<'t, 'r> Effect<'t, 'r> {
-    /// Of a rule that names a command [ACLSetSelector].
+    /// Of a rule that names a command (Redis: `ACLSetSelector`).
     fn parse(allow: bool, target: &'r [u8], table: &'t CommandTable) -> Result<Effect<'t, 'r>, RuleErrorKind> {
         let lookup = |name: &[u8]| {
             let known = std::str::from_utf8(name).ok().and_then(|name| table.by_name(name));
@@ -181,7 +191,8 @@ impl<'t, 'r> Effect<'t, 'r> {
         let (command, argument) = (lookup(&target[..separator])?, &target[separator + 1..]);
         if command.parent().is_some() {
             Err(RuleErrorKind::FirstArgumentOfSubcommand)
-        } else if argument.is_empty() {
+        } else if argument.is_empty() || has_blank(argument) {
+            // A blank in it would read back from the file as two rules, a line feed as two users.
             Err(RuleErrorKind::Syntax)
         } else if command.has_subcommands() {
             lookup(target).map(Effect::Command)

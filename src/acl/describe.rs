@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
-use super::selector::{Channels, Databases, Keys, Selector};
+use super::pattern::Pattern;
+use super::selector::{Channels, Databases, KeyPattern, Keys, Selector};
 use super::user::{SanitizePayload, User};
 use super::users::Acl;
 use crate::command::{Access, CommandTable, Dialect};
@@ -35,33 +36,47 @@ pub struct SelectorDescription {
 }
 
 impl Acl {
-    /// The file that reads back as these users: one [`User::to_line`] each.
+    /// The file that reads back as these users, over this or any other table: command rules stand in it as they were
+    /// given, whatever the dialect, so that they mean the same to commands not yet known.
     pub fn to_file(&self, table: &CommandTable) -> Vec<u8> {
         let mut text = Vec::new();
         for user in self.users() {
-            text.extend(user.to_line(table));
+            text.extend(user.line(table, CommandStyle::AsGiven));
             text.push(b'\n');
         }
         text
     }
 }
 
+/// How the commands of a selector are described.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CommandStyle {
+    /// The rules in order; of those with one target only the last.
+    AsGiven,
+    /// As the server of the dialect lists them.
+    AsListed,
+}
+
 impl User {
-    /// As `ACL LIST` shows it and the file holds it: `user bob on #… ~a* resetchannels -@all +get`.
+    /// As `ACL LIST` shows it: `user bob on #… ~a* resetchannels -@all +get`.
     pub fn to_line(&self, table: &CommandTable) -> Vec<u8> {
+        self.line(table, CommandStyle::AsListed)
+    }
+
+    fn line(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
         let mut words: Vec<Vec<u8>> = vec![b"user".to_vec(), self.name().as_str().into()];
         words.extend(self.flags(table.dialect()).iter().map(|flag| flag.as_bytes().to_vec()));
         words.extend(self.passwords().iter().map(|password| password.to_rule().into_bytes()));
         for (position, selector) in self.selectors.iter().enumerate() {
-            let rules = selector.to_rules(table);
-            words.push(if position == 0 { rules } else { [b"(", rules.as_slice(), b")"].concat() });
+            let rules = selector.rules(table, style);
+            words.push(if position == 0 { rules } else { [b"(", in_selector(&rules).as_slice(), b")"].concat() });
         }
         words.join(&b' ')
     }
 
     /// What `ACL GETUSER` tells.
     pub fn describe(&self, table: &CommandTable) -> UserDescription {
-        let mut selectors = self.selectors.iter().map(|selector| selector.describe(table));
+        let mut selectors = self.selectors.iter().map(|selector| selector.describe(table, CommandStyle::AsListed));
         UserDescription {
             flags: self.flags(table.dialect()),
             passwords: self.passwords().iter().map(|password| password.to_listed()).collect(),
@@ -85,9 +100,35 @@ impl User {
     }
 }
 
+/// Rules as they stand between parentheses, where quotes mean something and a final `)` ends the selector.
+fn in_selector(rules: &[u8]) -> Vec<u8> {
+    let quoted = rules.split(|b| *b == b' ').map(|rule| {
+        let plain = !rule.iter().any(|b| matches!(b, b'"' | b'\'')) && !rule.ends_with(b")");
+        if plain { rule.to_vec() } else { quote(rule) }
+    });
+    quoted.collect::<Vec<_>>().join(&b' ')
+}
+
+fn quote(rule: &[u8]) -> Vec<u8> {
+    let mut quoted = vec![b'"'];
+    for byte in rule {
+        if matches!(byte, b'"' | b'\\') {
+            quoted.push(b'\\');
+        }
+        quoted.push(*byte);
+    }
+    quoted.push(b'"');
+    quoted
+}
+
 impl Selector {
-    fn to_rules(&self, table: &CommandTable) -> Vec<u8> {
-        let SelectorDescription { commands, keys, channels, databases } = self.describe(table);
+    /// As `ACL LIST` shows it, without parentheses.
+    pub(super) fn to_rules(&self, table: &CommandTable) -> Vec<u8> {
+        self.rules(table, CommandStyle::AsListed)
+    }
+
+    fn rules(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
+        let SelectorDescription { commands, keys, channels, databases } = self.describe(table, style);
         let reset: &[u8] = if self.channels.all { b"" } else { b"resetchannels" };
         let databases = match databases.as_deref() {
             None | Some("alldbs") => "",
@@ -98,10 +139,10 @@ impl Selector {
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b' ')
     }
 
-    fn describe(&self, table: &CommandTable) -> SelectorDescription {
+    fn describe(&self, table: &CommandTable, style: CommandStyle) -> SelectorDescription {
         let databases = (table.dialect() == Dialect::Valkey91).then(|| self.databases.describe());
         SelectorDescription {
-            commands: self.commands.describe(table),
+            commands: self.commands.describe(table, style),
             keys: self.keys.describe(),
             channels: self.channels.describe(),
             databases,
@@ -114,15 +155,24 @@ impl Keys {
         if self.all {
             return b"~*".to_vec();
         }
-        let rules = self.patterns.iter().map(|known| {
-            let prefix: &[u8] = match known.access {
-                Access::READ => b"%R~",
-                Access::WRITE => b"%W~",
-                _ => b"~",
-            };
-            [prefix, known.pattern.text()].concat()
-        });
-        rules.collect::<Vec<_>>().join(&b' ')
+        self.patterns.iter().map(KeyPattern::to_rule).collect::<Vec<_>>().join(&b' ')
+    }
+
+    /// The rule that allows a key, if one does.
+    pub(super) fn rule_for(&self, key: &[u8], needed: Access) -> Option<Vec<u8>> {
+        let pattern = self.patterns.iter().find(|p| p.access.covers(needed) && p.pattern.matches(key));
+        if self.all { Some(b"~*".to_vec()) } else { pattern.map(KeyPattern::to_rule) }
+    }
+}
+
+impl KeyPattern {
+    fn to_rule(&self) -> Vec<u8> {
+        let prefix: &[u8] = match self.access {
+            Access::READ => b"%R~",
+            Access::WRITE => b"%W~",
+            _ => b"~",
+        };
+        [prefix, self.pattern.text()].concat()
     }
 }
 
@@ -132,6 +182,13 @@ impl Channels {
             return b"&*".to_vec();
         }
         self.patterns.iter().map(|pattern| [b"&", pattern.text()].concat()).collect::<Vec<_>>().join(&b' ')
+    }
+
+    /// The rule that allows a channel, or subscribing to a pattern, if one does.
+    pub(super) fn rule_for(&self, channel: &[u8], is_pattern: bool) -> Option<Vec<u8>> {
+        let allows = |known: &&Pattern| if is_pattern { known.text() == channel } else { known.matches(channel) };
+        let pattern = self.patterns.iter().find(allows);
+        if self.all { Some(b"&*".to_vec()) } else { pattern.map(|known| [b"&", known.text()].concat()) }
     }
 }
 
@@ -150,20 +207,19 @@ impl Databases {
 impl CommandSet {
     /// Valkey repeats the rules as they were given. Redis 7.0 finds a short list that makes the same set; rules for
     /// names it does not know have no place in that, so we add them.
-    fn describe(&self, table: &CommandTable) -> String {
+    fn describe(&self, table: &CommandTable, style: CommandStyle) -> String {
         let base = if self.from_all { "+@all" } else { "-@all" };
         let mut words = vec![base.to_owned()];
-        match table.dialect() {
-            Dialect::Valkey91 => words.extend(self.rules().iter().cloned()),
-            Dialect::Redis70 => {
-                words.extend(self.shortest(table));
-                words.extend(self.unknown().iter().cloned());
-            }
+        if style == CommandStyle::AsGiven || table.dialect() == Dialect::Valkey91 {
+            words.extend(self.rules().iter().cloned());
+        } else {
+            words.extend(self.shortest(table));
+            words.extend(self.unknown().iter().cloned());
         }
         words.join(" ")
     }
 
-    /// Categories first, the best fitting one at a time, then single commands [ACLDescribeSelectorCommandRules].
+    /// Categories first, the best fitting one at a time, then single commands (`ACLDescribeSelectorCommandRules`).
     fn shortest(&self, table: &CommandTable) -> Vec<String> {
         let adding = !self.from_all;
         let sign = if adding { '+' } else { '-' };

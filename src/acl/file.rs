@@ -34,7 +34,7 @@ impl Acl {
     /// The users of an ACL file. Blank lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// Everything that is wrong, at most one error a line [ACLLoadFromFile].
+    /// Everything that is wrong, at most one error a line (Redis: `ACLLoadFromFile`).
     pub fn parse(text: &[u8], table: &CommandTable) -> Result<Acl, Vec<FileError>> {
         parse(text, table, UnknownNames::Refuse)
     }
@@ -72,7 +72,7 @@ fn parse(text: &[u8], table: &CommandTable, unknown: UnknownNames) -> Result<Acl
 type LineError = (Option<String>, String);
 
 fn parse_user(line: &[u8], table: &CommandTable, unknown: UnknownNames, seen: &[UserName]) -> Result<User, LineError> {
-    let words: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
+    let words: Vec<&[u8]> = line.split(|b| *b == b' ').map(<[u8]>::trim_ascii).collect();
     let [b"user", name, rules @ ..] = words.as_slice() else {
         return Err((None, "should start with user keyword followed by the username".to_owned()));
     };
@@ -106,6 +106,15 @@ mod tests {
         assert!(acl.user(b"bob").unwrap().is_enabled());
         assert!(!acl.user(b"eve").unwrap().is_enabled());
         assert_eq!(acl.users().count(), 3);
+    }
+
+    #[test]
+    fn words_are_separated_by_single_blanks_and_may_have_tabs_around_them() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let line = |text: &str| parse(text).map(|acl| acl.user(b"bob").unwrap().to_line(&table));
+        assert_eq!(line("user bob \ton  ~a\t +get"), line("user bob on ~a +get"));
+        assert_eq!(line("user bob (~a  +get )"), line("user bob (~a +get)"));
+        assert!(line("user bob on\t~a").is_err());
     }
 
     #[test]

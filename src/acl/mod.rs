@@ -6,7 +6,9 @@
 mod check;
 mod commands;
 mod describe;
+mod explain;
 mod file;
+mod log;
 mod password;
 mod pattern;
 mod rule;
@@ -17,8 +19,10 @@ mod users;
 
 pub use check::AclDenial;
 pub use describe::{SelectorDescription, UserDescription};
+pub use explain::SelectorExplanation;
 pub use file::FileError;
+pub use log::{AclLog, LogEntry, Refusal, RefusalContext, RefusalReason};
 pub use password::PasswordHash;
-pub use rule::{RuleError, RuleErrorKind, UnknownNames};
+pub use rule::{RuleError, RuleErrorKind};
 pub use user::{User, UserName};
 pub use users::Acl;

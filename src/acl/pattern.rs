@@ -1,4 +1,4 @@
-//! Redis's glob [stringmatchlen], iterative and bounded, compiled to the cheapest form that decides the same.
+//! Redis's glob (`stringmatchlen`), iterative and bounded, compiled to the cheapest form that decides the same.
 
 /// Redis gives up on patterns that nest deeper.
 const MAX_STARS: usize = 1000;
@@ -191,5 +191,28 @@ mod tests {
         let string = "a".repeat(20_000);
         assert!(!Pattern::new("a*".repeat(900).as_bytes()).matches(&string.as_bytes()[..800]));
         assert!(!Pattern::new(("a*".repeat(500) + "b").as_bytes()).matches(string.as_bytes()));
+    }
+
+    /// The same by definition: every way to split the string among the elements is tried.
+    fn by_definition(pattern: &[u8], string: &[u8]) -> bool {
+        match (pattern, string) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) => (0..=string.len()).any(|taken| by_definition(rest, &string[taken..])),
+            ([], _) | (_, []) => false,
+            ([_, ..], [byte, more @ ..]) => {
+                element(pattern, 0, *byte).is_some_and(|next| by_definition(&pattern[next..], more))
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn one_pass_finds_what_trying_everything_finds(
+            pattern in "[ab*?\\[\\]^\\\\-]{0,8}",
+            string in "[ab\\]\\\\-]{1,8}",
+        ) {
+            let (pattern, string) = (pattern.as_bytes(), string.as_bytes());
+            proptest::prop_assert_eq!(Pattern::new(pattern).matches(string), by_definition(pattern, string));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What to do with commands and categories that the table does not know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UnknownNames {
+pub(super) enum UnknownNames {
     /// An error, as in Redis.
     Refuse,
     /// Kept: they grant nothing until a table knows them ([`Acl::recompiled`](super::Acl::recompiled)).
@@ -104,7 +104,7 @@ impl fmt::Display for RuleErrorKind {
     }
 }
 
-/// Joins the words of each selector, `(+get`, `~a*)`, into one token [ACLMergeSelectorArguments].
+/// Joins the words of each selector, `(+get`, `~a*)`, into one token (Redis: `ACLMergeSelectorArguments`).
 pub(super) fn merge_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, RuleError> {
     let mut rules: Vec<Vec<u8>> = Vec::with_capacity(words.len());
     let mut open: Option<(Vec<u8>, &[u8])> = None;
@@ -130,7 +130,12 @@ pub(super) fn merge_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, RuleError
     }
 }
 
-/// Splits the inside of a selector at blanks, with Redis's quoting [sdssplitargs]; `None` for unbalanced quotes.
+/// What may be in no name and no pattern (C: `isspace`).
+pub(super) fn has_blank(text: &[u8]) -> bool {
+    text.iter().any(|b| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0))
+}
+
+/// Splits the inside of a selector at blanks, quoted as in Redis (`sdssplitargs`); `None` for unbalanced quotes.
 pub(super) fn split_quoted(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     let is_blank = |b: u8| b.is_ascii_whitespace() || b == 0x0b;
     let mut words = Vec::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
 use super::pattern::Pattern;
-use super::rule::{RuleErrorKind, UnknownNames};
+use super::rule::{RuleErrorKind, UnknownNames, has_blank};
 use crate::command::{Access, CommandTable, Dialect};
 
 /// The root of a user, or one of its parenthesised selectors.
@@ -51,7 +51,7 @@ impl Selector {
         Selector { commands, keys: Keys::default(), channels: Channels::default(), databases: Databases::All }
     }
 
-    /// One rule of a selector [ACLSetSelector].
+    /// One rule of a selector (Redis: `ACLSetSelector`).
     pub(super) fn apply(
         &mut self,
         rule: &[u8],
@@ -209,9 +209,4 @@ fn database(text: &[u8]) -> Result<u32, RuleErrorKind> {
 fn strip_prefix_ignore_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// [isspace]
-pub(super) fn has_blank(text: &[u8]) -> bool {
-    text.iter().any(|b| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0))
 }

@@ -86,6 +86,26 @@ pub fn wrong_arity(spec: &CommandSpec) -> String {
     format!("ERR wrong number of arguments for '{}' command", spec.full_name())
 }
 
+/// The reply to a subcommand of `container` with arguments that it does not take.
+pub fn subcommand_syntax(container: &str, argv: &Argv<'_>) -> String {
+    let name = c_string(argv.get(1).unwrap_or_default(), SHOWN);
+    let container = container.to_ascii_uppercase();
+    one_line(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP."))
+}
+
+/// What `ACL DRYRUN` answers about a user that does not exist.
+pub fn user_not_found(name: &[u8]) -> String {
+    one_line(format!("ERR User '{}' not found", c_string(name, usize::MAX)))
+}
+
+/// The reply of `ACL CAT` to a category that does not exist.
+pub fn unknown_category(name: &[u8]) -> String {
+    one_line(format!("ERR Unknown category '{}'", c_string(name, SHOWN)))
+}
+
+/// The reply to an argument that has to be an integer.
+pub const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+
 /// As C prints a string: up to its first NUL, and to `limit` bytes.
 fn c_string(bytes: &[u8], limit: usize) -> String {
     let end = memchr::memchr(0, bytes).unwrap_or(bytes.len()).min(limit);

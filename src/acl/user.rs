@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::password::{ARGON2_PREFIX, PasswordHash};
-use super::rule::{RuleError, RuleErrorKind, UnknownNames, split_quoted};
-use super::selector::{Databases, Selector, has_blank};
+use super::rule::{RuleError, RuleErrorKind, UnknownNames, has_blank, split_quoted};
+use super::selector::{Databases, Selector};
 use crate::command::CommandTable;
 
 /// A user name: UTF-8, not empty, no blank and no NUL in it.
@@ -108,7 +108,7 @@ impl User {
         self.selectors.iter().flat_map(|selector| selector.commands.unknown()).map(String::as_str)
     }
 
-    /// One rule of `ACL SETUSER` or of a file [ACLSetUser].
+    /// One rule of `ACL SETUSER` or of a file (Redis: `ACLSetUser`).
     pub(super) fn apply(
         &mut self,
         rule: &[u8],

@@ -8,7 +8,7 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt
 use argon2::password_hash::try_generate_salt;
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::{ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::acl;
@@ -245,8 +245,8 @@ impl Default for Floor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Verification {
-    /// It is.
-    Match,
+    /// It is the one of this index.
+    Match(usize),
     /// It is none of them, or there are none.
     Mismatch,
 }
@@ -256,22 +256,25 @@ pub enum Verification {
 pub fn verify(password: &[u8], hashes: &[PasswordHash], floor: &Floor, memory: &mut Memory) -> Verification {
     let digest: Zeroizing<[u8; 32]> = Zeroizing::new(Sha256::digest(password).into());
     let mut matched = subtle::Choice::from(0);
-    for hash in hashes {
+    let mut position = 0;
+    for (index, hash) in hashes.iter().enumerate() {
         if let PasswordHash::Sha256(expected) = hash {
-            matched |= expected[..].ct_eq(&digest[..]);
+            let equal = expected[..].ct_eq(&digest[..]);
+            matched |= equal;
+            position.conditional_assign(&(index as u64), equal);
         }
     }
     if bool::from(matched) {
-        return Verification::Match;
+        return Verification::Match(usize::try_from(position).unwrap_or(usize::MAX));
     }
     let mut computed = 0;
-    for hash in hashes {
+    for (index, hash) in hashes.iter().enumerate() {
         if let PasswordHash::Argon2id(Argon2Hash { cost, salt, output }) = hash {
             let expected = output.as_bytes();
             let mut actual = Zeroizing::new(vec![0; expected.len()]);
             memory.compute(password, salt, *cost, &mut actual);
             if bool::from(expected.ct_eq(&actual)) {
-                return Verification::Match;
+                return Verification::Match(index);
             }
             computed += 1;
         }
@@ -342,7 +345,7 @@ mod tests {
     #[test]
     fn a_hash_we_made_verifies_its_password_and_no_other() {
         let hashes = [hashed(b"secret")];
-        assert_eq!(check(b"secret", &hashes).0, Verification::Match);
+        assert_eq!(check(b"secret", &hashes).0, Verification::Match(0));
         assert_eq!(check(b"Secret", &hashes).0, Verification::Mismatch);
         assert_eq!(check(b"", &hashes).0, Verification::Mismatch);
     }
@@ -352,7 +355,7 @@ mod tests {
         // echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -e
         let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         let hashes = [PasswordHash::from_phc(reference).expect("a good PHC string")];
-        assert_eq!(check(b"password", &hashes).0, Verification::Match);
+        assert_eq!(check(b"password", &hashes).0, Verification::Match(0));
         assert_eq!(check(b"passwore", &hashes).0, Verification::Mismatch);
     }
 
@@ -371,8 +374,8 @@ mod tests {
     fn redis_sha256_hashes_are_accepted() {
         let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
         let from_hex = PasswordHash::from_sha256_hex(hex).expect("64 digits");
-        assert_eq!(check(b"secret", &[from_hex]).0, Verification::Match);
-        assert_eq!(check(b"secret", &[PasswordHash::sha256_of(b"secret")]).0, Verification::Match);
+        assert_eq!(check(b"secret", &[from_hex]).0, Verification::Match(0));
+        assert_eq!(check(b"secret", &[PasswordHash::sha256_of(b"secret")]).0, Verification::Match(0));
         assert_eq!(check(b"other", &[PasswordHash::sha256_of(b"secret")]).0, Verification::Mismatch);
         for bad in ["", "2bb8", &"g".repeat(64), &"a".repeat(63), &"ä".repeat(32)] {
             assert_eq!(PasswordHash::from_sha256_hex(bad).err(), Some(HashError::Sha256Hex), "{bad}");
@@ -380,10 +383,10 @@ mod tests {
     }
 
     #[test]
-    fn any_of_several_passwords_is_accepted() {
+    fn any_of_several_passwords_is_accepted_and_named() {
         let hashes = [hashed(b"old"), PasswordHash::sha256_of(b"older"), hashed(b"new")];
-        for password in [&b"old"[..], b"older", b"new"] {
-            assert_eq!(check(password, &hashes).0, Verification::Match);
+        for (index, password) in [&b"old"[..], b"older", b"new"].into_iter().enumerate() {
+            assert_eq!(check(password, &hashes).0, Verification::Match(index));
         }
         assert_eq!(check(b"newest", &hashes).0, Verification::Mismatch);
     }

@@ -5,4 +5,5 @@
 mod aging;
 pub mod hash;
 pub mod pool;
+pub mod random;
 pub mod throttle;

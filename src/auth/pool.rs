@@ -13,7 +13,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use argon2::password_hash::try_generate_salt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::oneshot;
@@ -21,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::aging::AgingMap;
 use super::hash::{self, Floor, Memory, PasswordHash, Verification};
+use super::random;
 use super::throttle::{self, Admission, Throttle};
 
 /// The priority of the threads: a flood of guesses must not slow the sessions.
@@ -74,8 +74,8 @@ pub struct Attempt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum AuthOutcome {
-    /// The password is one of the user's.
-    Accepted,
+    /// The password is the candidate of this index.
+    Accepted(usize),
     /// It is not, or the user has none.
     Rejected,
     /// Too many distinct guesses are waiting.
@@ -88,7 +88,7 @@ impl AuthOutcome {
     /// A stable word for logs and metrics.
     pub fn label(self) -> &'static str {
         match self {
-            AuthOutcome::Accepted => "accepted",
+            AuthOutcome::Accepted(_) => "accepted",
             AuthOutcome::Rejected => "rejected",
             AuthOutcome::Busy => "busy",
             AuthOutcome::Throttled => "throttled",
@@ -190,8 +190,8 @@ struct Shared {
 
 struct State {
     throttle: Throttle,
-    /// When each remembered success was computed. Only of the current generation.
-    successes: AgingMap<Secret, Instant>,
+    /// When each remembered success was computed, and which candidate it was. Only of the current generation.
+    successes: AgingMap<Secret, (Instant, usize)>,
     /// Everybody who waits for one computation; each key has one job, queued or running.
     in_flight: HashMap<Secret, Vec<Waiter>>,
     queue: VecDeque<Job>,
@@ -243,9 +243,11 @@ impl Shared {
         if let Admission::Wait(_) = state.throttle.check(address, &user, now) {
             return Some((sender, AuthOutcome::Throttled));
         }
-        if candidates.is_some() && state.remembers(&secret, now, self.remember) {
+        if candidates.is_some()
+            && let Some(index) = state.remembered(&secret, now, self.remember)
+        {
             state.throttle.succeeded(address, &user, now);
-            return Some((sender, AuthOutcome::Accepted));
+            return Some((sender, AuthOutcome::Accepted(index)));
         }
         let user: Arc<[u8]> = user.into();
         if let Some(waiters) = state.in_flight.get_mut(&secret) {
@@ -304,17 +306,19 @@ impl Shared {
         let waiters = state.in_flight.remove(&job.secret).unwrap_or_default();
         state.throttle.end_guess(job.address, &job.user);
         let outcome = match verification {
-            Verification::Match => AuthOutcome::Accepted,
+            Verification::Match(index) => AuthOutcome::Accepted(index),
             Verification::Mismatch => AuthOutcome::Rejected,
         };
-        if verification == Verification::Match && job.generation == state.generation {
-            state.successes.insert(job.secret, now);
+        if let Verification::Match(index) = verification
+            && job.generation == state.generation
+        {
+            state.successes.insert(job.secret, (now, index));
         }
         // One guess counts once for an address, however many of its connections made it at the same time.
         let mut counted = HashSet::new();
         for Waiter { address, user, .. } in waiters.iter().filter(|waiter| counted.insert(waiter.address)) {
             match verification {
-                Verification::Match => state.throttle.succeeded(*address, user, now),
+                Verification::Match(_) => state.throttle.succeeded(*address, user, now),
                 Verification::Mismatch => state.throttle.failed(*address, user, now),
             }
         }
@@ -359,15 +363,13 @@ impl State {
         self.queue.len() < limit && self.queue.iter().filter(|job| job.address == address).count() < share
     }
 
-    fn remembers(&mut self, secret: &Secret, now: Instant, remember: Duration) -> bool {
-        match self.successes.touch(secret) {
-            Some(when) if now.saturating_duration_since(*when) < remember => true,
-            Some(_) => {
-                self.successes.remove(secret);
-                false
-            }
-            None => false,
+    fn remembered(&mut self, secret: &Secret, now: Instant, remember: Duration) -> Option<usize> {
+        let (when, index) = *self.successes.touch(secret)?;
+        if now.saturating_duration_since(when) < remember {
+            return Some(index);
         }
+        self.successes.remove(secret);
+        None
     }
 }
 
@@ -379,9 +381,7 @@ impl Waiter {
 
 fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
-    for half in key.chunks_exact_mut(16) {
-        half.copy_from_slice(&try_generate_salt().map_err(io::Error::other)?);
-    }
+    random::fill(&mut key[..])?;
     Ok(key)
 }
 

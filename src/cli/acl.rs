@@ -60,7 +60,7 @@ fn explain(arguments: &AclExplainArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let policy = match generation::build(&config, None, 1) {
+    let policy = match generation::build(&config, None, 1, None) {
         Ok(built) => built.generation.policy,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));

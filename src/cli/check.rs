@@ -11,7 +11,7 @@ pub fn check(arguments: &ConfigurationArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    match generation::build(&config, None, 1) {
+    match generation::build(&config, None, 1, None) {
         Ok(built) => {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             print!("{}", summary(&config));

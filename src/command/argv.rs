@@ -33,6 +33,11 @@ impl<'a> Argv<'a> {
         self.bytes.get(span.start as usize..span.end as usize)
     }
 
+    /// The arguments from `first` on, as a request of their own.
+    pub fn skip(&self, first: usize) -> Argv<'a> {
+        Argv { spans: self.spans.get(first..).unwrap_or_default(), ..*self }
+    }
+
     /// All arguments from `first` on, with their index.
     pub fn iter_from(&self, first: usize) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
         let argv = *self;
@@ -87,6 +92,14 @@ mod tests {
         let argv = argv.as_argv();
         assert_eq!(argv.iter().collect::<Vec<_>>(), [b"SET".as_slice(), b"", b"v"]);
         assert_eq!(argv.get(3), None);
+    }
+
+    #[test]
+    fn arguments_can_be_a_request_of_their_own() {
+        let argv = ArgvBuf::from_iter(["ACL", "DRYRUN", "bob", "GET", "k"]);
+        let request = argv.as_argv().skip(3);
+        assert_eq!(request.iter().collect::<Vec<_>>(), [b"GET".as_slice(), b"k"]);
+        assert!(request.skip(3).is_empty());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) const BUILTIN: [&str; 21] = [
     "scripting",
 ];
 
-/// A set of categories; bits are given out by one [`CategoryNames`].
+/// A set of categories; bits are given out by one table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Categories(pub(super) u64);
 

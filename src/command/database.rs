@@ -62,7 +62,7 @@ impl CommandSpec {
     }
 }
 
-/// As the server reads it [string2ll]: decimal, no sign, no leading zero.
+/// As the server reads it (Redis: `string2ll`): decimal, no sign, no leading zero.
 fn number(argument: Option<&[u8]>) -> Result<u32, Unextractable> {
     let text = argument.and_then(|a| std::str::from_utf8(a).ok()).ok_or(Unextractable)?;
     let canonical = text == "0" || (text.starts_with(|c: char| c.is_ascii_digit()) && !text.starts_with('0'));

@@ -143,7 +143,7 @@ impl KeySpec {
             && self.find != Find::Unknown
     }
 
-    /// ACCESS needs reading; INSERT, UPDATE and DELETE need writing [ACLSelectorCheckKey].
+    /// ACCESS needs reading; INSERT, UPDATE and DELETE need writing (Redis: `ACLSelectorCheckKey`).
     pub(super) fn access(&self) -> Access {
         let read = if self.flags & K::ACCESS != 0 { Access::READ } else { Access::NAME };
         let write = if self.flags & (K::UPDATE | K::INSERT | K::DELETE) != 0 { Access::WRITE } else { Access::NAME };
@@ -266,7 +266,7 @@ fn last_from_end(argc: usize, begin: usize, last: i32, limit: usize) -> Result<u
     (begin + rest / limit).checked_sub(back).ok_or(Unextractable)
 }
 
-/// A count of keys, as the server reads it [string2ll]: decimal digits, no sign, no leading zero.
+/// A count of keys, as the server reads it (Redis: `string2ll`): decimal digits, no sign, no leading zero.
 fn key_count(argument: Option<&[u8]>) -> Result<usize, Unextractable> {
     match argument.ok_or(Unextractable)? {
         b"0" => Ok(0),

@@ -98,7 +98,10 @@ impl Extractor {
                 visit(first(Access::READ))?;
                 stored(argv, 2, &[b"store"], visit)
             }
-            Extractor::SortRo => visit(first(Access::READ)),
+            Extractor::SortRo => {
+                nul_free(argv, 2)?;
+                visit(first(Access::READ))
+            }
             Extractor::GeoRadius { options_from } => {
                 visit(first(Access::READ))?;
                 stored(argv, options_from, &[b"store", b"storedist"], visit)
@@ -157,8 +160,8 @@ fn stored<E: From<Unextractable>>(
     Ok(())
 }
 
-/// MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password] [AUTH2 user password] [KEYS key…]: the one key,
-/// and everything behind the option KEYS (with both, the server refuses). Passwords may be called KEYS.
+/// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password] [AUTH2 user password] [KEYS key…]`: the one
+/// key, and everything behind the option KEYS (with both, the server refuses). Passwords may be called KEYS.
 fn migrated<E: From<Unextractable>>(argv: &Argv<'_>, visit: &mut impl FnMut(KeyUse) -> Result<(), E>) -> Result<(), E> {
     const KEY: usize = 3;
     const OPTIONS: usize = 6;

@@ -41,6 +41,8 @@ pub struct CommandSpec {
     pub(super) extractor: Extractor,
     pub(super) channels: ChannelUse,
     pub(super) role: Role,
+    /// From the table this program came with, not from an upstream.
+    pub(super) builtin: bool,
 }
 
 /// Which arguments are channels that the ACL judges. The UNSUBSCRIBE family is never judged.
@@ -139,6 +141,11 @@ impl CommandSpec {
     #[inline]
     pub fn has_subcommands(&self) -> bool {
         self.has_subcommands
+    }
+
+    /// In the table this program came with; otherwise a live upstream told of it.
+    pub fn is_builtin(&self) -> bool {
+        self.builtin
     }
 
     /// How a session or policy treats it.

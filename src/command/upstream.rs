@@ -116,12 +116,13 @@ fn add(specs: &mut Vec<CommandSpec>, categories: &mut CategoryNames, full_name: 
         extractor: extractor(&full_name, flags, &keys),
         channels: ChannelUse::of(&full_name),
         role: Role::of(&full_name),
+        builtin: false,
         keys: Cow::Owned(keys),
         full_name: Cow::Owned(full_name),
     });
 }
 
-/// Module commands report no categories; their flags say what they do [setImplicitACLCategories].
+/// Module commands report no categories; their flags say what they do (Redis: `setImplicitACLCategories`).
 fn implied_categories(flags: u32) -> Categories {
     let implied: [(u32, &[&str]); 6] = [
         (F::WRITE, &["write"]),

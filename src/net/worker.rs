@@ -1,12 +1,12 @@
 //! A worker: one thread, its connections, and what it does for each of them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
@@ -16,18 +16,25 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::gate::Permit;
-use super::listener::Arrival;
+use super::listener::{AddressFilter, Arrival};
+use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
+use super::reverify;
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
-use crate::identity::Fingerprint;
+use crate::auth::random;
 use crate::ops::audit::{self, RateLimit};
 use crate::ops::generation::Generation;
+use crate::ops::refusals::Refusals;
+use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
+use crate::resp::Reply;
 use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
-use crate::session::{Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure};
-use crate::tls::handshake::{self, Handshaken};
-use crate::tls::{CertificateChain, close};
+use crate::session::{
+    Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure,
+};
+use crate::tls::handshake::{self, HandshakeFailure, Handshaken};
+use crate::tls::{CertificateRefusal, close};
 use crate::upstream::{self, Connection, Target};
 
 /// How often deadlines are looked at.
@@ -49,10 +56,19 @@ pub struct Settings {
     pub handshakes: Arc<Semaphore>,
     /// Where Redis is.
     pub target: Target,
+    /// Redis is there and does not let us in. Without a password of ours a connection would only show that to a client,
+    /// command by command.
+    pub shut_out: Arc<AtomicBool>,
     /// Where passwords are verified.
     pub pool: Arc<AuthPool>,
     /// Bytes held, of all workers.
     pub budget: Arc<MemoryBudget>,
+    /// Who changes users.
+    pub edits: mpsc::UnboundedSender<Edit>,
+    /// What was refused, of all workers.
+    pub refusals: Arc<Refusals>,
+    /// The number of the next session, of all workers.
+    pub sessions: Arc<AtomicU64>,
 }
 
 /// The sum of the bytes that sessions hold, and its bound.
@@ -85,8 +101,17 @@ impl MemoryBudget {
 
 enum Command {
     Arrival(Arrival),
-    Renewed,
+    Renewed(Renewal, oneshot::Sender<()>),
     Drain(Instant),
+}
+
+/// What a new generation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Who may do what.
+    Policy,
+    /// Also which certificates are trusted.
+    Trust,
 }
 
 /// Where a worker is reached.
@@ -109,9 +134,11 @@ impl Mailbox {
         let _ = self.commands.send(Command::Arrival(arrival));
     }
 
-    /// Another generation is in force: sessions are to see what it means for them.
-    pub fn renewed(&self) {
-        let _ = self.commands.send(Command::Renewed);
+    /// Another generation is in force: sessions are to see what it means for them. The receiver hears when all have.
+    pub fn renewed(&self, renewal: Renewal) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        let _ = self.commands.send(Command::Renewed(renewal, done));
+        receiver
     }
 
     /// No more connections, and the end of those that are there by `deadline`.
@@ -156,13 +183,23 @@ struct Worker {
 
 /// The generation in force, shared without atomic counting.
 struct Current {
-    policy: Rc<Arc<Policy>>,
     generation: Arc<Generation>,
+}
+
+/// The policy in force, held while a session looks at it.
+struct Lease(Rc<Current>);
+
+impl Deref for Lease {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.0.generation.policy
+    }
 }
 
 impl Current {
     fn new(generation: Arc<Generation>) -> Rc<Self> {
-        Rc::new(Self { policy: Rc::new(Arc::clone(&generation.policy)), generation })
+        Rc::new(Self { generation })
     }
 }
 
@@ -204,7 +241,9 @@ impl Worker {
                             spawn_local(Rc::clone(&self).serve(arrival, counted));
                         }
                     }
-                    Some(Command::Renewed) => self.renew().await,
+                    Some(Command::Renewed(renewal, done)) => {
+                        spawn_local(Rc::clone(&self).renew(renewal, done));
+                    }
                     Some(Command::Drain(deadline)) => {
                         end = Some(deadline);
                         self.registry.order_all(Order::Drain(deadline));
@@ -232,61 +271,124 @@ impl Worker {
         Rc::clone(&seen)
     }
 
-    /// A new generation is in force: every session is woken to look at it, and every certificate is verified again, on a
-    /// thread of its own, once.
-    async fn renew(self: &Rc<Self>) {
+    /// A new generation is in force: every session is woken to look at it. Where trust may have changed, every
+    /// certificate is verified again, on a thread of its own, once.
+    async fn renew(self: Rc<Self>, renewal: Renewal, done: oneshot::Sender<()>) {
         let generation = Arc::clone(&self.current().generation);
-        let chains = self.registry.chains();
-        let worker = Rc::clone(self);
-        spawn_local(async move {
-            let condemned = tokio::task::spawn_blocking(move || condemned(&generation, chains)).await;
-            if let Ok(condemned) = condemned {
-                worker.registry.condemn(&condemned, CloseReason::CertificateRevoked);
-            }
-        });
+        let number = generation.number;
+        if renewal == Renewal::Trust {
+            self.reverify(generation);
+        }
         for slice in self.registry.snapshot().chunks(SLICE) {
             slice.iter().for_each(|handle| handle.wake());
             tokio::task::yield_now().await;
         }
+        while !self.registry.is_under(number) {
+            tokio::task::yield_now().await;
+        }
+        // Whoever does not wait for it does not need to know.
+        let _ = done.send(());
+    }
+
+    /// Ends the sessions whose certificate is no longer trusted, as they are found.
+    fn reverify(self: &Rc<Self>, generation: Arc<Generation>) {
+        let chains = self.registry.chains();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let judge = tokio::task::spawn_blocking(move || {
+            // A worker that has ended has no sessions left to close.
+            reverify::judge(&generation, chains, SystemTime::now(), |condemned| drop(tell.send(condemned)));
+        });
+        let worker = Rc::clone(self);
+        spawn_local(async move {
+            while let Some(condemned) = told.recv().await {
+                worker.registry.condemn(&condemned);
+            }
+            if judge.await.is_err() {
+                // Nobody knows who is still trusted.
+                worker.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
+            }
+        });
     }
 
     /// One connection, from accept to close.
     async fn serve(self: Rc<Self>, arrival: Arrival, _counted: Counted) {
-        let Arrival { socket, address, listener, permit } = arrival;
-        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let Arrival { socket, mut address, listener, announced, mut permit } = arrival;
+        let Ok(mut socket) = TcpStream::from_std(socket) else { return };
+        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
+        if let Some(filter) = announced {
+            let Some(client) = self.announced_address(&mut socket, address, &filter, deadline).await else { return };
+            permit.move_to(client.ip());
+            address = client;
+        }
         let current = self.current();
         let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
             drop(current);
             return self.converse(socket, None, address, listener, &permit).await;
         };
-        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
         let place = match tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await {
             Ok(Ok(place)) => place,
             Ok(Err(_)) | Err(_) => return,
         };
         let result = Box::pin(handshake::accept(socket, &material, deadline)).await;
         drop(place);
-        let handshaken = match result {
-            Ok(handshaken) => handshaken,
+        let began_with = current.generation.number;
+        drop(current);
+        match result.and_then(|handshaken| self.judge_again(handshaken, listener, began_with)) {
+            Ok(Handshaken { stream, peer, .. }) => self.converse(stream, peer, address, listener, &permit).await,
             Err(failure) => {
                 if let Some(left_out) = self.log_limit.admit() {
                     audit::handshake_failed(address, &failure.error, left_out);
                 }
-                return self.linger(failure.linger()).await;
+                self.linger(failure.linger()).await;
             }
-        };
-        let Handshaken { stream, peer, .. } = handshaken;
-        let began_with = current.generation.number;
-        drop(current);
-        let now = self.current();
-        if now.generation.number != began_with
-            && let (Some(peer), Some(Some(material))) = (&peer, now.generation.listeners.get(listener))
-            && material.reverify(&peer.chain, SystemTime::now()).is_err()
-        {
-            return;
         }
-        drop(now);
-        self.converse(stream, peer, address, listener, &permit).await;
+    }
+
+    /// The client's address, as a balancer says it; `None` if the connection is not to be used.
+    async fn announced_address(
+        &self,
+        socket: &mut TcpStream,
+        balancer: SocketAddr,
+        filter: &AddressFilter,
+        deadline: tokio::time::Instant,
+    ) -> Option<SocketAddr> {
+        let error = match tokio::time::timeout_at(deadline, proxy_protocol::read(socket)).await {
+            Ok(Ok(origin)) => {
+                let client = match origin {
+                    Origin::Client(client) => client,
+                    Origin::Own => balancer,
+                };
+                return filter.admits(client.ip()).then_some(client);
+            }
+            Ok(Err(error)) => error,
+            Err(_elapsed) => HeaderError::Closed,
+        };
+        if let Some(left_out) = self.log_limit.admit() {
+            audit::announcement_refused(balancer, error, left_out);
+        }
+        None
+    }
+
+    /// A handshake may have begun under trust that is no longer in force. Between this and the entry in the registry
+    /// nothing waits, so that the next generation finds the session there.
+    fn judge_again(
+        &self,
+        handshaken: Handshaken,
+        listener: usize,
+        began_with: u64,
+    ) -> Result<Handshaken, HandshakeFailure> {
+        let now = self.current();
+        let Some(peer) = handshaken.peer.as_ref().filter(|_| now.generation.number != began_with) else {
+            return Ok(handshaken);
+        };
+        let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
+        let verdict = material
+            .ok_or(CertificateRefusal::NotAsked)
+            .and_then(|material| material.reverify(&peer.chain, SystemTime::now()));
+        match verdict {
+            Ok(()) => Ok(handshaken),
+            Err(refusal) => Err(handshaken.refuse(refusal)),
+        }
     }
 
     async fn converse<C: Stream>(
@@ -307,7 +409,7 @@ impl Worker {
         };
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
-        let policy = Rc::clone(&self.current().policy);
+        let policy = Lease(self.current());
         let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), &policy, started) {
             Ok(core) => core,
             Err(reason) => {
@@ -318,8 +420,9 @@ impl Worker {
         drop(policy);
         audit::connected(&peer, core.principal());
         let handle = Rc::new(Handle::new(listener, chain, expires));
+        let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
-        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(self) }));
+        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(self), number }));
         let reason = poll_fn(|cx| driver.poll(cx)).await;
         drop(entry);
         audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
@@ -357,19 +460,6 @@ async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
     close::linger(client).await;
 }
 
-/// The chains that the trust of a generation no longer covers, by listener and fingerprint.
-fn condemned(generation: &Generation, chains: Vec<(usize, CertificateChain)>) -> HashSet<(usize, Fingerprint)> {
-    let now = SystemTime::now();
-    chains
-        .into_iter()
-        .filter(|(listener, chain)| match generation.listeners.get(*listener) {
-            Some(Some(material)) => material.reverify(chain, now).is_err(),
-            _ => true,
-        })
-        .map(|(listener, chain)| (listener, chain.fingerprint()))
-        .collect()
-}
-
 /// When a certificate ends, on the clock that timers use; `None` if that is too far away to matter.
 fn expiry(not_after: i64) -> Option<Instant> {
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(not_after).unwrap_or(0)))?;
@@ -379,18 +469,25 @@ fn expiry(not_after: i64) -> Option<Instant> {
 /// What a session sees of its worker.
 struct World {
     worker: Rc<Worker>,
+    /// The session's, counted over all workers.
+    number: u64,
 }
 
 impl Surroundings for World {
     type Upstream = Connection;
 
-    fn policy(&self) -> Rc<Arc<Policy>> {
-        Rc::clone(&self.worker.current().policy)
+    type Lease = Lease;
+
+    fn policy(&self) -> Lease {
+        Lease(self.worker.current())
     }
 
     fn connect(&self) -> Connecting<Connection> {
         let worker = Rc::clone(&self.worker);
         Box::pin(async move {
+            if worker.settings.shut_out.load(Ordering::Relaxed) {
+                return Err(UpstreamFailure);
+            }
             upstream::connect(&worker.settings.target).await.map_err(|error| {
                 if let Some(left_out) = worker.log_limit.admit() {
                     tracing::warn!(%error, left_out, "cannot connect to the upstream");
@@ -403,7 +500,7 @@ impl Surroundings for World {
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
         let Credentials { user, password, hashes, generation } = credentials;
         let candidates =
-            hashes.map(|hashes| hashes.iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect());
+            hashes.and_then(|hashes| hashes.iter().map(PasswordHash::try_from).collect::<Result<_, _>>().ok());
         self.worker.settings.pool.verify(Attempt {
             address: core.peer().address.ip(),
             user,
@@ -413,7 +510,35 @@ impl Surroundings for World {
         })
     }
 
+    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered> {
+        let (answer, receiver) = oneshot::channel();
+        let settings = &self.worker.settings;
+        settings.refusals.note(core, self.number);
+        let reply = match administration {
+            Administration::Log(count) => settings.refusals.describe(count, self.policy().dialect),
+            Administration::ResetLog => {
+                settings.refusals.clear();
+                Reply::OK
+            }
+            Administration::GeneratePassword(bits) => match random::password(bits) {
+                Ok(password) => Reply::bulk(password.as_bytes()),
+                Err(error) => Reply::error(format!("ERR respgate: no randomness: {error}")),
+            },
+            administration => {
+                let user = core.principal().map(|principal| principal.user.name().to_string()).unwrap_or_default();
+                let editor = Editor { user, client: core.peer().address };
+                // If nobody is there, the answer is dropped with the edit, and the session told so.
+                let _ = settings.edits.send(Edit { administration, editor, answer });
+                return receiver;
+            }
+        };
+        // The receiver is still in our hands.
+        let _ = answer.send(Administered { reply, generation: None });
+        receiver
+    }
+
     fn report(&self, core: &mut SessionCore) {
+        self.worker.settings.refusals.note(core, self.number);
         audit::reports(core, &self.worker.log_limit);
     }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use super::reload::Editor;
+use crate::net::proxy_protocol::HeaderError;
 use crate::policy::{Principal, UserRefusal};
 use crate::session::driver::Volume;
 use crate::session::{CloseReason, Peer, Report, SessionCore};
@@ -47,6 +49,19 @@ impl RateLimit {
 /// A client did not get through its handshake.
 pub fn handshake_failed(client: SocketAddr, error: &HandshakeError, left_out: u64) {
     info!(event = "handshake", outcome = "failed", %client, reason = error.label(), %error, left_out, "handshake failed");
+}
+
+/// A balancer did not say in the PROXY protocol whom it speaks for.
+pub fn announcement_refused(balancer: SocketAddr, error: HeaderError, left_out: u64) {
+    info!(
+        event = "handshake",
+        outcome = "failed",
+        client = %balancer,
+        reason = "proxy_header",
+        %error,
+        left_out,
+        "no usable PROXY protocol header"
+    );
 }
 
 /// A client with a trusted certificate is nobody here.
@@ -120,6 +135,13 @@ pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
             }
         }
     }
+}
+
+/// Somebody has changed users, or tried to. What the rules are is not told: they may hold passwords.
+pub fn administered(editor: &Editor, command: &str, names: &str, is_done: bool) {
+    let outcome = if is_done { "done" } else { "failed" };
+    let Editor { user, client } = editor;
+    info!(event = "acl", outcome, %client, user, command, names, "users edited");
 }
 
 fn user_of(principal: Option<&Principal>) -> &str {

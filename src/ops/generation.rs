@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::acl::{Acl, FileError, UserName};
-use crate::auth::hash::{self, Cost, Floor, PasswordHash};
+use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, TlsFiles};
-use crate::identity::{CertificateMap, FieldName, RuleSpec, UserFrom};
+use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
+use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped, UserSettings};
 use crate::tls::{self, TlsMaterial, TlsSettings};
 use crate::upstream::control::Facts;
@@ -54,6 +54,12 @@ impl BuildError {
     }
 }
 
+impl From<&ConfigError> for BuildError {
+    fn from(error: &ConfigError) -> Self {
+        Self::new(error)
+    }
+}
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -70,14 +76,33 @@ pub struct Built {
     pub advice: Vec<String>,
 }
 
-/// Loads everything that a configuration names. `facts` are the upstream's, if it has been heard.
+impl Generation {
+    /// The next one, with other users: trust and everything else stay what they are.
+    pub fn with_users(&self, acl: Acl) -> Self {
+        let number = self.number + 1;
+        let floor = floor(&acl);
+        let policy = Policy { generation: number, acl, ..Policy::clone(&self.policy) };
+        Self { number, policy: Arc::new(policy), listeners: self.listeners.clone(), floor }
+    }
+}
+
+/// Loads everything that a configuration names. `facts` are the upstream's, if it has been heard. `users` are kept, where
+/// they are not to be read.
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
-pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Built, Vec<BuildError>> {
+pub fn build(
+    config: &Config,
+    facts: Option<&Facts>,
+    number: u64,
+    users: Option<&Acl>,
+) -> Result<Built, Vec<BuildError>> {
     let mut builder = Builder { config, errors: Vec::new(), warnings: Vec::new(), advice: Vec::new() };
     let table = table(config, facts);
-    let acl = builder.acl(&table);
+    let acl = match users {
+        Some(users) => Some(users.recompiled(&table)),
+        None => builder.acl(&table),
+    };
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
     let renames = builder.renames(&table, facts);
@@ -88,11 +113,7 @@ pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Buil
     else {
         return Err(errors);
     };
-    let hashes: Vec<Vec<PasswordHash>> = acl
-        .users()
-        .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
-        .collect();
-    let floor = Floor::covering(hashes.iter().map(Vec::as_slice));
+    let floor = floor(&acl);
     let policy = Policy {
         generation: number,
         dialect: table.dialect(),
@@ -110,11 +131,54 @@ pub fn build(config: &Config, facts: Option<&Facts>, number: u64) -> Result<Buil
     Ok(Built { generation: Generation { number, policy: Arc::new(policy), listeners, floor }, warnings, advice })
 }
 
-/// The contents of all watched files, for telling whether one has changed: whatever cannot be read counts as `None`.
-pub fn contents(paths: &[PathBuf]) -> HashMap<PathBuf, Option<[u8; 32]>> {
-    use sha2::{Digest, Sha256};
-    let digest = |path: &PathBuf| fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into());
+/// Of a file's content, for telling whether it has changed.
+pub type Digest = [u8; 32];
+
+/// The contents of all watched files: whatever cannot be read counts as `None`.
+pub fn contents(paths: &[PathBuf]) -> HashMap<PathBuf, Option<Digest>> {
     paths.iter().map(|path| (path.clone(), digest(path))).collect()
+}
+
+/// The content of a file, `None` if it cannot be read.
+pub fn digest(path: &Path) -> Option<Digest> {
+    fs::read(path).ok().map(|bytes| digest_of(&bytes))
+}
+
+/// Of this content.
+pub fn digest_of(content: &[u8]) -> Digest {
+    use sha2::Digest as _;
+
+    sha2::Sha256::digest(content).into()
+}
+
+/// The users of an ACL file, and warnings.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_acl(path: &Path, table: &CommandTable) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
+    let mut reader = AclReader::default();
+    match reader.read(path, table) {
+        Some(acl) if reader.errors.is_empty() => Ok((acl, reader.warnings)),
+        _ => Err(reader.errors),
+    }
+}
+
+/// Whether passwords can be verified against the hashes of this user.
+///
+/// # Errors
+/// What is wrong with one that cannot.
+pub fn check_passwords(acl: &Acl, name: &[u8]) -> Result<(), HashError> {
+    let hashes = acl.user(name).map(|user| user.passwords()).unwrap_or_default();
+    hashes.iter().try_for_each(|hash| PasswordHash::try_from(hash).map(drop))
+}
+
+/// What refusing a login has to cost among these users.
+fn floor(acl: &Acl) -> Floor {
+    let hashes: Vec<Vec<PasswordHash>> = acl
+        .users()
+        .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
+        .collect();
+    Floor::covering(hashes.iter().map(Vec::as_slice))
 }
 
 fn table(config: &Config, facts: Option<&Facts>) -> CommandTable {
@@ -141,7 +205,14 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn acl(&mut self, table: &CommandTable) -> Option<Acl> {
         match &self.config.acl {
-            AclSource::File(path) => self.acl_file(path, table),
+            AclSource::File(path) => {
+                let mut reader = AclReader::default();
+                let acl = reader.read(path, table);
+                self.errors.append(&mut reader.errors);
+                self.warnings.append(&mut reader.warnings);
+                self.advice.append(&mut reader.advice);
+                acl
+            }
             AclSource::Password(password) => {
                 let hash = match hash::make(password.expose(), Cost::default()) {
                     Ok(hash) => hash,
@@ -157,49 +228,6 @@ impl Builder<'_> {
                     .ok()
             }
             AclSource::None => Some(Acl::new(table)),
-        }
-    }
-
-    fn acl_file(&mut self, path: &Path, table: &CommandTable) -> Option<Acl> {
-        let text = fs::read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
-        let place = |error: &FileError| {
-            let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
-            format!("{}:{}: {token}{}", path.display(), error.line, error.message)
-        };
-        if let Err(errors) = Acl::parse(&text, table) {
-            let (waiting, wrong): (Vec<_>, Vec<_>) = errors.iter().partition(|error| may_be_a_module_s(error));
-            self.warnings.extend(waiting.iter().map(|error| format!("{}: grants nothing as yet", place(error))));
-            if !wrong.is_empty() {
-                self.errors.extend(wrong.iter().map(|error| BuildError::new(place(error))));
-                return None;
-            }
-        }
-        let acl = match Acl::parse_keeping_unknown(&text, table) {
-            Ok(acl) => acl,
-            Err(errors) => {
-                self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
-                return None;
-            }
-        };
-        for user in acl.users() {
-            self.check_hashes(path, user.name(), user.passwords());
-        }
-        Some(acl)
-    }
-
-    fn check_hashes(&mut self, path: &Path, name: &UserName, hashes: &[crate::acl::PasswordHash]) {
-        for hash in hashes {
-            match PasswordHash::try_from(hash) {
-                Err(error) => {
-                    self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
-                }
-                Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
-                    "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
-                     slow one",
-                    path.display()
-                )),
-                Ok(PasswordHash::Argon2id(_)) => {}
-            }
         }
     }
 
@@ -258,8 +286,12 @@ impl Builder<'_> {
     fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
         let mut loaded: Vec<(TlsSettings, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
+        let pins = pinned_keys(&self.config.certificates);
         for listener in &self.config.listeners {
-            let settings = listener.tls.as_ref().map(|files| tls_settings(files, self.config.strict_permissions));
+            let settings = listener.tls.as_ref().map(|files| TlsSettings {
+                pinned_keys: pins.clone(),
+                ..tls_settings(files, self.config.strict_permissions)
+            });
             listeners.push(settings.and_then(|settings| {
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
@@ -288,6 +320,59 @@ impl Builder<'_> {
     }
 }
 
+/// Reads an ACL file.
+#[derive(Default)]
+struct AclReader {
+    errors: Vec<BuildError>,
+    warnings: Vec<String>,
+    advice: Vec<String>,
+}
+
+impl AclReader {
+    fn read(&mut self, path: &Path, table: &CommandTable) -> Option<Acl> {
+        let text = fs::read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
+        let place = |error: &FileError| {
+            let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
+            format!("{}:{}: {token}{}", path.display(), error.line, error.message)
+        };
+        if let Err(errors) = Acl::parse(&text, table) {
+            let (waiting, wrong): (Vec<_>, Vec<_>) = errors.iter().partition(|error| may_be_a_module_s(error));
+            self.warnings.extend(waiting.iter().map(|error| format!("{}: grants nothing as yet", place(error))));
+            if !wrong.is_empty() {
+                self.errors.extend(wrong.iter().map(|error| BuildError::new(place(error))));
+                return None;
+            }
+        }
+        let acl = match Acl::parse_keeping_unknown(&text, table) {
+            Ok(acl) => acl,
+            Err(errors) => {
+                self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
+                return None;
+            }
+        };
+        for user in acl.users() {
+            self.check_hashes(path, user.name(), user.passwords());
+        }
+        Some(acl)
+    }
+
+    fn check_hashes(&mut self, path: &Path, name: &UserName, hashes: &[crate::acl::PasswordHash]) {
+        for hash in hashes {
+            match PasswordHash::try_from(hash) {
+                Err(error) => {
+                    self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
+                }
+                Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
+                    "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
+                     slow one",
+                    path.display()
+                )),
+                Ok(PasswordHash::Argon2id(_)) => {}
+            }
+        }
+    }
+}
+
 /// Whether a name that is not known may become known with a module of the upstream, rather than be a slip of the pen:
 /// modules put their name and a dot before their commands, and some bring categories.
 fn may_be_a_module_s(error: &FileError) -> bool {
@@ -297,6 +382,12 @@ fn may_be_a_module_s(error: &FileError) -> bool {
         Some(category) => CATEGORIES.contains(&category.to_ascii_lowercase().as_str()),
         None => name.contains('.'),
     }
+}
+
+/// The keys that rules pin. What is no fingerprint is an error of its rule.
+fn pinned_keys(rules: &[CertificateRule]) -> Vec<Fingerprint> {
+    let pins = rules.iter().filter(|rule| rule.pinned).flat_map(|rule| &rule.spki_sha256);
+    pins.filter_map(|text| Fingerprint::parse(text)).collect()
 }
 
 fn user_settings(settings: &config::UserSettings) -> UserSettings {
@@ -330,6 +421,7 @@ fn rule_spec(rule: &CertificateRule) -> RuleSpec {
             .collect(),
         user: rule.user.clone(),
         cn_with_san: rule.cn_with_san,
+        pinned: rule.pinned,
     }
 }
 

@@ -1,13 +1,12 @@
 //! The running proxy: what is started, what it listens to, and how it ends.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,8 @@ use tracing::{error, info, warn};
 
 use super::admin::{self, AdminSocket, Health};
 use super::generation::{self, BuildError, Generation};
+use super::refusals::Refusals;
+use super::reload::{Edit, Reloader, Reread};
 use super::telemetry::LogHandle;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
@@ -28,7 +29,7 @@ use crate::net::worker::{self, Mailbox, MemoryBudget, Settings};
 use crate::net::{Gate, GateLimits};
 use crate::resp::Limits;
 use crate::session::SessionLimits;
-use crate::upstream::control::{self, Facts, Finding};
+use crate::upstream::control::{self, Finding};
 use crate::upstream::{ConnectError, Target};
 
 /// File descriptors for everything that is not a client: logs, listeners, event loops, the control connection.
@@ -79,19 +80,21 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs the proxy until it is told to stop and all is drained.
+/// Runs the proxy until it is told to stop and all is drained. `reread` reads the configuration again, for reloads.
 ///
 /// # Errors
 /// Nothing was started, or everything has been stopped again.
-pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
+pub fn run(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended = LocalSet::new().block_on(&runtime, serve(config, log));
+    let ended = LocalSet::new().block_on(&runtime, serve(config, reread, log));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
-    let built = generation::build(&config, None, 1).map_err(RunError::Load)?;
+async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+    // Before they are read: a change in between is found by the first look at them.
+    let seen = generation::contents(&config.watched_files);
+    let built = generation::build(&config, None, 1, None).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
     let first = built.generation;
@@ -105,12 +108,20 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let mut listeners = Vec::new();
     for settings in &config.listeners {
         let bound = listener::bind(settings.address).map_err(|error| RunError::Bind(settings.address, error))?;
-        listeners.push((bound, AddressFilter { allow: settings.allow.clone(), deny: settings.deny.clone() }));
+        let filter = AddressFilter {
+            allow: settings.allow.clone(),
+            deny: settings.deny.clone(),
+            proxies: settings.proxy_protocol_from.clone(),
+        };
+        listeners.push((bound, filter));
     }
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);
     let generation = Arc::new(ArcSwap::from_pointee(first));
-    let (mailboxes, threads) = start_workers(&config, &generation, &target, &pool).map_err(RunError::System)?;
+    let shut_out = Arc::new(AtomicBool::new(false));
+    let (edits, mut edited) = mpsc::unbounded_channel();
+    let (mailboxes, threads) =
+        start_workers(&config, &generation, &target, &shut_out, &pool, &edits).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
     if let Some(path) = &config.admin_listen {
@@ -132,16 +143,8 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader = Reloader {
-        seen: generation::contents(&config.watched_files),
-        config,
-        facts: None,
-        warned,
-        generation,
-        mailboxes: mailboxes.clone(),
-        pool,
-    };
-    let mut poll = tokio::time::interval(reloader.config.reload_interval);
+    let mut reloader = Reloader::new(config, reread, seen, warned, generation, mailboxes.clone(), pool);
+    let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -149,16 +152,20 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
                 Some(Finding::Up(facts)) => {
                     info!(server = facts.server, version = facts.full_version, "upstream is there");
                     health.set(Health::Serving);
-                    reloader.learn(*facts);
+                    shut_out.store(false, Ordering::Relaxed);
+                    reloader.learn(*facts).await;
                 }
                 Some(Finding::Down(error)) => {
                     health.set(Health::UpstreamDown);
+                    shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
                     warn!(%error, "upstream is not there");
                 }
                 None => {}
             },
-            _ = poll.tick() => reloader.look_at_files(),
-            _ = signals.reload.recv() => reloader.reload("signal"),
+            _ = poll.tick() => reloader.look_at_files().await,
+            // `edits` is held here, so there is always somebody who may send.
+            Some(edit) = edited.recv() => reloader.edit(edit).await,
+            _ = signals.reload.recv() => reloader.reload().await,
             _ = signals.reopen.recv() => {
                 if let Err(error) = log.reopen() {
                     error!(%error, "cannot reopen the log file");
@@ -169,8 +176,10 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         }
     }
     health.set(Health::Draining);
+    // Sessions that wait for an edit are told that there will be none.
+    drop(edited);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
-    drain(reloader.config.limits.shutdown_timeout, &mailboxes, threads, &mut signals).await;
+    drain(reloader.config().limits.shutdown_timeout, &mailboxes, threads, &mut signals).await;
     Ok(())
 }
 
@@ -213,7 +222,9 @@ fn start_workers(
     config: &Config,
     generation: &Arc<ArcSwap<Generation>>,
     target: &Target,
+    shut_out: &Arc<AtomicBool>,
     pool: &Arc<AuthPool>,
+    edits: &mpsc::UnboundedSender<Edit>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
     let bounds = &config.limits;
     let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -232,14 +243,20 @@ fn start_workers(
     };
     let handshakes = Arc::new(Semaphore::new(bounds.max_handshakes as usize));
     let budget = MemoryBudget::new(bounds.memory_budget);
+    let refusals = Arc::new(Refusals::default());
+    let sessions = Arc::new(AtomicU64::new(1));
     let workers = (0..config.threads).map(|number| {
         let settings = Settings {
             limits: limits.clone(),
             handshake_timeout: bounds.handshake_timeout,
             handshakes: Arc::clone(&handshakes),
             target: target.clone(),
+            shut_out: Arc::clone(shut_out),
             pool: Arc::clone(pool),
             budget: Arc::clone(&budget),
+            edits: edits.clone(),
+            refusals: Arc::clone(&refusals),
+            sessions: Arc::clone(&sessions),
         };
         worker::start(number, settings, Arc::clone(generation))
     });
@@ -271,55 +288,5 @@ fn capacity(wanted: Option<u32>) -> Result<u32, RunError> {
         Some(wanted) if wanted > possible => Err(RunError::Descriptors { wanted, possible }),
         Some(wanted) => Ok(wanted),
         None => Ok(possible.min(DEFAULT_MAXCLIENTS)),
-    }
-}
-
-/// Replaces generations.
-struct Reloader {
-    config: Config,
-    facts: Option<Facts>,
-    /// Warnings of the current generation: they are not repeated with every new one.
-    warned: Vec<String>,
-    generation: Arc<ArcSwap<Generation>>,
-    /// Digests of the watched files, as of the last attempt.
-    seen: HashMap<PathBuf, Option<[u8; 32]>>,
-    mailboxes: Vec<Mailbox>,
-    pool: Arc<AuthPool>,
-}
-
-impl Reloader {
-    fn look_at_files(&mut self) {
-        let contents = generation::contents(&self.config.watched_files);
-        if contents != self.seen {
-            self.reload("files changed");
-        }
-    }
-
-    fn learn(&mut self, facts: Facts) {
-        self.facts = Some(facts);
-        self.reload("upstream");
-    }
-
-    /// Builds a new generation and puts it into force, or keeps the old one and says why.
-    fn reload(&mut self, cause: &str) {
-        self.seen = generation::contents(&self.config.watched_files);
-        let number = self.generation.load().number + 1;
-        match generation::build(&self.config, self.facts.as_ref(), number) {
-            Ok(built) => {
-                let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
-                news.for_each(|warning| warn!("{warning}"));
-                self.warned = built.warnings;
-                self.pool.begin_generation(number, built.generation.floor);
-                self.generation.store(Arc::new(built.generation));
-                self.mailboxes.iter().for_each(Mailbox::renewed);
-                info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
-            }
-            Err(errors) => {
-                for problem in &errors {
-                    error!(event = "reload", outcome = "failed", cause, "{problem}");
-                }
-                error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
-            }
-        }
     }
 }

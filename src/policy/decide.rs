@@ -87,7 +87,7 @@ impl Policy {
                 Verdict::Deny(Denial::Unauthenticated(spec))
             };
         };
-        if stance.in_transaction && !fits_a_transaction(spec) {
+        if stance.in_transaction && spec.is_no_multi() {
             return Verdict::Deny(Denial::InTransaction(spec));
         }
         if self.blocklist.blocks(user.name().as_str().as_bytes(), spec) {
@@ -98,6 +98,10 @@ impl Policy {
         }
         if holds_nul_keyword(spec, argv) {
             return Verdict::Deny(Denial::NulInKeyword(spec));
+        }
+        // Redis would queue these, so whoever may not even run them hears what Redis would say.
+        if stance.in_transaction && !fits_a_transaction(spec.role()) {
+            return Verdict::Deny(Denial::InTransaction(spec));
         }
         if stance.subscriber && !fits_a_subscriber(spec.role()) {
             return Verdict::Deny(Denial::Subscriber(spec));
@@ -139,23 +143,22 @@ fn answered_here(role: Role) -> bool {
 }
 
 /// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.
-fn fits_a_transaction(spec: &CommandSpec) -> bool {
-    !spec.is_no_multi()
-        && !matches!(
-            spec.role(),
-            Role::Auth
-                | Role::Hello
-                | Role::Subscribe
-                | Role::Psubscribe
-                | Role::Ssubscribe
-                | Role::Unsubscribe
-                | Role::Punsubscribe
-                | Role::Sunsubscribe
-                | Role::Monitor
-                | Role::Sync
-                | Role::Psync
-                | Role::ClientReply
-        )
+fn fits_a_transaction(role: Role) -> bool {
+    !matches!(
+        role,
+        Role::Auth
+            | Role::Hello
+            | Role::Subscribe
+            | Role::Psubscribe
+            | Role::Ssubscribe
+            | Role::Unsubscribe
+            | Role::Punsubscribe
+            | Role::Sunsubscribe
+            | Role::Monitor
+            | Role::Sync
+            | Role::Psync
+            | Role::ClientReply
+    )
 }
 
 /// The commands of Redis's RESP2 subscriber mode (`processCommand`).

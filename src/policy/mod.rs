@@ -30,6 +30,7 @@ pub enum Unmapped {
 }
 
 /// Everything that decides about requests, immutable, replaced as a whole.
+#[derive(Clone)]
 pub struct Policy {
     /// Counts the policies of this process from 1.
     pub generation: u64,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Policy, Unmapped};
-use crate::acl::User;
+use crate::acl::{PasswordHash, User};
 use crate::identity::{Mapping, PeerIdentity};
 
 /// How a session proved who it is.
@@ -38,6 +38,8 @@ pub struct Principal {
     pub user: Arc<User>,
     /// How it entered.
     pub proof: Proof,
+    /// The password that let it in, where one did: the session ends when the user loses it.
+    pub password: Option<PasswordHash>,
 }
 
 /// Settings of one user that Redis's ACL language has no words for.
@@ -84,6 +86,8 @@ pub enum UserRefusal {
     CertificateRequired,
     /// A certificate session may not become somebody else.
     Reauth,
+    /// The password that let the session in is no longer the user's, or the user needs one now.
+    PasswordRemoved,
 }
 
 impl fmt::Display for UserRefusal {
@@ -97,6 +101,7 @@ impl fmt::Display for UserRefusal {
             Self::Address => "address",
             Self::CertificateRequired => "certificate-required",
             Self::Reauth => "reauth",
+            Self::PasswordRemoved => "password-removed",
         })
     }
 }
@@ -125,7 +130,7 @@ impl Policy {
         if !self.may_come_from(user, address) {
             return Admission::Refused(UserRefusal::Address);
         }
-        Admission::User(Principal { user: Arc::clone(user), proof: Proof::Certificate })
+        Admission::User(Principal { user: Arc::clone(user), proof: Proof::Certificate, password: None })
     }
 
     /// Redis lets a new connection act for `default` where that user is on and needs no password
@@ -138,7 +143,7 @@ impl Policy {
                     && self.settings_of(user) == &UserSettings::default()
                     && self.may_come_from(user, address) =>
             {
-                Admission::User(Principal { user: Arc::clone(user), proof: Proof::Nopass })
+                Admission::User(Principal { user: Arc::clone(user), proof: Proof::Nopass, password: None })
             }
             _ => Admission::Password,
         }
@@ -169,7 +174,7 @@ impl Policy {
             return Err(UserRefusal::Address);
         }
         match current {
-            Some(Principal { user: own, proof: Proof::Certificate })
+            Some(Principal { user: own, proof: Proof::Certificate, .. })
                 if own.name() != user.name() && !self.settings_of(own).reauth =>
             {
                 Err(UserRefusal::Reauth)
@@ -181,8 +186,8 @@ impl Policy {
     /// The same principal under this policy.
     ///
     /// # Errors
-    /// Why the session may not go on: its user is gone or off, may not come from its address any more, or its
-    /// certificate maps to somebody else.
+    /// Why the session may not go on: its user is gone or off, may not come from its address any more, has lost the
+    /// password that let it in, or its certificate maps to somebody else.
     pub fn renew(
         &self,
         principal: &Principal,
@@ -205,7 +210,21 @@ impl Policy {
         if !self.may_come_from(user, address) {
             return Err(UserRefusal::Address);
         }
-        Ok(Principal { user: Arc::clone(user), proof: principal.proof })
+        let is_proven = principal.password.as_ref().is_some_and(|password| user.passwords().contains(password));
+        if !user.is_nopass() && !is_proven {
+            return Err(UserRefusal::PasswordRemoved);
+        }
+        Ok(Principal { user: Arc::clone(user), ..principal.clone() })
+    }
+
+    /// The same principal under a policy that its own session made with `ACL SETUSER`: whoever switches itself off, or
+    /// takes away its own password, may go on until somebody else changes something, as in Redis.
+    ///
+    /// # Errors
+    /// Its user is gone.
+    pub fn renew_editor(&self, principal: &Principal) -> Result<Principal, UserRefusal> {
+        let user = self.acl.user(principal.user.name().as_str().as_bytes()).ok_or(UserRefusal::NoSuchUser)?;
+        Ok(Principal { user: Arc::clone(user), ..principal.clone() })
     }
 
     /// The settings of a user, those of nobody in particular where it has none.

@@ -3,7 +3,7 @@ const MAX_LEN: usize = 20;
 
 /// Reads a decimal `i64` as Redis writes one (`string2ll`): an optional `-`, then digits without a leading zero.
 /// `+4`, `04`, `-0`, blanks and the empty text are none.
-pub fn parse(text: &[u8]) -> Option<i64> {
+pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     if text.len() > MAX_LEN {
         return None;
     }

@@ -18,7 +18,7 @@ mod request;
 pub use args::encode_request;
 pub use encode::{Protocol, Reply, decode};
 pub use error::{ProtocolError, ReplyError};
-pub use int::parse as parse_integer;
+pub(crate) use int::parse as parse_integer;
 pub use limits::Limits;
 pub use reply::{FrameKind, ReplyFramer, ReplyStep};
 pub use request::{OpenBulk, RequestScanner, Scanned};

@@ -59,10 +59,14 @@ pub enum CloseReason {
     Refused(UserRefusal),
     /// The right behind the session has gone.
     Revoked(UserRefusal),
-    /// The certificate behind the session is no longer trusted.
+    /// The certificate behind the session has been revoked.
     CertificateRevoked,
+    /// The certificate behind the session is no longer trusted for another reason, which this stable word names.
+    CertificateUntrusted(&'static str),
     /// The certificate behind the session has expired.
     CertificateExpired,
+    /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, a blocking command.
+    StandingRightLost,
     /// The policy changed while a request was being streamed.
     PolicyChanged,
     /// Over the limit of clients.
@@ -90,7 +94,9 @@ impl CloseReason {
             }
             Self::Revoked(_)
             | Self::CertificateRevoked
+            | Self::CertificateUntrusted(_)
             | Self::CertificateExpired
+            | Self::StandingRightLost
             | Self::PolicyChanged
             | Self::MaxClients
             | Self::MemoryBudget
@@ -120,7 +126,9 @@ impl fmt::Display for CloseReason {
             Self::Refused(reason) => return write!(f, "refused-{reason}"),
             Self::Revoked(reason) => return write!(f, "revoked-{reason}"),
             Self::CertificateRevoked => "certificate-revoked",
+            Self::CertificateUntrusted(reason) => return write!(f, "certificate-untrusted-{reason}"),
             Self::CertificateExpired => "certificate-expired",
+            Self::StandingRightLost => "standing-right-lost",
             Self::PolicyChanged => "policy-changed",
             Self::MaxClients => "maxclients",
             Self::MemoryBudget => "memory-budget",

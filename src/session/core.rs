@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::close::CloseReason;
-use super::local::Login;
+use super::local::{Administration, Login};
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
 use super::reply::Route;
 use super::request::Body;
+use super::standing::Standing;
 use super::subscription::Subscriptions;
 use super::transaction::Transaction;
-use crate::acl::PasswordHash;
+use crate::acl::{PasswordHash, Refusal};
 use crate::identity::PeerIdentity;
 use crate::policy::{Admission, Policy, Principal, Requester, Stance, UserRefusal};
 use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
@@ -72,8 +73,8 @@ pub struct Credentials {
 /// How the verification of a password ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginOutcome {
-    /// It is right.
-    Accepted,
+    /// It is that of the hash of this index.
+    Accepted(usize),
     /// It is wrong.
     Rejected,
     /// Too many verifications are waiting.
@@ -94,6 +95,8 @@ pub enum Action {
     Disconnect,
     /// Verify a password and report with [`SessionCore::handle_verified`].
     Verify(Credentials),
+    /// Do something of the ACL family and report with [`SessionCore::handle_administered`].
+    Administer(Administration),
     /// Send what is queued, then close both connections.
     Close(CloseReason),
 }
@@ -170,6 +173,8 @@ pub(super) enum Stage {
 pub(super) enum Wait {
     /// A password is being verified.
     Verifying(Login),
+    /// Somebody outside does what an ACL command asked for.
+    Administering,
     /// Something that has to follow all earlier replies.
     Drained(AfterDrain),
     /// All replies to what was sent, the last of which changes how the next request is to be read.
@@ -208,10 +213,14 @@ pub struct SessionCore {
     pub(super) monitoring: bool,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
+    /// What Redis goes on doing for this session, with the right it had when it asked.
+    pub(super) standing: Standing,
     pub(super) stage: Stage,
     pub(super) wait: Option<Wait>,
     pub(super) traffic: Traffic,
     pub(super) resets: ResetBudget,
+    /// For `ACL LOG`.
+    pub(super) refusals: Vec<Refusal>,
     actions: VecDeque<Action>,
     reports: Vec<Report>,
     /// Reports that were left out because too many came at once.
@@ -282,10 +291,12 @@ impl SessionCore {
             reply_mode: ReplyMode::On,
             monitoring: false,
             replicating: false,
+            standing: Standing::default(),
             stage: Stage::Running,
             wait: None,
             traffic: Traffic::default(),
             resets: ResetBudget::new(now),
+            refusals: Vec::new(),
             actions: VecDeque::new(),
             reports: Vec::new(),
             unreported: 0,
@@ -380,15 +391,27 @@ impl SessionCore {
     /// # Errors
     /// The right behind the session has gone.
     pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
-        if self.generation == policy.generation {
+        // A session that waits for what it asked for is told before anything becomes of it.
+        if self.generation == policy.generation || matches!(self.wait, Some(Wait::Administering)) {
             return Ok(());
         }
+        self.renew(policy, None)
+    }
+
+    /// Goes on under another policy. `own` is the number of one that this session made itself.
+    pub(super) fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
         self.generation = policy.generation;
         if let Some(principal) = &self.principal {
-            let renewed = policy
-                .renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip())
-                .map_err(CloseReason::Revoked)?;
+            let renewed = match own {
+                Some(own) if own == policy.generation => policy.renew_editor(principal),
+                _ => policy.renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip()),
+            };
+            let renewed = renewed.map_err(CloseReason::Revoked)?;
+            let is_changed = !Arc::ptr_eq(&renewed.user, &principal.user) && renewed.user != principal.user;
             self.principal = Some(renewed);
+            if is_changed && !self.may_stand(policy) {
+                return Err(CloseReason::StandingRightLost);
+            }
         } else if let Admission::Refused(reason) =
             policy.admit(self.peer.certificate.as_deref(), self.peer.address.ip())
         {
@@ -458,9 +481,14 @@ impl SessionCore {
         (std::mem::take(&mut self.reports), std::mem::take(&mut self.unreported))
     }
 
+    /// What `ACL LOG` is to show, in order.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        std::mem::take(&mut self.refusals)
+    }
+
     /// Whether there is something to log.
     pub fn has_reports(&self) -> bool {
-        !self.reports.is_empty()
+        !self.reports.is_empty() || !self.refusals.is_empty()
     }
 
     /// Whether bytes of a side are welcome now.
@@ -519,6 +547,11 @@ impl SessionCore {
     /// What the session has moved.
     pub fn traffic(&self) -> Traffic {
         self.traffic
+    }
+
+    /// Bytes that the session holds beside what waits in buffers.
+    pub fn held(&self) -> usize {
+        self.subscriptions.bytes()
     }
 
     // Helpers of all parts.
@@ -593,7 +626,7 @@ impl SessionCore {
             self.wait = None;
         }
         if let Stage::Finishing { reason, deadline } = self.stage
-            && !matches!(self.wait, Some(Wait::Verifying(_)))
+            && !matches!(self.wait, Some(Wait::Verifying(_) | Wait::Administering))
         {
             self.stage = Stage::Flushing { reason, deadline };
         }
@@ -632,7 +665,7 @@ impl SessionCore {
     /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
     /// a subscription, MONITOR, a replication link.
     fn is_standing(&self) -> bool {
-        self.has_stream() || matches!(self.pending.front(), Some(Slot::Blocking))
+        self.has_stream() || matches!(self.pending.front(), Some(Slot::Blocking(_)))
     }
 
     /// Redis goes on sending without being asked.

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -15,10 +15,12 @@ use tokio::sync::oneshot;
 use super::buffer::Buffer;
 use super::close::CloseReason;
 use super::core::{Action, Credentials, LoginOutcome, SessionCore, UpstreamFailure};
+use super::local::{Administered, Administration};
 use super::output::{Output, Queues, Side};
 use crate::auth::pool::AuthOutcome;
 use crate::net::registry::{Handle, Order};
 use crate::policy::Policy;
+use crate::resp::Reply;
 
 /// Bytes read at once, into a buffer that all sessions of a worker share.
 const SCRATCH: usize = 64 << 10;
@@ -41,12 +43,16 @@ pub type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>
 pub trait Surroundings {
     /// The connection to Redis.
     type Upstream: Stream;
+    /// The policy in force, while it is lent out.
+    type Lease: Deref<Target = Policy>;
     /// The policy in force, for as long as one wake-up lasts.
-    fn policy(&self) -> Rc<Arc<Policy>>;
+    fn policy(&self) -> Self::Lease;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Verifies a password.
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
+    /// Does what an ACL command asked for. The answer comes once every session is under the policy it made.
+    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered>;
     /// Logs what the core has to report.
     fn report(&self, core: &mut SessionCore);
     /// Whether so many more bytes may be held, of `held` already; notes them if so.
@@ -69,6 +75,7 @@ pub struct Driver<C, W: Surroundings> {
     upstream: Option<W::Upstream>,
     connecting: Option<Connecting<W::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
+    administering: Option<oneshot::Receiver<Administered>>,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -102,6 +109,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             upstream: None,
             connecting: None,
             verifying: None,
+            administering: None,
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -134,8 +142,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     /// Runs the session until it has to be closed.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
+        // Before the policy is looked at, which is then no older than the one that this made.
+        let administered = self.poll_administered(cx);
         let lease = self.world.policy();
-        let outcome = self.run(cx, &lease, Instant::now());
+        self.handle.note_generation(lease.generation);
+        let outcome = self.run(cx, &lease, administered, Instant::now());
         if self.core.has_reports() {
             self.world.report(&mut self.core);
         }
@@ -148,31 +159,49 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         }
     }
 
-    fn run(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
+    fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<Administered> {
+        let Poll::Ready(outcome) = Pin::new(self.administering.as_mut()?).poll(cx) else { return None };
+        self.administering = None;
+        let gone = || Reply::error("ERR respgate: shutting down");
+        // Nobody is there to do it only while the process ends.
+        Some(outcome.unwrap_or_else(|_| Administered { reply: gone(), generation: None }))
+    }
+
+    fn run(
+        &mut self,
+        cx: &mut Context<'_>,
+        policy: &Policy,
+        administered: Option<Administered>,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
         self.obey(policy, now)?;
-        let (mut from_client, mut from_redis) = (0, 0);
+        if let Some(administered) = administered {
+            let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+            self.core.handle_administered(administered, policy, now, &mut out);
+        }
+        let (mut client, mut redis) = (Share::default(), Share::default());
         loop {
             let mut progress = self.poll_events(cx, policy, now)?;
-            if from_client < FAIR_SHARE && !self.client_ended && self.core.wants(Side::Downstream) {
-                let taken = self.poll_client(cx, policy, now)?;
-                progress |= taken > 0;
-                from_client += taken;
+            if progress {
+                // The connection may be a new one, which knows nothing of us yet.
+                redis.dry = false;
             }
-            if from_redis < FAIR_SHARE && self.core.wants(Side::Upstream) {
-                let taken = self.poll_redis(cx, now)?;
-                progress |= taken > 0;
-                from_redis += taken;
+            if client.may_read() && !self.client_ended && self.core.wants(Side::Downstream) {
+                progress |= self.poll_client(&mut client, cx, policy, now)?;
+            }
+            if redis.may_read() && self.core.wants(Side::Upstream) {
+                progress |= self.poll_redis(&mut redis, cx, now)?;
             }
             if self.core.can_go_on() {
                 progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
             }
             progress |= self.poll_writes(cx)?;
-            progress |= self.perform()?;
+            progress |= self.perform(cx)?;
             self.settle_accounts()?;
             if !progress {
                 return Ok(());
             }
-            if from_client >= FAIR_SHARE || from_redis >= FAIR_SHARE {
+            if client.is_used_up() || redis.is_used_up() {
                 cx.waker().wake_by_ref();
                 return Ok(());
             }
@@ -218,18 +247,25 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(progress)
     }
 
-    fn poll_client(&mut self, cx: &mut Context<'_>, policy: &Policy, now: Instant) -> Result<usize, CloseReason> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| match read_all(&mut self.client, cx, scratch) {
-            Read::Nothing => Ok(0),
+    /// True if something came.
+    fn poll_client(
+        &mut self,
+        share: &mut Share,
+        cx: &mut Context<'_>,
+        policy: &Policy,
+        now: Instant,
+    ) -> Result<bool, CloseReason> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| match share.read(&mut self.client, cx, scratch) {
+            Read::Nothing => Ok(false),
             Read::Some(count) => {
                 self.volume.received += count as u64;
                 self.feed_requests(&scratch[..count], cx, policy, now)?;
-                Ok(count)
+                Ok(true)
             }
             Read::End => {
                 self.client_ended = true;
                 self.core.handle_eof(Side::Downstream, now)?;
-                Ok(1)
+                Ok(true)
             }
             Read::Failed => Err(CloseReason::ClientLost),
         })
@@ -265,16 +301,14 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(consumed)
     }
 
-    fn poll_redis(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<usize, CloseReason> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| match self.upstream.as_mut().map(|it| read_all(it, cx, scratch)) {
-            None | Some(Read::Nothing) => Ok(0),
-            Some(Read::Some(count)) => {
-                self.feed_replies(&scratch[..count], cx, now)?;
-                Ok(count)
-            }
-            Some(Read::End | Read::Failed) => {
-                self.core.handle_eof(Side::Upstream, now)?;
-                Ok(0)
+    /// True if something came.
+    fn poll_redis(&mut self, share: &mut Share, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            let Some(upstream) = &mut self.upstream else { return Ok(false) };
+            match share.read(upstream, cx, scratch) {
+                Read::Nothing => Ok(false),
+                Read::Some(count) => self.feed_replies(&scratch[..count], cx, now).map(|()| true),
+                Read::End | Read::Failed => self.core.handle_eof(Side::Upstream, now).map(|()| false),
             }
         })
     }
@@ -377,7 +411,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     /// Does what the core wants done; true if there is something new to poll.
-    fn perform(&mut self) -> Result<bool, CloseReason> {
+    fn perform(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
         let mut started = false;
         while let Some(action) = self.core.poll_action() {
             match action {
@@ -396,6 +430,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                     self.verifying = Some(self.world.verify(&self.core, credentials));
                     started = true;
                 }
+                Action::Administer(administration) => {
+                    self.administering = Some(self.world.administer(&mut self.core, administration));
+                    // It is polled at the beginning of a wake-up.
+                    cx.waker().wake_by_ref();
+                }
                 Action::Close(reason) => return Err(reason),
             }
         }
@@ -403,7 +442,8 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     fn settle_accounts(&mut self) -> Result<(), CloseReason> {
-        let held = self.requests.len() + self.replies.len() + self.queues.downstream.len() + self.queues.upstream.len();
+        let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
+        let held = buffers.into_iter().map(Buffer::len).sum::<usize>() + self.core.held();
         if held == self.accounted {
             return Ok(());
         }
@@ -412,20 +452,47 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 }
 
-/// Reads until nothing more is there or the buffer is full.
-fn read_all<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>, buffer: &mut [u8]) -> Read {
-    let mut buffer = ReadBuf::new(buffer);
-    loop {
-        let before = buffer.filled().len();
-        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before && buffer.remaining() > 0 => {}
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => return Read::Some(buffer.filled().len()),
+/// What one side has brought in one wake-up.
+#[derive(Default)]
+struct Share {
+    bytes: usize,
+    /// Nothing more was there: its socket will wake us.
+    dry: bool,
+}
+
+impl Share {
+    fn is_used_up(&self) -> bool {
+        self.bytes >= FAIR_SHARE
+    }
+
+    fn may_read(&self) -> bool {
+        !self.dry && !self.is_used_up()
+    }
+
+    /// Reads until nothing more is there or the buffer is full.
+    fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>, buffer: &mut [u8]) -> Read {
+        let mut buffer = ReadBuf::new(buffer);
+        let mut end = None;
+        while end.is_none() && buffer.remaining() > 0 {
+            let before = buffer.filled().len();
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().len() > before => {}
+                Poll::Ready(Ok(())) => end = Some(Read::End),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => end = Some(Read::End),
+                Poll::Ready(Err(_)) => end = Some(Read::Failed),
+                Poll::Pending => {
+                    self.dry = true;
+                    end = Some(Read::Nothing);
+                }
+            }
+        }
+        let count = buffer.filled().len();
+        self.bytes += count;
+        match end {
             // An end or an error behind some bytes is met again at the next read.
-            _ if before > 0 => return Read::Some(before),
-            Poll::Ready(Ok(())) => return Read::End,
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Read::End,
-            Poll::Ready(Err(_)) => return Read::Failed,
-            Poll::Pending => return Read::Nothing,
+            _ if count > 0 => Read::Some(count),
+            Some(end) => end,
+            None => Read::Nothing,
         }
     }
 }
@@ -433,7 +500,7 @@ fn read_all<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>, buffer: 
 impl From<AuthOutcome> for LoginOutcome {
     fn from(outcome: AuthOutcome) -> Self {
         match outcome {
-            AuthOutcome::Accepted => Self::Accepted,
+            AuthOutcome::Accepted(index) => Self::Accepted(index),
             AuthOutcome::Rejected => Self::Rejected,
             AuthOutcome::Busy => Self::Busy,
             AuthOutcome::Throttled => Self::Throttled,

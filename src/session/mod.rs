@@ -11,8 +11,10 @@ pub mod driver;
 mod local;
 mod output;
 mod pending;
+mod refusal;
 mod reply;
 mod request;
+mod standing;
 mod subscription;
 mod transaction;
 
@@ -24,4 +26,5 @@ pub use self::close::{CloseReason, Fault};
 pub use self::core::{
     Action, Credentials, LoginOutcome, Peer, Report, SessionCore, SessionLimits, Traffic, UpstreamFailure,
 };
+pub use self::local::{Administered, Administration, describe_log};
 pub use self::output::{Output, Queues, Side};

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 
 use super::output::{Output, Side};
 use super::subscription::Kind;
+use crate::command::ArgvBuf;
 use crate::resp::Protocol;
 
 /// One place in the order of replies.
-#[derive(Debug)]
 pub(super) enum Slot {
     /// So many replies of Redis that go to the client untouched.
     Pass(u64),
-    /// The reply of a command that may block for long.
-    Blocking,
+    /// The reply of a command that may block for long: this one.
+    Blocking(Box<ArgvBuf>),
     /// The reply to HELLO: success switches the protocol.
     Hello(Protocol),
     /// The reply to MULTI: failure means that there is no transaction.
@@ -43,7 +43,7 @@ pub(super) struct ExecReply {
 }
 
 /// The queue of slots.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Pending {
     slots: VecDeque<Slot>,
     /// Replies that Redis owes: never more than the window of the session.
@@ -73,6 +73,14 @@ impl Pending {
 
     pub(super) fn front_mut(&mut self) -> Option<&mut Slot> {
         self.slots.front_mut()
+    }
+
+    /// The commands that Redis may be blocked in.
+    pub(super) fn blocking(&self) -> impl Iterator<Item = &ArgvBuf> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Blocking(request) => Some(&**request),
+            _ => None,
+        })
     }
 
     /// How many replies in a row, from now, go to the client untouched.

@@ -125,10 +125,16 @@ impl SessionCore {
     fn confirm(&mut self, kind: Kind, frame: &[u8]) -> Result<Route, CloseReason> {
         let total = subscription::confirmed_total(frame).ok_or(CloseReason::UpstreamDesynchronised)?;
         self.subscriptions.confirm(kind, total);
-        Ok(match self.pending.front() {
-            Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => Route::Confirmation,
-            _ => Route::Stream,
-        })
+        match self.pending.front() {
+            Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => {
+                // Here nothing was asked for since; elsewhere it may have been subscribed to again.
+                if let Some(name) = subscription::cancelled(frame) {
+                    self.subscriptions.forget(kind, name);
+                }
+                Ok(Route::Confirmation)
+            }
+            _ => Ok(Route::Stream),
+        }
     }
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {

@@ -8,9 +8,10 @@ use super::close::CloseReason;
 use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
 use super::output::{Output, Queues, Side};
 use super::pending::{ExecReply, Slot};
+use super::standing::StandingChange;
 use super::subscription::Kind;
 use super::transaction::{Queue, Transaction};
-use crate::acl::{AclDenial, User};
+use crate::acl::{AclDenial, Refusal, User};
 use crate::command::{Argv, ArgvBuf, CommandSpec, Role};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
@@ -44,7 +45,7 @@ enum Owed {
     /// As many confirmations as channels.
     Confirmations {
         kind: Kind,
-        named: usize,
+        names: Vec<Box<[u8]>>,
     },
     /// As many confirmations as channels, or all if none is named.
     Cancellations {
@@ -157,7 +158,7 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
-            waiting @ Some(Wait::Verifying(_)) => {
+            waiting @ Some(Wait::Verifying(_) | Wait::Administering) => {
                 self.wait = waiting;
                 Ok(())
             }
@@ -180,12 +181,14 @@ impl SessionCore {
         match verdict {
             Verdict::Forward(permit) => {
                 let owed = self.owed(&permit, &argv);
+                let change = StandingChange::of(&permit, &argv);
+                self.standing.change(change);
                 if let Role::Sync | Role::Psync = permit.spec().role() {
                     let (head, tail) = self.renamed(&permit);
                     self.wait = Some(Wait::Drained(AfterDrain::Replicate([&head, &bytes[tail..]].concat().into())));
                     return Ok(());
                 }
-                if self.prepare(&permit, owed, out) {
+                if self.prepare(policy, &permit, owed, out) {
                     self.forward(&permit, range, out);
                 }
                 Ok(())
@@ -196,7 +199,8 @@ impl SessionCore {
             }
             Verdict::Deny(denial) => {
                 let text = self.denial_text(policy, &denial, &argv);
-                self.note_denial(&denial);
+                let refusal = self.refusal(&denial, &argv);
+                self.note_denial(&denial, refusal);
                 self.refuse(text, out);
                 Ok(())
             }
@@ -248,9 +252,10 @@ impl SessionCore {
                     return taken;
                 }
                 Some(Verdict::Deny(denial)) if is_final(&denial) => {
-                    let refusal = self.denial_text(policy, &denial, &prefix);
-                    self.note_denial(&denial);
-                    self.body = Body::Discarding { refusal };
+                    let text = self.denial_text(policy, &denial, &prefix);
+                    let refusal = self.refusal(&denial, &prefix);
+                    self.note_denial(&denial, refusal);
+                    self.body = Body::Discarding { refusal: text };
                     return self.scanner.stream();
                 }
                 _ => {}
@@ -268,7 +273,7 @@ impl SessionCore {
     fn commit(&mut self, policy: &Policy, prefix: &ArgvBuf, argc: usize) -> Result<(), CloseReason> {
         match policy.decide_by_prefix(self.requester(), &prefix.as_argv(), argc) {
             Some(Verdict::Forward(permit)) if is_plain(&permit) => {
-                self.transaction.queued(permit.spec().role());
+                self.transaction.queued(permit.spec());
                 if self.wants_reply() {
                     self.pending.push(Slot::Pass(1));
                 }
@@ -281,10 +286,11 @@ impl SessionCore {
     /// What a permitted request will be answered with. Reads the request; changes nothing.
     fn owed(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> Owed {
         let named = argv.len().saturating_sub(1);
+        let names = || argv.iter_from(1).map(|(_, name)| name.into()).collect();
         match permit.spec().role() {
-            Role::Subscribe => Owed::Confirmations { kind: Kind::Channel, named },
-            Role::Psubscribe => Owed::Confirmations { kind: Kind::Pattern, named },
-            Role::Ssubscribe => Owed::Confirmations { kind: Kind::Shard, named },
+            Role::Subscribe => Owed::Confirmations { kind: Kind::Channel, names: names() },
+            Role::Psubscribe => Owed::Confirmations { kind: Kind::Pattern, names: names() },
+            Role::Ssubscribe => Owed::Confirmations { kind: Kind::Shard, names: names() },
             Role::Unsubscribe => Owed::Cancellations { kind: Kind::Channel, named },
             Role::Punsubscribe => Owed::Cancellations { kind: Kind::Pattern, named },
             Role::Sunsubscribe => Owed::Cancellations { kind: Kind::Shard, named },
@@ -298,13 +304,13 @@ impl SessionCore {
                 Some(b"skip") => Owed::Mode(ReplyMode::SkipNext),
                 _ => Owed::Slot(Slot::Pass(1)),
             },
-            _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking),
+            _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
             _ => Owed::Slot(Slot::Pass(1)),
         }
     }
 
     /// Takes note of a request that is about to be forwarded. False if something else was sent in its place.
-    fn prepare(&mut self, permit: &Permit<'_>, owed: Owed, out: &mut Output<'_>) -> bool {
+    fn prepare(&mut self, policy: &Policy, permit: &Permit<'_>, owed: Owed, out: &mut Output<'_>) -> bool {
         let in_transaction = self.transaction.is_open();
         match owed {
             Owed::Mode(mode) => {
@@ -315,12 +321,16 @@ impl SessionCore {
                     self.reply_mode = ReplyMode::Off;
                 }
             }
-            Owed::Confirmations { kind, named } => self.expect_confirmations(kind, named as u64),
+            Owed::Confirmations { kind, names } => {
+                let count = names.len() as u64;
+                self.subscriptions.ask(kind, names);
+                self.expect_confirmations(kind, count);
+            }
             Owed::Cancellations { kind, named: 0 } => {
                 self.expect_confirmations(kind, self.subscriptions.count(kind).max(1));
             }
             Owed::Cancellations { kind, named } => self.expect_confirmations(kind, named as u64),
-            Owed::Exec => return self.execute(out),
+            Owed::Exec => return self.execute(policy, out),
             Owed::Slot(slot) => {
                 match (permit.spec().role(), in_transaction) {
                     (Role::Multi, false) => {
@@ -330,11 +340,11 @@ impl SessionCore {
                     // Not queued, but answered with an error.
                     (Role::Multi | Role::Watch, true) => {}
                     (Role::Discard, _) => self.transaction = Transaction::None,
-                    (role, _) => self.transaction.queued(role),
+                    _ => self.transaction.queued(permit.spec()),
                 }
                 let slot = match slot {
                     // Inside a transaction these are only queued, and answered in the EXEC reply.
-                    Slot::Select(_) | Slot::Blocking | Slot::Multi if in_transaction => Slot::Pass(1),
+                    Slot::Select(_) | Slot::Blocking(_) | Slot::Multi if in_transaction => Slot::Pass(1),
                     slot => slot,
                 };
                 let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor);
@@ -368,7 +378,7 @@ impl SessionCore {
     }
 
     /// EXEC. Where we refused something, or the policy changed since MULTI, Redis is told to discard.
-    fn execute(&mut self, out: &mut Output<'_>) -> bool {
+    fn execute(&mut self, policy: &Policy, out: &mut Output<'_>) -> bool {
         match std::mem::take(&mut self.transaction) {
             Transaction::None => {
                 if self.wants_reply() {
@@ -389,7 +399,10 @@ impl SessionCore {
                 }
                 true
             }
-            Transaction::Open(_) | Transaction::Dirty => {
+            aborted @ (Transaction::Open(_) | Transaction::Dirty) => {
+                if let Transaction::Open(queue) = &aborted {
+                    self.note_lost_commands(policy, queue);
+                }
                 out.send(Side::Upstream, b"*1\r\n$7\r\nDISCARD\r\n");
                 if self.wants_reply() {
                     let mut text = Vec::new();
@@ -505,8 +518,11 @@ impl SessionCore {
         policy.denial_text(denial, self.principal.as_ref().map(|principal| &*principal.user), argv)
     }
 
-    fn note_denial(&mut self, denial: &Denial<'_>) {
+    fn note_denial(&mut self, denial: &Denial<'_>, refusal: Option<Refusal>) {
         self.traffic.refused += 1;
+        if let Some(refusal) = refusal {
+            self.note_refusal(refusal);
+        }
         if denial.is_access_violation() {
             self.report(|| Report::Refused {
                 reason: denial.to_string(),

@@ -1,7 +1,10 @@
 //! What a session is subscribed to, as far as replies have to be told from messages.
 
+use std::collections::BTreeSet;
+
 use memchr::memmem;
 
+use crate::command::ArgvBuf;
 use crate::resp::Protocol;
 
 /// The three kinds of subscription. Redis counts channels and patterns together and shard channels apart.
@@ -23,12 +26,16 @@ pub(super) enum Notice {
     Other,
 }
 
-/// How many subscriptions there are, as Redis confirmed them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How many subscriptions there are, as Redis confirmed them, and to what.
+#[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     channels: u64,
     patterns: u64,
     shards: u64,
+    /// All that may be subscribed to, by kind: more than that if Redis did not say what became of a request.
+    names: [BTreeSet<Box<[u8]>>; 3],
+    /// Their length.
+    bytes: usize,
 }
 
 impl Subscriptions {
@@ -58,6 +65,36 @@ impl Subscriptions {
             Kind::Shard => self.shards = total,
         }
     }
+
+    /// Notes what a request that is sent to Redis names.
+    pub(super) fn ask(&mut self, kind: Kind, names: Vec<Box<[u8]>>) {
+        for name in names {
+            let len = name.len();
+            if self.names[kind as usize].insert(name) {
+                self.bytes += len;
+            }
+        }
+    }
+
+    /// Notes that one has ended.
+    pub(super) fn forget(&mut self, kind: Kind, name: &[u8]) {
+        if self.names[kind as usize].remove(name) {
+            self.bytes -= name.len();
+        }
+    }
+
+    /// How many bytes the names are.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The requests that would ask for all of it.
+    pub(super) fn requests(&self) -> impl Iterator<Item = ArgvBuf> {
+        let commands = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"];
+        commands.into_iter().zip(&self.names).filter(|(_, names)| !names.is_empty()).map(|(command, names)| {
+            std::iter::once(command.as_bytes()).chain(names.iter().map(|name| &**name)).collect()
+        })
+    }
 }
 
 /// The first element of an array or push frame, `None` while too few bytes are here to tell.
@@ -81,6 +118,16 @@ pub(super) fn notice(frame: &[u8]) -> Option<Notice> {
         b"ssubscribe" | b"sunsubscribe" => Notice::Confirmation { kind: Kind::Shard },
         _ => Notice::Other,
     })
+}
+
+/// The name in a whole confirmation frame, if it says that a subscription has ended.
+pub(super) fn cancelled(frame: &[u8]) -> Option<&[u8]> {
+    let mut lines = frame.splitn(4, |byte| *byte == b'\n');
+    let (_header, _len, verb, rest) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+    memmem::find(verb, b"unsubscribe")?;
+    let end = memchr::memchr(b'\n', rest)?;
+    let len: usize = std::str::from_utf8(rest[..end].strip_prefix(b"$")?.trim_ascii_end()).ok()?.parse().ok()?;
+    rest.get(end + 1..end + 1 + len)
 }
 
 /// The count at the end of a whole confirmation frame: `…\r\n:<n>\r\n`.
@@ -116,6 +163,28 @@ mod tests {
         subscriptions.confirm(Kind::Channel, 1);
         subscriptions.confirm(Kind::Channel, 0);
         assert!(subscriptions.is_empty());
+    }
+
+    #[test]
+    fn what_was_asked_for_is_known_until_it_is_cancelled() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.ask(Kind::Channel, vec![(*b"a").into(), (*b"bc").into(), (*b"a").into()]);
+        subscriptions.ask(Kind::Shard, vec![(*b"a").into()]);
+        assert_eq!(subscriptions.bytes(), 4);
+        subscriptions.forget(Kind::Channel, b"a");
+        subscriptions.forget(Kind::Pattern, b"bc");
+        let requests: Vec<Vec<Vec<u8>>> =
+            subscriptions.requests().map(|request| request.as_argv().iter().map(<[u8]>::to_vec).collect()).collect();
+        assert_eq!(requests, [[b"SUBSCRIBE".to_vec(), b"bc".to_vec()], [b"SSUBSCRIBE".to_vec(), b"a".to_vec()]]);
+        assert_eq!(subscriptions.bytes(), 3);
+    }
+
+    #[test]
+    fn a_cancellation_names_what_has_ended() {
+        assert_eq!(cancelled(b"*3\r\n$11\r\nunsubscribe\r\n$3\r\na\nb\r\n:0\r\n"), Some(&b"a\nb"[..]));
+        assert_eq!(cancelled(b">3\r\n$12\r\npunsubscribe\r\n$0\r\n\r\n:0\r\n"), Some(&b""[..]));
+        assert_eq!(cancelled(b"*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"), None, "there was none");
+        assert_eq!(cancelled(b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"), None);
     }
 
     #[test]

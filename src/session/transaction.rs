@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::acl::User;
-use crate::command::Role;
+use crate::command::{CommandId, CommandSpec, Role};
 
 /// Whether a transaction is open, and what of it is ours.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Queue {
     pub(super) user: Arc<User>,
     /// How many commands Redis was given to queue.
     pub(super) length: u32,
+    /// Which commands they are, each once.
+    pub(super) commands: Vec<CommandId>,
     /// Our answers, by their place in the EXEC reply, in rising order.
     pub(super) answers: Vec<(u32, Box<[u8]>)>,
     answers_bytes: usize,
@@ -46,7 +48,14 @@ impl Queue {
 
 impl Transaction {
     pub(super) fn open(user: Arc<User>) -> Self {
-        Self::Open(Queue { user, length: 0, answers: Vec::new(), answers_bytes: 0, selects: false })
+        Self::Open(Queue {
+            user,
+            length: 0,
+            commands: Vec::new(),
+            answers: Vec::new(),
+            answers_bytes: 0,
+            selects: false,
+        })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -61,10 +70,13 @@ impl Transaction {
     }
 
     /// Notes that Redis was given one more command to queue.
-    pub(super) fn queued(&mut self, role: Role) {
+    pub(super) fn queued(&mut self, spec: &CommandSpec) {
         if let Self::Open(queue) = self {
             queue.length = queue.length.saturating_add(1);
-            queue.selects |= role == Role::Select;
+            queue.selects |= spec.role() == Role::Select;
+            if !queue.commands.contains(&spec.id()) {
+                queue.commands.push(spec.id());
+            }
         }
     }
 }

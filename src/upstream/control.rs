@@ -40,22 +40,23 @@ pub enum Finding {
     Down(ConnectError),
 }
 
-/// Keeps a control connection for ever, and tells what it finds: each connection made, and each change from up to down.
+/// Keeps a control connection for ever, and tells what it finds: each connection made, and each new reason why there is none.
 pub async fn watch(target: Target, mut tell: impl FnMut(Finding)) {
     let mut pause = FIRST_PAUSE;
-    let mut is_down = false;
+    let mut told = None;
     loop {
         let error = match open(&target).await {
             Ok((mut connection, facts)) => {
                 tell(Finding::Up(Box::new(facts)));
                 pause = FIRST_PAUSE;
-                is_down = false;
+                told = None;
                 pulse(&mut connection).await
             }
             Err(error) => error,
         };
-        if !is_down {
-            is_down = true;
+        let reason = error.to_string();
+        if told.as_ref() != Some(&reason) {
+            told = Some(reason);
             tell(Finding::Down(error));
         }
         tokio::time::sleep(pause).await;

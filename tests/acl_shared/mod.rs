@@ -3,7 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of several test crates")]
 
 use respgate::acl::{Acl, AclDenial, texts};
-use respgate::command::{Argv, ArgvBuf, CommandTable, Scope, Unextractable};
+use respgate::command::{Argv, ArgvBuf, CommandTable, DatabaseUse, Scope, Unextractable};
 
 /// An answer as `ACL SETUSER` followed by `ACL DRYRUN` gives it.
 pub struct Answer {
@@ -44,7 +44,9 @@ pub fn stricter_class(table: &CommandTable, argv: &Argv<'_>, denial: AclDenial) 
     let spec = table.resolve(argv).ok()?;
     let count = |word: &str| argv.iter().skip(2).filter(|a| a.eq_ignore_ascii_case(word.as_bytes())).count();
     let keys_are_known = spec.try_keys::<Unextractable>(argv, Scope::Whole, |_| Ok(())).is_ok();
-    let databases_are_known = spec.try_databases::<Unextractable>(argv, |_| Ok(())).is_ok();
+    // A server has 16 databases unless told otherwise, and takes a higher number for none.
+    let exists = |named: DatabaseUse| if named.database < 16 { Ok(()) } else { Err(Unextractable) };
+    let databases_are_known = spec.try_databases::<Unextractable>(argv, exists).is_ok();
     let is_key = matches!(denial, AclDenial::Key { .. });
     match (spec.full_name(), denial) {
         (_, AclDenial::Unextractable) => Some("keys-unknown"),
@@ -57,7 +59,20 @@ pub fn stricter_class(table: &CommandTable, argv: &Argv<'_>, denial: AclDenial) 
         }
         ("migrate", _) if is_key && count("keys") > 0 && argv.get(3) != Some(b"") => Some("every-reading"),
         ("pfmerge", AclDenial::Key { index: 1 }) if argv.len() == 2 => Some("pfmerge-destination"),
+        ("copy", AclDenial::Database { index }) if index > 0 && !copy_is_well_formed(argv) => Some("every-reading"),
         _ if !databases_are_known => Some("database-number"),
         _ => None,
     }
+}
+
+fn copy_is_well_formed(argv: &Argv<'_>) -> bool {
+    let mut index = 3;
+    while let Some(option) = argv.get(index) {
+        index += match option {
+            replace if replace.eq_ignore_ascii_case(b"replace") => 1,
+            db if db.eq_ignore_ascii_case(b"db") => 2,
+            _ => return false,
+        };
+    }
+    index == argv.len()
 }

@@ -71,7 +71,10 @@ fn a_hash_made_by_hash_password_is_accepted_and_nothing_else_is() {
     let hash = hash_password("a long pass phrase");
     assert!(hash.starts_with("$argon2id$v=19$"), "{hash}");
     let redis = RedisServer::start();
-    let gate = Respgate::setup(&upstream_of(&redis)).acl_file(&format!("user carol on {hash} +@read ~*\n")).start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl_file(&format!("user carol on {hash} +@read ~*\n"))
+        .expect_log("login failed")
+        .start();
     assert_eq!(stranger(&gate).text(&["AUTH", "carol", "a long pass phrase"]), "+OK");
     assert_eq!(stranger(&gate).text(&["AUTH", "carol", "a long pass phrase\n"]), WRONGPASS);
     assert_eq!(stranger(&gate).text(&["AUTH", "carol", &hash]), WRONGPASS);
@@ -85,7 +88,10 @@ fn two_hashes_of_one_password_differ() {
 #[test]
 fn redis_password_alone_protects_the_default_user() {
     let redis = RedisServer::start();
-    let gate = Respgate::setup(&upstream_of(&redis)).env("REDIS_PASSWORD", "only-one-secret").start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .env("REDIS_PASSWORD", "only-one-secret")
+        .expect_log("login failed")
+        .start();
     let mut client = stranger(&gate);
     assert_eq!(client.text(&["SET", "a", "1"]), NOAUTH);
     assert_eq!(client.text(&["AUTH", "wrong"]), WRONGPASS);
@@ -100,7 +106,7 @@ fn redis_password_can_come_from_a_file() {
     let redis = RedisServer::start();
     let setup = Respgate::setup(&upstream_of(&redis)).file("redis_password", "from-a-file\n");
     let path = setup.path("redis_password");
-    let gate = setup.env("REDIS_PASSWORD_FILE", path.to_str().unwrap()).start();
+    let gate = setup.env("REDIS_PASSWORD_FILE", path.to_str().unwrap()).expect_log("login failed").start();
     assert_eq!(stranger(&gate).text(&["AUTH", "from-a-file"]), "+OK");
     assert_eq!(stranger(&gate).text(&["AUTH", "from-a-file\n"]), WRONGPASS);
 }
@@ -109,7 +115,8 @@ fn redis_password_can_come_from_a_file() {
 fn a_certificate_session_cannot_become_another_user_by_password() {
     let redis = RedisServer::start();
     let acl = "user alice on >alices-own +@all ~alice:*\nuser bob on >correct-horse +@all ~*\n";
-    let gate = Respgate::setup(&upstream_of(&redis)).acl(acl).start();
+    let gate =
+        Respgate::setup(&upstream_of(&redis)).acl(acl).expect_log("a fast hash").expect_log("login failed").start();
     let mut client = gate.connect("alice");
     assert!(client.text(&["AUTH", "bob", "correct-horse"]).starts_with('-'));
     assert_eq!(client.text(&["ACL", "WHOAMI"]), "$5\r\nalice");
@@ -149,7 +156,8 @@ fn start_with_passwords() -> (RedisServer, Respgate) {
     let redis = RedisServer::start();
     let hash = hash_password("correct horse");
     let acl = format!("user bob on {hash} +@all ~bob:*\nuser off off {hash} +@all ~*\n");
-    let gate = Respgate::setup(&upstream_of(&redis)).acl_file(&acl).expect_log("auth").expect_log("rotocol").start();
+    let gate =
+        Respgate::setup(&upstream_of(&redis)).acl_file(&acl).expect_log("login failed").expect_log("rotocol").start();
     (redis, gate)
 }
 

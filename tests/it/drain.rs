@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::support::{RedisServer, Respgate, eventually, request, upstream_of};
+use crate::support::{RedisServer, RespClient, Respgate, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~*\n";
 
@@ -29,10 +29,28 @@ fn sigterm_without_sessions_ends_with_0() {
 fn a_reply_owed_at_sigterm_still_arrives() {
     let (redis, mut gate) = start();
     let mut client = gate.connect("alice");
-    client.send(&request(&["BLPOP", "queue", "0"]));
-    wait_until_blocked(&redis);
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+    redis.pause();
+    client.send(&request(&["GET", "a"]));
+    wait_until_received(&mut client);
     gate.signal(Signal::TERM);
-    eventually("new connections to be refused", || TcpStream::connect(gate.address()).is_err().then_some(()));
+    wait_until_closed(&gate);
+    redis.resume();
+    assert_eq!(client.reply_text(), "$1\r\n1");
+    client.expect_closed();
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn the_reply_to_a_blocked_client_still_arrives_after_sigterm() {
+    let (redis, mut gate) = start();
+    let mut client = gate.connect("alice");
+    client.send(&request(&["BLPOP", "queue", "0"]));
+    eventually("BLPOP to block", || {
+        redis.direct().text(&["INFO", "clients"]).contains("blocked_clients:1").then_some(())
+    });
+    gate.signal(Signal::TERM);
+    wait_until_closed(&gate);
     assert_eq!(redis.direct().text(&["RPUSH", "queue", "job"]), ":1");
     assert_eq!(client.reply_text(), "*2\r\n$5\r\nqueue\r\n$3\r\njob");
     client.expect_closed();
@@ -43,10 +61,12 @@ fn a_reply_owed_at_sigterm_still_arrives() {
 fn a_second_sigterm_ends_at_once() {
     let (redis, mut gate) = start();
     let mut client = gate.connect("alice");
-    client.send(&request(&["BLPOP", "queue", "0"]));
-    wait_until_blocked(&redis);
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    redis.pause();
+    client.send(&request(&["PING"]));
+    wait_until_received(&mut client);
     gate.signal(Signal::TERM);
-    eventually("new connections to be refused", || TcpStream::connect(gate.address()).is_err().then_some(()));
+    wait_until_closed(&gate);
     gate.signal(Signal::TERM);
     gate.exit_status();
     assert_eq!(client.read_to_end().0, b"");
@@ -58,8 +78,11 @@ fn start() -> (RedisServer, Respgate) {
     (redis, gate)
 }
 
-fn wait_until_blocked(redis: &RedisServer) {
-    eventually("BLPOP to block", || {
-        redis.direct().text(&["INFO", "clients"]).contains("blocked_clients:1").then_some(())
-    });
+/// Gives what was sent the time to get there. Nothing shows from outside that a request has arrived.
+fn wait_until_received(client: &mut RespClient) {
+    assert_eq!(client.read_until_quiet(), b"");
+}
+
+fn wait_until_closed(gate: &Respgate) {
+    eventually("new connections to be refused", || TcpStream::connect(gate.address()).is_err().then_some(()));
 }

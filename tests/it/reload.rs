@@ -33,9 +33,9 @@ fn a_new_user_can_come_in_after_a_reload() {
 fn a_broken_acl_file_keeps_the_old_one_and_is_reported_with_its_line() {
     let (_redis, gate) = start("user alice on +@all ~*\n");
     let mut client = gate.connect("alice");
-    gate.write_acl("user alice on +@read ~*\nuser bob on +@nosuchcategory\n");
+    gate.write_acl("user alice on +@read ~*\nuser bob sometimes\n");
     gate.signal(Signal::HUP);
-    gate.wait_for_log(&["nosuchcategory", "users.acl", "2"]);
+    gate.wait_for_log(&["users.acl:2", "sometimes"]);
     assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
     assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
 }
@@ -62,6 +62,39 @@ fn a_user_switched_off_loses_the_live_session() {
     let _ = client.try_send(&request(&["SET", "a", "2"]));
     client.read_until_quiet();
     assert_eq!(redis.calls("set"), before);
+}
+
+#[test]
+fn a_changed_configuration_file_changes_what_is_refused_and_a_broken_one_nothing() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .table("[block]\ncommands = [\"FLUSHALL\"]")
+        .expect_log("reload")
+        .start()
+        .settled();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+    gate.edit_config("\"FLUSHALL\"", "\"FLUSHALL\", \"SET\"");
+    eventually("SET to be refused", || client.text(&["SET", "a", "2"]).starts_with("-NOPERM ").then_some(()));
+    gate.edit_config("\"SET\"", "\"SET\", \"NOSUCHCOMMAND\"]\nunheard-of = [");
+    gate.wait_for_log(&["unheard-of"]);
+    gate.wait_for_log(&["kept the old one"]);
+    assert!(client.text(&["SET", "a", "2"]).starts_with("-NOPERM "));
+}
+
+#[test]
+fn a_setting_that_needs_a_restart_is_warned_about_and_leaves_the_rest_in_force() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .setting("timeout = 100")
+        .expect_log("reload")
+        .start()
+        .settled();
+    gate.edit_config("timeout = 100", "timeout = 200");
+    gate.wait_for_log(&["take effect only with a restart"]);
+    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn the_proxy_logs_in_as_its_own_user_and_the_client_never_learns_the_password() 
 
 #[test]
 fn a_named_upstream_user_is_what_redis_sees() {
-    let redis = RedisServer::start_with(&["--user", "respgate on >behind-the-gate +@all ~* &*"]);
+    let redis = RedisServer::start_with(&["--user", "respgate", "on", ">behind-the-gate", "+@all", "~*", "&*"]);
     let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
     let table = format!("[upstream-auth]\nuser = \"respgate\"\npassword-file = {:?}", setup.path("redis_password"));
     let gate = setup.table(&table).start();
@@ -88,7 +88,10 @@ fn a_refused_upstream_login_makes_the_upstream_unavailable() {
 #[test]
 fn an_unauthenticated_client_opens_no_upstream_connection() {
     let redis = RedisServer::start();
-    let gate = Respgate::setup(&upstream_of(&redis)).acl_file("user bob on >correct-horse +@all ~*\n").start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl_file("user bob on >correct-horse +@all ~*\n")
+        .expect_log("a fast hash")
+        .start();
     let connected = |redis: &RedisServer| {
         let clients = redis.direct().text(&["CLIENT", "LIST"]);
         clients.lines().filter(|line| line.contains(" addr=")).count()

@@ -236,4 +236,7 @@ fn kept_names_grant_nothing_until_they_are_known() {
     let taken = Acl::parse_keeping_unknown(b"user bob +@all -ft.other ~* &*", &table).unwrap();
     assert_eq!(verdict(&taken), NO_COMMAND, "it could be the one that was taken away");
     assert!(!taken.user(b"bob").unwrap().is_unrestricted());
+    assert_eq!(verdict(&taken.recompiled(&extended)), NO_COMMAND, "it still could");
+    let given_back = Acl::parse_keeping_unknown(b"user bob +@all -@search +ft.drop ~* &*", &table).unwrap();
+    assert_eq!(verdict(&given_back.recompiled(&extended)), Ok(()));
 }

@@ -26,8 +26,8 @@ fn assert_refused(rule: &str, reason: &str) {
     assert_eq!(valkey(&["on", rule]), wanted);
 }
 
-const ALL_KEYS: &str = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any \
-     effect. Try 'resetkeys' to start with an empty list of patterns";
+const ALL_KEYS: &str = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have \
+     any effect. Try 'resetkeys' to start with an empty list of patterns";
 
 #[test]
 fn key_patterns_carry_permissions() {
@@ -216,6 +216,30 @@ fn what_is_written_to_a_file_reads_back_the_same() {
         assert_eq!(read.to_file(&table), file);
         assert_eq!(read.user(b"bob").unwrap().passwords(), acl.user(b"bob").unwrap().passwords());
     }
+}
+
+#[test]
+fn rules_in_a_file_keep_their_order_whatever_the_dialect() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let line: &[u8] = b"user bob off resetchannels -@all +json.get -@read +get\nuser default off resetchannels -@all\n";
+    let acl = Acl::parse_keeping_unknown(line, &table).unwrap();
+    assert_eq!(acl.to_file(&table).escape_ascii().to_string(), line.escape_ascii().to_string());
+}
+
+#[test]
+fn quotes_and_parentheses_in_patterns_survive_a_file() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let rules: [&[u8]; 4] = [b"~a)", b"~\"'(", b"('~a)' \"~b\\\"'c\" +get)", b"(~d\\x ~(e)"];
+    let acl = Acl::new(&table).set_user(b"bob", &rules, &table).unwrap();
+    let file = acl.to_file(&table);
+    let read = Acl::parse(&file, &table).unwrap();
+    assert_eq!(read.user(b"bob"), acl.user(b"bob"), "{}", file.escape_ascii());
+}
+
+#[test]
+fn a_first_argument_cannot_smuggle_rules_into_the_file() {
+    assert_refused("+select|0\nuser eve on nopass +@all", "Syntax error");
+    assert_refused("+select|0 +@all", "Syntax error");
 }
 
 #[test]

@@ -68,8 +68,8 @@ impl Drop for Held<'_> {
 fn right_and_wrong_passwords_are_told_apart() {
     let pool = start(settings());
     let alice = hashes(&["secret", "rotated"]);
-    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted);
-    assert_eq!(outcome(&pool, attempt("alice", "rotated", &alice)), AuthOutcome::Accepted);
+    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
+    assert_eq!(outcome(&pool, attempt("alice", "rotated", &alice)), AuthOutcome::Accepted(1));
     assert_eq!(outcome(&pool, attempt("alice", "wrong", &alice)), AuthOutcome::Rejected);
 }
 
@@ -92,7 +92,7 @@ fn a_thousand_simultaneous_logins_of_one_application_cost_one_hash() {
     let receivers: Vec<_> = (0..1000).map(|_| pool.verify(attempt("app", "secret", &app))).collect();
     drop(held);
     for receiver in receivers {
-        assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Accepted));
+        assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Accepted(0)));
     }
     assert_eq!(pool.computations(), 1);
 }
@@ -108,7 +108,7 @@ fn logins_from_many_threads_are_all_answered() {
             scope.spawn(move || {
                 barrier.wait();
                 for _ in 0..50 {
-                    assert_eq!(outcome(pool, from(host, attempt("app", "secret", app))), AuthOutcome::Accepted);
+                    assert_eq!(outcome(pool, from(host, attempt("app", "secret", app))), AuthOutcome::Accepted(0));
                 }
             });
         }
@@ -121,7 +121,7 @@ fn a_success_is_remembered_and_a_failure_is_not() {
     let pool = start(settings());
     let alice = hashes(&["secret"]);
     for _ in 0..3 {
-        assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted);
+        assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
     }
     assert_eq!(pool.computations(), 1);
     for _ in 0..3 {
@@ -135,7 +135,7 @@ fn a_remembered_success_ends_with_its_time() {
     let pool = start(PoolSettings { remember: Duration::ZERO, ..settings() });
     let alice = hashes(&["secret"]);
     for _ in 0..3 {
-        assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted);
+        assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
     }
     assert_eq!(pool.computations(), 3);
 }
@@ -144,7 +144,7 @@ fn a_remembered_success_ends_with_its_time() {
 fn a_new_generation_forgets_successes() {
     let pool = start(settings());
     let before = hashes(&["secret"]);
-    assert_eq!(outcome(&pool, attempt("alice", "secret", &before)), AuthOutcome::Accepted);
+    assert_eq!(outcome(&pool, attempt("alice", "secret", &before)), AuthOutcome::Accepted(0));
     let after = hashes(&["changed"]);
     let retry = Attempt { generation: 2, ..attempt("alice", "secret", &after) };
     assert_eq!(outcome(&pool, retry), AuthOutcome::Rejected);
@@ -158,7 +158,7 @@ fn a_success_of_an_old_generation_is_not_remembered_in_the_new_one() {
     let receiver = pool.verify(attempt("alice", "secret", &alice));
     pool.begin_generation(2, Floor::default());
     drop(held);
-    assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Accepted));
+    assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Accepted(0)));
     assert_eq!(pool.shared.lock().successes.len(), 0);
 }
 
@@ -166,7 +166,7 @@ fn a_success_of_an_old_generation_is_not_remembered_in_the_new_one() {
 fn a_user_that_was_switched_off_is_not_let_in_by_memory() {
     let pool = start(settings());
     let alice = hashes(&["secret"]);
-    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted);
+    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
     assert_eq!(outcome(&pool, attempt("alice", "secret", &None)), AuthOutcome::Rejected);
 }
 
@@ -181,8 +181,8 @@ fn a_full_queue_is_busy_for_new_guesses_but_not_for_those_that_wait_already() {
     let joined = pool.verify(from(4, attempt("alice", "secret", &alice)));
     drop(held);
     assert_eq!(first.blocking_recv(), Ok(AuthOutcome::Rejected));
-    assert_eq!(second.blocking_recv(), Ok(AuthOutcome::Accepted));
-    assert_eq!(joined.blocking_recv(), Ok(AuthOutcome::Accepted));
+    assert_eq!(second.blocking_recv(), Ok(AuthOutcome::Accepted(0)));
+    assert_eq!(joined.blocking_recv(), Ok(AuthOutcome::Accepted(0)));
 }
 
 #[test]
@@ -216,14 +216,14 @@ fn guessing_is_throttled_and_so_is_the_right_password_until_the_pause_is_over() 
     let limits = throttle::Limits { pair_failures: 3, ..throttle::Limits::default() };
     let pool = start(PoolSettings { limits, ..settings() });
     let alice = hashes(&["secret"]);
-    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted);
+    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
     for guess in ["a", "b", "c"] {
         assert_eq!(outcome(&pool, attempt("alice", guess, &alice)), AuthOutcome::Rejected);
     }
     let before = pool.computations();
     assert_eq!(outcome(&pool, attempt("alice", "d", &alice)), AuthOutcome::Throttled);
     assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Throttled, "memory is no oracle");
-    assert_eq!(outcome(&pool, from(1, attempt("alice", "secret", &alice))), AuthOutcome::Accepted);
+    assert_eq!(outcome(&pool, from(1, attempt("alice", "secret", &alice))), AuthOutcome::Accepted(0));
     assert_eq!(pool.computations(), before);
 }
 
@@ -238,7 +238,7 @@ fn one_wrong_password_of_many_connections_counts_once() {
     for receiver in receivers {
         assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Rejected));
     }
-    assert_eq!(outcome(&pool, attempt("app", "secret", &app)), AuthOutcome::Accepted);
+    assert_eq!(outcome(&pool, attempt("app", "secret", &app)), AuthOutcome::Accepted(0));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn the_threads_and_only_they_run_at_low_priority() {
     let pool = start(settings());
     let alice = hashes(&["secret"]);
     // An answer shows that the thread has begun its work.
-    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted);
+    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
     let nice_of = |task: &std::path::Path| {
         let stat = std::fs::read_to_string(task.join("stat")).ok()?;
         let (_, after_name) = stat.rsplit_once(") ")?;

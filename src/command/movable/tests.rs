@@ -292,6 +292,8 @@ fn a_nul_where_an_option_word_could_be_leaves_the_keys_unknown() {
     assert_unknown(&[
         "SET k v GET\0x",
         "SORT k STORE\0 d",
+        "SORT_RO k GET\0 w_*",
+        "SORT_RO k BY\0x w_*",
         "GEORADIUS k 1 1 1 m STORE\0x d",
         "BITFIELD k SET\0 u8 0 1",
         "XREADGROUP GROUP g STREAMS\0 STREAMS a >",

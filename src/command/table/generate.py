@@ -130,10 +130,11 @@ def write(binary, port, title, file_name, with_databases):
 //! Facts (names, arity, flags, categories, key specs) as the running server reports them through COMMAND; the server
 //! is BSD-3-Clause software. A subcommand follows its container and is named `container|subcommand`.
 
-use super::entry::{{C, Entry, F, K}};
-use crate::command::keyspec::{{Begin, Find, KeySpec}};
-use crate::command::database::DatabaseNeed;
 use std::borrow::Cow;
+
+use super::entry::{{C, Entry, F, K}};
+use crate::command::database::DatabaseNeed;
+use crate::command::keyspec::{{Begin, Find, KeySpec}};
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: &[Entry] = &[

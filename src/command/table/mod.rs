@@ -112,7 +112,7 @@ impl CommandTable {
     /// alone resolves to itself.
     ///
     /// # Errors
-    /// [`Unresolved`] says whether the command or its subcommand is unknown [lookupCommand].
+    /// [`Unresolved`] says whether the command or its subcommand is unknown (Redis: `lookupCommand`).
     #[inline]
     pub fn resolve(&self, argv: &Argv<'_>) -> Result<&CommandSpec, Unresolved<'_>> {
         let name = argv.get(0).ok_or(Unresolved::Command)?;
@@ -187,6 +187,7 @@ fn spec(entry: &'static Entry) -> CommandSpec {
         extractor: Extractor::of(entry.name, entry.keys),
         channels: ChannelUse::of(entry.name),
         role: Role::of(entry.name),
+        builtin: true,
     }
 }
 

@@ -3,10 +3,11 @@
 //! Facts (names, arity, flags, categories, key specs) as the running server reports them through COMMAND; the server
 //! is BSD-3-Clause software. A subcommand follows its container and is named `container|subcommand`.
 
+use std::borrow::Cow;
+
 use super::entry::{C, Entry, F, K};
 use crate::command::database::DatabaseNeed;
 use crate::command::keyspec::{Begin, Find, KeySpec};
-use std::borrow::Cow;
 
 #[rustfmt::skip]
 pub(super) static COMMANDS: &[Entry] = &[

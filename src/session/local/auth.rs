@@ -7,6 +7,7 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use super::hello::Greeting;
+use crate::acl::{PasswordHash, Refusal, RefusalReason};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof};
 use crate::resp::Reply;
@@ -21,6 +22,8 @@ const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any passwor
 /// A login whose password is being verified.
 pub(in crate::session) struct Login {
     user: Vec<u8>,
+    /// What the password is compared with.
+    hashes: Vec<PasswordHash>,
     /// The rest of the HELLO that it came in.
     greeting: Option<Greeting>,
 }
@@ -54,19 +57,21 @@ impl SessionCore {
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
     ) {
-        let login = Login { user: name.to_vec(), greeting };
         let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user));
         if let Some(user) = user
             && user.is_nopass()
         {
-            self.logged_in(policy, login, out);
+            let login = Login { user: name.to_vec(), hashes: Vec::new(), greeting };
+            self.logged_in(policy, login, None, out);
             return;
         }
+        let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
+        let login = Login { user: name.to_vec(), hashes: hashes.clone().unwrap_or_default(), greeting };
         self.wait = Some(Wait::Verifying(login));
         self.act(Action::Verify(Credentials {
             user: name.to_vec(),
             password: Zeroizing::new(password.to_vec()),
-            hashes: user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty()),
+            hashes,
             generation: policy.generation,
         }));
     }
@@ -89,12 +94,16 @@ impl SessionCore {
         };
         match outcome {
             // The policy may have changed while the password was verified: ask it again.
-            LoginOutcome::Accepted
-                if policy.acl.user(&login.user).is_some_and(|user| self.may_log_in(policy, user)) =>
+            LoginOutcome::Accepted(index)
+                if policy.acl.user(&login.user).is_some_and(|user| {
+                    self.may_log_in(policy, user)
+                        && login.hashes.get(index).is_some_and(|hash| user.passwords().contains(hash))
+                }) =>
             {
-                self.logged_in(policy, login, out);
+                let password = login.hashes.get(index).cloned();
+                self.logged_in(policy, login, password, out);
             }
-            LoginOutcome::Accepted | LoginOutcome::Rejected => {
+            LoginOutcome::Accepted(_) | LoginOutcome::Rejected => {
                 self.login_failed(policy, &login, "wrong-password");
                 self.refuse(WRONG_PASSWORD.to_owned(), out);
             }
@@ -118,10 +127,17 @@ impl SessionCore {
         policy.may_log_in(user, principal.as_ref(), peer.certificate.as_deref(), peer.address.ip()).is_ok()
     }
 
-    fn logged_in(&mut self, policy: &Policy, login: Login, out: &mut Output<'_>) {
+    fn logged_in(&mut self, policy: &Policy, login: Login, password: Option<PasswordHash>, out: &mut Output<'_>) {
         let Some(user) = policy.acl.user(&login.user) else { return };
         self.report(|| Report::LoggedIn { user: user.name().to_string() });
-        self.principal = Some(Principal { user: Arc::clone(user), proof: Proof::Password });
+        // A session that entered as this user by certificate still stands on that.
+        let by_certificate = self
+            .principal
+            .as_ref()
+            .is_some_and(|principal| principal.proof == Proof::Certificate && principal.user.name() == user.name());
+        if !by_certificate {
+            self.principal = Some(Principal { user: Arc::clone(user), proof: Proof::Password, password });
+        }
         match login.greeting {
             None => self.answer(&Reply::OK, out),
             Some(greeting) => self.greet(greeting),
@@ -129,6 +145,9 @@ impl SessionCore {
     }
 
     fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
+        let command = if login.greeting.is_some() { "HELLO" } else { "AUTH" };
+        let context = self.refusal_context();
+        self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), &login.user));
         let refusal = match policy.acl.user(&login.user) {
             None => Some("no-such-user".to_owned()),
             Some(user) => policy

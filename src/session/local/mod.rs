@@ -7,6 +7,7 @@ mod reset;
 
 use std::time::Instant;
 
+pub use self::acl::{Administered, Administration, describe_log};
 pub(super) use self::auth::Login;
 use super::close::CloseReason;
 use super::core::SessionCore;

@@ -7,6 +7,7 @@ use crate::resp::{Protocol, Reply, ReplyFramer};
 use crate::session::close::CloseReason;
 use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wait};
 use crate::session::output::Output;
+use crate::session::standing::Standing;
 use crate::session::subscription::Subscriptions;
 use crate::session::transaction::Transaction;
 
@@ -42,6 +43,7 @@ impl SessionCore {
         self.database = Some(0);
         self.transaction = Transaction::None;
         self.subscriptions = Subscriptions::default();
+        self.standing = Standing::default();
         self.reply_mode = ReplyMode::On;
         self.monitoring = false;
         self.answer(&Reply::Simple("RESET".into()), out);

@@ -25,7 +25,7 @@ fn a_password_that_is_being_verified_at_the_deadline_counts_as_none() {
     rig.say("AUTH default secret");
     rig.wait(AUTH_TIMEOUT);
     assert_eq!(rig.closed.unwrap().to_string(), "authentication-timeout");
-    rig.verified(LoginOutcome::Accepted);
+    rig.verified(LoginOutcome::Accepted(0));
     assert_eq!(rig.forwarded(), "");
 }
 
@@ -79,7 +79,7 @@ fn a_client_that_leaves_behind_a_login_is_served() {
     rig.client(&[request("AUTH default secret"), request("INCR n")].concat());
     rig.client_leaves();
     assert_eq!(rig.closed, None);
-    rig.verified(LoginOutcome::Accepted);
+    rig.verified(LoginOutcome::Accepted(0));
     rig.redis(":1\r\n");
     assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("INCR n", "+OK\r\n:1\r\n"));
     assert_eq!(rig.closed.unwrap().to_string(), "client-gone");

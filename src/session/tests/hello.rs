@@ -33,7 +33,7 @@ fn redis_gets_hello_without_the_login() {
     let mut rig = Rig::new(CLOSED);
     rig.say("HELLO 3 AUTH default secret SETNAME me");
     assert_eq!((rig.connections, rig.heard().as_str()), (0, ""));
-    rig.verified(LoginOutcome::Accepted);
+    rig.verified(LoginOutcome::Accepted(0));
     assert_eq!(rig.forwarded(), "HELLO 3 SETNAME me");
     rig.redis("%0\r\n");
     assert_eq!((rig.heard().as_str(), rig.core.protocol), ("%0\r\n", Protocol::Resp3));

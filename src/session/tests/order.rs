@@ -41,14 +41,16 @@ fn the_blocklist_binds_even_those_who_may_do_everything_and_speaks_like_the_acl(
 }
 
 #[test]
-fn not_in_a_transaction_comes_before_the_acl() {
-    let mut rig = Rig::new(CLOSED);
-    rig.say("AUTH alice x");
+fn what_redis_refuses_inside_multi_is_refused_before_the_acl_and_what_we_refuse_after_it() {
+    let mut rig = Rig::new("user default on nopass +@all -psync\n");
     rig.say("MULTI");
     rig.redis("+OK\r\n");
     rig.heard();
-    rig.say("SUBSCRIBE secrets");
+    rig.say("PSYNC ? -1");
     assert_eq!(rig.heard(), "-ERR Command not allowed inside a transaction\r\n");
+    rig.say("SUBSCRIBE secrets");
+    let text = "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n";
+    assert_eq!(rig.heard(), text);
 }
 
 #[test]

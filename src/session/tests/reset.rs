@@ -40,7 +40,7 @@ fn reset_forgets_protocol_database_transaction_subscriptions_and_reply_mode() {
 fn reset_logs_a_password_session_out_and_gives_it_the_time_to_log_in_again() {
     let mut rig = Rig::new(CLOSED);
     rig.say("AUTH default secret");
-    rig.verified(LoginOutcome::Accepted);
+    rig.verified(LoginOutcome::Accepted(0));
     rig.wait(AUTH_TIMEOUT * 2);
     rig.say("RESET");
     rig.say("GET a");

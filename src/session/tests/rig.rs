@@ -9,10 +9,10 @@ use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect};
 use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped};
-use crate::resp::{Limits, encode_request};
+use crate::resp::{Limits, Reply, encode_request};
 use crate::session::{
-    Action, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore, SessionLimits, Side,
-    UpstreamFailure,
+    Action, Administered, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore, SessionLimits,
+    Side, UpstreamFailure,
 };
 
 /// Bytes that the driver reads at once.
@@ -321,6 +321,11 @@ impl Rig {
                     self.redis_socket.clear();
                     self.replies.clear();
                     self.queues.upstream.advance(usize::MAX);
+                }
+                Action::Administer(_) => {
+                    let done = Administered { reply: Reply::OK, generation: None };
+                    let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+                    self.core.handle_administered(done, &self.policy, self.now, &mut out);
                 }
                 Action::Verify(credentials) => self.verifying = Some(credentials),
                 Action::Close(reason) => self.closed = Some(reason),

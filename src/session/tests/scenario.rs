@@ -160,7 +160,7 @@ pub(crate) fn check_steps(data: &[u8]) {
                 0 => LoginOutcome::Rejected,
                 1 => LoginOutcome::Busy,
                 2 => LoginOutcome::Throttled,
-                _ => LoginOutcome::Accepted,
+                _ => LoginOutcome::Accepted(0),
             }),
             19 => talk.rig.reload(ACLS[usize::from(source.next()) % ACLS.len()]),
             20 => talk.rig.wait(Duration::from_secs(u64::from(source.next() % 8))),

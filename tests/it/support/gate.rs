@@ -61,6 +61,10 @@ impl Respgate {
             format!("tls-key-file = {:?}", server.key),
             format!("tls-ca-cert-file = {:?}", folder.pki.ca_cert()),
             format!("admin-listen = {:?}", folder.path("admin.sock")),
+            // Few enough for any limit of open files, so that none is warned about.
+            "maxclients = 100".to_owned(),
+            // Passwords are verified at low priority: on a busy machine that takes its time.
+            "auth-timeout = \"60s\"".to_owned(),
         ];
         Setup {
             folder,
@@ -90,9 +94,28 @@ impl Respgate {
         RespClient::tls(self.address, &self.pki().ca_cert(), identity)
     }
 
+    /// A file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path(name)
+    }
+
     /// Replaces the ACL file; the running proxy learns of it by SIGHUP.
     pub(crate) fn write_acl(&self, acl: &str) {
         fs::write(self.folder.path("users.acl"), acl).unwrap();
+    }
+
+    /// Waits until it knows its Redis: from now on only what a test changes makes a new generation.
+    pub(crate) fn settled(self) -> Respgate {
+        self.wait_for_log(&["reload", "done", "upstream"]);
+        self
+    }
+
+    /// Changes the configuration file; the running proxy finds that by itself.
+    pub(crate) fn edit_config(&self, from: &str, to: &str) {
+        let path = self.folder.path("respgate.toml");
+        let before = fs::read_to_string(&path).unwrap();
+        assert!(before.contains(from), "{before}");
+        fs::write(path, before.replace(from, to)).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -142,6 +165,13 @@ impl Setup {
         let file = self.folder.path("users.acl");
         fs::write(&file, acl).unwrap();
         self.setting(&format!("aclfile = {file:?}"))
+    }
+
+    /// Revocation is checked, with an empty list to begin with.
+    pub(crate) fn crl(self) -> Setup {
+        self.folder.pki.write_crl(&[]);
+        let line = format!("tls-crl-file = {:?}", self.folder.pki.crl_file());
+        self.setting(&line)
     }
 
     /// One line at the top level of the configuration.

@@ -5,9 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{RespClient, eventually};
+use super::{RespClient, eventually, request};
 
 /// A redis-server with a unix socket, a loopback port, no persistence and a folder of its own.
 pub(crate) struct RedisServer {
@@ -46,11 +47,21 @@ impl RedisServer {
                 if child.try_wait().unwrap().is_some() {
                     return Some(false);
                 }
-                let ready = UnixStream::connect(self.socket()).is_ok() && TcpStream::connect(self.address()).is_ok();
-                ready.then_some(true)
+                let listens = UnixStream::connect(self.socket()).is_ok() && TcpStream::connect(self.address()).is_ok();
+                // It listens before it has read its users, and may still refuse to start.
+                (listens && self.answers()).then_some(true)
             });
             answers.then_some(child)
         }));
+    }
+
+    /// Lets it answer nothing until [`RedisServer::resume`]; its sockets stay open.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
     }
 
     /// Ends it at once, as a crash would.
@@ -91,6 +102,15 @@ impl RedisServer {
             .filter(|field| ["calls=", "rejected_calls="].iter().any(|counter| field.starts_with(counter)))
             .map(|field| field.split_once('=').unwrap().1.parse::<u64>().unwrap())
             .sum()
+    }
+
+    fn answers(&self) -> bool {
+        let mut client = self.direct();
+        client.try_send(&request(&["PING"])).and_then(|()| client.try_reply()).is_ok()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().expect("it runs")), signal).unwrap();
     }
 
     fn spawn(&self) -> Child {

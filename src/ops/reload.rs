@@ -1,0 +1,369 @@
+//! Replacing the generation in force: when files change, when the upstream is heard, when somebody edits users.
+//!
+//! Users live in the generation. Another file's change builds a new one around them; the ACL file is read again only
+//! when its content is not what was last read or written, or when somebody says so. Edits that are not saved are not
+//! given up for a file that merely changed.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use super::generation::{self, BuildError, Digest, Generation};
+use super::{acl_file, audit};
+use crate::acl::{Acl, RuleError};
+use crate::auth::pool::AuthPool;
+use crate::config::{AclSource, Config, ConfigErrors};
+use crate::net::worker::{Mailbox, Renewal};
+use crate::resp::Reply;
+use crate::session::{Administered, Administration};
+use crate::upstream::control::Facts;
+
+/// How long workers are waited for: they do nothing that takes long.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const NO_FILE: &str = "ERR This instance is not configured to use an ACL file. Name one with aclfile.";
+const NOT_SAVED: &str =
+    "ERR There was an error trying to save the ACLs. Please check the server logs for more information";
+
+/// What a session asks for.
+pub struct Edit {
+    /// What is to be done.
+    pub administration: Administration,
+    /// Who wants it.
+    pub editor: Editor,
+    /// Where the outcome goes, once every session is under the policy it made.
+    pub answer: oneshot::Sender<Administered>,
+}
+
+/// Who edits users.
+#[derive(Debug, Clone)]
+pub struct Editor {
+    /// The user.
+    pub user: String,
+    /// Where it comes from.
+    pub client: SocketAddr,
+}
+
+/// Reads the configuration again, from where it was read first.
+pub type Reread = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
+
+/// Replaces generations.
+pub struct Reloader {
+    config: Config,
+    reread: Reread,
+    /// The configuration asks for something that only a restart gives, and the log says so.
+    outdated: bool,
+    facts: Option<Facts>,
+    /// Warnings of the current generation: they are not repeated with every new one.
+    warned: Vec<String>,
+    generation: Arc<ArcSwap<Generation>>,
+    /// Digests of the watched files, as of when they were last looked at.
+    seen: HashMap<PathBuf, Option<Digest>>,
+    /// The digest of the ACL file as it was last read or written.
+    agreed: Option<Digest>,
+    /// Users were edited since.
+    unsaved: bool,
+    mailboxes: Vec<Mailbox>,
+    pool: Arc<AuthPool>,
+}
+
+/// Where the users of a new generation come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Users {
+    /// The one before it.
+    Kept,
+    /// The ACL file.
+    Read,
+}
+
+impl Reloader {
+    /// Begins with a generation that was built from `config`, with these warnings. `seen` are the watched files as they
+    /// were just before.
+    pub fn new(
+        config: Config,
+        reread: Reread,
+        seen: HashMap<PathBuf, Option<Digest>>,
+        warned: Vec<String>,
+        generation: Arc<ArcSwap<Generation>>,
+        mailboxes: Vec<Mailbox>,
+        pool: Arc<AuthPool>,
+    ) -> Self {
+        let mut reloader = Self {
+            config,
+            reread,
+            outdated: false,
+            facts: None,
+            warned,
+            generation,
+            seen,
+            agreed: None,
+            unsaved: false,
+            mailboxes,
+            pool,
+        };
+        reloader.agreed = reloader.digest_of_acl_file();
+        reloader
+    }
+
+    /// What everything is built from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Builds a new generation if a watched file has changed.
+    pub async fn look_at_files(&mut self) {
+        self.refresh("files changed", false).await;
+    }
+
+    /// Builds a new generation with what the upstream has told.
+    pub async fn learn(&mut self, facts: Facts) {
+        self.facts = Some(facts);
+        self.refresh("upstream", true).await;
+    }
+
+    /// Reads everything again, whatever has been edited since.
+    pub async fn reload(&mut self) {
+        let contents = generation::contents(&self.config.watched_files);
+        let users = match self.acl_file() {
+            Some(_) => Users::Read,
+            None => Users::Kept,
+        };
+        if self.unsaved && users == Users::Read {
+            warn!(event = "reload", "edits of users that were not saved are given up");
+        }
+        self.rebuild("signal", users, contents).await;
+    }
+
+    /// Does what a session asks for.
+    pub async fn edit(&mut self, edit: Edit) {
+        let Edit { administration, editor, answer } = edit;
+        let (command, names) = subject(&administration);
+        let before = self.generation.load().number;
+        let outcome = match administration {
+            Administration::SetUser { name, rules } => self.set_user(&name, &rules).await,
+            Administration::DeleteUsers(names) => self.delete_users(&names).await,
+            Administration::Load => self.load().await,
+            Administration::Save => self.save().await,
+            // A worker does these itself.
+            Administration::Log(_) | Administration::ResetLog | Administration::GeneratePassword(_) => return,
+        };
+        audit::administered(&editor, command, &names, outcome.is_ok());
+        let reply = outcome.unwrap_or_else(Reply::error);
+        let after = self.generation.load().number;
+        // A session that is gone needs no answer.
+        let _ = answer.send(Administered { reply, generation: (after != before).then_some(after) });
+    }
+
+    async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
+        let current = self.generation.load_full();
+        let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+        let acl = current.policy.acl.set_user(name, &rules, &current.policy.table);
+        let acl = acl.map_err(|error: RuleError| format!("ERR {error}"))?;
+        generation::check_passwords(&acl, name).map_err(|error| format!("ERR Error in ACL SETUSER: {error}"))?;
+        self.enforce_users(&current, acl).await;
+        Ok(Reply::OK)
+    }
+
+    async fn delete_users(&mut self, names: &[Vec<u8>]) -> Result<Reply, String> {
+        let current = self.generation.load_full();
+        let mut acl = current.policy.acl.clone();
+        let mut deleted = 0;
+        for name in names {
+            if let Some(without) = acl.without_user(name) {
+                acl = without;
+                deleted += 1;
+            }
+        }
+        if deleted > 0 {
+            self.enforce_users(&current, acl).await;
+        }
+        Ok(Reply::Integer(deleted))
+    }
+
+    async fn load(&mut self) -> Result<Reply, String> {
+        let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
+        let current = self.generation.load_full();
+        let digest = generation::digest(&path);
+        match generation::read_acl(&path, &current.policy.table) {
+            Ok((acl, warnings)) => {
+                warnings.iter().for_each(|warning| warn!("{warning}"));
+                self.enforce_users(&current, acl).await;
+                self.agree(path, digest);
+                Ok(Reply::OK)
+            }
+            Err(errors) => Err(load_error(&errors)),
+        }
+    }
+
+    async fn save(&mut self) -> Result<Reply, String> {
+        let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
+        let policy = Arc::clone(&self.generation.load().policy);
+        let text = policy.acl.to_file(&policy.table);
+        if generation::digest(&path) != self.agreed {
+            warn!(event = "acl", file = %path.display(), "the file had changed: what it said is overwritten");
+        }
+        let digest = generation::digest_of(&text);
+        let target = path.clone();
+        let written = tokio::task::spawn_blocking(move || acl_file::replace(&target, &text)).await;
+        match written.unwrap_or_else(|lost| Err(lost.into())) {
+            Ok(()) => {
+                self.agree(path, Some(digest));
+                Ok(Reply::OK)
+            }
+            Err(error) => {
+                error!(event = "acl", file = %path.display(), %error, "cannot save the users");
+                Err(NOT_SAVED.to_owned())
+            }
+        }
+    }
+
+    /// File and users are the same now.
+    fn agree(&mut self, path: PathBuf, digest: Option<Digest>) {
+        self.seen.insert(path, digest);
+        self.agreed = digest;
+        self.unsaved = false;
+    }
+
+    async fn refresh(&mut self, cause: &str, forced: bool) {
+        let contents = generation::contents(&self.config.watched_files);
+        let acl_file = self.acl_file();
+        let has_changed = |path: &PathBuf| contents.get(path) != self.seen.get(path);
+        let others = self.config.watched_files.iter().any(|path| Some(path.as_path()) != acl_file && has_changed(path));
+        let users = match acl_file.filter(|path| has_changed(&path.to_path_buf())) {
+            None => Users::Kept,
+            Some(path) if self.unsaved => {
+                error!(
+                    event = "reload",
+                    outcome = "refused",
+                    file = %path.display(),
+                    "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or \
+                     SIGHUP gives the edits up"
+                );
+                Users::Kept
+            }
+            Some(_) => Users::Read,
+        };
+        if forced || others || users == Users::Read {
+            self.rebuild(cause, users, contents).await;
+        } else {
+            self.seen = contents;
+        }
+    }
+
+    /// Builds a new generation and puts it into force, or keeps the old one and says why.
+    async fn rebuild(&mut self, cause: &str, users: Users, contents: HashMap<PathBuf, Option<Digest>>) {
+        self.seen = contents;
+        let current = self.generation.load_full();
+        let number = current.number + 1;
+        let kept = (users == Users::Kept).then_some(&current.policy.acl);
+        let config = self.current_config();
+        let built = match &config {
+            Ok(config) => generation::build(config, self.facts.as_ref(), number, kept),
+            Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
+        };
+        match built {
+            Ok(built) => {
+                self.config = config.unwrap_or_else(|_| self.config.clone());
+                let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
+                news.for_each(|warning| warn!("{warning}"));
+                self.warned = built.warnings;
+                if users == Users::Read {
+                    self.agreed = self.digest_of_acl_file();
+                    self.unsaved = false;
+                }
+                self.enforce(built.generation, Renewal::Trust).await;
+                info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
+            }
+            Err(errors) => {
+                for problem in &errors {
+                    error!(event = "reload", outcome = "failed", cause, "{problem}");
+                }
+                error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
+            }
+        }
+    }
+
+    /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
+    /// the start.
+    fn current_config(&mut self) -> Result<Config, ConfigErrors> {
+        let now = (self.reread)()?;
+        let config = Config {
+            certificates: now.certificates.clone(),
+            tls_auth_clients_user: now.tls_auth_clients_user,
+            unmapped: now.unmapped,
+            block: now.block.clone(),
+            renames: now.renames.clone(),
+            users: now.users.clone(),
+            ..self.config.clone()
+        };
+        let outdated = config != now;
+        if outdated && !self.outdated {
+            warn!(event = "reload", "settings have changed that take effect only with a restart");
+        }
+        self.outdated = outdated;
+        Ok(config)
+    }
+
+    async fn enforce_users(&mut self, current: &Generation, acl: Acl) {
+        self.unsaved = true;
+        self.enforce(current.with_users(acl), Renewal::Policy).await;
+    }
+
+    /// Puts a generation into force and returns when every session is under it.
+    async fn enforce(&self, generation: Generation, renewal: Renewal) {
+        self.pool.begin_generation(generation.number, generation.floor);
+        self.generation.store(Arc::new(generation));
+        let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
+        let all = async {
+            for worker in renewed {
+                // One that has ended has no sessions.
+                let _ = worker.await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            warn!(event = "reload", "a worker is slow to put the new generation into force");
+        }
+    }
+
+    fn acl_file(&self) -> Option<&Path> {
+        match &self.config.acl {
+            AclSource::File(path) => Some(path),
+            AclSource::Password(_) | AclSource::None => None,
+        }
+    }
+
+    /// As it was when all files were last looked at.
+    fn digest_of_acl_file(&self) -> Option<Digest> {
+        self.acl_file().and_then(|path| *self.seen.get(path)?)
+    }
+}
+
+/// The command, and the users it names, for the audit log. Rules may hold passwords.
+fn subject(administration: &Administration) -> (&'static str, String) {
+    let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    match administration {
+        Administration::SetUser { name, .. } => ("acl|setuser", shown(name)),
+        Administration::DeleteUsers(names) => {
+            ("acl|deluser", names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(" "))
+        }
+        Administration::Load => ("acl|load", String::new()),
+        Administration::Save => ("acl|save", String::new()),
+        Administration::Log(_) | Administration::ResetLog => ("acl|log", String::new()),
+        Administration::GeneratePassword(_) => ("acl|genpass", String::new()),
+    }
+}
+
+/// All errors in one line, as Redis has them [ACLLoadFromFile].
+fn load_error(errors: &[BuildError]) -> String {
+    let listed: Vec<String> = errors.iter().map(|error| format!("{error}. ")).collect();
+    format!(
+        "ERR {}WARNING: ACL errors detected, no change to the previously active ACL rules was performed",
+        listed.concat()
+    )
+}

@@ -1,0 +1,158 @@
+//! SETUSER, DELUSER, LOAD and SAVE; and what needs a clock or randomness. Somebody outside does it while the session
+//! waits: nothing behind it is looked at.
+
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::Answer;
+use crate::acl::texts;
+use crate::command::Argv;
+use crate::policy::{LocalCommand, Policy};
+use crate::resp::{Reply, parse_integer};
+use crate::session::core::{Action, SessionCore, Wait};
+use crate::session::output::Output;
+
+/// What a session wants done. It holds passwords, so it has no `Debug`.
+pub enum Administration {
+    /// `ACL SETUSER name rules…`.
+    SetUser {
+        /// The user that is made or changed.
+        name: Vec<u8>,
+        /// The rules in order.
+        rules: Zeroizing<Vec<Vec<u8>>>,
+    },
+    /// `ACL DELUSER names…`: none of them is `default`.
+    DeleteUsers(Vec<Vec<u8>>),
+    /// `ACL LOAD`.
+    Load,
+    /// `ACL SAVE`.
+    Save,
+    /// `ACL LOG count`.
+    Log(usize),
+    /// `ACL LOG RESET`.
+    ResetLog,
+    /// `ACL GENPASS bits`: from 1 to 4,096.
+    GeneratePassword(u16),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Administered {
+    /// For the client.
+    pub reply: Reply,
+    /// The policy that this made, by its number.
+    pub generation: Option<u64>,
+}
+
+impl SessionCore {
+    pub(super) fn administer(&mut self, administration: Administration) {
+        self.wait = Some(Wait::Administering);
+        self.act(Action::Administer(administration));
+    }
+
+    /// What [`Action::Administer`] asked for is done. `policy` is at least as new as the one it made.
+    pub fn handle_administered(
+        &mut self,
+        administered: Administered,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) {
+        match self.wait.take() {
+            Some(Wait::Administering) => {}
+            other => {
+                self.wait = other;
+                return;
+            }
+        }
+        self.answer_or_queue(&administered.reply, out);
+        // Whoever deletes its own user hears that it worked.
+        if let Err(reason) = self.renew(policy, administered.generation) {
+            self.finish(reason, now);
+        }
+        self.settle();
+    }
+
+    /// Commands that change users.
+    pub(super) fn edit(&self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>) -> Answer {
+        if self.transaction.is_open() {
+            return refused_in_transaction(local);
+        }
+        let names = match local.spec.full_name() {
+            "acl|setuser" => 2..3,
+            "acl|deluser" => 2..argv.len(),
+            _ => 0..0,
+        };
+        let mut named = names.clone().filter_map(|index| argv.get(index));
+        if let Some(name) = named.find(|name| !self.may_change(policy, name)) {
+            let name = String::from_utf8_lossy(name);
+            return Answer::Refused(format!(
+                "NOPERM respgate: only an exempt user may change the exempt user '{name}'"
+            ));
+        }
+        match local.spec.full_name() {
+            "acl|setuser" => Answer::Later(Administration::SetUser {
+                name: argv.get(2).unwrap_or_default().to_vec(),
+                rules: Zeroizing::new(argv.iter_from(3).map(|(_, rule)| rule.to_vec()).collect()),
+            }),
+            "acl|deluser" => {
+                let names: Vec<Vec<u8>> = argv.iter_from(2).map(|(_, name)| name.to_vec()).collect();
+                match names.iter().any(|name| name == b"default") {
+                    true => Answer::Now(Reply::error("ERR The 'default' user cannot be removed")),
+                    false => Answer::Later(Administration::DeleteUsers(names)),
+                }
+            }
+            "acl|load" => Answer::Later(Administration::Load),
+            _ => Answer::Later(Administration::Save),
+        }
+    }
+
+    /// A user whom the blocklist does not bind comes from the files, or from one like it: else whoever may change users
+    /// could lift the blocklist.
+    fn may_change(&self, policy: &Policy, name: &[u8]) -> bool {
+        let exempt = |name: &[u8]| policy.blocklist.exempts(name);
+        !exempt(name) || self.principal.as_ref().is_some_and(|own| exempt(own.user.name().as_str().as_bytes()))
+    }
+
+    pub(super) fn log(&self, how: Option<&[u8]>) -> Answer {
+        /// Entries that are shown where no number is given.
+        const SHOWN: i64 = 10;
+        let count = match how {
+            Some(word) if word.eq_ignore_ascii_case(b"reset") => {
+                return match self.transaction.is_open() {
+                    true => Answer::Refused("ERR respgate: ACL LOG RESET is not possible inside MULTI".to_owned()),
+                    false => Answer::Later(Administration::ResetLog),
+                };
+            }
+            Some(number) => match parse_integer(number) {
+                Some(count) => count,
+                None => return Answer::Now(Reply::error(texts::NOT_AN_INTEGER)),
+            },
+            None => SHOWN,
+        };
+        Answer::Later(Administration::Log(usize::try_from(count.max(0)).unwrap_or(usize::MAX)))
+    }
+}
+
+/// The changes would have to be made at EXEC, and only if it is executed.
+fn refused_in_transaction(local: LocalCommand<'_>) -> Answer {
+    let name = local.spec.full_name().replace('|', " ").to_ascii_uppercase();
+    Answer::Refused(format!("ERR respgate: {name} is not possible inside MULTI"))
+}
+
+/// `ACL GENPASS [bits]`.
+pub(super) fn generate_password(bits: Option<&[u8]>) -> Answer {
+    const MOST: u16 = 4096;
+    let bits = match bits.map(parse_integer) {
+        None => 256,
+        Some(Some(bits)) => bits,
+        Some(None) => return Answer::Now(Reply::error(texts::NOT_AN_INTEGER)),
+    };
+    match u16::try_from(bits) {
+        Ok(bits @ 1..=MOST) => Answer::Later(Administration::GeneratePassword(bits)),
+        _ => Answer::Now(Reply::error(format!(
+            "ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to {MOST}"
+        ))),
+    }
+}

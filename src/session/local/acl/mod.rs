@@ -1,0 +1,89 @@
+//! The ACL command family, answered from the proxy's own users [aclCommand].
+//!
+//! What only reads is answered at once. What changes users, or needs a clock or randomness, is an [`Administration`]:
+//! the session waits until somebody outside has done it.
+
+mod administer;
+mod help;
+mod log;
+mod users;
+
+pub use self::administer::{Administered, Administration};
+pub use self::log::describe_log;
+use crate::acl::texts;
+use crate::command::Argv;
+use crate::policy::{LocalCommand, Policy};
+use crate::resp::Reply;
+use crate::session::core::SessionCore;
+use crate::session::output::Output;
+
+/// What an ACL command comes to.
+enum Answer {
+    Now(Reply),
+    /// The session waits for the reply.
+    Later(Administration),
+    /// Not possible here: inside a transaction this spoils it.
+    Refused(String),
+}
+
+impl SessionCore {
+    pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
+        match self.acl_answer(policy, local, argv) {
+            Answer::Now(reply) => self.answer_or_queue(&reply, out),
+            Answer::Later(administration) => self.administer(administration),
+            Answer::Refused(text) => self.refuse(text, out),
+        }
+    }
+
+    fn acl_answer(&self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>) -> Answer {
+        let Some(principal) = &self.principal else {
+            return Answer::Refused("NOAUTH Authentication required.".to_owned());
+        };
+        let reply = match (local.spec.full_name(), argv.get(2), argv.len()) {
+            ("acl|whoami", ..) => Reply::bulk(principal.user.name().as_str()),
+            ("acl|users", ..) => users::names(&policy.acl),
+            ("acl|list", ..) => users::lines(&policy.acl, &policy.table),
+            ("acl|getuser", Some(name), _) => users::describe(&policy.acl, name, &policy.table),
+            ("acl|cat", None, _) => {
+                Reply::Array(policy.table.categories().map(|(name, _)| Reply::bulk(name)).collect())
+            }
+            ("acl|cat", Some(category), 3) => self::category(policy, category),
+            ("acl|dryrun", Some(name), _) => self.dry_run(policy, name, argv),
+            ("acl|help", ..) => help::reply(),
+            ("acl|genpass", bits, 2 | 3) => return administer::generate_password(bits),
+            ("acl|log", how, 2 | 3) => return self.log(how),
+            ("acl|setuser" | "acl|deluser" | "acl|load" | "acl|save", ..) => return self.edit(policy, local, argv),
+            _ => Reply::error(texts::subcommand_syntax("acl", argv)),
+        };
+        Answer::Now(reply)
+    }
+
+    /// Judges by the ACL alone, whatever the blocklist says.
+    fn dry_run(&self, policy: &Policy, name: &[u8], argv: &Argv<'_>) -> Reply {
+        let Some(user) = policy.acl.user(name) else {
+            return Reply::error(texts::user_not_found(name));
+        };
+        let request = argv.skip(3);
+        let Ok(spec) = policy.table.resolve(&request) else {
+            return Reply::error(texts::dry_run_unknown(&request));
+        };
+        if !spec.arity_ok(request.len()) {
+            return Reply::error(texts::wrong_arity(spec));
+        }
+        match user.dry_run(spec, &request, self.database) {
+            Ok(()) => Reply::OK,
+            Err(denial) => Reply::bulk(texts::dry_run(policy.dialect, user.name(), denial, spec, &request)),
+        }
+    }
+}
+
+/// `ACL CAT category`.
+fn category(policy: &Policy, name: &[u8]) -> Reply {
+    match policy.table.category(name) {
+        None => Reply::error(texts::unknown_category(name)),
+        Some(category) => {
+            let members = policy.table.iter().filter(|spec| spec.categories().intersects(category));
+            Reply::Array(members.map(|spec| Reply::bulk(spec.full_name())).collect())
+        }
+    }
+}

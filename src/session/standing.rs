@@ -1,0 +1,60 @@
+//! Standing permits: what Redis goes on doing for a session without being asked again. A right that is taken away ends
+//! them too, so whenever the rights of a user change, the requests behind them are judged again.
+
+use super::core::SessionCore;
+use crate::command::{Argv, ArgvBuf, Role};
+use crate::policy::{Permit, Policy, Requester, Stance, Verdict};
+
+/// The requests that began MONITOR, replication or tracking; of each the latest.
+#[derive(Default)]
+pub(super) struct Standing {
+    requests: Vec<(Role, ArgvBuf)>,
+}
+
+/// What a request changes about it.
+pub(super) enum StandingChange {
+    Nothing,
+    Begins(Role, ArgvBuf),
+    Ends(Role),
+}
+
+impl StandingChange {
+    /// Of a permitted request.
+    pub(super) fn of(permit: &Permit<'_>, argv: &Argv<'_>) -> Self {
+        match permit.spec().role() {
+            role @ (Role::Monitor | Role::Sync | Role::Psync) => Self::Begins(role, argv.iter().collect()),
+            role @ Role::ClientTracking => match argv.get(2) {
+                Some(word) if word.eq_ignore_ascii_case(b"off") => Self::Ends(role),
+                _ => Self::Begins(role, argv.iter().collect()),
+            },
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Standing {
+    pub(super) fn change(&mut self, change: StandingChange) {
+        match change {
+            StandingChange::Nothing => {}
+            StandingChange::Begins(role, request) => {
+                self.requests.retain(|(known, _)| *known != role);
+                self.requests.push((role, request));
+            }
+            StandingChange::Ends(role) => self.requests.retain(|(known, _)| *known != role),
+        }
+    }
+}
+
+impl SessionCore {
+    /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, and the
+    /// blocking commands that it still waits for (`ACLKillPubsubClientsIfNeeded`, and more than that).
+    pub(super) fn may_stand(&self, policy: &Policy) -> bool {
+        let user = self.principal.as_ref().map(|principal| &*principal.user);
+        let requester = Requester { user, stance: Stance::default(), database: self.database };
+        let is_allowed =
+            |request: &ArgvBuf| matches!(policy.decide(requester, &request.as_argv()), Verdict::Forward(_));
+        self.subscriptions.requests().all(|request| is_allowed(&request))
+            && self.standing.requests.iter().all(|(_, request)| is_allowed(request))
+            && self.pending.blocking().all(is_allowed)
+    }
+}
