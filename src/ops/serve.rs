@@ -92,6 +92,8 @@ pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
 }
 
 async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
+    // Before the files are read: what changes while they are is noticed.
+    let contents = generation::contents(&config.watched_files);
     let built = generation::build(&config, None, 1, None).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
@@ -136,7 +138,7 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader = Reloader::new(config, warned, generation, mailboxes.clone(), pool);
+    let mut reloader = Reloader::new(config, contents, warned, generation, mailboxes.clone(), pool);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
