@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod acl;
+pub mod cert;
 pub mod check;
 pub mod configuration;
 pub mod exit;
@@ -36,6 +37,8 @@ pub enum Command {
     /// Ask about users and rules, without a proxy
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    /// A small certificate authority in a directory: issue, revoke, list
+    Cert(cert::CertArgs),
     /// Make an argon2id hash for the ACL file, from a prompt or from standard input
     HashPassword(hash_password::HashPasswordArgs),
     /// Ask the running proxy how it is: exit 0 where it serves, 1 otherwise

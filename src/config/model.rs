@@ -63,6 +63,8 @@ pub struct Listener {
     pub allow: Vec<IpNet>,
     /// Peers that may not connect; stronger than `allow`.
     pub deny: Vec<IpNet>,
+    /// Balancers: from there a PROXY protocol header is required, and the address in it counts.
+    pub proxy_protocol_from: Vec<IpNet>,
 }
 
 /// The TLS side of one listener.
@@ -72,7 +74,8 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// PEM, the key of the certificate.
     pub key_file: PathBuf,
-    /// PEM, the CAs of client certificates. `None` only where `auth_clients` is [`AuthClients::No`].
+    /// PEM, the CAs of client certificates. `None` only where `auth_clients` is [`AuthClients::No`],
+    /// or keys are pinned.
     pub ca_cert_file: Option<PathBuf>,
     /// PEM or DER certificate revocation lists.
     pub crl_files: Vec<PathBuf>,
@@ -197,6 +200,9 @@ pub struct CertificateRule {
     pub ca_spki_sha256: Vec<String>,
     /// A user name, or a template such as `%{cn}`.
     pub user: String,
+    /// `trust = "pin"`: certificates with these public keys are trusted whoever signed them. Then `spki_sha256` is given
+    /// and `user` is no template.
+    pub pinned: bool,
     /// Let `cn` count for a certificate that has subject alternative names.
     pub cn_with_san: bool,
     /// Where the rule stands, as `file:line`, for errors found by those who build the map.

@@ -67,6 +67,10 @@ pub(super) struct Settings {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', help_heading = "Listener")]
     #[serde(deserialize_with = "one_or_many")]
     pub(super) deny: Option<Vec<Setting>>,
+    /// Balancers that say in the PROXY protocol whom they speak for
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', help_heading = "Listener")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) proxy_protocol_from: Option<Vec<Setting>>,
 
     /// Redis: 127.0.0.1:6379 or unix:/run/redis/redis.sock
     #[arg(long, value_name = "ADDRESS", help_heading = "Upstream")]
@@ -213,6 +217,8 @@ pub(super) struct ListenerSection {
     pub(super) allow: Option<Vec<Setting>>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) deny: Option<Vec<Setting>>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) proxy_protocol_from: Option<Vec<Setting>>,
 }
 
 /// `[upstream-auth]`.
@@ -251,6 +257,7 @@ pub(super) struct CertificateSection {
     #[serde(deserialize_with = "one_or_many")]
     pub(super) ca_spki_sha256: Option<Vec<Setting>>,
     pub(super) user: Option<Setting>,
+    pub(super) trust: Option<Setting>,
     pub(super) cn_with_san: Option<Setting>,
 }
 

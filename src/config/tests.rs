@@ -207,6 +207,14 @@ fn a_listener_without_certificates_is_refused_unless_plaintext_was_asked_for() {
 }
 
 #[test]
+fn a_pinned_key_makes_the_client_ca_dispensable() {
+    let text = MINIMAL.replace("tls-ca-cert-file = \"ca.crt\"\n", "");
+    let rule = format!("[[certificate]]\nspki-sha256 = \"{}\"\nuser = \"shop\"\n", "ab".repeat(32));
+    assert!(refusal(&format!("{text}{rule}trust = \"ca\"\n")).contains("`tls-ca-cert-file` is missing"));
+    assert!(load(&format!("{text}{rule}trust = \"pin\"\n")).certificates[0].pinned);
+}
+
+#[test]
 fn plaintext_beyond_loopback_is_warned_about() {
     let text = "listen = \"0.0.0.0:1\"\nupstream = \"127.0.0.1:2\"\ntls = \"no\"\naclfile = \"a\"";
     assert_eq!(
@@ -451,6 +459,7 @@ fn defaults_are_these() {
             }),
             allow: Vec::new(),
             deny: Vec::new(),
+            proxy_protocol_from: Vec::new(),
         }],
         upstream: Upstream {
             address: UpstreamAddress::Unix("/run/redis/redis.sock".into()),

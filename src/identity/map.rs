@@ -119,6 +119,8 @@ impl CertificateMap {
             }
         }
         let field = match self.user_from {
+            // Nobody vouches for the names in a certificate whose key is all that is trusted.
+            _ if peer.is_pinned() => return Mapping::Unmapped,
             UserFrom::Off => return Mapping::Unmapped,
             UserFrom::Cn => FieldName::Cn,
             UserFrom::Uri => FieldName::Uri,

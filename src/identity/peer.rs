@@ -94,6 +94,7 @@ pub struct PeerIdentity {
     ca_spki_sha256: Option<Fingerprint>,
     not_before: i64,
     not_after: i64,
+    pinned: bool,
 }
 
 impl PeerIdentity {
@@ -129,7 +130,14 @@ impl PeerIdentity {
             ca_spki_sha256: ca_spki,
             not_before: certificate.not_before,
             not_after: certificate.not_after,
+            pinned: false,
         })
+    }
+
+    /// Reads the leaf certificate (DER) of a client that is trusted for its key alone: whatever else the certificate
+    /// says, nobody vouches for it.
+    pub fn from_pinned_der(leaf: &[u8]) -> Result<PeerIdentity, IdentityError> {
+        Ok(PeerIdentity { pinned: true, ..PeerIdentity::from_der(leaf, None)? })
     }
 
     /// The subject in the form of RFC 4514, control characters escaped: fit for logs, not for decisions.
@@ -170,6 +178,11 @@ impl PeerIdentity {
     /// End of validity, in seconds since 1970 UTC.
     pub fn not_after(&self) -> i64 {
         self.not_after
+    }
+
+    /// Whether it is trusted for its key alone. Then only rules that pin this key may say whose it is.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     /// Whether the certificate has the subject alternative name extension, whatever is in it.

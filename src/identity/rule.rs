@@ -16,6 +16,8 @@ pub struct RuleSpec {
     pub user: String,
     /// Whether `cn` counts even for a certificate that has subject alternative names.
     pub cn_with_san: bool,
+    /// The rule speaks of certificates that are trusted because their key is pinned, and of no others.
+    pub pinned: bool,
 }
 
 /// What is wrong with a rule.
@@ -48,6 +50,7 @@ pub(super) struct Rule {
     pub(super) user: Template,
     /// The certificate must have no subject alternative name, because the rule relies on its `cn`.
     without_san: bool,
+    pinned: bool,
 }
 
 impl Rule {
@@ -93,14 +96,23 @@ impl Rule {
                     .to_owned(),
             );
         }
+        if spec.pinned && !asks(|field| field == FieldName::SpkiSha256) {
+            report(Some("trust"), "pins a key, but the rule names none: give its `spki-sha256`".to_owned());
+        }
+        // Nobody vouches for what else such a certificate says: its holder can sign another any day.
+        if spec.pinned && user.as_ref().is_some_and(|user| !user.is_literal()) {
+            report(Some("user"), "is a template, which a self-signed certificate could fill with any name".to_owned());
+        }
         if errors.len() > errors_before {
             return None;
         }
-        Some(Rule { conditions, user: user?, without_san: uses_cn && !spec.cn_with_san })
+        Some(Rule { conditions, user: user?, without_san: uses_cn && !spec.cn_with_san, pinned: spec.pinned })
     }
 
     pub(super) fn matches(&self, peer: &PeerIdentity) -> bool {
-        !(self.without_san && peer.has_san()) && self.conditions.iter().all(|condition| condition.matches(peer))
+        self.pinned == peer.is_pinned()
+            && !(self.without_san && peer.has_san())
+            && self.conditions.iter().all(|condition| condition.matches(peer))
     }
 }
 

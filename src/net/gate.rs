@@ -67,6 +67,17 @@ impl Gate {
 }
 
 impl Permit {
+    /// The connection turns out to come from another address: it counts there from now on.
+    pub fn move_to(&mut self, address: IpAddr) {
+        let address = address.to_canonical();
+        let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.leave(self.address);
+        let here = counts.by_address.entry(address).or_default();
+        *here += 1;
+        self.surplus |= self.gate.limits.per_address.is_some_and(|most| *here > most);
+        self.address = address;
+    }
+
     /// Whether the connection is over the limit.
     pub fn is_surplus(&self) -> bool {
         self.surplus
@@ -77,10 +88,16 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all = counts.all.saturating_sub(1);
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
+        counts.leave(self.address);
+    }
+}
+
+impl Counts {
+    fn leave(&mut self, address: IpAddr) {
+        if let Some(count) = self.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                counts.by_address.remove(&self.address);
+                self.by_address.remove(&address);
             }
         }
     }
@@ -116,6 +133,20 @@ mod tests {
         let _first = gate.enter(address(1)).unwrap();
         assert!(gate.enter(address(1)).unwrap().is_surplus());
         assert!(!gate.enter(address(2)).unwrap().is_surplus());
+    }
+
+    #[test]
+    fn a_place_that_moves_is_counted_where_it_is() {
+        let gate = Gate::new(GateLimits { connections: 100, per_address: Some(1) });
+        let mut first = gate.enter(address(1)).unwrap();
+        first.move_to(address(2));
+        assert!(!first.is_surplus());
+        let mut second = gate.enter(address(1)).unwrap();
+        assert!(!second.is_surplus());
+        second.move_to(address(2));
+        assert!(second.is_surplus());
+        drop((first, second));
+        assert!(gate.counts.lock().unwrap().by_address.is_empty());
     }
 
     #[test]

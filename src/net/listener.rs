@@ -23,10 +23,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Arrival {
     /// The connection, non-blocking, TCP_NODELAY.
     pub socket: std::net::TcpStream,
-    /// Where it comes from.
+    /// Where it comes from; where `announced` is set, the balancer's address.
     pub address: SocketAddr,
     /// Which listener it came in through.
     pub listener: usize,
+    /// A PROXY protocol header comes first, and this filter judges the address in it.
+    pub announced: Option<Arc<AddressFilter>>,
     /// Its place.
     pub permit: Permit,
 }
@@ -38,14 +40,20 @@ pub struct AddressFilter {
     pub allow: Vec<IpNet>,
     /// Nobody of these, whatever `allow` says.
     pub deny: Vec<IpNet>,
+    /// Balancers: who speaks the PROXY protocol, and is not judged itself.
+    pub proxies: Vec<IpNet>,
 }
 
 impl AddressFilter {
-    fn admits(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let is_in = |ranges: &[IpNet]| ranges.iter().any(|range| range.contains(&address));
-        !is_in(&self.deny) && (self.allow.is_empty() || is_in(&self.allow))
+    /// Whether a client may connect from there.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        !is_in(&self.deny, address) && (self.allow.is_empty() || is_in(&self.allow, address))
     }
+}
+
+fn is_in(ranges: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    ranges.iter().any(|range| range.contains(&address))
 }
 
 /// Binds a listening socket. Needs a tokio runtime.
@@ -69,6 +77,7 @@ pub async fn accept(
     gate: Arc<Gate>,
     workers: Vec<Mailbox>,
 ) {
+    let filter = Arc::new(filter);
     let mut failing = false;
     loop {
         let (socket, address) = match listener.accept().await {
@@ -83,14 +92,15 @@ pub async fn accept(
             }
         };
         failing = false;
-        if !filter.admits(address.ip()) {
+        let announced = is_in(&filter.proxies, address.ip()).then(|| Arc::clone(&filter));
+        if announced.is_none() && !filter.admits(address.ip()) {
             tracing::debug!(client = %address, "connection from an address that is not allowed");
             continue;
         }
         let Some(permit) = gate.enter(address.ip()) else { continue };
         let Ok(socket) = socket.set_nodelay(true).and_then(|()| socket.into_std()) else { continue };
         if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
-            worker.send(Arrival { socket, address, listener: number, permit });
+            worker.send(Arrival { socket, address, listener: number, announced, permit });
         }
     }
 }
@@ -102,7 +112,8 @@ mod tests {
     #[test]
     fn a_denied_range_is_stronger_than_an_allowed_one() {
         let ranges = |text: &str| text.split(' ').map(|range| range.parse().unwrap()).collect();
-        let filter = AddressFilter { allow: ranges("10.0.0.0/8 ::1/128"), deny: ranges("10.1.0.0/16") };
+        let filter =
+            AddressFilter { allow: ranges("10.0.0.0/8 ::1/128"), deny: ranges("10.1.0.0/16"), proxies: vec![] };
         let admits = |address: &str| filter.admits(address.parse().unwrap());
         assert!(admits("10.2.3.4") && admits("::1") && admits("::ffff:10.2.3.4"));
         assert!(!admits("10.1.2.3") && !admits("::ffff:10.1.2.3") && !admits("127.0.0.1"));

@@ -2,7 +2,9 @@
 
 mod gate;
 pub mod listener;
+pub mod proxy_protocol;
 pub mod registry;
+mod reverify;
 pub mod worker;
 
 pub use self::gate::{Gate, GateLimits, Permit};

@@ -1,12 +1,12 @@
 //! The live connections of one worker: who they are, when they are due, and how to reach them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::identity::Fingerprint;
+use super::reverify::{ChainKey, Condemned};
 use crate::session::CloseReason;
 use crate::tls::CertificateChain;
 
@@ -22,10 +22,7 @@ pub enum Order {
 /// A session, as its worker sees it.
 #[derive(Debug)]
 pub struct Handle {
-    /// Which listener's trust the chain stands under.
-    listener: usize,
-    /// With its fingerprint.
-    chain: Option<(Fingerprint, CertificateChain)>,
+    chain: Option<(ChainKey, CertificateChain)>,
     /// When the certificate ends.
     expires: Option<Instant>,
     deadline: Cell<Option<Instant>>,
@@ -39,8 +36,7 @@ impl Handle {
     /// A session that came in through a listener, with this certificate chain, which ends then.
     pub fn new(listener: usize, chain: Option<CertificateChain>, expires: Option<Instant>) -> Self {
         Self {
-            listener,
-            chain: chain.map(|chain| (chain.fingerprint(), chain)),
+            chain: chain.map(|chain| ((listener, chain.fingerprint()), chain)),
             expires,
             deadline: Cell::new(None),
             generation: Cell::new(0),
@@ -142,25 +138,19 @@ impl Registry {
         }
     }
 
-    /// The distinct certificate chains, by the listener whose trust they stand under.
-    pub fn chains(&self) -> Vec<(usize, CertificateChain)> {
-        let distinct: HashMap<_, _> = self
-            .handles
-            .borrow()
-            .values()
-            .filter_map(|handle| {
-                let (fingerprint, chain) = handle.chain.as_ref()?;
-                Some(((handle.listener, *fingerprint), (handle.listener, chain.clone())))
-            })
-            .collect();
-        distinct.into_values().collect()
+    /// The distinct certificate chains, in no order.
+    pub fn chains(&self) -> Vec<(ChainKey, CertificateChain)> {
+        let handles = self.handles.borrow();
+        let distinct: HashMap<ChainKey, CertificateChain> =
+            handles.values().filter_map(|handle| handle.chain.clone()).collect();
+        distinct.into_iter().collect()
     }
 
-    /// Ends the sessions of these certificate chains, named by listener and fingerprint.
-    pub fn condemn(&self, chains: &HashSet<(usize, Fingerprint)>, reason: CloseReason) {
+    /// Ends the sessions of these certificate chains.
+    pub fn condemn(&self, chains: &Condemned) {
         for handle in self.handles.borrow().values() {
-            if handle.chain.as_ref().is_some_and(|(fingerprint, _)| chains.contains(&(handle.listener, *fingerprint))) {
-                handle.order(Order::Close(reason));
+            if let Some(reason) = handle.chain.as_ref().and_then(|(key, _)| chains.get(key)) {
+                handle.order(Order::Close(*reason));
             }
         }
     }

@@ -1,7 +1,6 @@
 //! A worker: one thread, its connections, and what it does for each of them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -17,12 +16,13 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::gate::Permit;
-use super::listener::Arrival;
+use super::listener::{AddressFilter, Arrival};
+use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
+use super::reverify;
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
 use crate::auth::random;
-use crate::identity::Fingerprint;
 use crate::ops::audit::{self, RateLimit};
 use crate::ops::generation::Generation;
 use crate::ops::refusals::Refusals;
@@ -33,8 +33,8 @@ use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
 use crate::session::{
     Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure,
 };
-use crate::tls::handshake::{self, Handshaken};
-use crate::tls::{CertificateChain, close};
+use crate::tls::handshake::{self, HandshakeFailure, Handshaken};
+use crate::tls::{CertificateRefusal, close};
 use crate::upstream::{self, Connection, Target};
 
 /// How often deadlines are looked at.
@@ -271,20 +271,32 @@ impl Worker {
         Rc::clone(&seen)
     }
 
+    /// Verifies every distinct certificate again, on a thread of its own, and ends the sessions of those that fail.
+    fn reverify(self: Rc<Self>, generation: Arc<Generation>) {
+        let chains = self.registry.chains();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let judge = tokio::task::spawn_blocking(move || {
+            // A worker that has ended has no sessions left to close.
+            reverify::judge(&generation, chains, SystemTime::now(), |condemned| drop(tell.send(condemned)));
+        });
+        spawn_local(async move {
+            while let Some(condemned) = told.recv().await {
+                self.registry.condemn(&condemned);
+            }
+            if judge.await.is_err() {
+                // Nobody knows who is still trusted.
+                self.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
+            }
+        });
+    }
+
     /// A new generation is in force: every session is woken to look at it. Where trust may have changed, every
     /// certificate is verified again, on a thread of its own, once.
     async fn renew(self: Rc<Self>, renewal: Renewal, done: oneshot::Sender<()>) {
         let generation = Arc::clone(&self.current().generation);
         let number = generation.number;
         if renewal == Renewal::Trust {
-            let chains = self.registry.chains();
-            let worker = Rc::clone(&self);
-            spawn_local(async move {
-                let condemned = tokio::task::spawn_blocking(move || condemned(&generation, chains)).await;
-                if let Ok(condemned) = condemned {
-                    worker.registry.condemn(&condemned, CloseReason::CertificateRevoked);
-                }
-            });
+            Rc::clone(&self).reverify(generation);
         }
         for slice in self.registry.snapshot().chunks(SLICE) {
             slice.iter().for_each(|handle| handle.wake());
@@ -299,41 +311,83 @@ impl Worker {
 
     /// One connection, from accept to close.
     async fn serve(self: Rc<Self>, arrival: Arrival, _counted: Counted) {
-        let Arrival { socket, address, listener, permit } = arrival;
-        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let Arrival { socket, mut address, listener, announced, mut permit } = arrival;
+        let Ok(mut socket) = TcpStream::from_std(socket) else { return };
+        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
+        if let Some(filter) = announced {
+            let Some(client) = self.announced_address(&mut socket, address, &filter, deadline).await else { return };
+            permit.move_to(client.ip());
+            address = client;
+        }
         let current = self.current();
         let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
             drop(current);
             return self.converse(socket, None, address, listener, &permit).await;
         };
-        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
         let place = match tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await {
             Ok(Ok(place)) => place,
             Ok(Err(_)) | Err(_) => return,
         };
         let result = Box::pin(handshake::accept(socket, &material, deadline)).await;
         drop(place);
-        let handshaken = match result {
-            Ok(handshaken) => handshaken,
+        let began_with = current.generation.number;
+        drop(current);
+        match result.and_then(|handshaken| self.judge_again(handshaken, listener, began_with)) {
+            Ok(Handshaken { stream, peer, .. }) => self.converse(stream, peer, address, listener, &permit).await,
             Err(failure) => {
                 if let Some(left_out) = self.log_limit.admit() {
                     audit::handshake_failed(address, &failure.error, left_out);
                 }
-                return self.linger(failure.linger()).await;
+                self.linger(failure.linger()).await;
             }
-        };
-        let Handshaken { stream, peer, .. } = handshaken;
-        let began_with = current.generation.number;
-        drop(current);
-        let now = self.current();
-        if now.generation.number != began_with
-            && let (Some(peer), Some(Some(material))) = (&peer, now.generation.listeners.get(listener))
-            && material.reverify(&peer.chain, SystemTime::now()).is_err()
-        {
-            return;
         }
-        drop(now);
-        self.converse(stream, peer, address, listener, &permit).await;
+    }
+
+    /// The client's address, as a balancer says it; `None` if the connection is not to be used.
+    async fn announced_address(
+        &self,
+        socket: &mut TcpStream,
+        balancer: SocketAddr,
+        filter: &AddressFilter,
+        deadline: tokio::time::Instant,
+    ) -> Option<SocketAddr> {
+        let error = match tokio::time::timeout_at(deadline, proxy_protocol::read(socket)).await {
+            Ok(Ok(origin)) => {
+                let client = match origin {
+                    Origin::Client(client) => client,
+                    Origin::Own => balancer,
+                };
+                return filter.admits(client.ip()).then_some(client);
+            }
+            Ok(Err(error)) => error,
+            Err(_elapsed) => HeaderError::Closed,
+        };
+        if let Some(left_out) = self.log_limit.admit() {
+            audit::announcement_refused(balancer, error, left_out);
+        }
+        None
+    }
+
+    /// A handshake may have begun under trust that is no longer in force. Between this and the entry in the registry
+    /// nothing waits, so that the next generation finds the session there.
+    fn judge_again(
+        &self,
+        handshaken: Handshaken,
+        listener: usize,
+        began_with: u64,
+    ) -> Result<Handshaken, HandshakeFailure> {
+        let now = self.current();
+        let Some(peer) = handshaken.peer.as_ref().filter(|_| now.generation.number != began_with) else {
+            return Ok(handshaken);
+        };
+        let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
+        let verdict = material
+            .ok_or(CertificateRefusal::NotAsked)
+            .and_then(|material| material.reverify(&peer.chain, SystemTime::now()));
+        match verdict {
+            Ok(()) => Ok(handshaken),
+            Err(refusal) => Err(handshaken.refuse(refusal)),
+        }
     }
 
     async fn converse<C: Stream>(
@@ -403,19 +457,6 @@ async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
         }
     }
     close::linger(client).await;
-}
-
-/// The chains that the trust of a generation no longer covers, by listener and fingerprint.
-fn condemned(generation: &Generation, chains: Vec<(usize, CertificateChain)>) -> HashSet<(usize, Fingerprint)> {
-    let now = SystemTime::now();
-    chains
-        .into_iter()
-        .filter(|(listener, chain)| match generation.listeners.get(*listener) {
-            Some(Some(material)) => material.reverify(chain, now).is_err(),
-            _ => true,
-        })
-        .map(|(listener, chain)| (listener, chain.fingerprint()))
-        .collect()
 }
 
 /// When a certificate ends, on the clock that timers use; `None` if that is too far away to matter.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::info;
 
 use super::reload::Editor;
+use crate::net::proxy_protocol::HeaderError;
 use crate::policy::{Principal, UserRefusal};
 use crate::session::driver::Volume;
 use crate::session::{CloseReason, Peer, Report, SessionCore};
@@ -48,6 +49,19 @@ impl RateLimit {
 /// A client did not get through its handshake.
 pub fn handshake_failed(client: SocketAddr, error: &HandshakeError, left_out: u64) {
     info!(event = "handshake", outcome = "failed", %client, reason = error.label(), %error, left_out, "handshake failed");
+}
+
+/// A balancer did not say in the PROXY protocol whom it speaks for.
+pub fn announcement_refused(balancer: SocketAddr, error: HeaderError, left_out: u64) {
+    info!(
+        event = "handshake",
+        outcome = "failed",
+        client = %balancer,
+        reason = "proxy_header",
+        %error,
+        left_out,
+        "no usable PROXY protocol header"
+    );
 }
 
 /// A client with a trusted certificate is nobody here.

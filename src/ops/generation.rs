@@ -12,7 +12,7 @@ use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, TlsFiles};
-use crate::identity::{CertificateMap, FieldName, RuleSpec, UserFrom};
+use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped, UserSettings};
 use crate::tls::{self, TlsMaterial, TlsSettings};
 use crate::upstream::control::Facts;
@@ -283,8 +283,12 @@ impl Builder<'_> {
     fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
         let mut loaded: Vec<(TlsSettings, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
+        let pins = pinned_keys(&self.config.certificates);
         for listener in &self.config.listeners {
-            let settings = listener.tls.as_ref().map(|files| tls_settings(files, self.config.strict_permissions));
+            let settings = listener.tls.as_ref().map(|files| TlsSettings {
+                pinned_keys: pins.clone(),
+                ..tls_settings(files, self.config.strict_permissions)
+            });
             listeners.push(settings.and_then(|settings| {
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
@@ -377,6 +381,12 @@ fn may_be_a_module_s(error: &FileError) -> bool {
     }
 }
 
+/// The keys that rules pin. What is no fingerprint is an error of its rule.
+fn pinned_keys(rules: &[CertificateRule]) -> Vec<Fingerprint> {
+    let pins = rules.iter().filter(|rule| rule.pinned).flat_map(|rule| &rule.spki_sha256);
+    pins.filter_map(|text| Fingerprint::parse(text)).collect()
+}
+
 fn user_settings(settings: &config::UserSettings) -> UserSettings {
     UserSettings {
         certificate_required: settings.certificate_required,
@@ -408,6 +418,7 @@ fn rule_spec(rule: &CertificateRule) -> RuleSpec {
             .collect(),
         user: rule.user.clone(),
         cn_with_san: rule.cn_with_san,
+        pinned: rule.pinned,
     }
 }
 

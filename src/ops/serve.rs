@@ -92,8 +92,8 @@ pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
 }
 
 async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
-    // Before the files are read: what changes while they are is noticed.
-    let contents = generation::contents(&config.watched_files);
+    // Before they are read: a change in between is found by the first look at them.
+    let seen = generation::contents(&config.watched_files);
     let built = generation::build(&config, None, 1, None).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
@@ -108,7 +108,12 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
     let mut listeners = Vec::new();
     for settings in &config.listeners {
         let bound = listener::bind(settings.address).map_err(|error| RunError::Bind(settings.address, error))?;
-        listeners.push((bound, AddressFilter { allow: settings.allow.clone(), deny: settings.deny.clone() }));
+        let filter = AddressFilter {
+            allow: settings.allow.clone(),
+            deny: settings.deny.clone(),
+            proxies: settings.proxy_protocol_from.clone(),
+        };
+        listeners.push((bound, filter));
     }
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);
@@ -138,7 +143,7 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader = Reloader::new(config, contents, warned, generation, mailboxes.clone(), pool);
+    let mut reloader = Reloader::new(config, seen, warned, generation, mailboxes.clone(), pool);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

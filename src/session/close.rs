@@ -59,8 +59,10 @@ pub enum CloseReason {
     Refused(UserRefusal),
     /// The right behind the session has gone.
     Revoked(UserRefusal),
-    /// The certificate behind the session is no longer trusted.
+    /// The certificate behind the session has been revoked.
     CertificateRevoked,
+    /// The certificate behind the session is no longer trusted for another reason, which this stable word names.
+    CertificateUntrusted(&'static str),
     /// The certificate behind the session has expired.
     CertificateExpired,
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, a blocking command.
@@ -92,6 +94,7 @@ impl CloseReason {
             }
             Self::Revoked(_)
             | Self::CertificateRevoked
+            | Self::CertificateUntrusted(_)
             | Self::CertificateExpired
             | Self::StandingRightLost
             | Self::PolicyChanged
@@ -123,6 +126,7 @@ impl fmt::Display for CloseReason {
             Self::Refused(reason) => return write!(f, "refused-{reason}"),
             Self::Revoked(reason) => return write!(f, "revoked-{reason}"),
             Self::CertificateRevoked => "certificate-revoked",
+            Self::CertificateUntrusted(reason) => return write!(f, "certificate-untrusted-{reason}"),
             Self::CertificateExpired => "certificate-expired",
             Self::StandingRightLost => "standing-right-lost",
             Self::PolicyChanged => "policy-changed",

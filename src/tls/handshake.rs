@@ -37,6 +37,14 @@ pub struct Handshaken {
     pub cipher: &'static str,
 }
 
+impl Handshaken {
+    /// Gives the connection up, because the trust it was made under is no longer in force.
+    pub fn refuse(self, refusal: CertificateRefusal) -> HandshakeFailure {
+        let (socket, _) = self.stream.into_inner();
+        HandshakeFailure { error: HandshakeError::Certificate(refusal), socket: Some(socket) }
+    }
+}
+
 /// A client with a trusted certificate.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -244,9 +252,12 @@ fn peer(chain: CertificateChain, material: &TlsMaterial, resumed: bool) -> Resul
     if resumed {
         material.reverify(&chain, now)?;
     }
-    let identity = PeerIdentity::from_der(chain.leaf(), material.anchor(&chain, now))
-        .map_err(|_| CertificateRefusal::Malformed)?;
-    Ok(Peer { chain, identity: Arc::new(identity) })
+    let identity = if material.is_pinned(&chain) {
+        PeerIdentity::from_pinned_der(chain.leaf())
+    } else {
+        PeerIdentity::from_der(chain.leaf(), material.anchor(&chain, now))
+    };
+    Ok(Peer { chain, identity: Arc::new(identity.map_err(|_| CertificateRefusal::Malformed)?) })
 }
 
 /// The handshake is over, so there is no alert to send but close_notify.

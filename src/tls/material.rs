@@ -63,6 +63,12 @@ impl TlsMaterial {
         self.verifier.as_ref()?.anchor(chain, unix_time(now))
     }
 
+    /// Whether the client's key is pinned: it is trusted for that alone, whoever signed its certificate.
+    pub fn is_pinned(&self, chain: &CertificateChain) -> bool {
+        let (leaf, _) = chain.parts();
+        self.verifier.as_ref().is_some_and(|verifier| verifier.is_pinned(leaf).unwrap_or(false))
+    }
+
     /// When the server's own certificate expires, in seconds since 1970 UTC.
     pub fn certificate_expires_at(&self) -> i64 {
         self.certificate_expires_at

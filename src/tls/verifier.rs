@@ -79,7 +79,8 @@ impl Verifier {
         path.ok().map(|path| spki_of(path.anchor()))
     }
 
-    fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, Error> {
+    /// Whether the key is pinned.
+    pub(super) fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, Error> {
         if self.pins.is_empty() {
             return Ok(false);
         }

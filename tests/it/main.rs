@@ -11,12 +11,15 @@ mod support;
 
 mod acl_family;
 mod auth;
+mod cert;
 mod clients;
 mod config;
 mod drain;
 mod parity;
+mod proxy_protocol;
 mod refused;
 mod reload;
 mod samples;
 mod secrets;
+mod trust;
 mod upstream;

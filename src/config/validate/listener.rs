@@ -13,6 +13,10 @@ use crate::config::units::{network, one_of, socket_address, yes_no};
 impl Judge<'_> {
     pub(super) fn listeners(&mut self, settings: &mut Settings) -> Vec<Listener> {
         let flat = flat_listener(settings);
+        let keys_are_pinned = settings
+            .certificate
+            .iter()
+            .any(|rule| rule.get_ref().trust.as_ref().is_some_and(|trust| trust.text == "pin"));
         let sections = std::mem::take(&mut settings.listener);
         let mut listeners: Vec<(Listener, Option<Origin>)> = Vec::new();
         if sections.is_empty() {
@@ -20,7 +24,7 @@ impl Judge<'_> {
                 self.missing("`listen` is missing: say where to listen, such as listen = \"0.0.0.0:6380\"");
             }
             let origin = flat.listen.as_ref().map(|listen| listen.origin.clone());
-            listeners.extend(self.listener(flat).map(|listener| (listener, origin)));
+            listeners.extend(self.listener(flat, keys_are_pinned).map(|listener| (listener, origin)));
         } else {
             if let Some(listen) = &flat.listen {
                 self.error(
@@ -35,7 +39,7 @@ impl Judge<'_> {
                     self.error(&Origin::File(span.clone()), "this [[listener]] has no `listen`");
                 }
                 let origin = section.listen.as_ref().map(|listen| listen.origin.clone());
-                listeners.extend(self.listener(section).map(|listener| (listener, origin)));
+                listeners.extend(self.listener(section, keys_are_pinned).map(|listener| (listener, origin)));
             }
         }
         let mut addresses = BTreeSet::new();
@@ -48,7 +52,7 @@ impl Judge<'_> {
         listeners.into_iter().map(|(listener, _)| listener).collect()
     }
 
-    fn listener(&mut self, section: ListenerSection) -> Option<Listener> {
+    fn listener(&mut self, section: ListenerSection, keys_are_pinned: bool) -> Option<Listener> {
         let place = section.listen.as_ref().map(|listen| listen.origin.clone());
         let address = self.read(section.listen, socket_address);
         let tls_wanted = self.or(section.tls, yes_no, true);
@@ -67,6 +71,7 @@ impl Judge<'_> {
         };
         let allow = self.all(section.allow, network);
         let deny = self.all(section.deny, network);
+        let proxy_protocol_from = self.all(section.proxy_protocol_from, network);
         let place = place?;
         if tls_wanted {
             if certificate.is_none() {
@@ -75,7 +80,7 @@ impl Judge<'_> {
             if key.is_none() {
                 self.error(&place, "`tls-key-file` is missing; a plaintext listener takes tls = \"no\"");
             }
-            if files.ca_cert_file.is_none() && files.auth_clients != AuthClients::No {
+            if files.ca_cert_file.is_none() && files.auth_clients != AuthClients::No && !keys_are_pinned {
                 self.error(
                     &place,
                     "`tls-ca-cert-file` is missing: client certificates need a CA, unless tls-auth-clients = \"no\"",
@@ -87,7 +92,7 @@ impl Judge<'_> {
         } else if address.is_some_and(|address: SocketAddr| !address.ip().is_loopback()) {
             self.warn(&place, "passwords and data cross the network in plaintext here");
         }
-        Some(Listener { address: address?, tls: tls_wanted.then_some(files), allow, deny })
+        Some(Listener { address: address?, tls: tls_wanted.then_some(files), allow, deny, proxy_protocol_from })
     }
 
     /// Redis writes the versions in one string, separated by blanks; a list is as good.
@@ -124,6 +129,7 @@ fn flat_listener(settings: &mut Settings) -> ListenerSection {
         crl_expired: settings.crl_expired.take(),
         allow: settings.allow.take(),
         deny: settings.deny.take(),
+        proxy_protocol_from: settings.proxy_protocol_from.take(),
     }
 }
 
@@ -142,5 +148,6 @@ fn inherit(own: ListenerSection, flat: &ListenerSection) -> ListenerSection {
         crl_expired: own.crl_expired.or_else(|| flat.crl_expired.clone()),
         allow: own.allow.or_else(|| flat.allow.clone()),
         deny: own.deny.or_else(|| flat.deny.clone()),
+        proxy_protocol_from: own.proxy_protocol_from.or_else(|| flat.proxy_protocol_from.clone()),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::judge::Judge;
-use super::words::{auth_word, blocked_command, certificate_word, user_name};
+use super::words::{auth_word, blocked_command, certificate_word, trust_word, user_name};
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
 use crate::config::model::{AclSource, AuthClients, Block, CertificateRule, ClientsUser, Listener, UserSettings};
@@ -89,6 +89,7 @@ impl Judge<'_> {
                         String::new()
                     }
                 },
+                pinned: self.or(section.trust, trust_word, false),
                 cn_with_san: self.or(section.cn_with_san, yes_no, false),
                 location,
             };

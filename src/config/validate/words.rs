@@ -33,6 +33,11 @@ pub(super) fn certificate_word(text: &str) -> Result<bool, String> {
     one_of(text, &[("required", true), ("optional", false)])
 }
 
+/// Whether a key is pinned.
+pub(super) fn trust_word(text: &str) -> Result<bool, String> {
+    one_of(text, &[("ca", false), ("pin", true)])
+}
+
 pub(super) fn auth_word(text: &str) -> Result<bool, String> {
     one_of(text, &[("certificate", true), ("any", false)])
 }

@@ -24,6 +24,7 @@ fn rule(fields: &[(FieldName, &[&str])], user: &str) -> RuleSpec {
             .collect(),
         user: user.to_owned(),
         cn_with_san: false,
+        pinned: false,
     }
 }
 
@@ -281,4 +282,37 @@ fn the_subject_is_shown_escaped_and_most_specific_first() {
     params.distinguished_name.push(DnType::OrganizationName, "suite");
     params.distinguished_name.push(DnType::CommonName, "alice\0,evil\n");
     assert_eq!(peer(params).subject(), "CN=alice\\00\\,evil\\0A,O=suite");
+}
+
+#[test]
+fn a_pinned_certificate_is_only_who_its_pin_says() {
+    let issued = Authority::new("root").issue(client("admin"));
+    let pinned = PeerIdentity::from_pinned_der(&issued.der).expect("a certificate");
+    let trusted = PeerIdentity::from_der(&issued.der, None).expect("a certificate");
+    let key = pinned.spki_sha256().to_string();
+    let by_key: (FieldName, &[&str]) = (FieldName::SpkiSha256, &[&key]);
+    let rules = || {
+        vec![
+            rule(&[EVERY_CN], "%{cn}"),
+            rule(&[by_key], "by-key"),
+            RuleSpec { pinned: true, ..rule(&[by_key], "shop") },
+        ]
+    };
+    assert_eq!(map(rules()).user_for(&pinned), user("shop", 2));
+    assert_eq!(map(rules()).user_for(&trusted), filled("admin", Some(0)));
+    let others = CertificateMap::build(rules()[..2].to_vec(), UserFrom::Cn).expect("good rules");
+    assert_eq!(others.user_for(&pinned), Mapping::Unmapped);
+}
+
+#[test]
+fn a_pin_needs_a_key_and_a_user_that_the_certificate_cannot_choose() {
+    let errors = |fields: &[(FieldName, &[&str])], user: &str| {
+        let rules = vec![RuleSpec { pinned: true, ..rule(fields, user) }];
+        let errors = CertificateMap::build(rules, UserFrom::Off).expect_err("a bad rule");
+        errors.into_iter().map(|error| error.key).collect::<Vec<_>>()
+    };
+    let key = "ab".repeat(32);
+    assert_eq!(errors(&[EVERY_CN], "shop"), [Some("trust")]);
+    assert_eq!(errors(&[(FieldName::Sha256, &[&key])], "shop"), [Some("trust")]);
+    assert_eq!(errors(&[(FieldName::SpkiSha256, &[&key])], "%{cn}"), [Some("user")]);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use super::{Identity, PATIENCE};
 
@@ -20,6 +20,9 @@ const QUIET: Duration = Duration::from_millis(300);
 trait Stream: Read + Write + Send {
     fn set_read_timeout(&self, timeout: Duration);
     fn shutdown_write(&mut self);
+    fn is_resumed(&self) -> bool {
+        false
+    }
 }
 
 /// A connection over TLS or plain, and what arrived on it without being taken yet.
@@ -42,10 +45,24 @@ pub(crate) fn request<A: AsRef<[u8]>>(args: &[A]) -> Vec<u8> {
 impl RespClient {
     /// Connects over TLS, with this certificate or with none, and trusts `ca_cert`.
     pub(crate) fn tls(address: SocketAddr, ca_cert: &Path, identity: Option<&Identity>) -> RespClient {
-        let connection = ClientConnection::new(client_config(ca_cert, identity), "localhost".try_into().unwrap());
-        let tcp = TcpStream::connect(address).unwrap();
+        RespClient::tls_with(address, &client_config(ca_cert, identity))
+    }
+
+    /// Connects over TLS as this configuration says; with one of its tickets, if it has any.
+    pub(crate) fn tls_with(address: SocketAddr, config: &Arc<ClientConfig>) -> RespClient {
+        RespClient::tls_over(TcpStream::connect(address).unwrap(), config)
+    }
+
+    /// Speaks TLS over a connection that is there already.
+    pub(crate) fn tls_over(tcp: TcpStream, config: &Arc<ClientConfig>) -> RespClient {
+        let connection = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap());
         tcp.set_nodelay(true).unwrap();
         RespClient::over(StreamOwned::new(connection.unwrap(), tcp))
+    }
+
+    /// Whether the handshake took up an earlier session; known after the first reply.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.stream.is_resumed()
     }
 
     pub(crate) fn plain(address: SocketAddr) -> RespClient {
@@ -171,6 +188,10 @@ impl Stream for StreamOwned<ClientConnection, TcpStream> {
         self.conn.write_tls(&mut self.sock).unwrap();
         self.sock.shutdown(std::net::Shutdown::Write).unwrap();
     }
+
+    fn is_resumed(&self) -> bool {
+        self.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
 }
 
 impl Stream for TcpStream {
@@ -193,7 +214,8 @@ impl Stream for UnixStream {
     }
 }
 
-fn client_config(ca_cert: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
+/// A client that trusts `ca_cert` and shows this certificate. It keeps tickets for its next connection.
+pub(crate) fn client_config(ca_cert: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
     #[cfg(feature = "aws-lc-rs")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(not(feature = "aws-lc-rs"))]

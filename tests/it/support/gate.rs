@@ -104,6 +104,12 @@ impl Respgate {
         fs::write(self.folder.path("users.acl"), acl).unwrap();
     }
 
+    /// Waits until it knows its Redis: from now on only what a test changes makes a new generation.
+    pub(crate) fn settled(self) -> Respgate {
+        self.wait_for_log(&["reload", "done", "upstream"]);
+        self
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("still running");
         kill_process(Pid::from_child(child), signal).unwrap();
@@ -151,6 +157,13 @@ impl Setup {
         let file = self.folder.path("users.acl");
         fs::write(&file, acl).unwrap();
         self.setting(&format!("aclfile = {file:?}"))
+    }
+
+    /// Revocation is checked, with an empty list to begin with.
+    pub(crate) fn crl(self) -> Setup {
+        self.folder.pki.write_crl(&[]);
+        let line = format!("tls-crl-file = {:?}", self.folder.pki.crl_file());
+        self.setting(&line)
     }
 
     /// One line at the top level of the configuration.

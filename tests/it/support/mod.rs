@@ -5,7 +5,7 @@ mod gate;
 mod pki;
 mod redis_server;
 
-pub(crate) use client::{RespClient, request};
+pub(crate) use client::{RespClient, client_config, request};
 pub(crate) use gate::{Respgate, Setup, respgate_binary, upstream_of};
 pub(crate) use pki::{Identity, Pki};
 pub(crate) use redis_server::RedisServer;

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 
 /// The certificate files of one test, all in one folder.
@@ -81,6 +82,78 @@ impl Pki {
         let mut params = client_params(common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue("server-only", params)
+    }
+
+    /// A good client certificate with this serial number.
+    pub(crate) fn numbered_client(&self, common_name: &str, serial: u64) -> Identity {
+        let mut params = client_params(common_name);
+        params.serial_number = Some(SerialNumber::from(serial));
+        self.issue(common_name, params)
+    }
+
+    /// A good client certificate that ends so many whole seconds from now.
+    pub(crate) fn short_lived_client(&self, common_name: &str, lasts: Duration) -> Identity {
+        let mut params = client_params(common_name);
+        params.not_after = (SystemTime::now() + lasts).into();
+        self.issue("short-lived", params)
+    }
+
+    /// A client certificate with other parameters than usual.
+    pub(crate) fn odd_client(
+        &self,
+        file: &str,
+        common_name: &str,
+        adjust: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
+        let mut params = client_params(common_name);
+        adjust(&mut params);
+        self.issue(file, params)
+    }
+
+    /// A client certificate for a key of this kind.
+    pub(crate) fn client_with_key(&self, file: &str, common_name: &str, kind: &'static SignatureAlgorithm) -> Identity {
+        let key = KeyPair::generate_for(kind).unwrap();
+        let cert = client_params(common_name).signed_by(&key, &self.ca).unwrap();
+        self.store(file, &cert.pem(), &key)
+    }
+
+    /// `ca.crl`, good for a day, swapped in as a whole.
+    pub(crate) fn write_crl(&self, serials: &[u64]) {
+        self.write_crl_text(&self.crl(serials, &self.ca));
+    }
+
+    /// Whatever text as `ca.crl`, swapped in as a whole.
+    pub(crate) fn write_crl_text(&self, text: &str) {
+        fs::write(self.dir.join("ca.crl.new"), text).unwrap();
+        fs::rename(self.dir.join("ca.crl.new"), self.crl_file()).unwrap();
+    }
+
+    pub(crate) fn crl_file(&self) -> PathBuf {
+        self.dir.join("ca.crl")
+    }
+
+    /// Puts another authority, of another name, in the place of the one in `ca.crt`.
+    pub(crate) fn replace_ca(&self) {
+        authority("another test CA", &self.ca_cert());
+    }
+
+    fn crl(&self, serials: &[u64], issuer: &Issuer<'static, KeyPair>) -> String {
+        let now = SystemTime::now();
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: (now + Duration::from_secs(60 * 86_400)).into(),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(issuer).unwrap().pem().unwrap()
     }
 
     fn issue(&self, file: &str, params: CertificateParams) -> Identity {

@@ -1,0 +1,62 @@
+//! What keeps the authority from doing something.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why nothing was issued, revoked or shown. Never holds a key.
+#[derive(Debug)]
+pub(super) enum CertError {
+    /// A file or directory.
+    File(PathBuf, io::Error),
+    /// It is there already, and is not overwritten.
+    Exists(PathBuf),
+    /// There is no authority in this directory.
+    NoAuthority(PathBuf),
+    /// A line of the index is damaged: file and line, from 1.
+    Index(PathBuf, usize),
+    /// A name that cannot be that of a file or certificate, and why.
+    Name(String, &'static str),
+    /// No certificate of this name is there to be revoked.
+    Unknown(String),
+    /// The cryptography says no.
+    Signing(String),
+}
+
+impl CertError {
+    pub(super) fn file(path: &Path, error: io::Error) -> CertError {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => CertError::Exists(path.to_owned()),
+            _ => CertError::File(path.to_owned(), error),
+        }
+    }
+
+    pub(super) fn is_permission(&self) -> bool {
+        matches!(self, CertError::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+impl fmt::Display for CertError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CertError::File(path, error) => write!(f, "{}: {error}", path.display()),
+            CertError::Exists(path) => write!(f, "{} is there already and is not overwritten", path.display()),
+            CertError::NoAuthority(dir) => {
+                let dir = dir.display();
+                write!(f, "there is no authority in {dir}; make one with: respgate cert ca --dir {dir}")
+            }
+            CertError::Index(path, line) => write!(f, "{}:{line}: not a line of this index", path.display()),
+            CertError::Name(name, why) => write!(f, "{name:?} {why}"),
+            CertError::Unknown(name) => {
+                write!(f, "no certificate named {name:?} is left to revoke; see: respgate cert list")
+            }
+            CertError::Signing(why) => write!(f, "cannot sign: {why}"),
+        }
+    }
+}
+
+impl From<rcgen::Error> for CertError {
+    fn from(error: rcgen::Error) -> CertError {
+        CertError::Signing(error.to_string())
+    }
+}

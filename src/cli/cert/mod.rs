@@ -1,0 +1,155 @@
+//! `respgate cert`: a small certificate authority in a directory, so that certificates per client need no openssl.
+//!
+//! [`store`] keeps the directory, [`index`] is its list of what was issued, [`authority`] makes what is signed.
+
+mod authority;
+mod error;
+mod index;
+mod store;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
+
+use self::authority::Names;
+use self::error::CertError;
+use self::index::{Entry, Kind};
+use self::store::{AUTHORITY, CRL_FILE, Store};
+use super::Exit;
+
+/// Days that a certificate authority lasts.
+const AUTHORITY_DAYS: u32 = 3650;
+/// Days that a certificate lasts: no client accepts a server's for much longer.
+const CERTIFICATE_DAYS: u32 = 397;
+/// Days until a revocation list has to be renewed.
+const CRL_DAYS: u32 = 30;
+
+/// Where the authority is, and what it is to do.
+#[derive(Debug, Args)]
+pub struct CertArgs {
+    /// The authority's directory
+    #[arg(long, value_name = "DIR", default_value = ".", global = true)]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: CertCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertCommand {
+    /// Make the authority: ca.crt, ca.key and an empty revocation list, ca.crl
+    Ca {
+        /// The name in its certificate
+        #[arg(long, value_name = "NAME", default_value = "respgate CA")]
+        name: String,
+        #[arg(long, value_name = "N", default_value_t = AUTHORITY_DAYS, value_parser = days())]
+        days: u32,
+    },
+    /// Issue a server's certificate for these DNS names and IP addresses
+    Server {
+        /// The names that clients connect to
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+        /// Name of the files, without .crt and .key [default: the first name]
+        #[arg(long, value_name = "NAME")]
+        file: Option<String>,
+        #[arg(long, value_name = "N", default_value_t = CERTIFICATE_DAYS, value_parser = days())]
+        days: u32,
+    },
+    /// Issue a client's certificate; the name is its CN
+    Client {
+        /// The user's name
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[arg(long, value_name = "N", default_value_t = CERTIFICATE_DAYS, value_parser = days())]
+        days: u32,
+    },
+    /// Revoke every certificate of this name, and write ca.crl anew
+    Revoke {
+        /// As `list` shows it
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[arg(long, value_name = "N", default_value_t = CRL_DAYS, value_parser = days())]
+        days: u32,
+    },
+    /// Write ca.crl anew, before it has to be renewed
+    Crl {
+        #[arg(long, value_name = "N", default_value_t = CRL_DAYS, value_parser = days())]
+        days: u32,
+    },
+    /// Show what was issued
+    List,
+}
+
+fn days() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=36_500)
+}
+
+/// Does what the command line says, and tells which files it made.
+pub fn cert(arguments: &CertArgs) -> Exit {
+    match carry_out(arguments, SystemTime::now()) {
+        Ok(said) => {
+            print!("{said}");
+            Exit::Success
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            if error.is_permission() { Exit::Permission } else { Exit::Failure }
+        }
+    }
+}
+
+fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError> {
+    let dir = &arguments.dir;
+    let after = |days: u32| now + Duration::from_secs(u64::from(days) * 86_400);
+    let path = |file: &str| dir.join(file).display().to_string();
+    match &arguments.command {
+        CertCommand::Ca { name, days } => {
+            Store::create(dir, name, now, after(*days))?.write_crl(now, after(CRL_DAYS))?;
+            Ok(format!("{}, its key, and an empty {}\n", path("ca.crt"), path(CRL_FILE)))
+        }
+        CertCommand::Server { names, file, days } => {
+            let file = file.as_ref().unwrap_or(&names[0]);
+            Store::open(dir)?.issue(file, &Names::Server(names), now, after(*days))?;
+            Ok(format!("{} and its key\n", path(&format!("{file}.crt"))))
+        }
+        CertCommand::Client { name, days } => {
+            Store::open(dir)?.issue(name, &Names::Client(name), now, after(*days))?;
+            Ok(format!("{} and its key\n", path(&format!("{name}.crt"))))
+        }
+        CertCommand::Revoke { name, days } => {
+            let store = Store::open(dir)?;
+            let revoked = store.revoke(name, now)?;
+            store.write_crl(now, after(*days))?;
+            Ok(format!("{revoked} revoked: {} is to be renewed before {}\n", path(CRL_FILE), date(after(*days))))
+        }
+        CertCommand::Crl { days } => {
+            Store::open(dir)?.write_crl(now, after(*days))?;
+            Ok(format!("{} is to be renewed before {}\n", path(CRL_FILE), date(after(*days))))
+        }
+        CertCommand::List => Ok(table(&Store::open(dir)?.entries()?, now)),
+    }
+}
+
+fn table(entries: &[Entry], now: SystemTime) -> String {
+    let mut lines = format!("{:<8} {:<10} {:<10} {:<34} NAME\n", "STATE", "KIND", "EXPIRES", "SERIAL");
+    for entry in entries {
+        let state = match entry.revoked {
+            Some(_) => "revoked",
+            None if entry.expires <= now => "expired",
+            None => "valid",
+        };
+        let kind = match entry.kind {
+            Kind::Authority => AUTHORITY,
+            kind => kind.word(),
+        };
+        let Entry { serial, name, .. } = entry;
+        lines.push_str(&format!("{state:<8} {kind:<10} {:<10} {serial:<34} {name}\n", date(entry.expires)));
+    }
+    lines
+}
+
+fn date(time: SystemTime) -> String {
+    let time = time::OffsetDateTime::from(time);
+    format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
+}

@@ -1,0 +1,186 @@
+//! The authority's directory: `ca.crt`, `ca.key`, `ca.crl`, `index`, and a pair of files for every certificate.
+//!
+//! Whoever changes it holds a lock on `ca.key`. A certificate is in the index before it is anywhere else, so that there
+//! is none that cannot be revoked. What is written anew is swapped in as a whole: a proxy may be reading it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{FlockOperation, flock};
+use zeroize::Zeroizing;
+
+use super::authority::{Authority, Names, Signed};
+use super::error::CertError;
+use super::index::{self, Entry, HEADER, Kind};
+
+/// The name that the authority's own files begin with.
+pub(super) const AUTHORITY: &str = "ca";
+pub(super) const CRL_FILE: &str = "ca.crl";
+const INDEX_FILE: &str = "index";
+
+/// For everybody, and for its owner only.
+const PUBLIC: u32 = 0o644;
+const SECRET: u32 = 0o600;
+
+/// An authority's directory, locked.
+pub(super) struct Store {
+    dir: PathBuf,
+    authority: Authority,
+    /// The lock ends when it is closed.
+    _lock: File,
+}
+
+impl Store {
+    /// Makes an authority, and the directory where there is none.
+    pub(super) fn create(dir: &Path, name: &str, now: SystemTime, expires: SystemTime) -> Result<Store, CertError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| CertError::file(dir, error))?;
+        for file in [INDEX_FILE, CRL_FILE, "ca.crt", "ca.key"] {
+            refuse_existing(&dir.join(file))?;
+        }
+        let signed = Authority::make(name, now, expires)?;
+        let entry = entry(Kind::Authority, AUTHORITY, &signed, expires);
+        write_new(&dir.join(INDEX_FILE), &format!("{HEADER}{}", entry.line()), SECRET)?;
+        write_pair(dir, AUTHORITY, &signed)?;
+        Store::open(dir)
+    }
+
+    /// Takes up the authority of a directory. Waits for whoever is changing it.
+    pub(super) fn open(dir: &Path) -> Result<Store, CertError> {
+        let path = dir.join("ca.key");
+        let lock = File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => CertError::NoAuthority(dir.to_owned()),
+            _ => CertError::file(&path, error),
+        })?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(|error| CertError::file(&path, error.into()))?;
+        let key = Zeroizing::new(read(&path)?);
+        let authority = Authority::read(&read(&dir.join("ca.crt"))?, &key)?;
+        Ok(Store { dir: dir.to_owned(), authority, _lock: lock })
+    }
+
+    /// Issues a certificate into `FILE.crt` and `FILE.key`.
+    pub(super) fn issue(
+        &self,
+        file: &str,
+        names: &Names<'_>,
+        now: SystemTime,
+        expires: SystemTime,
+    ) -> Result<(), CertError> {
+        check_file_name(file)?;
+        for extension in ["crt", "key"] {
+            refuse_existing(&self.dir.join(format!("{file}.{extension}")))?;
+        }
+        let signed = self.authority.issue(names, now, expires)?;
+        let kind = match names {
+            Names::Server(_) => Kind::Server,
+            Names::Client(_) => Kind::Client,
+        };
+        let mut entries = self.entries()?;
+        entries.push(entry(kind, file, &signed, expires));
+        self.write_index(&entries)?;
+        write_pair(&self.dir, file, &signed)
+    }
+
+    /// Marks every certificate of a name as revoked, and says how many there were.
+    pub(super) fn revoke(&self, name: &str, now: SystemTime) -> Result<usize, CertError> {
+        let mut entries = self.entries()?;
+        let mut revoked = 0;
+        for entry in entries.iter_mut().filter(|entry| entry.kind != Kind::Authority && entry.name == name) {
+            if entry.revoked.is_none() {
+                entry.revoked = Some(now);
+                revoked += 1;
+            }
+        }
+        if revoked == 0 {
+            return Err(CertError::Unknown(name.to_owned()));
+        }
+        self.write_index(&entries)?;
+        Ok(revoked)
+    }
+
+    /// Writes the list of all that is revoked.
+    pub(super) fn write_crl(&self, now: SystemTime, next: SystemTime) -> Result<(), CertError> {
+        let list = self.authority.crl(&self.entries()?, now, next)?;
+        replace(&self.dir.join(CRL_FILE), &list, PUBLIC)
+    }
+
+    /// All certificates, in the order they were issued.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, CertError> {
+        let path = self.dir.join(INDEX_FILE);
+        index::parse(&read(&path)?).map_err(|line| CertError::Index(path, line))
+    }
+
+    fn write_index(&self, entries: &[Entry]) -> Result<(), CertError> {
+        replace(&self.dir.join(INDEX_FILE), &index::text(entries), SECRET)
+    }
+}
+
+fn entry(kind: Kind, name: &str, signed: &Signed, expires: SystemTime) -> Entry {
+    Entry { kind, name: name.to_owned(), serial: signed.serial.clone(), expires, revoked: None }
+}
+
+/// Letters, digits and a few others: no way out of the directory, no blank in the index, no option on a command line.
+fn check_file_name(name: &str) -> Result<(), CertError> {
+    let is_good = |c: char| c.is_alphanumeric() || "._-@:".contains(c);
+    if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(is_good) {
+        let why = "cannot be a file's name: letters, digits and . _ - @ : can be in it";
+        return Err(CertError::Name(name.to_owned(), why));
+    }
+    if name == AUTHORITY {
+        return Err(CertError::Name(name.to_owned(), "is the authority's own name"));
+    }
+    Ok(())
+}
+
+fn refuse_existing(path: &Path) -> Result<(), CertError> {
+    // A symbolic link that leads nowhere is something too.
+    if path.symlink_metadata().is_ok() { Err(CertError::Exists(path.to_owned())) } else { Ok(()) }
+}
+
+fn write_pair(dir: &Path, name: &str, signed: &Signed) -> Result<(), CertError> {
+    write_new(&dir.join(format!("{name}.key")), &signed.key, SECRET)?;
+    write_new(&dir.join(format!("{name}.crt")), &signed.certificate, PUBLIC)
+}
+
+fn write_new(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| CertError::file(path, error))
+}
+
+/// Swaps a file for one with another content.
+fn replace(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(CertError::file(&new, error)),
+        _ => {}
+    }
+    write_new(&new, content, mode)?;
+    fs::rename(&new, path).map_err(|error| CertError::file(path, error))
+}
+
+fn read(path: &Path) -> Result<String, CertError> {
+    fs::read_to_string(path).map_err(|error| CertError::file(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_nowhere_but_into_the_directory() {
+        for good in ["shop", "redis.example.com", "::1", "a_b-c@d", "Grün"] {
+            assert!(check_file_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "../x", "a/b", "-rf", "a b", "a\nb", "ca", "*.example.com"] {
+            assert!(check_file_name(bad).is_err(), "{bad}");
+        }
+    }
+}

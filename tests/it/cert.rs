@@ -1,0 +1,148 @@
+//! `respgate cert`: what it issues is accepted by openssl, redis-cli and respgate itself, and taken back by a CRL.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::{Identity, RedisServer, RespClient, Respgate, respgate_binary, upstream_of};
+
+#[test]
+fn openssl_finds_nothing_wrong_with_what_is_issued() {
+    let dir = authority();
+    done(cert(dir.path(), &["server", "localhost", "127.0.0.1", "::1", "--file", "server"]));
+    done(cert(dir.path(), &["client", "shop"]));
+    for (file, purpose) in [("server.crt", "sslserver"), ("shop.crt", "sslclient")] {
+        let said = openssl(dir.path(), &["verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.crt", file]);
+        assert_eq!(said.trim(), format!("{file}: OK"));
+        let text = openssl(dir.path(), &["x509", "-noout", "-text", "-in", file]);
+        for words in ["Version: 3 ", "ASN1 OID: prime256v1", "CA:FALSE"] {
+            assert!(text.contains(words), "{words} in {text}");
+        }
+    }
+    let text = openssl(dir.path(), &["x509", "-noout", "-text", "-in", "server.crt"]);
+    assert!(text.contains("DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1"), "{text}");
+}
+
+#[test]
+fn a_revoked_name_is_in_the_list_and_no_other() {
+    let dir = authority();
+    for name in ["shop", "ops"] {
+        done(cert(dir.path(), &["client", name]));
+    }
+    let said = done(cert(dir.path(), &["revoke", "shop"]));
+    assert!(said.starts_with("1 revoked: "), "{said}");
+    let verify = |file: &str| {
+        let arguments = ["verify", "-crl_check", "-CAfile", "ca.crt", "-CRLfile", "ca.crl", file];
+        Command::new("openssl").args(arguments).current_dir(dir.path()).output().unwrap()
+    };
+    assert!(verify("ops.crt").status.success());
+    let refused = verify("shop.crt");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"), "{refused:?}");
+    let list = done(cert(dir.path(), &["list"]));
+    let states = list.lines().map(|line| (line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap()));
+    assert_eq!(states.collect::<Vec<_>>(), [("STATE", "NAME"), ("valid", "ca"), ("revoked", "shop"), ("valid", "ops")]);
+}
+
+#[test]
+fn nothing_is_overwritten_and_keys_are_for_their_owner_only() {
+    let dir = authority();
+    done(cert(dir.path(), &["client", "shop"]));
+    let before =
+        ["ca.crt", "ca.key", "shop.crt", "shop.key", "index"].map(|file| fs::read(dir.path().join(file)).unwrap());
+    for again in [&["ca"][..], &["client", "shop"], &["server", "shop"]] {
+        let output = cert(dir.path(), again);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("is not overwritten"), "{output:?}");
+    }
+    let after =
+        ["ca.crt", "ca.key", "shop.crt", "shop.key", "index"].map(|file| fs::read(dir.path().join(file)).unwrap());
+    assert_eq!(before, after);
+    for (file, mode) in [("ca.key", 0o600), ("shop.key", 0o600), ("index", 0o600), ("ca.crt", 0o644), ("ca.crl", 0o644)]
+    {
+        let metadata = fs::metadata(dir.path().join(file)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o7777, mode, "{file}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_leaves_nothing_behind() {
+    let dir = authority();
+    for wrong in
+        [&["client", "../x"][..], &["client", "ca"], &["server", "a b"], &["revoke", "nobody"], &["revoke", "ca"]]
+    {
+        let output = cert(dir.path(), wrong);
+        assert_eq!(output.status.code(), Some(1), "{wrong:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    let mut files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["ca.crl", "ca.crt", "ca.key", "index"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = cert(elsewhere.path(), &["client", "shop"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("respgate cert ca --dir"), "{output:?}");
+}
+
+#[test]
+fn certificates_made_at_the_same_time_are_all_in_the_index() {
+    let dir = authority();
+    let children: Vec<_> = (0..8)
+        .map(|number| {
+            let name = format!("client-{number}");
+            respgate_binary().args(["cert", "client", &name, "--dir"]).arg(dir.path()).spawn().unwrap()
+        })
+        .collect();
+    children.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
+    let list = done(cert(dir.path(), &["list"]));
+    assert_eq!(list.lines().filter(|line| line.contains(" client-")).count(), 8, "{list}");
+}
+
+#[test]
+fn redis_cli_gets_in_with_an_issued_certificate_until_it_is_revoked() {
+    let redis = RedisServer::start();
+    let dir = authority();
+    done(cert(dir.path(), &["server", "localhost", "127.0.0.1", "--file", "server"]));
+    done(cert(dir.path(), &["client", "shop"]));
+    let path = |file: &str| dir.path().join(file);
+    let mut setup = Respgate::setup(&upstream_of(&redis)).acl("user shop on +@all ~*\n").expect_log("handshake");
+    for (key, file) in [("cert", "server.crt"), ("key", "server.key"), ("ca-cert", "ca.crt"), ("crl", "ca.crl")] {
+        setup = setup.arg(&format!("--tls-{key}-file={}", path(file).display()));
+    }
+    let gate = setup.start();
+    let ping = || {
+        Command::new("redis-cli")
+            .args(["--tls", "-p", &gate.address().port().to_string(), "--cacert", "ca.crt"])
+            .args(["--cert", "shop.crt", "--key", "shop.key", "ACL", "WHOAMI"])
+            .current_dir(dir.path())
+            .output()
+            .unwrap()
+    };
+    assert_eq!(String::from_utf8_lossy(&ping().stdout).trim(), "shop");
+    let shop = Identity { cert: path("shop.crt"), key: path("shop.key") };
+    let mut live = RespClient::tls(gate.address(), &path("ca.crt"), Some(&shop));
+    assert_eq!(live.text(&["PING"]), "+PONG");
+    done(cert(dir.path(), &["revoke", "shop"]));
+    live.expect_closed();
+    assert_eq!(String::from_utf8_lossy(&ping().stdout).trim(), "");
+}
+
+fn authority() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    done(cert(dir.path(), &["ca"]));
+    dir
+}
+
+fn cert(dir: &Path, arguments: &[&str]) -> Output {
+    respgate_binary().arg("cert").args(arguments).arg("--dir").arg(dir).output().unwrap()
+}
+
+fn done(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn openssl(dir: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("openssl").args(arguments).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -1,0 +1,184 @@
+//! Trust that is taken back: new handshakes are refused, tickets are worth nothing, and live sessions end.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{
+    RedisServer, RespClient, Respgate, Setup, client_config, eventually, request, respgate_binary, upstream_of,
+};
+
+#[test]
+fn a_ticket_is_worth_nothing_once_its_certificate_is_revoked() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~*\nuser bob on +@all ~*\n").crl().start().settled();
+    let [alice, bob] = [("alice", 7), ("bob", 8)]
+        .map(|(name, serial)| client_config(&gate.pki().ca_cert(), Some(&gate.pki().numbered_client(name, serial))));
+    let connect = |config| RespClient::tls_with(gate.address(), config);
+    for config in [&alice, &bob] {
+        let mut first = connect(config);
+        assert_eq!(first.text(&["PING"]), "+PONG");
+        assert!(!first.is_resumed());
+        let mut second = connect(config);
+        assert_eq!(second.text(&["PING"]), "+PONG");
+        assert!(second.is_resumed());
+    }
+    gate.pki().write_crl(&[7]);
+    gate.wait_for_log(&["reload", "done", "files changed"]);
+    assert!(is_refused(&mut connect(&alice)));
+    gate.wait_for_log(&["\"handshake\"", "failed", "\"revoked\""]);
+    let mut again = connect(&bob);
+    assert_eq!(again.text(&["PING"]), "+PONG");
+    assert!(!again.is_resumed(), "a ticket of the generation before");
+}
+
+#[test]
+fn a_revoked_certificate_loses_its_live_sessions_and_nobody_else_does() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~*\nuser bob on +@all ~*\n").crl().start().settled();
+    let alice = gate.pki().numbered_client("alice", 7);
+    let mut revoked: Vec<_> = (0..3).map(|_| gate.connect_as(Some(&alice))).collect();
+    let mut bob = gate.connect_as(Some(&gate.pki().numbered_client("bob", 8)));
+    revoked.iter_mut().chain([&mut bob]).for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    gate.pki().write_crl(&[7]);
+    revoked.iter_mut().for_each(RespClient::expect_closed);
+    gate.wait_for_log(&["\"close\"", "alice", "certificate-revoked"]);
+    assert_eq!(bob.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn a_ca_that_is_taken_away_takes_its_sessions_with_it() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~*\n").start();
+    let mut alice = gate.connect("alice");
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    gate.pki().replace_ca();
+    alice.expect_closed();
+    gate.wait_for_log(&["\"close\"", "alice", "certificate-untrusted-unknown_issuer"]);
+}
+
+#[test]
+fn a_user_that_is_switched_off_or_deleted_loses_its_sessions() {
+    for (acl, reason) in
+        [("user alice off\nuser bob on +@all ~*\n", "user-off"), ("user bob on +@all ~*\n", "no-such-user")]
+    {
+        let redis = RedisServer::start();
+        let gate = setup(&redis, "user alice on +@all ~*\nuser bob on +@all ~*\n").start();
+        let (mut alice, mut bob) = (gate.connect("alice"), gate.connect("bob"));
+        assert_eq!([alice.text(&["PING"]), bob.text(&["PING"])], ["+PONG", "+PONG"]);
+        gate.write_acl(acl);
+        alice.expect_closed();
+        gate.wait_for_log(&["\"close\"", "alice", &format!("revoked-{reason}")]);
+        assert_eq!(bob.text(&["PING"]), "+PONG");
+    }
+}
+
+#[test]
+fn a_subscription_monitor_and_a_blocked_command_end_with_the_right_behind_them() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~* &*\nuser root on +@all ~* &*\n")
+        .table("[block]\nexempt-users = [\"root\"]\n[[certificate]]\ncn = \"root\"\nuser = \"root\"")
+        .crl()
+        .start()
+        .settled();
+    let alice = gate.pki().numbered_client("alice", 7);
+    let root = gate.pki().numbered_client("root", 9);
+    let mut subscriber = gate.connect_as(Some(&alice));
+    assert!(subscriber.text(&["SUBSCRIBE", "news"]).starts_with("*3"));
+    let mut blocked = gate.connect_as(Some(&alice));
+    assert_eq!(blocked.text(&["PING"]), "+PONG");
+    blocked.send(&request(&["BLPOP", "nothing", "0"]));
+    let mut monitor = gate.connect_as(Some(&root));
+    assert_eq!(monitor.text(&["MONITOR"]), "+OK");
+    gate.pki().write_crl(&[7, 9]);
+    for client in [&mut subscriber, &mut blocked] {
+        client.expect_closed();
+    }
+    let (_, end) = monitor.read_to_end();
+    assert!(!matches!(&end, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock), "{end:?}");
+    let ended = |gate: &Respgate| gate.log_text().matches("certificate-revoked").count();
+    eventually("three reasons in the log", || (ended(&gate) == 3).then_some(()));
+}
+
+#[test]
+fn a_session_ends_when_its_certificate_does() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~*\n").start();
+    let mut alice = gate.connect_as(Some(&gate.pki().short_lived_client("alice", Duration::from_secs(3))));
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    let mut other = gate.connect("alice");
+    assert_eq!(other.text(&["PING"]), "+PONG");
+    alice.expect_closed();
+    gate.wait_for_log(&["\"close\"", "alice", "certificate-expired"]);
+    assert_eq!(other.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn a_list_that_cannot_be_read_changes_nothing() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~*\n").crl().start().settled();
+    gate.pki().write_crl(&[7]);
+    gate.wait_for_log(&["reload", "done", "files changed"]);
+    let mut live = gate.connect("alice");
+    assert_eq!(live.text(&["PING"]), "+PONG");
+    gate.pki().write_crl_text("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n");
+    gate.wait_for_log(&["reload", "failed", "ca.crl"]);
+    gate.wait_for_log(&["reload", "failed", "kept the old one"]);
+    assert_eq!(live.text(&["PING"]), "+PONG");
+    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
+    let mut revoked = gate.connect_as(Some(&gate.pki().numbered_client("alice", 7)));
+    assert!(is_refused(&mut revoked), "the old list is still in force");
+}
+
+#[test]
+fn a_pinned_self_signed_certificate_is_who_its_pin_says_and_nobody_else() {
+    let redis = RedisServer::start();
+    let prepared = Respgate::setup(&upstream_of(&redis)).expect_log("handshake").expect_log("refused");
+    let pinned = prepared.pki().self_signed_client("root");
+    let key = spki_sha256(&pinned.cert);
+    let gate = prepared
+        .acl("user shop on +@all ~*\nuser root on +@all ~*\n")
+        .table("[[certificate]]\ncn = \"*\"\nuser = \"%{cn}\"")
+        .table(&format!("[[certificate]]\ntrust = \"pin\"\nspki-sha256 = {key:?}\nuser = \"shop\""))
+        .start();
+    assert_eq!(gate.connect_as(Some(&pinned)).text(&["ACL", "WHOAMI"]), "$4\r\nshop");
+    assert_eq!(gate.connect("root").text(&["ACL", "WHOAMI"]), "$4\r\nroot", "of a CA, so its name counts");
+    let other = gate.pki().self_signed_client("root");
+    assert!(is_refused(&mut gate.connect_as(Some(&other))), "another key");
+}
+
+#[test]
+fn check_refuses_a_pin_that_lets_the_certificate_choose_its_user() {
+    let setup = Respgate::setup("unix:/nonexistent/redis.sock").acl_file("user shop on\n").table(&format!(
+        "[[certificate]]\ntrust = \"pin\"\nspki-sha256 = \"{}\"\nuser = \"%{{cn}}\"\n\
+         [[certificate]]\ntrust = \"pin\"\ncn = \"shop\"\nuser = \"shop\"",
+        "ab".repeat(32)
+    ));
+    let output = respgate_binary()
+        .args(["check", "--listen", "127.0.0.1:0", "--config"])
+        .arg(setup.write_config())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    for words in ["rule 1, `user`: is a template", "rule 2, `trust`: pins a key, but the rule names none"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+}
+
+fn setup(redis: &RedisServer, acl: &str) -> Setup {
+    Respgate::setup(&upstream_of(redis)).acl(acl).expect_log("handshake").expect_log("reload").expect_log("CA ")
+}
+
+/// The handshake fails, or the connection ends without an answer.
+fn is_refused(client: &mut RespClient) -> bool {
+    client.try_send(&request(&["PING"])).and_then(|()| client.try_reply()).is_err()
+}
+
+/// As the documentation says to find it.
+fn spki_sha256(cert: &std::path::Path) -> String {
+    let pipe = "openssl x509 -in \"$0\" -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256";
+    let output = Command::new("sh").args(["-c", pipe]).arg(cert).output().unwrap();
+    assert!(fs::exists(cert).unwrap() && output.status.success());
+    String::from_utf8(output.stdout).unwrap().trim().rsplit(' ').next().unwrap().to_owned()
+}
