@@ -551,7 +551,8 @@ impl SessionCore {
 
     /// Bytes that the session holds beside what waits in buffers.
     pub fn held(&self) -> usize {
-        self.subscriptions.bytes()
+        let table = std::mem::size_of_val(self.scanner.spans());
+        self.subscriptions.bytes() + table + self.pending.local_bytes() + self.transaction.answers_bytes()
     }
 
     // Helpers of all parts.
