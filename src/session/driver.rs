@@ -195,6 +195,10 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             if self.core.can_go_on() {
                 progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
             }
+            // What is refused is in the log before the client hears of it.
+            if self.core.has_reports() {
+                self.world.report(&mut self.core);
+            }
             progress |= self.poll_writes(cx)?;
             progress |= self.perform(cx)?;
             self.settle_accounts()?;
