@@ -9,7 +9,7 @@ use crate::config::{self, Config, ConfigErrors, Flags, Host, Loaded, Sources, Va
 use super::Exit;
 
 /// A configuration file and flags over it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ConfigurationArgs {
     /// Configuration file [env: RESPGATE_CONFIG]; every flag below is also a key there and a variable RESPGATE_…
     #[arg(long, value_name = "FILE")]
@@ -25,16 +25,23 @@ impl ConfigurationArgs {
     /// # Errors
     /// The exit that fits what was told.
     pub fn load(&self) -> Result<Config, Exit> {
-        let variables = variables();
-        let sources =
-            Sources { file: self.config.clone(), variables: &variables, flags: &self.flags, host: &Host::current() };
-        match config::load(&sources) {
+        match self.read() {
             Ok(Loaded { config, warnings }) => {
                 warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
                 Ok(config)
             }
             Err(errors) => Err(tell(&errors)),
         }
+    }
+
+    /// Loads the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn read(&self) -> Result<Loaded, ConfigErrors> {
+        let variables = variables();
+        let host = Host::current();
+        config::load(&Sources { file: self.config.clone(), variables: &variables, flags: &self.flags, host: &host })
     }
 
     #[cfg(test)]

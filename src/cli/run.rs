@@ -18,7 +18,9 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
             return Exit::Configuration;
         }
     };
-    match serve::run(config, &log) {
+    let sources = arguments.clone();
+    let reread = Box::new(move || sources.read().map(|loaded| loaded.config));
+    match serve::run(config, reread, &log) {
         Ok(()) => Exit::Success,
         Err(error) => {
             eprintln!("{error}");

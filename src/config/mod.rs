@@ -68,7 +68,9 @@ pub struct Loaded {
 /// Everything that is wrong, not only the first.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     let source = source_file(sources.file.clone(), sources.variables)?;
-    load_text(source.as_ref(), sources)
+    let mut loaded = load_text(source.as_ref(), sources)?;
+    loaded.config.watched_files.extend(source.map(|source| source.path));
+    Ok(loaded)
 }
 
 /// The admin socket alone, for those who ask a running proxy: its secrets and certificates may be out of their reach.

@@ -48,7 +48,8 @@ pub struct Config {
     pub admin_listen: Option<PathBuf>,
     /// `run --require-upstream`: exit 69 at start where the upstream does not answer.
     pub require_upstream: bool,
-    /// Files whose change is a reason to build a new generation (certificates, keys, CRLs, ACL), sorted and unique.
+    /// Files whose change is a reason to build a new generation (certificates, keys, CRLs, ACL, the configuration
+    /// file itself), without duplicates.
     pub watched_files: Vec<PathBuf>,
 }
 

@@ -271,32 +271,13 @@ impl Worker {
         Rc::clone(&seen)
     }
 
-    /// Verifies every distinct certificate again, on a thread of its own, and ends the sessions of those that fail.
-    fn reverify(self: Rc<Self>, generation: Arc<Generation>) {
-        let chains = self.registry.chains();
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let judge = tokio::task::spawn_blocking(move || {
-            // A worker that has ended has no sessions left to close.
-            reverify::judge(&generation, chains, SystemTime::now(), |condemned| drop(tell.send(condemned)));
-        });
-        spawn_local(async move {
-            while let Some(condemned) = told.recv().await {
-                self.registry.condemn(&condemned);
-            }
-            if judge.await.is_err() {
-                // Nobody knows who is still trusted.
-                self.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
-            }
-        });
-    }
-
     /// A new generation is in force: every session is woken to look at it. Where trust may have changed, every
     /// certificate is verified again, on a thread of its own, once.
     async fn renew(self: Rc<Self>, renewal: Renewal, done: oneshot::Sender<()>) {
         let generation = Arc::clone(&self.current().generation);
         let number = generation.number;
         if renewal == Renewal::Trust {
-            Rc::clone(&self).reverify(generation);
+            self.reverify(generation);
         }
         for slice in self.registry.snapshot().chunks(SLICE) {
             slice.iter().for_each(|handle| handle.wake());
@@ -307,6 +288,26 @@ impl Worker {
         }
         // Whoever does not wait for it does not need to know.
         let _ = done.send(());
+    }
+
+    /// Ends the sessions whose certificate is no longer trusted, as they are found.
+    fn reverify(self: &Rc<Self>, generation: Arc<Generation>) {
+        let chains = self.registry.chains();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let judge = tokio::task::spawn_blocking(move || {
+            // A worker that has ended has no sessions left to close.
+            reverify::judge(&generation, chains, SystemTime::now(), |condemned| drop(tell.send(condemned)));
+        });
+        let worker = Rc::clone(self);
+        spawn_local(async move {
+            while let Some(condemned) = told.recv().await {
+                worker.registry.condemn(&condemned);
+            }
+            if judge.await.is_err() {
+                // Nobody knows who is still trusted.
+                worker.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
+            }
+        });
     }
 
     /// One connection, from accept to close.
@@ -536,8 +537,11 @@ impl Surroundings for World {
         receiver
     }
 
-    fn report(&self, core: &mut SessionCore) {
+    fn note_refusals(&self, core: &mut SessionCore) {
         self.worker.settings.refusals.note(core, self.number);
+    }
+
+    fn report(&self, core: &mut SessionCore) {
         audit::reports(core, &self.worker.log_limit);
     }
 

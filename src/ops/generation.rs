@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, TlsFiles};
+use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped, UserSettings};
 use crate::tls::{self, TlsMaterial, TlsSettings};
@@ -51,6 +51,12 @@ impl BuildError {
             message: format!("{}: cannot read it: {error}", path.display()),
             permission: error.kind() == io::ErrorKind::PermissionDenied,
         }
+    }
+}
+
+impl From<&ConfigError> for BuildError {
+    fn from(error: &ConfigError) -> Self {
+        Self::new(error)
     }
 }
 

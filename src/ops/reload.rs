@@ -4,6 +4,7 @@
 //! when its content is not what was last read or written, or when somebody says so. Edits that are not saved are not
 //! given up for a file that merely changed.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::generation::{self, BuildError, Contents, Digest, Generation};
+use super::generation::{self, BuildError, Digest, Generation};
 use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
 use crate::auth::pool::AuthPool;
-use crate::config::{AclSource, Config};
+use crate::config::{AclSource, Config, ConfigErrors};
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
 use crate::session::{Administered, Administration};
@@ -49,21 +50,25 @@ pub struct Editor {
     pub client: SocketAddr,
 }
 
+/// Reads the configuration again, from where it was read first.
+pub type Reread = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
+
 /// Replaces generations.
 pub struct Reloader {
     config: Config,
+    reread: Reread,
+    /// The configuration asks for something that only a restart gives, and the log says so.
+    outdated: bool,
     facts: Option<Facts>,
     /// Warnings of the current generation: they are not repeated with every new one.
     warned: Vec<String>,
     generation: Arc<ArcSwap<Generation>>,
     /// Digests of the watched files, as of when they were last looked at.
-    seen: Contents,
+    seen: HashMap<PathBuf, Option<Digest>>,
     /// The digest of the ACL file as it was last read or written.
     agreed: Option<Digest>,
     /// Users were edited since.
     unsaved: bool,
-    /// The ACL file is right, but was not taken because another file was wrong.
-    held_up: bool,
     mailboxes: Vec<Mailbox>,
     pool: Arc<AuthPool>,
 }
@@ -78,17 +83,30 @@ enum Users {
 }
 
 impl Reloader {
-    /// Begins with a generation that was built from `config`, with these warnings, when the watched files were as `seen`.
+    /// Begins with a generation that was built from `config`, with these warnings. `seen` are the watched files as they
+    /// were just before.
     pub fn new(
         config: Config,
-        seen: Contents,
+        reread: Reread,
+        seen: HashMap<PathBuf, Option<Digest>>,
         warned: Vec<String>,
         generation: Arc<ArcSwap<Generation>>,
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let (facts, agreed, unsaved, held_up) = (None, None, false, false);
-        let mut reloader = Self { config, facts, warned, generation, seen, agreed, unsaved, held_up, mailboxes, pool };
+        let mut reloader = Self {
+            config,
+            reread,
+            outdated: false,
+            facts: None,
+            warned,
+            generation,
+            seen,
+            agreed: None,
+            unsaved: false,
+            mailboxes,
+            pool,
+        };
         reloader.agreed = reloader.digest_of_acl_file();
         reloader
     }
@@ -116,6 +134,9 @@ impl Reloader {
             Some(_) => Users::Read,
             None => Users::Kept,
         };
+        if self.unsaved && users == Users::Read {
+            warn!(event = "reload", "edits of users that were not saved are given up");
+        }
         self.rebuild("signal", users, contents).await;
     }
 
@@ -209,59 +230,52 @@ impl Reloader {
         self.unsaved = false;
     }
 
-    /// Builds a new generation if there is a reason to.
     async fn refresh(&mut self, cause: &str, forced: bool) {
         let contents = generation::contents(&self.config.watched_files);
-        let users = self.users_for(&contents);
-        let acl_file = self.acl_file().filter(|_| users == Users::Kept);
-        let mut files = self.config.watched_files.iter().filter(|path| Some(path.as_path()) != acl_file);
-        if forced || files.any(|path| contents.get(path) != self.seen.get(path)) {
+        let acl_file = self.acl_file();
+        let has_changed = |path: &PathBuf| contents.get(path) != self.seen.get(path);
+        let others = self.config.watched_files.iter().any(|path| Some(path.as_path()) != acl_file && has_changed(path));
+        let users = match acl_file.filter(|path| has_changed(&path.to_path_buf())) {
+            None => Users::Kept,
+            Some(path) if self.unsaved => {
+                error!(
+                    event = "reload",
+                    outcome = "refused",
+                    file = %path.display(),
+                    "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or \
+                     SIGHUP gives the edits up"
+                );
+                Users::Kept
+            }
+            Some(_) => Users::Read,
+        };
+        if forced || others || users == Users::Read {
             self.rebuild(cause, users, contents).await;
         } else {
             self.seen = contents;
         }
     }
 
-    /// Where the users come from when the files are like this. A file that would undo edits is not taken, but reported.
-    fn users_for(&self, contents: &Contents) -> Users {
-        let Some(path) = self.acl_file() else { return Users::Kept };
-        let content = contents.get(path);
-        let is_new = content != self.seen.get(path);
-        if content == Some(&self.agreed) || !(is_new || self.held_up) {
-            return Users::Kept;
-        }
-        if !self.unsaved {
-            return Users::Read;
-        }
-        if is_new {
-            error!(
-                event = "reload",
-                outcome = "refused",
-                file = %path.display(),
-                "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or SIGHUP \
-                 gives the edits up"
-            );
-        }
-        Users::Kept
-    }
-
     /// Builds a new generation and puts it into force, or keeps the old one and says why.
-    async fn rebuild(&mut self, cause: &str, users: Users, contents: Contents) {
+    async fn rebuild(&mut self, cause: &str, users: Users, contents: HashMap<PathBuf, Option<Digest>>) {
         self.seen = contents;
         let current = self.generation.load_full();
         let number = current.number + 1;
         let kept = (users == Users::Kept).then_some(&current.policy.acl);
-        match generation::build(&self.config, self.facts.as_ref(), number, kept) {
+        let config = self.current_config();
+        let built = match &config {
+            Ok(config) => generation::build(config, self.facts.as_ref(), number, kept),
+            Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
+        };
+        match built {
             Ok(built) => {
+                self.config = config.unwrap_or_else(|_| self.config.clone());
                 let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
                 news.for_each(|warning| warn!("{warning}"));
                 self.warned = built.warnings;
                 if users == Users::Read {
-                    if self.unsaved {
-                        warn!(event = "reload", cause, "edits of users that were not saved are given up");
-                    }
                     self.agreed = self.digest_of_acl_file();
-                    (self.unsaved, self.held_up) = (false, false);
+                    self.unsaved = false;
                 }
                 self.enforce(built.generation, Renewal::Trust).await;
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
@@ -271,12 +285,29 @@ impl Reloader {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
                 error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
-                if users == Users::Read {
-                    let is_right = |path| generation::read_acl(path, &current.policy.table).is_ok();
-                    self.held_up = self.acl_file().is_some_and(is_right);
-                }
             }
         }
+    }
+
+    /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
+    /// the start.
+    fn current_config(&mut self) -> Result<Config, ConfigErrors> {
+        let now = (self.reread)()?;
+        let config = Config {
+            certificates: now.certificates.clone(),
+            tls_auth_clients_user: now.tls_auth_clients_user,
+            unmapped: now.unmapped,
+            block: now.block.clone(),
+            renames: now.renames.clone(),
+            users: now.users.clone(),
+            ..self.config.clone()
+        };
+        let outdated = config != now;
+        if outdated && !self.outdated {
+            warn!(event = "reload", "settings have changed that take effect only with a restart");
+        }
+        self.outdated = outdated;
+        Ok(config)
     }
 
     async fn enforce_users(&mut self, current: &Generation, acl: Acl) {

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use super::admin::{self, AdminSocket, Health};
 use super::generation::{self, BuildError, Generation};
 use super::refusals::Refusals;
-use super::reload::{Edit, Reloader};
+use super::reload::{Edit, Reloader, Reread};
 use super::telemetry::LogHandle;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
@@ -80,18 +80,18 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs the proxy until it is told to stop and all is drained.
+/// Runs the proxy until it is told to stop and all is drained. `reread` reads the configuration again, for reloads.
 ///
 /// # Errors
 /// Nothing was started, or everything has been stopped again.
-pub fn run(config: Config, log: &LogHandle) -> Result<(), RunError> {
+pub fn run(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended = LocalSet::new().block_on(&runtime, serve(config, log));
+    let ended = LocalSet::new().block_on(&runtime, serve(config, reread, log));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
+async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
     // Before they are read: a change in between is found by the first look at them.
     let seen = generation::contents(&config.watched_files);
     let built = generation::build(&config, None, 1, None).map_err(RunError::Load)?;
@@ -143,7 +143,7 @@ async fn serve(config: Config, log: &LogHandle) -> Result<(), RunError> {
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader = Reloader::new(config, seen, warned, generation, mailboxes.clone(), pool);
+    let mut reloader = Reloader::new(config, reread, seen, warned, generation, mailboxes.clone(), pool);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

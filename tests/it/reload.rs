@@ -81,6 +81,39 @@ fn a_user_switched_off_loses_the_live_session() {
 }
 
 #[test]
+fn a_changed_configuration_file_changes_what_is_refused_and_a_broken_one_nothing() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .table("[block]\ncommands = [\"FLUSHALL\"]")
+        .expect_log("reload")
+        .start()
+        .settled();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+    gate.edit_config("\"FLUSHALL\"", "\"FLUSHALL\", \"SET\"");
+    eventually("SET to be refused", || client.text(&["SET", "a", "2"]).starts_with("-NOPERM ").then_some(()));
+    gate.edit_config("\"SET\"", "\"SET\", \"NOSUCHCOMMAND\"]\nunheard-of = [");
+    gate.wait_for_log(&["unheard-of"]);
+    gate.wait_for_log(&["kept the old one"]);
+    assert!(client.text(&["SET", "a", "2"]).starts_with("-NOPERM "));
+}
+
+#[test]
+fn a_setting_that_needs_a_restart_is_warned_about_and_leaves_the_rest_in_force() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .setting("timeout = 100")
+        .expect_log("reload")
+        .start()
+        .settled();
+    gate.edit_config("timeout = 100", "timeout = 200");
+    gate.wait_for_log(&["take effect only with a restart"]);
+    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
+}
+
+#[test]
 fn new_trust_is_asked_of_new_connections() {
     let (_redis, gate) = start("user alice on +@all ~*\n");
     let old = gate.pki().client("alice");

@@ -74,6 +74,41 @@ fn a_user_that_is_switched_off_or_deleted_loses_its_sessions() {
 }
 
 #[test]
+fn a_rule_that_is_taken_away_takes_its_sessions_with_it() {
+    let redis = RedisServer::start();
+    let rule = "[[certificate]]\ncn = \"alice\"\nuser = \"shop\"\n";
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl_file("user shop on +@all ~*\nuser bob on +@all ~*\n")
+        .table(rule)
+        .table("[[certificate]]\ncn = \"bob\"\nuser = \"bob\"")
+        .start()
+        .settled();
+    let (mut alice, mut bob) = (gate.connect("alice"), gate.connect("bob"));
+    assert_eq!(alice.text(&["ACL", "WHOAMI"]), "$4\r\nshop");
+    assert_eq!(bob.text(&["PING"]), "+PONG");
+    gate.edit_config(rule, "");
+    alice.expect_closed();
+    gate.wait_for_log(&["\"close\"", "shop", "revoked-unmapped"]);
+    assert_eq!(bob.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn a_password_that_is_taken_away_takes_its_sessions_with_it_and_no_others() {
+    let redis = RedisServer::start();
+    let acl = |passwords: &str| format!("user bob on {passwords} +@all ~*\n");
+    let gate = Respgate::setup(&upstream_of(&redis)).acl_file(&acl(">old >new")).start().settled();
+    let [mut old, mut new] = ["old", "new"].map(|password| {
+        let mut client = gate.connect("some-machine");
+        assert_eq!(client.text(&["AUTH", "bob", password]), "+OK");
+        client
+    });
+    gate.write_acl(&acl(">new"));
+    old.expect_closed();
+    gate.wait_for_log(&["\"close\"", "bob", "revoked-password-removed"]);
+    assert_eq!(new.text(&["PING"]), "+PONG");
+}
+
+#[test]
 fn a_subscription_monitor_and_a_blocked_command_end_with_the_right_behind_them() {
     let redis = RedisServer::start();
     let gate = setup(&redis, "user alice on +@all ~* &*\nuser root on +@all ~* &*\n")

@@ -110,6 +110,14 @@ impl Respgate {
         self
     }
 
+    /// Changes the configuration file; the running proxy finds that by itself.
+    pub(crate) fn edit_config(&self, from: &str, to: &str) {
+        let path = self.folder.path("respgate.toml");
+        let before = fs::read_to_string(&path).unwrap();
+        assert!(before.contains(from), "{before}");
+        fs::write(path, before.replace(from, to)).unwrap();
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("still running");
         kill_process(Pid::from_child(child), signal).unwrap();
