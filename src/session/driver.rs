@@ -196,11 +196,10 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                 progress |= self.poll_redis(&mut redis, cx, now)?;
             }
             if self.core.can_go_on() {
-                self.feed_requests(&[], cx, policy, now)?;
-                progress |= !self.core.can_go_on();
+                progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
             }
-            progress |= self.perform(cx)?;
             progress |= self.poll_writes(cx)?;
+            progress |= self.perform(cx)?;
             self.settle_accounts()?;
             if !progress {
                 return Ok(());
@@ -275,14 +274,15 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         })
     }
 
-    /// Gives the core what was held and what has come. What it passes on is written from where it lies.
+    /// Gives the core what was held and what has come. What it passes on is written from where it lies. Returns how much
+    /// it took.
     fn feed_requests(
         &mut self,
         fresh: &[u8],
         cx: &mut Context<'_>,
         policy: &Policy,
         now: Instant,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<usize, CloseReason> {
         let mut held = std::mem::take(&mut self.requests);
         let input = if held.is_empty() {
             fresh
@@ -301,7 +301,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             held.advance(consumed);
             self.requests = held;
         }
-        Ok(())
+        Ok(consumed)
     }
 
     /// True if something came.
@@ -310,13 +310,13 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             let Some(upstream) = &mut self.upstream else { return Ok(false) };
             match share.read(upstream, cx, scratch) {
                 Read::Nothing => Ok(false),
-                Read::Some(count) => self.feed_replies(&scratch[..count], cx).map(|()| true),
+                Read::Some(count) => self.feed_replies(&scratch[..count], cx, now).map(|()| true),
                 Read::End | Read::Failed => self.core.handle_eof(Side::Upstream, now).map(|()| false),
             }
         })
     }
 
-    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>, now: Instant) -> Result<(), CloseReason> {
         let mut held = std::mem::take(&mut self.replies);
         let input = if held.is_empty() {
             fresh
@@ -325,7 +325,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             held.as_slice()
         };
         let mut out = Output::new(input, Side::Upstream, &mut self.queues);
-        let consumed = self.core.handle_upstream(&mut out);
+        let consumed = self.core.handle_upstream(now, &mut out);
         let passed = out.finish();
         self.write_to_client(&input[passed], cx)?;
         let consumed = consumed?;

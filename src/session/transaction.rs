@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::acl::User;
-use crate::command::CommandId;
+use crate::command::{CommandId, CommandSpec, Role};
 
 /// Whether a transaction is open, and what of it is ours.
 #[derive(Debug, Default)]
@@ -27,11 +27,35 @@ pub(super) struct Queue {
     pub(super) commands: Vec<CommandId>,
     /// Our answers, by their place in the EXEC reply, in rising order.
     pub(super) answers: Vec<(u32, Box<[u8]>)>,
+    answers_bytes: usize,
+    /// One of them is SELECT.
+    pub(super) selects: bool,
+}
+
+impl Queue {
+    /// Bytes of our answers.
+    pub(super) fn answers_bytes(&self) -> usize {
+        self.answers_bytes
+    }
+
+    /// Takes an answer of ours to the next place; Redis is given something else to queue there.
+    pub(super) fn answer(&mut self, answer: Box<[u8]>) {
+        self.answers_bytes += answer.len();
+        self.answers.push((self.length, answer));
+        self.length = self.length.saturating_add(1);
+    }
 }
 
 impl Transaction {
     pub(super) fn open(user: Arc<User>) -> Self {
-        Self::Open(Queue { user, length: 0, commands: Vec::new(), answers: Vec::new() })
+        Self::Open(Queue {
+            user,
+            length: 0,
+            commands: Vec::new(),
+            answers: Vec::new(),
+            answers_bytes: 0,
+            selects: false,
+        })
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -46,11 +70,12 @@ impl Transaction {
     }
 
     /// Notes that Redis was given one more command to queue.
-    pub(super) fn queued(&mut self, command: CommandId) {
+    pub(super) fn queued(&mut self, spec: &CommandSpec) {
         if let Self::Open(queue) = self {
             queue.length = queue.length.saturating_add(1);
-            if !queue.commands.contains(&command) {
-                queue.commands.push(command);
+            queue.selects |= spec.role() == Role::Select;
+            if !queue.commands.contains(&spec.id()) {
+                queue.commands.push(spec.id());
             }
         }
     }
