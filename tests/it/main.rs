@@ -11,10 +11,12 @@ mod support;
 
 mod auth;
 mod cert;
+mod certificates;
 mod clients;
 mod config;
 mod drain;
 mod parity;
+mod passwords;
 mod proxy_protocol;
 mod refused;
 mod reload;
