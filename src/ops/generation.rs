@@ -134,8 +134,11 @@ pub fn build(
 /// Of a file's content, for telling whether it has changed.
 pub type Digest = [u8; 32];
 
-/// The contents of all watched files: whatever cannot be read counts as `None`.
-pub fn contents(paths: &[PathBuf]) -> HashMap<PathBuf, Option<Digest>> {
+/// What the watched files hold; `None` of one that cannot be read.
+pub type Contents = HashMap<PathBuf, Option<Digest>>;
+
+/// The contents of all watched files.
+pub fn contents(paths: &[PathBuf]) -> Contents {
     paths.iter().map(|path| (path.clone(), digest(path))).collect()
 }
 

@@ -4,7 +4,6 @@
 //! when its content is not what was last read or written, or when somebody says so. Edits that are not saved are not
 //! given up for a file that merely changed.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::generation::{self, BuildError, Digest, Generation};
+use super::generation::{self, BuildError, Contents, Digest, Generation};
 use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
 use crate::auth::pool::AuthPool;
@@ -64,11 +63,13 @@ pub struct Reloader {
     warned: Vec<String>,
     generation: Arc<ArcSwap<Generation>>,
     /// Digests of the watched files, as of when they were last looked at.
-    seen: HashMap<PathBuf, Option<Digest>>,
+    seen: Contents,
     /// The digest of the ACL file as it was last read or written.
     agreed: Option<Digest>,
     /// Users were edited since.
     unsaved: bool,
+    /// The ACL file is right, but was not taken because another file was wrong.
+    held_up: bool,
     mailboxes: Vec<Mailbox>,
     pool: Arc<AuthPool>,
 }
@@ -88,7 +89,7 @@ impl Reloader {
     pub fn new(
         config: Config,
         reread: Reread,
-        seen: HashMap<PathBuf, Option<Digest>>,
+        seen: Contents,
         warned: Vec<String>,
         generation: Arc<ArcSwap<Generation>>,
         mailboxes: Vec<Mailbox>,
@@ -104,6 +105,7 @@ impl Reloader {
             seen,
             agreed: None,
             unsaved: false,
+            held_up: false,
             mailboxes,
             pool,
         };
@@ -134,9 +136,6 @@ impl Reloader {
             Some(_) => Users::Read,
             None => Users::Kept,
         };
-        if self.unsaved && users == Users::Read {
-            warn!(event = "reload", "edits of users that were not saved are given up");
-        }
         self.rebuild("signal", users, contents).await;
     }
 
@@ -230,34 +229,44 @@ impl Reloader {
         self.unsaved = false;
     }
 
+    /// Builds a new generation if there is a reason to.
     async fn refresh(&mut self, cause: &str, forced: bool) {
         let contents = generation::contents(&self.config.watched_files);
-        let acl_file = self.acl_file();
-        let has_changed = |path: &PathBuf| contents.get(path) != self.seen.get(path);
-        let others = self.config.watched_files.iter().any(|path| Some(path.as_path()) != acl_file && has_changed(path));
-        let users = match acl_file.filter(|path| has_changed(&path.to_path_buf())) {
-            None => Users::Kept,
-            Some(path) if self.unsaved => {
-                error!(
-                    event = "reload",
-                    outcome = "refused",
-                    file = %path.display(),
-                    "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or \
-                     SIGHUP gives the edits up"
-                );
-                Users::Kept
-            }
-            Some(_) => Users::Read,
-        };
-        if forced || others || users == Users::Read {
+        let users = self.users_for(&contents);
+        let acl_file = self.acl_file().filter(|_| users == Users::Kept);
+        let mut files = self.config.watched_files.iter().filter(|path| Some(path.as_path()) != acl_file);
+        if forced || files.any(|path| contents.get(path) != self.seen.get(path)) {
             self.rebuild(cause, users, contents).await;
         } else {
             self.seen = contents;
         }
     }
 
+    /// Where the users come from when the files are like this. A file that would undo edits is not taken, but reported.
+    fn users_for(&self, contents: &Contents) -> Users {
+        let Some(path) = self.acl_file() else { return Users::Kept };
+        let content = contents.get(path);
+        let is_new = content != self.seen.get(path);
+        if content == Some(&self.agreed) || !(is_new || self.held_up) {
+            return Users::Kept;
+        }
+        if !self.unsaved {
+            return Users::Read;
+        }
+        if is_new {
+            error!(
+                event = "reload",
+                outcome = "refused",
+                file = %path.display(),
+                "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or SIGHUP \
+                 gives the edits up"
+            );
+        }
+        Users::Kept
+    }
+
     /// Builds a new generation and puts it into force, or keeps the old one and says why.
-    async fn rebuild(&mut self, cause: &str, users: Users, contents: HashMap<PathBuf, Option<Digest>>) {
+    async fn rebuild(&mut self, cause: &str, users: Users, contents: Contents) {
         self.seen = contents;
         let current = self.generation.load_full();
         let number = current.number + 1;
@@ -274,8 +283,11 @@ impl Reloader {
                 news.for_each(|warning| warn!("{warning}"));
                 self.warned = built.warnings;
                 if users == Users::Read {
+                    if self.unsaved {
+                        warn!(event = "reload", cause, "edits of users that were not saved are given up");
+                    }
                     self.agreed = self.digest_of_acl_file();
-                    self.unsaved = false;
+                    (self.unsaved, self.held_up) = (false, false);
                 }
                 self.enforce(built.generation, Renewal::Trust).await;
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
@@ -285,6 +297,10 @@ impl Reloader {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
                 error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
+                if users == Users::Read {
+                    let is_right = |path| generation::read_acl(path, &current.policy.table).is_ok();
+                    self.held_up = self.acl_file().is_some_and(is_right);
+                }
             }
         }
     }

@@ -3,8 +3,15 @@ use memchr::{memchr, memchr2};
 use super::error::ReplyError;
 use super::int;
 
-/// Deepest nesting of aggregates. Redis's own replies nest less than ten deep; only a script can build more.
-pub(crate) const MAX_DEPTH: usize = 128;
+/// Deepest nesting of aggregates. Redis's own replies nest less than ten deep; a script's are bounded by the Lua stack, at
+/// about 8,000 [luaReplyToRedisReply].
+pub(crate) const MAX_DEPTH: usize = 16_384;
+
+/// Deepest nesting of a reply that is going to be decoded, which is recursive.
+const MAX_DECODED_DEPTH: usize = 128;
+
+/// Levels of nesting whose memory is kept from one reply to the next.
+const KEPT_LEVELS: usize = 16;
 
 /// Most bytes of a value: far above what a server can hold, far below what could overflow.
 const MAX_BULK: i64 = 1 << 40;
@@ -32,6 +39,7 @@ pub struct ReplyFramer {
     outstanding: u64,
     /// Those of the levels around it, outermost first.
     outer: Vec<u64>,
+    is_to_be_decoded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +90,11 @@ impl ReplyFramer {
         ReplyFramer::default()
     }
 
+    /// A framer of replies that are going to be decoded: it refuses those that nest too deeply for that.
+    pub(super) fn for_decoding() -> ReplyFramer {
+        ReplyFramer { is_to_be_decoded: true, ..ReplyFramer::default() }
+    }
+
     /// Scans on. `input` starts at the first byte of the current frame, or behind what was [taken](Self::take) of it.
     /// After a complete step the next scan begins a new frame.
     ///
@@ -94,6 +107,7 @@ impl ReplyFramer {
             self.cursor = 0;
             self.outstanding = 1;
             self.outer.clear();
+            self.outer.shrink_to(KEPT_LEVELS);
         }
         match self.advance(input) {
             Ok(complete) => {
@@ -272,7 +286,7 @@ impl ReplyFramer {
     }
 
     fn enter_level(&mut self, elements: u64) -> Result<Progress, ReplyError> {
-        if self.outer.len() == MAX_DEPTH {
+        if self.outer.len() == if self.is_to_be_decoded { MAX_DECODED_DEPTH } else { MAX_DEPTH } {
             return Err(ReplyError::TooDeep);
         }
         self.outer.push(self.outstanding);

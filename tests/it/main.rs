@@ -9,6 +9,7 @@
 
 mod support;
 
+mod acl_family;
 mod auth;
 mod cert;
 mod certificates;

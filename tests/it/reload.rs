@@ -51,6 +51,22 @@ fn a_broken_certificate_keeps_the_old_acl_too() {
 }
 
 #[test]
+fn an_acl_that_a_broken_certificate_held_up_is_taken_with_the_next_good_one() {
+    let (_redis, gate) = start("user alice on +@all ~*\n");
+    gate.wait_for_log(&["new generation", "upstream"]);
+    let good = fs::read(gate.pki().server().cert).unwrap();
+    fs::write(gate.pki().server().cert, "not a certificate\n").unwrap();
+    gate.write_acl("user alice on +@read ~*\n");
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["signal", "kept the old one"]);
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
+    fs::write(gate.pki().server().cert, good).unwrap();
+    eventually("the ACL to be taken", || {
+        gate.connect("alice").text(&["SET", "a", "1"]).starts_with("-NOPERM ").then_some(())
+    });
+}
+
+#[test]
 fn a_user_switched_off_loses_the_live_session() {
     let (redis, gate) = start("user alice on +@all ~*\n");
     let mut client = gate.connect("alice");

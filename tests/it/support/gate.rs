@@ -94,6 +94,11 @@ impl Respgate {
         RespClient::tls(self.address, &self.pki().ca_cert(), identity)
     }
 
+    /// A file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path(name)
+    }
+
     /// Replaces the ACL file; the running proxy learns of it by SIGHUP.
     pub(crate) fn write_acl(&self, acl: &str) {
         fs::write(self.folder.path("users.acl"), acl).unwrap();

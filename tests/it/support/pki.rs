@@ -30,11 +30,16 @@ impl Pki {
     pub(crate) fn create(dir: &Path) -> Pki {
         let ca = authority("respgate test CA", &dir.join("ca.crt"));
         let pki = Pki { dir: dir.to_path_buf(), ca };
+        pki.renew_server();
+        pki
+    }
+
+    /// Replaces `server.crt` and its key.
+    pub(crate) fn renew_server(&self) {
         let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         server.distinguished_name.push(DnType::CommonName, "localhost");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        pki.issue("server", server);
-        pki
+        self.issue("server", server);
     }
 
     pub(crate) fn ca_cert(&self) -> PathBuf {

@@ -42,17 +42,20 @@ impl SessionCore {
 
     /// The answer to a request that has one reply: in its place, or inside a transaction in that of its echo.
     fn give(&mut self, reply: &Reply, out: &mut Output<'_>) {
-        if let Transaction::Open(queue) = &mut self.transaction {
-            let mut answer = Vec::new();
-            reply.encode(self.protocol, &mut answer);
-            queue.answers.push((queue.length, answer.into()));
-            queue.length = queue.length.saturating_add(1);
-            out.send(Side::Upstream, PLACEHOLDER);
-            if self.wants_reply() {
-                self.pending.push(Slot::Pass(1));
+        match &mut self.transaction {
+            Transaction::None => self.answer(reply, out),
+            // It will not be executed.
+            Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
+            Transaction::Open(queue) => {
+                let mut answer = Vec::new();
+                reply.encode(self.protocol, &mut answer);
+                queue.answers.push((queue.length, answer.into()));
+                queue.length = queue.length.saturating_add(1);
+                out.send(Side::Upstream, PLACEHOLDER);
+                if self.wants_reply() {
+                    self.pending.push(Slot::Pass(1));
+                }
             }
-        } else {
-            self.answer(reply, out);
         }
     }
 
