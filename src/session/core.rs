@@ -331,10 +331,7 @@ impl SessionCore {
         if self.client_closed.is_some() {
             self.end_requests(now)?;
         }
-        let is_held = self.held >= self.limits.hold_buffer && self.is_waiting();
-        if self.stage == Stage::Running && is_held && self.is_unread() {
-            return Err(CloseReason::UnreadReplies);
-        }
+        self.cut_if_unread();
         Ok(consumed)
     }
 
@@ -445,7 +442,10 @@ impl SessionCore {
     /// The driver says how many bytes wait for a side's socket.
     pub fn handle_backlog(&mut self, side: Side, unsent: usize) {
         match side {
-            Side::Downstream => self.backlog_downstream = unsent,
+            Side::Downstream => {
+                self.backlog_downstream = unsent;
+                self.cut_if_unread();
+            }
             Side::Upstream => {
                 self.backlog_upstream = unsent;
                 self.flushed();
@@ -555,7 +555,8 @@ impl SessionCore {
 
     /// Bytes that the session holds beside what waits in buffers.
     pub fn held(&self) -> usize {
-        self.subscriptions.bytes()
+        let table = std::mem::size_of_val(self.scanner.spans());
+        self.subscriptions.bytes() + table + self.pending.local_bytes() + self.transaction.answers_bytes()
     }
 
     // Helpers of all parts.
@@ -659,6 +660,15 @@ impl SessionCore {
     fn window_is_full(&self) -> bool {
         self.pending.replies() >= REPLY_WINDOW
             || self.backlog_downstream + self.pending.local_bytes() >= 2 * DOWNSTREAM_BACKLOG
+    }
+
+    /// A client that goes on asking, and takes no replies, is held until the hold is full.
+    fn cut_if_unread(&mut self) {
+        let is_full = self.held >= self.limits.hold_buffer && self.is_waiting();
+        if self.stage == Stage::Running && is_full && self.is_unread() {
+            self.stage = Stage::Closed;
+            self.act(Action::Close(CloseReason::UnreadReplies));
+        }
     }
 
     /// The client takes no replies.

@@ -454,7 +454,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
 
     fn settle_accounts(&mut self) -> Result<(), CloseReason> {
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
-        let held = buffers.into_iter().map(Buffer::len).sum::<usize>() + self.core.held();
+        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.held();
         if held == self.accounted {
             return Ok(());
         }

@@ -25,9 +25,6 @@ const NOTHING: &[u8] = b"*0\r\n";
 /// Queued in a transaction in place of a request of ours, whose answer takes the place of its echo.
 const PLACEHOLDER: &[u8] = b"*2\r\n$4\r\nECHO\r\n$8\r\nrespgate\r\n";
 
-/// Bytes of our answers that may wait for one EXEC.
-const MOST_QUEUED: usize = 1 << 20;
-
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
     /// It is held until it is complete.
@@ -481,7 +478,7 @@ impl SessionCore {
             Transaction::Open(queue) => {
                 let mut answer = Vec::new();
                 reply.encode(self.protocol, &mut answer);
-                if queue.answers_bytes() + answer.len() > MOST_QUEUED {
+                if !queue.has_room(answer.len()) {
                     return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
                 }
                 queue.answer(answer.into());

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use crate::acl::User;
 use crate::command::{CommandId, CommandSpec, Role};
 
+/// Bytes of our answers that may wait for one EXEC.
+const MOST_ANSWERS: usize = 1 << 20;
+
 /// Whether a transaction is open, and what of it is ours.
 #[derive(Debug, Default)]
 pub(super) enum Transaction {
@@ -33,9 +36,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Bytes of our answers.
-    pub(super) fn answers_bytes(&self) -> usize {
-        self.answers_bytes
+    /// Whether so much more fits.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        self.answers_bytes + more <= MOST_ANSWERS
     }
 
     /// Takes an answer of ours to the next place; Redis is given something else to queue there.
@@ -60,6 +63,14 @@ impl Transaction {
 
     pub(super) fn is_open(&self) -> bool {
         !matches!(self, Self::None)
+    }
+
+    /// Bytes of our answers that wait for EXEC.
+    pub(super) fn answers_bytes(&self) -> usize {
+        match self {
+            Self::Open(queue) => queue.answers_bytes,
+            Self::None | Self::Dirty => 0,
+        }
     }
 
     /// Notes a refusal.

@@ -55,6 +55,16 @@ fn a_client_that_takes_no_replies_is_held_and_then_cut() {
 }
 
 #[test]
+fn a_hold_that_is_full_before_the_replies_come_is_cut_when_they_stay_unread() {
+    let mut rig = Rig::new(OPEN);
+    rig.client_reads = false;
+    rig.client(&request("GET big").repeat(HOLD_BUFFER / 10));
+    assert_eq!(rig.closed, None);
+    rig.redis(format!("${MIB}\r\n{}\r\n", "x".repeat(MIB)).repeat(2));
+    assert_eq!(rig.closed.unwrap().to_string(), "unread-replies");
+}
+
+#[test]
 fn answers_of_ours_that_nobody_reads_are_bounded() {
     let users: String = (0..2000).map(|n| format!("user user-with-a-long-name-{n} on +get\n")).collect();
     let mut rig = Rig::new(&format!("{OPEN}{users}"));
