@@ -93,7 +93,7 @@ async fn run(options: &Options, pki: &Pki, servers: &Servers) -> Result<Figures,
     let paces = (0..options.sessions).map(|index| (index / 2 % 2 == 1).then_some(pace));
     let sessions = Session::open_all(paces.enumerate().map(|(index, pace)| (connect(index), pace))).await;
     let revoked = |index: usize| index % 2 == 0 && index / 2 < options.revoke;
-    let mut bystander = Bystander::begin(connect(options.sessions + options.handshakes)).await;
+    let bystander = Bystander::begin(connect(options.sessions + options.handshakes));
     let mut pending = Vec::new();
     for index in options.sessions..options.sessions + options.handshakes {
         pending.push((index % 2 == 0, Pending::begin(&connect(index)).await));

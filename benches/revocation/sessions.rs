@@ -1,12 +1,13 @@
 //! Clients: live sessions that note when they end, one that measures, and some that stop half-way in their handshake.
 
-use std::cell::{Cell, RefCell};
-use std::io;
+use std::cell::Cell;
+use std::io::{self, Read, Write};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustls::ClientConnection;
+use rustls::{ClientConnection, StreamOwned};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -80,37 +81,41 @@ async fn live(mut stream: Stream, pace: Option<Duration>, ended: Rc<Cell<Option<
     }
 }
 
-/// Sends PING after PING and notes how long each took.
+/// Sends PING after PING and notes how long each took, on a thread of its own: what the others do here is not to count.
 pub(crate) struct Bystander {
-    latencies: Rc<RefCell<Vec<Duration>>>,
-    life: JoinHandle<()>,
+    latencies: Arc<Mutex<Vec<Duration>>>,
+    over: Arc<AtomicBool>,
 }
 
 impl Bystander {
-    pub(crate) async fn begin(connector: Connector) -> Bystander {
-        let mut stream = connect(&connector).await;
-        let latencies = Rc::new(RefCell::new(Vec::new()));
-        let noted = Rc::clone(&latencies);
-        let life = spawn_local(async move {
-            loop {
+    pub(crate) fn begin(connector: Connector) -> Bystander {
+        let bystander = Bystander { latencies: Arc::default(), over: Arc::default() };
+        let (latencies, over) = (Arc::clone(&bystander.latencies), Arc::clone(&bystander.over));
+        std::thread::spawn(move || {
+            let tcp = std::net::TcpStream::connect(connector.address).unwrap();
+            tcp.set_nodelay(true).unwrap();
+            let tls = ClientConnection::new(connector.config, "localhost".try_into().unwrap()).unwrap();
+            let mut stream = StreamOwned::new(tls, tcp);
+            while !over.load(Ordering::Relaxed) {
                 let started = Instant::now();
-                ping(&mut stream).await.unwrap();
-                noted.borrow_mut().push(started.elapsed());
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                stream.write_all(PING).unwrap();
+                stream.read_exact(&mut [0; PONG.len()]).unwrap();
+                latencies.lock().unwrap().push(started.elapsed());
+                std::thread::sleep(Duration::from_millis(1));
             }
         });
-        Bystander { latencies, life }
+        bystander
     }
 
     /// What was measured since the last time.
-    pub(crate) fn take(&mut self) -> Vec<Duration> {
-        std::mem::take(&mut self.latencies.borrow_mut())
+    pub(crate) fn take(&self) -> Vec<Duration> {
+        std::mem::take(&mut self.latencies.lock().unwrap())
     }
 }
 
 impl Drop for Bystander {
     fn drop(&mut self) {
-        self.life.abort();
+        self.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -134,12 +139,12 @@ impl Pending {
 
     /// Finishes the handshake; whether a PING is answered then.
     pub(crate) async fn is_served(mut self) -> bool {
-        io::Write::write_all(&mut self.tls.writer(), PING).unwrap();
+        self.tls.writer().write_all(PING).unwrap();
         let conversation = async {
             self.send().await?;
             let mut reply = [0; PONG.len()];
             loop {
-                match io::Read::read_exact(&mut self.tls.reader(), &mut reply) {
+                match self.tls.reader().read_exact(&mut reply) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.receive().await?,
                     other => return other,
                 }

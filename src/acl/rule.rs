@@ -52,9 +52,10 @@ impl RuleError {
 
     /// The rule with nothing of a password in it.
     pub fn redacted_token(&self) -> String {
-        match self.token.as_bytes().first() {
-            Some(kind @ (b'>' | b'<' | b'#' | b'!' | b'$')) => format!("{}…", char::from(*kind)),
-            _ => self.token.clone(),
+        // Also behind something else, where a blank was forgotten: `(>secret`, `+get>secret`.
+        match self.token.find(['>', '<', '#', '!', '$']) {
+            Some(at) => format!("{}…", &self.token[..=at]),
+            None => self.token.clone(),
         }
     }
 }

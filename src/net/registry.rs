@@ -80,7 +80,8 @@ impl Handle {
         }
     }
 
-    fn order(&self, order: Order) {
+    /// Tells the session, and wakes it.
+    pub fn order(&self, order: Order) {
         // Nothing takes back an order to end at once.
         if !matches!(self.order.get(), Some(Order::Close(_))) {
             self.order.set(Some(order));
@@ -146,13 +147,11 @@ impl Registry {
         distinct.into_iter().collect()
     }
 
-    /// Ends the sessions of these certificate chains.
-    pub fn condemn(&self, chains: &Condemned) {
-        for handle in self.handles.borrow().values() {
-            if let Some(reason) = handle.chain.as_ref().and_then(|(key, _)| chains.get(key)) {
-                handle.order(Order::Close(*reason));
-            }
-        }
+    /// The sessions of these certificate chains, and why they have to end.
+    pub fn condemned(&self, chains: &Condemned) -> Vec<(Rc<Handle>, CloseReason)> {
+        let handles = self.handles.borrow();
+        let reason = |handle: &Handle| handle.chain.as_ref().and_then(|(key, _)| chains.get(key)).copied();
+        handles.values().filter_map(|handle| Some((Rc::clone(handle), reason(handle)?))).collect()
     }
 }
 

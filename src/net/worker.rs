@@ -46,6 +46,10 @@ const MAX_LINGERING: usize = 256;
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
 
+/// Sessions that are closed before the others get their turn again. Last words and a log line take longer than a look at
+/// the policy.
+const CLOSING_SLICE: usize = 32;
+
 /// What workers share, and what never changes for them.
 pub struct Settings {
     /// Bounds of every session.
@@ -301,7 +305,10 @@ impl Worker {
         let worker = Rc::clone(self);
         spawn_local(async move {
             while let Some(condemned) = told.recv().await {
-                worker.registry.condemn(&condemned);
+                for slice in worker.registry.condemned(&condemned).chunks(CLOSING_SLICE) {
+                    slice.iter().for_each(|(handle, reason)| handle.order(Order::Close(*reason)));
+                    tokio::task::yield_now().await;
+                }
             }
             if judge.await.is_err() {
                 // Nobody knows who is still trusted.
@@ -537,8 +544,11 @@ impl Surroundings for World {
         receiver
     }
 
-    fn report(&self, core: &mut SessionCore) {
+    fn note_refusals(&self, core: &mut SessionCore) {
         self.worker.settings.refusals.note(core, self.number);
+    }
+
+    fn report(&self, core: &mut SessionCore) {
         audit::reports(core, &self.worker.log_limit);
     }
 

@@ -143,7 +143,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader = Reloader::new(config, reread, seen, warned, generation, mailboxes.clone(), pool);
+    let mut reloader = Reloader::new(config, reread, seen, warned, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -180,6 +180,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     drop(edited);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
     drain(reloader.config().limits.shutdown_timeout, &mailboxes, threads, &mut signals).await;
+    info!(hashes_computed = pool.computations(), "stopped");
     Ok(())
 }
 
@@ -197,7 +198,6 @@ async fn drain(patience: Duration, mailboxes: &[Mailbox], threads: Vec<JoinHandl
             _ = signals.interrupt.recv() => break,
         }
     }
-    info!("stopped");
 }
 
 struct Signals {

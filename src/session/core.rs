@@ -404,9 +404,8 @@ impl SessionCore {
                 _ => policy.renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip()),
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;
-            let is_changed = !Arc::ptr_eq(&renewed.user, &principal.user) && renewed.user != principal.user;
             self.principal = Some(renewed);
-            if is_changed && !self.may_stand(policy) {
+            if !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);
             }
         } else if let Admission::Refused(reason) =
@@ -486,9 +485,14 @@ impl SessionCore {
         std::mem::take(&mut self.refusals)
     }
 
+    /// Whether `ACL LOG` has something to learn.
+    pub fn has_refusals(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
     /// Whether there is something to log.
     pub fn has_reports(&self) -> bool {
-        !self.reports.is_empty() || !self.refusals.is_empty()
+        !self.reports.is_empty()
     }
 
     /// Whether bytes of a side are welcome now.

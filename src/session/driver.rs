@@ -53,6 +53,8 @@ pub trait Surroundings {
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
     /// Does what an ACL command asked for. The answer comes once every session is under the policy it made.
     fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered>;
+    /// Tells `ACL LOG` of what the core refused.
+    fn note_refusals(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
     fn report(&self, core: &mut SessionCore);
     /// Whether so many more bytes may be held, of `held` already; notes them if so.
@@ -147,6 +149,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         let lease = self.world.policy();
         self.handle.note_generation(lease.generation);
         let outcome = self.run(cx, &lease, administered, Instant::now());
+        self.note_refusals();
         if self.core.has_reports() {
             self.world.report(&mut self.core);
         }
@@ -376,8 +379,16 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(())
     }
 
+    /// Before the client hears of them: whoever asks `ACL LOG` thereafter finds them there.
+    fn note_refusals(&mut self) {
+        if self.core.has_refusals() {
+            self.world.note_refusals(&mut self.core);
+        }
+    }
+
     /// Writes what waits; true if some of it went out, so that more may now be read.
     fn poll_writes(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        self.note_refusals();
         let waiting = self.queues.upstream.len() + self.queues.downstream.len();
         if let Some(upstream) = &mut self.upstream {
             while !self.queues.upstream.is_empty() {

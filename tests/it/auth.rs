@@ -68,7 +68,7 @@ fn requests_behind_a_failed_auth_in_one_pipeline_are_not_carried_out() {
 
 #[test]
 fn a_hash_made_by_hash_password_is_accepted_and_nothing_else_is() {
-    let hash = hash_password("a long pass phrase");
+    let hash = hash_password("a long pass phrase", CHEAP);
     assert!(hash.starts_with("$argon2id$v=19$"), "{hash}");
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
@@ -82,7 +82,7 @@ fn a_hash_made_by_hash_password_is_accepted_and_nothing_else_is() {
 
 #[test]
 fn two_hashes_of_one_password_differ() {
-    assert_ne!(hash_password("same"), hash_password("same"));
+    assert_ne!(hash_password("same", CHEAP), hash_password("same", CHEAP));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn an_unauthenticated_client_is_held_to_small_requests() {
 /// No rule names a user: a certificate to get in, a password to say who.
 fn start_with_passwords() -> (RedisServer, Respgate) {
     let redis = RedisServer::start();
-    let hash = hash_password("correct horse");
+    let hash = hash_password("correct horse", CHEAP);
     let acl = format!("user bob on {hash} +@all ~bob:*\nuser off off {hash} +@all ~*\n");
     let gate =
         Respgate::setup(&upstream_of(&redis)).acl_file(&acl).expect_log("login failed").expect_log("rotocol").start();
@@ -165,13 +165,11 @@ fn stranger(gate: &Respgate) -> RespClient {
     gate.connect("some-machine")
 }
 
-fn hash_password(password: &str) -> String {
-    let mut child = respgate_binary()
-        .args(["hash-password", "--memory", "1024", "--iterations", "1"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+const CHEAP: &[&str] = &["--memory", "1024", "--iterations", "1"];
+
+pub(crate) fn hash_password(password: &str, cost: &[&str]) -> String {
+    let mut child =
+        respgate_binary().arg("hash-password").args(cost).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());

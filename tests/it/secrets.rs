@@ -54,6 +54,56 @@ fn passwords_stay_out_of_what_check_prints() {
     assert_free_of_secrets(&said);
 }
 
+#[test]
+fn secrets_stay_out_of_what_is_said_of_a_configuration_with_faults() {
+    for faulty in [
+        format!("[upstream-auth]\npassword = \"{UPSTREAM}\n"),
+        format!("[upstream-auth]\npasword = \"{UPSTREAM}\"\n"),
+        format!("[upstream-auth]\npassword = \"{UPSTREAM}\" x\n"),
+        format!("[upstream-auth]\npassword = [\"{UPSTREAM}\"]\n"),
+        format!("[upstream-auth]\npassword = \"{UPSTREAM}${{NOT_SET}}\"\n"),
+        format!("[upstream-auth]\npassword = \"{UPSTREAM}\"\npassword-file = \"/nonexistent\"\n"),
+        format!("[rename]\nCONFIG = \"{VALUE} \"\nNOSUCH = \"{VALUE}\"\n"),
+    ] {
+        let setup = Respgate::setup("unix:/nonexistent/redis.sock").acl_file("user bob on\n").table(&faulty);
+        let config = setup.write_config();
+        let output =
+            respgate_binary().args(["check", "--listen", "127.0.0.1:0", "--config"]).arg(config).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        assert_eq!(output.status.code(), Some(78), "{faulty}");
+        assert_free_of_secrets(&said);
+    }
+}
+
+#[test]
+fn keys_hashes_and_tickets_stay_out_of_the_log_at_the_most_talkative_level() {
+    let redis = RedisServer::start();
+    let hash = super::auth::hash_password(RIGHT, &["--memory", "1024", "--iterations", "1"]);
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl_file(&format!("user bob on {hash} +@all ~*\nuser root on >{WRONG} +@all ~*\n"))
+        .table("[block]\nexempt-users = [\"root\"]\n[rename]\nFLUSHALL = \"a-value-that-is-private-31f0\"")
+        .arg("--log-level")
+        .arg("trace")
+        .expect_log("")
+        .start()
+        .settled();
+    let mut client = gate.connect("some-machine");
+    assert_eq!(client.text(&["AUTH", "bob", RIGHT]), "+OK");
+    let mut root = gate.connect("some-machine");
+    assert_eq!(root.text(&["AUTH", "root", WRONG]), "+OK");
+    assert_eq!(root.text(&["ACL", "SETUSER", "eve", "on", &format!(">{UPSTREAM}"), "+@all", "~*"]), "+OK");
+    assert!(root.text(&["ACL", "SETUSER", "eve", &format!("(>{UPSTREAM}")]).starts_with("-ERR"));
+    root.call(&["FLUSHALL"]);
+    assert_eq!(gate.connect("some-machine").text(&["AUTH", "eve", UPSTREAM]), "+OK");
+    let key = std::fs::read_to_string(gate.pki().server().key).unwrap();
+    let log = gate.log_text();
+    assert_free_of_secrets(&log);
+    let salt_and_output = hash.rsplit('$').take(2);
+    for secret in salt_and_output.chain(key.lines().filter(|line| !line.starts_with('-'))) {
+        assert!(!log.contains(secret), "{secret}");
+    }
+}
+
 fn assert_free_of_secrets(text: &str) {
     for secret in [RIGHT, WRONG, UPSTREAM, VALUE] {
         let line = text.lines().find(|line| line.contains(secret));

@@ -11,8 +11,8 @@ use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
 use crate::session::{
-    Action, Administered, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore, SessionLimits,
-    Side, UpstreamFailure,
+    Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore,
+    SessionLimits, Side, UpstreamFailure,
 };
 
 /// Bytes that the driver reads at once.
@@ -43,6 +43,9 @@ pub(crate) struct Rig {
     pub(crate) connects: bool,
     pub(crate) connecting: bool,
     pub(crate) verifying: Option<Credentials>,
+    /// What is asked of the outside is done at once.
+    pub(crate) administers: bool,
+    pub(crate) administering: Option<Administration>,
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
     pub(crate) closed: Option<CloseReason>,
@@ -106,6 +109,8 @@ impl Rig {
             connects: true,
             connecting: false,
             verifying: None,
+            administers: true,
+            administering: None,
             connections: 0,
             closed: None,
             client_socket: Vec::new(),
@@ -165,6 +170,19 @@ impl Rig {
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         let result = self.core.handle_verified(outcome, &self.policy, self.now, &mut out);
         self.note(result);
+        self.run();
+    }
+
+    /// What was asked of the outside is done; with an ACL, that is what it made.
+    pub(crate) fn administered(&mut self, acl: Option<&str>) {
+        self.administering = None;
+        if let Some(acl) = acl {
+            self.policy = policy(acl, self.policy.generation + 1);
+        }
+        let generation = acl.map(|_| self.policy.generation);
+        let done = Administered { reply: Reply::OK, generation };
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        self.core.handle_administered(done, &self.policy, self.now, &mut out);
         self.run();
     }
 
@@ -322,11 +340,8 @@ impl Rig {
                     self.replies.clear();
                     self.queues.upstream.advance(usize::MAX);
                 }
-                Action::Administer(_) => {
-                    let done = Administered { reply: Reply::OK, generation: None };
-                    let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-                    self.core.handle_administered(done, &self.policy, self.now, &mut out);
-                }
+                Action::Administer(_) if self.administers => self.administered(None),
+                Action::Administer(administration) => self.administering = Some(administration),
                 Action::Verify(credentials) => self.verifying = Some(credentials),
                 Action::Close(reason) => self.closed = Some(reason),
             }

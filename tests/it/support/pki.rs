@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, SignatureAlgorithm, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    SignatureAlgorithm, date_time_ymd,
 };
 
 /// The certificate files of one test, all in one folder.
@@ -117,6 +119,76 @@ impl Pki {
         self.store(file, &cert.pem(), &key)
     }
 
+    /// A client certificate for an Ed25519 key. openssl makes it: it does not read the newer form that rcgen writes.
+    pub(crate) fn ed25519_client(&self, common_name: &str) -> Identity {
+        let identity = self.identity("ed25519");
+        openssl(Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&identity.key));
+        let key = KeyPair::from_pem(&fs::read_to_string(&identity.key).unwrap()).unwrap();
+        fs::write(&identity.cert, client_params(common_name).signed_by(&key, &self.ca).unwrap().pem()).unwrap();
+        identity
+    }
+
+    /// A certificate with the right name from an authority of another name.
+    pub(crate) fn client_of_a_stranger(&self, common_name: &str) -> Identity {
+        let other = authority("a stranger's CA", &self.dir.join("stranger-ca.crt"));
+        let key = KeyPair::generate().unwrap();
+        let cert = client_params(common_name).signed_by(&key, &other).unwrap();
+        self.store("stranger", &cert.pem(), &key)
+    }
+
+    /// A certificate with the right name from a CA below ours, with that CA's own behind it.
+    pub(crate) fn client_of_an_intermediate(&self, common_name: &str) -> Identity {
+        let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let params = authority_params("intermediate test CA");
+        let ca = CertifiedIssuer::signed_by(params, ca_key, &self.ca).unwrap();
+        let cert = client_params(common_name).signed_by(&key, &ca).unwrap();
+        self.store("intermediate", &format!("{}{}", cert.pem(), ca.pem()), &key)
+    }
+
+    /// The authority itself, as a client.
+    pub(crate) fn ca_as_client(&self) -> Identity {
+        let cert = fs::read_to_string(self.ca_cert()).unwrap();
+        self.store("ca-as-client", &cert, self.ca.key())
+    }
+
+    /// What `openssl req -x509` makes by default.
+    pub(crate) fn openssl_self_signed(&self, common_name: &str) -> Identity {
+        let identity = self.identity("openssl-self-signed");
+        let subject = format!("/CN={common_name}");
+        let arguments = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"];
+        openssl(
+            Command::new("openssl")
+                .args(arguments)
+                .arg(subject)
+                .arg("-keyout")
+                .arg(&identity.key)
+                .arg("-out")
+                .arg(&identity.cert),
+        );
+        identity
+    }
+
+    /// What plain `openssl x509 -req` makes.
+    pub(crate) fn version_1_client(&self, common_name: &str) -> Identity {
+        let identity = self.identity("version-1");
+        let (request, ca) = (self.dir.join("version-1.csr"), self.ca_as_client());
+        let subject = format!("/CN={common_name}");
+        let arguments = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"];
+        openssl(
+            Command::new("openssl")
+                .args(arguments)
+                .arg(subject)
+                .arg("-keyout")
+                .arg(&identity.key)
+                .arg("-out")
+                .arg(&request),
+        );
+        let mut sign = Command::new("openssl");
+        sign.args(["x509", "-req", "-sha256", "-days", "30", "-set_serial", "77", "-in"]).arg(request);
+        openssl(sign.arg("-CA").arg(ca.cert).arg("-CAkey").arg(ca.key).arg("-out").arg(&identity.cert));
+        identity
+    }
+
     /// `ca.crl`, good for a day, swapped in as a whole.
     pub(crate) fn write_crl(&self, serials: &[u64]) {
         self.write_crl_text(&self.crl(serials, &self.ca));
@@ -175,14 +247,24 @@ impl Pki {
     }
 }
 
+fn openssl(command: &mut Command) {
+    let output = command.output().expect("openssl is installed (apt-get install openssl)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn authority(common_name: &str, cert_file: &Path) -> Issuer<'static, KeyPair> {
+    let params = authority_params(common_name);
+    let key = KeyPair::generate().unwrap();
+    fs::write(cert_file, params.self_signed(&key).unwrap().pem()).unwrap();
+    Issuer::new(params, key)
+}
+
+fn authority_params(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let key = KeyPair::generate().unwrap();
-    fs::write(cert_file, params.self_signed(&key).unwrap().pem()).unwrap();
-    Issuer::new(params, key)
+    params
 }
 
 fn client_params(common_name: &str) -> CertificateParams {

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""What a flood of wrong passwords does to everybody else.
+
+    cargo build --release
+    benches/password_flood.py target/release/respgate [SECONDS]
+
+Starts a Redis and a respgate, measures the latency of one logged-in client at rest, then again while clients at several loopback addresses guess
+passwords as fast as they are let, each on a new connection. Prints both, how many guesses were made and how many of them were computed, and the
+memory. Needs Python 3.9 and redis-server, nothing else; Linux, for the loopback addresses 127.0.0.2 to 127.0.0.9.
+"""
+
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ADDRESSES = [f"127.0.0.{last}" for last in range(2, 10)]
+PASSWORD = "correct horse"
+
+
+def main():
+    respgate = pathlib.Path(sys.argv[1]).resolve()
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        port = free_port()
+        redis = subprocess.Popen(
+            ["redis-server", "--port", "0", "--save", "", "--unixsocket", str(folder / "redis.sock"), "--dir", name],
+            stdout=subprocess.DEVNULL,
+        )
+        configure(folder, respgate, port)
+        log = open(folder / "log", "wb")
+        gate = subprocess.Popen([respgate, "run", "--config", folder / "respgate.toml"], stderr=log)
+        try:
+            measure(gate, port, seconds)
+            gate.send_signal(signal.SIGTERM)
+            gate.wait(30)
+        finally:
+            for process in (gate, redis):
+                process.kill()
+                process.wait()
+        stopped = [json.loads(line) for line in (folder / "log").read_text().splitlines() if "hashes_computed" in line]
+        print(f"password hashes computed by respgate: {stopped[0]['hashes_computed']}")
+
+
+def configure(folder, respgate, port):
+    made = subprocess.run([respgate, "hash-password"], input=PASSWORD, capture_output=True, text=True, check=True)
+    (folder / "users.acl").write_text(f"user app on {made.stdout.strip()} +@all ~*\n")
+    (folder / "respgate.toml").write_text(
+        f'listen = "127.0.0.1:{port}"\ntls = "no"\nupstream = "unix:{folder}/redis.sock"\n'
+        'aclfile = "users.acl"\nadmin-listen = "off"\nlog-format = "json"\nauth-timeout = "30s"\n'
+    )
+
+
+def measure(gate, port, seconds):
+    client = log_in(port)
+    quiet = latencies(client, seconds)
+    memory = resident(gate.pid)
+    over = threading.Event()
+    guessers = [Guesser(port, address, over) for address in ADDRESSES for _ in range(4)]
+    started = time.monotonic()
+    for guesser in guessers:
+        guesser.start()
+    flooded = latencies(client, seconds)
+    peak = resident(gate.pid)
+    newcomer = time.monotonic()
+    log_in(port)
+    newcomer = time.monotonic() - newcomer
+    over.set()
+    for guesser in guessers:
+        guesser.join()
+    lasted = time.monotonic() - started
+    tell("quiet", quiet)
+    tell("flood", flooded)
+    print(f"p99 under the flood: {percentile(flooded, 99) / percentile(quiet, 99):.2f} times that at rest")
+    sums = [sum(counts) for counts in zip(*(guesser.counts for guesser in guessers))]
+    print(f"{sum(sums) / lasted:.0f} guesses a second from {len(ADDRESSES)} addresses: {sums[0]} wrong, {sums[1]} throttled or busy")
+    print(f"a login with the right password from another address in the middle of it took {newcomer * 1000:.0f} ms")
+    print(f"memory: {memory / 1024:.1f} MiB at rest, {peak / 1024:.1f} MiB under the flood")
+
+
+class Guesser(threading.Thread):
+    """Makes one guess per connection until it is over; counts wrong passwords, and refusals to look at one."""
+
+    def __init__(self, port, address, over):
+        super().__init__(daemon=True)
+        self.port, self.address, self.over = port, address, over
+        self.counts = [0, 0]
+
+    def run(self):
+        number = 0
+        while not self.over.is_set():
+            number += 1
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), source_address=(self.address, 0), timeout=30) as guess:
+                    guess.sendall(request("AUTH", "app", f"{self.address} {self.ident} {number}"))
+                    self.counts[0 if guess.recv(256).startswith(b"-WRONGPASS") else 1] += 1
+            except OSError:
+                self.counts[1] += 1
+            # As fast as this machine's one interpreter allows would measure the interpreter.
+            time.sleep(0.02)
+
+
+def log_in(port):
+    for _ in range(100):
+        try:
+            client = socket.create_connection(("127.0.0.1", port), timeout=30)
+            break
+        except OSError:
+            time.sleep(0.05)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.sendall(request("AUTH", "app", PASSWORD))
+    assert client.recv(256) == b"+OK\r\n"
+    return client
+
+
+def latencies(client, seconds):
+    ping, found, end = request("PING"), [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        started = time.perf_counter()
+        client.sendall(ping)
+        client.recv(64)
+        found.append(time.perf_counter() - started)
+        time.sleep(0.001)
+    return sorted(found)
+
+
+def tell(what, found):
+    print(f"{what}: p50 {percentile(found, 50) * 1000:.2f} ms, p99 {percentile(found, 99) * 1000:.2f} ms, {len(found)} requests")
+
+
+def percentile(found, percent):
+    return found[min(len(found) * percent // 100, len(found) - 1)]
+
+
+def resident(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def request(*args):
+    parts = [arg.encode() for arg in args]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+main()

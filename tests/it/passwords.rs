@@ -1,0 +1,109 @@
+//! Who may log in with a password, from where, and how many at once.
+
+use rustix::process::Signal;
+
+use crate::support::{RedisServer, RespClient, Respgate, Setup, request, upstream_of};
+
+const WRONGPASS: &str = "-WRONGPASS invalid username-password pair or user is disabled.";
+
+#[test]
+fn a_thousand_logins_at_once_are_all_accepted_and_cost_one_hash() {
+    const CLIENTS: usize = 1000;
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis, "app on $HASH +@all ~*").arg("--tls=no").arg("--maxclients=1100").start().settled();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| RespClient::plain(gate.address())).collect();
+    clients.iter_mut().for_each(|client| client.send(&request(&["AUTH", "app", "correct horse"])));
+    for client in &mut clients {
+        assert_eq!(client.reply_text(), "+OK");
+    }
+    drop(clients);
+    gate.signal(Signal::TERM);
+    gate.wait_for_log(&["stopped", "\"hashes_computed\":1}"]);
+    assert!(gate.exit_status().success());
+}
+
+#[test]
+fn guessing_ends_in_a_pause_that_the_right_password_does_not_break() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "app on $HASH +@all ~*").start();
+    let mut said = Vec::new();
+    for number in 0..8 {
+        said.push(login(&gate, "some-machine", "app", &format!("guess {number}")));
+    }
+    assert_eq!(said[..5], [WRONGPASS; 5]);
+    assert!(said[5..].iter().all(|text| text.starts_with("-ERR respgate: too many failed logins")), "{said:?}");
+    assert!(login(&gate, "some-machine", "app", "correct horse").starts_with("-ERR respgate: too many failed logins"));
+    gate.wait_for_log(&["\"login\"", "failed", "throttled", "127.0.0.1"]);
+}
+
+#[test]
+fn a_user_may_come_only_from_where_it_is_allowed_to() {
+    let redis = RedisServer::start();
+    for (network, is_allowed) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let table = format!("[user.app]\nallow-from = [\"{network}\"]\n[[certificate]]\ncn = \"app\"\nuser = \"app\"");
+        let gate = setup(&redis, "app on $HASH +@all ~*").setting("unmapped = \"password\"").table(&table).start();
+        let expected = if is_allowed { "+OK" } else { WRONGPASS };
+        assert_eq!(login(&gate, "some-machine", "app", "correct horse"), expected);
+        let mut by_certificate = gate.connect("app");
+        let pong = by_certificate.try_send(&request(&["PING"])).and_then(|()| by_certificate.try_reply());
+        assert_eq!(pong.is_ok_and(|reply| reply == b"+PONG\r\n"), is_allowed);
+        if !is_allowed {
+            gate.wait_for_log(&["\"login\"", "failed", "\"address\""]);
+            gate.wait_for_log(&["\"connection\"", "refused", "\"address\""]);
+        }
+    }
+}
+
+#[test]
+fn a_user_of_certificates_only_has_no_password_login() {
+    let redis = RedisServer::start();
+    let gate = with_rules(&redis, "[user.app]\nauth = \"certificate\"").start();
+    assert_eq!(login(&gate, "some-machine", "app", "correct horse"), WRONGPASS);
+    gate.wait_for_log(&["\"login\"", "failed", "certificate-required"]);
+    assert_eq!(gate.connect("app").text(&["ACL", "WHOAMI"]), "$3\r\napp");
+    assert_eq!(login(&gate, "app", "app", "correct horse"), WRONGPASS, "not even beside its certificate");
+    assert_eq!(login(&gate, "some-machine", "other", "correct horse"), "+OK");
+}
+
+#[test]
+fn a_user_that_requires_its_certificate_needs_the_password_and_the_certificate() {
+    let redis = RedisServer::start();
+    let gate = with_rules(&redis, "[user.app]\ncertificate = \"required\"").start();
+    assert_eq!(login(&gate, "some-machine", "app", "correct horse"), WRONGPASS);
+    gate.wait_for_log(&["\"login\"", "failed", "certificate-required"]);
+    assert_eq!(login(&gate, "app", "app", "correct horse"), "+OK");
+    assert_eq!(login(&gate, "app", "app", "wrong"), WRONGPASS);
+}
+
+#[test]
+fn a_certificate_session_becomes_another_user_only_where_reauth_says_so() {
+    let redis = RedisServer::start();
+    for (table, expected) in [("[user.app]\nreauth = true", "other"), ("", "app")] {
+        let gate = with_rules(&redis, table).start();
+        let mut client = gate.connect("app");
+        let reply = client.text(&["AUTH", "other", "correct horse"]);
+        assert_eq!(reply == "+OK", expected == "other", "{reply}");
+        assert_eq!(client.text(&["ACL", "WHOAMI"]), format!("${}\r\n{expected}", expected.len()));
+        if expected == "app" {
+            gate.wait_for_log(&["\"login\"", "failed", "\"reauth\""]);
+        }
+    }
+}
+
+fn with_rules(redis: &RedisServer, table: &str) -> Setup {
+    setup(redis, "app on $HASH +@all ~*\nuser other on $HASH +@all ~*")
+        .setting("unmapped = \"password\"")
+        .table("[[certificate]]\ncn = \"app\"\nuser = \"app\"")
+        .table(table)
+}
+
+/// `$HASH` in the users stands for the hash of `correct horse` at its usual cost.
+fn setup(redis: &RedisServer, users: &str) -> Setup {
+    let hash = super::auth::hash_password("correct horse", &[]);
+    Respgate::setup(&upstream_of(redis)).acl_file(&format!("user {}\n", users.replace("$HASH", &hash)))
+}
+
+/// What a login on a new connection with this certificate is answered.
+fn login(gate: &Respgate, common_name: &str, user: &str, password: &str) -> String {
+    gate.connect(common_name).text(&["AUTH", user, password])
+}
