@@ -555,7 +555,8 @@ impl SessionCore {
 
     /// Bytes that the session holds beside what waits in buffers.
     pub fn held(&self) -> usize {
-        let table = std::mem::size_of_val(self.scanner.spans());
+        let is_inside = self.held > 0;
+        let table = if is_inside { std::mem::size_of_val(self.scanner.spans()) } else { 0 };
         self.subscriptions.bytes() + table + self.pending.local_bytes() + self.transaction.answers_bytes()
     }
 

@@ -43,7 +43,7 @@ impl Source<'_> {
 
     /// A request with this number.
     fn request(&mut self, number: usize) -> Vec<u8> {
-        let line = match self.next() % 44 {
+        let line = match self.next() % 46 {
             0..6 => format!("ECHO <{number}>"),
             6..9 => format!("GET a:<{number}>"),
             9 => format!("SET a:<{number}> value GET"),
@@ -72,6 +72,8 @@ impl Source<'_> {
             40 => return b"*0\r\n".to_vec(),
             41 => format!("SET a:1 {}", "v".repeat(70_000)),
             42 => format!("CONFIG SET x {}", "v".repeat(70_000)),
+            43 => "MONITOR".to_owned(),
+            44 => "QUIT".to_owned(),
             _ => "RESET".to_owned(),
         };
         request(&line)
