@@ -543,8 +543,8 @@ fn database(text: &[u8]) -> Option<u32> {
 
 /// Whether the command may keep its client waiting: of those that read streams, with BLOCK only.
 fn may_block(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
-    let reads_streams = matches!(spec.full_name(), "xread" | "xreadgroup");
-    spec.is_blocking() && (!reads_streams || argv.iter().any(|argument| argument.eq_ignore_ascii_case(b"block")))
+    let says_block = || argv.iter().any(|argument| argument.eq_ignore_ascii_case(b"block"));
+    spec.is_blocking() && (!matches!(spec.full_name(), "xread" | "xreadgroup") || says_block())
 }
 
 /// So much waits for the client that it gets no further answers for now.
