@@ -140,6 +140,19 @@ impl RequestScanner {
         &self.spans
     }
 
+    /// Between two requests, with no input behind: gives memory back.
+    pub fn rest(&mut self) {
+        if let State::Idle = self.state {
+            clear(&mut self.spans, SPANS_IF_IDLE);
+            clear(&mut self.canonical, 0);
+        }
+    }
+
+    /// Bytes of memory that the table of arguments and the canonical form take.
+    pub fn memory(&self) -> usize {
+        self.spans.capacity() * size_of::<Range<u32>>() + self.canonical.capacity()
+    }
+
     /// The inline request that was just scanned, as canonical multibulk.
     pub fn canonical(&self) -> &[u8] {
         &self.canonical

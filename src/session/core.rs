@@ -556,7 +556,7 @@ impl SessionCore {
     /// Bytes that the session holds beside what waits in buffers.
     pub fn held(&self) -> usize {
         let is_inside = self.held > 0;
-        let table = if is_inside { std::mem::size_of_val(self.scanner.spans()) } else { 0 };
+        let table = if is_inside { self.scanner.memory() } else { 0 };
         self.subscriptions.bytes() + table + self.pending.local_bytes() + self.transaction.answers_bytes()
     }
 

@@ -69,6 +69,10 @@ impl SessionCore {
                 return Ok(input.len());
             }
             let between = matches!(self.body, Body::Whole);
+            if at == input.len() && between {
+                self.scanner.rest();
+                return Ok(at);
+            }
             if at == input.len() || (between && (self.is_waiting() || is_full(out))) {
                 return Ok(at);
             }

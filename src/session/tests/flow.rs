@@ -125,6 +125,16 @@ fn many_small_arguments_count_with_their_table() {
 }
 
 #[test]
+fn a_session_keeps_no_memory_of_a_large_request() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[&b"*50001\r\n$3\r\nDEL\r\n"[..], &b"$1\r\nk\r\n".repeat(50_000)].concat());
+    assert!(rig.sent().len() > 50_000);
+    assert!(rig.core.scanner.memory() < 1024, "{}", rig.core.scanner.memory());
+    rig.client(format!("ECHO {}\r\n", "x".repeat(60_000)).as_bytes());
+    assert!(rig.core.scanner.memory() < 1024, "{}", rig.core.scanner.memory());
+}
+
+#[test]
 fn what_is_owed_to_a_client_that_left_is_delivered_in_time() {
     let mut rig = Rig::new(OPEN);
     rig.client(&[request("GET a"), request("GET b")].concat());
