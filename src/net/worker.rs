@@ -557,8 +557,11 @@ impl Surroundings for World {
         receiver
     }
 
-    fn report(&self, core: &mut SessionCore) {
+    fn note_refusals(&self, core: &mut SessionCore) {
         self.worker.settings.refusals.note(core, self.number);
+    }
+
+    fn report(&self, core: &mut SessionCore) {
         audit::reports(core, &self.worker.log_limit);
     }
 

@@ -360,13 +360,15 @@ impl Reloader {
     }
 }
 
-/// The command, and the users it names, for the audit log. Rules may hold passwords.
+/// The command, and the users it names, for the audit log: of many or long names the beginning. Rules may hold passwords.
 fn subject(administration: &Administration) -> (&'static str, String) {
-    let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    const SHOWN: usize = 256;
+    let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(SHOWN)]).into_owned();
     match administration {
         Administration::SetUser { name, .. } => ("acl|setuser", shown(name)),
         Administration::DeleteUsers(names) => {
-            ("acl|deluser", names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(" "))
+            let named: Vec<&[u8]> = names.iter().take(SHOWN).map(Vec::as_slice).collect();
+            ("acl|deluser", shown(&named.join(&b' ')))
         }
         Administration::Load => ("acl|load", String::new()),
         Administration::Save => ("acl|save", String::new()),

@@ -243,3 +243,69 @@ impl Policy {
         ranges.is_empty() || ranges.iter().any(|range| range.contains(&address.to_canonical()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::acl::Acl;
+    use crate::command::{CommandTable, Dialect};
+    use crate::identity::{CertificateMap, UserFrom};
+    use crate::policy::{Blocklist, Renames};
+
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn policy(acl: &str) -> Policy {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        Policy {
+            generation: 1,
+            dialect: Dialect::Redis70,
+            acl: Acl::parse(acl.as_bytes(), &table).unwrap(),
+            certificates: CertificateMap::build(Vec::new(), UserFrom::Off).unwrap(),
+            unmapped: Unmapped::Password,
+            settings: HashMap::new(),
+            blocklist: Blocklist::build(&[], &[], &[], &table).unwrap(),
+            renames: Renames::default(),
+            table,
+        }
+    }
+
+    /// Bob, who came in by this password, or by none where the user needs none.
+    fn bob(policy: &Policy, password: Option<&str>) -> Principal {
+        let user = Arc::clone(policy.acl.user(b"bob").unwrap());
+        let password = password.map(|password| PasswordHash::of_password(password.as_bytes()));
+        Principal { user, proof: Proof::Password, password }
+    }
+
+    fn renewed(principal: &Principal, acl: &str) -> Result<(), UserRefusal> {
+        policy(acl).renew(principal, None, ADDRESS).map(drop)
+    }
+
+    #[test]
+    fn a_password_session_lasts_as_long_as_the_password_that_let_it_in() {
+        let by_old = bob(&policy("user bob on >old >new"), Some("old"));
+        assert_eq!(renewed(&by_old, "user bob on >old"), Ok(()));
+        assert_eq!(renewed(&by_old, "user bob on >new"), Err(UserRefusal::PasswordRemoved));
+        assert_eq!(renewed(&by_old, "user bob on nopass"), Ok(()), "any password is right now");
+        assert_eq!(renewed(&by_old, "user bob off >old"), Err(UserRefusal::UserOff));
+        assert_eq!(renewed(&by_old, ""), Err(UserRefusal::NoSuchUser));
+    }
+
+    #[test]
+    fn a_session_that_needed_no_password_ends_when_one_is_needed() {
+        let by_none = bob(&policy("user bob on nopass"), None);
+        assert_eq!(renewed(&by_none, "user bob on nopass +get"), Ok(()));
+        assert_eq!(renewed(&by_none, "user bob on >pw"), Err(UserRefusal::PasswordRemoved));
+    }
+
+    #[test]
+    fn whoever_edits_its_own_user_goes_on_unless_it_is_gone() {
+        let editor = bob(&policy("user bob on >old"), Some("old"));
+        for acl in ["user bob off >old", "user bob on >new"] {
+            assert!(policy(acl).renew_editor(&editor).is_ok(), "{acl}");
+        }
+        assert_eq!(policy("").renew_editor(&editor).map(drop), Err(UserRefusal::NoSuchUser));
+    }
+}

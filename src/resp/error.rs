@@ -81,8 +81,6 @@ pub enum ReplyError {
     MissingCrlf,
     /// Aggregates nested too deeply.
     TooDeep,
-    /// A push inside another frame, or behind an attribute.
-    MisplacedPush,
     /// A frame that is well-formed and yet not understood by the decoder of trusted replies.
     Undecodable,
 }
@@ -95,7 +93,6 @@ impl fmt::Display for ReplyError {
             ReplyError::InvalidScalar => f.write_str("invalid integer, boolean or null in a reply"),
             ReplyError::MissingCrlf => f.write_str("CRLF missing in a reply"),
             ReplyError::TooDeep => f.write_str("reply nested too deeply"),
-            ReplyError::MisplacedPush => f.write_str("push inside another reply"),
             ReplyError::Undecodable => f.write_str("reply that cannot be decoded"),
         }
     }

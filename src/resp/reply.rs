@@ -186,9 +186,7 @@ impl ReplyFramer {
         let outermost = self.outer.is_empty();
         self.state = match kind {
             b'+' | b'-' | b'(' | b',' => State::Text,
-            b'$' | b'=' | b'!' | b':' | b'#' | b'_' | b'*' | b'%' | b'~' | b'|' => State::Integer,
-            b'>' if outermost => State::Integer,
-            b'>' => return Err(ReplyError::MisplacedPush),
+            b'$' | b'=' | b'!' | b':' | b'#' | b'_' | b'*' | b'%' | b'~' | b'|' | b'>' => State::Integer,
             unknown => return Err(ReplyError::UnknownType(unknown)),
         };
         if outermost {
@@ -247,6 +245,8 @@ impl ReplyFramer {
                 self.state = State::Body { left: len.unsigned_abs() };
                 Ok(Progress::Inside)
             }
+            // Redis 7.0 puts pushes in front of elements of a reply (EXEC of a PUBLISH to oneself), where they are none.
+            (b'>', Some(len @ 0..=MAX_ELEMENTS)) if !self.outer.is_empty() => self.enter_level(len.unsigned_abs()),
             (b'*' | b'~' | b'>', Some(len @ 0..=MAX_ELEMENTS)) => {
                 self.outstanding -= 1;
                 self.enter_level(len.unsigned_abs())

@@ -19,6 +19,11 @@ impl Buffer {
         self.bytes.len() - self.start
     }
 
+    /// Bytes of memory.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -64,6 +69,6 @@ mod tests {
         let mut buffer = Buffer::default();
         buffer.extend(&[0; 100]);
         buffer.advance(100);
-        assert_eq!(buffer.bytes.capacity(), 0);
+        assert_eq!(buffer.capacity(), 0);
     }
 }

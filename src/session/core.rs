@@ -160,6 +160,11 @@ pub(super) enum Stage {
         reason: CloseReason,
         deadline: Instant,
     },
+    /// Nothing is owed any more. What Redis is still to be sent goes out, until the deadline.
+    Flushing {
+        reason: CloseReason,
+        deadline: Instant,
+    },
     /// The driver has been told to close.
     Closed,
 }
@@ -200,7 +205,8 @@ pub struct SessionCore {
     pub(super) open_frame: Option<Route>,
     pub(super) link: Link,
     pub(super) protocol: Protocol,
-    pub(super) database: u32,
+    /// `None` where Redis did not, or will not, tell whether it changed.
+    pub(super) database: Option<u32>,
     pub(super) transaction: Transaction,
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
@@ -226,8 +232,10 @@ pub struct SessionCore {
     held: usize,
     /// The client has closed its side: what it sent before is still answered, until then.
     client_closed: Option<Instant>,
-    started: Instant,
-    last_request: Instant,
+    /// When the session began, or began again.
+    pub(super) started: Instant,
+    /// When the client last sent something or was last sent something.
+    last_active: Instant,
 }
 
 /// RESET costs a connection to Redis: 16 at once, 16 a second.
@@ -277,7 +285,7 @@ impl SessionCore {
             open_frame: None,
             link: Link::Absent,
             protocol: Protocol::Resp2,
-            database: 0,
+            database: Some(0),
             transaction: Transaction::None,
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
@@ -297,7 +305,7 @@ impl SessionCore {
             held: 0,
             client_closed: None,
             started: now,
-            last_request: now,
+            last_active: now,
         })
     }
 
@@ -315,14 +323,15 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) -> Result<usize, CloseReason> {
         self.handle_policy(policy)?;
+        if out.input().len() > self.held {
+            self.last_active = now;
+        }
         let consumed = self.take_requests(policy, now, out)?;
         self.held = out.input().len() - consumed;
         if self.client_closed.is_some() {
             self.end_requests(now)?;
         }
-        if self.stage == Stage::Running && self.held >= self.limits.hold_buffer && self.is_unread() {
-            return Err(CloseReason::UnreadReplies);
-        }
+        self.cut_if_unread();
         Ok(consumed)
     }
 
@@ -330,8 +339,14 @@ impl SessionCore {
     ///
     /// # Errors
     /// Why both connections have to be closed at once.
-    pub fn handle_upstream(&mut self, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+    pub fn handle_upstream(&mut self, now: Instant, out: &mut Output<'_>) -> Result<usize, CloseReason> {
         let consumed = self.take_replies(out)?;
+        if consumed > 0 {
+            self.last_active = now;
+        }
+        if self.client_closed.is_some() && self.is_standing() {
+            return Err(CloseReason::ClientGone);
+        }
         self.settle();
         Ok(consumed)
     }
@@ -344,7 +359,7 @@ impl SessionCore {
         match side {
             Side::Upstream if self.link != Link::Ready => Ok(()),
             Side::Upstream => Err(match self.stage {
-                Stage::Finishing { reason, .. } => reason,
+                Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => reason,
                 _ => CloseReason::UpstreamGone,
             }),
             Side::Downstream => {
@@ -389,9 +404,8 @@ impl SessionCore {
                 _ => policy.renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip()),
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;
-            let is_changed = !Arc::ptr_eq(&renewed.user, &principal.user) && renewed.user != principal.user;
             self.principal = Some(renewed);
-            if is_changed && !self.may_stand(policy) {
+            if !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);
             }
         } else if let Admission::Refused(reason) =
@@ -413,7 +427,7 @@ impl SessionCore {
         }
         match self.stage {
             Stage::Finishing { reason: CloseReason::ClientGone, .. } => Err(CloseReason::HalfCloseTimeout),
-            Stage::Finishing { reason, .. } => Err(reason),
+            Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => Err(reason),
             Stage::Running if self.client_closed.is_some() => Err(CloseReason::HalfCloseTimeout),
             Stage::Running if self.principal.is_none() => {
                 let text = "ERR respgate: authentication timed out";
@@ -428,8 +442,14 @@ impl SessionCore {
     /// The driver says how many bytes wait for a side's socket.
     pub fn handle_backlog(&mut self, side: Side, unsent: usize) {
         match side {
-            Side::Downstream => self.backlog_downstream = unsent,
-            Side::Upstream => self.backlog_upstream = unsent,
+            Side::Downstream => {
+                self.backlog_downstream = unsent;
+                self.cut_if_unread();
+            }
+            Side::Upstream => {
+                self.backlog_upstream = unsent;
+                self.flushed();
+            }
         }
     }
 
@@ -465,9 +485,14 @@ impl SessionCore {
         std::mem::take(&mut self.refusals)
     }
 
+    /// Whether `ACL LOG` has something to learn.
+    pub fn has_refusals(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
     /// Whether there is something to log.
     pub fn has_reports(&self) -> bool {
-        !self.reports.is_empty() || !self.refusals.is_empty()
+        !self.reports.is_empty()
     }
 
     /// Whether bytes of a side are welcome now.
@@ -490,7 +515,12 @@ impl SessionCore {
 
     /// Whether [`handle_downstream`](Self::handle_downstream) would now do something with what is held, or with nothing.
     pub fn can_go_on(&self) -> bool {
-        let drained = self.pending.is_empty() && matches!(self.wait, Some(Wait::Barrier | Wait::Drained(_)));
+        let drained = self.is_drained()
+            && match self.wait {
+                Some(Wait::Drained(AfterDrain::Reset)) => self.backlog_upstream == 0,
+                Some(Wait::Barrier | Wait::Drained(_)) => true,
+                _ => false,
+            };
         self.stage == Stage::Running
             && self.link != Link::Connecting
             && (drained || (!self.is_waiting() && (self.held > 0 || self.client_closed.is_some())))
@@ -499,11 +529,11 @@ impl SessionCore {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn next_timeout(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Finishing { deadline, .. } => Some(deadline),
+            Stage::Finishing { deadline, .. } | Stage::Flushing { deadline, .. } => Some(deadline),
             Stage::Running if self.client_closed.is_some() => self.client_closed,
             Stage::Running if self.principal.is_none() => Some(self.started + self.limits.auth_timeout),
             Stage::Running if self.is_standing() || !self.pending.is_empty() => None,
-            Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_request + timeout),
+            Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_active + timeout),
             Stage::Closed => None,
         }
     }
@@ -525,7 +555,8 @@ impl SessionCore {
 
     /// Bytes that the session holds beside what waits in buffers.
     pub fn held(&self) -> usize {
-        self.subscriptions.bytes()
+        let table = std::mem::size_of_val(self.scanner.spans());
+        self.subscriptions.bytes() + table + self.pending.local_bytes() + self.transaction.answers_bytes()
     }
 
     // Helpers of all parts.
@@ -538,7 +569,7 @@ impl SessionCore {
                 subscriber: self.subscriptions.in_band(self.protocol),
                 monitoring: self.monitoring,
             },
-            database: Some(self.database),
+            database: self.database,
         }
     }
 
@@ -559,9 +590,8 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn note_request(&mut self, now: Instant) {
+    pub(super) fn note_request(&mut self) {
         self.traffic.requests += 1;
-        self.last_request = now;
     }
 
     /// Takes no more requests; what is owed still goes out.
@@ -594,18 +624,32 @@ impl SessionCore {
 
     /// Does what had to wait for the last outstanding reply.
     pub(super) fn settle(&mut self) {
-        if !self.pending.is_empty() {
+        if !self.is_drained() {
             return;
         }
         if let Some(Wait::Barrier) = self.wait {
             self.wait = None;
         }
-        if let Stage::Finishing { reason, .. } = self.stage
+        if let Stage::Finishing { reason, deadline } = self.stage
             && !matches!(self.wait, Some(Wait::Verifying(_) | Wait::Administering))
+        {
+            self.stage = Stage::Flushing { reason, deadline };
+        }
+    }
+
+    /// Redis has been sent everything that was forwarded, also what has no reply to wait for.
+    fn flushed(&mut self) {
+        if let Stage::Flushing { reason, .. } = self.stage
+            && self.backlog_upstream == 0
         {
             self.stage = Stage::Closed;
             self.act(Action::Close(reason));
         }
+    }
+
+    /// No reply is owed, and none is half way.
+    pub(super) fn is_drained(&self) -> bool {
+        self.pending.is_empty() && self.open_frame.is_none()
     }
 
     /// Whether the next request has to wait, between two requests.
@@ -616,6 +660,15 @@ impl SessionCore {
     fn window_is_full(&self) -> bool {
         self.pending.replies() >= REPLY_WINDOW
             || self.backlog_downstream + self.pending.local_bytes() >= 2 * DOWNSTREAM_BACKLOG
+    }
+
+    /// A client that goes on asking, and takes no replies, is held until the hold is full.
+    fn cut_if_unread(&mut self) {
+        let is_full = self.held >= self.limits.hold_buffer && self.is_waiting();
+        if self.stage == Stage::Running && is_full && self.is_unread() {
+            self.stage = Stage::Closed;
+            self.act(Action::Close(CloseReason::UnreadReplies));
+        }
     }
 
     /// The client takes no replies.

@@ -53,6 +53,8 @@ pub trait Surroundings {
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
     /// Does what an ACL command asked for. The answer comes once every session is under the policy it made.
     fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered>;
+    /// Tells `ACL LOG` of what the core refused.
+    fn note_refusals(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
     fn report(&self, core: &mut SessionCore);
     /// Whether so many more bytes may be held, of `held` already; notes them if so.
@@ -147,6 +149,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         let lease = self.world.policy();
         self.handle.note_generation(lease.generation);
         let outcome = self.run(cx, &lease, administered, Instant::now());
+        self.note_refusals();
         if self.core.has_reports() {
             self.world.report(&mut self.core);
         }
@@ -193,11 +196,10 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                 progress |= self.poll_redis(&mut redis, cx, now)?;
             }
             if self.core.can_go_on() {
-                self.feed_requests(&[], cx, policy, now)?;
-                progress |= !self.core.can_go_on();
+                progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
             }
-            progress |= self.perform(cx)?;
             progress |= self.poll_writes(cx)?;
+            progress |= self.perform(cx)?;
             self.settle_accounts()?;
             if !progress {
                 return Ok(());
@@ -272,14 +274,15 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         })
     }
 
-    /// Gives the core what was held and what has come. What it passes on is written from where it lies.
+    /// Gives the core what was held and what has come. What it passes on is written from where it lies. Returns how much
+    /// it took.
     fn feed_requests(
         &mut self,
         fresh: &[u8],
         cx: &mut Context<'_>,
         policy: &Policy,
         now: Instant,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<usize, CloseReason> {
         let mut held = std::mem::take(&mut self.requests);
         let input = if held.is_empty() {
             fresh
@@ -298,7 +301,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             held.advance(consumed);
             self.requests = held;
         }
-        Ok(())
+        Ok(consumed)
     }
 
     /// True if something came.
@@ -307,13 +310,13 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             let Some(upstream) = &mut self.upstream else { return Ok(false) };
             match share.read(upstream, cx, scratch) {
                 Read::Nothing => Ok(false),
-                Read::Some(count) => self.feed_replies(&scratch[..count], cx).map(|()| true),
+                Read::Some(count) => self.feed_replies(&scratch[..count], cx, now).map(|()| true),
                 Read::End | Read::Failed => self.core.handle_eof(Side::Upstream, now).map(|()| false),
             }
         })
     }
 
-    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>, now: Instant) -> Result<(), CloseReason> {
         let mut held = std::mem::take(&mut self.replies);
         let input = if held.is_empty() {
             fresh
@@ -322,7 +325,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             held.as_slice()
         };
         let mut out = Output::new(input, Side::Upstream, &mut self.queues);
-        let consumed = self.core.handle_upstream(&mut out);
+        let consumed = self.core.handle_upstream(now, &mut out);
         let passed = out.finish();
         self.write_to_client(&input[passed], cx)?;
         let consumed = consumed?;
@@ -372,8 +375,16 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(())
     }
 
+    /// Before the client hears of them: whoever asks `ACL LOG` thereafter finds them there.
+    fn note_refusals(&mut self) {
+        if self.core.has_refusals() {
+            self.world.note_refusals(&mut self.core);
+        }
+    }
+
     /// Writes what waits; true if some of it went out, so that more may now be read.
     fn poll_writes(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        self.note_refusals();
         let waiting = self.queues.upstream.len() + self.queues.downstream.len();
         if let Some(upstream) = &mut self.upstream {
             while !self.queues.upstream.is_empty() {
@@ -443,7 +454,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
 
     fn settle_accounts(&mut self) -> Result<(), CloseReason> {
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
-        let held = buffers.into_iter().map(Buffer::len).sum::<usize>() + self.core.held();
+        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.held();
         if held == self.accounted {
             return Ok(());
         }

@@ -18,6 +18,9 @@ mod standing;
 mod subscription;
 mod transaction;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::buffer::Buffer;
 pub use self::close::{CloseReason, Fault};
 pub use self::core::{

@@ -66,6 +66,16 @@ impl<'a> Output<'a> {
         self.input
     }
 
+    /// How many bytes now wait for a side.
+    pub fn waiting(&self, side: Side) -> usize {
+        let passed = if side == self.from { 0 } else { self.passed.len() };
+        let queue = match side {
+            Side::Downstream => &self.queues.downstream,
+            Side::Upstream => &self.queues.upstream,
+        };
+        queue.len() + passed
+    }
+
     /// Passes a range of the input on to the other side, untouched.
     pub fn pass(&mut self, range: Range<usize>) {
         if range.is_empty() {

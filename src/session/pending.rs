@@ -17,8 +17,8 @@ pub(super) enum Slot {
     Hello(Protocol),
     /// The reply to MULTI: failure means that there is no transaction.
     Multi,
-    /// The reply to SELECT: success changes the database.
-    Select(u32),
+    /// The reply to SELECT: success changes the database, to an unknown one if it was not named as a number.
+    Select(Option<u32>),
     /// The reply to MONITOR: success starts the stream.
     Monitor,
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
@@ -127,7 +127,8 @@ impl Pending {
         self.complete(left, out);
     }
 
-    fn release(&mut self, out: &mut Output<'_>) {
+    /// Sends the local replies that nothing is in front of any more.
+    pub(super) fn release(&mut self, out: &mut Output<'_>) {
         while let Some(Slot::Local(_)) = self.slots.front() {
             if let Some(Slot::Local(bytes)) = self.slots.pop_front() {
                 self.local_bytes -= bytes.len();

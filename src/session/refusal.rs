@@ -41,7 +41,7 @@ impl SessionCore {
         let user = principal.user.clone();
         for spec in queue.commands.iter().filter_map(|id| policy.table.get(*id)) {
             let name = ArgvBuf::from_iter([spec.name()]);
-            if user.check(spec, &name.as_argv(), Some(self.database)) == Err(AclDenial::Command) {
+            if user.check(spec, &name.as_argv(), self.database) == Err(AclDenial::Command) {
                 let name = user.name().as_str().as_bytes();
                 let object = spec.full_name().as_bytes();
                 self.note_refusal(Refusal::new(RefusalReason::Command, RefusalContext::Multi, object, name));

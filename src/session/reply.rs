@@ -6,7 +6,7 @@ use super::output::{Output, Side};
 use super::pending::{ExecReply, Slot};
 use super::subscription::{self, Kind, Notice};
 use super::transaction::Transaction;
-use crate::resp::{FrameKind, Protocol, ReplyError};
+use crate::resp::{FrameKind, Protocol, ReplyError, parse_integer};
 
 /// What becomes of the frame that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +75,9 @@ impl SessionCore {
         if step.complete {
             self.open_frame = None;
             self.complete_frame(route, out)?;
-        } else {
+        } else if step.len > 0 {
             self.framer.take();
-            self.open_frame = (step.len > 0).then_some(route);
+            self.open_frame = Some(route);
         }
         Ok(step.len)
     }
@@ -139,7 +139,10 @@ impl SessionCore {
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
         let is_error = match route {
-            Route::Stream => return Ok(()),
+            Route::Stream => {
+                self.pending.release(out);
+                return Ok(());
+            }
             Route::Confirmation | Route::Drop => false,
             Route::Answer { is_error } => is_error,
         };
@@ -175,7 +178,9 @@ impl SessionCore {
         let Slot::Exec(reply) = slot else { return Ok(0) };
         let taken = if reply.left.is_some() {
             let step = self.framer.scan(rest)?;
-            if reply.next_is_ours() {
+            // Redis 7.0 puts a message that the transaction published to its own client before the element it is at.
+            let is_element = step.kind != FrameKind::Push;
+            if is_element && reply.next_is_ours() {
                 if step.complete
                     && let Some((_, ours)) = reply.answers.pop_front()
                 {
@@ -184,23 +189,22 @@ impl SessionCore {
             } else {
                 out.pass(at..at + step.len);
             }
-            if step.complete {
+            if !step.complete {
+                self.framer.take();
+            } else if is_element {
                 reply.place += 1;
                 reply.left = reply.left.map(|left| left.saturating_sub(1));
-            } else {
-                self.framer.take();
             }
             step.len
         } else {
-            let Some(end) = memchr::memchr(b'\n', rest) else { return Ok(0) };
-            match elements(&rest[..=end]) {
-                Some(count) => {
-                    reply.left = Some(count);
-                    out.pass(at..at + end + 1);
-                    end + 1
+            match header(rest)? {
+                Header::Incomplete => return Ok(0),
+                Header::Array { elements, len } => {
+                    reply.left = Some(elements);
+                    out.pass(at..at + len);
+                    len
                 }
-                // Not executed: an error or a null takes the place of the whole.
-                None => {
+                Header::Other => {
                     *slot = Slot::Pass(1);
                     return self.take_frames(at, out);
                 }
@@ -219,8 +223,29 @@ impl ExecReply {
     }
 }
 
-/// The number of elements in the header of an array, `None` if it is no array.
-fn elements(line: &[u8]) -> Option<u64> {
-    let digits = line.strip_prefix(b"*")?.strip_suffix(b"\r\n")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+/// How an EXEC reply begins.
+enum Header {
+    Incomplete,
+    Array {
+        elements: u64,
+        len: usize,
+    },
+    /// Not executed: an error or a null takes the place of the whole.
+    Other,
+}
+
+fn header(bytes: &[u8]) -> Result<Header, ReplyError> {
+    const LONGEST: usize = 24;
+    if bytes.first() != Some(&b'*') {
+        return Ok(Header::Other);
+    }
+    match memchr::memchr(b'\n', &bytes[..bytes.len().min(LONGEST)]) {
+        None if bytes.len() >= LONGEST => Err(ReplyError::InvalidLength),
+        None => Ok(Header::Incomplete),
+        Some(end) => {
+            let digits = bytes[1..end].strip_suffix(b"\r").ok_or(ReplyError::MissingCrlf)?;
+            let count = parse_integer(digits).ok_or(ReplyError::InvalidLength)?;
+            Ok(u64::try_from(count).map_or(Header::Other, |elements| Header::Array { elements, len: end + 1 }))
+        }
+    }
 }

@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::close::CloseReason;
-use super::core::{Action, AfterDrain, Link, ReplyMode, Report, SessionCore, Stage, Wait};
+use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
 use super::output::{Output, Queues, Side};
 use super::pending::{ExecReply, Slot};
 use super::standing::StandingChange;
 use super::subscription::Kind;
 use super::transaction::{Queue, Transaction};
 use crate::acl::{AclDenial, Refusal, User};
-use crate::command::{Argv, ArgvBuf, Role};
+use crate::command::{Argv, ArgvBuf, CommandSpec, Role};
 use crate::policy::{Denial, Permit, Policy, Verdict};
-use crate::resp::{ProtocolError, Reply, Scanned};
+use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 
 /// Arguments from this size on are not waited for if what stands before them decides.
 const STREAM_FROM: u64 = 64 << 10;
 
 /// An empty request: Redis skips it without a reply, and it ends CLIENT REPLY SKIP.
 const NOTHING: &[u8] = b"*0\r\n";
+
+/// Queued in a transaction in place of a request of ours, whose answer takes the place of its echo.
+const PLACEHOLDER: &[u8] = b"*2\r\n$4\r\nECHO\r\n$8\r\nrespgate\r\n";
 
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
@@ -66,7 +69,7 @@ impl SessionCore {
                 return Ok(input.len());
             }
             let between = matches!(self.body, Body::Whole);
-            if at == input.len() || (between && self.is_waiting()) {
+            if at == input.len() || (between && (self.is_waiting() || is_full(out))) {
                 return Ok(at);
             }
             if self.principal.is_some() && self.link == Link::Absent {
@@ -102,7 +105,7 @@ impl SessionCore {
                     at += len;
                 }
                 Scanned::Request { len } => {
-                    self.note_request(now);
+                    self.note_request();
                     match std::mem::replace(&mut self.body, Body::Whole) {
                         Body::Whole => self.judge(policy, at..at + len, now, out)?,
                         Body::Forwarding { prefix, argc } => {
@@ -114,7 +117,7 @@ impl SessionCore {
                     at += len;
                 }
                 Scanned::Inline { len } => {
-                    self.note_request(now);
+                    self.note_request();
                     at += len;
                     self.judge_inline(policy, now, out)?;
                 }
@@ -124,11 +127,15 @@ impl SessionCore {
 
     /// Does what had to follow all earlier replies, once they are out.
     fn resume(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        if !self.pending.is_empty() {
+        if !self.is_drained() {
             return Ok(());
         }
         match self.wait.take() {
             None | Some(Wait::Barrier) => Ok(()),
+            Some(Wait::Drained(AfterDrain::Reset)) if out.waiting(Side::Upstream) > 0 => {
+                self.wait = Some(Wait::Drained(AfterDrain::Reset));
+                Ok(())
+            }
             Some(Wait::Drained(AfterDrain::Reset)) => self.reset(policy, now, out),
             Some(Wait::Drained(next)) if self.link != Link::Ready => {
                 if self.link == Link::Absent {
@@ -164,30 +171,22 @@ impl SessionCore {
     ) -> Result<(), CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.scanner.spans());
-        match policy.decide(self.requester(), &argv) {
+        let verdict = policy.decide(self.requester(), &argv);
+        if self.replicating {
+            return self.obey_on_replication_link(&verdict, range, out);
+        }
+        match verdict {
             Verdict::Forward(permit) => {
                 let owed = self.owed(&permit, &argv);
                 let change = StandingChange::of(&permit, &argv);
                 self.standing.change(change);
-                if self.replicating {
-                    return self.forward_on_replication_link(&permit, bytes, out);
-                }
                 if let Role::Sync | Role::Psync = permit.spec().role() {
-                    self.wait = Some(Wait::Drained(AfterDrain::Replicate(bytes.into())));
+                    let (head, tail) = self.renamed(&permit);
+                    self.wait = Some(Wait::Drained(AfterDrain::Replicate([&head, &bytes[tail..]].concat().into())));
                     return Ok(());
                 }
-                if !self.prepare(policy, &permit, owed, out) {
-                    return Ok(());
-                }
-                match permit.upstream_name() {
-                    None => out.pass(range),
-                    Some(name) => {
-                        let tail = self.scanner.spans().first().map_or(0, |span| span.end as usize);
-                        let count = format!("*{}\r\n${}\r\n", self.scanner.spans().len(), name.len());
-                        out.send(Side::Upstream, count.as_bytes());
-                        out.send(Side::Upstream, name);
-                        out.pass(range.start + tail..range.end);
-                    }
+                if self.prepare(policy, &permit, owed, out) {
+                    self.forward(&permit, range, out);
                 }
                 Ok(())
             }
@@ -199,13 +198,27 @@ impl SessionCore {
                 let text = self.denial_text(policy, &denial, &argv);
                 let refusal = self.refusal(&denial, &argv);
                 self.note_denial(&denial, refusal);
-                if self.replicating {
-                    return Err(CloseReason::ReplicationMisuse);
-                }
                 self.refuse(text, out);
                 Ok(())
             }
         }
+    }
+
+    fn forward(&self, permit: &Permit<'_>, range: Range<usize>, out: &mut Output<'_>) {
+        let (head, tail) = self.renamed(permit);
+        if !head.is_empty() {
+            out.send(Side::Upstream, &head);
+        }
+        out.pass(range.start + tail..range.end);
+    }
+
+    /// What stands in place of the beginning of a request whose command was renamed, up to its first argument's last
+    /// byte, and where in the request that is. Nothing and 0 where it was not.
+    fn renamed(&self, permit: &Permit<'_>) -> (Vec<u8>, usize) {
+        let Some(name) = permit.upstream_name() else { return (Vec::new(), 0) };
+        let spans = self.scanner.spans();
+        let head = [format!("*{}\r\n${}\r\n", spans.len(), name.len()).as_bytes(), name].concat();
+        (head, spans.first().map_or(0, |span| span.end as usize))
     }
 
     /// An inline request is judged and forwarded in its canonical form, never as text.
@@ -225,11 +238,11 @@ impl SessionCore {
     /// bytes were taken; 0 if it has to be held.
     fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
         let large = self.scanner.open_bulk().is_some_and(|bulk| bulk.len >= STREAM_FROM);
-        if let (true, Some(argc)) = (large, self.scanner.argc()) {
+        if let (true, false, Some(argc)) = (large, self.replicating, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match policy.decide_by_prefix(self.requester(), &prefix, argc) {
-                Some(Verdict::Forward(permit)) if is_plain(&permit) && !self.replicating => {
+                Some(Verdict::Forward(permit)) if is_plain(&permit) => {
                     self.body = Body::Forwarding { prefix: prefix.iter().collect(), argc };
                     let taken = self.scanner.stream();
                     out.pass(at..at + taken);
@@ -257,7 +270,7 @@ impl SessionCore {
     fn commit(&mut self, policy: &Policy, prefix: &ArgvBuf, argc: usize) -> Result<(), CloseReason> {
         match policy.decide_by_prefix(self.requester(), &prefix.as_argv(), argc) {
             Some(Verdict::Forward(permit)) if is_plain(&permit) => {
-                self.transaction.queued(permit.spec().id());
+                self.transaction.queued(permit.spec());
                 if self.wants_reply() {
                     self.pending.push(Slot::Pass(1));
                 }
@@ -281,17 +294,14 @@ impl SessionCore {
             Role::Multi => Owed::Slot(Slot::Multi),
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
-            Role::Select => {
-                let database = argv.get(1).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-                database.map_or(Owed::Slot(Slot::Pass(1)), |database| Owed::Slot(Slot::Select(database)))
-            }
+            Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             Role::ClientReply => match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
                 Some(b"on") => Owed::Mode(ReplyMode::On),
                 Some(b"off") => Owed::Mode(ReplyMode::Off),
                 Some(b"skip") => Owed::Mode(ReplyMode::SkipNext),
                 _ => Owed::Slot(Slot::Pass(1)),
             },
-            _ if permit.spec().is_blocking() => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
+            _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
             _ => Owed::Slot(Slot::Pass(1)),
         }
     }
@@ -324,9 +334,10 @@ impl SessionCore {
                         let user = self.principal.as_ref().map(|principal| Arc::clone(&principal.user));
                         self.transaction = user.map_or(Transaction::None, Transaction::open);
                     }
-                    (Role::Multi, true) => {}
+                    // Not queued, but answered with an error.
+                    (Role::Multi | Role::Watch, true) => {}
                     (Role::Discard, _) => self.transaction = Transaction::None,
-                    _ => self.transaction.queued(permit.spec().id()),
+                    _ => self.transaction.queued(permit.spec()),
                 }
                 let slot = match slot {
                     // Inside a transaction these are only queued, and answered in the EXEC reply.
@@ -350,19 +361,17 @@ impl SessionCore {
     /// Nothing will tell us whether it worked.
     fn assume_success(&mut self, slot: &Slot) {
         match slot {
-            Slot::Select(database) => self.database = *database,
+            Slot::Select(_) => self.database = None,
             Slot::Monitor => self.monitoring = true,
             _ => {}
         }
     }
 
-    /// Confirmations come even where replies are off; then there is no telling how many, or whether an error took their
-    /// place, so nothing waits for them.
+    /// Confirmations come even where replies are off or skipped; an error in their place would not.
     fn expect_confirmations(&mut self, kind: Kind, count: u64) {
-        if self.wants_reply() {
-            self.pending.push(Slot::Confirm { kind, left: count });
-            self.wait = Some(Wait::Barrier);
-        }
+        let _ = self.wants_reply();
+        self.pending.push(Slot::Confirm { kind, left: count });
+        self.wait = Some(Wait::Barrier);
     }
 
     /// EXEC. Where we refused something, or the policy changed since MULTI, Redis is told to discard.
@@ -374,7 +383,10 @@ impl SessionCore {
                 }
                 true
             }
-            Transaction::Open(Queue { user, answers, .. }) if self.still_acts_for(&user) => {
+            Transaction::Open(Queue { user, answers, selects, .. }) if self.still_acts_for(&user) => {
+                if selects {
+                    self.database = None;
+                }
                 if self.wants_reply() {
                     self.pending.push(if answers.is_empty() {
                         Slot::Pass(1)
@@ -405,19 +417,25 @@ impl SessionCore {
     }
 
     /// After SYNC or PSYNC Redis still executes commands from this socket: only what replication needs goes on.
-    fn forward_on_replication_link(
+    fn obey_on_replication_link(
         &mut self,
-        permit: &Permit<'_>,
-        bytes: &[u8],
+        verdict: &Verdict<'_>,
+        range: Range<usize>,
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
-        match permit.spec().role() {
-            Role::Replconf | Role::Ping => {
-                out.send(Side::Upstream, bytes);
-                Ok(())
+        let command = match verdict {
+            Verdict::Forward(permit) if matches!(permit.spec().role(), Role::Replconf | Role::Ping) => {
+                self.forward(permit, range, out);
+                return Ok(());
             }
-            _ => Err(CloseReason::ReplicationMisuse),
-        }
+            Verdict::Forward(permit) => Some(permit.spec()),
+            Verdict::Local(local) => Some(local.spec),
+            Verdict::Deny(denial) => denial.spec(),
+        };
+        self.traffic.refused += 1;
+        let command = command.map(|spec| spec.full_name().to_owned()).unwrap_or_default();
+        self.report(|| Report::Refused { reason: CloseReason::ReplicationMisuse.to_string(), command });
+        Err(CloseReason::ReplicationMisuse)
     }
 
     /// Whether the request that is being dealt with gets a reply; uses up CLIENT REPLY SKIP.
@@ -439,15 +457,36 @@ impl SessionCore {
             self.end_skip(out);
             return;
         }
-        if self.reply_mode == ReplyMode::Off {
+        // A replica takes what it reads for data.
+        if self.reply_mode == ReplyMode::Off || self.replicating {
             return;
         }
         let mut bytes = Vec::new();
         reply.encode(self.protocol, &mut bytes);
-        if self.pending.is_empty() {
+        if self.is_drained() {
             out.send(Side::Downstream, &bytes);
         } else {
             self.pending.push(Slot::Local(bytes.into()));
+        }
+    }
+
+    /// A reply of ours to something that Redis would queue in a transaction: there it takes the place of an echo.
+    pub(super) fn answer_or_queue(&mut self, reply: &Reply, out: &mut Output<'_>) {
+        match &mut self.transaction {
+            Transaction::None => self.answer(reply, out),
+            Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
+            Transaction::Open(queue) => {
+                let mut answer = Vec::new();
+                reply.encode(self.protocol, &mut answer);
+                if !queue.has_room(answer.len()) {
+                    return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
+                }
+                queue.answer(answer.into());
+                out.send(Side::Upstream, PLACEHOLDER);
+                if self.wants_reply() {
+                    self.pending.push(Slot::Pass(1));
+                }
+            }
         }
     }
 
@@ -495,6 +534,22 @@ fn is_plain(permit: &Permit<'_>) -> bool {
     permit.upstream_name().is_none()
         && !permit.spec().is_blocking()
         && matches!(permit.spec().role(), Role::Ordinary | Role::Publish | Role::Spublish)
+}
+
+/// A database as Redis reads it.
+fn database(text: &[u8]) -> Option<u32> {
+    parse_integer(text)?.try_into().ok()
+}
+
+/// Whether the command may keep its client waiting: of those that read streams, with BLOCK only.
+fn may_block(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
+    let reads_streams = matches!(spec.full_name(), "xread" | "xreadgroup");
+    spec.is_blocking() && (!reads_streams || argv.iter().any(|argument| argument.eq_ignore_ascii_case(b"block")))
+}
+
+/// So much waits for the client that it gets no further answers for now.
+fn is_full(out: &Output<'_>) -> bool {
+    out.waiting(Side::Downstream) >= 2 * DOWNSTREAM_BACKLOG
 }
 
 /// Whether no later argument could turn the denial into a permit. The strictest reading of a prefix may ask for more

@@ -50,7 +50,7 @@ impl SessionCore {
     /// blocking commands that it still waits for (`ACLKillPubsubClientsIfNeeded`, and more than that).
     pub(super) fn may_stand(&self, policy: &Policy) -> bool {
         let user = self.principal.as_ref().map(|principal| &*principal.user);
-        let requester = Requester { user, stance: Stance::default(), database: Some(self.database) };
+        let requester = Requester { user, stance: Stance::default(), database: self.database };
         let is_allowed =
             |request: &ArgvBuf| matches!(policy.decide(requester, &request.as_argv()), Verdict::Forward(_));
         self.subscriptions.requests().all(|request| is_allowed(&request))

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::acl::User;
-use crate::command::CommandId;
+use crate::command::{CommandId, CommandSpec, Role};
+
+/// Bytes of our answers that may wait for one EXEC.
+const MOST_ANSWERS: usize = 1 << 20;
 
 /// Whether a transaction is open, and what of it is ours.
 #[derive(Debug, Default)]
@@ -27,15 +30,47 @@ pub(super) struct Queue {
     pub(super) commands: Vec<CommandId>,
     /// Our answers, by their place in the EXEC reply, in rising order.
     pub(super) answers: Vec<(u32, Box<[u8]>)>,
+    answers_bytes: usize,
+    /// One of them is SELECT.
+    pub(super) selects: bool,
+}
+
+impl Queue {
+    /// Whether so much more fits.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        self.answers_bytes + more <= MOST_ANSWERS
+    }
+
+    /// Takes an answer of ours to the next place; Redis is given something else to queue there.
+    pub(super) fn answer(&mut self, answer: Box<[u8]>) {
+        self.answers_bytes += answer.len();
+        self.answers.push((self.length, answer));
+        self.length = self.length.saturating_add(1);
+    }
 }
 
 impl Transaction {
     pub(super) fn open(user: Arc<User>) -> Self {
-        Self::Open(Queue { user, length: 0, commands: Vec::new(), answers: Vec::new() })
+        Self::Open(Queue {
+            user,
+            length: 0,
+            commands: Vec::new(),
+            answers: Vec::new(),
+            answers_bytes: 0,
+            selects: false,
+        })
     }
 
     pub(super) fn is_open(&self) -> bool {
         !matches!(self, Self::None)
+    }
+
+    /// Bytes of our answers that wait for EXEC.
+    pub(super) fn answers_bytes(&self) -> usize {
+        match self {
+            Self::Open(queue) => queue.answers_bytes,
+            Self::None | Self::Dirty => 0,
+        }
     }
 
     /// Notes a refusal.
@@ -46,11 +81,12 @@ impl Transaction {
     }
 
     /// Notes that Redis was given one more command to queue.
-    pub(super) fn queued(&mut self, command: CommandId) {
+    pub(super) fn queued(&mut self, spec: &CommandSpec) {
         if let Self::Open(queue) = self {
             queue.length = queue.length.saturating_add(1);
-            if !queue.commands.contains(&command) {
-                queue.commands.push(command);
+            queue.selects |= spec.role() == Role::Select;
+            if !queue.commands.contains(&spec.id()) {
+                queue.commands.push(spec.id());
             }
         }
     }

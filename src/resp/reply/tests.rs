@@ -81,6 +81,7 @@ const FRAMES: &[&[u8]] = &[
     b"%0\r\n",
     b"~0\r\n",
     b"*1\r\n|1\r\n+ttl\r\n:3600\r\n+x\r\n",
+    b"*2\r\n>2\r\n+a\r\n*1\r\n:1\r\n:1\r\n>0\r\n:2\r\n",
     b"*2\r\n|0\r\n+x\r\n*1\r\n|1\r\n*0\r\n%0\r\n$3\r\nabc\r\n",
     b"*3\r\n*1\r\n*1\r\n*0\r\n%1\r\n~1\r\n+a\r\n*-1\r\n$100\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n",
 ];
@@ -118,8 +119,6 @@ const MALFORMED: &[(&[u8], ReplyError)] = &[
     (b"$1\r\nabc\r\n", ReplyError::MissingCrlf),
     (b"$1\r\na\n\r", ReplyError::MissingCrlf),
     (b"$1\r\na\rX", ReplyError::MissingCrlf),
-    (b"*1\r\n>1\r\n+x\r\n", ReplyError::MisplacedPush),
-    (b"|1\r\n+a\r\n>0\r\n", ReplyError::MisplacedPush),
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::command::Argv;
 use crate::policy::Policy;
-use crate::resp::{Protocol, Reply, encode_request};
+use crate::resp::{Protocol, Reply, encode_request, parse_integer};
 use crate::session::core::{AfterDrain, SessionCore, Wait};
 use crate::session::output::Output;
 use crate::session::pending::Slot;
@@ -70,7 +70,7 @@ impl SessionCore {
 fn parse<'a>(argv: &Argv<'a>) -> Result<Hello<'a>, String> {
     let protocol = match argv.get(1) {
         None => None,
-        Some(version) => match std::str::from_utf8(version).ok().and_then(|text| text.parse::<i64>().ok()) {
+        Some(version) => match parse_integer(version) {
             None => return Err(NOT_AN_INTEGER.to_owned()),
             Some(2) => Some(Protocol::Resp2),
             Some(3) => Some(Protocol::Resp3),

@@ -33,7 +33,7 @@ impl SessionCore {
                 self.finish(CloseReason::Quit, now);
                 self.settle();
             }
-            Role::Reset => self.request_reset(policy, now, out)?,
+            Role::Reset => self.request_reset(),
             _ => self.acl(policy, local, argv, out),
         }
         Ok(())

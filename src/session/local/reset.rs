@@ -12,17 +12,9 @@ use crate::session::subscription::Subscriptions;
 use crate::session::transaction::Transaction;
 
 impl SessionCore {
-    pub(super) fn request_reset(
-        &mut self,
-        policy: &Policy,
-        now: Instant,
-        out: &mut Output<'_>,
-    ) -> Result<(), CloseReason> {
-        if self.monitoring || self.pending.is_empty() {
-            return self.reset(policy, now, out);
-        }
+    /// RESET, once all earlier replies are out, and all that was forwarded.
+    pub(super) fn request_reset(&mut self) {
         self.wait = Some(Wait::Drained(AfterDrain::Reset));
-        Ok(())
     }
 
     /// All earlier replies are out: back to the beginning.
@@ -47,7 +39,8 @@ impl SessionCore {
         self.framer = ReplyFramer::new();
         self.open_frame = None;
         self.protocol = Protocol::Resp2;
-        self.database = 0;
+        self.started = now;
+        self.database = Some(0);
         self.transaction = Transaction::None;
         self.subscriptions = Subscriptions::default();
         self.standing = Standing::default();

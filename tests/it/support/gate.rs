@@ -118,6 +118,10 @@ impl Respgate {
         fs::write(path, before.replace(from, to)).unwrap();
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("still running").id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("still running");
         kill_process(Pid::from_child(child), signal).unwrap();
@@ -174,8 +178,10 @@ impl Setup {
         self.setting(&line)
     }
 
-    /// One line at the top level of the configuration.
+    /// One line at the top level of the configuration, in place of an earlier one with its key.
     pub(crate) fn setting(mut self, line: &str) -> Setup {
+        let key = line.split('=').next();
+        self.settings.retain(|known| known.split('=').next() != key);
         self.settings.push(line.to_owned());
         self
     }

@@ -15,12 +15,7 @@ use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::Reply;
 use crate::session::core::SessionCore;
-use crate::session::output::{Output, Side};
-use crate::session::pending::Slot;
-use crate::session::transaction::Transaction;
-
-/// Queued in a transaction in place of a request of ours, whose answer takes the place of its echo.
-const PLACEHOLDER: &[u8] = b"*2\r\n$4\r\nECHO\r\n$8\r\nrespgate\r\n";
+use crate::session::output::Output;
 
 /// What an ACL command comes to.
 enum Answer {
@@ -34,28 +29,9 @@ enum Answer {
 impl SessionCore {
     pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
         match self.acl_answer(policy, local, argv) {
-            Answer::Now(reply) => self.give(&reply, out),
+            Answer::Now(reply) => self.answer_or_queue(&reply, out),
             Answer::Later(administration) => self.administer(administration),
             Answer::Refused(text) => self.refuse(text, out),
-        }
-    }
-
-    /// The answer to a request that has one reply: in its place, or inside a transaction in that of its echo.
-    fn give(&mut self, reply: &Reply, out: &mut Output<'_>) {
-        match &mut self.transaction {
-            Transaction::None => self.answer(reply, out),
-            // It will not be executed.
-            Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
-            Transaction::Open(queue) => {
-                let mut answer = Vec::new();
-                reply.encode(self.protocol, &mut answer);
-                queue.answers.push((queue.length, answer.into()));
-                queue.length = queue.length.saturating_add(1);
-                out.send(Side::Upstream, PLACEHOLDER);
-                if self.wants_reply() {
-                    self.pending.push(Slot::Pass(1));
-                }
-            }
         }
     }
 
@@ -94,7 +70,7 @@ impl SessionCore {
         if !spec.arity_ok(request.len()) {
             return Reply::error(texts::wrong_arity(spec));
         }
-        match user.dry_run(spec, &request, Some(self.database)) {
+        match user.dry_run(spec, &request, self.database) {
             Ok(()) => Reply::OK,
             Err(denial) => Reply::bulk(texts::dry_run(policy.dialect, user.name(), denial, spec, &request)),
         }

@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""What a misbehaving peer costs everybody else.
+
+    cargo build --release && benches/abuse.py                 all of it, as a table
+    benches/abuse.py --only "unread" --sessions 200
+
+Starts a Redis and a respgate of its own in a temporary folder, on loopback ports the system picks, and lets each kind
+of abuser loose in turn. For each: the proxy's memory and descriptors at their highest, the round trip of a well-behaved
+client meanwhile, and what became of the abusers. Needs redis-server and openssl; Python's standard library is enough.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import resource
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUDGET_MIB = 64
+CONFIG = """
+listen = "127.0.0.1:{port}"
+upstream = "unix:{folder}/redis.sock"
+tls-cert-file = "server.crt"
+tls-key-file = "server.key"
+tls-ca-cert-file = "ca.crt"
+aclfile = "users.acl"
+admin-listen = "{folder}/admin.sock"
+memory-budget = "{budget}mb"
+handshake-timeout = "2s"
+auth-timeout = "3s"
+unmapped = "password"
+maxclients = 1500
+
+[[certificate]]
+cn = "ops"
+user = "ops"
+"""
+USERS = "user default on >correct-horse-battery-staple +@all ~* &*\nuser ops on nopass +@all ~* &*\n"
+
+
+def request(*arguments):
+    parts = [a if isinstance(a, bytes) else str(a).encode() for a in arguments]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
+
+
+class Place:
+    """One Redis and one respgate, and how to reach them."""
+
+    def __init__(self, binary):
+        self.folder = tempfile.TemporaryDirectory(prefix="respgate-abuse.")
+        path = pathlib.Path(self.folder.name)
+        subprocess.run([ROOT / "certs-example/make.sh", path], check=True, stdout=subprocess.DEVNULL)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        (path / "respgate.toml").write_text(CONFIG.format(port=self.port, folder=path, budget=BUDGET_MIB))
+        (path / "users.acl").write_text(USERS)
+        (path / "users.acl").chmod(0o600)
+        self.path = path
+        self.redis = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", path / "redis.sock", "--save", "", "--dir", path],
+            stdout=subprocess.DEVNULL)
+        wait_for(lambda: (path / "redis.sock").exists())
+        self.gate = subprocess.Popen([binary, "run", "--config", path / "respgate.toml"],
+                                     stdout=subprocess.DEVNULL, stderr=(path / "log").open("wb"))
+        wait_for(self.answers)
+
+    def answers(self):
+        try:
+            with self.connect("ops") as client:
+                client.sendall(request("PING"))
+                return client.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def connect(self, name):
+        """A TLS connection with the certificate of `name`: ops is a user at once, shop has to log in."""
+        context = ssl.create_default_context(cafile=self.path / "ca.crt")
+        context.load_cert_chain(self.path / f"{name}.crt", self.path / f"{name}.key")
+        return context.wrap_socket(self.plain(), server_hostname="localhost")
+
+    def plain(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def memory(self):
+        """KiB that the proxy holds now."""
+        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.gate.pid}/status").read_text())[1])
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.gate.pid}/fd"))
+
+    def close(self):
+        for process in (self.gate, self.redis):
+            process.terminate()
+            process.wait()
+        self.folder.cleanup()
+
+
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit("gave up waiting")
+        time.sleep(0.02)
+
+
+# The abusers. Each is given the place and a number of sessions, and returns what became of them.
+
+def slow_handshakes(place, sessions):
+    return outcome([place.plain() for _ in range(sessions)])
+
+
+def half_a_hello(place, sessions):
+    def begin():
+        client = place.plain()
+        client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100))
+        return client
+    return outcome([begin() for _ in range(sessions)])
+
+
+def garbage_before_tls(place, sessions):
+    def shout():
+        client = place.plain()
+        client.sendall(os.urandom(4096))
+        return client
+    return outcome([shout() for _ in range(sessions)])
+
+
+def declared_lengths(place, sessions):
+    return each(place, sessions, b"*1048576\r\n$4\r\nMSET\r\n$536870912\r\n")
+
+
+def a_million_arguments(place, sessions):
+    bytes_ = b"*1048576\r\n$3\r\nDEL\r\n" + b"$1\r\nk\r\n" * 1_048_575
+    return each(place, min(sessions, 20), bytes_)
+
+
+def endless_inline(place, sessions):
+    return each(place, sessions, b"x" * 200_000)
+
+
+def unread_pipelines(place, sessions):
+    with place.connect("ops") as client:
+        client.sendall(request("SETRANGE", "big", 262_143, "x"))
+        client.recv(100)
+    return each(place, min(sessions, 20), request("GET", "big") * 20_000)
+
+
+def slow_subscribers(place, sessions):
+    clients = [place.connect("ops") for _ in range(min(sessions, 50))]
+    for client in clients:
+        client.sendall(request("SUBSCRIBE", "news"))
+    with place.connect("ops") as publisher:
+        for _ in range(400):
+            publisher.sendall(request("PUBLISH", "news", b"n" * 65_536))
+            publisher.recv(100)
+    return outcome(clients)
+
+
+def one_byte_at_a_time(place, sessions):
+    clients = [place.connect("ops") for _ in range(min(sessions, 50))]
+    for byte in request("SET", "key", "v" * 40):
+        for client in clients:
+            client.sendall(bytes([byte]))
+    return outcome(clients, expect=b"+OK\r\n")
+
+
+def reset_storm(place, sessions):
+    return each(place, min(sessions, 50), (request("PING") + request("RESET")) * 500)
+
+
+def password_guessing(place, sessions):
+    clients = [place.connect("shop") for _ in range(min(sessions, 100))]
+    for guess in range(3):
+        for number, client in enumerate(clients):
+            try_to_send(client, request("AUTH", "default", f"guess-{guess}-{number}"))
+    return outcome(clients)
+
+
+def unfinished_requests(place, sessions):
+    return each(place, max(sessions, 1000), b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1000000\r\n" + b"v" * 900_000)
+
+
+ABUSES = {
+    "handshakes that never begin": slow_handshakes,
+    "half a ClientHello": half_a_hello,
+    "garbage before TLS": garbage_before_tls,
+    "declared lengths of 512 MiB": declared_lengths,
+    "a million arguments": a_million_arguments,
+    "an endless inline request": endless_inline,
+    "20,000 unread GETs of 256 KiB": unread_pipelines,
+    "subscribers that do not read": slow_subscribers,
+    "one byte at a time": one_byte_at_a_time,
+    "RESET again and again": reset_storm,
+    "guessing passwords": password_guessing,
+    "1,000 requests of 900 KB, unfinished": unfinished_requests,
+}
+
+
+def each(place, sessions, bytes_):
+    """So many users send these bytes, as far as they are taken."""
+    clients = []
+    for _ in range(sessions):
+        client = place.connect("ops")
+        try_to_send(client, bytes_)
+        clients.append(client)
+    return outcome(clients)
+
+
+def try_to_send(client, bytes_):
+    client.settimeout(0.3)
+    try:
+        client.sendall(bytes_)
+    except OSError:
+        pass
+
+
+def outcome(clients, expect=None):
+    """How many of them are still connected after a while, and what the first was told."""
+    time.sleep(3)
+    told, alive = None, 0
+    for client in clients:
+        client.settimeout(0.02)
+        try:
+            for _ in range(500):
+                answer = client.recv(65_536)
+                told = told or answer
+                if not answer:
+                    break
+            else:
+                alive += 1
+        except TimeoutError:
+            alive += 1
+        except OSError:
+            pass
+        client.close()
+    if expect and told != expect:
+        sys.exit(f"expected {expect}, was told {told}")
+    text = ""
+    if told and told.startswith(b"-"):
+        text = f", told `{told.splitlines()[0].decode(errors='replace')}`"
+    return f"{len(clients)} tried, {len(clients) - alive} closed{text}"
+
+
+# The measurement.
+
+def bystander(folder, port):
+    """Runs in a process of its own: one PING every 5 ms until the end of standard input; prints the round trips."""
+    place = Place.__new__(Place)
+    place.path, place.port = pathlib.Path(folder), port
+    stopped = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
+    trips = []
+    with place.connect("ops") as client:
+        while not stopped.is_set():
+            began = time.perf_counter()
+            client.sendall(request("PING"))
+            assert client.recv(7) == b"+PONG\r\n"
+            trips.append(time.perf_counter() - began)
+            time.sleep(0.005)
+    trips.sort()
+    at = [trips[min(len(trips) - 1, int(len(trips) * share))] for share in (0.5, 0.99, 1)]
+    print(" / ".join(f"{trip * 1000:.1f}" for trip in at))
+
+
+def measure(place, abuse, sessions):
+    memory_before, most_memory, most_descriptors = place.memory(), 0, 0
+    over = threading.Event()
+
+    def watch():
+        nonlocal most_memory, most_descriptors
+        while not over.is_set():
+            most_memory = max(most_memory, place.memory())
+            most_descriptors = max(most_descriptors, place.descriptors())
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    other = subprocess.Popen([sys.executable, __file__, "--bystander", place.path, str(place.port)],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    result = abuse(place, sessions)
+    latency = other.communicate()[0].strip()
+    over.set()
+    watcher.join()
+    if other.returncode != 0:
+        sys.exit("the bystander was not served")
+    wait_for(lambda: place.descriptors() < 40, 15)
+    return memory_before / 1024, most_memory / 1024, most_descriptors, latency, result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--respgate", default=ROOT / "target/release/respgate", type=pathlib.Path)
+    parser.add_argument("--sessions", default=500, type=int, help="abusers at once")
+    parser.add_argument("--only", default="", help="a part of the name of one kind of abuse")
+    parser.add_argument("--bystander", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.bystander:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return bystander(arguments.bystander[0], int(arguments.bystander[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print("| abuse | MiB before | MiB at most | descriptors | bystander, ms: median / p99 / worst | the abusers |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, abuse in ABUSES.items():
+        if arguments.only in name:
+            place = Place(arguments.respgate)
+            try:
+                before, most, descriptors, latency, result = measure(place, abuse, arguments.sessions)
+            finally:
+                place.close()
+            print(f"| {name} | {before:.1f} | {most:.1f} | {descriptors} | {latency} | {result} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

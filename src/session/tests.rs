@@ -1,0 +1,23 @@
+//! The session by what it does, in the order of the protocol: what is refused, where replies go, what streams, what
+//! ends it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod administration;
+mod deadlines;
+mod flow;
+mod hello;
+mod order;
+mod properties;
+
+mod pubsub;
+mod redis;
+mod replication;
+mod reply_mode;
+mod reset;
+mod rig;
+mod scenario;
+mod slots;
+mod streaming;
+mod transactions;
+mod upstream;

@@ -1,0 +1,143 @@
+//! Edits of users, and what they end.
+
+use super::rig::{OPEN, Rig, request};
+use crate::acl::{Refusal, RefusalContext, RefusalReason};
+use crate::policy::UserRefusal;
+use crate::session::{Administration, CloseReason};
+
+/// The same rights, but not those of MONITOR, BLPOP and CLIENT TRACKING, and one channel.
+const LESS: &str = "user default on nopass ~* &news +@all -monitor -blpop -client|tracking\n";
+
+const GONE: CloseReason = CloseReason::Revoked(UserRefusal::UserOff);
+
+fn waiting() -> Rig {
+    let mut rig = Rig::new(OPEN);
+    rig.administers = false;
+    rig
+}
+
+#[test]
+fn nothing_behind_an_edit_is_looked_at_until_it_is_done() {
+    let mut rig = waiting();
+    rig.client(&[request("ACL SETUSER bob on >pw"), request("GET a")].concat());
+    assert_eq!((rig.forwarded(), rig.heard()), (String::new(), String::new()));
+    let Some(Administration::SetUser { name, rules }) = &rig.administering else { panic!("an edit is asked for") };
+    assert_eq!((name.as_slice(), rules.as_slice()), (&b"bob"[..], &[b"on".to_vec(), b">pw".to_vec()][..]));
+    rig.administered(Some("user default on nopass ~b +@all\n"));
+    assert_eq!(rig.forwarded(), "", "judged by what the edit made");
+    let heard = rig.heard();
+    assert!(heard.starts_with("+OK\r\n-NOPERM "), "{heard}");
+}
+
+#[test]
+fn the_answer_to_an_edit_waits_for_earlier_replies() {
+    let mut rig = waiting();
+    rig.client(&[request("GET a"), request("ACL SAVE")].concat());
+    rig.administered(None);
+    assert_eq!(rig.heard(), "");
+    rig.redis("$1\r\nx\r\n");
+    assert_eq!(rig.heard(), "$1\r\nx\r\n+OK\r\n");
+}
+
+#[test]
+fn a_session_outlives_its_own_edit_but_not_the_next_of_somebody_else() {
+    let mut rig = waiting();
+    rig.say("ACL SETUSER default off");
+    rig.administered(Some("user default off nopass ~* &* +@all\n"));
+    assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", None));
+    rig.say("GET a");
+    assert_eq!(rig.forwarded(), "GET a");
+    rig.reload("user default off nopass ~* &* +@all\nuser eve on\n");
+    assert_eq!(rig.closed, Some(GONE));
+}
+
+#[test]
+fn what_others_changed_meanwhile_ends_the_session_after_its_answer() {
+    let mut rig = waiting();
+    rig.say("ACL SAVE");
+    rig.reload("user default off\n");
+    assert_eq!(rig.closed, None, "it is told first");
+    rig.administered(None);
+    assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", Some(GONE)));
+}
+
+#[test]
+fn edits_are_refused_in_a_transaction_which_is_lost() {
+    for edit in ["ACL SETUSER bob on", "ACL DELUSER bob", "ACL LOAD", "ACL SAVE", "ACL LOG RESET"] {
+        let mut rig = waiting();
+        rig.say("MULTI");
+        rig.redis("+OK\r\n");
+        assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("MULTI", "+OK\r\n"));
+        rig.client(&[request(edit), request("ACL WHOAMI"), request("EXEC")].concat());
+        assert!(rig.administering.is_none(), "{edit}");
+        assert_eq!(rig.forwarded(), "DISCARD");
+        rig.redis("+OK\r\n");
+        let heard = rig.heard();
+        let lines: Vec<&str> = heard.lines().collect();
+        assert!(
+            lines[0].starts_with("-ERR respgate: ACL ") && lines[0].ends_with("not possible inside MULTI"),
+            "{heard}"
+        );
+        assert_eq!(lines[1], "+QUEUED");
+        assert!(lines[2].starts_with("-EXECABORT "), "{heard}");
+    }
+}
+
+#[test]
+fn a_subscription_is_judged_from_when_it_is_asked_for_until_it_is_given_up() {
+    let confirmed = "*3\r\n$9\r\nsubscribe\r\n$3\r\nold\r\n:1\r\n";
+    let cancelled = "*3\r\n$11\r\nunsubscribe\r\n$3\r\nold\r\n:0\r\n";
+    let mut rig = Rig::new(OPEN);
+    rig.say("SUBSCRIBE old");
+    rig.reload(LESS);
+    assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "not confirmed yet");
+
+    let mut rig = Rig::new(OPEN);
+    rig.say("SUBSCRIBE old");
+    rig.redis(confirmed);
+    rig.reload(LESS);
+    assert_eq!(rig.closed, Some(CloseReason::StandingRightLost));
+
+    let mut rig = Rig::new(OPEN);
+    rig.say("SUBSCRIBE old");
+    rig.redis(confirmed);
+    rig.say("UNSUBSCRIBE");
+    rig.redis(cancelled);
+    rig.say("SUBSCRIBE news");
+    rig.reload(LESS);
+    assert_eq!(rig.closed, None);
+}
+
+#[test]
+fn names_of_subscriptions_count_as_held_memory() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("SUBSCRIBE four");
+    assert_eq!(rig.core.held(), 4);
+}
+
+#[test]
+fn monitor_tracking_and_any_outstanding_blocking_command_are_judged_again() {
+    let begun: [&[&str]; 4] =
+        [&["MONITOR"], &["CLIENT TRACKING ON BCAST"], &["BLPOP q 0"], &["BRPOP q 0", "GET a", "BLPOP q 0"]];
+    for requests in begun {
+        let mut rig = Rig::new(OPEN);
+        rig.client(&requests.iter().flat_map(|line| request(line)).collect::<Vec<u8>>());
+        rig.reload(LESS);
+        assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "{requests:?}");
+    }
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("CLIENT TRACKING ON BCAST"), request("CLIENT TRACKING OFF"), request("BLPOP q 0")].concat());
+    rig.redis("+OK\r\n+OK\r\n*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+    rig.reload(LESS);
+    assert_eq!(rig.closed, None, "nothing of it is left");
+}
+
+#[test]
+fn refusals_of_a_pipeline_are_kept_for_the_log_in_order_and_counted() {
+    let mut rig = Rig::new("user default on nopass ~a &* +@all -del\n");
+    rig.client(&[request("GET b"), request("GET b"), request("DEL a"), request("NOSUCH"), request("GET a")].concat());
+    let refusal = |reason, object: &[u8]| Refusal::new(reason, RefusalContext::Toplevel, object, b"default");
+    let expected = [Refusal { count: 2, ..refusal(RefusalReason::Key, b"b") }, refusal(RefusalReason::Command, b"del")];
+    assert_eq!(rig.core.take_refusals(), expected);
+    assert!(rig.core.take_refusals().is_empty());
+}

@@ -1,0 +1,117 @@
+//! Time: authentication, idleness, passwords under verification, drain.
+
+use std::time::Duration;
+
+use super::rig::{AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, request};
+use crate::session::LoginOutcome;
+
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_client_that_does_not_log_in_in_time_is_told_and_closed() {
+    let mut rig = Rig::new(CLOSED);
+    rig.wait(AUTH_TIMEOUT - A_MOMENT);
+    rig.say("PING");
+    assert_eq!(rig.closed, None);
+    rig.heard();
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.heard(), "-ERR respgate: authentication timed out\r\n");
+    assert_eq!(rig.closed.unwrap().to_string(), "authentication-timeout");
+}
+
+#[test]
+fn a_password_that_is_being_verified_at_the_deadline_counts_as_none() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("AUTH default secret");
+    rig.wait(AUTH_TIMEOUT);
+    assert_eq!(rig.closed.unwrap().to_string(), "authentication-timeout");
+    rig.verified(LoginOutcome::Accepted(0));
+    assert_eq!(rig.forwarded(), "");
+}
+
+#[test]
+fn an_idle_client_is_closed_and_a_busy_or_blocked_one_is_not() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("GET a");
+    rig.wait(IDLE_TIMEOUT * 2);
+    assert_eq!(rig.closed, None, "a reply is owed");
+    rig.redis("$1\r\nv\r\n");
+    rig.say("BLPOP q 0");
+    rig.wait(IDLE_TIMEOUT * 2);
+    assert_eq!(rig.closed, None, "blocked");
+    rig.redis("*-1\r\n");
+    rig.say("SUBSCRIBE a");
+    rig.redis("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+    rig.wait(IDLE_TIMEOUT * 2);
+    assert_eq!(rig.closed, None, "subscribed");
+    rig.say("UNSUBSCRIBE a");
+    rig.redis("*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n");
+    rig.wait(IDLE_TIMEOUT - A_MOMENT);
+    assert_eq!(rig.closed, None);
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.closed.unwrap().to_string(), "idle");
+}
+
+#[test]
+fn a_long_wait_for_a_reply_is_no_idleness_of_the_client() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("BLPOP q 0");
+    rig.wait(IDLE_TIMEOUT * 2);
+    rig.redis("*-1\r\n");
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.closed, None);
+}
+
+#[test]
+fn too_many_logins_close_with_a_text() {
+    for (outcome, reason) in [(LoginOutcome::Busy, "authentication-busy"), (LoginOutcome::Throttled, "throttled")] {
+        let mut rig = Rig::new(CLOSED);
+        rig.client(&[request("AUTH default secret"), request("GET a")].concat());
+        rig.verified(outcome);
+        assert!(rig.heard().starts_with("-ERR respgate: too many"));
+        assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.connections), (reason, 0));
+    }
+}
+
+#[test]
+fn a_client_that_leaves_behind_a_login_is_served() {
+    let mut rig = Rig::new(CLOSED);
+    rig.client(&[request("AUTH default secret"), request("INCR n")].concat());
+    rig.client_leaves();
+    assert_eq!(rig.closed, None);
+    rig.verified(LoginOutcome::Accepted(0));
+    rig.redis(":1\r\n");
+    assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("INCR n", "+OK\r\n:1\r\n"));
+    assert_eq!(rig.closed.unwrap().to_string(), "client-gone");
+}
+
+#[test]
+fn a_user_that_is_gone_ends_its_sessions() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("AUTH alice x");
+    rig.reload("user default on >secret ~* &* +@all\n");
+    assert_eq!(rig.closed.unwrap().to_string(), "revoked-no-such-user");
+}
+
+#[test]
+fn rights_taken_away_hold_for_the_next_request() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("AUTH alice x");
+    rig.say("GET a:1");
+    rig.reload("user default on >secret ~* &* +@all\nuser alice on nopass ~b:* +@all\n");
+    rig.say("GET a:1");
+    rig.redis("$1\r\nv\r\n");
+    assert!(rig.heard().starts_with("+OK\r\n$1\r\nv\r\n-NOPERM"));
+    assert_eq!(rig.forwarded(), "GET a:1");
+}
+
+#[test]
+fn a_draining_session_ends_when_nothing_is_owed() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("GET a");
+    rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
+    rig.say("GET b");
+    rig.redis("$1\r\nv\r\n");
+    assert_eq!((rig.heard().as_str(), rig.forwarded().as_str()), ("$1\r\nv\r\n", "GET a"));
+    assert_eq!(rig.closed.unwrap().to_string(), "drained");
+}

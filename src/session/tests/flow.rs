@@ -1,0 +1,223 @@
+//! Flow control: what waits where, and for how long.
+
+use super::rig::{HALF_CLOSE_TIMEOUT, HOLD_BUFFER, OPEN, Rig, request};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn redis_never_owes_more_than_256_replies() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&request("GET a").repeat(1000));
+    assert_eq!(rig.forwarded().lines().count(), 256);
+    rig.redis("$1\r\nv\r\n");
+    assert_eq!(rig.forwarded(), "GET a");
+    rig.redis("$1\r\nv\r\n".repeat(256));
+    assert_eq!(rig.forwarded().lines().count(), 256);
+}
+
+#[test]
+fn a_pipeline_written_before_its_replies_are_read_completes() {
+    let mut rig = Rig::new(OPEN);
+    rig.client_reads = false;
+    let requests = HOLD_BUFFER / 2 / request("INCR n").len();
+    rig.client(&request("INCR n").repeat(requests));
+    let mut answered = 0;
+    loop {
+        match rig.forwarded().lines().count() {
+            0 => break,
+            some => {
+                answered += some;
+                rig.redis(":1\r\n".repeat(some));
+            }
+        }
+    }
+    assert_eq!((answered, rig.closed), (requests, None));
+    rig.client_reads(true);
+    assert_eq!(rig.heard().len(), requests * 4);
+}
+
+#[test]
+fn a_client_that_takes_no_replies_is_held_and_then_cut() {
+    let mut rig = Rig::new(OPEN);
+    rig.client_reads = false;
+    let big = format!("${MIB}\r\n{}\r\n", "x".repeat(MIB));
+    rig.client(&request("GET big").repeat(600));
+    let mut forwarded = rig.forwarded().lines().count();
+    for _ in 0..10 {
+        rig.redis(&big);
+        forwarded += rig.forwarded().lines().count();
+    }
+    assert!(forwarded <= 258, "{forwarded}");
+    assert!(rig.held() <= 4 * MIB, "{} bytes", rig.held());
+    assert_eq!(rig.closed, None);
+    rig.client(&request("GET big").repeat(HOLD_BUFFER / request("GET big").len()));
+    assert_eq!(rig.closed.unwrap().to_string(), "unread-replies");
+}
+
+#[test]
+fn a_hold_that_is_full_before_the_replies_come_is_cut_when_they_stay_unread() {
+    let mut rig = Rig::new(OPEN);
+    rig.client_reads = false;
+    rig.client(&request("GET big").repeat(HOLD_BUFFER / 10));
+    assert_eq!(rig.closed, None);
+    rig.redis(format!("${MIB}\r\n{}\r\n", "x".repeat(MIB)).repeat(2));
+    assert_eq!(rig.closed.unwrap().to_string(), "unread-replies");
+}
+
+#[test]
+fn answers_of_ours_that_nobody_reads_are_bounded() {
+    let users: String = (0..2000).map(|n| format!("user user-with-a-long-name-{n} on +get\n")).collect();
+    let mut rig = Rig::new(&format!("{OPEN}{users}"));
+    rig.client_reads = false;
+    rig.client(&request("ACL USERS").repeat(3000));
+    assert!(rig.held() < 4 * MIB, "{} bytes", rig.held());
+    rig.client_reads(true);
+    assert_eq!(rig.heard().matches("*2001\r\n").count(), 3000);
+    assert_eq!(rig.closed, None);
+}
+
+#[test]
+fn a_large_request_is_no_full_hold_though_replies_are_unread() {
+    let mut rig = Rig::new(OPEN);
+    rig.client_reads = false;
+    rig.say("GET big");
+    rig.redis(format!("${MIB}\r\n{}\r\n", "x".repeat(MIB)));
+    let value = "v".repeat(HOLD_BUFFER + 1000);
+    rig.say(&format!("MSET a {value} b 1"));
+    assert_eq!(rig.closed, None);
+    assert!(rig.forwarded().ends_with(" b 1"));
+}
+
+#[test]
+fn redis_is_not_read_while_the_client_does_not_read() {
+    let mut rig = Rig::new(OPEN);
+    rig.client_reads = false;
+    rig.say("GET big");
+    let big = format!("${}\r\n{}\r\n", 8 * MIB, "x".repeat(8 * MIB));
+    rig.redis(&big);
+    assert!(rig.held() <= MIB + (128 << 10), "{} bytes", rig.held());
+    rig.client_reads(true);
+    assert_eq!(rig.heard().len(), big.len());
+}
+
+#[test]
+fn the_client_is_not_read_while_redis_does_not_read() {
+    let mut rig = Rig::new(OPEN);
+    rig.redis_reads = false;
+    rig.client(format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{}", 8 * MIB, "x".repeat(8 * MIB)).as_bytes());
+    assert!(rig.held() <= MIB, "{} bytes", rig.held());
+}
+
+#[test]
+fn a_request_that_has_to_be_held_is_bounded() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(format!("*5\r\n$4\r\nMSET\r\n$1\r\na\r\n${}\r\n{}", 2 * MIB, "x".repeat(2 * MIB)).as_bytes());
+    assert_eq!(rig.heard(), "-ERR respgate: request too large\r\n");
+    assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.forwarded().as_str()), ("request-too-large", ""));
+}
+
+#[test]
+fn many_small_arguments_count_with_their_table() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(b"*1000000\r\n$3\r\nDEL\r\n");
+    rig.client(&b"$1\r\nk\r\n".repeat(120_000));
+    assert_eq!(rig.heard(), "-ERR respgate: request too large\r\n");
+}
+
+#[test]
+fn what_is_owed_to_a_client_that_left_is_delivered_in_time() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("GET a"), request("GET b")].concat());
+    rig.client_leaves();
+    assert_eq!(rig.closed, None);
+    rig.redis("$1\r\n1\r\n$1\r\n2\r\n");
+    assert_eq!(
+        (rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()),
+        ("$1\r\n1\r\n$1\r\n2\r\n", "client-gone")
+    );
+    let mut rig = Rig::new(OPEN);
+    rig.say("GET a");
+    rig.client_leaves();
+    rig.wait(HALF_CLOSE_TIMEOUT);
+    assert_eq!(rig.closed.unwrap().to_string(), "half-close-timeout");
+}
+
+#[test]
+fn requests_that_waited_when_the_client_left_are_still_executed() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&request("INCR n").repeat(1000));
+    rig.client_leaves();
+    let mut answered = 0;
+    while rig.closed.is_none() {
+        let some = rig.forwarded().lines().count();
+        answered += some;
+        rig.redis(":1\r\n".repeat(some));
+    }
+    assert_eq!((answered, rig.heard().len()), (1000, 4000));
+}
+
+#[test]
+fn half_a_request_of_a_client_that_left_is_dropped() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(b"*2\r\n$3\r\nGET\r\n$1\r\n");
+    rig.client_leaves();
+    assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.forwarded().as_str()), ("client-gone", ""));
+}
+
+#[test]
+fn a_blocked_client_that_leaves_is_gone_at_once() {
+    for line in ["BLPOP q 0", "XREAD BLOCK 0 STREAMS s $", "BLMOVE a b LEFT LEFT 0"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say(line);
+        rig.client_leaves();
+        assert_eq!(rig.closed.unwrap().to_string(), "client-gone", "{line}");
+    }
+}
+
+#[test]
+fn a_client_that_left_is_gone_as_soon_as_a_blocking_command_is_the_oldest() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("GET a"), request("BLPOP q 0")].concat());
+    rig.client_leaves();
+    assert_eq!(rig.closed, None);
+    rig.redis("$1\r\n1\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), ("$1\r\n1\r\n", "client-gone"));
+}
+
+#[test]
+fn reading_a_stream_without_block_is_not_blocking() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("XREAD COUNT 1 STREAMS s 0");
+    rig.client_leaves();
+    assert_eq!(rig.closed, None);
+    rig.redis("*-1\r\n");
+    assert_eq!(rig.heard(), "*-1\r\n");
+}
+
+#[test]
+fn what_was_forwarded_without_a_reply_is_sent_before_the_session_ends() {
+    for end in ["QUIT", "leaves", "RESET"] {
+        let mut rig = Rig::new(OPEN);
+        rig.redis_reads = false;
+        rig.client(&[request("CLIENT REPLY OFF"), request("SET a 1"), request("SET b 2")].concat());
+        match end {
+            "leaves" => rig.client_leaves(),
+            line => rig.say(line),
+        }
+        assert_eq!(rig.closed, None, "{end}");
+        rig.redis_reads = true;
+        rig.wait(std::time::Duration::ZERO);
+        assert_eq!(rig.forwarded(), "CLIENT REPLY OFF\nSET a 1\nSET b 2", "{end}");
+        assert_eq!(rig.closed.is_some(), end != "RESET", "{end}");
+    }
+}
+
+#[test]
+fn a_redis_that_takes_nothing_does_not_keep_the_session_of_a_client_that_left() {
+    let mut rig = Rig::new(OPEN);
+    rig.redis_reads = false;
+    rig.client(&[request("CLIENT REPLY OFF"), request("SET a 1")].concat());
+    rig.client_leaves();
+    rig.wait(HALF_CLOSE_TIMEOUT);
+    assert!(rig.closed.is_some());
+}

@@ -1,0 +1,100 @@
+//! HELLO in all its orders.
+
+use super::rig::{CLOSED, OPEN, Rig, request};
+use crate::resp::Protocol;
+use crate::session::LoginOutcome;
+
+const LOG_IN_FIRST: &str = "-NOAUTH HELLO must be called with the client already authenticated";
+
+#[test]
+fn version_then_options_then_login_then_authentication() {
+    for (line, answer) in [
+        ("HELLO x AUTH a", "-ERR Protocol version is not an integer or out of range\r\n"),
+        ("HELLO +3", "-ERR Protocol version is not an integer or out of range\r\n"),
+        ("HELLO 03", "-ERR Protocol version is not an integer or out of range\r\n"),
+        ("HELLO 4 AUTH a", "-NOPROTO unsupported protocol version\r\n"),
+        ("HELLO 3 AUTH a", "-ERR Syntax error in HELLO option 'AUTH'\r\n"),
+        ("HELLO 3 SETNAME", "-ERR Syntax error in HELLO option 'SETNAME'\r\n"),
+        ("HELLO 3 FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
+        ("HELLO 3 SETNAME me", LOG_IN_FIRST),
+        ("HELLO 3", LOG_IN_FIRST),
+        ("HELLO", LOG_IN_FIRST),
+    ] {
+        let mut rig = Rig::new(CLOSED);
+        rig.say(line);
+        let heard = rig.heard();
+        assert!(heard.starts_with(answer), "{line}: {heard}");
+        assert_eq!((rig.connections, rig.core.protocol, rig.closed), (0, Protocol::Resp2, None), "{line}");
+    }
+}
+
+#[test]
+fn redis_gets_hello_without_the_login() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("HELLO 3 AUTH default secret SETNAME me");
+    assert_eq!((rig.connections, rig.heard().as_str()), (0, ""));
+    rig.verified(LoginOutcome::Accepted(0));
+    assert_eq!(rig.forwarded(), "HELLO 3 SETNAME me");
+    rig.redis("%0\r\n");
+    assert_eq!((rig.heard().as_str(), rig.core.protocol), ("%0\r\n", Protocol::Resp3));
+}
+
+#[test]
+fn a_wrong_password_in_hello_changes_nothing() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("HELLO 3 AUTH default wrong SETNAME me");
+    rig.verified(LoginOutcome::Rejected);
+    assert!(rig.heard().starts_with("-WRONGPASS"));
+    assert_eq!((rig.connections, rig.core.protocol), (0, Protocol::Resp2));
+    rig.say("GET a");
+    assert!(rig.heard().starts_with("-NOAUTH"));
+}
+
+#[test]
+fn the_protocol_changes_with_redis_answer_and_not_before() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("HELLO 3"), request("GET a")].concat());
+    assert_eq!(rig.forwarded(), "HELLO 3");
+    rig.redis("-ERR no\r\n");
+    assert_eq!((rig.core.protocol, rig.forwarded().as_str()), (Protocol::Resp2, "GET a"));
+    rig.redis("$-1\r\n");
+    rig.say("HELLO 3");
+    rig.redis("%0\r\n");
+    assert_eq!(rig.core.protocol, Protocol::Resp3);
+    rig.say("HELLO");
+    rig.redis("%0\r\n");
+    assert_eq!(rig.core.protocol, Protocol::Resp3);
+    rig.say("HELLO 2");
+    rig.redis("*0\r\n");
+    assert_eq!(rig.core.protocol, Protocol::Resp2);
+}
+
+#[test]
+fn hello_waits_for_all_earlier_replies_and_what_follows_waits_for_it() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("GET a"), request("HELLO 3"), request("GET b")].concat());
+    assert_eq!(rig.forwarded(), "GET a");
+    rig.redis("$1\r\n1\r\n");
+    assert_eq!(rig.forwarded(), "HELLO 3");
+    rig.redis("%0\r\n");
+    assert_eq!(rig.forwarded(), "GET b");
+}
+
+#[test]
+fn a_name_with_a_blank_is_refused_before_the_login() {
+    let mut rig = Rig::new(CLOSED);
+    rig.client(b"*7\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$6\r\nsecret\r\n");
+    rig.client(b"$7\r\nSETNAME\r\n$3\r\na b\r\n");
+    assert!(rig.heard().starts_with("-ERR Client names cannot contain spaces"));
+    assert!(rig.verifying.is_none());
+}
+
+#[test]
+fn a_login_in_hello_by_a_session_that_has_its_connection_keeps_it() {
+    let mut rig = Rig::new("user default on nopass ~* &* +@all\nuser alice on nopass ~a:* +@all\n");
+    rig.client(&[request("GET a"), request("HELLO 2 AUTH alice x"), request("GET b")].concat());
+    rig.redis("$1\r\n1\r\n");
+    rig.redis("*0\r\n");
+    assert_eq!((rig.forwarded().as_str(), rig.connections), ("GET a\nHELLO 2", 1));
+    assert!(rig.heard().contains("*0\r\n-NOPERM"));
+}

@@ -1,0 +1,86 @@
+//! SYNC and PSYNC: opaque from Redis to the client, and in no other direction.
+
+use super::rig::{OPEN, Rig, request};
+
+fn replica() -> Rig {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("PING"), request("REPLCONF listening-port 1"), request("PSYNC ? -1")].concat());
+    assert_eq!(rig.forwarded(), "PING\nREPLCONF listening-port 1");
+    rig.redis("+PONG\r\n+OK\r\n");
+    assert_eq!(rig.forwarded(), "PSYNC ? -1");
+    rig.redis("+FULLRESYNC 0123 0\r\n$EOF:no frame at all\r\n\n\n*1\r\n$4\r\nPING\r\n");
+    assert_eq!(rig.heard(), "+PONG\r\n+OK\r\n+FULLRESYNC 0123 0\r\n$EOF:no frame at all\r\n\n\n*1\r\n$4\r\nPING\r\n");
+    rig
+}
+
+#[test]
+fn what_redis_sends_after_psync_passes_untouched() {
+    let mut rig = replica();
+    rig.redis("anything\0at all");
+    assert_eq!((rig.heard().as_str(), rig.closed), ("anything\0at all", None));
+}
+
+#[test]
+fn acknowledgements_go_on_without_a_reply() {
+    let mut rig = replica();
+    rig.client(&[request("REPLCONF ACK 1"), request("PING")].concat());
+    assert_eq!(rig.forwarded(), "REPLCONF ACK 1\nPING");
+    assert_eq!(rig.heard(), "");
+}
+
+#[test]
+fn anything_else_after_psync_ends_the_session_and_reaches_neither_side() {
+    for line in [
+        "CONFIG SET maxmemory 1",
+        "FLUSHALL",
+        "ACL SETUSER x on",
+        "ACL WHOAMI",
+        "GET a",
+        "SET a 1",
+        "AUTH default x",
+        "HELLO 3",
+        "RESET",
+        "QUIT",
+        "NOSUCH",
+        "PSYNC ? -1",
+        "MULTI",
+    ] {
+        let mut rig = replica();
+        rig.say(line);
+        assert_eq!(rig.closed.unwrap().to_string(), "replication-misuse", "{line}");
+        assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("", ""), "{line}");
+    }
+}
+
+#[test]
+fn no_text_of_ours_gets_into_the_stream_of_a_replica() {
+    let mut rig = replica();
+    rig.client(b"*1\r\n$+4\r\nPING\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed.is_some()), ("", true));
+    let mut rig = replica();
+    rig.client(format!("*3\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$70000\r\n{}", "x".repeat(70_000)).as_bytes());
+    rig.client(b"\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), ("", "replication-misuse"));
+    let mut rig = replica();
+    rig.client(format!("*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$2000000\r\n{}", "x".repeat(2_000_000)).as_bytes());
+    assert_eq!((rig.heard().as_str(), rig.closed.is_some()), ("", true));
+}
+
+#[test]
+fn a_replica_is_not_idle_and_is_gone_when_it_leaves() {
+    let mut rig = replica();
+    rig.wait(super::rig::IDLE_TIMEOUT * 10);
+    assert_eq!(rig.closed, None);
+    rig.client_leaves();
+    assert_eq!(rig.closed.unwrap().to_string(), "client-gone");
+}
+
+#[test]
+fn sync_inline_is_forwarded_like_psync() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(b"SYNC\r\n");
+    assert_eq!(rig.forwarded(), "SYNC");
+    rig.redis("$4\r\nabcd");
+    rig.say("FLUSHALL");
+    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), ("$4\r\nabcd", "replication-misuse"));
+}

@@ -1,0 +1,357 @@
+//! A session without sockets: the client's bytes and Redis's go in, what either is sent comes out.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::acl::Acl;
+use crate::command::{CommandTable, Dialect};
+use crate::identity::{CertificateMap, UserFrom};
+use crate::policy::{Blocklist, Policy, Renames, Unmapped};
+use crate::resp::{Limits, Reply, encode_request};
+use crate::session::{
+    Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore,
+    SessionLimits, Side, UpstreamFailure,
+};
+
+/// Bytes that the driver reads at once.
+const SCRATCH: usize = 64 << 10;
+
+pub(crate) const REQUEST_BUFFER: usize = 1 << 20;
+pub(crate) const HOLD_BUFFER: usize = 256 << 10;
+pub(crate) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const HALF_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Everybody may do everything, but for what is blocked.
+pub(crate) const OPEN: &str = "user default on nopass ~* &* +@all\n";
+
+/// `default` has to log in; alice needs no password and has a part of the keyspace.
+pub(crate) const CLOSED: &str = "user default on >secret ~* &* +@all\nuser alice on nopass ~a:* &news* +@all -debug\n";
+
+/// A core with the buffers that a driver would keep for it.
+pub(crate) struct Rig {
+    pub(crate) core: SessionCore,
+    pub(crate) policy: Policy,
+    pub(crate) now: Instant,
+    /// The client takes what it is sent.
+    pub(crate) client_reads: bool,
+    /// Redis takes what it is sent.
+    pub(crate) redis_reads: bool,
+    /// Connections are there as soon as they are asked for.
+    pub(crate) connects: bool,
+    pub(crate) connecting: bool,
+    pub(crate) verifying: Option<Credentials>,
+    /// What is asked of the outside is done at once.
+    pub(crate) administers: bool,
+    pub(crate) administering: Option<Administration>,
+    /// How many connections to Redis there have been.
+    pub(crate) connections: u32,
+    pub(crate) closed: Option<CloseReason>,
+    /// What the sockets hold and the session has not read.
+    client_socket: Vec<u8>,
+    redis_socket: Vec<u8>,
+    client_ended: bool,
+    requests: Vec<u8>,
+    replies: Vec<u8>,
+    pub(crate) queues: Queues,
+    to_client: Vec<u8>,
+    to_redis: Vec<u8>,
+    /// What went to connections that are no longer there.
+    to_gone: Vec<u8>,
+}
+
+pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let blocked = ["FLUSHALL", "CONFIG", "@scripting"].map(str::to_owned);
+    Policy {
+        generation,
+        dialect: Dialect::Redis70,
+        acl: Acl::parse(acl.as_bytes(), &table).expect("the ACL of a test is right"),
+        certificates: CertificateMap::build(Vec::new(), UserFrom::Off).expect("no rule is wrong"),
+        unmapped: Unmapped::Password,
+        settings: HashMap::new(),
+        blocklist: Blocklist::build(&blocked, &[], &[], &table).expect("the entries are commands"),
+        renames: Renames::default(),
+        table,
+    }
+}
+
+/// A request, its arguments between blanks.
+pub(crate) fn request(line: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_request(&line.split(' ').collect::<Vec<_>>(), &mut bytes);
+    bytes
+}
+
+impl Rig {
+    pub(crate) fn new(acl: &str) -> Rig {
+        let policy = policy(acl, 1);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let limits = SessionLimits {
+            request: Limits::AUTHENTICATED,
+            request_buffer: REQUEST_BUFFER,
+            hold_buffer: HOLD_BUFFER,
+            auth_timeout: AUTH_TIMEOUT,
+            idle_timeout: Some(IDLE_TIMEOUT),
+            half_close_timeout: HALF_CLOSE_TIMEOUT,
+        };
+        let now = Instant::now();
+        let peer = Rc::new(Peer { address, certificate: None });
+        let core = SessionCore::new(peer, Rc::new(limits), &policy, now).expect("anybody may try");
+        Rig {
+            core,
+            policy,
+            now,
+            client_reads: true,
+            redis_reads: true,
+            connects: true,
+            connecting: false,
+            verifying: None,
+            administers: true,
+            administering: None,
+            connections: 0,
+            closed: None,
+            client_socket: Vec::new(),
+            redis_socket: Vec::new(),
+            client_ended: false,
+            requests: Vec::new(),
+            replies: Vec::new(),
+            queues: Queues::default(),
+            to_client: Vec::new(),
+            to_redis: Vec::new(),
+            to_gone: Vec::new(),
+        }
+    }
+
+    /// The client sends bytes.
+    pub(crate) fn client(&mut self, bytes: &[u8]) {
+        self.client_socket.extend_from_slice(bytes);
+        self.run();
+    }
+
+    /// The client sends one request, its arguments between blanks.
+    pub(crate) fn say(&mut self, line: &str) {
+        self.client(&request(line));
+    }
+
+    /// Redis sends bytes.
+    pub(crate) fn redis(&mut self, bytes: impl AsRef<[u8]>) {
+        self.redis_socket.extend_from_slice(bytes.as_ref());
+        self.run();
+    }
+
+    /// The client closes its direction.
+    pub(crate) fn client_leaves(&mut self) {
+        self.client_ended = true;
+        self.run();
+    }
+
+    /// Redis closes the connection.
+    pub(crate) fn redis_leaves(&mut self) {
+        let ended = self.core.handle_eof(Side::Upstream, self.now);
+        self.note(ended);
+        self.run();
+    }
+
+    /// The connection that was asked for is there, or is not to be had.
+    pub(crate) fn connected(&mut self, result: Result<(), UpstreamFailure>) {
+        self.connecting = false;
+        self.connections += u32::from(result.is_ok());
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        self.core.handle_connected(result, self.now, &mut out);
+        self.run();
+    }
+
+    /// The password that was to be verified has been.
+    pub(crate) fn verified(&mut self, outcome: LoginOutcome) {
+        self.verifying = None;
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        let result = self.core.handle_verified(outcome, &self.policy, self.now, &mut out);
+        self.note(result);
+        self.run();
+    }
+
+    /// What was asked of the outside is done; with an ACL, that is what it made.
+    pub(crate) fn administered(&mut self, acl: Option<&str>) {
+        self.administering = None;
+        if let Some(acl) = acl {
+            self.policy = policy(acl, self.policy.generation + 1);
+        }
+        let generation = acl.map(|_| self.policy.generation);
+        let done = Administered { reply: Reply::OK, generation };
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        self.core.handle_administered(done, &self.policy, self.now, &mut out);
+        self.run();
+    }
+
+    /// Another ACL is in force.
+    pub(crate) fn reload(&mut self, acl: &str) {
+        self.policy = policy(acl, self.policy.generation + 1);
+        let result = self.core.handle_policy(&self.policy);
+        self.note(result);
+        self.run();
+    }
+
+    /// Time passes.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        let result = self.core.handle_timeout(self.now, &mut out);
+        self.note(result);
+        self.run();
+    }
+
+    /// The client reads again, or no longer.
+    pub(crate) fn client_reads(&mut self, reads: bool) {
+        self.client_reads = reads;
+        self.run();
+    }
+
+    /// What the client was sent since this was last asked.
+    pub(crate) fn heard(&mut self) -> String {
+        String::from_utf8_lossy(&self.heard_bytes()).into_owned()
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn heard_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.to_client)
+    }
+
+    /// The bytes that Redis was sent since this was last asked.
+    pub(crate) fn sent(&mut self) -> Vec<u8> {
+        let (gone, now) = self.conversations();
+        [gone, now].concat()
+    }
+
+    /// The same, to connections that are gone and to the one that is there.
+    pub(crate) fn conversations(&mut self) -> (Vec<u8>, Vec<u8>) {
+        (std::mem::take(&mut self.to_gone), std::mem::take(&mut self.to_redis))
+    }
+
+    /// The requests that Redis was sent since this was last asked, one a line. Fails if they are anything else.
+    pub(crate) fn forwarded(&mut self) -> String {
+        let bytes = self.sent();
+        let (requests, rest) = super::redis::requests(&bytes);
+        assert!(rest.is_empty(), "only whole requests: {}", rest.escape_ascii());
+        let lines = requests.iter().map(|arguments| String::from_utf8_lossy(&arguments.join(&b' ')).into_owned());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Bytes that wait inside the session, for whichever reason.
+    pub(crate) fn held(&self) -> usize {
+        self.requests.len() + self.replies.len() + self.queues.downstream.len() + self.queues.upstream.len()
+    }
+
+    /// What the driver does in one wake-up, until nothing moves any more.
+    fn run(&mut self) {
+        while self.closed.is_none() {
+            let mut progress = self.read_client() | self.read_redis();
+            if self.closed.is_none() && self.core.can_go_on() {
+                progress |= self.feed_requests(&[]) > 0 || !self.core.can_go_on();
+            }
+            progress |= self.write();
+            progress |= self.perform();
+            if !progress {
+                break;
+            }
+        }
+        self.write();
+    }
+
+    fn read_client(&mut self) -> bool {
+        if !self.core.wants(Side::Downstream) {
+            return false;
+        }
+        if self.client_socket.is_empty() {
+            let ended = std::mem::take(&mut self.client_ended);
+            if ended {
+                let result = self.core.handle_eof(Side::Downstream, self.now);
+                self.note(result);
+            }
+            return ended;
+        }
+        let some = self.client_socket.len().min(SCRATCH);
+        let fresh: Vec<u8> = self.client_socket.drain(..some).collect();
+        self.feed_requests(&fresh);
+        true
+    }
+
+    fn read_redis(&mut self) -> bool {
+        if self.closed.is_some() || self.redis_socket.is_empty() || !self.core.wants(Side::Upstream) {
+            return false;
+        }
+        let some = self.redis_socket.len().min(SCRATCH);
+        self.replies.extend(self.redis_socket.drain(..some));
+        let mut out = Output::new(&self.replies, Side::Upstream, &mut self.queues);
+        let result = self.core.handle_upstream(self.now, &mut out);
+        let passed = out.finish();
+        self.queues.downstream.extend(&self.replies[passed]);
+        match result {
+            Ok(consumed) => drop(self.replies.drain(..consumed)),
+            Err(reason) => self.closed = Some(reason),
+        }
+        true
+    }
+
+    fn feed_requests(&mut self, fresh: &[u8]) -> usize {
+        self.requests.extend_from_slice(fresh);
+        let mut out = Output::new(&self.requests, Side::Downstream, &mut self.queues);
+        let result = self.core.handle_downstream(&self.policy, self.now, &mut out);
+        let passed = out.finish();
+        self.queues.upstream.extend(&self.requests[passed]);
+        match result {
+            Ok(consumed) => self.requests.drain(..consumed).len(),
+            Err(reason) => {
+                self.closed = Some(reason);
+                0
+            }
+        }
+    }
+
+    fn write(&mut self) -> bool {
+        let waiting = self.queues.downstream.len() + self.queues.upstream.len();
+        if self.client_reads || self.closed.is_some() {
+            self.to_client.extend_from_slice(self.queues.downstream.as_slice());
+            self.queues.downstream.advance(usize::MAX);
+        }
+        if self.redis_reads && self.core.is_linked() {
+            self.to_redis.extend_from_slice(self.queues.upstream.as_slice());
+            self.queues.upstream.advance(usize::MAX);
+        }
+        let left = [self.queues.downstream.len(), self.queues.upstream.len()];
+        self.core.handle_backlog(Side::Downstream, left[0]);
+        self.core.handle_backlog(Side::Upstream, left[1]);
+        left.iter().sum::<usize>() < waiting
+    }
+
+    fn perform(&mut self) -> bool {
+        let mut progress = false;
+        while let (None, Some(action)) = (self.closed, self.core.poll_action()) {
+            progress = true;
+            match action {
+                Action::Connect if self.connects => self.connected(Ok(())),
+                Action::Connect => self.connecting = true,
+                Action::Disconnect => {
+                    self.connecting = false;
+                    self.to_gone.append(&mut self.to_redis);
+                    self.redis_socket.clear();
+                    self.replies.clear();
+                    self.queues.upstream.advance(usize::MAX);
+                }
+                Action::Administer(_) if self.administers => self.administered(None),
+                Action::Administer(administration) => self.administering = Some(administration),
+                Action::Verify(credentials) => self.verifying = Some(credentials),
+                Action::Close(reason) => self.closed = Some(reason),
+            }
+        }
+        progress
+    }
+
+    fn note(&mut self, result: Result<(), CloseReason>) {
+        if let Err(reason) = result {
+            self.closed = Some(reason);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! MULTI and EXEC, refusals and answers of ours inside them.
+
+use super::rig::{CLOSED, Rig, request};
+
+const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+fn in_multi(acl: &str) -> Rig {
+    let mut rig = Rig::new(acl);
+    rig.say("AUTH alice x");
+    rig.say("MULTI");
+    rig.redis("+OK\r\n");
+    rig.heard();
+    rig.sent();
+    rig
+}
+
+const ACL: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:* &* +@all\n";
+
+#[test]
+fn a_refusal_aborts_exec_and_redis_is_told_to_discard() {
+    for refused in
+        ["FLUSHALL", "GET b:1", "NOSUCH", "GET", "CLIENT REPLY OFF", "SUBSCRIBE x", "AUTH alice x", "HELLO 3"]
+    {
+        let mut rig = in_multi(ACL);
+        rig.client(&[request("SET a:1 x"), request(refused), request("SET a:2 x"), request("EXEC")].concat());
+        rig.redis("+QUEUED\r\n+QUEUED\r\n+OK\r\n");
+        let heard = rig.heard();
+        let lines: Vec<_> = heard.split_inclusive("\r\n").collect();
+        assert_eq!((lines[0], lines[2], lines[3]), ("+QUEUED\r\n", "+QUEUED\r\n", ABORTED), "{refused}: {heard}");
+        assert!(lines[1].starts_with('-'), "{refused}: {heard}");
+        assert_eq!(rig.forwarded(), "SET a:1 x\nSET a:2 x\nDISCARD", "{refused}");
+        rig.say("GET a:1");
+        rig.redis("$-1\r\n");
+        assert_eq!(rig.heard(), "$-1\r\n");
+    }
+}
+
+#[test]
+fn discard_ends_a_dirty_transaction() {
+    let mut rig = in_multi(ACL);
+    rig.client(&[request("FLUSHALL"), request("DISCARD"), request("MULTI"), request("EXEC")].concat());
+    rig.redis("+OK\r\n+OK\r\n*0\r\n");
+    assert!(rig.heard().ends_with("\r\n+OK\r\n+OK\r\n*0\r\n"));
+    assert_eq!(rig.forwarded(), "DISCARD\nMULTI\nEXEC");
+}
+
+#[test]
+fn a_local_command_has_its_place_in_the_exec_array_however_it_is_cut() {
+    let replies = "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n$1\r\nv\r\n$8\r\nrespgate\r\n*2\r\n:1\r\n$-1\r\n$8\r\nrespgate\r\n$1\r\nw\r\n";
+    for cut in 0..replies.len() {
+        let mut rig = in_multi(ACL);
+        let said = ["GET a:1", "ACL WHOAMI", "MGET a:1 a:2", "ACL WHOAMI", "EXEC", "GET a:1"];
+        rig.client(&said.map(request).concat());
+        let (first, second) = replies.split_at(cut);
+        rig.redis(first);
+        rig.redis(second);
+        let queued = "+QUEUED\r\n".repeat(4);
+        let array = "*4\r\n$1\r\nv\r\n$5\r\nalice\r\n*2\r\n:1\r\n$-1\r\n$5\r\nalice\r\n";
+        assert_eq!(rig.heard(), format!("{queued}{array}$1\r\nw\r\n"), "cut at {cut}");
+        let echo = "ECHO respgate";
+        assert_eq!(rig.forwarded(), format!("GET a:1\n{echo}\nMGET a:1 a:2\n{echo}\nEXEC\nGET a:1"));
+    }
+}
+
+#[test]
+fn what_redis_does_not_queue_takes_no_place_in_the_exec_array() {
+    for (not_queued, error) in [("WATCH a:1", "-ERR WATCH inside MULTI is not allowed"), ("MULTI", "-ERR nested")] {
+        let mut rig = in_multi(ACL);
+        rig.client(&[not_queued, "ACL WHOAMI", "GET a:1", "EXEC"].map(request).concat());
+        rig.redis(format!("{error}\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$8\r\nrespgate\r\n$1\r\nv\r\n"));
+        assert!(rig.heard().ends_with("*2\r\n$5\r\nalice\r\n$1\r\nv\r\n"), "{not_queued}");
+    }
+}
+
+#[test]
+fn a_transaction_that_is_not_executed_gives_redis_own_answer() {
+    for answer in ["*-1\r\n", "_\r\n", "-EXECABORT of Redis\r\n"] {
+        let mut rig = in_multi(ACL);
+        rig.client(&["ACL WHOAMI", "EXEC", "GET a:1"].map(request).concat());
+        rig.redis(format!("+QUEUED\r\n{answer}$1\r\nv\r\n"));
+        assert_eq!(rig.heard(), format!("+QUEUED\r\n{answer}$1\r\nv\r\n"));
+    }
+}
+
+#[test]
+fn a_push_inside_an_exec_reply_passes_and_counts_as_no_element() {
+    let push = ">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\nm\r\n";
+    for said in [["PUBLISH x m", "GET a:1", "EXEC"], ["PUBLISH x m", "ACL WHOAMI", "EXEC"]] {
+        let last = if said[1] == "GET a:1" { "$5\r\nvalue\r\n" } else { "$8\r\nrespgate\r\n" };
+        let replies = format!("+QUEUED\r\n+QUEUED\r\n*2\r\n{push}:1\r\n{last}");
+        for cut in 0..replies.len() {
+            let mut rig = Rig::new(ACL);
+            rig.client(&["HELLO 3 AUTH alice x"].map(request).concat());
+            rig.redis("%0\r\n");
+            rig.say("MULTI");
+            rig.redis("+OK\r\n");
+            rig.heard();
+            rig.client(&said.map(request).concat());
+            rig.redis(&replies[..cut]);
+            rig.redis(&replies[cut..]);
+            let last = if said[1] == "GET a:1" { "$5\r\nvalue\r\n" } else { "$5\r\nalice\r\n" };
+            assert_eq!(rig.closed, None, "cut at {cut}");
+            assert!(rig.heard().ends_with(&format!("*2\r\n{push}:1\r\n{last}")), "cut at {cut}");
+            rig.say("GET a:1");
+            rig.redis("$1\r\nv\r\n");
+            assert_eq!(rig.heard(), "$1\r\nv\r\n");
+        }
+    }
+}
+
+#[test]
+fn a_local_command_in_a_dirty_transaction_is_only_queued() {
+    let mut rig = in_multi(ACL);
+    rig.client(&["FLUSHALL", "ACL WHOAMI", "EXEC"].map(request).concat());
+    rig.redis("+OK\r\n");
+    let heard = rig.heard();
+    assert!(heard.ends_with(&format!("\r\n+QUEUED\r\n{ABORTED}")), "{heard}");
+}
+
+#[test]
+fn rights_that_changed_since_multi_abort_exec() {
+    let mut rig = in_multi(ACL);
+    rig.say("SET a:1 x");
+    rig.redis("+QUEUED\r\n");
+    rig.reload("user default on nopass ~* &* +@all\nuser alice on nopass ~b:* &* +@all\n");
+    rig.say("EXEC");
+    rig.redis("+OK\r\n");
+    assert_eq!(rig.heard(), format!("+QUEUED\r\n{ABORTED}"));
+    assert_eq!(rig.forwarded(), "SET a:1 x\nDISCARD");
+}
+
+#[test]
+fn a_reload_that_leaves_the_user_alone_does_not_abort_exec() {
+    let mut rig = in_multi(ACL);
+    rig.reload(&format!("{ACL}user other on nopass +@all\n"));
+    rig.say("EXEC");
+    assert_eq!(rig.forwarded(), "EXEC");
+}
+
+#[test]
+fn quit_and_reset_act_at_once_inside_a_transaction() {
+    let mut rig = in_multi(ACL);
+    rig.say("QUIT");
+    assert_eq!((rig.heard().as_str(), rig.closed.is_some()), ("+OK\r\n", true));
+    let mut rig = in_multi(ACL);
+    rig.say("RESET");
+    assert_eq!(rig.heard(), "+RESET\r\n");
+    assert!(!rig.core.transaction.is_open());
+}
+
+#[test]
+fn select_inside_a_transaction_leaves_the_database_unknown() {
+    let mut rig = in_multi(ACL);
+    rig.client(&["SELECT 3", "EXEC"].map(request).concat());
+    rig.redis("+QUEUED\r\n*1\r\n+OK\r\n");
+    assert_eq!(rig.core.database, None);
+    let mut rig = in_multi(ACL);
+    rig.client(&["SELECT 3", "DISCARD"].map(request).concat());
+    rig.redis("+QUEUED\r\n+OK\r\n");
+    assert_eq!(rig.core.database, Some(0));
+}
+
+#[test]
+fn a_blocking_command_inside_a_transaction_does_not_block() {
+    let mut rig = in_multi(ACL);
+    rig.client(&["BLPOP a:1 0", "EXEC"].map(request).concat());
+    rig.client_leaves();
+    assert_eq!(rig.closed, None, "what is owed is delivered");
+    rig.redis("+QUEUED\r\n*1\r\n*-1\r\n");
+    assert_eq!(rig.heard(), "+QUEUED\r\n*1\r\n*-1\r\n");
+}
+
+#[test]
+fn answers_of_ours_that_wait_for_exec_are_bounded() {
+    let users: String = (0..2000).map(|n| format!("user user-with-a-long-name-{n} on +get\n")).collect();
+    let mut rig = in_multi(&format!("{ACL}{users}"));
+    for _ in 0..1000 {
+        rig.say("ACL USERS");
+        let queued = rig.forwarded().lines().count();
+        rig.redis("+QUEUED\r\n".repeat(queued));
+    }
+    let kept = match &rig.core.transaction {
+        crate::session::transaction::Transaction::Open(queue) => queue.answers.iter().map(|(_, it)| it.len()).sum(),
+        _ => 0_usize,
+    };
+    assert!(kept < 2 << 20, "{kept} bytes");
+    rig.heard();
+    rig.say("EXEC");
+    rig.redis("+OK\r\n");
+    assert_eq!(rig.heard(), ABORTED);
+}
+
+#[test]
+fn an_endless_line_in_place_of_an_exec_reply_ends_the_session() {
+    let mut rig = in_multi(ACL);
+    rig.client(&["ACL WHOAMI", "EXEC"].map(request).concat());
+    rig.redis("+QUEUED\r\n*");
+    rig.redis("1".repeat(100));
+    assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised");
+}
+
+#[test]
+fn without_a_transaction_exec_and_discard_are_redis_business() {
+    let mut rig = Rig::new(CLOSED);
+    rig.client(&["AUTH alice x", "EXEC", "DISCARD"].map(request).concat());
+    rig.redis("-ERR EXEC without MULTI\r\n-ERR DISCARD without MULTI\r\n");
+    assert_eq!(rig.heard().lines().count(), 3);
+}

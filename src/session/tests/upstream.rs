@@ -1,0 +1,102 @@
+//! Redis slow, lost, or speaking nonsense.
+
+use super::rig::{CLOSED, OPEN, Rig, request};
+use crate::session::UpstreamFailure;
+
+#[test]
+fn what_is_no_reply_to_anything_ends_the_session() {
+    for nonsense in ["+OK\r\n", "$1\r\nv\r\n", "*1\r\n:1\r\n", "*3\r\n$7\r\nunknown\r\n$1\r\na\r\n$1\r\nb\r\n"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("GET a");
+        rig.redis("$1\r\nv\r\n");
+        rig.redis(nonsense);
+        assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised", "{nonsense}");
+    }
+}
+
+#[test]
+fn what_is_no_frame_ends_the_session() {
+    for nonsense in ["HTTP/1.1 400 Bad Request\r\n", "$x\r\n", "$3\r\nabcde", "*-2\r\n", ":\r\n", "\0\0\0\0", "+OK\n"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("GET a");
+        rig.redis(nonsense);
+        assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised", "{nonsense}");
+    }
+}
+
+#[test]
+fn something_else_in_place_of_a_confirmation_ends_the_session() {
+    for nonsense in ["+OK\r\n", "*0\r\n", ":1\r\n"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("SUBSCRIBE a");
+        rig.redis(nonsense);
+        assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised", "{nonsense}");
+    }
+}
+
+#[test]
+fn an_error_that_answers_nothing_is_told_and_ends_the_session() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("PING");
+    rig.redis("+PONG\r\n-ERR max number of clients reached\r\n");
+    assert_eq!(rig.heard(), "+PONG\r\n-ERR max number of clients reached\r\n");
+    assert_eq!(rig.closed.unwrap().to_string(), "upstream-refused");
+}
+
+#[test]
+fn no_reply_is_invented_for_a_request_whose_fate_is_unknown() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("SET a 1"), request("FLUSHALL"), request("INCR n")].concat());
+    rig.redis("+OK\r\n");
+    rig.redis(":1");
+    rig.redis_leaves();
+    let heard = rig.heard();
+    assert!(heard.starts_with("+OK\r\n-NOPERM") && !heard.contains(":1"), "{heard}");
+    assert_eq!(rig.closed.unwrap().to_string(), "upstream-gone");
+}
+
+#[test]
+fn an_upstream_that_is_not_to_be_had_is_told_and_ends_the_session() {
+    let mut rig = Rig::new(OPEN);
+    rig.connects = false;
+    rig.client(&[request("GET a"), request("GET b")].concat());
+    assert!(rig.connecting);
+    assert_eq!(rig.heard(), "");
+    rig.connected(Err(UpstreamFailure));
+    assert_eq!(rig.heard(), "-ERR respgate: upstream unavailable\r\n");
+    assert_eq!(rig.closed.unwrap().to_string(), "upstream-unavailable");
+    assert_eq!(rig.forwarded(), "");
+}
+
+#[test]
+fn requests_wait_for_the_connection_and_then_go_in_order() {
+    let mut rig = Rig::new(OPEN);
+    rig.connects = false;
+    rig.client(&[request("GET a"), request("FLUSHALL")].concat());
+    rig.say("GET b");
+    rig.connected(Ok(()));
+    assert_eq!(rig.forwarded(), "GET a\nGET b");
+}
+
+#[test]
+fn a_client_that_leaves_while_redis_connects_is_served_what_it_asked_for() {
+    let mut rig = Rig::new(OPEN);
+    rig.connects = false;
+    rig.say("INCR n");
+    rig.client_leaves();
+    assert_eq!(rig.closed, None);
+    rig.connected(Ok(()));
+    rig.redis(":1\r\n");
+    assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("INCR n", ":1\r\n"));
+    assert!(rig.closed.is_some());
+}
+
+#[test]
+fn a_client_that_sends_garbage_before_a_login_never_reaches_redis() {
+    for garbage in [&b"\x16\x03\x01\x02\x00\x01\n"[..], b"GET / HTTP/1.1\r\n", b"*2\r\n+GET\r\n", b"\0\0\0\r\n"] {
+        let mut rig = Rig::new(CLOSED);
+        rig.client(garbage);
+        assert_eq!((rig.connections, rig.sent().len()), (0, 0));
+        assert!(rig.heard().starts_with("-"));
+    }
+}
