@@ -92,7 +92,7 @@ async fn run(options: &Options, pki: &Pki, servers: &Servers) -> Result<Figures,
     // Idle and busy ones alternate in pairs, so that each kind has revoked ones.
     let paces = (0..options.sessions).map(|index| (index / 2 % 2 == 1).then_some(pace));
     let sessions = Session::open_all(paces.enumerate().map(|(index, pace)| (connect(index), pace))).await;
-    let revoked = |index: usize| index % 2 == 0 && index / 2 < options.revoke;
+    let revoked = |index: usize| index.is_multiple_of(2) && index / 2 < options.revoke;
     let bystander = Bystander::begin(connect(options.sessions + options.handshakes));
     let mut pending = Vec::new();
     for index in options.sessions..options.sessions + options.handshakes {
@@ -110,7 +110,7 @@ async fn run(options: &Options, pki: &Pki, servers: &Servers) -> Result<Figures,
         (0..options.sessions).filter(|index| revoked(*index)).map(|i| &sessions[i]).collect();
     until(|| condemned.iter().any(|session| session.ended().is_some())).await?;
     for (is_revoked, pending) in pending {
-        if pending.is_served().await == is_revoked {
+        if pending.answers().await == is_revoked {
             return Err(format!("a handshake in flight was judged wrongly (revoked: {is_revoked})"));
         }
     }

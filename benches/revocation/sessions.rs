@@ -85,13 +85,14 @@ async fn live(mut stream: Stream, pace: Option<Duration>, ended: Rc<Cell<Option<
 pub(crate) struct Bystander {
     latencies: Arc<Mutex<Vec<Duration>>>,
     over: Arc<AtomicBool>,
+    life: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Bystander {
     pub(crate) fn begin(connector: Connector) -> Bystander {
-        let bystander = Bystander { latencies: Arc::default(), over: Arc::default() };
+        let mut bystander = Bystander { latencies: Arc::default(), over: Arc::default(), life: None };
         let (latencies, over) = (Arc::clone(&bystander.latencies), Arc::clone(&bystander.over));
-        std::thread::spawn(move || {
+        bystander.life = Some(std::thread::spawn(move || {
             let tcp = std::net::TcpStream::connect(connector.address).unwrap();
             tcp.set_nodelay(true).unwrap();
             let tls = ClientConnection::new(connector.config, "localhost".try_into().unwrap()).unwrap();
@@ -103,7 +104,7 @@ impl Bystander {
                 latencies.lock().unwrap().push(started.elapsed());
                 std::thread::sleep(Duration::from_millis(1));
             }
-        });
+        }));
         bystander
     }
 
@@ -116,6 +117,8 @@ impl Bystander {
 impl Drop for Bystander {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
+        // One that has panicked has said so.
+        let _ = self.life.take().map(std::thread::JoinHandle::join);
     }
 }
 
@@ -138,7 +141,7 @@ impl Pending {
     }
 
     /// Finishes the handshake; whether a PING is answered then.
-    pub(crate) async fn is_served(mut self) -> bool {
+    pub(crate) async fn answers(mut self) -> bool {
         self.tls.writer().write_all(PING).unwrap();
         let conversation = async {
             self.send().await?;

@@ -10,36 +10,31 @@ use crate::ops::generation::Generation;
 use crate::session::CloseReason;
 use crate::tls::{CertificateChain, CertificateRefusal, TlsMaterial};
 
-/// Chains that are verified before the condemned ones among them are told of.
-const BATCH: usize = 64;
-
 /// A certificate chain, by the listener whose trust it stands under.
 pub(super) type ChainKey = (usize, Fingerprint);
 
 /// Chains whose sessions have to end, and why.
 pub(super) type Condemned = HashMap<ChainKey, CloseReason>;
 
-/// Judges every chain under the trust of `generation`, and tells of the condemned ones as they are found.
-pub(super) fn judge(
-    generation: &Generation,
-    chains: Vec<(ChainKey, CertificateChain)>,
-    now: SystemTime,
-    mut tell: impl FnMut(Condemned),
-) {
-    let material = |key: &ChainKey| generation.listeners.get(key.0).and_then(Option::as_deref);
-    let (listed, unlisted): (Vec<_>, Vec<_>) = chains
+/// Chains and what they are known by.
+pub(super) type Chains = Vec<(ChainKey, CertificateChain)>;
+
+/// Those that a CRL lists, and those that have to be verified.
+pub(super) fn split(generation: &Generation, chains: Chains) -> (Condemned, Chains) {
+    let (listed, unlisted): (Chains, Chains) = chains
         .into_iter()
-        .partition(|(key, chain)| material(key).is_some_and(|material| material.lists_as_revoked(chain)));
-    tell(listed.into_iter().map(|(key, _)| (key, CloseReason::CertificateRevoked)).collect());
-    for batch in unlisted.chunks(BATCH) {
-        let condemned: Condemned = batch
-            .iter()
-            .filter_map(|(key, chain)| Some((*key, close_reason(verdict(material(key), chain, now).err()?))))
-            .collect();
-        if !condemned.is_empty() {
-            tell(condemned);
-        }
-    }
+        .partition(|(key, chain)| material(generation, key).is_some_and(|material| material.lists_as_revoked(chain)));
+    (listed.into_iter().map(|(key, _)| (key, CloseReason::CertificateRevoked)).collect(), unlisted)
+}
+
+/// Those that are not trusted any more.
+pub(super) fn verify(generation: &Generation, chains: &[(ChainKey, CertificateChain)], now: SystemTime) -> Condemned {
+    let judged = chains.iter().map(|(key, chain)| (key, verdict(material(generation, key), chain, now)));
+    judged.filter_map(|(key, verdict)| Some((*key, close_reason(verdict.err()?)))).collect()
+}
+
+fn material<'a>(generation: &'a Generation, key: &ChainKey) -> Option<&'a TlsMaterial> {
+    generation.listeners.get(key.0).and_then(Option::as_deref)
 }
 
 fn verdict(

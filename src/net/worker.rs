@@ -13,13 +13,13 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use super::gate::Permit;
 use super::listener::{AddressFilter, Arrival};
 use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
-use super::reverify;
+use super::reverify::{self, Condemned};
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
 use crate::auth::random;
@@ -48,7 +48,10 @@ const SLICE: usize = 256;
 
 /// Sessions that are closed before the others get their turn again. Last words and a log line take longer than a look at
 /// the policy.
-const CLOSING_SLICE: usize = 32;
+const CLOSING_SLICE: usize = 64;
+
+/// Certificate chains that are verified before the condemned ones among them are closed.
+const BATCH: usize = 64;
 
 /// What workers share, and what never changes for them.
 pub struct Settings {
@@ -281,7 +284,7 @@ impl Worker {
         let generation = Arc::clone(&self.current().generation);
         let number = generation.number;
         if renewal == Renewal::Trust {
-            self.reverify(generation);
+            spawn_local(Rc::clone(&self).reverify(generation));
         }
         for slice in self.registry.snapshot().chunks(SLICE) {
             slice.iter().for_each(|handle| handle.wake());
@@ -294,27 +297,37 @@ impl Worker {
         let _ = done.send(());
     }
 
-    /// Ends the sessions whose certificate is no longer trusted, as they are found.
-    fn reverify(self: &Rc<Self>, generation: Arc<Generation>) {
+    /// Ends the sessions whose certificate is no longer trusted: first those that a CRL lists, then those that do not
+    /// pass verification, a few at a time.
+    async fn reverify(self: Rc<Self>, generation: Arc<Generation>) {
+        let trust = Arc::clone(&generation);
         let chains = self.registry.chains();
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let judge = tokio::task::spawn_blocking(move || {
-            // A worker that has ended has no sessions left to close.
-            reverify::judge(&generation, chains, SystemTime::now(), |condemned| drop(tell.send(condemned)));
-        });
-        let worker = Rc::clone(self);
-        spawn_local(async move {
-            while let Some(condemned) = told.recv().await {
-                for slice in worker.registry.condemned(&condemned).chunks(CLOSING_SLICE) {
-                    slice.iter().for_each(|(handle, reason)| handle.order(Order::Close(*reason)));
-                    tokio::task::yield_now().await;
-                }
+        let Ok((listed, unlisted)) = spawn_blocking(move || reverify::split(&trust, chains)).await else {
+            return self.end_all_unverified();
+        };
+        self.condemn(listed).await;
+        for batch in unlisted.chunks(BATCH) {
+            let (trust, batch) = (Arc::clone(&generation), batch.to_vec());
+            match spawn_blocking(move || reverify::verify(&trust, &batch, SystemTime::now())).await {
+                Ok(condemned) => self.condemn(condemned).await,
+                Err(_) => return self.end_all_unverified(),
             }
-            if judge.await.is_err() {
-                // Nobody knows who is still trusted.
-                worker.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
-            }
-        });
+        }
+    }
+
+    async fn condemn(&self, chains: Condemned) {
+        if chains.is_empty() {
+            return;
+        }
+        for slice in self.registry.condemned(&chains).chunks(CLOSING_SLICE) {
+            slice.iter().for_each(|(handle, reason)| handle.order(Order::Close(*reason)));
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Verification has broken down: nobody knows who is still trusted.
+    fn end_all_unverified(&self) {
+        self.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
     }
 
     /// One connection, from accept to close.
