@@ -92,25 +92,25 @@ async fn run(options: &Options, pki: &Pki, servers: &Servers) -> Result<Figures,
     // Idle and busy ones alternate in pairs, so that each kind has revoked ones.
     let paces = (0..options.sessions).map(|index| (index / 2 % 2 == 1).then_some(pace));
     let sessions = Session::open_all(paces.enumerate().map(|(index, pace)| (connect(index), pace))).await;
-    let revoked = |index: usize| index % 2 == 0 && index / 2 < options.revoke;
+    let revoked = |index: usize| index.is_multiple_of(2) && index / 2 < options.revoke;
     let bystander = Bystander::begin(connect(options.sessions + options.handshakes));
     let mut pending = Vec::new();
     for index in options.sessions..options.sessions + options.handshakes {
-        pending.push((index % 2 == 0, Pending::begin(&connect(index)).await));
+        pending.push((index.is_multiple_of(2), Pending::begin(&connect(index)).await));
     }
     sleep(Duration::from_secs(1)).await;
     let quiet = bystander.take();
 
     let list: Vec<usize> = (0..options.sessions)
         .filter(|index| revoked(*index))
-        .chain((options.sessions..options.sessions + options.handshakes).filter(|index| index % 2 == 0))
+        .chain((options.sessions..options.sessions + options.handshakes).filter(|index| index.is_multiple_of(2)))
         .collect();
     let swapped = pki.swap_crl(&list);
     let condemned: Vec<&Session> =
         (0..options.sessions).filter(|index| revoked(*index)).map(|i| &sessions[i]).collect();
     until(|| condemned.iter().any(|session| session.ended().is_some())).await?;
     for (is_revoked, pending) in pending {
-        if pending.is_served().await == is_revoked {
+        if pending.gets_served().await == is_revoked {
             return Err(format!("a handshake in flight was judged wrongly (revoked: {is_revoked})"));
         }
     }
