@@ -110,7 +110,7 @@ async fn run(options: &Options, pki: &Pki, servers: &Servers) -> Result<Figures,
         (0..options.sessions).filter(|index| revoked(*index)).map(|i| &sessions[i]).collect();
     until(|| condemned.iter().any(|session| session.ended().is_some())).await?;
     for (is_revoked, pending) in pending {
-        if pending.gets_served().await == is_revoked {
+        if pending.answers().await == is_revoked {
             return Err(format!("a handshake in flight was judged wrongly (revoked: {is_revoked})"));
         }
     }

@@ -141,7 +141,7 @@ impl Pending {
     }
 
     /// Finishes the handshake; whether a PING is answered then.
-    pub(crate) async fn gets_served(mut self) -> bool {
+    pub(crate) async fn answers(mut self) -> bool {
         self.tls.writer().write_all(PING).unwrap();
         let conversation = async {
             self.send().await?;
