@@ -1,47 +1,52 @@
 //! Bytes that wait.
 
+use bytes::{Buf, BytesMut};
+
 /// A queue of bytes. Empty, it holds no memory.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    bytes: Vec<u8>,
-    /// Bytes at the front that are gone already; less than all, unless there are none.
-    start: usize,
+    bytes: BytesMut,
+    /// Bytes at the front that were taken and whose memory may still be there.
+    taken: usize,
 }
 
 impl Buffer {
     /// The waiting bytes.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes
     }
 
     /// How many they are.
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.start
+        self.bytes.len()
     }
 
-    /// Bytes of memory.
+    /// Bytes of memory, at the most.
     pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.taken + self.bytes.capacity()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.bytes.is_empty()
     }
 
     /// Appends bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
+        if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+            // Making room moves the bytes to the front, or to new memory.
+            self.taken = 0;
+        }
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Takes bytes from the front.
     pub fn advance(&mut self, count: usize) {
-        self.start += count.min(self.len());
+        let count = count.min(self.len());
+        self.bytes.advance(count);
+        self.taken += count;
         if self.is_empty() {
             *self = Self::default();
-        } else if self.start > self.bytes.len() / 2 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
         }
     }
 }
