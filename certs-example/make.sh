@@ -3,7 +3,8 @@
 #
 #     certs-example/make.sh [DIRECTORY]          default: where this script is
 #
-# What exists already is kept. For trying out and for tests: a real authority's key does not lie beside a server's.
+# Where `respgate` is in the PATH, its own `respgate cert` makes the certificates, and `respgate cert revoke NAME` takes
+# them back; without it, openssl makes the same ones. What exists already is kept. For trying out and for tests: a real authority's key does not lie beside a server's.
 set -eu
 
 dir=${1:-$(dirname -- "$0")}
@@ -27,6 +28,15 @@ sign() {
     rm -f "$1.csr" "$1.ext"
     chmod 644 "$1.crt"
 }
+
+# An authority that openssl made has no index, and `respgate cert` would not know what it has issued.
+if [ -e index ] || { [ ! -e ca.crt ] && command -v respgate >/dev/null; }; then
+    [ -e ca.crt ] || respgate cert ca --name "respgate example CA"
+    [ -e server.crt ] || respgate cert server localhost 127.0.0.1 ::1 --file server
+    for client in shop ops; do
+        [ -e "$client.crt" ] || respgate cert client "$client"
+    done
+fi
 
 if [ ! -e ca.crt ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 3650 \

@@ -96,14 +96,14 @@ async fn run(options: &Options, pki: &Pki, servers: &Servers) -> Result<Figures,
     let bystander = Bystander::begin(connect(options.sessions + options.handshakes));
     let mut pending = Vec::new();
     for index in options.sessions..options.sessions + options.handshakes {
-        pending.push((index % 2 == 0, Pending::begin(&connect(index)).await));
+        pending.push((index.is_multiple_of(2), Pending::begin(&connect(index)).await));
     }
     sleep(Duration::from_secs(1)).await;
     let quiet = bystander.take();
 
     let list: Vec<usize> = (0..options.sessions)
         .filter(|index| revoked(*index))
-        .chain((options.sessions..options.sessions + options.handshakes).filter(|index| index % 2 == 0))
+        .chain((options.sessions..options.sessions + options.handshakes).filter(|index| index.is_multiple_of(2)))
         .collect();
     let swapped = pki.swap_crl(&list);
     let condemned: Vec<&Session> =

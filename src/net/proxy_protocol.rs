@@ -44,6 +44,8 @@ pub enum HeaderError {
     Unsupported,
     /// The connection ended or broke.
     Closed,
+    /// The deadline passed first.
+    Timeout,
 }
 
 impl fmt::Display for HeaderError {
@@ -54,6 +56,7 @@ impl fmt::Display for HeaderError {
             Self::TooLong => "the PROXY protocol header is too long",
             Self::Unsupported => "the PROXY protocol header is not about TCP over IPv4 or IPv6",
             Self::Closed => "the connection ended before its PROXY protocol header",
+            Self::Timeout => "the PROXY protocol header took too long",
         })
     }
 }

@@ -378,10 +378,14 @@ impl Worker {
                     Origin::Client(client) => client,
                     Origin::Own => balancer,
                 };
-                return filter.admits(client.ip()).then_some(client);
+                if filter.admits(client.ip()) {
+                    return Some(client);
+                }
+                tracing::debug!(%client, %balancer, "connection from an address that is not allowed");
+                return None;
             }
             Ok(Err(error)) => error,
-            Err(_elapsed) => HeaderError::Closed,
+            Err(_elapsed) => HeaderError::Timeout,
         };
         if let Some(left_out) = self.log_limit.admit() {
             audit::announcement_refused(balancer, error, left_out);

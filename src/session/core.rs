@@ -27,7 +27,7 @@ use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
 const REPLY_WINDOW: u64 = 256;
 
 /// Bytes that may wait for a client before nothing more is read from Redis.
-pub(super) const DOWNSTREAM_BACKLOG: usize = 1 << 20;
+pub(super) const DOWNSTREAM_BACKLOG: usize = 128 << 10;
 
 /// Bytes that may wait for Redis before nothing more is read from the client.
 const UPSTREAM_BACKLOG: usize = 256 << 10;

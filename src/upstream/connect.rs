@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::login;
 use crate::config::{Redacted, Upstream, UpstreamAddress};
@@ -94,10 +94,14 @@ async fn open(target: &Target) -> Result<Connection, ConnectError> {
     Ok(connection)
 }
 
+/// What the kernel may keep of Redis's replies while a client does not read, in bytes: left to itself, it takes megabytes.
+const RECEIVE_BUFFER: u32 = 256 << 10;
+
 async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
 }
 
 async fn unix(path: &PathBuf) -> io::Result<UnixStream> {

@@ -42,6 +42,7 @@ enum CertCommand {
         /// The name in its certificate
         #[arg(long, value_name = "NAME", default_value = "respgate CA")]
         name: String,
+        /// Days until it expires
         #[arg(long, value_name = "N", default_value_t = AUTHORITY_DAYS, value_parser = days())]
         days: u32,
     },
@@ -53,6 +54,7 @@ enum CertCommand {
         /// Name of the files, without .crt and .key [default: the first name]
         #[arg(long, value_name = "NAME")]
         file: Option<String>,
+        /// Days until it expires
         #[arg(long, value_name = "N", default_value_t = CERTIFICATE_DAYS, value_parser = days())]
         days: u32,
     },
@@ -61,6 +63,7 @@ enum CertCommand {
         /// The user's name
         #[arg(value_name = "NAME")]
         name: String,
+        /// Days until it expires
         #[arg(long, value_name = "N", default_value_t = CERTIFICATE_DAYS, value_parser = days())]
         days: u32,
     },
@@ -69,11 +72,13 @@ enum CertCommand {
         /// As `list` shows it
         #[arg(value_name = "NAME")]
         name: String,
+        /// Days until it has to be renewed
         #[arg(long, value_name = "N", default_value_t = CRL_DAYS, value_parser = days())]
         days: u32,
     },
     /// Write ca.crl anew, before it has to be renewed
     Crl {
+        /// Days until it has to be renewed
         #[arg(long, value_name = "N", default_value_t = CRL_DAYS, value_parser = days())]
         days: u32,
     },
