@@ -191,8 +191,9 @@ impl<'t, 'r> Effect<'t, 'r> {
         let (command, argument) = (lookup(&target[..separator])?, &target[separator + 1..]);
         if command.parent().is_some() {
             Err(RuleErrorKind::FirstArgumentOfSubcommand)
-        } else if argument.is_empty() || has_blank(argument) {
-            // A blank in it would read back from the file as two rules, a line feed as two users.
+        } else if argument.is_empty() || has_blank(argument) || std::str::from_utf8(argument).is_err() {
+            // A blank in it would read back from the file as two rules, a line feed as two users; what is no text, as
+            // another argument.
             Err(RuleErrorKind::Syntax)
         } else if command.has_subcommands() {
             lookup(target).map(Effect::Command)

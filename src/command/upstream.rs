@@ -183,7 +183,8 @@ fn key_spec(flags: u16, begin: &UpstreamBegin, find: &UpstreamFind) -> KeySpec {
 
 fn begin_search(begin: &UpstreamBegin) -> Option<Begin> {
     match begin {
-        UpstreamBegin::Index { index } => Some(Begin::Index(position(*index)?)),
+        // Argument 0 is the name of the command.
+        UpstreamBegin::Index { index } => Some(Begin::Index(position(*index).filter(|index| *index > 0)?)),
         UpstreamBegin::Keyword { keyword, startfrom } => Some(Begin::Keyword {
             word: Cow::Owned(keyword.clone()),
             start_from: i32::try_from(*startfrom).ok().filter(|start| *start != 0)?,

@@ -242,6 +242,14 @@ fn a_first_argument_cannot_smuggle_rules_into_the_file() {
     assert_refused("+select|0 +@all", "Syntax error");
 }
 
+/// Rules are listed as text: another byte would come back as another first argument.
+#[test]
+fn a_first_argument_is_text() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let error = Acl::new(&table).set_user(b"bob", &[b"+select|\xff"], &table).unwrap_err();
+    assert_eq!(error.kind, RuleErrorKind::Syntax);
+}
+
 #[test]
 fn getuser_tells_all_there_is() {
     let table = CommandTable::builtin(Dialect::Valkey91);

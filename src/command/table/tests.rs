@@ -249,3 +249,12 @@ fn nonsense_from_an_upstream_is_harmless() {
     assert_eq!(extended.len(), table.len() + 1);
     assert!(!keys_are_known(&extended, "m.odd"));
 }
+
+#[test]
+fn the_name_of_a_command_is_never_a_key_whatever_an_upstream_says() {
+    let [table, _] = both();
+    let mut spec = indexed_key(&["RW", "access", "update"]);
+    spec.begin = UpstreamBegin::Index { index: 0 };
+    let odd = UpstreamCommand { key_specs: vec![spec], ..module_command("m.odd", &["write"]) };
+    assert!(!keys_are_known(&table.extended(&[odd]), "m.odd"));
+}
