@@ -1,9 +1,9 @@
-//! Random rules and requests, judged by the engine and by ACL DRYRUN of a running server. Needs the servers, so:
+//! Random rules and requests, judged by the engine and by ACL DRYRUN of a running server. A few always, and many with
 //!
 //!     cargo test --release --test acl_differential -- --ignored
 //!
 //! `RESPGATE_REDIS_SERVER` and `RESPGATE_VALKEY_SERVER` name the programs, `RESPGATE_ACL_SEED` and
-//! `RESPGATE_ACL_DECISIONS` the first seed and how many decisions (100,000).
+//! `RESPGATE_ACL_DECISIONS` the first seed and how many decisions.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed, and says what it saw")]
 
@@ -20,25 +20,31 @@ use respgate::command::{ArgvBuf, CommandTable, Dialect, Scope, Unextractable};
 
 use shared::{answer, stricter_class};
 
+const FEW: u64 = 3_000;
+const MANY: u64 = 100_000;
+
 #[test]
-#[ignore = "starts redis-server 7.0"]
+fn a_few_random_decisions_agree_with_redis_70() {
+    hold(Dialect::Redis70, &redis(), FEW);
+}
+
+#[test]
+#[ignore = "takes long"]
 fn random_decisions_agree_with_redis_70() {
-    let program = std::env::var("RESPGATE_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
-    hold(Dialect::Redis70, &program);
+    hold(Dialect::Redis70, &redis(), MANY);
 }
 
 #[test]
 #[ignore = "starts valkey-server 9.1"]
 fn random_decisions_agree_with_valkey_91() {
     let program = std::env::var("RESPGATE_VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
-    hold(Dialect::Valkey91, &program);
+    hold(Dialect::Valkey91, &program, MANY);
 }
 
 #[test]
-#[ignore = "starts redis-server 7.0"]
+#[ignore = "takes long"]
 fn requests_touch_no_keys_but_those_found_in_redis_70() {
-    let program = std::env::var("RESPGATE_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
-    watch(Dialect::Redis70, &program);
+    watch(Dialect::Redis70, &redis());
 }
 
 #[test]
@@ -48,11 +54,15 @@ fn requests_touch_no_keys_but_those_found_in_valkey_91() {
     watch(Dialect::Valkey91, &program);
 }
 
+fn redis() -> String {
+    std::env::var("RESPGATE_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 const REQUESTS_PER_USER: u64 = 40;
 
-fn hold(dialect: Dialect, program: &str) {
+fn hold(dialect: Dialect, program: &str, decisions: u64) {
     let number = |name: &str, default: u64| std::env::var(name).ok().map_or(default, |text| text.parse().unwrap());
-    let (seed, decisions) = (number("RESPGATE_ACL_SEED", 1), number("RESPGATE_ACL_DECISIONS", 100_000));
+    let (seed, decisions) = (number("RESPGATE_ACL_SEED", 1), number("RESPGATE_ACL_DECISIONS", decisions));
     let mut server = Server::start(program);
     let table = CommandTable::builtin(dialect);
     let mut stricter: BTreeMap<&str, usize> = BTreeMap::new();
