@@ -6,9 +6,11 @@
 
 Starts a Redis and a respgate, measures the latency of one logged-in client at rest, then again while clients at several loopback addresses guess
 passwords as fast as they are let, each on a new connection. Prints both, how many guesses were made and how many of them were computed, and the
-memory. On two shared cores, three times, at about 1,440 guesses a second from 8
-addresses: p99 0.82, 1.49 and 1.22 times that at rest (1.2 to 1.9 ms); 65 to 66 hashes computed in 10 s, where the limits allow a burst of 50 guesses at one
-user and 10 a second after it; 28.5 MiB, 27.8 MiB at rest. Needs Python 3.9 and redis-server, nothing else; Linux, for the loopback addresses 127.0.0.2 to 127.0.0.9.
+memory. On two shared cores, three runs:
+p99 0.82, 1.49 and 1.22 times that at rest (1.2 to 1.9 ms). The rest was noted in the first two: 1,439 and 1,450 guesses a second from 8 addresses, 66 and 65
+hashes computed in 10 s, where the limits allow a burst of 50 guesses at one user and 10 a second after it; 28.5 MiB, 27.8 MiB at rest.
+
+Needs Python 3.9 and redis-server, nothing else; Linux, for the loopback addresses 127.0.0.2 to 127.0.0.9.
 """
 
 import json
