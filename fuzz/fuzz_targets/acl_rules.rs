@@ -34,11 +34,14 @@ fn assert_reads_back(acl: &Acl, user: &User, table: &CommandTable) {
     assert_eq!(read.to_file(table).escape_ascii().to_string(), file.escape_ascii().to_string());
     assert_same(user, read.user(b"bob").expect("in the file"), table);
 
-    let line = user.to_line(table);
-    let read = Acl::parse(&line, table).unwrap_or_else(|errors| panic!("{}: {errors:?}", line.escape_ascii()));
-    let read = read.user(b"bob").expect("in the line");
-    assert_eq!(read.to_line(table).escape_ascii().to_string(), line.escape_ascii().to_string());
-    assert_same(user, read, table);
+    // As servers do, a line lists `%RW~*` as `~*`, after which no other pattern may stand.
+    if !file.windows(5).any(|part| part == b"%RW~*") {
+        let line = user.to_line(table);
+        let read = Acl::parse(&line, table).unwrap_or_else(|errors| panic!("{}: {errors:?}", line.escape_ascii()));
+        let read = read.user(b"bob").expect("in the line");
+        assert_eq!(read.to_line(table).escape_ascii().to_string(), line.escape_ascii().to_string());
+        assert_same(user, read, table);
+    }
 
     assert_same(user, acl.recompiled(table).user(b"bob").expect("still there"), table);
 }

@@ -143,7 +143,7 @@ impl Selector {
         let databases = (table.dialect() == Dialect::Valkey91).then(|| self.databases.describe());
         SelectorDescription {
             commands: self.commands.describe(table, style),
-            keys: self.keys.describe(),
+            keys: self.keys.describe(style),
             channels: self.channels.describe(),
             databases,
         }
@@ -151,11 +151,16 @@ impl Selector {
 }
 
 impl Keys {
-    fn describe(&self) -> Vec<u8> {
+    /// Servers list `%RW~*` as `~*`, which reads back as all keys, and after which no other pattern may stand.
+    fn describe(&self, style: CommandStyle) -> Vec<u8> {
         if self.all {
             return b"~*".to_vec();
         }
-        self.patterns.iter().map(KeyPattern::to_rule).collect::<Vec<_>>().join(&b' ')
+        let rule = |pattern: &KeyPattern| match pattern.to_rule() {
+            rule if style == CommandStyle::AsGiven && rule == b"~*" => b"%RW~*".to_vec(),
+            rule => rule,
+        };
+        self.patterns.iter().map(rule).collect::<Vec<_>>().join(&b' ')
     }
 
     /// The rule that allows a key, if one does.

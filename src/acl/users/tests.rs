@@ -242,6 +242,17 @@ fn a_first_argument_cannot_smuggle_rules_into_the_file() {
     assert_refused("+select|0 +@all", "Syntax error");
 }
 
+#[test]
+fn a_pattern_of_all_keys_that_is_not_the_last_survives_the_file() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let acl = Acl::new(&table).set_user(b"bob", &[b"%RW~*", b"~a"], &table).unwrap();
+    let read = Acl::parse(&acl.to_file(&table), &table).unwrap();
+    assert_eq!(
+        read.user(b"bob").unwrap().describe(&table).root.keys,
+        acl.user(b"bob").unwrap().describe(&table).root.keys
+    );
+}
+
 /// Rules are listed as text: another byte would come back as another first argument.
 #[test]
 fn a_first_argument_is_text() {
