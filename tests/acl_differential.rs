@@ -35,7 +35,7 @@ fn random_decisions_agree_with_redis_70() {
 }
 
 #[test]
-#[ignore = "starts valkey-server 9.1"]
+#[ignore = "needs a valkey-server 9.1, named by RESPGATE_VALKEY_SERVER"]
 fn random_decisions_agree_with_valkey_91() {
     let program = std::env::var("RESPGATE_VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
     hold(Dialect::Valkey91, &program, MANY);
@@ -48,7 +48,7 @@ fn requests_touch_no_keys_but_those_found_in_redis_70() {
 }
 
 #[test]
-#[ignore = "starts valkey-server 9.1"]
+#[ignore = "needs a valkey-server 9.1, named by RESPGATE_VALKEY_SERVER"]
 fn requests_touch_no_keys_but_those_found_in_valkey_91() {
     let program = std::env::var("RESPGATE_VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".to_owned());
     watch(Dialect::Valkey91, &program);
