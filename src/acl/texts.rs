@@ -177,6 +177,18 @@ mod tests {
     }
 
     #[test]
+    fn a_dry_run_shows_a_key_to_the_byte_and_an_error_shows_text() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let argv = ArgvBuf::from_iter([b"get".as_slice(), b"b\0c\xff"]);
+        let user = UserName::new(b"bob").unwrap();
+        let denial = AclDenial::Key { index: 1 };
+        let text = dry_run(Dialect::Redis70, &user, denial, table.by_name("get").unwrap(), &argv.as_argv());
+        assert_eq!(text, b"This user has no permissions to access the 'b\0c\xff' key");
+        let argv = ArgvBuf::from_iter([b"x\xff"]);
+        assert_eq!(dry_run_unknown(&argv.as_argv()), "ERR Command 'x\u{fffd}' not found");
+    }
+
+    #[test]
     fn a_dry_run_names_the_argument_it_stopped_at() {
         let argv = ArgvBuf::from_iter(["mget", "a", "b"]);
         let user = UserName::new(b"bob").unwrap();

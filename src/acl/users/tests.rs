@@ -253,6 +253,15 @@ fn a_pattern_of_all_keys_that_is_not_the_last_survives_the_file() {
     );
 }
 
+#[test]
+fn an_error_shows_the_whole_rule_as_text() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let refused = |rule: &[u8]| Acl::new(&table).set_user(b"bob", &[rule], &table).unwrap_err().to_string();
+    assert_eq!(refused(b"+x\0y"), "Error in ACL SETUSER modifier '+x\0y': Syntax error");
+    let unknown = "Error in ACL SETUSER modifier '+\u{fffd}': Unknown command or category name in ACL";
+    assert_eq!(refused(b"+\xff"), unknown);
+}
+
 /// Rules are listed as text: another byte would come back as another first argument.
 #[test]
 fn a_first_argument_is_text() {
