@@ -12,6 +12,6 @@ for target in "${targets[@]}"; do
     printf '\n== %s\n' "$target"
     mkdir -p "corpus/$target"
     nice -n 10 cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" -- \
-        -max_total_time="$seconds" -timeout=10 -max_len=600 -dict=acl.dict -print_final_stats=1
+        -max_total_time="$seconds" -timeout=10 -dict=acl.dict -print_final_stats=1
 done
 printf '\nNo finding in %d s each\n' "$seconds"
