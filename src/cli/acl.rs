@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 use crate::acl::{Acl, User};
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
-use crate::ops::generation;
+use crate::ops::generation::{self, Hearing};
 use crate::policy::{Policy, Requester, Stance, Verdict};
 
 use super::{ConfigurationArgs, Exit};
@@ -60,7 +60,7 @@ fn explain(arguments: &AclExplainArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let policy = match generation::build(&config, None, 1, None) {
+    let policy = match generation::build(&config, Hearing::NotAsked, 1, None) {
         Ok(built) => built.generation.policy,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));

@@ -1,27 +1,44 @@
 //! `respgate check`: what `run` would load, without running.
 
 use crate::config::{AclSource, AuthClients, Config, Listener, UpstreamAddress};
-use crate::ops::generation::{self, BuildError};
+use crate::ops::generation::{self, BuildError, Hearing};
+use crate::upstream::control::{self, Facts};
+use crate::upstream::{ConnectError, Target};
 
 use super::{ConfigurationArgs, Exit};
 
-/// Loads the configuration and everything it names, and shows what follows from it.
+/// Loads the configuration and everything it names, and shows what follows from it. With `--require-upstream` the
+/// upstream is asked as well.
 pub fn check(arguments: &ConfigurationArgs) -> Exit {
     let config = match arguments.load() {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    match generation::build(&config, None, 1, None) {
+    let facts = match config.require_upstream.then(|| ask_upstream(&config)).transpose() {
+        Ok(facts) => facts,
+        Err(error) => {
+            eprintln!("error: the upstream does not answer: {error}");
+            return Exit::Unavailable;
+        }
+    };
+    match generation::build(&config, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), 1, None) {
         Ok(built) => {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
+            built.misnamed.iter().for_each(|error| eprintln!("error: {error}"));
             print!("{}", summary(&config));
-            Exit::Success
+            if built.misnamed.is_empty() { Exit::Success } else { Exit::Failure }
         }
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
             if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration }
         }
     }
+}
+
+fn ask_upstream(config: &Config) -> Result<Facts, ConnectError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let names = generation::declared_names(config);
+    runtime.block_on(control::open(&Target::from(&config.upstream), &names)).map(|(_, facts)| facts)
 }
 
 /// The decisions of a configuration that a reviewer looks for first, one a line.

@@ -74,6 +74,8 @@ pub struct Built {
     pub warnings: Vec<String>,
     /// For whoever runs `check`.
     pub advice: Vec<String>,
+    /// Commands whose names upstream and configuration disagree about, and which are refused for that.
+    pub misnamed: Vec<String>,
 }
 
 impl Generation {
@@ -86,28 +88,39 @@ impl Generation {
     }
 }
 
-/// Loads everything that a configuration names. `facts` are the upstream's, if it has been heard. `users` are kept, where
-/// they are not to be read.
+/// What is known of the upstream.
+#[derive(Debug, Clone, Copy)]
+pub enum Hearing<'a> {
+    /// Nobody asks it: a configuration is only looked at.
+    NotAsked,
+    /// It has not answered yet.
+    NotYet,
+    /// This is what it said.
+    Heard(&'a Facts),
+}
+
+/// Loads everything that a configuration names. `users` are kept, where they are not to be read.
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn build(
     config: &Config,
-    facts: Option<&Facts>,
+    upstream: Hearing<'_>,
     number: u64,
     users: Option<&Acl>,
 ) -> Result<Built, Vec<BuildError>> {
-    let mut builder = Builder { config, errors: Vec::new(), warnings: Vec::new(), advice: Vec::new() };
-    let table = table(config, facts);
+    let mut builder =
+        Builder { config, errors: Vec::new(), warnings: Vec::new(), advice: Vec::new(), misnamed: Vec::new() };
+    let table = table(config, upstream);
     let acl = match users {
         Some(users) => Some(users.recompiled(&table)),
         None => builder.acl(&table),
     };
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
-    let renames = builder.renames(&table, facts);
+    let renames = builder.renames(&table, upstream);
     let listeners = builder.listeners();
-    let Builder { errors, warnings, advice, .. } = builder;
+    let Builder { errors, warnings, advice, misnamed, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
     else {
@@ -128,7 +141,12 @@ pub fn build(
         blocklist,
         renames,
     };
-    Ok(Built { generation: Generation { number, policy: Arc::new(policy), listeners, floor }, warnings, advice })
+    Ok(Built {
+        generation: Generation { number, policy: Arc::new(policy), listeners, floor },
+        warnings,
+        advice,
+        misnamed,
+    })
 }
 
 /// Of a file's content, for telling whether it has changed.
@@ -184,7 +202,11 @@ fn floor(acl: &Acl) -> Floor {
     Floor::covering(hashes.iter().map(Vec::as_slice))
 }
 
-fn table(config: &Config, facts: Option<&Facts>) -> CommandTable {
+fn table(config: &Config, upstream: Hearing<'_>) -> CommandTable {
+    let facts = match upstream {
+        Hearing::Heard(facts) => Some(facts),
+        Hearing::NotAsked | Hearing::NotYet => None,
+    };
     let dialect = match (config.acl_dialect, facts) {
         (Some(AclDialect::Redis70), _) => Dialect::Redis70,
         (Some(AclDialect::Valkey91), _) => Dialect::Valkey91,
@@ -203,6 +225,7 @@ struct Builder<'a> {
     errors: Vec<BuildError>,
     warnings: Vec<String>,
     advice: Vec<String>,
+    misnamed: Vec<String>,
 }
 
 impl Builder<'_> {
@@ -261,18 +284,38 @@ impl Builder<'_> {
     }
 
     /// A command that the upstream has renamed and nobody declared is refused: under its own name Redis does not know it,
-    /// and under the other we do not.
-    fn renames(&mut self, table: &CommandTable, facts: Option<&Facts>) -> Option<Renames> {
-        let text = |secret: &config::Redacted| String::from_utf8_lossy(secret.expose()).into_owned();
-        let mut pairs: Vec<(String, String)> = self
-            .config
-            .renames
-            .iter()
-            .map(|rename| (rename.original.clone(), rename.name.as_ref().map(text).unwrap_or_default()))
-            .collect();
-        for name in facts.map(|facts| facts.renamed.as_slice()).unwrap_or_default() {
+    /// and under the other we do not. So is one whose declared name the upstream does not confirm: it may be that of
+    /// another command.
+    fn renames(&mut self, table: &CommandTable, upstream: Hearing<'_>) -> Option<Renames> {
+        let mut pairs: Vec<(String, String)> =
+            self.config.renames.iter().map(|rename| (rename.original.clone(), new_name(rename))).collect();
+        for (original, name) in pairs.iter_mut().filter(|(_, name)| !name.is_empty()) {
+            let is_confirmed = match upstream {
+                Hearing::NotAsked => true,
+                Hearing::NotYet => false,
+                Hearing::Heard(facts) => match facts.declared.get(name) {
+                    Some(Some(behind)) if behind.eq_ignore_ascii_case(original) => true,
+                    // It was declared since, and is going to be asked for.
+                    None => false,
+                    Some(_) => {
+                        self.misnamed.push(format!(
+                            "[rename]: the upstream does not know {original} by the name that is declared: it is refused"
+                        ));
+                        false
+                    }
+                },
+            };
+            if !is_confirmed {
+                name.clear();
+            }
+        }
+        let renamed = match upstream {
+            Hearing::Heard(facts) => facts.renamed.as_slice(),
+            Hearing::NotAsked | Hearing::NotYet => &[],
+        };
+        for name in renamed {
             if !pairs.iter().any(|(original, _)| original.eq_ignore_ascii_case(name)) {
-                self.warnings.push(format!(
+                self.misnamed.push(format!(
                     "the upstream has renamed {}, which [rename] does not declare: it is refused",
                     name.to_ascii_uppercase()
                 ));
@@ -391,6 +434,16 @@ fn may_be_a_module_s(error: &FileError) -> bool {
 fn pinned_keys(rules: &[CertificateRule]) -> Vec<Fingerprint> {
     let pins = rules.iter().filter(|rule| rule.pinned).flat_map(|rule| &rule.spki_sha256);
     pins.filter_map(|text| Fingerprint::parse(text)).collect()
+}
+
+/// The new names that a configuration declares, for asking the upstream what it runs under them.
+pub fn declared_names(config: &Config) -> Vec<String> {
+    config.renames.iter().map(new_name).filter(|name| !name.is_empty()).collect()
+}
+
+/// Empty where the command was disabled.
+fn new_name(rename: &config::Rename) -> String {
+    rename.name.as_ref().map(|name| String::from_utf8_lossy(name.expose()).into_owned()).unwrap_or_default()
 }
 
 fn user_settings(settings: &config::UserSettings) -> UserSettings {

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::generation::{self, BuildError, Contents, Digest, Generation};
+use super::generation::{self, BuildError, Contents, Digest, Generation, Hearing};
 use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
 use crate::auth::pool::AuthPool;
@@ -56,6 +56,8 @@ pub type Reread = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
 pub struct Reloader {
     config: Config,
     reread: Reread,
+    /// Where the control connection learns which new names of commands it has to ask for.
+    declare: watch::Sender<Vec<String>>,
     /// The configuration asks for something that only a restart gives, and the log says so.
     outdated: bool,
     facts: Option<Facts>,
@@ -89,6 +91,7 @@ impl Reloader {
     pub fn new(
         config: Config,
         reread: Reread,
+        declare: watch::Sender<Vec<String>>,
         seen: Contents,
         warned: Vec<String>,
         generation: Arc<ArcSwap<Generation>>,
@@ -98,6 +101,7 @@ impl Reloader {
         let mut reloader = Self {
             config,
             reread,
+            declare,
             outdated: false,
             facts: None,
             warned,
@@ -273,12 +277,18 @@ impl Reloader {
         let kept = (users == Users::Kept).then_some(&current.policy.acl);
         let config = self.current_config();
         let built = match &config {
-            Ok(config) => generation::build(config, self.facts.as_ref(), number, kept),
+            Ok(config) => {
+                let upstream = self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard);
+                generation::build(config, upstream, number, kept)
+            }
             Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
         };
         match built {
-            Ok(built) => {
+            Ok(mut built) => {
                 self.config = config.unwrap_or_else(|_| self.config.clone());
+                let declared = generation::declared_names(&self.config);
+                self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
+                built.warnings.append(&mut built.misnamed);
                 let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
                 news.for_each(|warning| warn!("{warning}"));
                 self.warned = built.warnings;

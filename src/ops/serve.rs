@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
 
 use super::admin::{self, AdminSocket, Health};
-use super::generation::{self, BuildError, Generation};
+use super::generation::{self, BuildError, Generation, Hearing};
 use super::refusals::Refusals;
 use super::reload::{Edit, Reloader, Reread};
 use super::telemetry::LogHandle;
@@ -94,13 +94,13 @@ pub fn run(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunErr
 async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
     // Before they are read: a change in between is found by the first look at them.
     let seen = generation::contents(&config.watched_files);
-    let built = generation::build(&config, None, 1, None).map_err(RunError::Load)?;
+    let built = generation::build(&config, Hearing::NotYet, 1, None).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
     let first = built.generation;
     let target = Target::from(&config.upstream);
     if config.require_upstream {
-        control::open(&target).await.map_err(RunError::Upstream)?;
+        control::open(&target, &[]).await.map_err(RunError::Upstream)?;
     }
     let capacity = capacity(config.limits.maxclients)?;
     info!(maxclients = capacity, "capacity");
@@ -128,7 +128,8 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         open_admin_socket(path, Rc::clone(&health));
     }
     let (findings, mut found) = mpsc::unbounded_channel();
-    spawn_local(control::watch(target, move |finding| {
+    let (declare, declared) = watch::channel(generation::declared_names(&config));
+    spawn_local(control::watch(target, declared, move |finding| {
         // The receiver lives as long as the process serves.
         let _ = findings.send(finding);
     }));
@@ -143,7 +144,8 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader = Reloader::new(config, reread, seen, warned, generation, mailboxes.clone(), Arc::clone(&pool));
+    let mut reloader =
+        Reloader::new(config, reread, declare, seen, warned, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -151,9 +153,9 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
             finding = found.recv() => match finding {
                 Some(Finding::Up(facts)) => {
                     info!(server = facts.server, version = facts.full_version, "upstream is there");
-                    health.set(Health::Serving);
                     shut_out.store(false, Ordering::Relaxed);
                     reloader.learn(*facts).await;
+                    health.set(Health::Serving);
                 }
                 Some(Finding::Down(error)) => {
                     health.set(Health::UpstreamDown);

@@ -8,10 +8,9 @@ pub(super) fn decode(reply: &Reply) -> Vec<UpstreamCommand> {
     items(reply).iter().filter_map(command).collect()
 }
 
-/// The commands for which a COMMAND INFO reply, asked for all of `commands` in order, has nothing to say.
-pub(super) fn absent(info: &Reply, commands: &[UpstreamCommand]) -> Vec<String> {
-    let entries = items(info).iter().zip(commands);
-    entries.filter(|(entry, _)| items(entry).is_empty()).map(|(_, command)| command.name.clone()).collect()
+/// The names in a COMMAND INFO reply, in the order they were asked for, in lower case; `None` where there is nothing.
+pub(super) fn names(info: &Reply) -> Vec<Option<String>> {
+    items(info).iter().map(|entry| Some(text(items(entry).first()?)?.to_ascii_lowercase())).collect()
 }
 
 /// `[name, arity, [flags], first key, last key, step, [categories], [tips], [key specs], [subcommands]]`; what follows

@@ -1,6 +1,9 @@
 //! The control connection: what the upstream is, and whether it is there.
 
+use std::collections::HashMap;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::commands;
 use super::connect::{ConnectError, Connection, Target, connect};
@@ -29,6 +32,8 @@ pub struct Facts {
     pub commands: Vec<UpstreamCommand>,
     /// Commands that it lists and does not answer to: `rename-command` gave them other names.
     pub renamed: Vec<String>,
+    /// What it runs under names that were declared to be new names of commands; `None` where it knows no such name.
+    pub declared: HashMap<String, Option<String>>,
 }
 
 /// What the control connection has found out.
@@ -40,17 +45,22 @@ pub enum Finding {
     Down(ConnectError),
 }
 
-/// Keeps a control connection for ever, and tells what it finds: each connection made, and each new reason why there is none.
-pub async fn watch(target: Target, mut tell: impl FnMut(Finding)) {
+/// Keeps a control connection for ever, and tells what it finds: each connection made, and each new reason why there is
+/// none. When other names are declared, it asks again.
+pub async fn watch(target: Target, mut declared: watch::Receiver<Vec<String>>, mut tell: impl FnMut(Finding)) {
     let mut pause = FIRST_PAUSE;
     let mut told = None;
     loop {
-        let error = match open(&target).await {
+        let names = declared.borrow_and_update().clone();
+        let error = match open(&target, &names).await {
             Ok((mut connection, facts)) => {
                 tell(Finding::Up(Box::new(facts)));
                 pause = FIRST_PAUSE;
                 told = None;
-                pulse(&mut connection).await
+                tokio::select! {
+                    error = pulse(&mut connection) => error,
+                    Ok(()) = declared.changed() => continue,
+                }
             }
             Err(error) => error,
         };
@@ -64,8 +74,8 @@ pub async fn watch(target: Target, mut tell: impl FnMut(Finding)) {
     }
 }
 
-/// Connects and reads what the upstream is.
-pub async fn open(target: &Target) -> Result<(Connection, Facts), ConnectError> {
+/// Connects and reads what the upstream is, and what it runs under the `declared` names.
+pub async fn open(target: &Target, declared: &[String]) -> Result<(Connection, Facts), ConnectError> {
     let mut connection = connect(target).await?;
     let info = ask(&mut connection, &["INFO", "server"]).await?;
     let commands = ask(&mut connection, &["COMMAND"]).await?;
@@ -75,12 +85,27 @@ pub async fn open(target: &Target) -> Result<(Connection, Facts), ConnectError> 
         _ => return Err(ConnectError::NotRedis),
     };
     let commands = commands::decode(&commands);
-    let names = commands.iter().map(|command| command.name.as_str());
-    let question: Vec<&str> = ["COMMAND", "INFO"].into_iter().chain(names).collect();
-    let renamed = commands::absent(&ask(&mut connection, &question).await?, &commands);
+    let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
+    let known = names_behind(&mut connection, &names).await?;
+    let renamed = names.iter().zip(known).filter(|(_, known)| known.is_none()).map(|(name, _)| (*name).to_owned());
+    let renamed = renamed.collect();
+    let declared_names: Vec<&str> = declared.iter().map(String::as_str).collect();
+    let behind = names_behind(&mut connection, &declared_names).await?;
+    let declared = declared.iter().cloned().zip(behind).collect();
     let (server, full_version) = identify(&info);
-    let facts = Facts { version: major_minor(&full_version), server, full_version, commands, renamed };
+    let facts = Facts { version: major_minor(&full_version), server, full_version, commands, renamed, declared };
     Ok((connection, facts))
+}
+
+/// The commands that run under these names, by the names they were born with.
+async fn names_behind(connection: &mut Connection, names: &[&str]) -> Result<Vec<Option<String>>, ConnectError> {
+    if names.is_empty() {
+        // Without names COMMAND INFO tells of every command.
+        return Ok(Vec::new());
+    }
+    let question: Vec<&str> = ["COMMAND", "INFO"].into_iter().chain(names.iter().copied()).collect();
+    let behind = commands::names(&ask(connection, &question).await?);
+    if behind.len() == names.len() { Ok(behind) } else { Err(ConnectError::NotRedis) }
 }
 
 async fn pulse(connection: &mut Connection) -> ConnectError {

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use rustix::process::geteuid;
 
-use crate::support::{Respgate, Setup, respgate_binary};
+use crate::support::{RedisServer, Respgate, Setup, respgate_binary, upstream_of};
 
 const ACL: &str = "user alice on +@read ~*\n";
 const CONFIGURATION: i32 = 78;
@@ -183,6 +183,22 @@ fn nowhere_config() -> (Setup, std::path::PathBuf) {
     let setup = nowhere().acl(ACL);
     let config = setup.write_config();
     (setup, config)
+}
+
+#[test]
+fn check_asks_the_upstream_where_it_is_required() {
+    let absent = nowhere().acl(ACL).setting("require-upstream = true");
+    assert_eq!(check(&absent).status.code(), Some(69), "{}", text(&check(&absent)));
+    let redis = RedisServer::start_with(&["--rename-command", "CONFIG", "elsewhere"]);
+    let setup =
+        |rename: &str| Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("require-upstream = true").table(rename);
+    let right = check(&setup("[rename]\nCONFIG = \"elsewhere\""));
+    assert_eq!(right.status.code(), Some(0), "{}", text(&right));
+    for wrong in ["[rename]\nCONFIG = \"nowhere\"", "[rename]"] {
+        let output = check(&setup(wrong));
+        assert_eq!(output.status.code(), Some(1), "{wrong}: {}", text(&output));
+        assert!(text(&output).contains("CONFIG"), "{}", text(&output));
+    }
 }
 
 fn check(setup: &Setup) -> Output {

@@ -1,6 +1,6 @@
 //! What must never reach Redis, and what the client is told instead.
 
-use crate::support::{RedisServer, RespClient, Respgate, request, upstream_of};
+use crate::support::{RedisServer, RespClient, Respgate, Setup, eventually, request, upstream_of};
 
 const ACL: &str = "\
 user alice on +@all ~alice:* &alice:*
@@ -296,6 +296,33 @@ fn a_command_renamed_to_nothing_is_refused_even_to_an_exempt_user() {
 }
 
 #[test]
+fn a_declared_name_under_which_redis_runs_another_command_is_refused() {
+    let redis =
+        redis_with_canary(&["--rename-command", "CONFIG", RENAMED_CONFIG, "--rename-command", "DBSIZE", "count"]);
+    let setup = declaring(&redis, &format!("DBSIZE = \"{RENAMED_CONFIG}\"\nCONFIG = \"nowhere\""));
+    let gate = setup.expect_log("by the name that is declared").start().settled();
+    let mut client = gate.connect("ops");
+    for request in [&["DBSIZE"][..], &["CONFIG", "GET", "maxmemory"]] {
+        let reply = client.text(request);
+        assert!(reply.starts_with("-ERR unknown command"), "{request:?}: {reply}");
+    }
+    assert_eq!((redis.calls("config|get"), redis.calls("dbsize")), (0, 0));
+    let stats = redis.direct().text(&["INFO", "errorstats"]);
+    assert!(!stats.contains("errorstat_ERR"), "nothing was sent under a wrong name: {stats}");
+}
+
+#[test]
+fn a_name_that_is_declared_later_works_once_redis_has_confirmed_it() {
+    let redis = redis_with_canary(&["--rename-command", "CONFIG", RENAMED_CONFIG]);
+    let gate = declaring(&redis, "CONFIG = \"nowhere\"").expect_log("by the name that is declared").start().settled();
+    gate.edit_config("nowhere", RENAMED_CONFIG);
+    eventually("the new name to be confirmed", || {
+        let reply = gate.connect("ops").text(&["CONFIG", "GET", "maxmemory"]);
+        reply.starts_with("*2").then_some(())
+    });
+}
+
+#[test]
 fn a_name_that_redis_does_not_know_is_never_forwarded() {
     let (redis, gate) = start();
     let reply = gate.connect("ops").text(&["NOSUCHCOMMAND", "a", "b"]);
@@ -320,14 +347,17 @@ fn start_announcing(word: &str) -> (RedisServer, Respgate) {
 
 fn start_with_renames() -> (RedisServer, Respgate) {
     let redis = redis_with_canary(&["--rename-command", "CONFIG", RENAMED_CONFIG, "--rename-command", "FLUSHALL", ""]);
-    let gate = Respgate::setup(&upstream_of(&redis))
+    let gate = declaring(&redis, &format!("CONFIG = \"{RENAMED_CONFIG}\"\nFLUSHALL = \"\"")).start().settled();
+    (redis, gate)
+}
+
+fn declaring(redis: &RedisServer, renames: &str) -> Setup {
+    Respgate::setup(&upstream_of(redis))
         .acl(ACL)
         // A template and tls-auth-clients-user never yield an exempt user: a rule has to name it.
         .table("[[certificate]]\ncn = \"ops\"\nuser = \"ops\"")
         .table("[block]\nexempt-users = [\"ops\"]")
-        .table(&format!("[rename]\nCONFIG = \"{RENAMED_CONFIG}\"\nFLUSHALL = \"\""))
-        .start();
-    (redis, gate)
+        .table(&format!("[rename]\n{renames}"))
 }
 
 fn redis_with_canary(args: &[&str]) -> RedisServer {
