@@ -50,6 +50,7 @@ pub const DEFAULT_BLOCKLIST: &[BlocklistEntry] = &[
     entry("cluster|delslots", "changes which server owns which keys"),
     entry("cluster|delslotsrange", "changes which server owns which keys"),
     entry("cluster|failover", "changes which server is the primary"),
+    entry("cluster|flushslot", "deletes every key of a slot"),
     entry("cluster|flushslots", "changes which server owns which keys"),
     entry("cluster|forget", "removes a server from the cluster"),
     entry("cluster|meet", "connects the server to any address and makes it part of another cluster"),

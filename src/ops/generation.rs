@@ -505,3 +505,43 @@ fn tls_settings(files: &TlsFiles, strict_permissions: bool) -> TlsSettings {
         strict_permissions,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DEFAULT_BLOCKLIST, LEFT_OPEN};
+
+    /// Both tables, with what is refused by default in each.
+    fn tables() -> impl Iterator<Item = (CommandTable, Blocklist)> {
+        let names: Vec<String> = DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect();
+        Dialect::ALL.into_iter().map(CommandTable::builtin).map(move |table| {
+            let blocklist = Blocklist::build(&names, &[], &[], &table).unwrap();
+            (table, blocklist)
+        })
+    }
+
+    #[test]
+    fn every_dangerous_command_is_refused_by_default_or_left_open_for_a_written_reason() {
+        for (table, blocklist) in tables() {
+            let dangerous = table.category(b"dangerous").unwrap();
+            let unaccounted: Vec<&str> = table
+                .iter()
+                .filter(|spec| spec.categories().intersects(dangerous) && !spec.has_subcommands())
+                .filter(|spec| !blocklist.blocks(b"anybody", spec))
+                .map(|spec| spec.full_name())
+                .filter(|name| !LEFT_OPEN.iter().any(|entry| entry.name == *name))
+                .collect();
+            assert_eq!(unaccounted, [""; 0], "{}", table.dialect().name());
+        }
+    }
+
+    #[test]
+    fn nothing_is_both_refused_and_left_open() {
+        for (table, blocklist) in tables() {
+            for entry in LEFT_OPEN {
+                let blocked = table.by_name(entry.name).is_some_and(|spec| blocklist.blocks(b"anybody", spec));
+                assert!(!blocked, "{}: {}", table.dialect().name(), entry.name);
+            }
+        }
+    }
+}
