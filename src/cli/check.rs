@@ -1,7 +1,8 @@
 //! `respgate check`: what `run` would load, without running.
 
-use crate::config::{AclSource, AuthClients, Config, Listener, UpstreamAddress};
+use crate::config::{AclSource, Config, Listener, UpstreamAddress};
 use crate::ops::generation::{self, BuildError, Hearing};
+use crate::tls::AuthClients;
 use crate::upstream::control::{self, Facts};
 use crate::upstream::{ConnectError, Target};
 

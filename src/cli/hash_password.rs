@@ -3,13 +3,12 @@
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Read, Stdin, Write};
 
-use argon2::password_hash::{PasswordHasher, phc};
-use argon2::{Algorithm, Argon2, Params, Version};
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::Exit;
+use crate::auth::hash::{self, Cost};
 
 /// Longer passwords are taken for a mistake, such as the wrong file on standard input.
 const LONGEST: usize = 4096;
@@ -47,11 +46,11 @@ pub fn hash_password(arguments: &HashPasswordArgs) -> Exit {
     }
 }
 
-/// The PHC string of a password with a random salt.
-fn hash(password: &[u8], arguments: &HashPasswordArgs) -> Result<phc::PasswordHash, HashError> {
-    let parameters = Params::new(arguments.memory, arguments.iterations, arguments.parallelism, None);
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters.map_err(HashError::Parameters)?);
-    argon2.hash_password(password).map_err(|error| HashError::Hashing(error.to_string()))
+/// The PHC string of a password with a random salt, one that `run` will accept.
+fn hash(password: &[u8], arguments: &HashPasswordArgs) -> Result<String, HashError> {
+    let cost =
+        Cost::new(arguments.memory, arguments.iterations, arguments.parallelism).map_err(HashError::Parameters)?;
+    hash::make(password, cost).map_err(HashError::Hashing)
 }
 
 /// The whole input without its last newline.
@@ -132,8 +131,8 @@ enum HashError {
     SeveralLines,
     TooLong,
     Different,
-    Parameters(argon2::Error),
-    Hashing(String),
+    Parameters(hash::HashError),
+    Hashing(hash::HashError),
 }
 
 impl HashError {
@@ -162,9 +161,8 @@ impl fmt::Display for HashError {
 
 #[cfg(test)]
 mod tests {
-    use argon2::PasswordVerifier;
-
     use super::*;
+    use crate::auth::hash::{Floor, Memory, PasswordHash, Verification, verify};
 
     const CHEAP: HashPasswordArgs = HashPasswordArgs { memory: 8, iterations: 1, parallelism: 1 };
 
@@ -174,17 +172,17 @@ mod tests {
 
     #[test]
     fn the_hash_is_a_phc_string_that_verifies() {
-        let text = hash(b"hunter2", &CHEAP).unwrap().to_string();
+        let text = hash(b"hunter2", &CHEAP).unwrap();
         assert!(text.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{text}");
-        let parsed = phc::PasswordHash::new(&text).unwrap();
-        assert!(Argon2::default().verify_password(b"hunter2", &parsed).is_ok());
-        assert!(Argon2::default().verify_password(b"hunter3", &parsed).is_err());
+        let hashes = [PasswordHash::from_phc(&text).unwrap()];
+        let verdict = |password: &[u8]| verify(password, &hashes, &Floor::covering([&hashes[..]]), &mut Memory::new());
+        assert!(matches!(verdict(b"hunter2"), Verification::Match(0)));
+        assert!(matches!(verdict(b"hunter3"), Verification::Mismatch));
     }
 
     #[test]
     fn two_hashes_of_one_password_differ() {
-        let hashes = [hash(b"x", &CHEAP).unwrap().to_string(), hash(b"x", &CHEAP).unwrap().to_string()];
-        assert_ne!(hashes[0], hashes[1]);
+        assert_ne!(hash(b"x", &CHEAP).unwrap(), hash(b"x", &CHEAP).unwrap());
     }
 
     #[test]
@@ -204,8 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn impossible_parameters_are_a_usage_error() {
-        let error = hash(b"x", &HashPasswordArgs { memory: 1, ..CHEAP }).unwrap_err();
-        assert_eq!(error.exit(), Exit::Usage);
+    fn parameters_that_are_impossible_or_that_run_would_refuse_are_a_usage_error() {
+        for (memory, iterations, parallelism) in
+            [(1, 1, 1), (Cost::MAX_MEMORY_KIB + 1, 1, 1), (8, Cost::MAX_PASSES + 1, 1)]
+        {
+            let error = hash(b"x", &HashPasswordArgs { memory, iterations, parallelism }).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage, "{error}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The validated configuration: what the rest of the program is built from.
 //!
-//! Plain data, no types of other modules. Every value here was checked; nobody has to check it again.
+//! Plain data, some of it in words of `tls`. Every value here was checked; nobody has to check it again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::secret::Redacted;
+use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
 
 /// Everything `respgate run` needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,49 +84,11 @@ pub struct TlsFiles {
     /// Whether a client must show a certificate.
     pub auth_clients: AuthClients,
     /// At least one of them is on.
-    pub protocols: TlsProtocols,
+    pub protocols: Protocols,
     /// How much of a client's chain needs a CRL.
     pub crl_check: CrlCheck,
     /// What an expired CRL means.
     pub crl_expired: CrlExpired,
-}
-
-/// `tls-auth-clients`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthClients {
-    /// No certificate, no connection.
-    Yes,
-    /// A certificate is verified where one is shown.
-    Optional,
-    /// Certificates are not asked for.
-    No,
-}
-
-/// `tls-protocols`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TlsProtocols {
-    /// TLS 1.2.
-    pub tls12: bool,
-    /// TLS 1.3.
-    pub tls13: bool,
-}
-
-/// `crl-check`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CrlCheck {
-    /// Every CA of the chain needs a CRL.
-    Chain,
-    /// Only the client's own certificate is looked up.
-    Leaf,
-}
-
-/// `crl-expired`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CrlExpired {
-    /// New handshakes are refused.
-    Refuse,
-    /// The old list goes on being used.
-    Ignore,
 }
 
 /// The Redis behind the proxy and how to log in there.

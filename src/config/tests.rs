@@ -14,6 +14,7 @@ use super::raw::{
     BlockSection, CertificateSection, ListenerSection, Settings, UpstreamAuthSection, UserSection, flag_names,
 };
 use super::*;
+use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
 
 const MINIMAL: &str = r#"
 listen = "127.0.0.1:6380"
@@ -453,7 +454,7 @@ fn defaults_are_these() {
                 ca_cert_file: Some("/etc/ca.crt".into()),
                 crl_files: Vec::new(),
                 auth_clients: AuthClients::Yes,
-                protocols: TlsProtocols { tls12: true, tls13: true },
+                protocols: Protocols { tls12: true, tls13: true },
                 crl_check: CrlCheck::Chain,
                 crl_expired: CrlExpired::Refuse,
             }),

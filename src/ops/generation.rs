@@ -488,20 +488,10 @@ fn tls_settings(files: &TlsFiles, strict_permissions: bool) -> TlsSettings {
         ca_cert_file: files.ca_cert_file.clone(),
         pinned_keys: Vec::new(),
         crl_files: files.crl_files.clone(),
-        auth_clients: match files.auth_clients {
-            config::AuthClients::Yes => tls::AuthClients::Yes,
-            config::AuthClients::Optional => tls::AuthClients::Optional,
-            config::AuthClients::No => tls::AuthClients::No,
-        },
-        protocols: tls::Protocols { tls12: files.protocols.tls12, tls13: files.protocols.tls13 },
-        crl_check: match files.crl_check {
-            config::CrlCheck::Chain => tls::CrlCheck::Chain,
-            config::CrlCheck::Leaf => tls::CrlCheck::Leaf,
-        },
-        crl_expired: match files.crl_expired {
-            config::CrlExpired::Refuse => tls::CrlExpired::Refuse,
-            config::CrlExpired::Ignore => tls::CrlExpired::Ignore,
-        },
+        auth_clients: files.auth_clients,
+        protocols: files.protocols,
+        crl_check: files.crl_check,
+        crl_expired: files.crl_expired,
         strict_permissions,
     }
 }

@@ -76,6 +76,16 @@ pub struct Reloader {
     pool: Arc<AuthPool>,
 }
 
+/// What the first generation was built from.
+pub struct Start {
+    /// The configuration.
+    pub config: Config,
+    /// The watched files, as they were just before.
+    pub seen: Contents,
+    /// The warnings that there were.
+    pub warned: Vec<String>,
+}
+
 /// Where the users of a new generation come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Users {
@@ -86,18 +96,16 @@ enum Users {
 }
 
 impl Reloader {
-    /// Begins with a generation that was built from `config`, with these warnings. `seen` are the watched files as they
-    /// were just before.
+    /// Goes on from the first generation.
     pub fn new(
-        config: Config,
+        start: Start,
         reread: Reread,
         declare: watch::Sender<Vec<String>>,
-        seen: Contents,
-        warned: Vec<String>,
         generation: Arc<ArcSwap<Generation>>,
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
+        let Start { config, seen, warned } = start;
         let mut reloader = Self {
             config,
             reread,

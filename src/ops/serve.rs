@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use super::admin::{self, AdminSocket, Health};
 use super::generation::{self, BuildError, Generation, Hearing};
 use super::refusals::Refusals;
-use super::reload::{Edit, Reloader, Reread};
+use super::reload::{Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
@@ -144,8 +144,8 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         acceptors.push(spawn_local(accept));
     }
 
-    let mut reloader =
-        Reloader::new(config, reread, declare, seen, warned, generation, mailboxes.clone(), Arc::clone(&pool));
+    let start = Start { config, seen, warned };
+    let mut reloader = Reloader::new(start, reread, declare, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use super::judge::Judge;
 use super::words::{auth_clients, crl_check, crl_expired};
-use crate::config::model::{AuthClients, CrlCheck, CrlExpired, Listener, TlsFiles, TlsProtocols};
+use crate::config::model::{Listener, TlsFiles};
 use crate::config::raw::{ListenerSection, Settings};
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, one_of, socket_address, yes_no};
+use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
 
 impl Judge<'_> {
     pub(super) fn listeners(&mut self, settings: &mut Settings) -> Vec<Listener> {
@@ -96,9 +97,9 @@ impl Judge<'_> {
     }
 
     /// Redis writes the versions in one string, separated by blanks; a list is as good.
-    fn protocols(&mut self, settings: Option<Vec<Setting>>) -> TlsProtocols {
-        let Some(settings) = settings else { return TlsProtocols { tls12: true, tls13: true } };
-        let mut protocols = TlsProtocols { tls12: false, tls13: false };
+    fn protocols(&mut self, settings: Option<Vec<Setting>>) -> Protocols {
+        let Some(settings) = settings else { return Protocols { tls12: true, tls13: true } };
+        let mut protocols = Protocols { tls12: false, tls13: false };
         for setting in &settings {
             for word in setting.text.split_ascii_whitespace() {
                 match one_of(word, &[("TLSv1.2", false), ("TLSv1.3", true)]) {
@@ -108,7 +109,7 @@ impl Judge<'_> {
                 }
             }
         }
-        if let (TlsProtocols { tls12: false, tls13: false }, Some(first)) = (protocols, settings.first()) {
+        if let (Protocols { tls12: false, tls13: false }, Some(first)) = (protocols, settings.first()) {
             self.error(&first.origin, "no TLS version is left");
         }
         protocols

@@ -8,11 +8,12 @@ use super::judge::Judge;
 use super::words::{auth_word, blocked_command, certificate_word, trust_word, user_name};
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
-use crate::config::model::{AclSource, AuthClients, Block, CertificateRule, ClientsUser, Listener, UserSettings};
+use crate::config::model::{AclSource, Block, CertificateRule, ClientsUser, Listener, UserSettings};
 use crate::config::raw::{BlockSection, CertificateSection, Settings, UserSection, Variables};
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, yes_no};
+use crate::tls::AuthClients;
 
 /// The variables with the password of the user `default`, as the Redis images have them.
 const PASSWORD_VARIABLE: &str = "REDIS_PASSWORD";

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::model::{AclDialect, AuthClients, ClientsUser, CrlCheck, CrlExpired, LogFormat, LogLevel, Unmapped};
+use crate::config::model::{AclDialect, ClientsUser, LogFormat, LogLevel, Unmapped};
 use crate::config::units::{count, duration, one_of, size};
+use crate::tls::{AuthClients, CrlCheck, CrlExpired};
 
 pub(super) fn clients_user(text: &str) -> Result<ClientsUser, String> {
     one_of(text, &[("CN", ClientsUser::Cn), ("URI", ClientsUser::Uri), ("off", ClientsUser::Off)])
