@@ -5,6 +5,15 @@ use std::fmt;
 
 use crate::command::{CommandId, CommandSpec, CommandTable, Dialect};
 
+/// Pairs of names under which Redis runs the same function.
+const ALIASES: [(&str, &str); 5] = [
+    ("replicaof", "slaveof"),
+    ("restore", "restore-asking"),
+    ("sync", "psync"),
+    ("getrange", "substr"),
+    ("cluster|replicas", "cluster|slaves"),
+];
+
 /// The set of blocked commands and the few users it does not bind.
 #[derive(Debug, Clone)]
 pub struct Blocklist {
@@ -30,7 +39,8 @@ impl fmt::Display for BlocklistError {
 }
 
 impl Blocklist {
-    /// Resolves entries such as `FLUSHALL`, `CLIENT|KILL` or `@scripting`; a command stands for its subcommands too.
+    /// Resolves entries such as `FLUSHALL`, `CLIENT|KILL` or `@scripting`; a command stands for its
+    /// subcommands and its other name too.
     /// An entry that only another server's table knows blocks nothing here, and is no error.
     ///
     /// # Errors
@@ -95,7 +105,10 @@ fn stands_for(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
     if let Some(category) = wanted.strip_prefix('@') {
         return in_category(category, spec, table);
     }
-    spec.full_name() == wanted || parent_name(spec.parent(), table).is_some_and(|name| name == wanted)
+    spec.full_name() == wanted
+        || ALIASES.contains(&(wanted, spec.full_name()))
+        || ALIASES.contains(&(spec.full_name(), wanted))
+        || parent_name(spec.parent(), table).is_some_and(|name| name == wanted)
 }
 
 fn parent_name(parent: Option<CommandId>, table: &CommandTable) -> Option<&str> {
@@ -119,4 +132,47 @@ fn runs_scripts(spec: &CommandSpec, table: &CommandTable) -> bool {
 
 fn in_category(name: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
     table.category(name.as_bytes()).is_some_and(|category| spec.categories().intersects(category))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(entries: &[&str], name: &str) -> bool {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+        let blocklist = Blocklist::build(&entries, &["ops".to_owned()], &["jobs".to_owned()], &table).unwrap();
+        blocklist.blocks(b"anybody", table.by_name(name).unwrap())
+    }
+
+    #[test]
+    fn two_names_of_one_command_are_blocked_together() {
+        for (one, other) in ALIASES {
+            assert!(blocks(&[one], other) && blocks(&[other], one), "{one} {other}");
+        }
+        assert!(!blocks(&["replicaof"], "get"));
+    }
+
+    #[test]
+    fn a_container_stands_for_its_subcommands_and_a_subcommand_for_itself() {
+        assert!(blocks(&["CONFIG"], "config|get"));
+        assert!(blocks(&["client|kill"], "client|kill") && !blocks(&["client|kill"], "client|list"));
+    }
+
+    #[test]
+    fn an_entry_that_no_table_knows_is_an_error() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let errors = Blocklist::build(&["flushal".to_owned()], &[], &[], &table).unwrap_err();
+        assert_eq!(errors, [BlocklistError { entry: "flushal".to_owned() }]);
+    }
+
+    #[test]
+    fn scripting_users_get_scripts_back_but_not_what_wipes_or_stops_everybodys() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let blocklist = Blocklist::build(&["@scripting".to_owned()], &[], &["jobs".to_owned()], &table).unwrap();
+        let blocks = |name| blocklist.blocks(b"jobs", table.by_name(name).unwrap());
+        assert!(!blocks("eval") && !blocks("fcall") && !blocks("script|load"));
+        assert!(blocks("script|flush") && blocks("script|kill") && blocks("function|load") && blocks("function|flush"));
+        assert!(blocklist.blocks(b"anybody", table.by_name("eval").unwrap()));
+    }
 }
