@@ -11,9 +11,9 @@ use super::pending::{ExecReply, Slot};
 use super::standing::StandingChange;
 use super::subscription::Kind;
 use super::transaction::{Queue, Transaction};
-use crate::acl::{AclDenial, Refusal, User};
-use crate::command::{Argv, ArgvBuf, CommandSpec, Role};
-use crate::policy::{Denial, Permit, Policy, Verdict};
+use crate::acl::{AclDenial, Refusal};
+use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
+use crate::policy::{Denial, Permit, Policy, Principal, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 
 /// Arguments from this size on are not waited for if what stands before them decides.
@@ -335,8 +335,10 @@ impl SessionCore {
             Owed::Slot(slot) => {
                 match (permit.spec().role(), in_transaction) {
                     (Role::Multi, false) => {
-                        let user = self.principal.as_ref().map(|principal| Arc::clone(&principal.user));
-                        self.transaction = user.map_or(Transaction::None, Transaction::open);
+                        self.transaction = match &self.principal {
+                            Some(Principal { user, .. }) => Transaction::open(Arc::clone(user), policy.dialect),
+                            None => Transaction::None,
+                        };
                     }
                     // Not queued, but answered with an error.
                     (Role::Multi | Role::Watch, true) => {}
@@ -387,7 +389,8 @@ impl SessionCore {
                 }
                 true
             }
-            Transaction::Open(Queue { user, answers, selects, .. }) if self.still_acts_for(&user) => {
+            Transaction::Open(queue) if self.may_still_execute(policy, &queue) => {
+                let Queue { answers, selects, .. } = queue;
                 if selects {
                     self.database = None;
                 }
@@ -416,8 +419,15 @@ impl SessionCore {
         }
     }
 
-    fn still_acts_for(&self, user: &Arc<User>) -> bool {
-        self.principal.as_ref().is_some_and(|now| Arc::ptr_eq(&now.user, user) || now.user == *user)
+    /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
+    /// blocked, and the table that names them is still that of the same server.
+    fn may_still_execute(&self, policy: &Policy, queue: &Queue) -> bool {
+        let Some(Principal { user, .. }) = &self.principal else { return false };
+        let name = user.name().as_str().as_bytes();
+        let is_open = |id: &CommandId| policy.table.get(*id).is_some_and(|spec| !policy.blocklist.blocks(name, spec));
+        (Arc::ptr_eq(user, &queue.user) || *user == queue.user)
+            && policy.dialect == queue.dialect
+            && queue.commands.iter().all(is_open)
     }
 
     /// After SYNC or PSYNC Redis still executes commands from this socket: only what replication needs goes on.

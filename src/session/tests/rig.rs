@@ -194,6 +194,16 @@ impl Rig {
         self.run();
     }
 
+    /// The same policy, but that these commands are blocked.
+    pub(crate) fn block(&mut self, commands: &[&str]) {
+        let commands: Vec<String> = commands.iter().map(|name| (*name).to_owned()).collect();
+        let blocklist = Blocklist::build(&commands, &[], &[], &self.policy.table).expect("the entries are commands");
+        self.policy = Policy { generation: self.policy.generation + 1, blocklist, ..self.policy.clone() };
+        let result = self.core.handle_policy(&self.policy);
+        self.note(result);
+        self.run();
+    }
+
     /// Time passes.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;

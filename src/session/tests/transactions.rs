@@ -130,6 +130,24 @@ fn rights_that_changed_since_multi_abort_exec() {
 }
 
 #[test]
+fn a_command_that_was_blocked_since_it_was_queued_aborts_exec() {
+    let mut rig = in_multi(ACL);
+    rig.say("SET a:1 x");
+    rig.redis("+QUEUED\r\n");
+    rig.block(&["SET"]);
+    rig.say("EXEC");
+    rig.redis("+OK\r\n");
+    assert_eq!(rig.heard(), format!("+QUEUED\r\n{ABORTED}"));
+    assert_eq!(rig.forwarded(), "SET a:1 x\nDISCARD");
+
+    let mut rig = in_multi(ACL);
+    rig.say("SET a:1 x");
+    rig.block(&["GET"]);
+    rig.say("EXEC");
+    assert_eq!(rig.forwarded(), "SET a:1 x\nEXEC", "nothing of it was blocked");
+}
+
+#[test]
 fn a_reload_that_leaves_the_user_alone_does_not_abort_exec() {
     let mut rig = in_multi(ACL);
     rig.reload(&format!("{ACL}user other on nopass +@all\n"));
