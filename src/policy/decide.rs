@@ -146,8 +146,7 @@ fn answered_here(role: Role) -> bool {
 fn fits_a_transaction(role: Role) -> bool {
     !matches!(
         role,
-        Role::Auth
-            | Role::Hello
+        Role::Hello
             | Role::Subscribe
             | Role::Psubscribe
             | Role::Ssubscribe

@@ -18,6 +18,7 @@ use crate::session::output::Output;
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any password configured for the default user. Are \
                                   you sure your configuration is correct?";
+const NOT_IN_MULTI: &str = "ERR AUTH is not possible inside MULTI";
 
 /// A login whose password is being verified.
 pub(in crate::session) struct Login {
@@ -29,8 +30,13 @@ pub(in crate::session) struct Login {
 }
 
 impl SessionCore {
-    /// `AUTH [username] password` (`authCommand`).
+    /// `AUTH [username] password` (`authCommand`). Nobody becomes somebody else in the middle of a transaction: there it
+    /// is queued, as in Redis, and fails in its place.
     pub(super) fn auth(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+        if self.transaction.is_open() {
+            self.answer_or_queue(&Reply::error(NOT_IN_MULTI), out);
+            return;
+        }
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
             (Some(password), None, None) => {
                 if policy.acl.user(b"default").is_some_and(|user| user.is_nopass()) {

@@ -18,9 +18,7 @@ const ACL: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:*
 
 #[test]
 fn a_refusal_aborts_exec_and_redis_is_told_to_discard() {
-    for refused in
-        ["FLUSHALL", "GET b:1", "NOSUCH", "GET", "CLIENT REPLY OFF", "SUBSCRIBE x", "AUTH alice x", "HELLO 3"]
-    {
+    for refused in ["FLUSHALL", "GET b:1", "NOSUCH", "GET", "CLIENT REPLY OFF", "SUBSCRIBE x", "HELLO 3"] {
         let mut rig = in_multi(ACL);
         rig.client(&[request("SET a:1 x"), request(refused), request("SET a:2 x"), request("EXEC")].concat());
         rig.redis("+QUEUED\r\n+QUEUED\r\n+OK\r\n");
@@ -59,6 +57,19 @@ fn a_local_command_has_its_place_in_the_exec_array_however_it_is_cut() {
         assert_eq!(rig.heard(), format!("{queued}{array}$1\r\nw\r\n"), "cut at {cut}");
         let echo = "ECHO respgate";
         assert_eq!(rig.forwarded(), format!("GET a:1\n{echo}\nMGET a:1 a:2\n{echo}\nEXEC\nGET a:1"));
+    }
+}
+
+#[test]
+fn auth_in_a_transaction_is_queued_and_fails_in_its_place() {
+    for auth in ["AUTH alice x", "AUTH default y", "AUTH x"] {
+        let mut rig = in_multi(ACL);
+        rig.client(&[auth, "GET a:1", "EXEC", "GET b:1"].map(request).concat());
+        rig.redis("+QUEUED\r\n+QUEUED\r\n*2\r\n$8\r\nrespgate\r\n$1\r\nv\r\n");
+        let heard = rig.heard();
+        let array = "*2\r\n-ERR AUTH is not possible inside MULTI\r\n$1\r\nv\r\n";
+        assert!(heard.starts_with(&format!("+QUEUED\r\n+QUEUED\r\n{array}-NOPERM ")), "{auth}: {heard}");
+        assert_eq!(rig.forwarded(), "ECHO respgate\nGET a:1\nEXEC", "{auth}: still alice, and no word of the password");
     }
 }
 
