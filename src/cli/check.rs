@@ -3,7 +3,7 @@
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
 use crate::ops::generation::{self, BuildError, Hearing};
 use crate::tls::AuthClients;
-use crate::upstream::control::{self, Facts};
+use crate::upstream::look::{self, Facts};
 use crate::upstream::{ConnectError, Target};
 
 use super::{ConfigurationArgs, Exit};
@@ -39,7 +39,7 @@ pub fn check(arguments: &ConfigurationArgs) -> Exit {
 fn ask_upstream(config: &Config) -> Result<Facts, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let names = generation::declared_names(config);
-    runtime.block_on(control::open(&Target::from(&config.upstream), &names)).map(|(_, facts)| facts)
+    runtime.block_on(look::open(&Target::from(&config.upstream), &names))
 }
 
 /// The decisions of a configuration that a reviewer looks for first, one a line.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
@@ -35,7 +35,7 @@ use crate::session::{
 };
 use crate::tls::handshake::{self, HandshakeFailure, Handshaken};
 use crate::tls::{CertificateRefusal, close};
-use crate::upstream::{self, Connection, Target};
+use crate::upstream::{self, Connection, Upstream};
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -61,11 +61,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// Handshakes at once, of all workers.
     pub handshakes: Arc<Semaphore>,
-    /// Where Redis is.
-    pub target: Target,
-    /// Redis is there and does not let us in. Without a password of ours a connection would only show that to a client,
-    /// command by command.
-    pub shut_out: Arc<AtomicBool>,
+    /// Redis.
+    pub upstream: Arc<Upstream>,
     /// Where passwords are verified.
     pub pool: Arc<AuthPool>,
     /// Bytes held, of all workers.
@@ -448,6 +445,9 @@ impl Worker {
         let entry = self.registry.enter(Rc::clone(&handle));
         let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(self), number }));
         let reason = poll_fn(|cx| driver.poll(cx)).await;
+        if reason == CloseReason::UpstreamGone {
+            self.settings.upstream.lost.notify_one();
+        }
         drop(entry);
         audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
         let (client, rest) = driver.into_client();
@@ -509,10 +509,12 @@ impl Surroundings for World {
     fn connect(&self) -> Connecting<Connection> {
         let worker = Rc::clone(&self.worker);
         Box::pin(async move {
-            if worker.settings.shut_out.load(Ordering::Relaxed) {
+            let upstream = &worker.settings.upstream;
+            if upstream.shut_out.load(Ordering::Relaxed) {
                 return Err(UpstreamFailure);
             }
-            upstream::connect(&worker.settings.target).await.map_err(|error| {
+            upstream::connect(&upstream.target).await.map_err(|error| {
+                upstream.lost.notify_one();
                 if let Some(left_out) = worker.log_limit.admit() {
                     tracing::warn!(%error, left_out, "cannot connect to the upstream");
                 }

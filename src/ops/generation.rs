@@ -15,7 +15,7 @@ use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, Config
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped, UserSettings};
 use crate::tls::{self, TlsMaterial, TlsSettings};
-use crate::upstream::control::Facts;
+use crate::upstream::look::Facts;
 
 /// Policy and trust that belong together.
 pub struct Generation {

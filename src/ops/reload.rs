@@ -21,7 +21,7 @@ use crate::config::{AclSource, Config, ConfigErrors};
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
 use crate::session::{Administered, Administration};
-use crate::upstream::control::Facts;
+use crate::upstream::look::Facts;
 
 /// How long workers are waited for: they do nothing that takes long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -56,7 +56,7 @@ pub type Reread = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
 pub struct Reloader {
     config: Config,
     reread: Reread,
-    /// Where the control connection learns which new names of commands it has to ask for.
+    /// Where the looks at the upstream learn which new names of commands they have to ask for.
     declare: watch::Sender<Vec<String>>,
     /// The configuration asks for something that only a restart gives, and the log says so.
     outdated: bool,

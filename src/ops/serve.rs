@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,10 +29,10 @@ use crate::net::worker::{self, Mailbox, MemoryBudget, Settings};
 use crate::net::{Gate, GateLimits};
 use crate::resp::Limits;
 use crate::session::SessionLimits;
-use crate::upstream::control::{self, Finding};
-use crate::upstream::{ConnectError, Target};
+use crate::upstream::look::{self, Finding};
+use crate::upstream::{ConnectError, Target, Upstream};
 
-/// File descriptors for everything that is not a client: logs, listeners, event loops, the control connection.
+/// File descriptors for everything that is not a client: logs, listeners, event loops, looks at the upstream.
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Clients at once where nothing is configured; Redis's own default.
@@ -92,19 +92,8 @@ pub fn run(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunErr
 }
 
 async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
-    // Before they are read: a change in between is found by the first look at them.
-    let seen = generation::contents(&config.watched_files);
-    let built = generation::build(&config, Hearing::NotYet, 1, None).map_err(RunError::Load)?;
-    built.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let warned = built.warnings;
-    let first = built.generation;
-    let target = Target::from(&config.upstream);
-    if config.require_upstream {
-        control::open(&target, &[]).await.map_err(RunError::Upstream)?;
-    }
-    let capacity = capacity(config.limits.maxclients)?;
-    info!(maxclients = capacity, "capacity");
-    let mut signals = Signals::new().map_err(RunError::System)?;
+    // First of all: loading takes a tenth of a second, most of it the seeding of the random generator, and a client that
+    // comes in between is better kept waiting than refused.
     let mut listeners = Vec::new();
     for settings in &config.listeners {
         let bound = listener::bind(settings.address).map_err(|error| RunError::Bind(settings.address, error))?;
@@ -115,13 +104,26 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         };
         listeners.push((bound, filter));
     }
+    // Before they are read: a change in between is found by the first look at them.
+    let seen = generation::contents(&config.watched_files);
+    let built = generation::build(&config, Hearing::NotYet, 1, None).map_err(RunError::Load)?;
+    built.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let warned = built.warnings;
+    let first = built.generation;
+    let target = Target::from(&config.upstream);
+    if config.require_upstream {
+        look::open(&target, &[]).await.map_err(RunError::Upstream)?;
+    }
+    let capacity = capacity(config.limits.maxclients)?;
+    info!(maxclients = capacity, "capacity");
+    let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);
     let generation = Arc::new(ArcSwap::from_pointee(first));
-    let shut_out = Arc::new(AtomicBool::new(false));
+    let upstream = Arc::new(Upstream::new(target));
     let (edits, mut edited) = mpsc::unbounded_channel();
     let (mailboxes, threads) =
-        start_workers(&config, &generation, &target, &shut_out, &pool, &edits).map_err(RunError::System)?;
+        start_workers(&config, &generation, &upstream, &pool, &edits).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
     if let Some(path) = &config.admin_listen {
@@ -129,7 +131,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     }
     let (findings, mut found) = mpsc::unbounded_channel();
     let (declare, declared) = watch::channel(generation::declared_names(&config));
-    spawn_local(control::watch(target, declared, move |finding| {
+    spawn_local(look::watch(Arc::clone(&upstream), declared, move |finding| {
         // The receiver lives as long as the process serves.
         let _ = findings.send(finding);
     }));
@@ -153,13 +155,13 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
             finding = found.recv() => match finding {
                 Some(Finding::Up(facts)) => {
                     info!(server = facts.server, version = facts.full_version, "upstream is there");
-                    shut_out.store(false, Ordering::Relaxed);
+                    upstream.shut_out.store(false, Ordering::Relaxed);
                     reloader.learn(*facts).await;
                     health.set(Health::Serving);
                 }
                 Some(Finding::Down(error)) => {
                     health.set(Health::UpstreamDown);
-                    shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
+                    upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
                     warn!(%error, "upstream is not there");
                 }
                 None => {}
@@ -223,8 +225,7 @@ impl Signals {
 fn start_workers(
     config: &Config,
     generation: &Arc<ArcSwap<Generation>>,
-    target: &Target,
-    shut_out: &Arc<AtomicBool>,
+    upstream: &Arc<Upstream>,
     pool: &Arc<AuthPool>,
     edits: &mpsc::UnboundedSender<Edit>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
@@ -252,8 +253,7 @@ fn start_workers(
             limits: limits.clone(),
             handshake_timeout: bounds.handshake_timeout,
             handshakes: Arc::clone(&handshakes),
-            target: target.clone(),
-            shut_out: Arc::clone(shut_out),
+            upstream: Arc::clone(upstream),
             pool: Arc::clone(pool),
             budget: Arc::clone(&budget),
             edits: edits.clone(),

@@ -1,21 +1,23 @@
-//! The control connection: what the upstream is, and whether it is there.
+//! What the upstream is, and whether it is there.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::Upstream;
 use super::commands;
 use super::connect::{ConnectError, Connection, Target, connect};
 use super::login::exchange;
 use crate::command::UpstreamCommand;
 use crate::resp::{self, Reply};
 
-/// How often the upstream is asked whether it is there.
-const PULSE: Duration = Duration::from_secs(1);
-/// How long it may take to answer that, or anything else on this connection.
+/// How often the upstream is looked at while nothing happens.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// How long it may take to answer one question.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pauses between attempts to connect.
+/// Pauses between looks at an upstream that is not there. The first is also the shortest time between any two.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -36,7 +38,7 @@ pub struct Facts {
     pub declared: HashMap<String, Option<String>>,
 }
 
-/// What the control connection has found out.
+/// What a look at the upstream has found out.
 #[derive(Debug)]
 pub enum Finding {
     /// The upstream is there.
@@ -45,46 +47,83 @@ pub enum Finding {
     Down(ConnectError),
 }
 
-/// Keeps a control connection for ever, and tells what it finds: each connection made, and each new reason why there is
-/// none. When other names are declared, it asks again.
-pub async fn watch(target: Target, mut declared: watch::Receiver<Vec<String>>, mut tell: impl FnMut(Finding)) {
+/// Looks at the upstream for ever, over a connection that is closed again each time, so that Redis's own lists of clients
+/// and MONITOR show its clients' doings and not ours. Looks when a session has `lost` its connection or did not get one, when other names are declared, and every few seconds. Tells what it finds where that is news: an upstream that
+/// is there again, or is another than it was, and each new reason why there is none.
+pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<String>>, mut tell: impl FnMut(Finding)) {
     let mut pause = FIRST_PAUSE;
+    let mut seen = None;
     let mut told = None;
     loop {
         let names = declared.borrow_and_update().clone();
-        let error = match open(&target, &names).await {
-            Ok((mut connection, facts)) => {
-                tell(Finding::Up(Box::new(facts)));
-                pause = FIRST_PAUSE;
-                told = None;
-                tokio::select! {
-                    error = pulse(&mut connection) => error,
-                    Ok(()) = declared.changed() => continue,
+        let wait = match look(&upstream.target, &names, seen.as_ref()).await {
+            Ok(news) => {
+                if let Some((likeness, facts)) = news {
+                    seen = Some(likeness);
+                    told = None;
+                    tell(Finding::Up(Box::new(facts)));
                 }
+                pause = FIRST_PAUSE;
+                INTERVAL
             }
-            Err(error) => error,
+            Err(error) => {
+                seen = None;
+                let reason = error.to_string();
+                if told.as_ref() != Some(&reason) {
+                    told = Some(reason);
+                    tell(Finding::Down(error));
+                }
+                let wait = pause;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                wait
+            }
         };
-        let reason = error.to_string();
-        if told.as_ref() != Some(&reason) {
-            told = Some(reason);
-            tell(Finding::Down(error));
+        tokio::time::sleep(FIRST_PAUSE).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait - FIRST_PAUSE) => {}
+            // What sessions meet while it is known to be gone is no news.
+            () = upstream.lost.notified(), if seen.is_some() => {}
+            Ok(()) = declared.changed() => seen = None,
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
+/// What tells one upstream, with the commands it has, from another.
+#[derive(Debug, PartialEq, Eq)]
+struct Likeness {
+    run_id: String,
+    /// Modules come and go while it runs.
+    commands: i64,
+}
+
 /// Connects and reads what the upstream is, and what it runs under the `declared` names.
-pub async fn open(target: &Target, declared: &[String]) -> Result<(Connection, Facts), ConnectError> {
+pub async fn open(target: &Target, declared: &[String]) -> Result<Facts, ConnectError> {
+    let news = look(target, declared, None).await?;
+    news.map(|(_, facts)| facts).ok_or(ConnectError::NotRedis)
+}
+
+/// Connects and reads what the upstream is; `None` if it looks as it did when it was `seen`.
+async fn look(
+    target: &Target,
+    declared: &[String],
+    seen: Option<&Likeness>,
+) -> Result<Option<(Likeness, Facts)>, ConnectError> {
     let mut connection = connect(target).await?;
-    let info = ask(&mut connection, &["INFO", "server"]).await?;
-    let commands = ask(&mut connection, &["COMMAND"]).await?;
-    let info = match &info {
-        Reply::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Reply::Error(text) => return Err(ConnectError::Refused(text.clone().into_owned())),
+    let info = match ask(&mut connection, &["INFO", "server"]).await? {
+        Reply::Bulk(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Reply::Error(text) => return Err(ConnectError::Refused(text.into_owned())),
         _ => return Err(ConnectError::NotRedis),
     };
-    let commands = commands::decode(&commands);
+    let commands = match ask(&mut connection, &["COMMAND", "COUNT"]).await? {
+        Reply::Integer(count) => count,
+        Reply::Error(text) => return Err(ConnectError::Refused(text.into_owned())),
+        _ => return Err(ConnectError::NotRedis),
+    };
+    let likeness = Likeness { run_id: field(&info, "run_id").unwrap_or_default().to_owned(), commands };
+    if seen == Some(&likeness) {
+        return Ok(None);
+    }
+    let commands = commands::decode(&ask(&mut connection, &["COMMAND"]).await?);
     let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
     let known = names_behind(&mut connection, &names).await?;
     let renamed = names.iter().zip(known).filter(|(_, known)| known.is_none()).map(|(name, _)| (*name).to_owned());
@@ -94,7 +133,7 @@ pub async fn open(target: &Target, declared: &[String]) -> Result<(Connection, F
     let declared = declared.iter().cloned().zip(behind).collect();
     let (server, full_version) = identify(&info);
     let facts = Facts { version: major_minor(&full_version), server, full_version, commands, renamed, declared };
-    Ok((connection, facts))
+    Ok(Some((likeness, facts)))
 }
 
 /// The commands that run under these names, by the names they were born with.
@@ -108,15 +147,6 @@ async fn names_behind(connection: &mut Connection, names: &[&str]) -> Result<Vec
     if behind.len() == names.len() { Ok(behind) } else { Err(ConnectError::NotRedis) }
 }
 
-async fn pulse(connection: &mut Connection) -> ConnectError {
-    loop {
-        tokio::time::sleep(PULSE).await;
-        if let Err(error) = ask(connection, &["PING"]).await {
-            return error;
-        }
-    }
-}
-
 async fn ask(connection: &mut Connection, arguments: &[&str]) -> Result<Reply, ConnectError> {
     let mut request = Vec::new();
     resp::encode_request(arguments, &mut request);
@@ -128,11 +158,14 @@ async fn ask(connection: &mut Connection, arguments: &[&str]) -> Result<Reply, C
 
 /// Name and version in an INFO reply. Valkey reports a `redis_version` too, for compatibility.
 fn identify(info: &str) -> (String, String) {
-    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    match (field("valkey_version"), field("redis_version")) {
-        (Some(version), _) => ("valkey".to_owned(), version.trim().to_owned()),
-        (None, version) => ("redis".to_owned(), version.unwrap_or_default().trim().to_owned()),
+    match (field(info, "valkey_version"), field(info, "redis_version")) {
+        (Some(version), _) => ("valkey".to_owned(), version.to_owned()),
+        (None, version) => ("redis".to_owned(), version.unwrap_or_default().to_owned()),
     }
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 fn major_minor(version: &str) -> (u32, u32) {
