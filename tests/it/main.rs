@@ -22,6 +22,7 @@ mod passwords;
 mod proxy_protocol;
 mod refused;
 mod reload;
+mod reload_under_load;
 mod replica;
 mod samples;
 mod secrets;

@@ -189,9 +189,14 @@ impl Pki {
         identity
     }
 
-    /// `ca.crl`, good for a day, swapped in as a whole.
+    /// `ca.crl`, good for two months, swapped in as a whole.
     pub(crate) fn write_crl(&self, serials: &[u64]) {
-        self.write_crl_text(&self.crl(serials, &self.ca));
+        self.write_crl_text(&self.crl(serials, SystemTime::now() + Duration::from_secs(60 * 86_400)));
+    }
+
+    /// `ca.crl`, empty, whose next edition was due an hour ago.
+    pub(crate) fn write_expired_crl(&self) {
+        self.write_crl_text(&self.crl(&[], SystemTime::now() - Duration::from_secs(3600)));
     }
 
     /// Whatever text as `ca.crl`, swapped in as a whole.
@@ -209,7 +214,7 @@ impl Pki {
         authority("another test CA", &self.ca_cert());
     }
 
-    fn crl(&self, serials: &[u64], issuer: &Issuer<'static, KeyPair>) -> String {
+    fn crl(&self, serials: &[u64], next_update: SystemTime) -> String {
         let now = SystemTime::now();
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
@@ -218,14 +223,14 @@ impl Pki {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: now.into(),
-            next_update: (now + Duration::from_secs(60 * 86_400)).into(),
+            this_update: (now - Duration::from_secs(86_400)).into(),
+            next_update: next_update.into(),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        list.signed_by(issuer).unwrap().pem().unwrap()
+        list.signed_by(&self.ca).unwrap().pem().unwrap()
     }
 
     fn issue(&self, file: &str, params: CertificateParams) -> Identity {
