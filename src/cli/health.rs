@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::config::{self, Host};
-use crate::ops::admin::{HEALTH_REQUEST, Health};
+use crate::ops::admin::{GENERATION_REQUEST, HEALTH_REQUEST, Health};
 
 use super::Exit;
 use super::configuration::{tell, variables};
@@ -25,6 +25,10 @@ pub struct HealthArgs {
     /// Admin socket of the running proxy [default: as the configuration says]
     #[arg(long, value_name = "PATH")]
     pub admin_listen: Option<PathBuf>,
+    /// Print which generation of certificates, users and rules is in force, since when (seconds since 1970), and how
+    /// many reloads have failed
+    #[arg(long)]
+    pub generation: bool,
 }
 
 /// Prints what the proxy answers.
@@ -40,10 +44,12 @@ pub fn health(arguments: &HealthArgs) -> Exit {
             Err(errors) => return tell(&errors),
         },
     };
-    match ask(&path) {
-        Ok(health) => {
-            println!("{health}");
-            if health == Health::Serving { Exit::Success } else { Exit::Failure }
+    let request = if arguments.generation { GENERATION_REQUEST } else { HEALTH_REQUEST };
+    match ask(&path, request) {
+        Ok(answer) => {
+            println!("{answer}");
+            let is_good = arguments.generation || Health::from_word(&answer) == Some(Health::Serving);
+            if is_good { Exit::Success } else { Exit::Failure }
         }
         Err(error) => {
             eprintln!("error: no answer at {}: {error}", path.display());
@@ -52,14 +58,20 @@ pub fn health(arguments: &HealthArgs) -> Exit {
     }
 }
 
-fn ask(path: &Path) -> io::Result<Health> {
+/// The answer, if it is one to this request.
+fn ask(path: &Path, request: &[u8]) -> io::Result<String> {
     let mut socket = UnixStream::connect(path)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    socket.write_all(HEALTH_REQUEST)?;
+    socket.write_all(request)?;
     let mut answer = String::new();
-    BufReader::new(socket.take(64)).read_line(&mut answer)?;
-    Health::from_word(answer.trim_end()).ok_or_else(|| io::Error::other("it answered something else"))
+    BufReader::new(socket.take(128)).read_line(&mut answer)?;
+    let answer = answer.trim_end();
+    let is_one = match request {
+        GENERATION_REQUEST => answer.starts_with("generation="),
+        _ => Health::from_word(answer).is_some(),
+    };
+    if is_one { Ok(answer.to_owned()) } else { Err(io::Error::other("it answered something else")) }
 }
 
 #[cfg(test)]
@@ -70,34 +82,41 @@ mod tests {
     use super::*;
 
     /// What `ask` makes of an answer. The request is checked on the way.
-    fn asked(answer: &'static str) -> io::Result<Health> {
+    fn asked(request: &'static [u8], answer: &'static str) -> io::Result<String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let proxy = thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();
-            let mut request = [0; HEALTH_REQUEST.len()];
-            client.read_exact(&mut request).unwrap();
-            assert_eq!(request, HEALTH_REQUEST);
+            let mut heard = vec![0; request.len()];
+            client.read_exact(&mut heard).unwrap();
+            assert_eq!(heard, request);
             client.write_all(answer.as_bytes()).unwrap();
         });
-        let asked = ask(&path);
+        let asked = ask(&path, request);
         proxy.join().unwrap();
         asked
     }
 
     #[test]
     fn the_answer_is_one_of_the_words() {
-        assert_eq!(asked("serving\n").unwrap(), Health::Serving);
-        assert_eq!(asked("upstream-down\n").unwrap(), Health::UpstreamDown);
-        assert!(asked("fine\n").is_err());
-        assert!(asked("").is_err());
+        assert_eq!(asked(HEALTH_REQUEST, "serving\n").unwrap(), "serving");
+        assert_eq!(asked(HEALTH_REQUEST, "upstream-down\n").unwrap(), "upstream-down");
+        assert!(asked(HEALTH_REQUEST, "fine\n").is_err());
+        assert!(asked(HEALTH_REQUEST, "").is_err());
+    }
+
+    #[test]
+    fn the_answer_about_the_generation_is_passed_on() {
+        let answer = "generation=7 since=1795512345 failed-reloads=3";
+        assert_eq!(asked(GENERATION_REQUEST, "generation=7 since=1795512345 failed-reloads=3\n").unwrap(), answer);
+        assert!(asked(GENERATION_REQUEST, "unknown request\n").is_err());
     }
 
     #[test]
     fn nobody_there_is_unhealthy() {
         let directory = tempfile::tempdir().unwrap();
         let admin_listen = Some(directory.path().join("admin.sock"));
-        assert_eq!(health(&HealthArgs { config: None, admin_listen }), Exit::Failure);
+        assert_eq!(health(&HealthArgs { config: None, admin_listen, generation: false }), Exit::Failure);
     }
 }

@@ -1,6 +1,7 @@
 //! The admin socket: a unix socket for its owner alone, where the proxy says how it is.
 //!
-//! One line in, one line out: `health` is answered `serving`, `draining` or `upstream-down`.
+//! One line in, one line out: `health` is answered `serving`, `draining` or `upstream-down`; `generation` is answered
+//! with what is in force, since when, and how often a reload has failed.
 
 use std::fmt;
 use std::fs;
@@ -8,15 +9,18 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::Mode;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// What a client sends.
+/// What a client sends to learn how the proxy is.
 pub const HEALTH_REQUEST: &[u8] = b"health\n";
+
+/// What a client sends to learn what is in force.
+pub const GENERATION_REQUEST: &[u8] = b"generation\n";
 
 /// Longer lines are no request of ours.
 const LONGEST_REQUEST: u64 = 64;
@@ -55,6 +59,24 @@ impl Health {
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+/// What is in force. `Display` is the answer on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// The number of the generation.
+    pub generation: u64,
+    /// When it was built.
+    pub since: SystemTime,
+    /// Reloads that failed, since the start of the process.
+    pub failed_reloads: u64,
+}
+
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        write!(f, "generation={} since={since} failed-reloads={}", self.generation, self.failed_reloads)
     }
 }
 
@@ -99,12 +121,12 @@ impl Drop for AdminSocket {
 }
 
 /// Answers clients for as long as it is polled.
-pub async fn serve(listener: &UnixListener, health: impl Fn() -> Health) {
+pub async fn serve(listener: &UnixListener, health: impl Fn() -> Health, in_force: impl Fn() -> InForce) {
     loop {
         match listener.accept().await {
             Ok((client, _)) => {
                 // A client that went away or took too long has no use for an error either.
-                let _ = tokio::time::timeout(PATIENCE, answer(client, &health)).await;
+                let _ = tokio::time::timeout(PATIENCE, answer(client, &health, &in_force)).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "admin socket cannot accept");
@@ -114,7 +136,11 @@ pub async fn serve(listener: &UnixListener, health: impl Fn() -> Health) {
     }
 }
 
-async fn answer(mut client: UnixStream, health: &impl Fn() -> Health) -> io::Result<()> {
+async fn answer(
+    mut client: UnixStream,
+    health: &impl Fn() -> Health,
+    in_force: &impl Fn() -> InForce,
+) -> io::Result<()> {
     let mut request = Vec::new();
     let mut input = (&mut client).take(LONGEST_REQUEST);
     while !request.ends_with(b"\n") {
@@ -124,7 +150,11 @@ async fn answer(mut client: UnixStream, health: &impl Fn() -> Health) -> io::Res
             Err(error) => return Err(error),
         }
     }
-    let answer = if request == HEALTH_REQUEST { format!("{}\n", health()) } else { "unknown request\n".to_owned() };
+    let answer = match request.as_slice() {
+        HEALTH_REQUEST => format!("{}\n", health()),
+        GENERATION_REQUEST => format!("{}\n", in_force()),
+        _ => "unknown request\n".to_owned(),
+    };
     client.write_all(answer.as_bytes()).await?;
     client.shutdown().await
 }
@@ -223,10 +253,12 @@ mod tests {
     fn answer_to(request: &'static [u8], health: Health) -> String {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("admin.sock");
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_512_345);
+        let in_force = InForce { generation: 7, since, failed_reloads: 3 };
         runtime().block_on(async {
             let socket = AdminSocket::bind(&path).unwrap();
             tokio::select! {
-                () = serve(socket.listener(), || health) => unreachable!(),
+                () = serve(socket.listener(), || health, || in_force) => unreachable!(),
                 answer = ask(&path, request) => answer,
             }
         })
@@ -237,6 +269,12 @@ mod tests {
         assert_eq!(answer_to(b"health\n", Health::Serving), "serving\n");
         assert_eq!(answer_to(b"health\n", Health::Draining), "draining\n");
         assert_eq!(answer_to(b"health\n", Health::UpstreamDown), "upstream-down\n");
+    }
+
+    #[test]
+    fn what_is_in_force_is_answered_in_one_line() {
+        let answer = answer_to(b"generation\n", Health::Serving);
+        assert_eq!(answer, "generation=7 since=1795512345 failed-reloads=3\n");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::upstream::look::Facts;
 pub struct Generation {
     /// Counts from 1.
     pub number: u64,
+    /// When it was built.
+    pub since: SystemTime,
     /// What decides about requests.
     pub policy: Arc<Policy>,
     /// The TLS side of each listener, `None` for plaintext ones.
@@ -84,7 +86,8 @@ impl Generation {
         let number = self.number + 1;
         let floor = floor(&acl);
         let policy = Policy { generation: number, acl, ..Policy::clone(&self.policy) };
-        Self { number, policy: Arc::new(policy), listeners: self.listeners.clone(), floor }
+        let listeners = self.listeners.clone();
+        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor }
     }
 }
 
@@ -142,7 +145,7 @@ pub fn build(
         renames,
     };
     Ok(Built {
-        generation: Generation { number, policy: Arc::new(policy), listeners, floor },
+        generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor },
         warnings,
         advice,
         misnamed,

@@ -4,8 +4,10 @@
 //! when its content is not what was last read or written, or when somebody says so. Edits that are not saved are not
 //! given up for a file that merely changed.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +74,7 @@ pub struct Reloader {
     unsaved: bool,
     /// The ACL file is right, but was not taken because another file was wrong.
     held_up: bool,
+    failures: Rc<Cell<u64>>,
     mailboxes: Vec<Mailbox>,
     pool: Arc<AuthPool>,
 }
@@ -84,6 +87,8 @@ pub struct Start {
     pub seen: Contents,
     /// The warnings that there were.
     pub warned: Vec<String>,
+    /// Where reloads that fail are counted.
+    pub failures: Rc<Cell<u64>>,
 }
 
 /// Where the users of a new generation come from.
@@ -105,7 +110,7 @@ impl Reloader {
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let Start { config, seen, warned } = start;
+        let Start { config, seen, warned, failures } = start;
         let mut reloader = Self {
             config,
             reread,
@@ -118,6 +123,7 @@ impl Reloader {
             agreed: None,
             unsaved: false,
             held_up: false,
+            failures,
             mailboxes,
             pool,
         };
@@ -311,6 +317,7 @@ impl Reloader {
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
             }
             Err(errors) => {
+                self.failures.set(self.failures.get() + 1);
                 for problem in &errors {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }

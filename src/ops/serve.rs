@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
 
-use super::admin::{self, AdminSocket, Health};
+use super::admin::{self, AdminSocket, Health, InForce};
 use super::generation::{self, BuildError, Generation, Hearing};
 use super::refusals::Refusals;
 use super::reload::{Edit, Reloader, Reread, Start};
@@ -126,8 +126,9 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         start_workers(&config, &generation, &upstream, &pool, &edits).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
+    let failures = Rc::new(Cell::new(0));
     if let Some(path) = &config.admin_listen {
-        open_admin_socket(path, Rc::clone(&health));
+        open_admin_socket(path, Rc::clone(&health), Arc::clone(&generation), Rc::clone(&failures));
     }
     let (findings, mut found) = mpsc::unbounded_channel();
     let (declare, declared) = watch::channel(generation::declared_names(&config));
@@ -146,7 +147,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, seen, warned };
+    let start = Start { config, seen, warned, failures };
     let mut reloader = Reloader::new(start, reread, declare, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -266,10 +267,19 @@ fn start_workers(
 }
 
 /// The proxy is of use without it, so its absence is a warning.
-fn open_admin_socket(path: &std::path::Path, health: Rc<Cell<Health>>) {
+fn open_admin_socket(
+    path: &std::path::Path,
+    health: Rc<Cell<Health>>,
+    generation: Arc<ArcSwap<Generation>>,
+    failures: Rc<Cell<u64>>,
+) {
+    let in_force = move || {
+        let generation = generation.load();
+        InForce { generation: generation.number, since: generation.since, failed_reloads: failures.get() }
+    };
     match AdminSocket::bind(path) {
         Ok(socket) => {
-            spawn_local(async move { admin::serve(socket.listener(), || health.get()).await });
+            spawn_local(async move { admin::serve(socket.listener(), || health.get(), in_force).await });
         }
         Err(error) => warn!(%error, "no admin socket"),
     }

@@ -45,6 +45,7 @@ fn no_reply_is_lost_or_wrong_and_no_session_ends_while_everything_is_replaced_ag
         replace_crl(&gate, &mut reloads, round);
         replace_config(&gate, &mut reloads, round);
     }
+    assert_eq!(gate.in_force(), (reloads.number, reloads.failed));
     over.store(true, Ordering::Relaxed);
     for client in clients {
         let checked = client.join().expect("every reply is the right one");
@@ -108,13 +109,14 @@ struct Reloads<'a> {
     gate: &'a Respgate,
     /// The generation in force.
     number: u64,
+    failed: u64,
     /// How many lines of the log have been looked at.
     read: usize,
 }
 
 impl Reloads<'_> {
     fn of(gate: &Respgate) -> Reloads<'_> {
-        let mut reloads = Reloads { gate, number: 0, read: 0 };
+        let mut reloads = Reloads { gate, number: 0, failed: 0, read: 0 };
         let settled = reloads.outcome();
         reloads.number = settled.1;
         reloads
@@ -129,11 +131,12 @@ impl Reloads<'_> {
         self.number = number;
     }
 
-    /// Reloads; the old generation stays, and one line of the log says why, with these words.
+    /// Reloads; the old generation stays, and a line of the log says why, with these words.
     fn fail(&mut self, words: &[&str]) {
         self.gate.signal(Signal::HUP);
         let (done, number, said) = self.outcome();
         assert!(!done && number == self.number, "{said}");
+        self.failed += 1;
         assert!(said.lines().any(|line| words.iter().all(|word| line.contains(word))), "{words:?} in {said}");
     }
 

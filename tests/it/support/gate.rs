@@ -138,6 +138,15 @@ impl Respgate {
         respgate_binary().args(["health", "--config"]).arg(self.folder.path("respgate.toml")).output().unwrap()
     }
 
+    /// The number of the generation in force, and how many reloads have failed.
+    pub(crate) fn in_force(&self) -> (u64, u64) {
+        let output =
+            respgate_binary().args(["health", "--generation", "--config"]).arg(self.path("respgate.toml")).output();
+        let answer = String::from_utf8(output.unwrap().stdout).unwrap();
+        let value = |name: &str| answer.split_whitespace().find_map(|field| field.strip_prefix(name)?.parse().ok());
+        (value("generation=").expect(&answer), value("failed-reloads=").expect(&answer))
+    }
+
     pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(self.folder.path("log")).unwrap()
     }
