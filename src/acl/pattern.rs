@@ -34,6 +34,12 @@ impl Pattern {
         &self.text
     }
 
+    /// Whether this matches whatever `other` matches, as far as that shows: both are written the same, or this is a prefix
+    /// and a `*`. A prefix has no special characters, so `other` begins with it as its strings do.
+    pub(super) fn covers(&self, other: &Pattern) -> bool {
+        self.text == other.text || (matches!(self.form, Form::Prefix) && self.matches(&other.text))
+    }
+
     /// An empty string matches the empty pattern only, not even `*`.
     #[inline]
     pub(super) fn matches(&self, string: &[u8]) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::password::{ARGON2_PREFIX, PasswordHash};
 use super::rule::{RuleError, RuleErrorKind, UnknownNames, has_blank, split_quoted};
 use super::selector::{Databases, Selector};
-use crate::command::CommandTable;
+use crate::command::{Access, CommandTable};
 
 /// A user name: UTF-8, not empty, no blank and no NUL in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -94,6 +94,17 @@ impl User {
     /// What a password may be verified against.
     pub fn passwords(&self) -> &[PasswordHash] {
         &self.passwords
+    }
+
+    /// Whether all keys that the rules of `earlier` let read can still be read, as far as the rules tell: a rule is kept
+    /// where it is still there, or where a shorter prefix or `~*` covers it.
+    pub fn keeps_readable_keys_of(&self, earlier: &User) -> bool {
+        let may_read_all = |user: &User| user.selectors.iter().any(|selector| selector.keys.all_readable());
+        may_read_all(self)
+            || !may_read_all(earlier)
+                && (earlier.selectors.iter().flat_map(|selector| &selector.keys.patterns))
+                    .filter(|rule| rule.access.covers(Access::READ))
+                    .all(|rule| self.selectors.iter().any(|selector| selector.keys.keep(rule)))
     }
 
     /// Some selector allows every command, those unknown to the table included, on every key and channel.

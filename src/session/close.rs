@@ -65,7 +65,8 @@ pub enum CloseReason {
     CertificateUntrusted(&'static str),
     /// The certificate behind the session has expired.
     CertificateExpired,
-    /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, a blocking command.
+    /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
+    /// blocking command.
     StandingRightLost,
     /// The policy changed while a request was being streamed.
     PolicyChanged,

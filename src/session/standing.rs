@@ -43,6 +43,11 @@ impl Standing {
             StandingChange::Ends(role) => self.requests.retain(|(known, _)| *known != role),
         }
     }
+
+    /// Whether Redis tells the session when keys change that it could read before: CLIENT TRACKING, which names none.
+    pub(super) fn tells_of_keys(&self) -> bool {
+        self.requests.iter().any(|(role, _)| *role == Role::ClientTracking)
+    }
 }
 
 impl SessionCore {

@@ -135,6 +135,57 @@ fn a_subscription_monitor_and_a_blocked_command_end_with_the_right_behind_them()
     eventually("three reasons in the log", || (ended(&gate) == 3).then_some(()));
 }
 
+/// What stands behind a session, before and after something of it was taken away.
+enum Taken {
+    /// These are the rules of `tracker` and `replica` now.
+    Rules(&'static str, &'static str),
+    Certificates,
+}
+
+#[test]
+fn client_tracking_and_a_replica_end_with_the_right_behind_them() {
+    const TRACKER: &str = "on +@all ~shop:* ~cart";
+    const REPLICA: &str = "on +psync +replconf +ping";
+    let cases = [
+        (Taken::Rules("off +@all ~shop:* ~cart", "off +psync +replconf +ping"), ["revoked-user-off"; 2]),
+        (
+            Taken::Rules("on +@all -client|tracking ~shop:* ~cart", "on +replconf +ping"),
+            ["standing-right-lost", "standing-right-lost"],
+        ),
+        (Taken::Rules("on +@all ~cart", "off"), ["standing-right-lost", "revoked-user-off"]),
+        (Taken::Certificates, ["certificate-revoked"; 2]),
+    ];
+    for (taken, reasons) in cases {
+        let redis = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+        let acl =
+            |tracker, replica| format!("user tracker {tracker}\nuser replica {replica}\nuser bob on +@all ~shop:*\n");
+        let table = "[block]\nexempt-users = [\"replica\"]\n[[certificate]]\ncn = \"replica\"\nuser = \"replica\"";
+        let gate = setup(&redis, &acl(TRACKER, REPLICA)).table(table).crl().start().settled();
+        let [mut tracker, mut bob] = [("tracker", 7), ("bob", 8)].map(|(name, serial)| {
+            let mut client = gate.connect_as(Some(&gate.pki().numbered_client(name, serial)));
+            assert!(client.text(&["HELLO", "3"]).starts_with('%'));
+            assert_eq!(client.text(&["CLIENT", "TRACKING", "ON"]), "+OK");
+            assert_eq!(client.text(&["GET", "shop:1"]), "_");
+            client
+        });
+        let mut replica = gate.connect_as(Some(&gate.pki().numbered_client("replica", 9)));
+        replica.send(&request(&["PSYNC", "?", "-1"]));
+        assert_eq!(String::from_utf8(replica.read_exactly(11)).unwrap(), "+FULLRESYNC");
+        match taken {
+            Taken::Rules(tracker, replica) => gate.write_acl(&acl(tracker, replica)),
+            Taken::Certificates => gate.pki().write_crl(&[7, 9]),
+        }
+        tracker.expect_closed();
+        let (_, end) = replica.read_to_end();
+        assert!(!end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "the replica is still there");
+        for (user, reason) in ["tracker", "replica"].into_iter().zip(reasons) {
+            gate.wait_for_log(&["\"close\"", &format!("\"user\":\"{user}\""), &format!("\"{reason}\"")]);
+        }
+        assert_eq!(redis.direct().text(&["SET", "shop:1", "x"]), "+OK");
+        assert!(bob.reply_text().starts_with(">2\r\n$10\r\ninvalidate"), "nothing of bob's was taken away");
+    }
+}
+
 #[test]
 fn a_session_ends_when_its_certificate_does() {
     let redis = RedisServer::start();

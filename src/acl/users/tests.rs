@@ -291,3 +291,30 @@ fn a_user_shows_no_password_when_debugged() {
     let shown = format!("{acl:?}");
     assert!(!shown.contains("2c26b4") && !shown.contains("argon2id$"), "{shown}");
 }
+
+#[test]
+fn keys_stay_readable_where_another_rule_covers_the_one_that_is_gone() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let user = |rules: &str| {
+        let rules: Vec<&[u8]> = rules.split(' ').map(str::as_bytes).collect();
+        let acl = Acl::new(&table).set_user(b"bob", &rules, &table).unwrap();
+        acl.user(b"bob").unwrap().clone()
+    };
+    for (earlier, now, kept) in [
+        ("~a ~b", "~b ~a ~c", true),
+        ("~a", "~*", true),
+        ("~a", "%R~a", true),
+        ("~shop:1", "~shop:*", true),
+        ("~shop:[12]*", "~shop:*", true),
+        ("resetkeys", "resetkeys", true),
+        ("%W~a", "resetkeys", true),
+        ("~a", "resetkeys", false),
+        ("~a", "%W~a", false),
+        ("~*", "~shop:*", false),
+        ("~shop:*", "~shop:1*", false),
+        ("~[ab]", "~?", false),
+    ] {
+        assert_eq!(user(now).keeps_readable_keys_of(&user(earlier)), kept, "{earlier}, then {now}");
+    }
+    assert!(user("(~a) (~b)").keeps_readable_keys_of(&user("~a ~b")), "whatever the selector");
+}

@@ -144,3 +144,23 @@ fn refusals_of_a_pipeline_are_kept_for_the_log_in_order_and_counted() {
     assert_eq!(rig.core.take_refusals(), expected);
     assert!(rig.core.take_refusals().is_empty());
 }
+
+#[test]
+fn tracking_ends_with_a_key_rule_and_nothing_else_does() {
+    const FEWER_KEYS: &str = "user default on nopass ~shop:* &* +@all\n";
+    for (line, expected) in [
+        ("CLIENT TRACKING ON", Some(CloseReason::StandingRightLost)),
+        ("CLIENT TRACKING OFF", None),
+        ("SUBSCRIBE news", None),
+        ("GET a", None),
+    ] {
+        let mut rig = Rig::new(OPEN);
+        rig.say(line);
+        rig.reload(FEWER_KEYS);
+        assert_eq!(rig.closed, expected, "{line}");
+    }
+    let mut rig = Rig::new(FEWER_KEYS);
+    rig.say("CLIENT TRACKING ON");
+    rig.reload(OPEN);
+    assert_eq!(rig.closed, None, "more keys take nothing away");
+}
