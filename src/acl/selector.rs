@@ -109,12 +109,12 @@ impl Keys {
         self.all || self.patterns.iter().any(|p| p.access.covers(Access::READ) && p.pattern.text() == b"*")
     }
 
-    /// `~pattern`, `%R~pattern`, `%W~pattern`, `%RW~pattern`.
     /// Whether what this rule lets read can be read here.
     pub(super) fn keep(&self, rule: &KeyPattern) -> bool {
         self.all || self.patterns.iter().any(|p| p.access.covers(Access::READ) && p.pattern.covers(&rule.pattern))
     }
 
+    /// `~pattern`, `%R~pattern`, `%W~pattern`, `%RW~pattern`.
     fn add(&mut self, rule: &[u8]) -> Result<(), RuleErrorKind> {
         if self.all {
             return Err(RuleErrorKind::KeyAfterAllKeys);
