@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Places over the limit, for telling clients so.
+pub const SURPLUS: u32 = 64;
+
 /// The bounds of a gate.
 #[derive(Debug, Clone, Copy)]
 pub struct GateLimits {
@@ -44,7 +47,6 @@ impl Gate {
 
     /// A place for a connection from `address`. Over the limit there are a few more, for telling clients so; then none.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
-        const SURPLUS: u32 = 64;
         let address = address.to_canonical();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let here = counts.by_address.get(&address).copied().unwrap_or(0);

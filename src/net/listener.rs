@@ -3,12 +3,13 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use super::episode::Episode;
 use super::gate::{Gate, Permit};
 use super::worker::Mailbox;
 
@@ -78,20 +79,23 @@ pub async fn accept(
     workers: Vec<Mailbox>,
 ) {
     let filter = Arc::new(filter);
-    let mut failing = false;
+    let failing = Episode::default();
     loop {
         let (socket, address) = match listener.accept().await {
             Ok(accepted) => accepted,
+            // That one client has gone again.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                if !failing {
-                    failing = true;
+                if failing.fail(Instant::now()) {
                     tracing::error!(%error, "cannot accept connections; going on trying");
                 }
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        failing = false;
+        if let Some(failures) = failing.succeed(Instant::now()) {
+            tracing::info!(failures, "accepting connections again");
+        }
         let announced = is_in(&filter.proxies, address.ip()).then(|| Arc::clone(&filter));
         if announced.is_none() && !filter.admits(address.ip()) {
             tracing::debug!(client = %address, "connection from an address that is not allowed");

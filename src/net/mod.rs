@@ -1,5 +1,6 @@
 //! Listeners, workers and the registry of live connections.
 
+mod episode;
 mod gate;
 pub mod listener;
 pub mod proxy_protocol;
@@ -7,4 +8,5 @@ pub mod registry;
 mod reverify;
 pub mod worker;
 
-pub use self::gate::{Gate, GateLimits, Permit};
+pub use self::episode::Episode;
+pub use self::gate::{Gate, GateLimits, Permit, SURPLUS};

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
+use super::episode::Episode;
 use super::gate::Permit;
 use super::listener::{AddressFilter, Arrival};
 use super::proxy_protocol::{self, HeaderError, Origin};
@@ -183,6 +184,7 @@ struct Worker {
     connections: Arc<AtomicUsize>,
     lingering: Cell<usize>,
     log_limit: RateLimit,
+    connecting_fails: Episode,
 }
 
 /// The generation in force, shared without atomic counting.
@@ -228,6 +230,7 @@ impl Worker {
             connections,
             lingering: Cell::new(0),
             log_limit: RateLimit::default(),
+            connecting_fails: Episode::default(),
         }
     }
 
@@ -513,13 +516,21 @@ impl Surroundings for World {
             if upstream.shut_out.load(Ordering::Relaxed) {
                 return Err(UpstreamFailure);
             }
-            upstream::connect(&upstream.target).await.map_err(|error| {
-                upstream.lost.notify_one();
-                if let Some(left_out) = worker.log_limit.admit() {
-                    tracing::warn!(%error, left_out, "cannot connect to the upstream");
+            let connected = upstream::connect(&upstream.target).await;
+            match &connected {
+                Ok(_) => {
+                    if let Some(failures) = worker.connecting_fails.succeed(Instant::now()) {
+                        tracing::info!(failures, "connecting to the upstream again");
+                    }
                 }
-                UpstreamFailure
-            })
+                Err(error) => {
+                    upstream.lost.notify_one();
+                    if worker.connecting_fails.fail(Instant::now()) {
+                        tracing::warn!(%error, "cannot connect to the upstream");
+                    }
+                }
+            }
+            connected.map_err(|_told| UpstreamFailure)
         })
     }
 

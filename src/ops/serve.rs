@@ -26,14 +26,17 @@ use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, MemoryBudget, Settings};
-use crate::net::{Gate, GateLimits};
+use crate::net::{Gate, GateLimits, SURPLUS};
 use crate::resp::Limits;
 use crate::session::SessionLimits;
 use crate::upstream::look::{self, Finding};
 use crate::upstream::{ConnectError, Target, Upstream};
 
-/// File descriptors for everything that is not a client: logs, listeners, event loops, looks at the upstream.
-const OTHER_DESCRIPTORS: u64 = 64;
+/// File descriptors for everything that is not a client: logs, listeners, looks at the upstream, files that are read.
+const OTHER_DESCRIPTORS: u64 = 32;
+
+/// File descriptors of a worker's event loop.
+const WORKER_DESCRIPTORS: u64 = 4;
 
 /// Clients at once where nothing is configured; Redis's own default.
 const DEFAULT_MAXCLIENTS: u32 = 10_000;
@@ -53,6 +56,8 @@ pub enum RunError {
         wanted: u32,
         /// What is possible.
         possible: u32,
+        /// The limit that it takes.
+        needed: u64,
     },
     /// The system denies something that every process needs.
     System(io::Error),
@@ -65,11 +70,10 @@ impl fmt::Display for RunError {
                 let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
                 f.write_str(&lines.join("\n"))
             }
-            Self::Descriptors { wanted, possible } => write!(
+            Self::Descriptors { wanted, possible, needed } => write!(
                 f,
                 "error: maxclients = {wanted}, but the file-descriptor limit allows {possible} clients; raise it with: \
-                 ulimit -n {}",
-                u64::from(*wanted) * 2 + OTHER_DESCRIPTORS
+                 ulimit -n {needed}"
             ),
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Upstream(error) => write!(f, "error: the upstream does not answer: {error}"),
@@ -114,7 +118,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     if config.require_upstream {
         look::open(&target, &[]).await.map_err(RunError::Upstream)?;
     }
-    let capacity = capacity(config.limits.maxclients)?;
+    let capacity = capacity(config.limits.maxclients, config.threads)?;
     info!(maxclients = capacity, "capacity");
     let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
@@ -286,18 +290,21 @@ fn open_admin_socket(
 }
 
 /// The connections that there may be: as many as wanted, or as the file-descriptor limit allows. Each needs two: the
-/// client's and Redis's.
-fn capacity(wanted: Option<u32>) -> Result<u32, RunError> {
+/// client's and Redis's. Those over the limit need one, until they have been told so.
+fn capacity(wanted: Option<u32>, workers: usize) -> Result<u32, RunError> {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let descriptors = match raised {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2);
+    let others = OTHER_DESCRIPTORS + WORKER_DESCRIPTORS * workers as u64 + u64::from(SURPLUS);
+    let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(others) / 2);
     let possible = u32::try_from(possible).unwrap_or(u32::MAX);
     match wanted {
-        Some(wanted) if wanted > possible => Err(RunError::Descriptors { wanted, possible }),
+        Some(wanted) if wanted > possible => {
+            Err(RunError::Descriptors { wanted, possible, needed: u64::from(wanted) * 2 + others })
+        }
         Some(wanted) => Ok(wanted),
         None => Ok(possible.min(DEFAULT_MAXCLIENTS)),
     }

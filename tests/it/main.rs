@@ -15,6 +15,7 @@ mod cert;
 mod certificates;
 mod clients;
 mod config;
+mod descriptors;
 mod drain;
 mod limits;
 mod parity;

@@ -19,6 +19,15 @@ pub(crate) fn respgate_binary() -> Command {
     command
 }
 
+/// The same under a limit of open files.
+pub(crate) fn respgate_binary_with_open_files(limit: u32) -> Command {
+    let program = respgate_binary();
+    let mut shell = Command::new("sh");
+    shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    shell.args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh", &limit.to_string()]).arg(program.get_program());
+    shell
+}
+
 /// A respgate that listens on a port of its own. By default the CN of a client's certificate names its user.
 pub(crate) struct Respgate {
     folder: Folder,
@@ -35,6 +44,7 @@ pub(crate) struct Setup {
     tables: String,
     environment: Vec<(String, String)>,
     args: Vec<String>,
+    open_files: Option<u32>,
     announced: Vec<String>,
 }
 
@@ -72,6 +82,7 @@ impl Respgate {
             tables: String::new(),
             environment: Vec::new(),
             args: Vec::new(),
+            open_files: None,
             announced: Vec::new(),
         }
     }
@@ -195,6 +206,12 @@ impl Setup {
         self
     }
 
+    /// Leaves a key to its default.
+    pub(crate) fn default_of(mut self, key: &str) -> Setup {
+        self.settings.retain(|known| known.split(' ').next() != Some(key));
+        self
+    }
+
     /// A table of the configuration, header and lines.
     pub(crate) fn table(mut self, text: &str) -> Setup {
         self.tables.push_str(text);
@@ -209,6 +226,12 @@ impl Setup {
 
     pub(crate) fn arg(mut self, arg: &str) -> Setup {
         self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Starts it under this limit of open files (RLIMIT_NOFILE).
+    pub(crate) fn open_files(mut self, limit: u32) -> Setup {
+        self.open_files = Some(limit);
         self
     }
 
@@ -245,7 +268,11 @@ impl Setup {
     pub(crate) fn start(self) -> Respgate {
         let config = self.write_config();
         let log = File::create(self.folder.path("log")).unwrap();
-        let child = respgate_binary()
+        let program = match self.open_files {
+            None => respgate_binary(),
+            Some(limit) => respgate_binary_with_open_files(limit),
+        };
+        let child = { program }
             .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json", "--config"])
             .arg(config)
             .args(&self.args)
