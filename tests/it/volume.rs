@@ -1,11 +1,19 @@
 //! Large values and many replies: what of them stays in the proxy, and what in Redis.
 
 use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::support::{RedisServer, RespClient, Respgate, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\n";
 const MIB: u64 = 1 << 20;
+
+/// Of the tests with many clients at once.
+const CLIENTS: u64 = 50;
 
 #[test]
 fn of_150_000_unread_replies_of_256_kib_redis_holds_256_at_most() {
@@ -61,6 +69,117 @@ fn pass_both_ways(size: u64) {
     assert_eq!(client.read_exactly(2), b"\r\n");
     let grown = peak_memory(gate.pid()) - idle;
     assert!(grown < 32 * MIB, "the proxy grew by {} KiB", grown / 1024);
+}
+
+#[test]
+fn fifty_clients_that_take_a_large_value_slowly_cost_little() {
+    let (redis, gate) = start();
+    let size = 16 * MIB;
+    assert_eq!(redis.direct().text(&["SETRANGE", "big", &(size - 1).to_string(), "x"]), format!(":{size}"));
+    let takers = take_slowly(&gate, size, MIB);
+    // What has not been taken is still in Redis.
+    let clients = redis.direct().text(&["CLIENT", "LIST"]);
+    let stalled = clients.lines().filter(|line| line.contains(" cmd=get ") && !line.contains(" omem=0 ")).count();
+    assert_eq!(stalled as u64, CLIENTS, "{clients}");
+    drop(takers);
+}
+
+#[test]
+#[ignore = "moves 3 GiB"]
+fn fifty_clients_that_take_512_mib_slowly_cost_little() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis.sock");
+    let size = 512 * MIB;
+    serve_large_values(UnixListener::bind(&socket).unwrap(), size);
+    let gate = Respgate::setup(&format!("unix:{}", socket.display())).acl(ACL).start().settled();
+    drop(take_slowly(&gate, size, 64 * MIB));
+}
+
+/// So many clients ask for a value and take a part of it, in turn.
+fn take_slowly(gate: &Respgate, size: u64, part: u64) -> Vec<RespClient> {
+    const SIP: u64 = 64 << 10;
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| gate.connect("alice")).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    let idle = peak_memory(gate.pid());
+    clients.iter_mut().for_each(|client| client.send(&request(&["GET", "big"])));
+    let header = format!("${size}\r\n");
+    clients.iter_mut().for_each(|client| assert_eq!(client.read_exactly(header.len()), header.as_bytes()));
+    for _ in 0..part / SIP {
+        clients.iter_mut().for_each(|client| drop(client.read_exactly(SIP as usize)));
+    }
+    expect_little_growth(gate, idle);
+    clients
+}
+
+#[test]
+fn fifty_clients_whose_large_values_redis_does_not_take_cost_little() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| gate.connect("alice")).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    let idle = peak_memory(gate.pid());
+    let size = 16 * MIB;
+    let sent = AtomicU64::new(0);
+    redis.pause();
+    thread::scope(|scope| {
+        for (number, mut client) in clients.into_iter().enumerate() {
+            let sent = &sent;
+            scope.spawn(move || {
+                client.send(format!("*3\r\n$3\r\nSET\r\n$2\r\n{number:02}\r\n${size}\r\n").as_bytes());
+                for _ in 0..size / MIB {
+                    client.send(&vec![b'v'; MIB as usize]);
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+                client.send(b"\r\n");
+                assert_eq!(client.reply_text(), "+OK");
+            });
+        }
+        let mut before = 0;
+        eventually("all to be stalled", || {
+            thread::sleep(Duration::from_millis(500));
+            let now = sent.load(Ordering::Relaxed);
+            (std::mem::replace(&mut before, now) == now && now > 0).then_some(())
+        });
+        expect_little_growth(&gate, idle);
+        assert!(sent.load(Ordering::Relaxed) < CLIENTS * size / MIB / 2, "they are not stalled");
+        redis.resume();
+    });
+}
+
+fn expect_little_growth(gate: &Respgate, idle: u64) {
+    let grown = peak_memory(gate.pid()) - idle;
+    assert!(grown < CLIENTS * 256 * 1024 + 32 * MIB, "the proxy grew by {} KiB", grown / 1024);
+}
+
+/// In place of a Redis, which would need 50 times 512 MiB: every GET is answered with that many bytes.
+fn serve_large_values(listener: UnixListener, size: u64) {
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            // The proxy closes when the test ends.
+            thread::spawn(move || answer_requests(&mut connection, size).unwrap_or(()));
+        }
+    });
+}
+
+fn answer_requests(connection: &mut UnixStream, size: u64) -> io::Result<()> {
+    let mut asked = [0; 1024];
+    loop {
+        let count = connection.read(&mut asked)?;
+        let asked = String::from_utf8_lossy(&asked[..count]).into_owned();
+        match asked.split("\r\n").nth(2) {
+            None => return Ok(()),
+            Some("GET") => {
+                write!(connection, "${size}\r\n")?;
+                let piece = vec![b'v'; MIB as usize];
+                (0..size / MIB).try_for_each(|_| connection.write_all(&piece))?;
+                connection.write_all(b"\r\n")?;
+            }
+            Some("INFO") => connection.write_all(b"$22\r\nredis_version:7.0.15\r\n\r\n")?,
+            Some("COMMAND") => connection.write_all(b"*0\r\n")?,
+            Some(_) => connection.write_all(b"+PONG\r\n")?,
+        }
+    }
 }
 
 /// A number of INFO memory.
