@@ -1,17 +1,40 @@
 //! `respgate check`: what `run` would load, without running.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
-use crate::ops::generation::{self, BuildError, Hearing};
+use crate::ops::generation::{self, BuildError, Generation, Hearing};
+use crate::policy::{Admission, UserRefusal};
 use crate::tls::AuthClients;
+use crate::tls::client_file::{self, Judgement};
 use crate::upstream::look::{self, Facts};
 use crate::upstream::{ConnectError, Target};
 
 use super::{ConfigurationArgs, Exit};
 
+/// Where a client comes from that is only looked at.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// What is to be checked.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+    /// Also say what would become of a client that shows the certificate in FILE (PEM, with its intermediates); may be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub client_cert: Vec<PathBuf>,
+}
+
 /// Loads the configuration and everything it names, and shows what follows from it. With `--require-upstream` the
 /// upstream is asked as well.
-pub fn check(arguments: &ConfigurationArgs) -> Exit {
-    let config = match arguments.load() {
+pub fn check(arguments: &CheckArgs) -> Exit {
+    let config = match arguments.configuration.load() {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -27,13 +50,54 @@ pub fn check(arguments: &ConfigurationArgs) -> Exit {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             built.misnamed.iter().for_each(|error| eprintln!("error: {error}"));
             print!("{}", summary(&config));
-            if built.misnamed.is_empty() { Exit::Success } else { Exit::Failure }
+            let mut is_good = built.misnamed.is_empty();
+            for path in &arguments.client_cert {
+                is_good &= check_client(path, &config, &built.generation);
+            }
+            if is_good { Exit::Success } else { Exit::Failure }
         }
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
             if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration }
         }
     }
+}
+
+/// Says what becomes of a client with this certificate at every listener with TLS. False if it is let in nowhere.
+fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
+    let chain = match client_file::read(path) {
+        Ok(chain) => chain,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return false;
+        }
+    };
+    let mut is_let_in = false;
+    for (listener, material) in config.listeners.iter().zip(&generation.listeners) {
+        let Some(material) = material else { continue };
+        let place = format!("client {} at {}", path.display(), listener.address);
+        let Judgement { verdict, advice } = client_file::judge(&chain, material, SystemTime::now());
+        let advice: String = advice.iter().map(|words| format!("; {words}")).collect();
+        match verdict {
+            Ok(peer) => match generation.policy.admit(Some(&peer.identity), NOWHERE) {
+                Admission::User(principal) => {
+                    println!("{place}: trusted, user {}{advice}", principal.user.name());
+                    is_let_in = true;
+                }
+                Admission::Refused(UserRefusal::Address) => {
+                    println!("{place}: trusted, a user that may come from some addresses only{advice}");
+                    is_let_in = true;
+                }
+                Admission::Password => {
+                    println!("{place}: trusted, has to log in with a password{advice}");
+                    is_let_in = true;
+                }
+                Admission::Refused(reason) => eprintln!("error: {place}: trusted, but nobody ({reason}){advice}"),
+            },
+            Err(refusal) => eprintln!("error: {place}: refused ({}): {refusal}{advice}", refusal.label()),
+        }
+    }
+    is_let_in
 }
 
 fn ask_upstream(config: &Config) -> Result<Facts, ConnectError> {
@@ -97,6 +161,7 @@ mod tests {
 
     #[test]
     fn a_wrong_configuration_exits_with_78() {
-        assert_eq!(check(&arguments("--listen nowhere")).code(), 78);
+        let configuration = arguments("--listen nowhere");
+        assert_eq!(check(&CheckArgs { configuration, client_cert: Vec::new() }).code(), 78);
     }
 }

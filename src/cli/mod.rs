@@ -33,7 +33,7 @@ pub enum Command {
     /// Run the proxy
     Run(ConfigurationArgs),
     /// Validate everything `run` would load and print all findings
-    Check(ConfigurationArgs),
+    Check(check::CheckArgs),
     /// Ask about users and rules, without a proxy
     #[command(subcommand)]
     Acl(acl::AclCommand),

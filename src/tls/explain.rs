@@ -1,8 +1,11 @@
 //! What rustls refuses, said before it does, in words that name the way out.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::identity::x509::Certificate;
+
+/// How long before a certificate or list expires it is worth a warning.
+const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 const SHA1_SIGNATURES: [&str; 3] = [
     "1.2.840.113549.1.1.5", // sha1WithRSAEncryption
@@ -16,6 +19,16 @@ pub(super) fn unix_seconds(time: SystemTime) -> i64 {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
     }
+}
+
+/// When something expires, in words, if that is soon; nothing if it has already.
+pub(super) fn expires_soon(expires_at: i64, now: SystemTime) -> Option<String> {
+    let left = expires_at.saturating_sub(unix_seconds(now));
+    if !(0..=unix_seconds(SystemTime::UNIX_EPOCH + EXPIRY_NOTICE)).contains(&left) {
+        return None;
+    }
+    let (number, unit) = if left >= 2 * 86_400 { (left / 86_400, "days") } else { (left / 3600, "hours") };
+    Some(format!("expires in {number} {unit}"))
 }
 
 /// Why a certificate would be refused from a client whoever issued it; nothing if it would not.
@@ -40,6 +53,13 @@ pub fn client_certificate(certificate: &Certificate, now: SystemTime) -> Vec<Str
 /// Why clients would refuse the server's certificate, or rustls would not load it.
 pub fn server_certificate(certificate: &Certificate, now: SystemTime) -> Vec<String> {
     let mut reasons = shared(certificate, now);
+    if certificate.is_ca {
+        reasons.push(
+            "it is a CA certificate (CA:TRUE), which `openssl req -x509` makes by default, and clients built on rustls \
+             refuse it; issue one with basicConstraints=CA:FALSE"
+                .to_owned(),
+        );
+    }
     if certificate.purposes.is_some_and(|purposes| !purposes.server) {
         reasons.push(
             "its extended key usage does not allow serverAuth; issue it with extendedKeyUsage=serverAuth".to_owned(),

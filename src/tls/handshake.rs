@@ -247,9 +247,14 @@ async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<ClientSt
         .map_err(|(error, socket)| HandshakeFailure { error: HandshakeError::from_io(&error), socket: Some(socket) })
 }
 
-fn peer(chain: CertificateChain, material: &TlsMaterial, resumed: bool) -> Result<Peer, CertificateRefusal> {
+/// Who shows this chain. One that rustls has not just verified is verified here.
+pub(super) fn peer(
+    chain: CertificateChain,
+    material: &TlsMaterial,
+    unverified: bool,
+) -> Result<Peer, CertificateRefusal> {
     let now = SystemTime::now();
-    if resumed {
+    if unverified {
         material.reverify(&chain, now)?;
     }
     let identity = if material.is_pinned(&chain) {

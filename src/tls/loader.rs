@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -23,8 +23,6 @@ use crate::identity::x509::{Certificate, Name, RevocationList};
 
 /// No certificate, key or list file is longer; a device or a log given by mistake must not fill the memory.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
-/// How long before a certificate or list expires it is worth a warning.
-const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// All that the settings and their files come to.
 pub(super) struct Loaded {
@@ -119,6 +117,13 @@ impl Loader<'_> {
             self.warn(path, format!("clients will refuse the server's certificate: {reason}"));
         }
         self.warn_of_expiry(path, "the server's certificate", certificate.not_after);
+        for ca in chain[1..].iter().filter_map(|der| Certificate::parse(der).ok()) {
+            let what = format!("the CA {} in the server's chain", ca.subject.display());
+            if ca.not_after < unix_seconds(self.now) {
+                self.warn(path, format!("{what} has expired: clients will refuse the chain"));
+            }
+            self.warn_of_expiry(path, &what, ca.not_after);
+        }
         Some((chain, certificate.not_after))
     }
 
@@ -346,17 +351,14 @@ impl Loader<'_> {
     }
 
     fn warn_of_expiry(&mut self, path: &Path, what: &str, expires_at: i64) {
-        let now = unix_seconds(self.now);
-        let left = expires_at.saturating_sub(now);
-        if (0..=unix_seconds(SystemTime::UNIX_EPOCH + EXPIRY_NOTICE)).contains(&left) {
-            let (number, unit) = if left >= 2 * 86_400 { (left / 86_400, "days") } else { (left / 3600, "hours") };
-            self.warn(path, format!("{what} expires in {number} {unit}"));
+        if let Some(when) = explain::expires_soon(expires_at, self.now) {
+            self.warn(path, format!("{what} {when}"));
         }
     }
 }
 
 /// The content and the permission bits.
-fn read_file(path: &Path) -> io::Result<(Vec<u8>, u32)> {
+pub(super) fn read_file(path: &Path) -> io::Result<(Vec<u8>, u32)> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {

@@ -4,6 +4,7 @@
 //! [`handshake::accept`] uses it on one connection. Types of rustls stay inside this module.
 
 pub mod chain;
+pub mod client_file;
 pub mod close;
 pub mod explain;
 pub mod handshake;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use rustix::process::geteuid;
 
@@ -198,6 +199,92 @@ fn check_asks_the_upstream_where_it_is_required() {
         let output = check(&setup(wrong));
         assert_eq!(output.status.code(), Some(1), "{wrong}: {}", text(&output));
         assert!(text(&output).contains("CONFIG"), "{}", text(&output));
+    }
+}
+
+#[test]
+fn check_says_in_words_why_a_certificate_of_a_client_would_be_refused() {
+    let setup = nowhere().acl("user alice on +@read ~*\nuser off off\n").crl();
+    setup.pki().write_crl(&[66]);
+    let pki = setup.pki();
+    let soon = Duration::from_secs(3 * 86_400 + 3600);
+    for (identity, code, words) in [
+        (pki.client("alice"), 0, &["trusted, user alice"][..]),
+        (pki.short_lived_client("alice", soon), 0, &["trusted, user alice", "expires in 3 days"]),
+        (pki.version_1_client("alice"), 1, &["(old_version)", "plain `openssl x509 -req` makes", "-extfile"]),
+        (pki.openssl_self_signed("alice"), 1, &["(ca_as_leaf)", "`openssl req -x509` makes by default", "CA:FALSE"]),
+        (pki.server_only_client("alice"), 1, &["(wrong_purpose)", "extendedKeyUsage=clientAuth"]),
+        (pki.expired_client("alice"), 1, &["(expired)", "it has expired"]),
+        (pki.client_of_a_stranger("alice"), 1, &["(unknown_issuer)"]),
+        (pki.numbered_client("mallory", 66), 1, &["(revoked)"]),
+        (pki.client("off"), 1, &["trusted, but nobody (user-off)"]),
+        (pki.client("nobody"), 1, &["trusted, but nobody (no-such-user)"]),
+    ] {
+        let mut command = respgate_binary();
+        command.args(["check", "--listen", "127.0.0.1:0", "--config"]).arg(setup.write_config());
+        let output = command.arg("--client-cert").arg(&identity.cert).output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{words:?} in {said}");
+    }
+    let output = respgate_binary()
+        .args(["check", "--listen", "127.0.0.1:0", "--client-cert", "/nonexistent/alice.crt", "--config"])
+        .arg(setup.write_config())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("--client-cert /nonexistent/alice.crt: cannot be read"), "{}", text(&output));
+}
+
+/// What openssl makes, with the defaults that people meet.
+#[test]
+fn check_says_in_words_what_is_wrong_with_files_of_the_server() {
+    let openssl = |setup: &Setup, line: &str| {
+        let line = line.replace("DIR", setup.path("").to_str().unwrap());
+        let output = Command::new("sh").args(["-ec", &line]).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", text(&output));
+    };
+    const CA_KEY: &str = "-CA DIR/ca-as-client.crt -CAkey DIR/ca-as-client.key -set_serial 5 -days 30 -in DIR/csr";
+    const REQUEST: &str = "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
+                           -keyout DIR/server.key -out DIR/csr";
+    let issue = |extensions: &str| {
+        format!(
+            "{REQUEST}; printf '{extensions}' >DIR/extensions; openssl x509 -req {CA_KEY} -extfile DIR/extensions -out DIR/server.crt"
+        )
+    };
+    let cases = [
+        (
+            format!("{REQUEST}; openssl x509 -req {CA_KEY} -out DIR/server.crt"),
+            78,
+            &["X.509 version 1", "-extfile"][..],
+        ),
+        (issue("extendedKeyUsage=clientAuth"), 0, &["does not allow serverAuth", "extendedKeyUsage=serverAuth"]),
+        (issue("basicConstraints=CA:TRUE"), 0, &["it is a CA certificate (CA:TRUE)", "CA:FALSE"]),
+        (
+            "openssl pkey -in DIR/server.key -aes256 -passout pass:x -out DIR/new; mv DIR/new DIR/server.key"
+                .to_owned(),
+            78,
+            &["the private key is encrypted", "openssl pkey -in"],
+        ),
+        (
+            "openssl ec -in DIR/server.key -aes256 -passout pass:x -out DIR/new; mv DIR/new DIR/server.key".to_owned(),
+            78,
+            &["the private key is encrypted", "openssl pkey -in"],
+        ),
+        (
+            "openssl genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-256 -out DIR/server.key".to_owned(),
+            78,
+            &["tls-key-file", "the key does not belong to the certificate"],
+        ),
+    ];
+    for (line, code, words) in cases {
+        let setup = nowhere().acl(ACL);
+        setup.pki().ca_as_client();
+        openssl(&setup, &format!("{line}; chmod 600 DIR/server.key"));
+        let output = check(&setup);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{line}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{words:?} in {said}");
     }
 }
 

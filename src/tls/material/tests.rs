@@ -190,6 +190,39 @@ fn a_server_certificate_that_clients_will_refuse_is_a_warning() {
 }
 
 #[test]
+fn a_ca_certificate_as_the_servers_own_is_a_warning() {
+    let authority = Authority::new("root");
+    let files = TestFiles::new(&authority);
+    let mut ca = params(["localhost"]);
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    files.server(&authority.issue(ca));
+    let warnings = warnings(&files);
+    assert!(
+        warnings[0].starts_with("clients will refuse the server's certificate: it is a CA certificate"),
+        "{warnings:?}"
+    );
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn an_intermediate_of_the_server_that_has_expired_or_will_soon_is_a_warning() {
+    let root = Authority::new("root");
+    let files = TestFiles::new(&root);
+    let server = root.server();
+    files.server(&server);
+    let soon = Authority::with("soon", |ca| ca.not_after = (in_days(3) + DAY / 2).into());
+    let late = Authority::with("late", |ca| ca.not_after = an_hour_ago().into());
+    files.write("server.crt", server.pem + &soon.pem() + &late.pem());
+    assert_eq!(
+        warnings(&files),
+        [
+            "the CA CN=soon in the server's chain expires in 3 days",
+            "the CA CN=late in the server's chain has expired: clients will refuse the chain",
+        ]
+    );
+}
+
+#[test]
 fn what_expires_soon_is_a_warning() {
     let authority = Authority::with("root", |ca| ca.not_after = (in_days(10) + DAY / 2).into());
     let mut files = TestFiles::new(&authority);

@@ -1,0 +1,46 @@
+//! A client's certificate out of a file, held against the trust of a listener without a handshake.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::chain::CertificateChain;
+use super::explain;
+use super::handshake::{self, Peer};
+use super::load_error::{LoadError, Problem};
+use super::loader;
+use super::material::TlsMaterial;
+use super::pem;
+use super::refusal::CertificateRefusal;
+use crate::identity::x509::Certificate;
+
+/// What would become of a client that shows a certificate.
+pub struct Judgement {
+    /// Who it would be, or why it would be refused.
+    pub verdict: Result<Peer, CertificateRefusal>,
+    /// What has to be different, in words, and what will have to be soon.
+    pub advice: Vec<String>,
+}
+
+/// The chain in a PEM file: the client's certificate, then its intermediates.
+///
+/// # Errors
+/// It cannot be read, or is no chain.
+pub fn read(path: &Path) -> Result<CertificateChain, LoadError> {
+    let error = |problem| LoadError { setting: "--client-cert", path: Some(path.to_owned()), problem };
+    let (content, _) = loader::read_file(path).map_err(|io| error(Problem::Read(io)))?;
+    let certificates = pem::certificates(&content).map_err(|pem| error(Problem::Pem(pem)))?;
+    CertificateChain::new(certificates).ok_or_else(|| error(Problem::Unusable("holds no certificate".to_owned())))
+}
+
+/// Judges as a handshake of this moment would.
+pub fn judge(chain: &CertificateChain, material: &TlsMaterial, now: SystemTime) -> Judgement {
+    let verdict = handshake::peer(chain.clone(), material, true);
+    let mut advice = Vec::new();
+    if let Ok(certificate) = Certificate::parse(chain.leaf()) {
+        if !material.is_pinned(chain) {
+            advice = explain::client_certificate(&certificate, now);
+        }
+        advice.extend(explain::expires_soon(certificate.not_after, now).map(|when| format!("it {when}")));
+    }
+    Judgement { verdict, advice }
+}
