@@ -404,9 +404,9 @@ impl SessionCore {
                 _ => policy.renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip()),
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;
-            let keeps_keys = renewed.user.keeps_readable_keys_of(&principal.user);
+            let loses_keys = self.standing.tells_of_keys() && !renewed.user.keeps_readable_keys_of(&principal.user);
             self.principal = Some(renewed);
-            if !self.may_stand(policy) || (self.standing.tells_of_keys() && !keeps_keys) {
+            if loses_keys || !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);
             }
         } else if let Admission::Refused(reason) =
