@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
@@ -68,6 +69,14 @@ impl fmt::Display for ConnectError {
 }
 
 impl std::error::Error for ConnectError {}
+
+impl ConnectError {
+    /// It says nothing of Redis: this process, or the system, has no file descriptor left.
+    pub fn is_ours(&self) -> bool {
+        const OURS: [Errno; 2] = [Errno::MFILE, Errno::NFILE];
+        matches!(self, Self::Io(error) if Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno)))
+    }
+}
 
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {

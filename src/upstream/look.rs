@@ -66,6 +66,7 @@ pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<St
                 pause = FIRST_PAUSE;
                 INTERVAL
             }
+            Err(error) if error.is_ours() => LONGEST_PAUSE,
             Err(error) => {
                 seen = None;
                 let reason = error.to_string();
