@@ -60,7 +60,7 @@ fn explain(arguments: &AclExplainArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let policy = match generation::build(&config, Hearing::NotAsked, 1, None) {
+    let policy = match generation::build(&config, Hearing::NotAsked, None, None) {
         Ok(built) => built.generation.policy,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));

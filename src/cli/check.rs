@@ -45,7 +45,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             return Exit::Unavailable;
         }
     };
-    match generation::build(&config, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), 1, None) {
+    match generation::build(&config, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), None, None) {
         Ok(built) => {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             built.misnamed.iter().for_each(|error| eprintln!("error: {error}"));

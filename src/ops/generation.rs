@@ -102,16 +102,18 @@ pub enum Hearing<'a> {
     Heard(&'a Facts),
 }
 
-/// Loads everything that a configuration names. `users` are kept, where they are not to be read.
+/// Loads everything that a configuration names. `users` are kept, where they are not to be read; `before` is the
+/// generation in force, if there is one: what has expired since it was read holds nothing else up.
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn build(
     config: &Config,
     upstream: Hearing<'_>,
-    number: u64,
+    before: Option<&Generation>,
     users: Option<&Acl>,
 ) -> Result<Built, Vec<BuildError>> {
+    let number = before.map_or(1, |before| before.number + 1);
     let mut builder =
         Builder { config, errors: Vec::new(), warnings: Vec::new(), advice: Vec::new(), misnamed: Vec::new() };
     let table = table(config, upstream);
@@ -122,7 +124,7 @@ pub fn build(
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
     let renames = builder.renames(&table, upstream);
-    let listeners = builder.listeners();
+    let listeners = builder.listeners(before.map_or(&[], |before| &before.listeners));
     let Builder { errors, warnings, advice, misnamed, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
@@ -332,11 +334,12 @@ impl Builder<'_> {
             .ok()
     }
 
-    fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
+    fn listeners(&mut self, before: &[Option<Arc<TlsMaterial>>]) -> Vec<Option<Arc<TlsMaterial>>> {
         let mut loaded: Vec<(TlsSettings, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
         let pins = pinned_keys(&self.config.certificates);
-        for listener in &self.config.listeners {
+        for (position, listener) in self.config.listeners.iter().enumerate() {
+            let before = before.get(position).and_then(Option::as_deref);
             let settings = listener.tls.as_ref().map(|files| TlsSettings {
                 pinned_keys: pins.clone(),
                 ..tls_settings(files, self.config.strict_permissions)
@@ -346,7 +349,7 @@ impl Builder<'_> {
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(&settings, SystemTime::now()) {
+                match tls::material::load(&settings, before, SystemTime::now()) {
                     Ok(material) => {
                         self.warnings.extend(material.warnings().iter().map(ToString::to_string));
                         let material = Arc::new(material);

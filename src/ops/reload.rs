@@ -287,13 +287,12 @@ impl Reloader {
     async fn rebuild(&mut self, cause: &str, users: Users, contents: Contents) {
         self.seen = contents;
         let current = self.generation.load_full();
-        let number = current.number + 1;
         let kept = (users == Users::Kept).then_some(&current.policy.acl);
         let config = self.current_config();
         let built = match &config {
             Ok(config) => {
                 let upstream = self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard);
-                generation::build(config, upstream, number, kept)
+                generation::build(config, upstream, Some(&current), kept)
             }
             Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
         };
@@ -313,6 +312,7 @@ impl Reloader {
                     self.agreed = self.digest_of_acl_file();
                     (self.unsaved, self.held_up) = (false, false);
                 }
+                let number = built.generation.number;
                 self.enforce(built.generation, Renewal::Trust).await;
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
             }
@@ -321,7 +321,7 @@ impl Reloader {
                 for problem in &errors {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
-                error!(event = "reload", outcome = "failed", cause, generation = number - 1, "kept the old one");
+                error!(event = "reload", outcome = "failed", cause, generation = current.number, "kept the old one");
                 if users == Users::Read {
                     let is_right = |path| generation::read_acl(path, &current.policy.table).is_ok();
                     self.held_up = self.acl_file().is_some_and(is_right);

@@ -110,7 +110,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     }
     // Before they are read: a change in between is found by the first look at them.
     let seen = generation::contents(&config.watched_files);
-    let built = generation::build(&config, Hearing::NotYet, 1, None).map_err(RunError::Load)?;
+    let built = generation::build(&config, Hearing::NotYet, None, None).map_err(RunError::Load)?;
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
     let first = built.generation;

@@ -1,5 +1,6 @@
 //! The files behind the settings: read, understood, and held against what rustls will make of them.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +20,7 @@ use super::pem::{self, PemError};
 use super::provider;
 use super::settings::{AuthClients, CrlCheck, CrlExpired, TlsSettings};
 use super::verifier::{Revoked, Verifier};
+use crate::identity::Fingerprint;
 use crate::identity::x509::{Certificate, Name, RevocationList};
 
 /// No certificate, key or list file is longer; a device or a log given by mistake must not fill the memory.
@@ -32,22 +34,28 @@ pub(super) struct Loaded {
     /// `None` if clients are not asked for certificates.
     pub(super) verifier: Option<Arc<Verifier>>,
     pub(super) crl_expires_at: Option<i64>,
+    /// The CRLs, by the SHA-256 of their DER.
+    pub(super) lists: HashSet<Fingerprint>,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Reads every file, whatever was wrong with the one before.
-pub(super) fn read_all(settings: &TlsSettings, now: SystemTime) -> Result<Loaded, Vec<LoadError>> {
-    let mut loader = Loader { settings, now, errors: Vec::new(), warnings: Vec::new() };
+/// Reads every file, whatever was wrong with the one before. `in_force` are CRLs that are in use already.
+pub(super) fn read_all(
+    settings: &TlsSettings,
+    in_force: &HashSet<Fingerprint>,
+    now: SystemTime,
+) -> Result<Loaded, Vec<LoadError>> {
+    let mut loader = Loader { settings, in_force, now, errors: Vec::new(), warnings: Vec::new() };
     let key = loader.certified_key();
     let trust = loader.trust();
     let versions = loader.versions();
     match (key, trust, versions) {
-        (Some((key, certificate_expires_at)), Some(Trust { verifier, crl_expires_at }), Some(versions))
+        (Some((key, certificate_expires_at)), Some(Trust { verifier, crl_expires_at, lists }), Some(versions))
             if loader.errors.is_empty() =>
         {
             let warnings = loader.warnings;
-            Ok(Loaded { key, certificate_expires_at, verifier, crl_expires_at, versions, warnings })
+            Ok(Loaded { key, certificate_expires_at, verifier, crl_expires_at, lists, versions, warnings })
         }
         _ => Err(loader.errors),
     }
@@ -56,6 +64,7 @@ pub(super) fn read_all(settings: &TlsSettings, now: SystemTime) -> Result<Loaded
 /// Keeps everything that is wrong. A step that comes to nothing has left an error behind.
 struct Loader<'a> {
     settings: &'a TlsSettings,
+    in_force: &'a HashSet<Fingerprint>,
     now: SystemTime,
     errors: Vec<LoadError>,
     warnings: Vec<Warning>,
@@ -65,11 +74,13 @@ struct Loader<'a> {
 struct Trust {
     verifier: Option<Arc<Verifier>>,
     crl_expires_at: Option<i64>,
+    lists: HashSet<Fingerprint>,
 }
 
 /// All CRLs.
 struct Lists {
     der: Vec<CertificateRevocationListDer<'static>>,
+    fingerprints: HashSet<Fingerprint>,
     revoked: Revoked,
     /// When the first of them is due for renewal.
     expires_at: Option<i64>,
@@ -135,7 +146,7 @@ impl Loader<'_> {
     fn trust(&mut self) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
-            return Some(Trust { verifier: None, crl_expires_at: None });
+            return Some(Trust { verifier: None, crl_expires_at: None, lists: HashSet::new() });
         }
         let anchors = self.anchors();
         let lists = self.revocation_lists(anchors.as_ref().map_or(&[], |(_, subjects)| subjects));
@@ -170,7 +181,7 @@ impl Loader<'_> {
             revoked: lists.revoked,
             whole_chain: settings.crl_check == CrlCheck::Chain,
         });
-        Some(Trust { verifier: Some(verifier), crl_expires_at: lists.expires_at })
+        Some(Trust { verifier: Some(verifier), crl_expires_at: lists.expires_at, lists: lists.fingerprints })
     }
 
     /// The client CAs that are valid now, and their names.
@@ -226,7 +237,8 @@ impl Loader<'_> {
     fn revocation_lists(&mut self, anchors: &[Name]) -> Option<Lists> {
         let setting = "tls-crl-file";
         let errors_before = self.errors.len();
-        let mut all = Lists { der: Vec::new(), revoked: Revoked::default(), expires_at: None };
+        let mut all =
+            Lists { der: Vec::new(), fingerprints: HashSet::new(), revoked: Revoked::default(), expires_at: None };
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
             self.warn_if_others_write(path);
@@ -234,7 +246,9 @@ impl Loader<'_> {
             for (position, der) in lists.into_iter().enumerate() {
                 match (RevocationList::parse(&der), webpki::BorrowedCertRevocationList::from_der(&der)) {
                     (Ok(list), Ok(_)) => {
-                        self.judge_expiry(setting, path, &list);
+                        let fingerprint = Fingerprint::of(&der);
+                        self.judge_expiry(setting, path, &list, self.in_force.contains(&fingerprint));
+                        all.fingerprints.insert(fingerprint);
                         all.expires_at = all.expires_at.into_iter().chain(list.next_update).min();
                         all.revoked.add(list);
                         all.der.push(der);
@@ -261,11 +275,17 @@ impl Loader<'_> {
         (self.errors.len() == errors_before).then_some(all)
     }
 
-    fn judge_expiry(&mut self, setting: &'static str, path: &Path, list: &RevocationList) {
+    /// A list that was good when it was first read and has expired since is no reason to keep other files from being
+    /// read: it stays what it is, and handshakes that depend on it are refused.
+    fn judge_expiry(&mut self, setting: &'static str, path: &Path, list: &RevocationList, is_in_force: bool) {
         let issuer = list.issuer.display();
         let Some(next_update) = list.next_update else { return };
         let expired = next_update <= unix_seconds(self.now);
         match self.settings.crl_expired {
+            CrlExpired::Refuse if expired && is_in_force => self.warn(
+                path,
+                format!("the CRL of {issuer} has expired: handshakes that depend on it are refused; fetch a new one"),
+            ),
             CrlExpired::Refuse if expired => self.unusable(
                 setting,
                 path,

@@ -1,5 +1,6 @@
 //! From settings to what a listener needs: keys, trust and rustls's configuration, built as one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,18 +25,26 @@ pub struct TlsMaterial {
     verifier: Option<Arc<Verifier>>,
     certificate_expires_at: i64,
     crl_expires_at: Option<i64>,
+    lists: HashSet<Fingerprint>,
     warnings: Vec<Warning>,
 }
 
 /// Reads every file the settings name and builds the material of a new generation, with its own ticket keys. Reports
-/// everything that is wrong, not the first.
-pub fn load(settings: &TlsSettings, now: SystemTime) -> Result<TlsMaterial, Vec<LoadError>> {
-    let Loaded { key, certificate_expires_at, verifier, crl_expires_at, versions, warnings } =
-        loader::read_all(settings, now)?;
+/// everything that is wrong, not the first. A CRL that has expired is wrong, unless it is in `before`, the material of
+/// the generation in force, already.
+pub fn load(
+    settings: &TlsSettings,
+    before: Option<&TlsMaterial>,
+    now: SystemTime,
+) -> Result<TlsMaterial, Vec<LoadError>> {
+    let none = HashSet::new();
+    let in_force = before.map_or(&none, |material| &material.lists);
+    let Loaded { key, certificate_expires_at, verifier, crl_expires_at, lists, versions, warnings } =
+        loader::read_all(settings, in_force, now)?;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
     })?;
-    Ok(TlsMaterial { config, verifier, certificate_expires_at, crl_expires_at, warnings })
+    Ok(TlsMaterial { config, verifier, certificate_expires_at, crl_expires_at, lists, warnings })
 }
 
 impl TlsMaterial {

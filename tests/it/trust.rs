@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::support::{
     RedisServer, RespClient, Respgate, Setup, client_config, eventually, request, respgate_binary, upstream_of,
 };
@@ -197,6 +199,38 @@ fn a_session_ends_when_its_certificate_does() {
     alice.expect_closed();
     gate.wait_for_log(&["\"close\"", "alice", "certificate-expired"]);
     assert_eq!(other.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn a_list_that_has_expired_since_it_was_read_holds_nothing_else_up() {
+    let redis = RedisServer::start();
+    let prepared = setup(&redis, "user alice on +@all ~*\n").crl().expect_log("ca.crl");
+    prepared.pki().write_short_lived_crl(Duration::from_secs(4));
+    let gate = prepared.start().settled();
+    let mut live = gate.connect("alice");
+    assert_eq!(live.text(&["PING"]), "+PONG");
+    eventually("the list to expire", || is_refused(&mut gate.connect("alice")).then_some(()));
+    gate.wait_for_log(&["\"handshake\"", "failed", "\"revocation_list_expired\""]);
+
+    gate.write_acl("user alice on +@all -set ~*\n");
+    eventually("a changed ACL file", || live.text(&["SET", "a", "1"]).starts_with("-NOPERM ").then_some(()));
+    gate.write_acl("user alice on +@all ~*\n");
+    gate.signal(Signal::HUP);
+    eventually("SIGHUP", || (live.text(&["SET", "a", "1"]) == "+OK").then_some(()));
+    gate.pki().renew_server();
+    eventually("another certificate", || (gate.in_force().0 >= 5).then_some(()));
+    assert_eq!(
+        gate.log_text().matches("the CRL of CN=respgate test CA has expired").count(),
+        1,
+        "one warning is enough"
+    );
+    assert!(is_refused(&mut gate.connect("alice")), "the list is still the old one");
+
+    gate.pki().write_expired_crl();
+    gate.wait_for_log(&["reload", "failed", "ca.crl", "has expired; fetch a new one"]);
+    assert_eq!(live.text(&["PING"]), "+PONG", "a session that is there already goes on");
+    gate.pki().write_crl(&[]);
+    eventually("a good list", || (!is_refused(&mut gate.connect("alice"))).then_some(()));
 }
 
 #[test]

@@ -325,6 +325,24 @@ fn an_expired_crl_is_an_error_unless_expiry_is_ignored() {
 }
 
 #[test]
+fn an_expired_crl_that_is_in_force_already_is_a_warning_and_another_is_an_error() {
+    let authority = Authority::new("root");
+    let mut files = TestFiles::new(&authority);
+    files.add_crl("ca.crl", authority.crl(&[], in_days(1)).pem().expect("PEM"));
+    let before = files.load();
+    let load_tomorrow = |files: &TestFiles, before| load(&files.settings, before, in_days(2));
+    assert!(load_tomorrow(&files, None).is_err());
+    let again = load_tomorrow(&files, Some(&before)).expect("nothing is new");
+    let warning = &again.warnings()[0].message;
+    assert!(warning.starts_with("the CRL of CN=root has expired: handshakes"), "{warning}");
+    let alice = chain(&authority.client("alice"));
+    assert_eq!(again.reverify(&alice, in_days(2)), Err(CertificateRefusal::RevocationListExpired));
+    assert!(load_tomorrow(&files, Some(&again)).is_ok(), "nor is it the next time");
+    files.write("ca.crl", authority.crl(&[], in_days(1) + DAY / 24).pem().expect("PEM"));
+    assert!(load_tomorrow(&files, Some(&again)).is_err(), "another list that has expired");
+}
+
+#[test]
 fn a_crl_that_expires_later_stops_being_enough_unless_expiry_is_ignored() {
     let authority = Authority::new("root");
     let mut files = TestFiles::new(&authority);

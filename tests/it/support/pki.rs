@@ -199,6 +199,11 @@ impl Pki {
         self.write_crl_text(&self.crl(&[], SystemTime::now() - Duration::from_secs(3600)));
     }
 
+    /// `ca.crl`, empty, whose next edition is due so many whole seconds from now.
+    pub(crate) fn write_short_lived_crl(&self, lasts: Duration) {
+        self.write_crl_text(&self.crl(&[], SystemTime::now() + lasts));
+    }
+
     /// Whatever text as `ca.crl`, swapped in as a whole.
     pub(crate) fn write_crl_text(&self, text: &str) {
         fs::write(self.dir.join("ca.crl.new"), text).unwrap();
