@@ -164,7 +164,12 @@ pub fn start(
     let (commands, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
     let mailbox = Mailbox { commands, connections: Arc::clone(&connections) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // Only certificates are verified there, after a reload, and one thread a worker is enough for that.
+        .max_blocking_threads(1)
+        .build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let worker = Rc::new(Worker::new(settings, generation, connections));
         LocalSet::new().block_on(&runtime, worker.run(inbox));
