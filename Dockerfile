@@ -14,6 +14,8 @@ RUN target=$(rustc -vV | sed -n 's/^host: //p') \
 
 FROM scratch
 COPY --from=build --chown=65532:65532 /image/ /
+# Large buffers go back to the system as soon as they are freed, so that memory-budget bounds what is resident.
+ENV GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072
 ENV RESPGATE_ADMIN_LISTEN=/run/respgate/admin.sock
 # A number, because an empty image has no names; Kubernetes' runAsNonRoot wants one as well.
 USER 65532:65532

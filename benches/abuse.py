@@ -90,9 +90,10 @@ class Place:
     def plain(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
-    def memory(self):
-        """KiB that the proxy holds now."""
-        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.gate.pid}/status").read_text())[1])
+    def memory(self, what):
+        """MiB that the proxy holds now (VmRSS), or held at most (VmHWM)."""
+        status = pathlib.Path(f"/proc/{self.gate.pid}/status").read_text()
+        return int(re.search(what + r":\s+(\d+)", status)[1]) / 1024
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.gate.pid}/fd"))
@@ -147,10 +148,14 @@ def endless_inline(place, sessions):
     return each(place, sessions, b"x" * 200_000)
 
 
-def unread_pipelines(place, sessions):
+def make_big_value(place):
     with place.connect("ops") as client:
         client.sendall(request("SETRANGE", "big", 262_143, "x"))
         client.recv(100)
+
+
+def unread_pipelines(place, sessions):
+    make_big_value(place)
     return each(place, min(sessions, 20), request("GET", "big") * 20_000)
 
 
@@ -189,6 +194,26 @@ def unfinished_requests(place, sessions):
     return each(place, max(sessions, 1000), b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1000000\r\n" + b"v" * 900_000)
 
 
+def everything_at_once(place, sessions):
+    """Each session holds as much as it can, each kind in its own way."""
+    make_big_value(place)
+    words = [b"word-%d" % number for number in range(20_000)]
+    kinds = [
+        b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1000000\r\n" + b"v" * 900_000,
+        b"*1048576\r\n$3\r\nDEL\r\n" + b"$1\r\nk\r\n" * 200_000,
+        b"x" * 65_000,
+        request("GET", "big") * 20_000,
+        request("BLPOP", *words, 0),
+        request("SUBSCRIBE", *words),
+    ]
+    clients = []
+    for number in range(max(sessions, 1000)):
+        client = place.connect("ops")
+        try_to_send(client, kinds[number % len(kinds)], patience=0.05)
+        clients.append(client)
+    return outcome(clients)
+
+
 ABUSES = {
     "handshakes that never begin": slow_handshakes,
     "half a ClientHello": half_a_hello,
@@ -202,6 +227,7 @@ ABUSES = {
     "RESET again and again": reset_storm,
     "guessing passwords": password_guessing,
     "1,000 requests of 900 KB, unfinished": unfinished_requests,
+    "1,000 sessions, each at its worst": everything_at_once,
 }
 
 
@@ -215,8 +241,8 @@ def each(place, sessions, bytes_):
     return outcome(clients)
 
 
-def try_to_send(client, bytes_):
-    client.settimeout(0.3)
+def try_to_send(client, bytes_, patience=0.3):
+    client.settimeout(patience)
     try:
         client.sendall(bytes_)
     except OSError:
@@ -272,13 +298,12 @@ def bystander(folder, port):
 
 
 def measure(place, abuse, sessions):
-    memory_before, most_memory, most_descriptors = place.memory(), 0, 0
+    memory_before, most_descriptors = place.memory("VmRSS"), 0
     over = threading.Event()
 
     def watch():
-        nonlocal most_memory, most_descriptors
+        nonlocal most_descriptors
         while not over.is_set():
-            most_memory = max(most_memory, place.memory())
             most_descriptors = max(most_descriptors, place.descriptors())
             time.sleep(0.02)
 
@@ -293,7 +318,7 @@ def measure(place, abuse, sessions):
     if other.returncode != 0:
         sys.exit("the bystander was not served")
     wait_for(lambda: place.descriptors() < 40, 15)
-    return memory_before / 1024, most_memory / 1024, most_descriptors, latency, result
+    return memory_before, place.memory("VmHWM"), most_descriptors, latency, result
 
 
 def main():

@@ -66,6 +66,11 @@ impl ArgvBuf {
         self.spans.push(start..offset(self.bytes.len()));
     }
 
+    /// Bytes of memory that it takes.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<Range<u32>>()
+    }
+
     /// The borrowed view that everything else takes.
     pub fn as_argv(&self) -> Argv<'_> {
         Argv::new(&self.bytes, &self.spans)

@@ -458,10 +458,18 @@ impl Worker {
         }
         drop(entry);
         audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
-        let (client, rest) = driver.into_client();
-        if reason != CloseReason::ClientLost {
-            self.linger(farewell(client, rest)).await;
+        let (client, mut rest) = driver.into_client();
+        match reason {
+            CloseReason::ClientLost => return,
+            // What is to be sent would have to be held.
+            CloseReason::MemoryBudget => rest = Buffer::default(),
+            _ => {}
         }
+        let budget = &self.settings.budget;
+        let held = rest.capacity();
+        budget.account(0, held);
+        self.linger(farewell(client, rest)).await;
+        budget.account(held, 0);
     }
 
     async fn turn_away<C: Stream>(&self, client: C, why: &str) {

@@ -40,6 +40,11 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Drops all but the first `count` bytes.
+    pub fn truncate(&mut self, count: usize) {
+        self.bytes.truncate(count);
+    }
+
     /// Takes bytes from the front.
     pub fn advance(&mut self, count: usize) {
         let count = count.min(self.len());

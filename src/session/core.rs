@@ -173,12 +173,24 @@ pub(super) enum Stage {
 pub(super) enum Wait {
     /// A password is being verified.
     Verifying(Login),
-    /// Somebody outside does what an ACL command asked for.
-    Administering,
+    /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
+    Administering { memory: usize },
     /// Something that has to follow all earlier replies.
     Drained(AfterDrain),
     /// All replies to what was sent, the last of which changes how the next request is to be read.
     Barrier,
+}
+
+impl Wait {
+    /// Bytes of memory that are held for it.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Verifying(login) => login.memory(),
+            Self::Administering { memory } => *memory,
+            Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
+            Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
+        }
+    }
 }
 
 /// What is done once no reply is outstanding.
@@ -389,7 +401,7 @@ impl SessionCore {
     /// The right behind the session has gone.
     pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
         // A session that waits for what it asked for is told before anything becomes of it.
-        if self.generation == policy.generation || matches!(self.wait, Some(Wait::Administering)) {
+        if self.generation == policy.generation || matches!(self.wait, Some(Wait::Administering { .. })) {
             return Ok(());
         }
         self.renew(policy, None)
@@ -554,11 +566,17 @@ impl SessionCore {
         self.traffic
     }
 
-    /// Bytes that the session holds beside what waits in buffers.
+    /// Bytes of memory that the session holds beside what waits in buffers.
     pub fn held(&self) -> usize {
         let is_inside = self.held > 0;
         let table = if is_inside { self.scanner.memory() } else { 0 };
-        self.subscriptions.bytes() + table + self.pending.local_bytes() + self.transaction.answers_bytes()
+        table
+            + self.body.memory()
+            + self.wait.as_ref().map_or(0, Wait::memory)
+            + self.pending.memory()
+            + self.transaction.answers_bytes()
+            + self.subscriptions.memory()
+            + self.standing.memory()
     }
 
     // Helpers of all parts.
@@ -633,7 +651,7 @@ impl SessionCore {
             self.wait = None;
         }
         if let Stage::Finishing { reason, deadline } = self.stage
-            && !matches!(self.wait, Some(Wait::Verifying(_) | Wait::Administering))
+            && !matches!(self.wait, Some(Wait::Verifying(_) | Wait::Administering { .. }))
         {
             self.stage = Stage::Flushing { reason, deadline };
         }

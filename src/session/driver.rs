@@ -138,7 +138,8 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         self.volume
     }
 
-    /// Ends the connection to Redis, and gives the client's with what is still to be sent to it.
+    /// Ends the connection to Redis, and gives the client's with what is still to be sent to it, which is no longer
+    /// accounted for.
     pub fn into_client(self) -> (C, Buffer) {
         let _ = self.world.account(self.accounted, 0);
         (self.client, self.queues.downstream)
@@ -299,12 +300,20 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         };
         let mut out = Output::new(input, Side::Downstream, &mut self.queues);
         let consumed = self.core.handle_downstream(policy, now, &mut out);
-        let passed = out.finish();
-        self.write_to_redis(&input[passed], cx);
+        let mut passed = out.finish();
+        passed.start += self.write_to_redis(&input[passed.clone()], cx);
         let consumed = consumed?;
         if held.is_empty() {
+            self.queues.upstream.extend(&fresh[passed]);
             self.requests.extend(&fresh[consumed..]);
+        } else if self.queues.upstream.is_empty() && passed.len() > held.len() - consumed {
+            // A request that was held may be large: it changes hands, and the smaller rest is copied.
+            self.requests.extend(&held.as_slice()[consumed..]);
+            held.truncate(passed.end);
+            held.advance(passed.start);
+            self.queues.upstream = held;
         } else {
+            self.queues.upstream.extend(&held.as_slice()[passed]);
             held.advance(consumed);
             self.requests = held;
         }
@@ -345,24 +354,23 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(())
     }
 
-    fn write_to_redis(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+    /// How many of the bytes do not have to wait: they are sent, or Redis takes no more.
+    fn write_to_redis(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
         if bytes.is_empty() || self.upstream_deaf {
-            return;
+            return bytes.len();
         }
-        let mut sent = 0;
-        if let Some(upstream) = &mut self.upstream
-            && self.queues.upstream.is_empty()
-        {
-            match Pin::new(upstream).poll_write(cx, bytes) {
-                Poll::Ready(Ok(count)) => sent = count,
-                Poll::Ready(Err(_)) => {
-                    self.upstream_deaf = true;
-                    return;
-                }
-                Poll::Pending => {}
+        let Some(upstream) = &mut self.upstream else { return 0 };
+        if !self.queues.upstream.is_empty() {
+            return 0;
+        }
+        match Pin::new(upstream).poll_write(cx, bytes) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(_)) => {
+                self.upstream_deaf = true;
+                bytes.len()
             }
+            Poll::Pending => 0,
         }
-        self.queues.upstream.extend(&bytes[sent..]);
     }
 
     fn write_to_client(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), CloseReason> {

@@ -31,11 +31,37 @@ pub(super) enum Slot {
     Local(Box<[u8]>),
 }
 
+impl ExecReply {
+    /// With these answers of ours in their places.
+    pub(super) fn new(answers: Vec<(u32, Box<[u8]>)>) -> Self {
+        let memory = answers.iter().map(|place| size_of_val(place) + place.1.len()).sum();
+        Self { answers: answers.into(), memory, left: None, place: 0 }
+    }
+}
+
+/// Bytes of memory that a small allocation takes besides those that were asked for, at the most.
+const ALLOCATION: usize = 16;
+
+impl Slot {
+    /// Bytes of memory that it takes; the same for as long as it waits.
+    fn memory(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Blocking(request) => ALLOCATION + size_of::<ArgvBuf>() + request.memory(),
+                Self::Exec(reply) => ALLOCATION + size_of::<ExecReply>() + reply.memory,
+                Self::Replace(bytes) | Self::Local(bytes) => ALLOCATION + bytes.len(),
+                _ => 0,
+            }
+    }
+}
+
 /// An EXEC reply on its way, element by element.
 #[derive(Debug)]
 pub(super) struct ExecReply {
     /// Our answers by place, in rising order.
     pub(super) answers: VecDeque<(u32, Box<[u8]>)>,
+    /// Bytes of memory that the answers took at first.
+    pub(super) memory: usize,
     /// Elements still to come, once the header has been seen.
     pub(super) left: Option<u64>,
     /// The place of the next element.
@@ -50,6 +76,8 @@ pub(super) struct Pending {
     replies: u64,
     /// Bytes in `Slot::Local`.
     local_bytes: usize,
+    /// Bytes of memory of all slots.
+    memory: usize,
 }
 
 impl Pending {
@@ -65,6 +93,11 @@ impl Pending {
     /// How many bytes of ours wait for earlier replies.
     pub(super) fn local_bytes(&self) -> usize {
         self.local_bytes
+    }
+
+    /// How many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
     }
 
     pub(super) fn front(&self) -> Option<&Slot> {
@@ -103,6 +136,7 @@ impl Pending {
             (Slot::Confirm { left, .. }, _) => self.replies += left,
             _ => self.replies += 1,
         }
+        self.memory += slot.memory();
         self.slots.push_back(slot);
     }
 
@@ -112,7 +146,7 @@ impl Pending {
         match self.slots.front_mut() {
             Some(Slot::Pass(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
             _ => {
-                self.slots.pop_front();
+                self.pop();
                 self.release(out);
             }
         }
@@ -130,7 +164,7 @@ impl Pending {
     /// Sends the local replies that nothing is in front of any more.
     pub(super) fn release(&mut self, out: &mut Output<'_>) {
         while let Some(Slot::Local(_)) = self.slots.front() {
-            if let Some(Slot::Local(bytes)) = self.slots.pop_front() {
+            if let Some(Slot::Local(bytes)) = self.pop() {
                 self.local_bytes -= bytes.len();
                 out.send(Side::Downstream, &bytes);
             }
@@ -138,5 +172,11 @@ impl Pending {
         if self.slots.is_empty() && self.slots.capacity() > 64 {
             self.slots = VecDeque::new();
         }
+    }
+
+    fn pop(&mut self) -> Option<Slot> {
+        let slot = self.slots.pop_front()?;
+        self.memory -= slot.memory();
+        Some(slot)
     }
 }

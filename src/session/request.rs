@@ -36,6 +36,17 @@ pub(super) enum Body {
     Discarding { refusal: String },
 }
 
+impl Body {
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Whole => 0,
+            Self::Forwarding { prefix, .. } => prefix.memory(),
+            Self::Discarding { refusal } => refusal.capacity(),
+        }
+    }
+}
+
 /// The reply that a forwarded request will have.
 enum Owed {
     Slot(Slot),
@@ -159,7 +170,7 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
-            waiting @ Some(Wait::Verifying(_) | Wait::Administering) => {
+            waiting @ Some(Wait::Verifying(_) | Wait::Administering { .. }) => {
                 self.wait = waiting;
                 Ok(())
             }
@@ -398,7 +409,7 @@ impl SessionCore {
                     self.pending.push(if answers.is_empty() {
                         Slot::Pass(1)
                     } else {
-                        Slot::Exec(Box::new(ExecReply { answers: answers.into(), left: None, place: 0 }))
+                        Slot::Exec(Box::new(ExecReply::new(answers)))
                     });
                 }
                 true

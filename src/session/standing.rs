@@ -33,6 +33,11 @@ impl StandingChange {
 }
 
 impl Standing {
+    /// Bytes of memory that the requests take.
+    pub(super) fn memory(&self) -> usize {
+        self.requests.iter().map(|(_, request)| request.memory()).sum()
+    }
+
     pub(super) fn change(&mut self, change: StandingChange) {
         match change {
             StandingChange::Nothing => {}

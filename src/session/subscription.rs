@@ -35,8 +35,12 @@ pub(super) struct Subscriptions {
     /// All that may be subscribed to, by kind: more than that if Redis did not say what became of a request.
     names: [BTreeSet<Box<[u8]>>; 3],
     /// Their length.
-    bytes: usize,
+    /// Bytes of memory of the names.
+    memory: usize,
 }
+
+/// Bytes of memory that a name takes besides its own.
+const PLACE: usize = 48;
 
 impl Subscriptions {
     pub(super) fn is_empty(&self) -> bool {
@@ -71,7 +75,7 @@ impl Subscriptions {
         for name in names {
             let len = name.len();
             if self.names[kind as usize].insert(name) {
-                self.bytes += len;
+                self.memory += len + PLACE;
             }
         }
     }
@@ -79,13 +83,13 @@ impl Subscriptions {
     /// Notes that one has ended.
     pub(super) fn forget(&mut self, kind: Kind, name: &[u8]) {
         if self.names[kind as usize].remove(name) {
-            self.bytes -= name.len();
+            self.memory -= name.len() + PLACE;
         }
     }
 
     /// How many bytes the names are.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn memory(&self) -> usize {
+        self.memory
     }
 
     /// The requests that would ask for all of it.
@@ -170,13 +174,13 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         subscriptions.ask(Kind::Channel, vec![(*b"a").into(), (*b"bc").into(), (*b"a").into()]);
         subscriptions.ask(Kind::Shard, vec![(*b"a").into()]);
-        assert_eq!(subscriptions.bytes(), 4);
+        assert_eq!(subscriptions.memory(), 4 + 3 * PLACE);
         subscriptions.forget(Kind::Channel, b"a");
         subscriptions.forget(Kind::Pattern, b"bc");
         let requests: Vec<Vec<Vec<u8>>> =
             subscriptions.requests().map(|request| request.as_argv().iter().map(<[u8]>::to_vec).collect()).collect();
         assert_eq!(requests, [[b"SUBSCRIBE".to_vec(), b"bc".to_vec()], [b"SSUBSCRIBE".to_vec(), b"a".to_vec()]]);
-        assert_eq!(subscriptions.bytes(), 3);
+        assert_eq!(subscriptions.memory(), 3 + 2 * PLACE);
     }
 
     #[test]

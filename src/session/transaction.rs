@@ -45,7 +45,7 @@ impl Queue {
 
     /// Takes an answer of ours to the next place; Redis is given something else to queue there.
     pub(super) fn answer(&mut self, answer: Box<[u8]>) {
-        self.answers_bytes += answer.len();
+        self.answers_bytes += answer.len() + size_of::<(u32, Box<[u8]>)>();
         self.answers.push((self.length, answer));
         self.length = self.length.saturating_add(1);
     }
@@ -68,7 +68,7 @@ impl Transaction {
         !matches!(self, Self::None)
     }
 
-    /// Bytes of our answers that wait for EXEC.
+    /// Bytes of memory of our answers that wait for EXEC.
     pub(super) fn answers_bytes(&self) -> usize {
         match self {
             Self::Open(queue) => queue.answers_bytes,

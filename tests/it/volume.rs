@@ -52,6 +52,26 @@ fn a_value_of_512_mib_passes_both_ways_in_little_memory() {
     pass_both_ways(512 * MIB);
 }
 
+#[test]
+fn a_request_that_had_to_be_held_is_not_copied_when_redis_is_slow_to_take_it() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    let idle = peak_memory(gate.pid());
+    let size = 48 * MIB;
+    redis.pause();
+    client.send(format!("*5\r\n$4\r\nMSET\r\n$1\r\na\r\n${size}\r\n").as_bytes());
+    let piece = vec![b'v'; MIB as usize];
+    (0..size / MIB).for_each(|_| client.send(&piece));
+    client.send(b"\r\n$1\r\nb\r\n$1\r\n1\r\n");
+    eventually("all of it to arrive", || (peak_memory(gate.pid()) - idle >= size).then_some(()));
+    redis.resume();
+    assert_eq!(client.reply_text(), "+OK");
+    let grown = peak_memory(gate.pid()) - idle;
+    assert!(grown < size + 16 * MIB, "the proxy grew by {} KiB", grown / 1024);
+}
+
 fn pass_both_ways(size: u64) {
     let (_redis, gate) = start();
     let mut client = gate.connect("alice");

@@ -27,6 +27,15 @@ pub(in crate::session) struct Login {
     hashes: Vec<PasswordHash>,
     /// The rest of the HELLO that it came in.
     greeting: Option<Greeting>,
+    /// Bytes of the name and the password, which wait with the hashing.
+    credentials: usize,
+}
+
+impl Login {
+    /// Bytes of memory that are held for it.
+    pub(in crate::session) fn memory(&self) -> usize {
+        self.user.capacity() + self.credentials + self.greeting.as_ref().map_or(0, Greeting::memory)
+    }
 }
 
 impl SessionCore {
@@ -67,12 +76,17 @@ impl SessionCore {
         if let Some(user) = user
             && user.is_nopass()
         {
-            let login = Login { user: name.to_vec(), hashes: Vec::new(), greeting };
+            let login = Login { user: name.to_vec(), hashes: Vec::new(), greeting, credentials: 0 };
             self.logged_in(policy, login, None, out);
             return;
         }
         let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
-        let login = Login { user: name.to_vec(), hashes: hashes.clone().unwrap_or_default(), greeting };
+        let login = Login {
+            user: name.to_vec(),
+            hashes: hashes.clone().unwrap_or_default(),
+            greeting,
+            credentials: name.len() + password.len(),
+        };
         self.wait = Some(Wait::Verifying(login));
         self.act(Action::Verify(Credentials {
             user: name.to_vec(),

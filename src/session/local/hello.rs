@@ -19,6 +19,13 @@ pub(super) struct Greeting {
     name: Option<Vec<u8>>,
 }
 
+impl Greeting {
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.name.as_ref().map_or(0, Vec::capacity)
+    }
+}
+
 /// A HELLO as it was said.
 struct Hello<'a> {
     greeting: Greeting,

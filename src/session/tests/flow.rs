@@ -125,6 +125,57 @@ fn many_small_arguments_count_with_their_table() {
 }
 
 #[test]
+fn whatever_a_session_keeps_of_a_request_is_accounted_for() {
+    let words = vec!["word"; 20_000].join(" ");
+    for line in [
+        format!("BLPOP {words} 0"),
+        format!("CLIENT TRACKING ON BCAST PREFIX {words}"),
+        format!("PSYNC ? {words}"),
+        format!("ACL SETUSER bob {words}"),
+        format!("AUTH default {}", words.replace(' ', "-")),
+        format!("HELLO 3 AUTH default secret SETNAME {}", words.replace(' ', "-")),
+    ] {
+        let mut rig = Rig::new("user default on >secret ~* &* +@all\nuser ops on nopass ~* &* +@all\n");
+        rig.administers = false;
+        rig.say("AUTH ops any");
+        rig.say("BLPOP queue 0");
+        assert!(rig.core.held() < 1024, "{}", rig.core.held());
+        rig.say(&line);
+        assert!(rig.core.held() >= words.len(), "{} bytes of {}", rig.core.held(), &line[..30]);
+    }
+}
+
+#[test]
+fn the_beginning_of_a_streamed_request_is_accounted_for_until_its_end() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[&b"*10002\r\n$5\r\nRPUSH\r\n"[..], &b"$4\r\nword\r\n".repeat(10_000), b"$90000\r\nv"].concat());
+    assert!(rig.core.held() >= 40_000, "{}", rig.core.held());
+    rig.client(&[&b"v".repeat(89_999)[..], b"\r\n"].concat());
+    rig.redis(":10000\r\n");
+    assert!(rig.core.held() < 1024, "{}", rig.core.held());
+}
+
+#[test]
+fn small_answers_that_wait_are_accounted_for_with_their_places() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("BLPOP queue 0");
+    rig.client(&[request("MULTI"), request("NO-SUCH")].concat());
+    rig.client(&request("ACL WHOAMI").repeat(10_000));
+    let places = rig.core.held();
+    assert!(places >= 10_000 * ("+QUEUED\r\n".len() + 32), "{places}");
+    rig.redis("*-1\r\n+OK\r\n");
+    assert!(rig.core.held() < 1024, "{}", rig.core.held());
+}
+
+#[test]
+fn subscriptions_are_accounted_for_with_their_places() {
+    let mut rig = Rig::new(OPEN);
+    let names: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    rig.say(&format!("SUBSCRIBE {}", names.join(" ")));
+    assert!(rig.core.held() >= 1000 * 32, "{}", rig.core.held());
+}
+
+#[test]
 fn a_session_keeps_no_memory_of_a_large_request() {
     let mut rig = Rig::new(OPEN);
     rig.client(&[&b"*50001\r\n$3\r\nDEL\r\n"[..], &b"$1\r\nk\r\n".repeat(50_000)].concat());

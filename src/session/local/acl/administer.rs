@@ -36,6 +36,18 @@ pub enum Administration {
     GeneratePassword(u16),
 }
 
+impl Administration {
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> usize {
+        let all = |words: &[Vec<u8>]| words.iter().map(|word| size_of_val(word) + word.capacity()).sum::<usize>();
+        match self {
+            Self::SetUser { name, rules } => name.capacity() + all(rules),
+            Self::DeleteUsers(names) => all(names),
+            Self::Load | Self::Save | Self::Log(_) | Self::ResetLog | Self::GeneratePassword(_) => 0,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Administered {
@@ -47,7 +59,7 @@ pub struct Administered {
 
 impl SessionCore {
     pub(super) fn administer(&mut self, administration: Administration) {
-        self.wait = Some(Wait::Administering);
+        self.wait = Some(Wait::Administering { memory: administration.memory() });
         self.act(Action::Administer(administration));
     }
 
@@ -60,7 +72,7 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) {
         match self.wait.take() {
-            Some(Wait::Administering) => {}
+            Some(Wait::Administering { .. }) => {}
             other => {
                 self.wait = other;
                 return;
