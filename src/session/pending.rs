@@ -116,6 +116,15 @@ impl Pending {
         })
     }
 
+    /// The first slot waits for one ordinary reply after all.
+    pub(super) fn pass_front(&mut self) {
+        if let Some(slot) = self.slots.front_mut() {
+            self.memory -= slot.memory();
+            *slot = Slot::Pass(1);
+            self.memory += slot.memory();
+        }
+    }
+
     /// How many replies in a row, from now, go to the client untouched.
     pub(super) fn pass_run(&self) -> u64 {
         match self.slots.front() {

@@ -205,7 +205,7 @@ impl SessionCore {
                     len
                 }
                 Header::Other => {
-                    *slot = Slot::Pass(1);
+                    self.pending.pass_front();
                     return self.take_frames(at, out);
                 }
             }

@@ -90,6 +90,7 @@ fn a_transaction_that_is_not_executed_gives_redis_own_answer() {
         rig.client(&["ACL WHOAMI", "EXEC", "GET a:1"].map(request).concat());
         rig.redis(format!("+QUEUED\r\n{answer}$1\r\nv\r\n"));
         assert_eq!(rig.heard(), format!("+QUEUED\r\n{answer}$1\r\nv\r\n"));
+        assert_eq!(rig.core.pending.memory(), 0, "nothing is kept of it");
     }
 }
 
