@@ -42,6 +42,13 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// Its certificate anew, of the same name and key, to end then.
+    pub(crate) fn renewed(&self, cn: &str, not_after: SystemTime) -> String {
+        let mut params = authority(cn);
+        params.not_after = not_after.into();
+        params.self_signed(self.issuer.key()).expect("a CA").pem()
+    }
+
     pub(crate) fn der(&self) -> Vec<u8> {
         self.issuer.der().to_vec()
     }

@@ -139,6 +139,15 @@ impl Registry {
         }
     }
 
+    /// Whether the certificate chain of any session is such.
+    pub fn has_chain(&self, is_such: impl Fn(usize, &CertificateChain) -> bool) -> bool {
+        let handles = self.handles.borrow();
+        handles
+            .values()
+            .filter_map(|handle| handle.chain.as_ref())
+            .any(|((listener, _), chain)| is_such(*listener, chain))
+    }
+
     /// The distinct certificate chains, in no order.
     pub fn chains(&self) -> Vec<(ChainKey, CertificateChain)> {
         let handles = self.handles.borrow();

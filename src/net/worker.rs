@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ use crate::session::{
     Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure,
 };
 use crate::tls::handshake::{self, HandshakeFailure, Handshaken};
-use crate::tls::{CertificateRefusal, close};
+use crate::tls::{CertificateChain, CertificateRefusal, close};
 use crate::upstream::{self, Connection, Upstream};
 
 /// How often deadlines are looked at.
@@ -186,6 +186,8 @@ struct Worker {
     /// The same, as of when somebody last looked.
     seen: RefCell<Rc<Current>>,
     registry: Rc<Registry>,
+    /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
+    looked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
     lingering: Cell<usize>,
     log_limit: RateLimit,
@@ -232,6 +234,7 @@ impl Worker {
             latest: RefCell::new(Cache::new(generation)),
             seen: RefCell::new(seen),
             registry: Rc::default(),
+            looked_at: Cell::new(unix_seconds()),
             connections,
             lingering: Cell::new(0),
             log_limit: RateLimit::default(),
@@ -264,6 +267,7 @@ impl Worker {
                 _ = tick.tick() => {
                     let now = Instant::now();
                     self.registry.wake_due(now);
+                    self.judge_again_if_a_ca_has_ended();
                     if end.is_some_and(|end| now >= end || self.connections.load(Ordering::Relaxed) == 0) {
                         return;
                     }
@@ -300,6 +304,17 @@ impl Worker {
         }
         // Whoever does not wait for it does not need to know.
         let _ = done.send(());
+    }
+
+    /// A session ends with its own certificate by itself. With a CA many may, and some that another CA still vouches for
+    /// may not.
+    fn judge_again_if_a_ca_has_ended(self: &Rc<Self>) {
+        let now = unix_seconds();
+        let since = self.looked_at.replace(now);
+        let current = self.current();
+        if since < now && self.registry.has_chain(|listener, chain| has_aged(&current, listener, chain, since..now)) {
+            spawn_local(Rc::clone(self).reverify(Arc::clone(&current.generation)));
+        }
     }
 
     /// Ends the sessions whose certificate is no longer trusted: first those that a CRL lists, then those that do not
@@ -354,11 +369,12 @@ impl Worker {
             Ok(Ok(place)) => place,
             Ok(Err(_)) | Err(_) => return,
         };
+        let began_at = unix_seconds();
         let result = Box::pin(handshake::accept(socket, &material, deadline)).await;
         drop(place);
         let began_with = current.generation.number;
         drop(current);
-        match result.and_then(|handshaken| self.judge_again(handshaken, listener, began_with)) {
+        match result.and_then(|handshaken| self.judge_again(handshaken, listener, began_with, began_at)) {
             Ok(Handshaken { stream, peer, .. }) => self.converse(stream, peer, address, listener, &permit).await,
             Err(failure) => {
                 if let Some(left_out) = self.log_limit.admit() {
@@ -398,18 +414,20 @@ impl Worker {
         None
     }
 
-    /// A handshake may have begun under trust that is no longer in force. Between this and the entry in the registry
+    /// A handshake may have begun under trust that is no longer in force, or before the end of a CA. Between this and the entry in the registry
     /// nothing waits, so that the next generation finds the session there.
     fn judge_again(
         &self,
         handshaken: Handshaken,
         listener: usize,
         began_with: u64,
+        began_at: i64,
     ) -> Result<Handshaken, HandshakeFailure> {
         let now = self.current();
-        let Some(peer) = handshaken.peer.as_ref().filter(|_| now.generation.number != began_with) else {
-            return Ok(handshaken);
+        let is_outdated = |peer: &&handshake::Peer| {
+            now.generation.number != began_with || has_aged(&now, listener, &peer.chain, began_at..unix_seconds())
         };
+        let Some(peer) = handshaken.peer.as_ref().filter(is_outdated) else { return Ok(handshaken) };
         let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
         let verdict = material
             .ok_or(CertificateRefusal::NotAsked)
@@ -486,6 +504,18 @@ impl Worker {
             self.lingering.set(self.lingering.get() - 1);
         }
     }
+}
+
+/// Whether a CA that this chain may depend on has ended in this span.
+fn has_aged(current: &Current, listener: usize, chain: &CertificateChain, span: Range<i64>) -> bool {
+    let material = current.generation.listeners.get(listener).and_then(Option::as_ref);
+    material.is_some_and(|material| material.has_aged(chain, &span))
+}
+
+/// Since 1970 UTC, as certificates count.
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Sends the last words and closes so that they arrive.

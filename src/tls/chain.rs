@@ -5,17 +5,22 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 
 use crate::identity::Fingerprint;
+use crate::identity::x509::Certificate;
 
 /// A client's certificate chain, leaf first, never empty; cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateChain {
     certificates: Arc<[CertificateDer<'static>]>,
+    /// The last second of each CA certificate that can be read.
+    ca_ends: Arc<[i64]>,
 }
 
 impl CertificateChain {
     /// `None` if there is no certificate.
     pub fn new(certificates: Vec<CertificateDer<'static>>) -> Option<CertificateChain> {
-        if certificates.is_empty() { None } else { Some(CertificateChain { certificates: certificates.into() }) }
+        let (_, intermediates) = certificates.split_first()?;
+        let ca_ends = intermediates.iter().filter_map(|der| Some(Certificate::parse(der).ok()?.not_after)).collect();
+        Some(CertificateChain { certificates: certificates.into(), ca_ends })
     }
 
     /// The client's own certificate, DER.
@@ -27,6 +32,10 @@ impl CertificateChain {
     pub fn fingerprint(&self) -> Fingerprint {
         let concatenated: Vec<u8> = self.certificates.iter().flat_map(|der| der.iter().copied()).collect();
         Fingerprint::of(&concatenated)
+    }
+
+    pub(super) fn ca_ends(&self) -> impl Iterator<Item = i64> {
+        self.ca_ends.iter().copied()
     }
 
     pub(super) fn parts(&self) -> (&CertificateDer<'static>, &[CertificateDer<'static>]) {

@@ -11,9 +11,10 @@ use std::time::SystemTime;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, RootCertStore, SupportedProtocolVersion};
+use rustls::{InconsistentKeys, SupportedProtocolVersion};
 use zeroize::Zeroizing;
 
+use super::anchors::Anchors;
 use super::explain::{self, unix_seconds};
 use super::load_error::{LoadError, Problem, Warning};
 use super::pem::{self, PemError};
@@ -34,13 +35,13 @@ pub(super) struct Loaded {
     /// `None` if clients are not asked for certificates.
     pub(super) verifier: Option<Arc<Verifier>>,
     pub(super) crl_expires_at: Option<i64>,
-    /// The CRLs, by the SHA-256 of their DER.
-    pub(super) lists: HashSet<Fingerprint>,
+    /// The CAs and CRLs, by the SHA-256 of their DER.
+    pub(super) known: HashSet<Fingerprint>,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Reads every file, whatever was wrong with the one before. `in_force` are CRLs that are in use already.
+/// Reads every file, whatever was wrong with the one before. `in_force` are CAs and CRLs that are in use already.
 pub(super) fn read_all(
     settings: &TlsSettings,
     in_force: &HashSet<Fingerprint>,
@@ -51,11 +52,11 @@ pub(super) fn read_all(
     let trust = loader.trust();
     let versions = loader.versions();
     match (key, trust, versions) {
-        (Some((key, certificate_expires_at)), Some(Trust { verifier, crl_expires_at, lists }), Some(versions))
+        (Some((key, certificate_expires_at)), Some(Trust { verifier, crl_expires_at, known }), Some(versions))
             if loader.errors.is_empty() =>
         {
             let warnings = loader.warnings;
-            Ok(Loaded { key, certificate_expires_at, verifier, crl_expires_at, lists, versions, warnings })
+            Ok(Loaded { key, certificate_expires_at, verifier, crl_expires_at, known, versions, warnings })
         }
         _ => Err(loader.errors),
     }
@@ -74,7 +75,15 @@ struct Loader<'a> {
 struct Trust {
     verifier: Option<Arc<Verifier>>,
     crl_expires_at: Option<i64>,
-    lists: HashSet<Fingerprint>,
+    known: HashSet<Fingerprint>,
+}
+
+/// All client CAs.
+#[derive(Default)]
+struct Authorities {
+    anchors: Anchors,
+    fingerprints: HashSet<Fingerprint>,
+    subjects: Vec<Name>,
 }
 
 /// All CRLs.
@@ -146,16 +155,16 @@ impl Loader<'_> {
     fn trust(&mut self) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
-            return Some(Trust { verifier: None, crl_expires_at: None, lists: HashSet::new() });
+            return Some(Trust { verifier: None, crl_expires_at: None, known: HashSet::new() });
         }
-        let anchors = self.anchors();
-        let lists = self.revocation_lists(anchors.as_ref().map_or(&[], |(_, subjects)| subjects));
-        let ((roots, _), lists) = anchors.zip(lists)?;
-        let (roots, provider) = (Arc::new(roots), provider::provider());
-        let authorities = if roots.is_empty() {
+        let authorities = self.authorities();
+        let lists = self.revocation_lists(authorities.as_ref().map_or(&[], |authorities| &authorities.subjects));
+        let (Authorities { anchors, fingerprints, .. }, lists) = authorities.zip(lists)?;
+        let provider = provider::provider();
+        let authorities = if anchors.is_empty() {
             None
         } else {
-            let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+            let mut builder = WebPkiClientVerifier::builder_with_provider(anchors.store(), Arc::clone(&provider))
                 .with_crls(lists.der);
             if settings.crl_check == CrlCheck::Leaf {
                 builder = builder.only_check_end_entity_revocation();
@@ -174,22 +183,22 @@ impl Loader<'_> {
         };
         let verifier = Arc::new(Verifier {
             authorities,
-            roots,
+            anchors,
             algorithms: provider.signature_verification_algorithms,
             mandatory: settings.auth_clients == AuthClients::Yes,
             pins: settings.pinned_keys.iter().copied().collect(),
             revoked: lists.revoked,
             whole_chain: settings.crl_check == CrlCheck::Chain,
         });
-        Some(Trust { verifier: Some(verifier), crl_expires_at: lists.expires_at, lists: lists.fingerprints })
+        let known = &fingerprints | &lists.fingerprints;
+        Some(Trust { verifier: Some(verifier), crl_expires_at: lists.expires_at, known })
     }
 
-    /// The client CAs that are valid now, and their names.
-    fn anchors(&mut self) -> Option<(RootCertStore, Vec<Name>)> {
+    fn authorities(&mut self) -> Option<Authorities> {
         let setting = "tls-ca-cert-file";
         let Some(path) = self.settings.ca_cert_file.as_deref() else {
             if !self.settings.pinned_keys.is_empty() {
-                return Some((RootCertStore::empty(), vec![]));
+                return Some(Authorities::default());
             }
             let words =
                 "is missing; it names the CAs whose client certificates are trusted (or set tls-auth-clients no)";
@@ -199,16 +208,15 @@ impl Loader<'_> {
         let content = self.read(setting, path)?;
         self.warn_if_others_write(path);
         let certificates = self.pem(setting, path, pem::certificates(&content))?;
-        let mut roots = RootCertStore::empty();
-        let mut subjects = Vec::new();
+        let mut authorities = Authorities::default();
         let errors_before = self.errors.len();
         for (position, der) in certificates.into_iter().enumerate() {
             let Some(certificate) = self.parse(setting, path, position + 1, &der) else { continue };
             let name = certificate.subject.display();
-            // rustls does not look at an anchor's validity, so this is the place.
             if certificate.not_after < unix_seconds(self.now) {
-                self.warn(path, format!("the CA {name} has expired and is left out"));
-                continue;
+                self.warn(path, format!("the CA {name} has expired: what it has issued is refused"));
+            } else if certificate.not_before > unix_seconds(self.now) {
+                self.warn(path, format!("the CA {name} is not valid yet: until then what it has issued is refused"));
             }
             self.warn_of_expiry(path, &format!("the CA {name}"), certificate.not_after);
             if !certificate.is_ca {
@@ -219,19 +227,24 @@ impl Loader<'_> {
                     ),
                 );
             }
-            match roots.add(der) {
-                Ok(()) => subjects.push(certificate.subject),
+            match authorities.anchors.add(&certificate, &der) {
+                Ok(()) => {
+                    authorities.fingerprints.insert(Fingerprint::of(&der));
+                    authorities.subjects.push(certificate.subject);
+                }
                 Err(error) => self.unusable(setting, path, format!("the CA {name} cannot be used: {error}")),
             }
         }
         if self.errors.len() > errors_before {
             return None;
         }
-        if roots.is_empty() {
+        // As with lists: what has only expired since it was read holds nothing else up.
+        let is_in_force = authorities.fingerprints.is_subset(self.in_force);
+        if !is_in_force && !authorities.anchors.is_any_valid_at(unix_seconds(self.now)) {
             self.unusable(setting, path, "no CA in it is valid now".to_owned());
             return None;
         }
-        Some((roots, subjects))
+        Some(authorities)
     }
 
     fn revocation_lists(&mut self, anchors: &[Name]) -> Option<Lists> {

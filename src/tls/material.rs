@@ -1,6 +1,7 @@
 //! From settings to what a listener needs: keys, trust and rustls's configuration, built as one.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -25,26 +26,27 @@ pub struct TlsMaterial {
     verifier: Option<Arc<Verifier>>,
     certificate_expires_at: i64,
     crl_expires_at: Option<i64>,
-    lists: HashSet<Fingerprint>,
+    /// The CAs and CRLs, by the SHA-256 of their DER.
+    known: HashSet<Fingerprint>,
     warnings: Vec<Warning>,
 }
 
 /// Reads every file the settings name and builds the material of a new generation, with its own ticket keys. Reports
-/// everything that is wrong, not the first. A CRL that has expired is wrong, unless it is in `before`, the material of
-/// the generation in force, already.
+/// everything that is wrong, not the first. A CRL that has expired is wrong, and so are CAs of which none is valid,
+/// unless they are in `before`, the material of the generation in force, already.
 pub fn load(
     settings: &TlsSettings,
     before: Option<&TlsMaterial>,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
     let none = HashSet::new();
-    let in_force = before.map_or(&none, |material| &material.lists);
-    let Loaded { key, certificate_expires_at, verifier, crl_expires_at, lists, versions, warnings } =
+    let in_force = before.map_or(&none, |material| &material.known);
+    let Loaded { key, certificate_expires_at, verifier, crl_expires_at, known, versions, warnings } =
         loader::read_all(settings, in_force, now)?;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
     })?;
-    Ok(TlsMaterial { config, verifier, certificate_expires_at, crl_expires_at, lists, warnings })
+    Ok(TlsMaterial { config, verifier, certificate_expires_at, crl_expires_at, known, warnings })
 }
 
 impl TlsMaterial {
@@ -56,6 +58,13 @@ impl TlsMaterial {
         verifier
             .verify(leaf, intermediates, unix_time(now))
             .map_err(|error| CertificateRefusal::from_rustls(&error).unwrap_or(CertificateRefusal::Other))
+    }
+
+    /// Whether a CA that the chain may depend on, one it shows or one of ours, has ended in this span of seconds since
+    /// 1970 UTC, so that the chain has to be verified again.
+    pub fn has_aged(&self, chain: &CertificateChain, span: &Range<i64>) -> bool {
+        let anchors = self.verifier.iter().flat_map(|verifier| verifier.anchors.ends());
+        anchors.chain(chain.ca_ends()).any(|end| span.contains(&end))
     }
 
     /// Whether a CRL lists the chain. `true` means that [`reverify`](Self::reverify) will refuse it, `false` means

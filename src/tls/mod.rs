@@ -3,6 +3,7 @@
 //! [`material::load`] turns [`TlsSettings`] into [`TlsMaterial`], fresh at every call and never changed afterwards;
 //! [`handshake::accept`] uses it on one connection. Types of rustls stay inside this module.
 
+mod anchors;
 pub mod chain;
 pub mod client_file;
 pub mod close;

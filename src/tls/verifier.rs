@@ -1,8 +1,10 @@
-//! Who is trusted: rustls's own verifier, and two things around it that it does not do.
+//! Who is trusted: rustls's own verifier, and three things around it that it does not do.
 //!
-//! A certificate that any CRL of its issuer lists is refused, while rustls asks only the first CRL of that issuer. And
-//! a certificate whose key is pinned is trusted without a CA. All signature work is rustls's.
+//! A certificate that any CRL of its issuer lists is refused, while rustls asks only the first CRL of that issuer. One
+//! of a CA that has expired is refused, while rustls looks at no anchor's validity. And a certificate whose key is pinned
+//! is trusted without a CA. All signature work is rustls's.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +14,10 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage};
 
+use super::anchors::Anchors;
 use super::chain::CertificateChain;
 use crate::identity::Fingerprint;
 use crate::identity::x509::{Certificate, Name, RevocationList};
@@ -24,7 +27,7 @@ pub(super) struct Verifier {
     /// rustls's verifier over the client CAs and CRLs; `None` if only pins are configured.
     pub(super) authorities: Option<Arc<dyn ClientCertVerifier>>,
     /// The client CAs.
-    pub(super) roots: Arc<RootCertStore>,
+    pub(super) anchors: Anchors,
     /// What the provider can verify.
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     /// A client must show a certificate.
@@ -49,6 +52,7 @@ impl Verifier {
             check_validity(leaf, now)?;
         } else {
             let authorities = self.authorities.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+            self.check_anchor(leaf, intermediates, now)?;
             authorities.verify_client_cert(leaf, intermediates, now)?;
         }
         if self.lists_as_revoked(leaf, intermediates) {
@@ -70,12 +74,41 @@ impl Verifier {
     pub(super) fn anchor(&self, chain: &CertificateChain, now: UnixTime) -> Option<Fingerprint> {
         let (leaf, intermediates) = chain.parts();
         // With one CA and no pins there is nothing to find out.
-        if let ([only], true) = (self.roots.roots.as_slice(), self.pins.is_empty()) {
+        if let ([only], true) = (self.anchors.all(), self.pins.is_empty()) {
             return Some(spki_of(only));
         }
+        self.path_to(&self.anchors.valid_at(unix_seconds(now)), leaf, intermediates, now)
+    }
+
+    /// Refuses a chain that ends in none of our CAs but one that is not valid now. What ends in none at all is left to
+    /// rustls, and so is everything else about it.
+    fn check_anchor(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let seconds = unix_seconds(now);
+        let Cow::Owned(valid) = self.anchors.valid_at(seconds) else { return Ok(()) };
+        let ends_in = |anchors| self.path_to(anchors, leaf, intermediates, now).is_some();
+        if ends_in(&valid) || !ends_in(self.anchors.all()) {
+            return Ok(());
+        }
+        let is_late = self.anchors.has_any_ended(seconds);
+        Err(if is_late { CertificateError::Expired } else { CertificateError::NotValidYet }.into())
+    }
+
+    /// The SubjectPublicKeyInfo of that of the anchors that a chain ends in, as SHA-256. Revocation is not looked at.
+    fn path_to(
+        &self,
+        anchors: &[TrustAnchor<'_>],
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Option<Fingerprint> {
         let leaf = EndEntityCert::try_from(leaf).ok()?;
         let usage = KeyUsage::client_auth();
-        let path = leaf.verify_for_usage(self.algorithms.all, &self.roots.roots, intermediates, now, usage, None, None);
+        let path = leaf.verify_for_usage(self.algorithms.all, anchors, intermediates, now, usage, None, None);
         path.ok().map(|path| spki_of(path.anchor()))
     }
 
@@ -173,7 +206,7 @@ impl Revoked {
 
 fn check_validity(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let certificate = Certificate::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let now = unix_seconds(now);
     if now > certificate.not_after {
         Err(CertificateError::Expired.into())
     } else if now < certificate.not_before {
@@ -181,6 +214,10 @@ fn check_validity(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error>
     } else {
         Ok(())
     }
+}
+
+fn unix_seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn spki_of(anchor: &TrustAnchor<'_>) -> Fingerprint {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
@@ -231,6 +231,56 @@ fn a_list_that_has_expired_since_it_was_read_holds_nothing_else_up() {
     assert_eq!(live.text(&["PING"]), "+PONG", "a session that is there already goes on");
     gate.pki().write_crl(&[]);
     eventually("a good list", || (!is_refused(&mut gate.connect("alice"))).then_some(()));
+}
+
+#[test]
+fn a_ca_that_ends_takes_sessions_tickets_and_handshakes_with_it_and_holds_nothing_else_up() {
+    let redis = RedisServer::start();
+    let prepared = setup(&redis, "user alice on +@all ~*\n");
+    prepared.pki().renew_ca(Duration::from_secs(4));
+    let gate = prepared.start().settled();
+    let with_ticket = client_config(&gate.pki().ca_cert(), Some(&gate.pki().client("alice")));
+    let connect = || RespClient::tls_with(gate.address(), &with_ticket);
+    let mut live = connect();
+    assert_eq!(live.text(&["PING"]), "+PONG");
+    live.expect_closed();
+    gate.wait_for_log(&["\"close\"", "alice", "\"certificate-expired\""]);
+    assert!(is_refused(&mut connect()));
+    assert!(is_refused(&mut gate.connect("alice")));
+    gate.wait_for_log(&["\"handshake\"", "failed", "\"expired\""]);
+    let before = gate.in_force();
+    gate.write_acl("user alice on +@read ~*\n");
+    eventually("a changed ACL file", || (gate.in_force() == (before.0 + 1, before.1)).then_some(()));
+    gate.pki().renew_ca(Duration::from_secs(86_400));
+    eventually("the renewed CA", || (!is_refused(&mut gate.connect("alice"))).then_some(()));
+}
+
+#[test]
+fn a_ca_that_is_renewed_before_it_ends_ends_no_session() {
+    let redis = RedisServer::start();
+    let prepared = setup(&redis, "user alice on +@all ~*\n");
+    let end = SystemTime::now() + Duration::from_secs(4);
+    prepared.pki().renew_ca(Duration::from_secs(4));
+    let gate = prepared.start().settled();
+    let mut live = gate.connect("alice");
+    assert_eq!(live.text(&["PING"]), "+PONG");
+    gate.pki().renew_ca(Duration::from_secs(86_400));
+    gate.wait_for_log(&["reload", "done", "files changed"]);
+    eventually("the old end", || (SystemTime::now() > end + Duration::from_secs(2)).then_some(()));
+    assert_eq!(live.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn an_intermediate_ca_that_ends_takes_its_sessions_with_it_and_no_others() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~*\nuser bob on +@all ~*\n").start().settled();
+    let mut bob = gate.connect("bob");
+    let alice = gate.pki().client_of_a_short_lived_intermediate("alice", Duration::from_secs(3));
+    let mut alice = gate.connect_as(Some(&alice));
+    assert_eq!([alice.text(&["PING"]), bob.text(&["PING"])], ["+PONG", "+PONG"]);
+    alice.expect_closed();
+    gate.wait_for_log(&["\"close\"", "alice", "\"certificate-expired\""]);
+    assert_eq!(bob.text(&["PING"]), "+PONG");
 }
 
 #[test]

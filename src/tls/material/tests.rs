@@ -252,17 +252,61 @@ fn clients_need_a_ca_unless_they_are_not_asked() {
 }
 
 #[test]
-fn an_expired_ca_is_left_out() {
+fn what_a_ca_has_issued_that_is_not_valid_now_is_refused() {
     let (old, new) = (Authority::with("old", |ca| ca.not_after = an_hour_ago().into()), Authority::new("new"));
+    let next = Authority::with("next", |ca| ca.not_before = in_days(1).into());
     let files = TestFiles::new(&new);
-    files.write("ca.crt", old.pem() + &new.pem());
+    files.write("ca.crt", old.pem() + &new.pem() + &next.pem());
     let material = files.load();
-    assert_eq!(material.warnings()[0].message, "the CA CN=old has expired and is left out");
-    assert_eq!(verdict(&material, &old.client("alice")), Err(CertificateRefusal::UnknownIssuer));
+    assert_eq!(material.warnings()[0].message, "the CA CN=old has expired: what it has issued is refused");
+    assert!(material.warnings()[1].message.starts_with("the CA CN=next is not valid yet"));
+    assert_eq!(verdict(&material, &old.client("alice")), Err(CertificateRefusal::Expired));
     assert_eq!(verdict(&material, &new.client("alice")), Ok(()));
+    assert_eq!(verdict(&material, &Authority::new("other").client("alice")), Err(CertificateRefusal::UnknownIssuer));
+    let spki = Certificate::parse(&new.der()).expect("readable").spki_sha256;
+    assert_eq!(material.anchor(&chain(&new.client("alice")), SystemTime::now()), Some(spki));
+    files.write("ca.crt", new.pem() + &next.pem());
+    let early = chain(&next.client("alice"));
+    assert_eq!(files.load().reverify(&early, SystemTime::now()), Err(CertificateRefusal::NotYetValid));
+    assert_eq!(files.load().reverify(&early, in_days(2)), Ok(()));
 
     files.write("ca.crt", old.pem());
     assert_eq!(only_error(&files), "tls-ca-cert-file ca.crt: no CA in it is valid now");
+}
+
+#[test]
+fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
+    let root = Authority::with("root", |ca| ca.not_after = in_days(1).into());
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", root.crl(&[], in_days(1)).pem().expect("PEM"));
+    let material = files.load();
+    let alice = chain(&root.client("alice"));
+    assert_eq!(material.reverify(&alice, in_days(1) - DAY / 24), Ok(()));
+    // The list has run out too, which would end no session.
+    assert_eq!(material.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
+    assert!(load(&files.settings, None, in_days(2)).is_err());
+    let again = load(&files.settings, Some(&material), in_days(2)).expect("nothing is new");
+    assert_eq!(again.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
+}
+
+#[test]
+fn a_renewed_ca_of_the_same_name_and_key_vouches_for_what_the_old_one_issued() {
+    let old = Authority::with("root", |ca| ca.not_after = in_days(1).into());
+    let files = TestFiles::new(&old);
+    files.write("ca.crt", old.pem() + &old.renewed("root", in_days(100)));
+    assert_eq!(files.load().reverify(&chain(&old.client("alice")), in_days(2)), Ok(()));
+}
+
+#[test]
+fn a_chain_ages_with_the_cas_that_it_may_depend_on() {
+    let root = Authority::with("root", |ca| ca.not_after = in_days(9).into());
+    let issuing = root.intermediate("issuing");
+    let (direct, through) = (chain(&root.client("a")), chain_of([issuing.client("a").der, issuing.der()]));
+    let material = TestFiles::new(&root).load();
+    let day = |day| unix_seconds(in_days(day));
+    assert!(material.has_aged(&direct, &(day(8)..day(10))));
+    assert!(!material.has_aged(&direct, &(day(10)..day(400))));
+    assert!(material.has_aged(&through, &(day(10)..day(400))));
 }
 
 #[test]

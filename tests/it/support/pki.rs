@@ -138,8 +138,14 @@ impl Pki {
 
     /// A certificate with the right name from a CA below ours, with that CA's own behind it.
     pub(crate) fn client_of_an_intermediate(&self, common_name: &str) -> Identity {
+        self.client_of_a_short_lived_intermediate(common_name, Duration::from_secs(86_400))
+    }
+
+    /// The same, and that CA ends so many whole seconds from now.
+    pub(crate) fn client_of_a_short_lived_intermediate(&self, common_name: &str, lasts: Duration) -> Identity {
         let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let params = authority_params("intermediate test CA");
+        let mut params = authority_params("intermediate test CA");
+        params.not_after = (SystemTime::now() + lasts).into();
         let ca = CertifiedIssuer::signed_by(params, ca_key, &self.ca).unwrap();
         let cert = client_params(common_name).signed_by(&key, &ca).unwrap();
         self.store("intermediate", &format!("{}{}", cert.pem(), ca.pem()), &key)
@@ -217,6 +223,13 @@ impl Pki {
     /// Puts another authority, of another name, in the place of the one in `ca.crt`.
     pub(crate) fn replace_ca(&self) {
         authority("another test CA", &self.ca_cert());
+    }
+
+    /// Writes the certificate of the authority anew, of the same name and key, to end so many whole seconds from now.
+    pub(crate) fn renew_ca(&self, lasts: Duration) {
+        let mut params = authority_params("respgate test CA");
+        params.not_after = (SystemTime::now() + lasts).into();
+        fs::write(self.ca_cert(), params.self_signed(self.ca.key()).unwrap().pem()).unwrap();
     }
 
     fn crl(&self, serials: &[u64], next_update: SystemTime) -> String {
