@@ -34,7 +34,7 @@ use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
 use crate::session::{
     Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure,
 };
-use crate::tls::handshake::{self, HandshakeFailure, Handshaken};
+use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::tls::{CertificateChain, CertificateRefusal, close};
 use crate::upstream::{self, Connection, Upstream};
 
@@ -53,6 +53,9 @@ const CLOSING_SLICE: usize = 64;
 
 /// Certificate chains that are verified before the condemned ones among them are closed.
 const BATCH: usize = 64;
+
+/// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
+const NO_ENTRY: &str = "respgate: this certificate may not enter";
 
 /// What workers share, and what never changes for them.
 pub struct Settings {
@@ -374,14 +377,25 @@ impl Worker {
         drop(place);
         let began_with = current.generation.number;
         drop(current);
-        match result.and_then(|handshaken| self.judge_again(handshaken, listener, began_with, began_at)) {
-            Ok(Handshaken { stream, peer, .. }) => self.converse(stream, peer, address, listener, &permit).await,
+        let Handshaken { stream, peer, .. } = match result {
+            Ok(handshaken) => handshaken,
             Err(failure) => {
-                if let Some(left_out) = self.log_limit.admit() {
-                    audit::handshake_failed(address, &failure.error, left_out);
-                }
-                self.linger(failure.linger()).await;
+                self.note_failed_handshake(address, &failure.error);
+                return self.linger(failure.linger()).await;
             }
+        };
+        match self.judge_again(peer.as_ref(), listener, began_with, began_at) {
+            Ok(()) => self.converse(stream, peer, address, listener, &permit).await,
+            Err(refusal) => {
+                self.note_failed_handshake(address, &HandshakeError::Certificate(refusal));
+                self.turn_away(stream, NO_ENTRY).await;
+            }
+        }
+    }
+
+    fn note_failed_handshake(&self, client: SocketAddr, error: &HandshakeError) {
+        if let Some(left_out) = self.log_limit.admit() {
+            audit::handshake_failed(client, error, left_out);
         }
     }
 
@@ -418,24 +432,18 @@ impl Worker {
     /// nothing waits, so that the next generation finds the session there.
     fn judge_again(
         &self,
-        handshaken: Handshaken,
+        peer: Option<&handshake::Peer>,
         listener: usize,
         began_with: u64,
         began_at: i64,
-    ) -> Result<Handshaken, HandshakeFailure> {
+    ) -> Result<(), CertificateRefusal> {
         let now = self.current();
         let is_outdated = |peer: &&handshake::Peer| {
             now.generation.number != began_with || has_aged(&now, listener, &peer.chain, began_at..unix_seconds())
         };
-        let Some(peer) = handshaken.peer.as_ref().filter(is_outdated) else { return Ok(handshaken) };
+        let Some(peer) = peer.filter(is_outdated) else { return Ok(()) };
         let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
-        let verdict = material
-            .ok_or(CertificateRefusal::NotAsked)
-            .and_then(|material| material.reverify(&peer.chain, SystemTime::now()));
-        match verdict {
-            Ok(()) => Ok(handshaken),
-            Err(refusal) => Err(handshaken.refuse(refusal)),
-        }
+        material.ok_or(CertificateRefusal::NotAsked)?.reverify(&peer.chain, SystemTime::now())
     }
 
     async fn converse<C: Stream>(
@@ -461,7 +469,7 @@ impl Worker {
             Ok(core) => core,
             Err(reason) => {
                 audit::refused_connection(&peer, reason);
-                return self.turn_away(client, "respgate: this certificate may not enter").await;
+                return self.turn_away(client, NO_ENTRY).await;
             }
         };
         drop(policy);

@@ -37,14 +37,6 @@ pub struct Handshaken {
     pub cipher: &'static str,
 }
 
-impl Handshaken {
-    /// Gives the connection up, because the trust it was made under is no longer in force.
-    pub fn refuse(self, refusal: CertificateRefusal) -> HandshakeFailure {
-        let (socket, _) = self.stream.into_inner();
-        HandshakeFailure { error: HandshakeError::Certificate(refusal), socket: Some(socket) }
-    }
-}
-
 /// A client with a trusted certificate.
 #[derive(Debug, Clone)]
 pub struct Peer {

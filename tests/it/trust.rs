@@ -189,6 +189,23 @@ fn client_tracking_and_a_replica_end_with_the_right_behind_them() {
 }
 
 #[test]
+fn a_handshake_that_began_before_the_list_was_there_is_judged_by_the_list_and_told_so() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "user alice on +@all ~*\nuser bob on +@all ~*\n").crl().start().settled();
+    let [mut alice, mut bob] = [("alice", 7), ("bob", 8)].map(|(name, serial)| {
+        let identity = gate.pki().numbered_client(name, serial);
+        RespClient::half_way(gate.address(), &client_config(&gate.pki().ca_cert(), Some(&identity)))
+    });
+    gate.pki().write_crl(&[7]);
+    gate.wait_for_log(&["reload", "done", "files changed"]);
+    alice.send(&request(&["PING"]));
+    assert_eq!(alice.reply_text(), "-ERR respgate: this certificate may not enter");
+    alice.expect_closed();
+    gate.wait_for_log(&["\"handshake\"", "failed", "\"revoked\""]);
+    assert_eq!(bob.text(&["PING"]), "+PONG");
+}
+
+#[test]
 fn a_session_ends_when_its_certificate_does() {
     let redis = RedisServer::start();
     let gate = setup(&redis, "user alice on +@all ~*\n").start();

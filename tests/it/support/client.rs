@@ -60,6 +60,18 @@ impl RespClient {
         RespClient::over(StreamOwned::new(connection.unwrap(), tcp))
     }
 
+    /// Has the server's part of the handshake; its own certificate goes out with the first request.
+    pub(crate) fn half_way(address: SocketAddr, config: &Arc<ClientConfig>) -> RespClient {
+        let mut tcp = TcpStream::connect(address).unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
+        connection.write_tls(&mut tcp).unwrap();
+        while connection.is_handshaking() {
+            connection.read_tls(&mut tcp).unwrap();
+            connection.process_new_packets().unwrap();
+        }
+        RespClient::over(StreamOwned::new(connection, tcp))
+    }
+
     /// Whether the handshake took up an earlier session; known after the first reply.
     pub(crate) fn is_resumed(&self) -> bool {
         self.stream.is_resumed()
