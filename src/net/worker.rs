@@ -428,8 +428,8 @@ impl Worker {
         None
     }
 
-    /// A handshake may have begun under trust that is no longer in force, or before the end of a CA. Between this and the entry in the registry
-    /// nothing waits, so that the next generation finds the session there.
+    /// A handshake may have begun under trust that is no longer in force, or before the end of a CA. Between this and the
+    /// entry in the registry nothing waits, so that the next generation finds the session there.
     fn judge_again(
         &self,
         peer: Option<&handshake::Peer>,
