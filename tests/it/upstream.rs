@@ -89,7 +89,8 @@ fn a_named_upstream_user_is_what_redis_sees() {
     let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
     let table = format!("[upstream-auth]\nuser = \"respgate\"\npassword-file = {:?}", setup.path("redis_password"));
     let gate = setup.table(&table).start();
-    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
+    let mut alice = gate.connect("alice");
+    assert_eq!(alice.text(&["PING"]), "+PONG");
     let clients = redis.direct().text(&["CLIENT", "LIST"]);
     assert!(clients.contains(" user=respgate "), "{clients}");
 }
