@@ -149,11 +149,12 @@ impl Pending {
             loop {
                 match self.tls.reader().read_exact(&mut reply) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.receive().await?,
-                    other => return other,
+                    other => return other.map(|()| reply),
                 }
             }
         };
-        matches!(timeout(Duration::from_secs(5), conversation).await, Ok(Ok(())))
+        // One that is refused by then is told so.
+        matches!(timeout(Duration::from_secs(5), conversation).await, Ok(Ok(reply)) if reply == *PONG)
     }
 
     async fn send(&mut self) -> io::Result<()> {
