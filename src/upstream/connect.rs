@@ -71,6 +71,12 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {}
 
 impl ConnectError {
+    /// Redis is there, and has no time or no place just now.
+    pub fn is_passing(&self) -> bool {
+        const PASSING: [&str; 3] = ["BUSY ", "LOADING ", "ERR max number of clients reached"];
+        matches!(self, Self::Refused(text) if PASSING.iter().any(|words| text.starts_with(words)))
+    }
+
     /// It says nothing of Redis: this process, or the system, has no file descriptor left.
     pub fn is_ours(&self) -> bool {
         const OURS: [Errno; 2] = [Errno::MFILE, Errno::NFILE];
@@ -146,5 +152,23 @@ impl AsyncWrite for Connection {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_that_has_no_time_or_place_is_told_from_one_that_lets_nobody_in() {
+        let refused = |text: &str| ConnectError::Refused(text.to_owned());
+        for text in ["ERR max number of clients reached", "BUSY Redis is busy running a script.", "LOADING Redis is"] {
+            assert!(refused(text).is_passing(), "{text}");
+        }
+        for text in ["NOAUTH Authentication required.", "WRONGPASS invalid", "NOPERM this user", "DENIED Redis is", ""]
+        {
+            assert!(!refused(text).is_passing(), "{text}");
+        }
+        assert!(!ConnectError::Timeout.is_passing());
     }
 }

@@ -1,5 +1,7 @@
 //! Our own conversation with Redis: one request, one reply.
 
+use std::io;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
@@ -30,11 +32,12 @@ pub(super) async fn log_in(
 
 /// Sends a request and reads its reply, RESP2.
 pub(super) async fn exchange(connection: &mut Connection, request: &[u8]) -> Result<Reply, ConnectError> {
-    connection.write_all(request).await?;
+    // A Redis that is full says so and closes before it has read anything.
+    let sent = connection.write_all(request).await;
     let mut bytes = Vec::new();
     loop {
         if connection.read_buf(&mut bytes).await? == 0 {
-            return Err(ConnectError::Io(std::io::ErrorKind::UnexpectedEof.into()));
+            return Err(sent.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()).into());
         }
         match resp::decode(Protocol::Resp2, &bytes) {
             Ok(Some((reply, _))) => return Ok(reply),

@@ -48,8 +48,9 @@ pub enum Finding {
 }
 
 /// Looks at the upstream for ever, over a connection that is closed again each time, so that Redis's own lists of clients
-/// and MONITOR show its clients' doings and not ours. Looks when a session has `lost` its connection or did not get one, when other names are declared, and every few seconds. Tells what it finds where that is news: an upstream that
-/// is there again, or is another than it was, and each new reason why there is none.
+/// and MONITOR show its clients' doings and not ours. Looks when a session has `lost` its connection or did not get one,
+/// when other names are declared, and every few seconds. Tells what it finds where that is news: an upstream that is there
+/// again, or is another than it was, and each new reason why there is none.
 pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<String>>, mut tell: impl FnMut(Finding)) {
     let mut pause = FIRST_PAUSE;
     let mut seen = None;
@@ -66,7 +67,7 @@ pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<St
                 pause = FIRST_PAUSE;
                 INTERVAL
             }
-            Err(error) if error.is_ours() => LONGEST_PAUSE,
+            Err(error) if error.is_ours() || (seen.is_some() && error.is_passing()) => LONGEST_PAUSE,
             Err(error) => {
                 seen = None;
                 let reason = error.to_string();
@@ -93,8 +94,8 @@ pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<St
 #[derive(Debug, PartialEq, Eq)]
 struct Likeness {
     run_id: String,
-    /// Modules come and go while it runs.
-    commands: i64,
+    /// Modules come and go while it runs. `None` if it does not say.
+    commands: Option<i64>,
 }
 
 /// Connects and reads what the upstream is, and what it runs under the `declared` names.
@@ -115,10 +116,10 @@ async fn look(
         Reply::Error(text) => return Err(ConnectError::Refused(text.into_owned())),
         _ => return Err(ConnectError::NotRedis),
     };
+    // COMMAND may be renamed, or not allowed to us: then what we know of ourselves has to do.
     let commands = match ask(&mut connection, &["COMMAND", "COUNT"]).await? {
-        Reply::Integer(count) => count,
-        Reply::Error(text) => return Err(ConnectError::Refused(text.into_owned())),
-        _ => return Err(ConnectError::NotRedis),
+        Reply::Integer(count) => Some(count),
+        _ => None,
     };
     let likeness = Likeness { run_id: field(&info, "run_id").unwrap_or_default().to_owned(), commands };
     if seen == Some(&likeness) {

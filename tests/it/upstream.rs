@@ -1,6 +1,6 @@
 //! Redis is down, comes back, goes away, or wants a password.
 
-use crate::support::{RedisServer, RespClient, Respgate, eventually, upstream_of};
+use crate::support::{RedisServer, RespClient, Respgate, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~*\n";
 const UNAVAILABLE: &str = "-ERR respgate: upstream unavailable";
@@ -36,6 +36,32 @@ fn health_notices_that_the_upstream_has_gone_without_a_client_that_would() {
 }
 
 #[test]
+fn a_redis_that_is_full_has_not_gone() {
+    let redis = RedisServer::start_with(&["--maxclients", "2"]);
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
+    eventually("health to be good", || gate.health().status.success().then_some(()));
+    let mut alice = gate.connect("alice");
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    let mut direct = redis.direct();
+    assert_eq!(direct.text(&["PING"]), "+PONG");
+    let before = rejected(&mut direct);
+    eventually("a look at it to be refused", || (rejected(&mut direct) > before).then_some(()));
+    let mut late = gate.connect("alice");
+    late.send(&request(&["PING"]));
+    assert!(late.read_to_end().0.starts_with(b"-ERR max number of clients reached"), "Redis's own words");
+    assert!(gate.health().status.success());
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn a_redis_that_does_not_know_command_is_served_by_what_is_known_of_it() {
+    let redis = RedisServer::start_with(&["--rename-command", "COMMAND", ""]);
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
+    eventually("health to be good", || gate.health().status.success().then_some(()));
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
+}
+
+#[test]
 fn a_proxy_without_clients_is_no_client_of_redis() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
@@ -65,7 +91,7 @@ fn a_reply_that_is_owed_when_redis_dies_is_not_invented() {
     let mut redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
     let mut client = gate.connect("alice");
-    client.send(&crate::support::request(&["BLPOP", "queue", "0"]));
+    client.send(&request(&["BLPOP", "queue", "0"]));
     eventually("BLPOP to block", || {
         redis.direct().text(&["INFO", "clients"]).contains("blocked_clients:1").then_some(())
     });
@@ -120,6 +146,13 @@ fn an_unauthenticated_client_opens_no_upstream_connection() {
     only_client(&mut redis.direct());
 }
 
+/// How many connections Redis had no place for.
+fn rejected(direct: &mut RespClient) -> u64 {
+    let info = direct.text(&["INFO", "stats"]);
+    let line = info.lines().find_map(|line| line.strip_prefix("rejected_connections:")).expect("a count");
+    line.trim().parse().expect("a number")
+}
+
 /// Nobody but this client is connected to its Redis, once a look at it has ended.
 fn only_client(direct: &mut RespClient) {
     eventually("all others to be gone", || {
@@ -129,6 +162,6 @@ fn only_client(direct: &mut RespClient) {
 
 fn working_client(gate: &Respgate) -> Option<RespClient> {
     let mut client = gate.connect("alice");
-    client.try_send(&crate::support::request(&["PING"])).ok()?;
+    client.try_send(&request(&["PING"])).ok()?;
     (client.try_reply().ok()? == b"+PONG\r\n").then_some(client)
 }
