@@ -347,7 +347,9 @@ impl SessionCore {
                 match (permit.spec().role(), in_transaction) {
                     (Role::Multi, false) => {
                         self.transaction = match &self.principal {
-                            Some(Principal { user, .. }) => Transaction::open(Arc::clone(user), policy.dialect),
+                            Some(Principal { user, .. }) => {
+                                Transaction::open(Arc::clone(user), policy.table.identity())
+                            }
                             None => Transaction::None,
                         };
                     }
@@ -431,13 +433,13 @@ impl SessionCore {
     }
 
     /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
-    /// blocked, and the table that names them is still that of the same server.
+    /// blocked, and the table that names them has the same names.
     fn may_still_execute(&self, policy: &Policy, queue: &Queue) -> bool {
         let Some(Principal { user, .. }) = &self.principal else { return false };
         let name = user.name().as_str().as_bytes();
         let is_open = |id: &CommandId| policy.table.get(*id).is_some_and(|spec| !policy.blocklist.blocks(name, spec));
         (Arc::ptr_eq(user, &queue.user) || *user == queue.user)
-            && policy.dialect == queue.dialect
+            && policy.table.identity() == queue.table
             && queue.commands.iter().all(is_open)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::acl::User;
-use crate::command::{CommandId, CommandSpec, Dialect, Role};
+use crate::command::{CommandId, CommandSpec, Role};
 
 /// Bytes of our answers that may wait for one EXEC.
 const MOST_ANSWERS: usize = 1 << 20;
@@ -24,8 +24,8 @@ pub(super) enum Transaction {
 pub(super) struct Queue {
     /// The user that MULTI was sent for. If its rights have changed by EXEC, nothing is executed.
     pub(super) user: Arc<User>,
-    /// The table that `commands` are of.
-    pub(super) dialect: Dialect,
+    /// The identity of the table that `commands` are of.
+    pub(super) table: u64,
     /// How many commands Redis was given to queue.
     pub(super) length: u32,
     /// Which commands they are, each once.
@@ -52,10 +52,10 @@ impl Queue {
 }
 
 impl Transaction {
-    pub(super) fn open(user: Arc<User>, dialect: Dialect) -> Self {
+    pub(super) fn open(user: Arc<User>, table: u64) -> Self {
         Self::Open(Queue {
             user,
-            dialect,
+            table,
             length: 0,
             commands: Vec::new(),
             answers: Vec::new(),

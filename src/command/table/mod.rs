@@ -5,6 +5,7 @@ mod redis70;
 mod valkey91;
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use self::entry::Entry;
 use super::argv::Argv;
@@ -58,6 +59,7 @@ pub struct CommandTable {
     specs: Vec<CommandSpec>,
     index: NameIndex,
     categories: CategoryNames,
+    identity: u64,
 }
 
 /// A request whose command is not in the table.
@@ -100,7 +102,14 @@ impl CommandTable {
             specs[parent].has_subcommands = true;
         }
         let index = NameIndex::build(&specs);
-        CommandTable { dialect, specs, index, categories }
+        let mut names = DefaultHasher::new();
+        specs.iter().for_each(|spec| spec.full_name.hash(&mut names));
+        CommandTable { dialect, specs, index, categories, identity: names.finish() }
+    }
+
+    /// The same for tables in which an id means the same command.
+    pub fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// Whose commands these are.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::acl::Acl;
-use crate::command::{CommandTable, Dialect};
+use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
@@ -199,6 +199,19 @@ impl Rig {
         let commands: Vec<String> = commands.iter().map(|name| (*name).to_owned()).collect();
         let blocklist = Blocklist::build(&commands, &[], &[], &self.policy.table).expect("the entries are commands");
         self.policy = Policy { generation: self.policy.generation + 1, blocklist, ..self.policy.clone() };
+        let result = self.core.handle_policy(&self.policy);
+        self.note(result);
+        self.run();
+    }
+
+    /// The same policy, but that Redis has this command of a module beyond its own, and only this.
+    pub(crate) fn load_module(&mut self, command: &str) {
+        let command = UpstreamCommand { name: command.to_owned(), arity: -1, ..UpstreamCommand::default() };
+        let table = CommandTable::builtin(self.policy.dialect).extended(&[command]);
+        let acl = self.policy.acl.recompiled(&table);
+        let blocklist = Blocklist::build(&[], &[], &[], &table).expect("nothing is wrong with nothing");
+        let generation = self.policy.generation + 1;
+        self.policy = Policy { generation, table, acl, blocklist, ..self.policy.clone() };
         let result = self.core.handle_policy(&self.policy);
         self.note(result);
         self.run();

@@ -160,6 +160,23 @@ fn a_command_that_was_blocked_since_it_was_queued_aborts_exec() {
 }
 
 #[test]
+fn exec_is_aborted_if_its_commands_go_by_the_numbers_of_others_since() {
+    for (later, sent) in [("two.get", "DISCARD"), ("one.get", "EXEC")] {
+        let mut rig = Rig::new(ACL);
+        rig.load_module("one.get");
+        rig.say("AUTH alice x");
+        rig.say("MULTI");
+        rig.redis("+OK\r\n");
+        rig.say("ONE.GET");
+        rig.redis("+QUEUED\r\n");
+        rig.sent();
+        rig.load_module(later);
+        rig.say("EXEC");
+        assert_eq!(rig.forwarded(), sent, "{later}");
+    }
+}
+
+#[test]
 fn a_reload_that_leaves_the_user_alone_does_not_abort_exec() {
     let mut rig = in_multi(ACL);
     rig.reload(&format!("{ACL}user other on nopass +@all\n"));
