@@ -139,20 +139,15 @@ impl Registry {
         }
     }
 
-    /// Whether the certificate chain of any session is such.
-    pub fn has_chain(&self, is_such: impl Fn(usize, &CertificateChain) -> bool) -> bool {
+    /// The distinct certificate chains that are such, by listener, in no order.
+    pub fn chains(&self, is_such: impl Fn(usize, &CertificateChain) -> bool) -> Vec<(ChainKey, CertificateChain)> {
         let handles = self.handles.borrow();
-        handles
+        let distinct: HashMap<ChainKey, CertificateChain> = handles
             .values()
             .filter_map(|handle| handle.chain.as_ref())
-            .any(|((listener, _), chain)| is_such(*listener, chain))
-    }
-
-    /// The distinct certificate chains, in no order.
-    pub fn chains(&self) -> Vec<(ChainKey, CertificateChain)> {
-        let handles = self.handles.borrow();
-        let distinct: HashMap<ChainKey, CertificateChain> =
-            handles.values().filter_map(|handle| handle.chain.clone()).collect();
+            .filter(|((listener, _), chain)| is_such(*listener, chain))
+            .cloned()
+            .collect();
         distinct.into_iter().collect()
     }
 

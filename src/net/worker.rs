@@ -20,7 +20,7 @@ use super::gate::Permit;
 use super::listener::{AddressFilter, Arrival};
 use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
-use super::reverify::{self, Condemned};
+use super::reverify::{self, ChainKey, Condemned};
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
 use crate::auth::random;
@@ -296,7 +296,8 @@ impl Worker {
         let generation = Arc::clone(&self.current().generation);
         let number = generation.number;
         if renewal == Renewal::Trust {
-            spawn_local(Rc::clone(&self).reverify(generation));
+            let chains = self.registry.chains(|_, _| true);
+            spawn_local(Rc::clone(&self).reverify(generation, chains));
         }
         for slice in self.registry.snapshot().chunks(SLICE) {
             slice.iter().for_each(|handle| handle.wake());
@@ -315,16 +316,20 @@ impl Worker {
         let now = unix_seconds();
         let since = self.looked_at.replace(now);
         let current = self.current();
-        if since < now && self.registry.has_chain(|listener, chain| has_aged(&current, listener, chain, since..now)) {
-            spawn_local(Rc::clone(self).reverify(Arc::clone(&current.generation)));
+        if since >= now {
+            return;
+        }
+        // Only these: a client may show any certificates beside its own, with any end.
+        let chains = self.registry.chains(|listener, chain| has_aged(&current, listener, chain, since..now));
+        if !chains.is_empty() {
+            spawn_local(Rc::clone(self).reverify(Arc::clone(&current.generation), chains));
         }
     }
 
     /// Ends the sessions whose certificate is no longer trusted: first those that a CRL lists, then those that do not
     /// pass verification, a few at a time.
-    async fn reverify(self: Rc<Self>, generation: Arc<Generation>) {
+    async fn reverify(self: Rc<Self>, generation: Arc<Generation>, chains: Vec<(ChainKey, CertificateChain)>) {
         let trust = Arc::clone(&generation);
-        let chains = self.registry.chains();
         let Ok((listed, unlisted)) = spawn_blocking(move || reverify::split(&trust, chains)).await else {
             return self.end_all_unverified();
         };
