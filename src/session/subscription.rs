@@ -34,8 +34,7 @@ pub(super) struct Subscriptions {
     shards: u64,
     /// All that may be subscribed to, by kind: more than that if Redis did not say what became of a request.
     names: [BTreeSet<Box<[u8]>>; 3],
-    /// Their length.
-    /// Bytes of memory of the names.
+    /// Bytes of memory that the names take.
     memory: usize,
 }
 
@@ -87,7 +86,7 @@ impl Subscriptions {
         }
     }
 
-    /// How many bytes the names are.
+    /// Bytes of memory that the names take.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
