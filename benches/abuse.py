@@ -19,9 +19,10 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+
+from servers import request, running
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGET_MIB = 64
@@ -46,31 +47,18 @@ user = "ops"
 USERS = "user default on >correct-horse-battery-staple +@all ~* &*\nuser ops on nopass +@all ~* &*\n"
 
 
-def request(*arguments):
-    parts = [a if isinstance(a, bytes) else str(a).encode() for a in arguments]
-    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
+def prepare(folder, port):
+    subprocess.run([ROOT / "certs-example/make.sh", folder], check=True, stdout=subprocess.DEVNULL)
+    (folder / "respgate.toml").write_text(CONFIG.format(port=port, folder=folder, budget=BUDGET_MIB))
+    (folder / "users.acl").write_text(USERS)
+    (folder / "users.acl").chmod(0o600)
 
 
 class Place:
     """One Redis and one respgate, and how to reach them."""
 
-    def __init__(self, binary):
-        self.folder = tempfile.TemporaryDirectory(prefix="respgate-abuse.")
-        path = pathlib.Path(self.folder.name)
-        subprocess.run([ROOT / "certs-example/make.sh", path], check=True, stdout=subprocess.DEVNULL)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        (path / "respgate.toml").write_text(CONFIG.format(port=self.port, folder=path, budget=BUDGET_MIB))
-        (path / "users.acl").write_text(USERS)
-        (path / "users.acl").chmod(0o600)
-        self.path = path
-        self.redis = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", path / "redis.sock", "--save", "", "--dir", path],
-            stdout=subprocess.DEVNULL)
-        wait_for(lambda: (path / "redis.sock").exists())
-        self.gate = subprocess.Popen([binary, "run", "--config", path / "respgate.toml"],
-                                     stdout=subprocess.DEVNULL, stderr=(path / "log").open("wb"))
+    def __init__(self, gate, folder, port):
+        self.gate, self.path, self.port = gate, folder, port
         wait_for(self.answers)
 
     def answers(self):
@@ -97,12 +85,6 @@ class Place:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.gate.pid}/fd"))
-
-    def close(self):
-        for process in (self.gate, self.redis):
-            process.terminate()
-            process.wait()
-        self.folder.cleanup()
 
 
 def wait_for(condition, seconds=10):
@@ -337,11 +319,8 @@ def main():
     print("| --- | --- | --- | --- | --- | --- |")
     for name, abuse in ABUSES.items():
         if arguments.only in name:
-            place = Place(arguments.respgate)
-            try:
-                before, most, descriptors, latency, result = measure(place, abuse, arguments.sessions)
-            finally:
-                place.close()
+            with running(arguments.respgate, prepare) as servers:
+                before, most, descriptors, latency, result = measure(Place(*servers), abuse, arguments.sessions)
             print(f"| {name} | {before:.1f} | {most:.1f} | {descriptors} | {latency} | {result} |", flush=True)
 
 

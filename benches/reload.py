@@ -22,8 +22,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
+
+from servers import bulk, request, running
 
 ACL = "user bench on +@all ~* &*\n"
 BLOCK = '[block]\ncommands = ["FLUSHALL"'
@@ -32,23 +33,14 @@ BLOCK = '[block]\ncommands = ["FLUSHALL"'
 def main():
     respgate = pathlib.Path(sys.argv[1]).resolve()
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        port = free_port()
-        redis = subprocess.Popen(
-            ["redis-server", "--port", "0", "--save", "", "--unixsocket", str(folder / "redis.sock"), "--dir", name],
-            stdout=subprocess.DEVNULL,
-        )
-        make_certificates(folder, respgate)
-        replace(folder / "users.acl", ACL)
-        configure(folder, port)
-        gate = subprocess.Popen([respgate, "run", "--config", folder / "respgate.toml"], stderr=open(folder / "log", "wb"))
-        try:
-            measure(gate, folder, port, count)
-        finally:
-            for process in (gate, redis):
-                process.kill()
-                process.wait()
+    with running(respgate, lambda folder, port: prepare(folder, respgate, port)) as (gate, folder, port):
+        measure(gate, folder, port, count)
+
+
+def prepare(folder, respgate, port):
+    make_certificates(folder, respgate)
+    replace(folder / "users.acl", ACL)
+    configure(folder, port)
 
 
 def measure(gate, folder, port, count):
@@ -285,14 +277,6 @@ def expect(client, expected):
     assert got == expected, f"{bytes(got[:80])!r} instead of {expected[:80]!r}"
 
 
-def request(*args):
-    return b"*%d\r\n" % len(args) + b"".join(bulk(arg) for arg in args)
-
-
-def bulk(text):
-    return b"$%d\r\n%s\r\n" % (len(text), text.encode())
-
-
 # What is seen of the proxy.
 
 
@@ -328,12 +312,6 @@ def spread(latencies):
     ordered = sorted(latencies)
     at = lambda percent: ordered[min(len(ordered) * percent // 100, len(ordered) - 1)] * 1000
     return f"median {at(50):.1f}, p99 {at(99):.1f}, worst {at(100):.1f} ms"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 main()

@@ -1,0 +1,43 @@
+"""A Redis and a respgate of one's own, for the programs beside this file. Needs redis-server, nothing else."""
+
+import contextlib
+import pathlib
+import socket
+import subprocess
+import tempfile
+
+
+@contextlib.contextmanager
+def running(respgate, prepare):
+    """Both in a new folder, as (respgate's process, folder, port), until the end of the block. `prepare(folder, port)` has
+    to leave a respgate.toml there with the upstream unix:FOLDER/redis.sock; the log goes to FOLDER/log."""
+    with tempfile.TemporaryDirectory(prefix="respgate-bench.") as name:
+        folder, port = pathlib.Path(name), free_port()
+        prepare(folder, port)
+        redis = subprocess.Popen(
+            ["redis-server", "--port", "0", "--save", "", "--unixsocket", folder / "redis.sock", "--dir", folder],
+            stdout=subprocess.DEVNULL,
+        )
+        with open(folder / "log", "wb") as log:
+            gate = subprocess.Popen([respgate, "run", "--config", folder / "respgate.toml"], stderr=log)
+        try:
+            yield gate, folder, port
+        finally:
+            for process in (gate, redis):
+                process.kill()
+                process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def request(*arguments):
+    return b"*%d\r\n" % len(arguments) + b"".join(bulk(argument) for argument in arguments)
+
+
+def bulk(value):
+    value = value if isinstance(value, bytes) else str(value).encode()
+    return b"$%d\r\n%s\r\n" % (len(value), value)
