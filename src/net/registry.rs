@@ -164,3 +164,20 @@ impl Drop for Entry {
         self.registry.handles.borrow_mut().remove(&self.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_chains_that_are_asked_for_are_given_and_each_once() {
+        let registry = Rc::new(Registry::default());
+        let chain = |first: u8| CertificateChain::new(vec![vec![first].into()]).expect("a certificate");
+        let enter = |listener, chain| registry.enter(Rc::new(Handle::new(listener, chain, None)));
+        let _entries = [enter(0, Some(chain(1))), enter(0, Some(chain(1))), enter(1, Some(chain(2))), enter(1, None)];
+        assert_eq!(registry.chains(|_, _| true).len(), 2);
+        let asked: Vec<_> = registry.chains(|listener, _| listener == 1).into_iter().map(|(_, chain)| chain).collect();
+        assert_eq!(asked, [chain(2)]);
+        assert_eq!(registry.chains(|_, wanted| *wanted == chain(1)).len(), 1);
+    }
+}
