@@ -92,7 +92,7 @@ impl Generation {
 }
 
 /// What is known of the upstream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Hearing<'a> {
     /// Nobody asks it: a configuration is only looked at.
     NotAsked,

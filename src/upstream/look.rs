@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What the upstream said of itself.
-#[derive(Debug, Clone)]
+/// What the upstream said of itself. Not to be shown: the declared names are as good as passwords.
+#[derive(Clone)]
 pub struct Facts {
     /// `redis` or `valkey`.
     pub server: String,
@@ -39,7 +39,6 @@ pub struct Facts {
 }
 
 /// What a look at the upstream has found out.
-#[derive(Debug)]
 pub enum Finding {
     /// The upstream is there.
     Up(Box<Facts>),
