@@ -14,18 +14,27 @@ def running(respgate, prepare):
     with tempfile.TemporaryDirectory(prefix="respgate-bench.") as name:
         folder, port = pathlib.Path(name), free_port()
         prepare(folder, port)
-        redis = subprocess.Popen(
-            ["redis-server", "--port", "0", "--save", "", "--unixsocket", folder / "redis.sock", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        with open(folder / "log", "wb") as log:
+        with redis_server("--port", "0", "--unixsocket", folder / "redis.sock", "--dir", folder), open(folder / "log", "wb") as log:
             gate = subprocess.Popen([respgate, "run", "--config", folder / "respgate.toml"], stderr=log)
-        try:
-            yield gate, folder, port
-        finally:
-            for process in (gate, redis):
-                process.kill()
-                process.wait()
+            with ended(gate):
+                yield gate, folder, port
+
+
+@contextlib.contextmanager
+def redis_server(*options):
+    """A Redis that saves nothing, until the end of the block."""
+    redis = subprocess.Popen(["redis-server", "--save", "", *options], stdout=subprocess.DEVNULL)
+    with ended(redis):
+        yield
+
+
+@contextlib.contextmanager
+def ended(process):
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def free_port():

@@ -173,6 +173,8 @@ pub(super) enum Stage {
 pub(super) enum Wait {
     /// A password is being verified.
     Verifying(Login),
+    /// A login was throttled; the client is told so at this time.
+    Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
     Administering { memory: usize },
     /// Something that has to follow all earlier replies.
@@ -188,7 +190,7 @@ impl Wait {
             Self::Verifying(login) => login.memory(),
             Self::Administering { memory } => *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
-            Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
+            Self::Throttled { .. } | Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
         }
     }
 }
@@ -376,6 +378,7 @@ impl SessionCore {
             }),
             Side::Downstream => {
                 self.client_closed = Some(now + self.limits.half_close_timeout);
+                self.end_pause();
                 self.end_requests(now)
             }
         }
@@ -438,6 +441,12 @@ impl SessionCore {
             Some(at) if at <= now => {}
             _ => return Ok(()),
         }
+        if let Some(Wait::Throttled { until }) = self.wait
+            && until <= now
+        {
+            self.tell_throttled(now, out);
+            return Ok(());
+        }
         match self.stage {
             Stage::Finishing { reason: CloseReason::ClientGone, .. } => Err(CloseReason::HalfCloseTimeout),
             Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => Err(reason),
@@ -477,6 +486,7 @@ impl SessionCore {
         if self.stage == Stage::Running {
             self.stage = Stage::Finishing { reason: CloseReason::Drained, deadline };
         }
+        self.end_pause();
         self.settle();
         Ok(())
     }
@@ -541,6 +551,14 @@ impl SessionCore {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn next_timeout(&self) -> Option<Instant> {
+        let throttled = match self.wait {
+            Some(Wait::Throttled { until }) => Some(until),
+            _ => None,
+        };
+        [throttled, self.stage_timeout()].into_iter().flatten().min()
+    }
+
+    fn stage_timeout(&self) -> Option<Instant> {
         match self.stage {
             Stage::Finishing { deadline, .. } | Stage::Flushing { deadline, .. } => Some(deadline),
             Stage::Running if self.client_closed.is_some() => self.client_closed,
@@ -651,7 +669,7 @@ impl SessionCore {
             self.wait = None;
         }
         if let Stage::Finishing { reason, deadline } = self.stage
-            && !matches!(self.wait, Some(Wait::Verifying(_) | Wait::Administering { .. }))
+            && !matches!(self.wait, Some(Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. }))
         {
             self.stage = Stage::Flushing { reason, deadline };
         }

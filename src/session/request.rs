@@ -170,7 +170,7 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
-            waiting @ Some(Wait::Verifying(_) | Wait::Administering { .. }) => {
+            waiting @ Some(Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. }) => {
                 self.wait = waiting;
                 Ok(())
             }

@@ -2,7 +2,7 @@
 //! verified, off the I/O thread.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -19,6 +19,10 @@ const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user i
 const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any password configured for the default user. Are \
                                   you sure your configuration is correct?";
 const NOT_IN_MULTI: &str = "ERR AUTH is not possible inside MULTI";
+
+/// How long a client whose login is throttled waits to hear of it. The guess is not looked at in any case, but whoever makes
+/// it is kept from making the next: on as many connections as he may have, he gets through one a second on each.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A login whose password is being verified.
 pub(in crate::session) struct Login {
@@ -134,12 +138,24 @@ impl SessionCore {
             }
             LoginOutcome::Throttled => {
                 self.login_failed(policy, &login, "throttled");
-                let text = "ERR respgate: too many failed logins, try again later";
-                self.fail(CloseReason::Throttled, text, now, out);
+                self.wait = Some(Wait::Throttled { until: now + PAUSE });
             }
         }
         self.settle();
         Ok(())
+    }
+
+    /// The pause after a throttled login is over.
+    pub(in crate::session) fn tell_throttled(&mut self, now: Instant, out: &mut Output<'_>) {
+        let text = "ERR respgate: too many failed logins, try again later";
+        self.fail(CloseReason::Throttled, text, now, out);
+    }
+
+    /// Ends the pause at once: nothing is gained by it any more.
+    pub(in crate::session) fn end_pause(&mut self) {
+        if let Some(Wait::Throttled { until }) = &mut self.wait {
+            *until = self.started;
+        }
     }
 
     fn may_log_in(&self, policy: &Policy, user: &crate::acl::User) -> bool {

@@ -64,13 +64,43 @@ fn a_long_wait_for_a_reply_is_no_idleness_of_the_client() {
 
 #[test]
 fn too_many_logins_close_with_a_text() {
-    for (outcome, reason) in [(LoginOutcome::Busy, "authentication-busy"), (LoginOutcome::Throttled, "throttled")] {
-        let mut rig = Rig::new(CLOSED);
-        rig.client(&[request("AUTH default secret"), request("GET a")].concat());
-        rig.verified(outcome);
-        assert!(rig.heard().starts_with("-ERR respgate: too many"));
-        assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.connections), (reason, 0));
-    }
+    let mut rig = Rig::new(CLOSED);
+    rig.client(&[request("AUTH default secret"), request("GET a")].concat());
+    rig.verified(LoginOutcome::Busy);
+    assert_eq!(rig.heard(), "-ERR respgate: too many logins are waiting, try again later\r\n");
+    assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.connections), ("authentication-busy", 0));
+}
+
+#[test]
+fn a_throttled_login_is_told_so_after_a_second_and_closed() {
+    let mut rig = throttled();
+    rig.wait(Duration::from_secs(1) - A_MOMENT);
+    assert_eq!((rig.heard().as_str(), rig.closed), ("", None));
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.heard(), THROTTLED);
+    assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.connections), ("throttled", 0));
+}
+
+#[test]
+fn a_throttled_client_that_leaves_or_is_drained_is_told_at_once() {
+    let mut rig = throttled();
+    rig.client_leaves();
+    rig.wait(Duration::ZERO);
+    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), (THROTTLED, "throttled"));
+    let mut rig = throttled();
+    rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
+    rig.wait(Duration::ZERO);
+    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), (THROTTLED, "drained"));
+}
+
+const THROTTLED: &str = "-ERR respgate: too many failed logins, try again later\r\n";
+
+/// A session with a throttled login, and a request behind it that is never looked at.
+fn throttled() -> Rig {
+    let mut rig = Rig::new(CLOSED);
+    rig.client(&[request("AUTH default secret"), request("GET a")].concat());
+    rig.verified(LoginOutcome::Throttled);
+    rig
 }
 
 #[test]
