@@ -17,14 +17,11 @@ use super::request::Body;
 use super::standing::Standing;
 use super::subscription::Subscriptions;
 use super::transaction::Transaction;
+use super::window::ReplyWindow;
 use crate::acl::{PasswordHash, Refusal};
 use crate::identity::PeerIdentity;
 use crate::policy::{Admission, Policy, Principal, Requester, Stance, UserRefusal};
 use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
-
-/// Replies that Redis may owe to one session. While so many are outstanding, requests wait here instead of there: behind
-/// a client that never reads, Redis must not collect replies without bound.
-const REPLY_WINDOW: u64 = 256;
 
 /// Bytes that may wait for a client before nothing more is read from Redis.
 pub(super) const DOWNSTREAM_BACKLOG: usize = 128 << 10;
@@ -214,6 +211,7 @@ pub struct SessionCore {
     pub(super) scanner: RequestScanner,
     pub(super) body: Body,
     pub(super) pending: Pending,
+    window: ReplyWindow,
     pub(super) framer: ReplyFramer,
     /// Where the frame goes of which only a part has come and been passed on.
     pub(super) open_frame: Option<Route>,
@@ -295,6 +293,7 @@ impl SessionCore {
             scanner: RequestScanner::new(),
             body: Body::Whole,
             pending: Pending::default(),
+            window: ReplyWindow::default(),
             framer: ReplyFramer::new(),
             open_frame: None,
             link: Link::Absent,
@@ -354,7 +353,9 @@ impl SessionCore {
     /// # Errors
     /// Why both connections have to be closed at once.
     pub fn handle_upstream(&mut self, now: Instant, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+        let owed = self.pending.replies();
         let consumed = self.take_replies(out)?;
+        self.window.note(owed.saturating_sub(self.pending.replies()), consumed as u64);
         if consumed > 0 {
             self.last_active = now;
         }
@@ -696,7 +697,7 @@ impl SessionCore {
     }
 
     fn window_is_full(&self) -> bool {
-        self.pending.replies() >= REPLY_WINDOW
+        self.pending.replies() >= self.window.replies()
             || self.backlog_downstream + self.pending.local_bytes() >= 2 * DOWNSTREAM_BACKLOG
     }
 

@@ -17,6 +17,7 @@ mod request;
 mod standing;
 mod subscription;
 mod transaction;
+mod window;
 
 #[cfg(test)]
 mod tests;
