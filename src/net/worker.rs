@@ -32,7 +32,8 @@ use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
 use crate::session::{
-    Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, UpstreamFailure,
+    Administered, Administration, Buffer, ClientIds, CloseReason, Credentials, Peer, SessionCore, SessionLimits,
+    UpstreamFailure,
 };
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::tls::{CertificateChain, CertificateRefusal, close};
@@ -77,6 +78,8 @@ pub struct Settings {
     pub refusals: Arc<Refusals>,
     /// The number of the next session, of all workers.
     pub sessions: Arc<AtomicU64>,
+    /// Which session has which of Redis's client ids, of all workers.
+    pub clients: Arc<ClientIds>,
 }
 
 /// The sum of the bytes that sessions hold, and its bound.
@@ -470,7 +473,13 @@ impl Worker {
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
         let policy = Lease(self.current());
-        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), &policy, started) {
+        let core = match SessionCore::new(
+            Rc::clone(&peer),
+            Rc::clone(&self.limits),
+            Arc::clone(&self.settings.clients),
+            &policy,
+            started,
+        ) {
             Ok(core) => core,
             Err(reason) => {
                 audit::refused_connection(&peer, reason);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::clients::{ClientIds, OwnId};
 use super::close::CloseReason;
 use super::local::{Administration, Login};
 use super::output::{Output, Side};
@@ -206,6 +207,9 @@ pub struct SessionCore {
     pub(super) peer: Rc<Peer>,
     pub(super) limits: Rc<SessionLimits>,
     pub(super) principal: Option<Principal>,
+    pub(super) clients: Arc<ClientIds>,
+    /// That of the connection to Redis, once it has been asked for.
+    pub(super) own_id: Option<OwnId>,
     /// The policy that the principal is of.
     pub(super) generation: u64,
     pub(super) scanner: RequestScanner,
@@ -279,7 +283,13 @@ impl SessionCore {
     ///
     /// # Errors
     /// Why the peer may not have a session at all.
-    pub fn new(peer: Rc<Peer>, limits: Rc<SessionLimits>, policy: &Policy, now: Instant) -> Result<Self, UserRefusal> {
+    pub fn new(
+        peer: Rc<Peer>,
+        limits: Rc<SessionLimits>,
+        clients: Arc<ClientIds>,
+        policy: &Policy,
+        now: Instant,
+    ) -> Result<Self, UserRefusal> {
         let principal = match policy.admit(peer.certificate.as_deref(), peer.address.ip()) {
             Admission::User(principal) => Some(principal),
             Admission::Password => None,
@@ -289,6 +299,8 @@ impl SessionCore {
             peer,
             limits,
             principal,
+            clients,
+            own_id: None,
             generation: policy.generation,
             scanner: RequestScanner::new(),
             body: Body::Whole,

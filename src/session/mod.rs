@@ -5,6 +5,7 @@
 //! what Redis must not see, `pending` keeps the order of replies, `reply` brings the upstream's replies to their places.
 
 mod buffer;
+mod clients;
 mod close;
 mod core;
 pub mod driver;
@@ -23,6 +24,7 @@ mod window;
 mod tests;
 
 pub use self::buffer::Buffer;
+pub use self::clients::ClientIds;
 pub use self::close::{CloseReason, Fault};
 pub use self::core::{
     Action, Credentials, LoginOutcome, Peer, Report, SessionCore, SessionLimits, Traffic, UpstreamFailure,

@@ -13,6 +13,8 @@ pub(super) enum Slot {
     Pass(u64),
     /// The reply of a command that may block for long: this one.
     Blocking(Box<ArgvBuf>),
+    /// The reply to CLIENT ID: from then on others may name this session.
+    ClientId,
     /// The reply to HELLO: success switches the protocol.
     Hello(Protocol),
     /// The reply to MULTI: failure means that there is no transaction.

@@ -107,6 +107,11 @@ impl SessionCore {
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
             Some(Slot::Replace(_)) => Ok(Some(Route::Drop)),
+            Some(Slot::ClientId | Slot::Hello(_)) if !complete => Ok(None),
+            Some(Slot::ClientId | Slot::Hello(_)) => {
+                self.learn_id(frame);
+                Ok(Some(Route::Answer { is_error }))
+            }
             Some(Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
             Some(_) => Ok(Some(Route::Answer { is_error })),
             None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
 use super::output::{Output, Queues, Side};
@@ -191,6 +192,13 @@ impl SessionCore {
             return self.obey_on_replication_link(&verdict, range, out);
         }
         match verdict {
+            Verdict::Forward(permit) if self.redirects_to_a_stranger(&permit, &argv) => {
+                self.traffic.refused += 1;
+                let command = || permit.spec().full_name().to_owned();
+                self.report(|| Report::Refused { reason: "redirect".to_owned(), command: command() });
+                self.refuse(NO_SUCH_CLIENT.to_owned(), out);
+                Ok(())
+            }
             Verdict::Forward(permit) => {
                 let owed = self.owed(&permit, &argv);
                 let change = StandingChange::of(&permit, &argv);
@@ -309,6 +317,7 @@ impl SessionCore {
             Role::Multi => Owed::Slot(Slot::Multi),
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
+            Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             Role::ClientReply => match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
                 Some(b"on") => Owed::Mode(ReplyMode::On),
@@ -360,7 +369,9 @@ impl SessionCore {
                 }
                 let slot = match slot {
                     // Inside a transaction these are only queued, and answered in the EXEC reply.
-                    Slot::Select(_) | Slot::Blocking(_) | Slot::Multi if in_transaction => Slot::Pass(1),
+                    Slot::Select(_) | Slot::Blocking(_) | Slot::ClientId | Slot::Multi if in_transaction => {
+                        Slot::Pass(1)
+                    }
                     slot => slot,
                 };
                 let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor);

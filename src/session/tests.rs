@@ -19,5 +19,6 @@ mod rig;
 mod scenario;
 mod slots;
 mod streaming;
+mod tracking;
 mod transactions;
 mod upstream;

@@ -27,6 +27,7 @@ mod reload_under_load;
 mod replica;
 mod samples;
 mod secrets;
+mod tracking;
 mod trust;
 mod upstream;
 mod volume;

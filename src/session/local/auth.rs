@@ -173,6 +173,7 @@ impl SessionCore {
             .is_some_and(|principal| principal.proof == Proof::Certificate && principal.user.name() == user.name());
         if !by_certificate {
             self.principal = Some(Principal { user: Arc::clone(user), proof: Proof::Password, password });
+            self.id_changes_hands();
         }
         match login.greeting {
             None => self.answer(&Reply::OK, out),

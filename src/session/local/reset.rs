@@ -36,6 +36,7 @@ impl SessionCore {
             self.link = Link::Absent;
             self.act(Action::Disconnect);
         }
+        self.own_id = None;
         self.framer = ReplyFramer::new();
         self.open_frame = None;
         self.protocol = Protocol::Resp2;

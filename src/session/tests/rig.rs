@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::acl::Acl;
@@ -11,8 +12,8 @@ use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
 use crate::session::{
-    Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore,
-    SessionLimits, Side, UpstreamFailure,
+    Action, Administered, Administration, ClientIds, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues,
+    SessionCore, SessionLimits, Side, UpstreamFailure,
 };
 
 /// Bytes that the driver reads at once.
@@ -87,6 +88,11 @@ pub(crate) fn request(line: &str) -> Vec<u8> {
 
 impl Rig {
     pub(crate) fn new(acl: &str) -> Rig {
+        Rig::among(&Arc::default(), acl)
+    }
+
+    /// One of several sessions of a process.
+    pub(crate) fn among(clients: &Arc<ClientIds>, acl: &str) -> Rig {
         let policy = policy(acl, 1);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let limits = SessionLimits {
@@ -99,7 +105,7 @@ impl Rig {
         };
         let now = Instant::now();
         let peer = Rc::new(Peer { address, certificate: None });
-        let core = SessionCore::new(peer, Rc::new(limits), &policy, now).expect("anybody may try");
+        let core = SessionCore::new(peer, Rc::new(limits), Arc::clone(clients), &policy, now).expect("anybody may try");
         Rig {
             core,
             policy,

@@ -1,0 +1,93 @@
+//! CLIENT TRACKING with REDIRECT: to sessions of the same user only.
+
+use std::sync::Arc;
+
+use super::rig::Rig;
+use crate::session::{ClientIds, LoginOutcome};
+
+const USERS: &str =
+    "user default on >secret ~* &* +@all\nuser alice on nopass ~* &* +@all\nuser bob on >pw ~* &* +@all\n";
+const STRANGER: &str = "-ERR The client ID you want redirect to does not exist\r\n";
+
+#[test]
+fn a_session_may_redirect_to_one_of_the_same_user_that_has_asked_for_its_id() {
+    let clients = Arc::default();
+    let (mut target, mut tracker) = (alice(&clients), alice(&clients));
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER, "nobody has asked for that id");
+    target.say("CLIENT ID");
+    target.redis(":");
+    assert_eq!((track(&mut tracker, "ON REDIRECT 7").as_str(), target.heard().as_str()), (STRANGER, ""));
+    target.redis("7\r\n");
+    assert_eq!(target.heard(), ":7\r\n");
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), "");
+    assert_eq!(tracker.forwarded(), "CLIENT TRACKING ON REDIRECT 7");
+    tracker.redis("+OK\r\n");
+    assert_eq!(tracker.heard(), "+OK\r\n");
+    drop(target);
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER, "it is gone");
+}
+
+#[test]
+fn the_reply_to_hello_tells_the_id_too() {
+    let clients = Arc::default();
+    let (mut target, mut tracker) = (alice(&clients), alice(&clients));
+    target.say("HELLO 3");
+    target.redis("%2\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n");
+    assert!(target.heard().starts_with("%2\r\n"));
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), "");
+}
+
+#[test]
+fn wherever_redis_reads_a_redirection_it_is_judged() {
+    let clients = Arc::default();
+    let mut tracker = alice(&clients);
+    for rest in ["ON BCAST PREFIX redirect redirect 7", "ON noloop ReDirect 7", "ON REDIRECT 0", "OFF REDIRECT -1"] {
+        assert_eq!(track(&mut tracker, rest), STRANGER, "{rest}");
+    }
+    for rest in ["ON", "ON BCAST PREFIX redirect PREFIX 7", "ON REDIRECT", "ON REDIRECT seven", "OFF"] {
+        assert_eq!(track(&mut tracker, rest), "", "{rest}");
+        assert_eq!(tracker.forwarded(), format!("CLIENT TRACKING {rest}"));
+        tracker.redis("+OK\r\n");
+        assert_eq!(tracker.heard(), "+OK\r\n");
+    }
+}
+
+#[test]
+fn an_id_belongs_to_whoever_its_session_acts_for() {
+    let clients = Arc::default();
+    let (mut target, mut tracker) = (alice(&clients), alice(&clients));
+    target.say("CLIENT ID");
+    target.redis(":7\r\n");
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), "");
+    tracker.redis("+OK\r\n");
+    tracker.heard();
+    target.say("AUTH bob pw");
+    target.verified(LoginOutcome::Accepted(0));
+    assert_eq!(target.heard(), ":7\r\n+OK\r\n");
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER);
+    target.say("AUTH alice any");
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), "");
+}
+
+#[test]
+fn after_reset_the_id_is_that_of_nobody() {
+    let clients = Arc::default();
+    let (mut target, mut tracker) = (alice(&clients), alice(&clients));
+    target.say("CLIENT ID");
+    target.redis(":7\r\n");
+    target.say("RESET");
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER);
+}
+
+fn alice(clients: &Arc<ClientIds>) -> Rig {
+    let mut rig = Rig::among(clients, USERS);
+    rig.say("AUTH alice any");
+    assert_eq!(rig.heard(), "+OK\r\n");
+    rig
+}
+
+/// What the client hears at once.
+fn track(rig: &mut Rig, rest: &str) -> String {
+    rig.say(&format!("CLIENT TRACKING {rest}"));
+    rig.heard()
+}
