@@ -7,8 +7,9 @@ const MOST: u64 = 256;
 /// Replies at the least, however large they are: while one is taken, the next is made.
 const LEAST: u64 = 2;
 
-/// Before any reply has come.
-const AT_FIRST: u64 = 16;
+/// Before any reply has come. Clients may rely on Redis having a pipeline of ordinary length as a whole: its own limits of
+/// output count what one such pipeline produces.
+const AT_FIRST: u64 = 64;
 
 /// Bytes that all outstanding replies may have together, by the size of the latest ones.
 const BYTES: u64 = 1 << 20;
