@@ -166,6 +166,46 @@ fn fifty_clients_whose_large_values_redis_does_not_take_cost_little() {
     });
 }
 
+#[test]
+fn what_all_sessions_hold_together_stays_within_the_budget() {
+    const BUDGET: u64 = 32 * MIB;
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(ACL)
+        .setting("memory-budget = \"32mb\"")
+        .setting("request-buffer = \"8mb\"")
+        .setting("hold-buffer = \"8mb\"")
+        .setting("threads = 2")
+        // What was freed is given back, so that it does not count.
+        .env("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072")
+        .start();
+    let words: Vec<String> = (0..60_000).map(|number| format!("word-{number}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let kinds = [
+        [&b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$4000000\r\n"[..], &[b'v'; 3_000_000]].concat(),
+        [&b"*1000000\r\n$3\r\nDEL\r\n"[..], &b"$1\r\nk\r\n".repeat(200_000)].concat(),
+        request(&[&["BLPOP"], &words[..], &["0"]].concat()),
+        request(&[&["SUBSCRIBE"], &words[..]].concat()),
+    ];
+    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
+    let idle = peak_memory(gate.pid());
+    let clients: Vec<_> = (0..80)
+        .map(|number| {
+            let mut client = gate.connect("alice");
+            // Some are closed before they have sent it all.
+            let _ = client.try_send(&kinds[number % kinds.len()]);
+            client
+        })
+        .collect();
+    gate.wait_for_log(&["memory-budget"]);
+    drop(clients);
+    let grown = peak_memory(gate.pid()) - idle;
+    assert!(grown > BUDGET / 2, "so much was held: {} KiB", grown / 1024);
+    // One request of each worker is looked at before it is counted, and a connection costs something of its own.
+    let beside = 2 * 8 * MIB + 80 * 64 * 1024;
+    assert!(grown < BUDGET + beside, "the proxy grew by {} KiB", grown / 1024);
+}
+
 fn expect_little_growth(gate: &Respgate, idle: u64) {
     let grown = peak_memory(gate.pid()) - idle;
     assert!(grown < CLIENTS * 256 * 1024 + 32 * MIB, "the proxy grew by {} KiB", grown / 1024);
