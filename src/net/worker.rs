@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::ops::{Deref, Range};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -107,6 +108,25 @@ impl MemoryBudget {
 
     fn is_spent(&self) -> bool {
         self.held.load(Ordering::Relaxed) >= self.limit
+    }
+}
+
+/// Bytes that are counted for as long as this lives, whether there is room for them or not.
+struct Held {
+    budget: Arc<MemoryBudget>,
+    bytes: usize,
+}
+
+impl Held {
+    fn new(budget: &Arc<MemoryBudget>, bytes: usize) -> Self {
+        let _ = budget.account(0, bytes);
+        Self { budget: Arc::clone(budget), bytes }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.budget.account(self.bytes, 0);
     }
 }
 
@@ -230,6 +250,9 @@ impl Drop for Counted {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// The rest of a connection's life.
+type Rest = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Worker {
     fn new(settings: Settings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
@@ -361,27 +384,32 @@ impl Worker {
         self.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
     }
 
-    /// One connection, from accept to close.
+    /// One connection, from accept to close. What it takes to let it in is not kept for as long as it lasts.
     async fn serve(self: Rc<Self>, arrival: Arrival, _counted: Counted) {
+        let admitted = Box::pin(self.admit(arrival)).await;
+        if let Some(rest) = admitted {
+            rest.await;
+        }
+    }
+
+    /// From accept to the end of the handshake; gives what comes after it.
+    async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<Rest> {
         let Arrival { socket, mut address, listener, announced, mut permit } = arrival;
-        let Ok(mut socket) = TcpStream::from_std(socket) else { return };
+        let mut socket = TcpStream::from_std(socket).ok()?;
         let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
         if let Some(filter) = announced {
-            let Some(client) = self.announced_address(&mut socket, address, &filter, deadline).await else { return };
+            let client = self.announced_address(&mut socket, address, &filter, deadline).await?;
             permit.move_to(client.ip());
             address = client;
         }
         let current = self.current();
         let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
             drop(current);
-            return self.converse(socket, None, address, listener, &permit).await;
+            return self.converse(socket, None, address, listener, permit);
         };
-        let place = match tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) | Err(_) => return,
-        };
+        let place = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await.ok()?.ok()?;
         let began_at = unix_seconds();
-        let result = Box::pin(handshake::accept(socket, &material, deadline)).await;
+        let result = handshake::accept(socket, &material, deadline).await;
         drop(place);
         let began_with = current.generation.number;
         drop(current);
@@ -389,14 +417,14 @@ impl Worker {
             Ok(handshaken) => handshaken,
             Err(failure) => {
                 self.note_failed_handshake(address, &failure.error);
-                return self.linger(failure.linger()).await;
+                return self.linger(permit, failure.linger());
             }
         };
         match self.judge_again(peer.as_ref(), listener, began_with, began_at) {
-            Ok(()) => self.converse(stream, peer, address, listener, &permit).await,
+            Ok(()) => self.converse(stream, peer, address, listener, permit),
             Err(refusal) => {
                 self.note_failed_handshake(address, &HandshakeError::Certificate(refusal));
-                self.turn_away(stream, NO_ENTRY).await;
+                self.turn_away(stream, NO_ENTRY, permit)
             }
         }
     }
@@ -454,16 +482,17 @@ impl Worker {
         material.ok_or(CertificateRefusal::NotAsked)?.reverify(&peer.chain, SystemTime::now())
     }
 
-    async fn converse<C: Stream>(
-        self: &Rc<Self>,
+    /// A session with a client that is in, or what is said to one that may not have any.
+    fn converse<C: Stream + 'static>(
+        self: Rc<Self>,
         client: C,
         peer: Option<handshake::Peer>,
         address: SocketAddr,
         listener: usize,
-        permit: &Permit,
-    ) {
+        permit: Permit,
+    ) -> Option<Rest> {
         if permit.is_surplus() || self.settings.budget.is_spent() {
-            return self.turn_away(client, "max number of clients reached").await;
+            return self.turn_away(client, "max number of clients reached", permit);
         }
         let started = Instant::now();
         let (certificate, chain) = match peer {
@@ -473,17 +502,12 @@ impl Worker {
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
         let policy = Lease(self.current());
-        let core = match SessionCore::new(
-            Rc::clone(&peer),
-            Rc::clone(&self.limits),
-            Arc::clone(&self.settings.clients),
-            &policy,
-            started,
-        ) {
+        let clients = Arc::clone(&self.settings.clients);
+        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), clients, &policy, started) {
             Ok(core) => core,
             Err(reason) => {
                 audit::refused_connection(&peer, reason);
-                return self.turn_away(client, NO_ENTRY).await;
+                return self.turn_away(client, NO_ENTRY, permit);
             }
         };
         drop(policy);
@@ -491,40 +515,58 @@ impl Worker {
         let handle = Rc::new(Handle::new(listener, chain, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
-        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(self), number }));
-        let reason = poll_fn(|cx| driver.poll(cx)).await;
-        if reason == CloseReason::UpstreamGone {
-            self.settings.upstream.lost.notify_one();
-        }
-        drop(entry);
-        audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
-        let (client, mut rest) = driver.into_client();
-        match reason {
-            CloseReason::ClientLost => return,
-            // What is to be sent would have to be held.
-            CloseReason::MemoryBudget => rest = Buffer::default(),
-            _ => {}
-        }
-        let budget = &self.settings.budget;
-        let held = rest.capacity();
-        budget.account(0, held);
-        self.linger(farewell(client, rest)).await;
-        budget.account(held, 0);
+        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(&self), number }));
+        Some(Box::pin(async move {
+            let reason = poll_fn(|cx| driver.poll(cx)).await;
+            drop(entry);
+            if reason == CloseReason::UpstreamGone {
+                self.settings.upstream.lost.notify_one();
+            }
+            audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
+            let (client, unsent) = driver.into_client();
+            if let Some(rest) = self.close(client, unsent, reason, permit) {
+                rest.await;
+            }
+        }))
     }
 
-    async fn turn_away<C: Stream>(&self, client: C, why: &str) {
+    fn close<C: Stream + 'static>(
+        self: Rc<Self>,
+        client: C,
+        mut unsent: Buffer,
+        reason: CloseReason,
+        permit: Permit,
+    ) -> Option<Rest> {
+        match reason {
+            CloseReason::ClientLost => return None,
+            // What is to be sent would have to be held.
+            CloseReason::MemoryBudget => unsent = Buffer::default(),
+            _ => {}
+        }
+        let held = Held::new(&self.settings.budget, unsent.capacity());
+        self.linger(permit, async move {
+            farewell(client, unsent).await;
+            drop(held);
+        })
+    }
+
+    fn turn_away<C: Stream + 'static>(self: Rc<Self>, client: C, why: &str, permit: Permit) -> Option<Rest> {
         let mut text = Buffer::default();
         text.extend(format!("-ERR {why}\r\n").as_bytes());
-        self.linger(farewell(client, text)).await;
+        self.linger(permit, farewell(client, text))
     }
 
     /// Closes a connection with patience, as long as not too many others need it.
-    async fn linger(&self, farewell: impl Future<Output = ()>) {
-        if self.lingering.get() < MAX_LINGERING {
-            self.lingering.set(self.lingering.get() + 1);
-            Box::pin(farewell).await;
-            self.lingering.set(self.lingering.get() - 1);
+    fn linger(self: Rc<Self>, permit: Permit, farewell: impl Future<Output = ()> + 'static) -> Option<Rest> {
+        if self.lingering.get() >= MAX_LINGERING {
+            return None;
         }
+        self.lingering.set(self.lingering.get() + 1);
+        Some(Box::pin(async move {
+            farewell.await;
+            self.lingering.set(self.lingering.get() - 1);
+            drop(permit);
+        }))
     }
 }
 

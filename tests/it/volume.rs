@@ -167,6 +167,25 @@ fn fifty_clients_whose_large_values_redis_does_not_take_cost_little() {
 }
 
 #[test]
+fn an_idle_connection_costs_less_than_20_kib() {
+    const CONNECTIONS: u64 = 200;
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).arg("--maxclients=1000").start();
+    let connect = |count| -> Vec<_> {
+        let mut clients: Vec<_> = (0..count).map(|_| gate.connect("alice")).collect();
+        for client in &mut clients {
+            assert_eq!(client.text(&["PING"]), "+PONG");
+        }
+        clients
+    };
+    let _first = connect(50);
+    let before = process_status(gate.pid(), "VmRSS:");
+    let _idle = connect(CONNECTIONS);
+    let each = (process_status(gate.pid(), "VmRSS:") - before) / CONNECTIONS;
+    assert!(each < 20 * 1024, "{each} bytes each");
+}
+
+#[test]
 fn what_all_sessions_hold_together_stays_within_the_budget() {
     const BUDGET: u64 = 32 * MIB;
     let redis = RedisServer::start();
@@ -250,10 +269,15 @@ fn memory(direct: &mut RespClient, name: &str) -> u64 {
     line.trim().parse().unwrap()
 }
 
-/// The most memory that a process ever had, in bytes (VmHWM).
+/// The most memory that a process ever had, in bytes.
 fn peak_memory(pid: u32) -> u64 {
+    process_status(pid, "VmHWM:")
+}
+
+/// A line of its `/proc/PID/status`, in bytes.
+fn process_status(pid: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
