@@ -27,7 +27,7 @@ pub(super) enum Slot {
     Confirm { kind: Kind, left: u64 },
     /// The reply to EXEC, some elements of which are ours.
     Exec(Box<ExecReply>),
-    /// One reply that is dropped; ours goes in its place.
+    /// An error that is dropped; ours goes in its place. Any other reply ends the session.
     Replace(Box<[u8]>),
     /// A reply of ours.
     Local(Box<[u8]>),

@@ -106,13 +106,13 @@ impl SessionCore {
         let is_error = matches!(first, b'-' | b'!');
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
-            Some(Slot::Replace(_)) => Ok(Some(Route::Drop)),
+            Some(Slot::Replace(_)) if is_error => Ok(Some(Route::Drop)),
             Some(Slot::ClientId | Slot::Hello(_)) if !complete => Ok(None),
             Some(Slot::ClientId | Slot::Hello(_)) => {
                 self.learn_id(frame);
                 Ok(Some(Route::Answer { is_error }))
             }
-            Some(Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
+            Some(Slot::Replace(_) | Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
             Some(_) => Ok(Some(Route::Answer { is_error })),
             None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),
             // Redis says why it closes (too many clients, a limit of its own): the client may hear it.

@@ -26,6 +26,9 @@ const NOTHING: &[u8] = b"*0\r\n";
 /// Queued in a transaction in place of a request of ours, whose answer takes the place of its echo.
 const PLACEHOLDER: &[u8] = b"*2\r\n$4\r\nECHO\r\n$8\r\nrespgate\r\n";
 
+/// Sent inside a transaction in place of a request that we refused: no Redis knows the name, so each refuses it.
+const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
+
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
     /// It is held until it is complete.
@@ -208,9 +211,8 @@ impl SessionCore {
                     self.wait = Some(Wait::Drained(AfterDrain::Replicate([&head, &bytes[tail..]].concat().into())));
                     return Ok(());
                 }
-                if self.prepare(policy, &permit, owed, out) {
-                    self.forward(&permit, range, out);
-                }
+                self.prepare(policy, &permit, owed, out);
+                self.forward(&permit, range, out);
                 Ok(())
             }
             Verdict::Local(local) => {
@@ -330,8 +332,8 @@ impl SessionCore {
         }
     }
 
-    /// Takes note of a request that is about to be forwarded. False if something else was sent in its place.
-    fn prepare(&mut self, policy: &Policy, permit: &Permit<'_>, owed: Owed, out: &mut Output<'_>) -> bool {
+    /// Takes note of a request that is about to be forwarded.
+    fn prepare(&mut self, policy: &Policy, permit: &Permit<'_>, owed: Owed, out: &mut Output<'_>) {
         let in_transaction = self.transaction.is_open();
         match owed {
             Owed::Mode(mode) => {
@@ -351,7 +353,7 @@ impl SessionCore {
                 self.expect_confirmations(kind, self.subscriptions.count(kind).max(1));
             }
             Owed::Cancellations { kind, named } => self.expect_confirmations(kind, named as u64),
-            Owed::Exec => return self.execute(policy, out),
+            Owed::Exec => self.execute(policy, out),
             Owed::Slot(slot) => {
                 match (permit.spec().role(), in_transaction) {
                     (Role::Multi, false) => {
@@ -385,7 +387,6 @@ impl SessionCore {
                 }
             }
         }
-        true
     }
 
     /// Nothing will tell us whether it worked.
@@ -404,42 +405,36 @@ impl SessionCore {
         self.wait = Some(Wait::Barrier);
     }
 
-    /// EXEC. Where we refused something, or the policy changed since MULTI, Redis is told to discard.
-    fn execute(&mut self, policy: &Policy, out: &mut Output<'_>) -> bool {
-        match std::mem::take(&mut self.transaction) {
-            Transaction::None => {
-                if self.wants_reply() {
-                    self.pending.push(Slot::Pass(1));
-                }
-                true
+    /// EXEC, which Redis answers in any case. What may no longer be executed, it is made to abort.
+    fn execute(&mut self, policy: &Policy, out: &mut Output<'_>) {
+        let slot = match std::mem::take(&mut self.transaction) {
+            Transaction::None | Transaction::Dirty => Slot::Pass(1),
+            Transaction::Open(queue) if !self.may_still_execute(policy, &queue) => {
+                self.note_lost_commands(policy, &queue);
+                self.spoil(Box::default(), out);
+                Slot::Pass(1)
             }
-            Transaction::Open(queue) if self.may_still_execute(policy, &queue) => {
-                let Queue { answers, selects, .. } = queue;
+            Transaction::Open(Queue { answers, selects, .. }) => {
                 if selects {
                     self.database = None;
                 }
-                if self.wants_reply() {
-                    self.pending.push(if answers.is_empty() {
-                        Slot::Pass(1)
-                    } else {
-                        Slot::Exec(Box::new(ExecReply::new(answers)))
-                    });
-                }
-                true
+                if answers.is_empty() { Slot::Pass(1) } else { Slot::Exec(Box::new(ExecReply::new(answers))) }
             }
-            aborted @ (Transaction::Open(_) | Transaction::Dirty) => {
-                if let Transaction::Open(queue) = &aborted {
-                    self.note_lost_commands(policy, queue);
-                }
-                out.send(Side::Upstream, b"*1\r\n$7\r\nDISCARD\r\n");
-                if self.wants_reply() {
-                    let mut text = Vec::new();
-                    Reply::error("EXECABORT Transaction discarded because of previous errors.")
-                        .encode(self.protocol, &mut text);
-                    self.pending.push(Slot::Replace(text.into()));
-                }
-                false
-            }
+        };
+        if self.wants_reply() {
+            self.pending.push(slot);
+        }
+    }
+
+    /// Has Redis refuse a request, whose error it remembers until EXEC; the client gets `ours` in place of the error.
+    ///
+    /// An unknown name is refused before anything else is looked at, whatever Redis is doing, and flags the transaction
+    /// [rejectCommand]. EXEC comes later on the same connection, so it executes nothing, whether we have seen the error by
+    /// then or not. Should Redis know the name after all, its reply is no error, and the session is closed.
+    fn spoil(&mut self, ours: Box<[u8]>, out: &mut Output<'_>) {
+        out.send(Side::Upstream, REFUSED);
+        if self.wants_reply() {
+            self.pending.push(Slot::Replace(ours));
         }
     }
 
@@ -535,10 +530,17 @@ impl SessionCore {
         }
     }
 
-    /// Refuses the request in its place; a transaction is then as good as lost.
+    /// Refuses the request in its place. The first time in a transaction, Redis refuses one too, and is dirty from then on.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
-        self.transaction.spoil();
-        self.answer(&Reply::error(text), out);
+        let reply = Reply::error(text);
+        if let Transaction::Open(_) = self.transaction {
+            let mut bytes = Vec::new();
+            reply.encode(self.protocol, &mut bytes);
+            self.transaction = Transaction::Dirty;
+            self.spoil(bytes.into(), out);
+        } else {
+            self.answer(&reply, out);
+        }
     }
 
     fn refuse_protocol(&mut self, error: ProtocolError, now: Instant, out: &mut Output<'_>) {

@@ -15,7 +15,7 @@ pub(super) enum Transaction {
     None,
     /// Redis queues.
     Open(Queue),
-    /// We refused something in it: Redis would now answer EXEC with EXECABORT, so we do.
+    /// We refused something in it, and so did Redis: it answers what follows with +QUEUED, and EXEC with EXECABORT.
     Dirty,
 }
 
@@ -73,13 +73,6 @@ impl Transaction {
         match self {
             Self::Open(queue) => queue.answers_bytes,
             Self::None | Self::Dirty => 0,
-        }
-    }
-
-    /// Notes a refusal.
-    pub(super) fn spoil(&mut self) {
-        if self.is_open() {
-            *self = Self::Dirty;
         }
     }
 

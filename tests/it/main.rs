@@ -28,6 +28,7 @@ mod replica;
 mod samples;
 mod secrets;
 mod tracking;
+mod transactions;
 mod trust;
 mod upstream;
 mod volume;

@@ -70,8 +70,8 @@ fn edits_are_refused_in_a_transaction_which_is_lost() {
         assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("MULTI", "+OK\r\n"));
         rig.client(&[request(edit), request("ACL WHOAMI"), request("EXEC")].concat());
         assert!(rig.administering.is_none(), "{edit}");
-        assert_eq!(rig.forwarded(), "DISCARD");
-        rig.redis("+OK\r\n");
+        assert_eq!(rig.forwarded(), "respgate:refused\nEXEC");
+        rig.redis("-ERR unknown command\r\n-EXECABORT Transaction discarded\r\n");
         let heard = rig.heard();
         let lines: Vec<&str> = heard.lines().collect();
         assert!(

@@ -47,6 +47,7 @@ fn what_redis_refuses_inside_multi_is_refused_before_the_acl_and_what_we_refuse_
     rig.redis("+OK\r\n");
     rig.heard();
     rig.say("PSYNC ? -1");
+    rig.redis("-ERR unknown command\r\n");
     assert_eq!(rig.heard(), "-ERR Command not allowed inside a transaction\r\n");
     rig.say("SUBSCRIBE secrets");
     let text = "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n";

@@ -38,6 +38,8 @@ pub(crate) struct Redis {
     unread: Vec<u8>,
     resp3: bool,
     queue: Option<Vec<Vec<u8>>>,
+    /// Something in the transaction was refused.
+    dirty: bool,
     channels: Vec<Vec<u8>>,
     patterns: Vec<Vec<u8>>,
     off: bool,
@@ -71,12 +73,23 @@ impl Redis {
         let argument = |at: usize| arguments.get(at).cloned().unwrap_or_default();
         let subscribed = self.subscriptions() > 0;
         match (name, &mut self.queue) {
-            (b"multi", None) => self.queue = Some(Vec::new()),
+            (b"respgate:refused", queue) => {
+                self.dirty = queue.is_some();
+                return b"-ERR unknown command\r\n".to_vec();
+            }
+            (b"multi", None) => {
+                self.queue = Some(Vec::new());
+                self.dirty = false;
+            }
             (b"multi", Some(_)) => return b"-ERR MULTI calls can not be nested\r\n".to_vec(),
             (b"watch", Some(_)) => return b"-ERR WATCH inside MULTI is not allowed\r\n".to_vec(),
             (b"exec", None) => return b"-ERR EXEC without MULTI\r\n".to_vec(),
             (b"discard", None) => return b"-ERR DISCARD without MULTI\r\n".to_vec(),
             (b"discard", Some(_)) => self.queue = None,
+            (b"exec", queue) if self.dirty => {
+                *queue = None;
+                return b"-EXECABORT Transaction discarded because of previous errors.\r\n".to_vec();
+            }
             (b"exec", queue) => {
                 let replies = queue.take().unwrap_or_default();
                 return [format!("*{}\r\n", replies.len()).into_bytes(), replies.concat()].concat();

@@ -1,8 +1,12 @@
 //! MULTI and EXEC, refusals and answers of ours inside them.
 
 use super::rig::{CLOSED, Rig, request};
+use crate::session::CloseReason;
 
 const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+/// What Redis says to `respgate:refused`.
+const UNKNOWN: &str = "-ERR unknown command 'respgate:refused', with args beginning with: \r\n";
 
 fn in_multi(acl: &str) -> Rig {
     let mut rig = Rig::new(acl);
@@ -17,16 +21,16 @@ fn in_multi(acl: &str) -> Rig {
 const ACL: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:* &* +@all\n";
 
 #[test]
-fn a_refusal_aborts_exec_and_redis_is_told_to_discard() {
+fn a_refusal_has_redis_refuse_a_request_in_its_place_and_abort_exec() {
     for refused in ["FLUSHALL", "GET b:1", "NOSUCH", "GET", "CLIENT REPLY OFF", "SUBSCRIBE x", "HELLO 3"] {
         let mut rig = in_multi(ACL);
         rig.client(&[request("SET a:1 x"), request(refused), request("SET a:2 x"), request("EXEC")].concat());
-        rig.redis("+QUEUED\r\n+QUEUED\r\n+OK\r\n");
+        rig.redis(format!("+QUEUED\r\n{UNKNOWN}+QUEUED\r\n{ABORTED}"));
         let heard = rig.heard();
         let lines: Vec<_> = heard.split_inclusive("\r\n").collect();
         assert_eq!((lines[0], lines[2], lines[3]), ("+QUEUED\r\n", "+QUEUED\r\n", ABORTED), "{refused}: {heard}");
-        assert!(lines[1].starts_with('-'), "{refused}: {heard}");
-        assert_eq!(rig.forwarded(), "SET a:1 x\nSET a:2 x\nDISCARD", "{refused}");
+        assert!(lines[1].starts_with('-') && lines[1] != UNKNOWN, "{refused}: {heard}");
+        assert_eq!(rig.forwarded(), "SET a:1 x\nrespgate:refused\nSET a:2 x\nEXEC", "{refused}");
         rig.say("GET a:1");
         rig.redis("$-1\r\n");
         assert_eq!(rig.heard(), "$-1\r\n");
@@ -37,9 +41,79 @@ fn a_refusal_aborts_exec_and_redis_is_told_to_discard() {
 fn discard_ends_a_dirty_transaction() {
     let mut rig = in_multi(ACL);
     rig.client(&[request("FLUSHALL"), request("DISCARD"), request("MULTI"), request("EXEC")].concat());
-    rig.redis("+OK\r\n+OK\r\n*0\r\n");
-    assert!(rig.heard().ends_with("\r\n+OK\r\n+OK\r\n*0\r\n"));
-    assert_eq!(rig.forwarded(), "DISCARD\nMULTI\nEXEC");
+    rig.redis(format!("{UNKNOWN}+OK\r\n+OK\r\n*0\r\n"));
+    let heard = rig.heard();
+    assert!(heard.starts_with("-NOPERM ") && heard.ends_with("\r\n+OK\r\n+OK\r\n*0\r\n"), "{heard}");
+    assert_eq!(rig.forwarded(), "respgate:refused\nDISCARD\nMULTI\nEXEC");
+}
+
+#[test]
+fn once_redis_is_dirty_further_refusals_and_local_commands_are_answered_here_in_their_places() {
+    let mut rig = in_multi(ACL);
+    rig.client(&["FLUSHALL", "SET a:1 x", "NOSUCH", "ACL WHOAMI", "AUTH x", "EXEC"].map(request).concat());
+    assert_eq!(rig.forwarded(), "respgate:refused\nSET a:1 x\nEXEC");
+    for byte in format!("{UNKNOWN}+QUEUED\r\n{ABORTED}").bytes() {
+        rig.redis([byte]);
+    }
+    let heard = rig.heard();
+    let starts = heard.lines().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>();
+    assert_eq!(starts, ["-NOPERM", "+QUEUED", "-ERR", "+QUEUED", "+QUEUED", "-EXECABORT"], "{heard}");
+}
+
+#[test]
+fn a_refused_request_that_redis_does_not_refuse_ends_the_session() {
+    for reply in ["+QUEUED\r\n", "+OK\r\n", "*0\r\n", "$100\r\n", "_\r\n"] {
+        let mut rig = in_multi(ACL);
+        rig.client(&["SET a:1 x", "FLUSHALL"].map(request).concat());
+        rig.redis(format!("+QUEUED\r\n{reply}"));
+        assert_eq!(rig.closed, Some(CloseReason::UpstreamDesynchronised), "{reply}");
+        assert_eq!(rig.heard(), "+QUEUED\r\n", "{reply}");
+    }
+}
+
+#[test]
+fn a_refusal_where_replies_are_off_has_redis_refuse_a_request_and_takes_no_place() {
+    let mut rig = Rig::new(ACL);
+    rig.client(&["CLIENT REPLY OFF", "MULTI", "SET a:1 x", "FLUSHALL", "EXEC"].map(request).concat());
+    rig.client(&["CLIENT REPLY ON", "GET a:1"].map(request).concat());
+    assert!(rig.forwarded().ends_with("SET a:1 x\nrespgate:refused\nEXEC\nCLIENT REPLY ON\nGET a:1"));
+    rig.redis("+OK\r\n$-1\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n$-1\r\n", None));
+}
+
+#[test]
+fn a_refused_request_with_a_large_body_spoils_the_transaction_once_it_has_come() {
+    let mut rig = in_multi(ACL);
+    let large = request(&format!("CONFIG SET x {}", "v".repeat(200_000)));
+    let (head, tail) = large.split_at(150_000);
+    rig.say("SET a:1 x");
+    rig.client(head);
+    assert_eq!(rig.forwarded(), "SET a:1 x");
+    rig.client(&[tail, &request("EXEC")].concat());
+    assert_eq!(rig.forwarded(), "respgate:refused\nEXEC");
+    rig.redis(format!("+QUEUED\r\n{UNKNOWN}{ABORTED}"));
+    let heard = rig.heard();
+    assert!(heard.starts_with("+QUEUED\r\n-NOPERM ") && heard.ends_with(&format!("\r\n{ABORTED}")), "{heard}");
+}
+
+#[test]
+fn an_inline_refusal_or_exec_is_as_any_other() {
+    let mut rig = in_multi(ACL);
+    rig.client(b"set a:1 x\r\nflushall\r\nexec\r\n");
+    assert_eq!(rig.forwarded(), "set a:1 x\nrespgate:refused\nexec");
+}
+
+#[test]
+fn a_refusal_after_a_multi_that_redis_refused_is_heard_in_its_place() {
+    let mut rig = Rig::new(ACL);
+    rig.client(&["MULTI", "FLUSHALL", "GET a:1", "EXEC"].map(request).concat());
+    rig.redis(format!("-NOPERM\r\n{UNKNOWN}$-1\r\n-ERR EXEC without MULTI\r\n"));
+    let heard = rig.heard();
+    let refusal =
+        heard.strip_prefix("-NOPERM\r\n").and_then(|rest| rest.strip_suffix("$-1\r\n-ERR EXEC without MULTI\r\n"));
+    assert!(refusal.is_some_and(|refusal| refusal.ends_with("'flushall' command\r\n")), "{heard}");
+    rig.say("FLUSHALL");
+    assert!(rig.heard().starts_with("-NOPERM"), "at once");
 }
 
 #[test]
@@ -124,7 +198,7 @@ fn a_push_inside_an_exec_reply_passes_and_counts_as_no_element() {
 fn a_local_command_in_a_dirty_transaction_is_only_queued() {
     let mut rig = in_multi(ACL);
     rig.client(&["FLUSHALL", "ACL WHOAMI", "EXEC"].map(request).concat());
-    rig.redis("+OK\r\n");
+    rig.redis(format!("{UNKNOWN}{ABORTED}"));
     let heard = rig.heard();
     assert!(heard.ends_with(&format!("\r\n+QUEUED\r\n{ABORTED}")), "{heard}");
 }
@@ -135,10 +209,10 @@ fn rights_that_changed_since_multi_abort_exec() {
     rig.say("SET a:1 x");
     rig.redis("+QUEUED\r\n");
     rig.reload("user default on nopass ~* &* +@all\nuser alice on nopass ~b:* &* +@all\n");
-    rig.say("EXEC");
-    rig.redis("+OK\r\n");
-    assert_eq!(rig.heard(), format!("+QUEUED\r\n{ABORTED}"));
-    assert_eq!(rig.forwarded(), "SET a:1 x\nDISCARD");
+    rig.client(&["EXEC", "GET b:1"].map(request).concat());
+    rig.redis(format!("{UNKNOWN}{ABORTED}$-1\r\n"));
+    assert_eq!(rig.heard(), format!("+QUEUED\r\n{ABORTED}$-1\r\n"));
+    assert_eq!(rig.forwarded(), "SET a:1 x\nrespgate:refused\nEXEC\nGET b:1");
 }
 
 #[test]
@@ -148,9 +222,9 @@ fn a_command_that_was_blocked_since_it_was_queued_aborts_exec() {
     rig.redis("+QUEUED\r\n");
     rig.block(&["SET"]);
     rig.say("EXEC");
-    rig.redis("+OK\r\n");
+    rig.redis(format!("{UNKNOWN}{ABORTED}"));
     assert_eq!(rig.heard(), format!("+QUEUED\r\n{ABORTED}"));
-    assert_eq!(rig.forwarded(), "SET a:1 x\nDISCARD");
+    assert_eq!(rig.forwarded(), "SET a:1 x\nrespgate:refused\nEXEC");
 
     let mut rig = in_multi(ACL);
     rig.say("SET a:1 x");
@@ -161,7 +235,7 @@ fn a_command_that_was_blocked_since_it_was_queued_aborts_exec() {
 
 #[test]
 fn exec_is_aborted_if_its_commands_go_by_the_numbers_of_others_since() {
-    for (later, sent) in [("two.get", "DISCARD"), ("one.get", "EXEC")] {
+    for (later, sent) in [("two.get", "respgate:refused\nEXEC"), ("one.get", "EXEC")] {
         let mut rig = Rig::new(ACL);
         rig.load_module("one.get");
         rig.say("AUTH alice x");
@@ -223,8 +297,9 @@ fn answers_of_ours_that_wait_for_exec_are_bounded() {
     let mut rig = in_multi(&format!("{ACL}{users}"));
     for _ in 0..1000 {
         rig.say("ACL USERS");
-        let queued = rig.forwarded().lines().count();
-        rig.redis("+QUEUED\r\n".repeat(queued));
+        for line in rig.forwarded().lines() {
+            rig.redis(if line == "respgate:refused" { UNKNOWN } else { "+QUEUED\r\n" });
+        }
     }
     let kept = match &rig.core.transaction {
         crate::session::transaction::Transaction::Open(queue) => queue.answers.iter().map(|(_, it)| it.len()).sum(),
@@ -233,8 +308,8 @@ fn answers_of_ours_that_wait_for_exec_are_bounded() {
     assert!(kept < 2 << 20, "{kept} bytes");
     rig.heard();
     rig.say("EXEC");
-    rig.redis("+OK\r\n");
-    assert_eq!(rig.heard(), ABORTED);
+    rig.redis(ABORTED);
+    assert_eq!((rig.heard().as_str(), rig.core.transaction.is_open()), (ABORTED, false));
 }
 
 #[test]
