@@ -118,6 +118,11 @@ impl Pending {
         })
     }
 
+    /// How many replies to MULTI are outstanding.
+    pub(super) fn multis(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot, Slot::Multi)).count()
+    }
+
     /// The first slot waits for one ordinary reply after all.
     pub(super) fn pass_front(&mut self) {
         if let Some(slot) = self.slots.front_mut() {

@@ -156,7 +156,7 @@ impl SessionCore {
             Some(Slot::Hello(protocol)) if !is_error => self.protocol = *protocol,
             Some(Slot::Select(database)) if !is_error => self.database = *database,
             Some(Slot::Monitor) if !is_error => self.monitoring = true,
-            Some(Slot::Multi) if is_error => self.transaction = Transaction::None,
+            Some(Slot::Multi) if is_error && self.pending.multis() == 1 => self.transaction = Transaction::None,
             Some(_) => {}
             None => return Err(CloseReason::UpstreamRefused),
         }

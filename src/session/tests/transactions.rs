@@ -117,6 +117,16 @@ fn a_refusal_after_a_multi_that_redis_refused_is_heard_in_its_place() {
 }
 
 #[test]
+fn a_multi_that_redis_refused_ends_no_later_transaction() {
+    let mut rig = Rig::new(ACL);
+    rig.client(&["MULTI", "EXEC", "MULTI"].map(request).concat());
+    rig.redis("-NOPERM\r\n-ERR EXEC without MULTI\r\n+OK\r\n");
+    rig.sent();
+    rig.client(&["SET a:1 x", "FLUSHALL", "EXEC"].map(request).concat());
+    assert_eq!(rig.forwarded(), "SET a:1 x\nrespgate:refused\nEXEC");
+}
+
+#[test]
 fn a_local_command_has_its_place_in_the_exec_array_however_it_is_cut() {
     let replies = "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n$1\r\nv\r\n$8\r\nrespgate\r\n*2\r\n:1\r\n$-1\r\n$8\r\nrespgate\r\n$1\r\nw\r\n";
     for cut in 0..replies.len() {
