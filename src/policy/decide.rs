@@ -70,7 +70,8 @@ impl Policy {
         };
         let local = answered_here(spec.role());
         let upstream_name = match self.renames.upstream_name(spec) {
-            _ if local => None,
+            // Of these only HELLO goes on to Redis.
+            _ if local && spec.role() != Role::Hello => None,
             UpstreamName::Same => None,
             UpstreamName::Renamed(name) => Some(name),
             UpstreamName::Disabled => return Verdict::Deny(Denial::UnknownCommand),
@@ -110,6 +111,15 @@ impl Policy {
             return Verdict::Deny(Denial::Monitor(spec));
         }
         if local { Verdict::Local(LocalCommand { spec }) } else { Verdict::Forward(Permit::new(spec, upstream_name)) }
+    }
+
+    /// What the upstream calls a command that the proxy itself sends; `None` if it has no such command.
+    pub fn upstream_name<'a>(&'a self, original: &'a str) -> Option<&'a [u8]> {
+        match self.renames.upstream_name(self.table.by_name(&original.to_ascii_lowercase())?) {
+            UpstreamName::Same => Some(original.as_bytes()),
+            UpstreamName::Renamed(name) => Some(name),
+            UpstreamName::Disabled => None,
+        }
     }
 
     /// The error that tells the client of a denial, without the leading `-` and the line end.

@@ -15,16 +15,13 @@ use super::transaction::{Queue, Transaction};
 use crate::acl::{AclDenial, Refusal};
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
 use crate::policy::{Denial, Permit, Policy, Principal, Verdict};
-use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
+use crate::resp::{ProtocolError, Reply, Scanned, encode_request, parse_integer};
 
 /// Arguments from this size on are not waited for if what stands before them decides.
 const STREAM_FROM: u64 = 64 << 10;
 
 /// An empty request: Redis skips it without a reply, and it ends CLIENT REPLY SKIP.
 const NOTHING: &[u8] = b"*0\r\n";
-
-/// Queued in a transaction in place of a request of ours, whose answer takes the place of its echo.
-const PLACEHOLDER: &[u8] = b"*2\r\n$4\r\nECHO\r\n$8\r\nrespgate\r\n";
 
 /// Sent inside a transaction in place of a request that we refused: no Redis knows the name, so each refuses it.
 const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
@@ -504,7 +501,7 @@ impl SessionCore {
     }
 
     /// A reply of ours to something that Redis would queue in a transaction: there it takes the place of an echo.
-    pub(super) fn answer_or_queue(&mut self, reply: &Reply, out: &mut Output<'_>) {
+    pub(super) fn answer_or_queue(&mut self, policy: &Policy, reply: &Reply, out: &mut Output<'_>) {
         match &mut self.transaction {
             Transaction::None => self.answer(reply, out),
             Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
@@ -514,8 +511,13 @@ impl SessionCore {
                 if !queue.has_room(answer.len()) {
                     return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
                 }
+                let Some(echo) = policy.upstream_name("ECHO") else {
+                    return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
+                };
                 queue.answer(answer.into());
-                out.send(Side::Upstream, PLACEHOLDER);
+                let mut placeholder = Vec::new();
+                encode_request(&[echo, b"respgate"], &mut placeholder);
+                out.send(Side::Upstream, &placeholder);
                 if self.wants_reply() {
                     self.pending.push(Slot::Pass(1));
                 }

@@ -1,6 +1,6 @@
 //! MULTI and EXEC through the proxy, with refusals in between.
 
-use crate::support::{RedisServer, RespClient, Respgate, request};
+use crate::support::{RedisServer, RespClient, Respgate, Setup, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\n";
 const REFUSED: &str = "-NOPERM this user has no permissions to run the 'flushall' command";
@@ -28,8 +28,7 @@ fn a_refusal_aborts_exec_at_redis_itself() {
 #[test]
 fn discard_after_a_refusal_is_redis_own() {
     let redis = RedisServer::start_with(&["--rename-command", "DISCARD", "forget"]);
-    let gate = Respgate::setup(&crate::support::upstream_of(&redis)).acl(ACL).table("[rename]\nDISCARD = \"forget\"");
-    let gate = gate.start().settled();
+    let gate = declaring(&redis, "DISCARD = \"forget\"").start().settled();
     let mut client = gate.connect("alice");
     let lines = ["MULTI", "SET a 1", "FLUSHALL", "DISCARD", "MULTI", "SET a 2", "FLUSHALL", "EXEC", "GET a"];
     let replies = ["+OK", "+QUEUED", REFUSED, "+OK", "+OK", "+QUEUED", REFUSED, ABORTED, "$-1"];
@@ -47,7 +46,33 @@ fn a_refusal_where_replies_are_off_aborts_exec_as_well() {
     assert_eq!([client.reply_text(), client.reply_text()], ["+OK", ":0"]);
 }
 
+#[test]
+fn local_commands_and_hello_work_under_the_names_that_redis_has_for_what_they_need() {
+    let redis = RedisServer::start_with(&["--rename-command", "ECHO", "say", "--rename-command", "HELLO", "greet"]);
+    let gate = declaring(&redis, "ECHO = \"say\"\nHELLO = \"greet\"").start().settled();
+    let mut client = gate.connect("alice");
+    let replies = ["+OK", "+QUEUED", "+QUEUED", "*2\r\n$5\r\nalice\r\n+OK"];
+    assert_eq!(all_at_once(&mut client, &["MULTI", "ACL WHOAMI", "SET a 1", "EXEC"]), replies);
+    assert!(client.text(&["HELLO", "3"]).starts_with('%'));
+}
+
+#[test]
+fn local_commands_in_a_transaction_and_hello_are_refused_where_redis_lacks_what_they_need() {
+    let redis = RedisServer::start_with(&["--rename-command", "ECHO", "", "--rename-command", "HELLO", "greet"]);
+    let gate = declaring(&redis, "ECHO = \"\"").expect_log("upstream has renamed HELLO").start().settled();
+    let mut client = gate.connect("alice");
+    let refused = "-ERR respgate: not possible inside MULTI without ECHO";
+    let replies = ["+OK", refused, "+QUEUED", ABORTED, ":0"];
+    assert_eq!(all_at_once(&mut client, &["MULTI", "ACL WHOAMI", "SET a 1", "EXEC", "EXISTS a"]), replies);
+    assert!(client.text(&["HELLO", "3"]).starts_with("-ERR unknown command 'HELLO'"));
+    assert_eq!(client.text(&["ACL", "WHOAMI"]), "$5\r\nalice");
+}
+
 // --- helpers
+
+fn declaring(redis: &RedisServer, renames: &str) -> Setup {
+    Respgate::setup(&upstream_of(redis)).acl(ACL).table(&format!("[rename]\n{renames}"))
+}
 
 /// Sends the requests as one pipeline and returns their replies.
 fn all_at_once(client: &mut RespClient, lines: &[&str]) -> Vec<String> {

@@ -47,7 +47,7 @@ impl SessionCore {
     /// is queued, as in Redis, and fails in its place.
     pub(super) fn auth(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
         if self.transaction.is_open() {
-            self.answer_or_queue(&Reply::error(NOT_IN_MULTI), out);
+            self.answer_or_queue(policy, &Reply::error(NOT_IN_MULTI), out);
             return;
         }
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
@@ -177,7 +177,7 @@ impl SessionCore {
         }
         match login.greeting {
             None => self.answer(&Reply::OK, out),
-            Some(greeting) => self.greet(greeting),
+            Some(greeting) => self.greet(policy, greeting, out),
         }
     }
 

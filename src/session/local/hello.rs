@@ -9,6 +9,8 @@ use crate::session::pending::Slot;
 
 const NOT_AN_INTEGER: &str = "ERR Protocol version is not an integer or out of range";
 const UNSUPPORTED: &str = "NOPROTO unsupported protocol version";
+/// The upstream's HELLO went while the password was verified.
+const NO_LONGER_THERE: &str = "ERR unknown command 'HELLO'";
 const LOG_IN_FIRST: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
                             <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                             RESP protocol version at the same time";
@@ -42,13 +44,17 @@ impl SessionCore {
                 self.log_in(policy, user, password, Some(greeting), out);
             }
             Ok(_) if self.principal.is_none() => self.answer(&Reply::error(LOG_IN_FIRST), out),
-            Ok(Hello { greeting, login: None }) => self.greet(greeting),
+            Ok(Hello { greeting, login: None }) => self.greet(policy, greeting, out),
         }
     }
 
     /// Passes the greeting on once all earlier replies are out.
-    pub(super) fn greet(&mut self, greeting: Greeting) {
-        let mut arguments: Vec<&[u8]> = vec![b"HELLO"];
+    pub(super) fn greet(&mut self, policy: &Policy, greeting: Greeting, out: &mut Output<'_>) {
+        let Some(name) = policy.upstream_name("HELLO") else {
+            self.answer(&Reply::error(NO_LONGER_THERE), out);
+            return;
+        };
+        let mut arguments = vec![name];
         match greeting.protocol {
             None => {}
             Some(Protocol::Resp2) => arguments.push(b"2"),

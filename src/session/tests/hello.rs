@@ -98,3 +98,39 @@ fn a_login_in_hello_by_a_session_that_has_its_connection_keeps_it() {
     assert_eq!((rig.forwarded().as_str(), rig.connections), ("GET a\nHELLO 2", 1));
     assert!(rig.heard().contains("*0\r\n-NOPERM"));
 }
+
+#[test]
+fn redis_gets_hello_under_the_name_that_it_has_there() {
+    let mut rig = Rig::new(CLOSED);
+    rig.rename(&[("HELLO", "greet")]);
+    rig.say("HELLO 3 AUTH default secret");
+    rig.verified(LoginOutcome::Accepted(0));
+    assert_eq!(rig.forwarded(), "greet 3");
+    rig.redis("%0\r\n");
+    rig.say("HELLO 2");
+    assert_eq!(rig.forwarded(), "greet 2");
+}
+
+#[test]
+fn hello_is_unknown_before_any_login_where_redis_has_none() {
+    for acl in [OPEN, CLOSED] {
+        let mut rig = Rig::new(acl);
+        rig.rename(&[("HELLO", "")]);
+        rig.say("HELLO 3 AUTH default secret");
+        assert_eq!(
+            rig.heard(),
+            "-ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'default' 'secret' \r\n"
+        );
+        assert!(rig.verifying.is_none() && rig.forwarded().is_empty());
+    }
+}
+
+#[test]
+fn a_login_in_hello_counts_even_if_redis_has_lost_hello_meanwhile() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("HELLO 3 AUTH default secret");
+    rig.rename(&[("HELLO", "")]);
+    rig.verified(LoginOutcome::Accepted(0));
+    assert_eq!((rig.heard().as_str(), rig.core.protocol), ("-ERR unknown command 'HELLO'\r\n", Protocol::Resp2));
+    assert!(rig.core.principal().is_some() && rig.forwarded().is_empty());
+}

@@ -223,6 +223,16 @@ impl Rig {
         self.run();
     }
 
+    /// The same policy, but that Redis calls these commands otherwise; with an empty name it has none.
+    pub(crate) fn rename(&mut self, pairs: &[(&str, &str)]) {
+        let pairs: Vec<_> = pairs.iter().map(|(original, name)| ((*original).to_owned(), (*name).to_owned())).collect();
+        let renames = Renames::build(&pairs, &self.policy.table).expect("the names are free");
+        self.policy = Policy { generation: self.policy.generation + 1, renames, ..self.policy.clone() };
+        let result = self.core.handle_policy(&self.policy);
+        self.note(result);
+        self.run();
+    }
+
     /// Time passes.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;

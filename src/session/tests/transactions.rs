@@ -145,6 +145,29 @@ fn a_local_command_has_its_place_in_the_exec_array_however_it_is_cut() {
 }
 
 #[test]
+fn the_place_of_a_local_command_is_kept_by_an_echo_under_the_name_that_redis_has_for_it() {
+    let mut rig = in_multi(ACL);
+    rig.rename(&[("ECHO", "say")]);
+    rig.client(&["ACL WHOAMI", "EXEC"].map(request).concat());
+    rig.redis("+QUEUED\r\n*1\r\n$8\r\nrespgate\r\n");
+    assert_eq!(rig.heard(), "+QUEUED\r\n*1\r\n$5\r\nalice\r\n");
+    assert_eq!(rig.forwarded(), "say respgate\nEXEC");
+}
+
+#[test]
+fn a_local_command_in_a_transaction_is_refused_where_redis_has_no_echo() {
+    for local in ["ACL WHOAMI", "AUTH x"] {
+        let mut rig = in_multi(ACL);
+        rig.rename(&[("ECHO", "")]);
+        rig.client(&[local, "EXEC"].map(request).concat());
+        assert_eq!(rig.forwarded(), "respgate:refused\nEXEC", "{local}");
+        rig.redis(format!("{UNKNOWN}{ABORTED}"));
+        let heard = rig.heard();
+        assert!(heard.starts_with("-ERR respgate: not possible inside MULTI without ECHO\r\n"), "{local}: {heard}");
+    }
+}
+
+#[test]
 fn auth_in_a_transaction_is_queued_and_fails_in_its_place() {
     for auth in ["AUTH alice x", "AUTH default y", "AUTH x"] {
         let mut rig = in_multi(ACL);

@@ -78,7 +78,7 @@ impl SessionCore {
                 return;
             }
         }
-        self.answer_or_queue(&administered.reply, out);
+        self.answer_or_queue(policy, &administered.reply, out);
         // Whoever deletes its own user hears that it worked.
         if let Err(reason) = self.renew(policy, administered.generation) {
             self.finish(reason, now);

@@ -29,7 +29,7 @@ enum Answer {
 impl SessionCore {
     pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
         match self.acl_answer(policy, local, argv) {
-            Answer::Now(reply) => self.answer_or_queue(&reply, out),
+            Answer::Now(reply) => self.answer_or_queue(policy, &reply, out),
             Answer::Later(administration) => self.administer(administration),
             Answer::Refused(text) => self.refuse(text, out),
         }
