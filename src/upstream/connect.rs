@@ -71,6 +71,12 @@ impl fmt::Display for ConnectError {
 impl std::error::Error for ConnectError {}
 
 impl ConnectError {
+    /// In Redis's own words, but without what they repeat of ours: it may be the password.
+    pub(super) fn refused(words: &str) -> Self {
+        const REPEATING: &str = "ERR unknown command";
+        Self::Refused(if words.starts_with(REPEATING) { REPEATING } else { words }.to_owned())
+    }
+
     /// Redis is there, and has no time or no place just now.
     pub fn is_passing(&self) -> bool {
         const PASSING: [&str; 3] = ["BUSY ", "LOADING ", "ERR max number of clients reached"];
@@ -158,6 +164,14 @@ impl AsyncWrite for Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_redis_repeats_of_a_request_is_not_kept() {
+        let words = |error: ConnectError| error.to_string();
+        let told = words(ConnectError::refused("ERR unknown command 'AUTH', with args beginning with: 'secret' "));
+        assert!(told.ends_with("ERR unknown command"), "{told}");
+        assert!(words(ConnectError::refused("WRONGPASS invalid")).ends_with("WRONGPASS invalid"));
+    }
 
     #[test]
     fn a_redis_that_has_no_time_or_place_is_told_from_one_that_lets_nobody_in() {

@@ -25,7 +25,7 @@ pub(super) async fn log_in(
     resp::encode_request(&arguments, &mut request);
     match exchange(connection, &request).await? {
         Reply::Simple(_) => Ok(()),
-        Reply::Error(text) => Err(ConnectError::Refused(text.into_owned())),
+        Reply::Error(text) => Err(ConnectError::refused(&text)),
         _ => Err(ConnectError::NotRedis),
     }
 }

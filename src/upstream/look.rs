@@ -112,7 +112,7 @@ async fn look(
     let mut connection = connect(target).await?;
     let info = match ask(&mut connection, &["INFO", "server"]).await? {
         Reply::Bulk(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Reply::Error(text) => return Err(ConnectError::Refused(text.into_owned())),
+        Reply::Error(text) => return Err(ConnectError::refused(&text)),
         _ => return Err(ConnectError::NotRedis),
     };
     // COMMAND may be renamed, or not allowed to us: then what we know of ourselves has to do.

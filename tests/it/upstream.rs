@@ -100,6 +100,16 @@ fn a_reply_that_is_owed_when_redis_dies_is_not_invented() {
 }
 
 #[test]
+fn an_upstream_that_does_not_know_auth_brings_no_password_into_the_log() {
+    let redis = RedisServer::start_with(&["--rename-command", "AUTH", ""]);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
+    let table = format!("[upstream-auth]\npassword-file = {:?}", setup.path("redis_password"));
+    let gate = setup.table(&table).expect_log("upstream").start();
+    gate.wait_for_log(&["upstream", "unknown command"]);
+    assert!(!gate.log_text().contains("behind-the-gate"), "{}", gate.log_text());
+}
+
+#[test]
 fn the_proxy_logs_in_as_its_own_user_and_the_client_never_learns_the_password() {
     let redis = RedisServer::start_with(&["--requirepass", "behind-the-gate"]);
     let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
