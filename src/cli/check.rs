@@ -103,7 +103,7 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
 fn ask_upstream(config: &Config) -> Result<Facts, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let names = generation::declared_names(config);
-    runtime.block_on(look::open(&Target::from(&config.upstream), &names))
+    runtime.block_on(look::open(&Target::from(config), &names))
 }
 
 /// The decisions of a configuration that a reviewer looks for first, one a line.

@@ -114,7 +114,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     built.warnings.iter().for_each(|warning| warn!("{warning}"));
     let warned = built.warnings;
     let first = built.generation;
-    let target = Target::from(&config.upstream);
+    let target = Target::from(&config);
     if config.require_upstream {
         look::open(&target, &[]).await.map_err(RunError::Upstream)?;
     }

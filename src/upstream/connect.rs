@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::login;
-use crate::config::{Redacted, Upstream, UpstreamAddress};
+use crate::config::{Config, Redacted, Rename, UpstreamAddress};
 
 /// Where Redis is and how to log in there.
 #[derive(Debug, Clone)]
@@ -22,16 +22,28 @@ pub struct Target {
     user: Option<String>,
     password: Option<Redacted>,
     timeout: Duration,
+    renames: Vec<Rename>,
 }
 
-impl From<&Upstream> for Target {
-    fn from(settings: &Upstream) -> Self {
+impl From<&Config> for Target {
+    fn from(config: &Config) -> Self {
+        let settings = &config.upstream;
         Self {
             address: settings.address.clone(),
             user: settings.user.clone(),
             password: settings.password.clone(),
             timeout: settings.connect_timeout,
+            renames: config.renames.clone(),
         }
+    }
+}
+
+impl Target {
+    /// What a command, given in upper case, is called there. One that is declared to be disabled keeps its name, and Redis
+    /// says that it does not know it.
+    pub(super) fn name<'a>(&'a self, original: &'a str) -> &'a [u8] {
+        let declared = self.renames.iter().find(|rename| rename.original == original);
+        declared.and_then(|rename| rename.name.as_ref()).map_or(original.as_bytes(), Redacted::expose)
     }
 }
 
@@ -110,7 +122,7 @@ async fn open(target: &Target) -> Result<Connection, ConnectError> {
         UpstreamAddress::Unix(path) => Connection::Unix(unix(path).await?),
     };
     if let Some(password) = &target.password {
-        login::log_in(&mut connection, target.user.as_deref(), password).await?;
+        login::log_in(&mut connection, target.name("AUTH"), target.user.as_deref(), password).await?;
     }
     Ok(connection)
 }

@@ -12,13 +12,14 @@ use crate::resp::{self, Protocol, Reply};
 /// Bytes of one reply of our own conversation: COMMAND answers with about 300 KiB.
 const LARGEST_REPLY: usize = 16 << 20;
 
-/// AUTH as the proxy's own user.
+/// AUTH, under the name it has there, as the proxy's own user.
 pub(super) async fn log_in(
     connection: &mut Connection,
+    auth: &[u8],
     user: Option<&str>,
     password: &Redacted,
 ) -> Result<(), ConnectError> {
-    let mut arguments = vec![b"AUTH".as_slice()];
+    let mut arguments = vec![auth];
     arguments.extend(user.map(str::as_bytes));
     arguments.push(password.expose());
     let mut request = Zeroizing::new(Vec::new());

@@ -110,13 +110,13 @@ async fn look(
     seen: Option<&Likeness>,
 ) -> Result<Option<(Likeness, Facts)>, ConnectError> {
     let mut connection = connect(target).await?;
-    let info = match ask(&mut connection, &["INFO", "server"]).await? {
+    let info = match ask(&mut connection, target, &["INFO", "server"]).await? {
         Reply::Bulk(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Reply::Error(text) => return Err(ConnectError::refused(&text)),
         _ => return Err(ConnectError::NotRedis),
     };
     // COMMAND may be renamed, or not allowed to us: then what we know of ourselves has to do.
-    let commands = match ask(&mut connection, &["COMMAND", "COUNT"]).await? {
+    let commands = match ask(&mut connection, target, &["COMMAND", "COUNT"]).await? {
         Reply::Integer(count) => Some(count),
         _ => None,
     };
@@ -124,13 +124,13 @@ async fn look(
     if seen == Some(&likeness) {
         return Ok(None);
     }
-    let commands = commands::decode(&ask(&mut connection, &["COMMAND"]).await?);
+    let commands = commands::decode(&ask(&mut connection, target, &["COMMAND"]).await?);
     let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
-    let known = names_behind(&mut connection, &names).await?;
+    let known = names_behind(&mut connection, target, &names).await?;
     let renamed = names.iter().zip(known).filter(|(_, known)| known.is_none()).map(|(name, _)| (*name).to_owned());
     let renamed = renamed.collect();
     let declared_names: Vec<&str> = declared.iter().map(String::as_str).collect();
-    let behind = names_behind(&mut connection, &declared_names).await?;
+    let behind = names_behind(&mut connection, target, &declared_names).await?;
     let declared = declared.iter().cloned().zip(behind).collect();
     let (server, full_version) = identify(&info);
     let facts = Facts { version: major_minor(&full_version), server, full_version, commands, renamed, declared };
@@ -138,19 +138,31 @@ async fn look(
 }
 
 /// The commands that run under these names, by the names they were born with.
-async fn names_behind(connection: &mut Connection, names: &[&str]) -> Result<Vec<Option<String>>, ConnectError> {
+async fn names_behind(
+    connection: &mut Connection,
+    target: &Target,
+    names: &[&str],
+) -> Result<Vec<Option<String>>, ConnectError> {
     if names.is_empty() {
         // Without names COMMAND INFO tells of every command.
         return Ok(Vec::new());
     }
     let question: Vec<&str> = ["COMMAND", "INFO"].into_iter().chain(names.iter().copied()).collect();
-    let behind = commands::names(&ask(connection, &question).await?);
+    let behind = match ask(connection, target, &question).await? {
+        // It does not know COMMAND, so it confirms no name.
+        Reply::Error(_) => vec![None; names.len()],
+        reply => commands::names(&reply),
+    };
     if behind.len() == names.len() { Ok(behind) } else { Err(ConnectError::NotRedis) }
 }
 
-async fn ask(connection: &mut Connection, arguments: &[&str]) -> Result<Reply, ConnectError> {
+/// Asks with a command, under the name it has there.
+async fn ask(connection: &mut Connection, target: &Target, question: &[&str]) -> Result<Reply, ConnectError> {
+    let command = question.first().map(|name| target.name(name));
+    let arguments: Vec<&[u8]> =
+        command.into_iter().chain(question.iter().skip(1).map(|word| word.as_bytes())).collect();
     let mut request = Vec::new();
-    resp::encode_request(arguments, &mut request);
+    resp::encode_request(&arguments, &mut request);
     match tokio::time::timeout(PATIENCE, exchange(connection, &request)).await {
         Ok(result) => result,
         Err(_elapsed) => Err(ConnectError::Timeout),

@@ -110,6 +110,33 @@ fn an_upstream_that_does_not_know_auth_brings_no_password_into_the_log() {
 }
 
 #[test]
+fn the_proxy_asks_and_logs_in_under_the_names_that_redis_has_for_its_commands() {
+    let renamed = [["AUTH", "enter"], ["INFO", "tell"], ["COMMAND", "list"], ["ECHO", "say"]];
+    let mut args = vec!["--requirepass", "behind-the-gate"];
+    args.extend(renamed.iter().flat_map(|[original, name]| ["--rename-command", original, name]));
+    let redis = RedisServer::start_with(&args);
+    let lines: Vec<String> = renamed.iter().map(|[original, name]| format!("{original} = \"{name}\"")).collect();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
+    let table = format!("[upstream-auth]\npassword-file = {:?}", setup.path("redis_password"));
+    let gate = setup.table(&table).table(&format!("[rename]\n{}", lines.join("\n"))).start().settled();
+    eventually("health to be good", || gate.health().status.success().then_some(()));
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["ECHO", "hello"]), "$5\r\nhello", "the name is confirmed");
+    assert!(client.text(&["INFO", "server"]).contains("redis_version"));
+}
+
+#[test]
+fn a_redis_without_command_confirms_no_declared_name() {
+    let redis = RedisServer::start_with(&["--rename-command", "COMMAND", "", "--rename-command", "ECHO", "say"]);
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).table("[rename]\nECHO = \"say\"");
+    let gate = gate.expect_log("ECHO by the name that is declared").start();
+    eventually("health to be good", || gate.health().status.success().then_some(()));
+    let mut client = gate.connect("alice");
+    assert!(client.text(&["ECHO", "hello"]).starts_with("-ERR unknown command 'ECHO'"));
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+}
+
+#[test]
 fn the_proxy_logs_in_as_its_own_user_and_the_client_never_learns_the_password() {
     let redis = RedisServer::start_with(&["--requirepass", "behind-the-gate"]);
     let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
