@@ -4,6 +4,7 @@ use super::close::CloseReason;
 use super::core::SessionCore;
 use super::output::{Output, Side};
 use super::pending::{ExecReply, Slot};
+use super::request::FENCE;
 use super::subscription::{self, Kind, Notice};
 use super::transaction::Transaction;
 use crate::resp::{FrameKind, Protocol, ReplyError, parse_integer};
@@ -17,7 +18,7 @@ pub(super) enum Route {
     Confirmation,
     /// To the client; it is what the first slot waits for, or an error in its place.
     Answer { is_error: bool },
-    /// Nowhere: the first slot has something of ours instead.
+    /// Nowhere: the first slot waits for it, and has something of ours for the client, or nothing.
     Drop,
 }
 
@@ -106,13 +107,15 @@ impl SessionCore {
         let is_error = matches!(first, b'-' | b'!');
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
-            Some(Slot::Replace(_)) if is_error => Ok(Some(Route::Drop)),
+            Some(Slot::Replace(_) | Slot::Fence) if is_error => Ok(Some(Route::Drop)),
             Some(Slot::ClientId | Slot::Hello(_)) if !complete => Ok(None),
             Some(Slot::ClientId | Slot::Hello(_)) => {
                 self.learn_id(frame);
                 Ok(Some(Route::Answer { is_error }))
             }
-            Some(Slot::Replace(_) | Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
+            Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Fence) if !is_error => {
+                Err(CloseReason::UpstreamDesynchronised)
+            }
             Some(_) => Ok(Some(Route::Answer { is_error })),
             None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),
             // Redis says why it closes (too many clients, a limit of its own): the client may hear it.
@@ -123,23 +126,25 @@ impl SessionCore {
 
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
     fn may_be_notice(&self, first: u8) -> bool {
-        let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. }));
+        let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. } | Slot::Fence));
         first == b'>' || (first == b'*' && self.protocol == Protocol::Resp2 && (expected || self.messages_may_come()))
     }
 
     fn confirm(&mut self, kind: Kind, frame: &[u8]) -> Result<Route, CloseReason> {
         let total = subscription::confirmed_total(frame).ok_or(CloseReason::UpstreamDesynchronised)?;
         self.subscriptions.confirm(kind, total);
-        match self.pending.front() {
-            Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => {
-                // Here nothing was asked for since; elsewhere it may have been subscribed to again.
-                if let Some(name) = subscription::cancelled(frame) {
-                    self.subscriptions.forget(kind, name);
-                }
-                Ok(Route::Confirmation)
-            }
-            _ => Ok(Route::Stream),
+        let cancelled = subscription::cancelled(frame);
+        let route = match self.pending.front() {
+            Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => Route::Confirmation,
+            Some(Slot::Fence) if cancelled == Some(FENCE) => Route::Drop,
+            Some(Slot::Fence) => Route::Stream,
+            // It may have been subscribed to again since.
+            _ => return Ok(Route::Stream),
+        };
+        if let Some(name) = cancelled {
+            self.subscriptions.forget(kind, name);
         }
+        Ok(route)
     }
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {

@@ -26,6 +26,9 @@ const NOTHING: &[u8] = b"*0\r\n";
 /// Sent inside a transaction in place of a request that we refused: no Redis knows the name, so each refuses it.
 const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
 
+/// What we unsubscribe from behind a subscription that is to have no reply: Redis confirms even that.
+pub(super) const FENCE: &[u8] = b"respgate:fence";
+
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
     /// It is held until it is complete.
@@ -197,6 +200,11 @@ impl SessionCore {
                 let command = || permit.spec().full_name().to_owned();
                 self.report(|| Report::Refused { reason: "redirect".to_owned(), command: command() });
                 self.refuse(NO_SUCH_CLIENT.to_owned(), out);
+                Ok(())
+            }
+            Verdict::Forward(permit) if self.is_unheard(&permit) => {
+                let owed = self.owed(&permit, &argv);
+                self.forward_fenced(policy, &permit, owed, range, out);
                 Ok(())
             }
             Verdict::Forward(permit) => {
@@ -395,10 +403,38 @@ impl SessionCore {
         }
     }
 
-    /// Confirmations come even where replies are off or skipped; an error in their place would not.
     fn expect_confirmations(&mut self, kind: Kind, count: u64) {
-        let _ = self.wants_reply();
         self.pending.push(Slot::Confirm { kind, left: count });
+        self.wait = Some(Wait::Barrier);
+    }
+
+    /// Whether this is SUBSCRIBE or a relative where replies are off or skipped.
+    fn is_unheard(&self, permit: &Permit<'_>) -> bool {
+        self.reply_mode != ReplyMode::On && changes_subscriptions(permit.spec().role())
+    }
+
+    /// Forwards what [is unheard](Self::is_unheard). Its confirmations come even so, but an error in their place does not:
+    /// a confirmation of our own behind them says that they have come, or never will.
+    fn forward_fenced(
+        &mut self,
+        policy: &Policy,
+        permit: &Permit<'_>,
+        owed: Owed,
+        range: Range<usize>,
+        out: &mut Output<'_>,
+    ) {
+        let Some(unsubscribe) = policy.upstream_name("UNSUBSCRIBE") else {
+            return self.refuse("ERR respgate: not possible without replies and without UNSUBSCRIBE".to_owned(), out);
+        };
+        if let Owed::Confirmations { kind, names } = owed {
+            self.subscriptions.ask(kind, names);
+        }
+        let _ = self.wants_reply();
+        self.forward(permit, range, out);
+        let mut fence = Vec::new();
+        encode_request(&[unsubscribe, FENCE], &mut fence);
+        out.send(Side::Upstream, &fence);
+        self.pending.push(Slot::Fence);
         self.wait = Some(Wait::Barrier);
     }
 
@@ -576,6 +612,19 @@ fn is_plain(permit: &Permit<'_>) -> bool {
     permit.upstream_name().is_none()
         && !permit.spec().is_blocking()
         && matches!(permit.spec().role(), Role::Ordinary | Role::Publish | Role::Spublish)
+}
+
+/// SUBSCRIBE and its relatives.
+fn changes_subscriptions(role: Role) -> bool {
+    matches!(
+        role,
+        Role::Subscribe
+            | Role::Psubscribe
+            | Role::Ssubscribe
+            | Role::Unsubscribe
+            | Role::Punsubscribe
+            | Role::Sunsubscribe
+    )
 }
 
 /// A database as Redis reads it.

@@ -110,6 +110,39 @@ fn an_upstream_that_does_not_know_auth_brings_no_password_into_the_log() {
 }
 
 #[test]
+fn a_subscription_that_redis_refuses_while_replies_are_off_holds_nothing_up() {
+    let user = ["--user", "gate", "on", ">behind-the-gate", "~*", "+@all", "resetchannels", "&news"];
+    let redis = RedisServer::start_with(&user);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~* &*\n");
+    let setup = setup.file("redis_password", "behind-the-gate\n");
+    let table = format!("[upstream-auth]\nuser = \"gate\"\npassword-file = {:?}", setup.path("redis_password"));
+    let gate = setup.table(&table).start();
+    for hello in ["2", "3"] {
+        let mut client = gate.connect("alice");
+        client.call(&["HELLO", hello]);
+        for silence in ["OFF", "SKIP"] {
+            client.send(&request(&["CLIENT", "REPLY", silence]));
+            client.send(&request(&["SUBSCRIBE", "elsewhere"]));
+            assert_eq!(client.text(&["CLIENT", "REPLY", "ON"]), "+OK", "RESP{hello} {silence}");
+            assert_eq!(client.text(&["ECHO", "hello"]), "$5\r\nhello");
+        }
+        for (silence, request_line, told) in [
+            ("OFF", ["SUBSCRIBE", "news"], "$9\r\nsubscribe\r\n$4\r\nnews\r\n:1"),
+            ("OFF", ["UNSUBSCRIBE", "news"], "$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0"),
+            ("SKIP", ["SUBSCRIBE", "news"], "$9\r\nsubscribe\r\n$4\r\nnews\r\n:1"),
+        ] {
+            client.send(&request(&["CLIENT", "REPLY", silence]));
+            let confirmation = client.text(&request_line);
+            assert!(confirmation.ends_with(told), "RESP{hello} {silence}: {confirmation}");
+            if request_line[0] == "UNSUBSCRIBE" {
+                assert_eq!(client.text(&["CLIENT", "REPLY", "ON"]), "+OK");
+            }
+        }
+        assert!(client.text(&["PING"]).to_ascii_lowercase().contains("pong"));
+    }
+}
+
+#[test]
 fn the_proxy_asks_and_logs_in_under_the_names_that_redis_has_for_its_commands() {
     let renamed = [["AUTH", "enter"], ["INFO", "tell"], ["COMMAND", "list"], ["ECHO", "say"]];
     let mut args = vec!["--requirepass", "behind-the-gate"];
