@@ -25,7 +25,7 @@ pub(super) enum Slot {
     Monitor,
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
     Confirm { kind: Kind, left: u64 },
-    /// The confirmation of an UNSUBSCRIBE of ours, or an error in its place: dropped. Those before it have come by then.
+    /// The confirmation of an UNSUBSCRIBE of ours, or an error in its place: dropped. Those before it are here.
     Fence,
     /// The reply to EXEC, some elements of which are ours.
     Exec(Box<ExecReply>),

@@ -413,8 +413,8 @@ impl SessionCore {
         self.reply_mode != ReplyMode::On && changes_subscriptions(permit.spec().role())
     }
 
-    /// Forwards what [is unheard](Self::is_unheard). Its confirmations come even so, but an error in their place does not:
-    /// a confirmation of our own behind them says that they have come, or never will.
+    /// Forwards what [is unheard](Self::is_unheard). Its confirmations come even so, but an error in their place does
+    /// not: a confirmation of our own behind them says that they have come, or never will.
     fn forward_fenced(
         &mut self,
         policy: &Policy,
@@ -462,8 +462,8 @@ impl SessionCore {
     /// Has Redis refuse a request, whose error it remembers until EXEC; the client gets `ours` in place of the error.
     ///
     /// An unknown name is refused before anything else is looked at, whatever Redis is doing, and flags the transaction
-    /// [rejectCommand]. EXEC comes later on the same connection, so it executes nothing, whether we have seen the error by
-    /// then or not. Should Redis know the name after all, its reply is no error, and the session is closed.
+    /// [rejectCommand]. EXEC comes later on the same connection, so it executes nothing, whether we have seen the error
+    /// by then or not. Should Redis know the name after all, its reply is no error, and the session is closed.
     fn spoil(&mut self, ours: Box<[u8]>, out: &mut Output<'_>) {
         out.send(Side::Upstream, REFUSED);
         if self.wants_reply() {
@@ -568,7 +568,7 @@ impl SessionCore {
         }
     }
 
-    /// Refuses the request in its place. The first time in a transaction, Redis refuses one too, and is dirty from then on.
+    /// Refuses the request in its place. The first time in a transaction Redis refuses one too, and is dirty from then.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
         let reply = Reply::error(text);
         if let Transaction::Open(_) = self.transaction {

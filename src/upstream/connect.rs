@@ -39,8 +39,8 @@ impl From<&Config> for Target {
 }
 
 impl Target {
-    /// What a command, given in upper case, is called there. One that is declared to be disabled keeps its name, and Redis
-    /// says that it does not know it.
+    /// What a command, given in upper case, is called there. One that is declared to be disabled keeps its name, and
+    /// Redis says that it does not know it.
     pub(super) fn name<'a>(&'a self, original: &'a str) -> &'a [u8] {
         let declared = self.renames.iter().find(|rename| rename.original == original);
         declared.and_then(|rename| rename.name.as_ref()).map_or(original.as_bytes(), Redacted::expose)
