@@ -33,7 +33,7 @@ use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
 use crate::session::{
-    Administered, Administration, Buffer, ClientIds, CloseReason, Credentials, Peer, SessionCore, SessionLimits,
+    Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, Shared,
     UpstreamFailure,
 };
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
@@ -79,8 +79,8 @@ pub struct Settings {
     pub refusals: Arc<Refusals>,
     /// The number of the next session, of all workers.
     pub sessions: Arc<AtomicU64>,
-    /// Which session has which of Redis's client ids, of all workers.
-    pub clients: Arc<ClientIds>,
+    /// What sessions know together, of all workers.
+    pub shared: Arc<Shared>,
 }
 
 /// The sum of the bytes that sessions hold, and its bound.
@@ -502,8 +502,8 @@ impl Worker {
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
         let policy = Lease(self.current());
-        let clients = Arc::clone(&self.settings.clients);
-        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), clients, &policy, started) {
+        let shared = Arc::clone(&self.settings.shared);
+        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), shared, &policy, started) {
             Ok(core) => core,
             Err(reason) => {
                 audit::refused_connection(&peer, reason);

@@ -28,7 +28,7 @@ use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, MemoryBudget, Settings};
 use crate::net::{Gate, GateLimits, SURPLUS};
 use crate::resp::Limits;
-use crate::session::{ClientIds, SessionLimits};
+use crate::session::{SessionLimits, Shared};
 use crate::upstream::look::{self, Finding};
 use crate::upstream::{ConnectError, Target, Upstream};
 
@@ -253,7 +253,7 @@ fn start_workers(
     let budget = MemoryBudget::new(bounds.memory_budget);
     let refusals = Arc::new(Refusals::default());
     let sessions = Arc::new(AtomicU64::new(1));
-    let clients = Arc::new(ClientIds::default());
+    let shared = Arc::new(Shared::default());
     let workers = (0..config.threads).map(|number| {
         let settings = Settings {
             limits: limits.clone(),
@@ -265,7 +265,7 @@ fn start_workers(
             edits: edits.clone(),
             refusals: Arc::clone(&refusals),
             sessions: Arc::clone(&sessions),
-            clients: Arc::clone(&clients),
+            shared: Arc::clone(&shared),
         };
         worker::start(number, settings, Arc::clone(generation))
     });

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use memchr::memmem;
 
 use super::core::SessionCore;
+use super::shared::Shared;
 use crate::command::{Argv, Role};
 use crate::policy::Permit;
 use crate::resp::parse_integer;
@@ -20,7 +21,7 @@ pub(super) const NO_SUCH_CLIENT: &str = "ERR The client ID you want redirect to 
 /// The sessions of a process that know their client id, and their users. Locked only when one learns its id, is asked for
 /// or ends.
 #[derive(Debug, Default)]
-pub struct ClientIds(Mutex<HashMap<i64, String>>);
+pub(super) struct ClientIds(Mutex<HashMap<i64, String>>);
 
 impl ClientIds {
     fn is_of(&self, id: i64, user: &str) -> bool {
@@ -36,19 +37,19 @@ impl ClientIds {
 /// A session's own place in the table, given up when it is dropped.
 pub(super) struct OwnId {
     id: i64,
-    ids: Arc<ClientIds>,
+    shared: Arc<Shared>,
 }
 
 impl OwnId {
-    fn enter(ids: &Arc<ClientIds>, id: i64, user: &str) -> Self {
-        ids.lock().insert(id, user.to_owned());
-        Self { id, ids: Arc::clone(ids) }
+    fn enter(shared: &Arc<Shared>, id: i64, user: &str) -> Self {
+        shared.clients.lock().insert(id, user.to_owned());
+        Self { id, shared: Arc::clone(shared) }
     }
 }
 
 impl Drop for OwnId {
     fn drop(&mut self) {
-        self.ids.lock().remove(&self.id);
+        self.shared.clients.lock().remove(&self.id);
     }
 }
 
@@ -58,13 +59,13 @@ impl SessionCore {
         let Some(id) = client_id(reply) else { return };
         // First the old place is given up: it may be the same.
         self.own_id = None;
-        self.own_id = self.user_name().map(|user| OwnId::enter(&self.clients, id, user));
+        self.own_id = self.user_name().map(|user| OwnId::enter(&self.shared, id, user));
     }
 
     /// The session acts for another user now.
     pub(super) fn id_changes_hands(&mut self) {
         if let (Some(own), Some(user)) = (&self.own_id, self.user_name()) {
-            own.ids.lock().insert(own.id, user.to_owned());
+            own.shared.clients.lock().insert(own.id, user.to_owned());
         }
     }
 
@@ -76,7 +77,7 @@ impl SessionCore {
         }
         let targets = argv.iter_from(3).filter(|(_, word)| word.eq_ignore_ascii_case(b"redirect"));
         let mut ids = targets.filter_map(|(index, _)| parse_integer(argv.get(index + 1)?));
-        ids.any(|id| !self.user_name().is_some_and(|user| self.clients.is_of(id, user)))
+        ids.any(|id| !self.user_name().is_some_and(|user| self.shared.clients.is_of(id, user)))
     }
 
     fn user_name(&self) -> Option<&str> {
@@ -109,8 +110,9 @@ mod tests {
 
     #[test]
     fn a_place_is_given_up_with_its_session() {
-        let ids = Arc::new(ClientIds::default());
-        let own = OwnId::enter(&ids, 7, "alice");
+        let shared = Arc::new(Shared::default());
+        let own = OwnId::enter(&shared, 7, "alice");
+        let ids = &shared.clients;
         assert!(ids.is_of(7, "alice") && !ids.is_of(7, "bob") && !ids.is_of(8, "alice"));
         drop(own);
         assert!(!ids.is_of(7, "alice"));

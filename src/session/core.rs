@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::clients::{ClientIds, OwnId};
+use super::clients::OwnId;
 use super::close::CloseReason;
 use super::local::{Administration, Login};
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
 use super::reply::Route;
 use super::request::Body;
+use super::shared::Shared;
 use super::standing::Standing;
 use super::subscription::Subscriptions;
 use super::transaction::Transaction;
@@ -207,7 +208,7 @@ pub struct SessionCore {
     pub(super) peer: Rc<Peer>,
     pub(super) limits: Rc<SessionLimits>,
     pub(super) principal: Option<Principal>,
-    pub(super) clients: Arc<ClientIds>,
+    pub(super) shared: Arc<Shared>,
     /// That of the connection to Redis, once it has been asked for.
     pub(super) own_id: Option<OwnId>,
     /// The policy that the principal is of.
@@ -286,7 +287,7 @@ impl SessionCore {
     pub fn new(
         peer: Rc<Peer>,
         limits: Rc<SessionLimits>,
-        clients: Arc<ClientIds>,
+        shared: Arc<Shared>,
         policy: &Policy,
         now: Instant,
     ) -> Result<Self, UserRefusal> {
@@ -299,7 +300,7 @@ impl SessionCore {
             peer,
             limits,
             principal,
-            clients,
+            shared,
             own_id: None,
             generation: policy.generation,
             scanner: RequestScanner::new(),

@@ -15,6 +15,7 @@ mod pending;
 mod refusal;
 mod reply;
 mod request;
+mod shared;
 mod standing;
 mod subscription;
 mod transaction;
@@ -24,10 +25,10 @@ mod window;
 mod tests;
 
 pub use self::buffer::Buffer;
-pub use self::clients::ClientIds;
 pub use self::close::{CloseReason, Fault};
 pub use self::core::{
     Action, Credentials, LoginOutcome, Peer, Report, SessionCore, SessionLimits, Traffic, UpstreamFailure,
 };
 pub use self::local::{Administered, Administration, describe_log};
 pub use self::output::{Output, Queues, Side};
+pub use self::shared::Shared;

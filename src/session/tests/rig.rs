@@ -12,8 +12,8 @@ use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
 use crate::session::{
-    Action, Administered, Administration, ClientIds, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues,
-    SessionCore, SessionLimits, Side, UpstreamFailure,
+    Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore,
+    SessionLimits, Shared, Side, UpstreamFailure,
 };
 
 /// Bytes that the driver reads at once.
@@ -92,7 +92,7 @@ impl Rig {
     }
 
     /// One of several sessions of a process.
-    pub(crate) fn among(clients: &Arc<ClientIds>, acl: &str) -> Rig {
+    pub(crate) fn among(shared: &Arc<Shared>, acl: &str) -> Rig {
         let policy = policy(acl, 1);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let limits = SessionLimits {
@@ -105,7 +105,7 @@ impl Rig {
         };
         let now = Instant::now();
         let peer = Rc::new(Peer { address, certificate: None });
-        let core = SessionCore::new(peer, Rc::new(limits), Arc::clone(clients), &policy, now).expect("anybody may try");
+        let core = SessionCore::new(peer, Rc::new(limits), Arc::clone(shared), &policy, now).expect("anybody may try");
         Rig {
             core,
             policy,
