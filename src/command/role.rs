@@ -43,6 +43,8 @@ pub enum Role {
     ClientNoTouch,
     ClientKill,
     ClientList,
+    Info,
+    ConfigResetstat,
 }
 
 impl Role {
@@ -85,6 +87,8 @@ impl Role {
             "client|no-touch" => Role::ClientNoTouch,
             "client|kill" => Role::ClientKill,
             "client|list" => Role::ClientList,
+            "info" => Role::Info,
+            "config|resetstat" => Role::ConfigResetstat,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,
         }

@@ -175,7 +175,7 @@ pub(super) enum Wait {
     /// A login was throttled; the client is told so at this time.
     Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
-    Administering { memory: usize },
+    Administering { command: Box<str>, memory: usize },
     /// Something that has to follow all earlier replies.
     Drained(AfterDrain),
     /// All replies to what was sent, the last of which changes how the next request is to be read.
@@ -187,7 +187,7 @@ impl Wait {
     fn memory(&self) -> usize {
         match self {
             Self::Verifying(login) => login.memory(),
-            Self::Administering { memory } => *memory,
+            Self::Administering { command, memory } => command.len() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
             Self::Throttled { .. } | Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
         }

@@ -9,6 +9,7 @@ mod clients;
 mod close;
 mod core;
 pub mod driver;
+mod info;
 mod local;
 mod output;
 mod pending;
@@ -18,6 +19,7 @@ mod request;
 mod shared;
 mod standing;
 mod subscription;
+mod tally;
 mod transaction;
 mod window;
 

@@ -23,6 +23,10 @@ pub(super) enum Slot {
     Select(Option<u32>),
     /// The reply to MONITOR: success starts the stream.
     Monitor,
+    /// The reply to INFO: what was answered here is added to it.
+    Info,
+    /// The reply to CONFIG RESETSTAT: success forgets what was answered here.
+    ResetStats,
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
     Confirm { kind: Kind, left: u64 },
     /// The confirmation of an UNSUBSCRIBE of ours, or an error in its place: dropped. Those before it are here.
@@ -37,9 +41,9 @@ pub(super) enum Slot {
 
 impl ExecReply {
     /// With these answers of ours in their places.
-    pub(super) fn new(answers: Vec<(u32, Box<[u8]>)>) -> Self {
-        let memory = answers.iter().map(|place| size_of_val(place) + place.1.len()).sum();
-        Self { answers: answers.into(), memory, left: None, place: 0 }
+    pub(super) fn new(answers: Vec<OwnAnswer>, resets: Option<u32>) -> Self {
+        let memory = answers.iter().map(OwnAnswer::memory).sum();
+        Self { answers: answers.into(), resets, memory, left: None, place: 0 }
     }
 }
 
@@ -63,13 +67,33 @@ impl Slot {
 #[derive(Debug)]
 pub(super) struct ExecReply {
     /// Our answers by place, in rising order.
-    pub(super) answers: VecDeque<(u32, Box<[u8]>)>,
+    pub(super) answers: VecDeque<OwnAnswer>,
+    /// The place of a CONFIG RESETSTAT.
+    pub(super) resets: Option<u32>,
     /// Bytes of memory that the answers took at first.
     pub(super) memory: usize,
     /// Elements still to come, once the header has been seen.
     pub(super) left: Option<u64>,
     /// The place of the next element.
     pub(super) place: u32,
+}
+
+/// An answer of ours to a command in a transaction.
+#[derive(Debug)]
+pub(super) struct OwnAnswer {
+    /// Its place in the EXEC reply.
+    pub(super) place: u32,
+    /// The full name of the command.
+    pub(super) command: Box<str>,
+    /// As the client is sent it.
+    pub(super) reply: Box<[u8]>,
+}
+
+impl OwnAnswer {
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.command.len() + self.reply.len()
+    }
 }
 
 /// The queue of slots.
@@ -125,11 +149,11 @@ impl Pending {
         self.slots.iter().filter(|slot| matches!(slot, Slot::Multi)).count()
     }
 
-    /// The first slot waits for one ordinary reply after all.
-    pub(super) fn pass_front(&mut self) {
+    /// The first slot waits for one reply of another kind after all.
+    pub(super) fn replace_front(&mut self, by: Slot) {
         if let Some(slot) = self.slots.front_mut() {
             self.memory -= slot.memory();
-            *slot = Slot::Pass(1);
+            *slot = by;
             self.memory += slot.memory();
         }
     }

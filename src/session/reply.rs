@@ -2,10 +2,12 @@
 
 use super::close::CloseReason;
 use super::core::SessionCore;
+use super::info;
 use super::output::{Output, Side};
-use super::pending::{ExecReply, Slot};
+use super::pending::{ExecReply, OwnAnswer, Slot};
 use super::request::FENCE;
 use super::subscription::{self, Kind, Notice};
+use super::tally::Tally;
 use super::transaction::Transaction;
 use crate::resp::{FrameKind, Protocol, ReplyError, parse_integer};
 
@@ -113,6 +115,8 @@ impl SessionCore {
                 self.learn_id(frame);
                 Ok(Some(Route::Answer { is_error }))
             }
+            Some(Slot::Info) if !complete && frame.len() <= info::LARGEST => Ok(None),
+            Some(Slot::Info) if complete => Ok(Some(self.add_tally(frame).unwrap_or(Route::Answer { is_error }))),
             Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Fence) if !is_error => {
                 Err(CloseReason::UpstreamDesynchronised)
             }
@@ -122,6 +126,13 @@ impl SessionCore {
             None if first == b'-' => Ok(complete.then_some(Route::Answer { is_error })),
             None => Err(CloseReason::UpstreamDesynchronised),
         }
+    }
+
+    /// Puts what was answered here into a whole reply to INFO, which is dropped then; `None` if nothing of that is in it.
+    fn add_tally(&mut self, reply: &[u8]) -> Option<Route> {
+        let merged = info::merge(reply, self.shared.tally.counts()?)?;
+        self.pending.replace_front(Slot::Replace(merged.into()));
+        Some(Route::Drop)
     }
 
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
@@ -161,6 +172,7 @@ impl SessionCore {
             Some(Slot::Hello(protocol)) if !is_error => self.protocol = *protocol,
             Some(Slot::Select(database)) if !is_error => self.database = *database,
             Some(Slot::Monitor) if !is_error => self.monitoring = true,
+            Some(Slot::ResetStats) if !is_error => self.shared.tally.reset(),
             Some(Slot::Multi) if is_error && self.pending.multis() == 1 => self.transaction = Transaction::None,
             Some(_) => {}
             None => return Err(CloseReason::UpstreamRefused),
@@ -192,9 +204,10 @@ impl SessionCore {
             let is_element = step.kind != FrameKind::Push;
             if is_element && reply.next_is_ours() {
                 if step.complete
-                    && let Some((_, ours)) = reply.answers.pop_front()
+                    && let Some(ours) = reply.answers.pop_front()
                 {
-                    out.send(Side::Downstream, &ours);
+                    ours.count(&self.shared.tally);
+                    out.send(Side::Downstream, &ours.reply);
                 }
             } else {
                 out.pass(at..at + step.len);
@@ -202,6 +215,9 @@ impl SessionCore {
             if !step.complete {
                 self.framer.take();
             } else if is_element {
+                if reply.resets == Some(reply.place) {
+                    self.shared.tally.reset();
+                }
                 reply.place += 1;
                 reply.left = reply.left.map(|left| left.saturating_sub(1));
             }
@@ -215,7 +231,7 @@ impl SessionCore {
                     len
                 }
                 Header::Other => {
-                    self.pending.pass_front();
+                    self.pending.replace_front(Slot::Pass(1));
                     return self.take_frames(at, out);
                 }
             }
@@ -229,7 +245,19 @@ impl SessionCore {
 
 impl ExecReply {
     fn next_is_ours(&self) -> bool {
-        self.answers.front().is_some_and(|(place, _)| *place == self.place)
+        self.answers.front().is_some_and(|answer| answer.place == self.place)
+    }
+}
+
+impl OwnAnswer {
+    /// Its command was executed, and counts as such; the echo that Redis executed in its place does not.
+    pub(super) fn count(&self, tally: &Tally) {
+        let error = self.reply.strip_prefix(b"-");
+        tally.compensate_call("echo");
+        tally.call(&self.command, error.is_some());
+        if let Some(text) = error {
+            tally.error(&String::from_utf8_lossy(text));
+        }
     }
 }
 

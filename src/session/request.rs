@@ -197,8 +197,9 @@ impl SessionCore {
         match verdict {
             Verdict::Forward(permit) if self.redirects_to_a_stranger(&permit, &argv) => {
                 self.traffic.refused += 1;
-                let command = || permit.spec().full_name().to_owned();
-                self.report(|| Report::Refused { reason: "redirect".to_owned(), command: command() });
+                let command = permit.spec().full_name();
+                self.report(|| Report::Refused { reason: "redirect".to_owned(), command: command.to_owned() });
+                self.shared.tally.call(command, true);
                 self.refuse(NO_SUCH_CLIENT.to_owned(), out);
                 Ok(())
             }
@@ -324,6 +325,8 @@ impl SessionCore {
             Role::Multi => Owed::Slot(Slot::Multi),
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
+            Role::Info => Owed::Slot(Slot::Info),
+            Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             Role::ClientReply => match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
@@ -376,12 +379,20 @@ impl SessionCore {
                 }
                 let slot = match slot {
                     // Inside a transaction these are only queued, and answered in the EXEC reply.
-                    Slot::Select(_) | Slot::Blocking(_) | Slot::ClientId | Slot::Multi if in_transaction => {
+                    Slot::Select(_)
+                    | Slot::Blocking(_)
+                    | Slot::ClientId
+                    | Slot::Multi
+                    | Slot::Info
+                    | Slot::ResetStats
+                        if in_transaction =>
+                    {
                         Slot::Pass(1)
                     }
                     slot => slot,
                 };
-                let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor);
+                // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too.
+                let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats);
                 if self.wants_reply() {
                     self.pending.push(slot);
                     if barrier {
@@ -399,6 +410,7 @@ impl SessionCore {
         match slot {
             Slot::Select(_) => self.database = None,
             Slot::Monitor => self.monitoring = true,
+            Slot::ResetStats => self.shared.tally.reset(),
             _ => {}
         }
     }
@@ -424,6 +436,7 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) {
         let Some(unsubscribe) = policy.upstream_name("UNSUBSCRIBE") else {
+            self.shared.tally.rejection(permit.spec().full_name());
             return self.refuse("ERR respgate: not possible without replies and without UNSUBSCRIBE".to_owned(), out);
         };
         if let Owed::Confirmations { kind, names } = owed {
@@ -434,6 +447,7 @@ impl SessionCore {
         let mut fence = Vec::new();
         encode_request(&[unsubscribe, FENCE], &mut fence);
         out.send(Side::Upstream, &fence);
+        self.shared.tally.compensate_call("unsubscribe");
         self.pending.push(Slot::Fence);
         self.wait = Some(Wait::Barrier);
     }
@@ -447,11 +461,22 @@ impl SessionCore {
                 self.spoil(Box::default(), out);
                 Slot::Pass(1)
             }
-            Transaction::Open(Queue { answers, selects, .. }) => {
+            Transaction::Open(Queue { answers, selects, resets, .. }) => {
                 if selects {
                     self.database = None;
                 }
-                if answers.is_empty() { Slot::Pass(1) } else { Slot::Exec(Box::new(ExecReply::new(answers))) }
+                if self.reply_mode != ReplyMode::On {
+                    // Nothing will tell us whether it was executed.
+                    if resets.is_some() {
+                        self.shared.tally.reset();
+                    }
+                    answers.iter().for_each(|answer| answer.count(&self.shared.tally));
+                }
+                if answers.is_empty() && resets.is_none() {
+                    Slot::Pass(1)
+                } else {
+                    Slot::Exec(Box::new(ExecReply::new(answers, resets)))
+                }
             }
         };
         if self.wants_reply() {
@@ -466,6 +491,7 @@ impl SessionCore {
     /// by then or not. Should Redis know the name after all, its reply is no error, and the session is closed.
     fn spoil(&mut self, ours: Box<[u8]>, out: &mut Output<'_>) {
         out.send(Side::Upstream, REFUSED);
+        self.shared.tally.compensate_error("ERR");
         if self.wants_reply() {
             self.pending.push(Slot::Replace(ours));
         }
@@ -519,6 +545,9 @@ impl SessionCore {
     /// A reply of ours in its place, unless the client wants none. What we answer, Redis does not see, so its own
     /// CLIENT REPLY SKIP has to be ended.
     pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
+        if let Reply::Error(text) = reply {
+            self.shared.tally.error(text);
+        }
         if self.reply_mode == ReplyMode::SkipNext {
             self.end_skip(out);
             return;
@@ -536,21 +565,28 @@ impl SessionCore {
         }
     }
 
-    /// A reply of ours to something that Redis would queue in a transaction: there it takes the place of an echo.
-    pub(super) fn answer_or_queue(&mut self, policy: &Policy, reply: &Reply, out: &mut Output<'_>) {
+    /// The reply of ours to a command that was carried out here.
+    pub(super) fn answer_call(&mut self, command: &str, reply: &Reply, out: &mut Output<'_>) {
+        self.shared.tally.call(command, matches!(reply, Reply::Error(_)));
+        self.answer(reply, out);
+    }
+
+    /// The same, to a command that Redis would queue in a transaction: there it takes the place of an echo.
+    pub(super) fn answer_or_queue(&mut self, policy: &Policy, command: &str, reply: &Reply, out: &mut Output<'_>) {
         match &mut self.transaction {
-            Transaction::None => self.answer(reply, out),
+            Transaction::None => self.answer_call(command, reply, out),
             Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
             Transaction::Open(queue) => {
                 let mut answer = Vec::new();
                 reply.encode(self.protocol, &mut answer);
                 if !queue.has_room(answer.len()) {
+                    self.shared.tally.rejection(command);
                     return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
                 }
                 let Some(echo) = policy.upstream_name("ECHO") else {
                     return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
                 };
-                queue.answer(answer.into());
+                queue.answer(command, answer.into());
                 let mut placeholder = Vec::new();
                 encode_request(&[echo, b"respgate"], &mut placeholder);
                 out.send(Side::Upstream, &placeholder);
@@ -571,7 +607,8 @@ impl SessionCore {
     /// Refuses the request in its place. The first time in a transaction Redis refuses one too, and is dirty from then.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
         let reply = Reply::error(text);
-        if let Transaction::Open(_) = self.transaction {
+        if let (Transaction::Open(_), Reply::Error(text)) = (&self.transaction, &reply) {
+            self.shared.tally.error(text);
             let mut bytes = Vec::new();
             reply.encode(self.protocol, &mut bytes);
             self.transaction = Transaction::Dirty;
@@ -595,6 +632,9 @@ impl SessionCore {
 
     fn note_denial(&mut self, denial: &Denial<'_>, refusal: Option<Refusal>) {
         self.traffic.refused += 1;
+        if let Some(spec) = denial.rejected() {
+            self.shared.tally.rejection(spec.full_name());
+        }
         if let Some(refusal) = refusal {
             self.note_refusal(refusal);
         }

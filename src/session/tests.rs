@@ -7,6 +7,7 @@ mod administration;
 mod deadlines;
 mod flow;
 mod hello;
+mod info;
 mod order;
 mod properties;
 

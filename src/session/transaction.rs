@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::pending::OwnAnswer;
 use crate::acl::User;
 use crate::command::{CommandId, CommandSpec, Role};
 
@@ -31,10 +32,12 @@ pub(super) struct Queue {
     /// Which commands they are, each once.
     pub(super) commands: Vec<CommandId>,
     /// Our answers, by their place in the EXEC reply, in rising order.
-    pub(super) answers: Vec<(u32, Box<[u8]>)>,
+    pub(super) answers: Vec<OwnAnswer>,
     answers_bytes: usize,
     /// One of them is SELECT.
     pub(super) selects: bool,
+    /// The place of the last CONFIG RESETSTAT in the EXEC reply.
+    pub(super) resets: Option<u32>,
 }
 
 impl Queue {
@@ -44,9 +47,10 @@ impl Queue {
     }
 
     /// Takes an answer of ours to the next place; Redis is given something else to queue there.
-    pub(super) fn answer(&mut self, answer: Box<[u8]>) {
-        self.answers_bytes += answer.len() + size_of::<(u32, Box<[u8]>)>();
-        self.answers.push((self.length, answer));
+    pub(super) fn answer(&mut self, command: &str, reply: Box<[u8]>) {
+        let answer = OwnAnswer { place: self.length, command: command.into(), reply };
+        self.answers_bytes += answer.memory();
+        self.answers.push(answer);
         self.length = self.length.saturating_add(1);
     }
 }
@@ -61,6 +65,7 @@ impl Transaction {
             answers: Vec::new(),
             answers_bytes: 0,
             selects: false,
+            resets: None,
         })
     }
 
@@ -79,8 +84,12 @@ impl Transaction {
     /// Notes that Redis was given one more command to queue.
     pub(super) fn queued(&mut self, spec: &CommandSpec) {
         if let Self::Open(queue) = self {
+            match spec.role() {
+                Role::Select => queue.selects = true,
+                Role::ConfigResetstat => queue.resets = Some(queue.length),
+                _ => {}
+            }
             queue.length = queue.length.saturating_add(1);
-            queue.selects |= spec.role() == Role::Select;
             if !queue.commands.contains(&spec.id()) {
                 queue.commands.push(spec.id());
             }

@@ -36,6 +36,11 @@ pub(in crate::session) struct Login {
 }
 
 impl Login {
+    /// The command that it came in.
+    fn command(&self) -> &'static str {
+        if self.greeting.is_some() { "hello" } else { "auth" }
+    }
+
     /// Bytes of memory that are held for it.
     pub(in crate::session) fn memory(&self) -> usize {
         self.user.capacity() + self.credentials + self.greeting.as_ref().map_or(0, Greeting::memory)
@@ -47,20 +52,20 @@ impl SessionCore {
     /// is queued, as in Redis, and fails in its place.
     pub(super) fn auth(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
         if self.transaction.is_open() {
-            self.answer_or_queue(policy, &Reply::error(NOT_IN_MULTI), out);
+            self.answer_or_queue(policy, "auth", &Reply::error(NOT_IN_MULTI), out);
             return;
         }
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
             (Some(password), None, None) => {
                 if policy.acl.user(b"default").is_some_and(|user| user.is_nopass()) {
-                    self.answer(&Reply::error(NO_PASSWORD_NEEDED), out);
+                    self.answer_call("auth", &Reply::error(NO_PASSWORD_NEEDED), out);
                     return;
                 }
                 (&b"default"[..], password)
             }
             (Some(user), Some(password), None) => (user, password),
             _ => {
-                self.answer(&Reply::error("ERR syntax error"), out);
+                self.answer_call("auth", &Reply::error("ERR syntax error"), out);
                 return;
             }
         };
@@ -129,15 +134,17 @@ impl SessionCore {
             }
             LoginOutcome::Accepted(_) | LoginOutcome::Rejected => {
                 self.login_failed(policy, &login, "wrong-password");
-                self.refuse(WRONG_PASSWORD.to_owned(), out);
+                self.answer_call(login.command(), &Reply::error(WRONG_PASSWORD), out);
             }
             LoginOutcome::Busy => {
                 self.login_failed(policy, &login, "busy");
+                self.shared.tally.call(login.command(), true);
                 let text = "ERR respgate: too many logins are waiting, try again later";
                 self.fail(CloseReason::AuthenticationBusy, text, now, out);
             }
             LoginOutcome::Throttled => {
                 self.login_failed(policy, &login, "throttled");
+                self.shared.tally.call(login.command(), true);
                 self.wait = Some(Wait::Throttled { until: now + PAUSE });
             }
         }
@@ -176,13 +183,13 @@ impl SessionCore {
             self.id_changes_hands();
         }
         match login.greeting {
-            None => self.answer(&Reply::OK, out),
+            None => self.answer_call("auth", &Reply::OK, out),
             Some(greeting) => self.greet(policy, greeting, out),
         }
     }
 
     fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
-        let command = if login.greeting.is_some() { "HELLO" } else { "AUTH" };
+        let command = login.command().to_ascii_uppercase();
         let context = self.refusal_context();
         self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), &login.user));
         let refusal = match policy.acl.user(&login.user) {

@@ -39,11 +39,11 @@ impl SessionCore {
     /// only then the switch; a failure changes nothing.
     pub(super) fn hello(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
         match parse(argv) {
-            Err(text) => self.answer(&Reply::error(text), out),
+            Err(text) => self.answer_call("hello", &Reply::error(text), out),
             Ok(Hello { greeting, login: Some((user, password)) }) => {
                 self.log_in(policy, user, password, Some(greeting), out);
             }
-            Ok(_) if self.principal.is_none() => self.answer(&Reply::error(LOG_IN_FIRST), out),
+            Ok(_) if self.principal.is_none() => self.answer_call("hello", &Reply::error(LOG_IN_FIRST), out),
             Ok(Hello { greeting, login: None }) => self.greet(policy, greeting, out),
         }
     }

@@ -29,7 +29,7 @@ impl SessionCore {
             Role::Auth => self.auth(policy, argv, out),
             Role::Hello => self.hello(policy, argv, out),
             Role::Quit => {
-                self.answer(&Reply::OK, out);
+                self.answer_call("quit", &Reply::OK, out);
                 self.finish(CloseReason::Quit, now);
                 self.settle();
             }

@@ -47,7 +47,7 @@ impl SessionCore {
         self.standing = Standing::default();
         self.reply_mode = ReplyMode::On;
         self.monitoring = false;
-        self.answer(&Reply::Simple("RESET".into()), out);
+        self.answer_call("reset", &Reply::Simple("RESET".into()), out);
         Ok(())
     }
 }

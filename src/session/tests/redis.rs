@@ -109,6 +109,7 @@ impl Redis {
                 };
             }
             (b"ping", None) if !self.resp3 && subscribed => return b"*2\r\n$4\r\npong\r\n$0\r\n\r\n".to_vec(),
+            (b"info", None) if self.resp3 => return b"=36\r\ntxt:# Stats\r\ntotal_error_replies:9\r\n\r\n".to_vec(),
             (_, None) => return told(name, &argument(1)),
         }
         b"+OK\r\n".to_vec()
@@ -170,6 +171,7 @@ fn told(name: &[u8], argument: &[u8]) -> Vec<u8> {
         b"lrange" => [b"*2\r\n".to_vec(), bulk(argument), bulk(b"second")].concat(),
         b"incr" => b":1\r\n".to_vec(),
         b"ping" => b"+PONG\r\n".to_vec(),
+        b"info" => bulk(b"# Errorstats\r\nerrorstat_ERR:count=9\r\n"),
         _ => b"+OK\r\n".to_vec(),
     }
 }

@@ -43,7 +43,7 @@ impl Source<'_> {
 
     /// A request with this number.
     fn request(&mut self, number: usize) -> Vec<u8> {
-        let line = match self.next() % 46 {
+        let line = match self.next() % 48 {
             0..6 => format!("ECHO <{number}>"),
             6..9 => format!("GET a:<{number}>"),
             9 => format!("SET a:<{number}> value GET"),
@@ -74,6 +74,7 @@ impl Source<'_> {
             42 => format!("CONFIG SET x {}", "v".repeat(70_000)),
             43 => "MONITOR".to_owned(),
             44 => "QUIT".to_owned(),
+            45 | 46 => "INFO".to_owned(),
             _ => "RESET".to_owned(),
         };
         request(&line)

@@ -335,7 +335,9 @@ fn answers_of_ours_that_wait_for_exec_are_bounded() {
         }
     }
     let kept = match &rig.core.transaction {
-        crate::session::transaction::Transaction::Open(queue) => queue.answers.iter().map(|(_, it)| it.len()).sum(),
+        crate::session::transaction::Transaction::Open(queue) => {
+            queue.answers.iter().map(|answer| answer.reply.len()).sum()
+        }
         _ => 0_usize,
     };
     assert!(kept < 2 << 20, "{kept} bytes");

@@ -58,8 +58,8 @@ pub struct Administered {
 }
 
 impl SessionCore {
-    pub(super) fn administer(&mut self, administration: Administration) {
-        self.wait = Some(Wait::Administering { memory: administration.memory() });
+    pub(super) fn administer(&mut self, command: &str, administration: Administration) {
+        self.wait = Some(Wait::Administering { command: command.into(), memory: administration.memory() });
         self.act(Action::Administer(administration));
     }
 
@@ -71,14 +71,14 @@ impl SessionCore {
         now: Instant,
         out: &mut Output<'_>,
     ) {
-        match self.wait.take() {
-            Some(Wait::Administering { .. }) => {}
+        let command = match self.wait.take() {
+            Some(Wait::Administering { command, .. }) => command,
             other => {
                 self.wait = other;
                 return;
             }
-        }
-        self.answer_or_queue(policy, &administered.reply, out);
+        };
+        self.answer_or_queue(policy, &command, &administered.reply, out);
         // Whoever deletes its own user hears that it worked.
         if let Err(reason) = self.renew(policy, administered.generation) {
             self.finish(reason, now);

@@ -28,10 +28,14 @@ enum Answer {
 
 impl SessionCore {
     pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
+        let command = local.spec.full_name();
         match self.acl_answer(policy, local, argv) {
-            Answer::Now(reply) => self.answer_or_queue(policy, &reply, out),
-            Answer::Later(administration) => self.administer(administration),
-            Answer::Refused(text) => self.refuse(text, out),
+            Answer::Now(reply) => self.answer_or_queue(policy, command, &reply, out),
+            Answer::Later(administration) => self.administer(command, administration),
+            Answer::Refused(text) => {
+                self.shared.tally.rejection(command);
+                self.refuse(text, out);
+            }
         }
     }
 
