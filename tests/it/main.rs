@@ -17,6 +17,7 @@ mod clients;
 mod config;
 mod descriptors;
 mod drain;
+mod info;
 mod limits;
 mod parity;
 mod passwords;
