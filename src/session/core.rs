@@ -434,6 +434,9 @@ impl SessionCore {
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;
             let loses_keys = self.standing.tells_of_keys() && !renewed.user.keeps_readable_keys_of(&principal.user);
+            if let Transaction::Open(queue) = &mut self.transaction {
+                queue.is_stale |= renewed.user != queue.user;
+            }
             self.principal = Some(renewed);
             if loses_keys || !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);

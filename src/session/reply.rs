@@ -112,7 +112,9 @@ impl SessionCore {
             Some(Slot::Replace(_) | Slot::Fence) if is_error => Ok(Some(Route::Drop)),
             Some(Slot::ClientId | Slot::Hello(_)) if !complete => Ok(None),
             Some(Slot::ClientId | Slot::Hello(_)) => {
-                self.learn_id(frame);
+                if matches!(first, b':' | b'*' | b'%') {
+                    self.learn_id(frame);
+                }
                 Ok(Some(Route::Answer { is_error }))
             }
             Some(Slot::Info) if !complete && frame.len() <= info::LARGEST => Ok(None),
@@ -147,7 +149,7 @@ impl SessionCore {
         let cancelled = subscription::cancelled(frame);
         let route = match self.pending.front() {
             Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => Route::Confirmation,
-            Some(Slot::Fence) if cancelled == Some(FENCE) => Route::Drop,
+            Some(Slot::Fence) if kind == Kind::Channel && cancelled == Some(FENCE) => Route::Drop,
             Some(Slot::Fence) => Route::Stream,
             // It may have been subscribed to again since.
             _ => return Ok(Route::Stream),

@@ -203,6 +203,16 @@ impl SessionCore {
                 self.refuse(NO_SUCH_CLIENT.to_owned(), out);
                 Ok(())
             }
+            Verdict::Forward(permit) if names_fence(&permit, &argv) => {
+                self.shared.tally.rejection(permit.spec().full_name());
+                self.refuse("ERR respgate: this name is reserved".to_owned(), out);
+                Ok(())
+            }
+            Verdict::Forward(permit) if self.blocks_unheard(&permit, &argv) => {
+                self.shared.tally.rejection(permit.spec().full_name());
+                self.refuse("ERR respgate: not possible without replies".to_owned(), out);
+                Ok(())
+            }
             Verdict::Forward(permit) if self.is_unheard(&permit) => {
                 let owed = self.owed(&permit, &argv);
                 self.forward_fenced(policy, &permit, owed, range, out);
@@ -210,8 +220,7 @@ impl SessionCore {
             }
             Verdict::Forward(permit) => {
                 let owed = self.owed(&permit, &argv);
-                let change = StandingChange::of(&permit, &argv);
-                self.standing.change(change);
+                self.standing.change(StandingChange::of(&permit, &argv, self.transaction.is_open()));
                 if let Role::Sync | Role::Psync = permit.spec().role() {
                     let (head, tail) = self.renamed(&permit);
                     self.wait = Some(Wait::Drained(AfterDrain::Replicate([&head, &bytes[tail..]].concat().into())));
@@ -391,8 +400,10 @@ impl SessionCore {
                     }
                     slot => slot,
                 };
-                // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too.
-                let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats);
+                // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too. And what comes after
+                // a command that may block for long is judged when it is over, by the rights of that moment.
+                let barrier =
+                    matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats | Slot::Blocking(_));
                 if self.wants_reply() {
                     self.pending.push(slot);
                     if barrier {
@@ -423,6 +434,13 @@ impl SessionCore {
     /// Whether this is SUBSCRIBE or a relative where replies are off or skipped.
     fn is_unheard(&self, permit: &Permit<'_>) -> bool {
         self.reply_mode != ReplyMode::On && changes_subscriptions(permit.spec().role())
+    }
+
+    /// Whether this may block for long where replies are off or skipped: nobody would know for how long it stands.
+    fn blocks_unheard(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
+        self.reply_mode != ReplyMode::On
+            && !self.transaction.is_open()
+            && matches!(self.owed(permit, argv), Owed::Slot(Slot::Blocking(_)))
     }
 
     /// Forwards what [is unheard](Self::is_unheard). Its confirmations come even so, but an error in their place does
@@ -503,7 +521,8 @@ impl SessionCore {
         let Some(Principal { user, .. }) = &self.principal else { return false };
         let name = user.name().as_str().as_bytes();
         let is_open = |id: &CommandId| policy.table.get(*id).is_some_and(|spec| !policy.blocklist.blocks(name, spec));
-        (Arc::ptr_eq(user, &queue.user) || *user == queue.user)
+        !queue.is_stale
+            && (Arc::ptr_eq(user, &queue.user) || *user == queue.user)
             && policy.table.identity() == queue.table
             && queue.commands.iter().all(is_open)
     }
@@ -667,6 +686,11 @@ fn changes_subscriptions(role: Role) -> bool {
     )
 }
 
+/// Whether this names the channel that only our own requests may: its confirmation would be taken for theirs.
+fn names_fence(permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
+    changes_subscriptions(permit.spec().role()) && argv.iter_from(1).any(|(_, name)| name == FENCE)
+}
+
 /// A database as Redis reads it.
 fn database(text: &[u8]) -> Option<u32> {
     parse_integer(text)?.try_into().ok()
@@ -675,7 +699,12 @@ fn database(text: &[u8]) -> Option<u32> {
 /// Whether the command may keep its client waiting: of those that read streams, with BLOCK only.
 fn may_block(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
     let says_block = || argv.iter().any(|argument| argument.eq_ignore_ascii_case(b"block"));
-    spec.is_blocking() && (!matches!(spec.full_name(), "xread" | "xreadgroup") || says_block())
+    match spec.full_name() {
+        "xread" | "xreadgroup" => says_block(),
+        // Redis 7.0 does not mark them.
+        "wait" | "waitaof" => true,
+        _ => spec.is_blocking(),
+    }
 }
 
 /// So much waits for the client that it gets no further answers for now.

@@ -19,12 +19,15 @@ pub(super) enum StandingChange {
 }
 
 impl StandingChange {
-    /// Of a permitted request.
-    pub(super) fn of(permit: &Permit<'_>, argv: &Argv<'_>) -> Self {
+    /// Of a permitted request. What Redis may refuse, or never execute, ends nothing.
+    pub(super) fn of(permit: &Permit<'_>, argv: &Argv<'_>, in_transaction: bool) -> Self {
         match permit.spec().role() {
             role @ (Role::Monitor | Role::Sync | Role::Psync) => Self::Begins(role, argv.iter().collect()),
             role @ Role::ClientTracking => match argv.get(2) {
-                Some(word) if word.eq_ignore_ascii_case(b"off") => Self::Ends(role),
+                Some(word) if word.eq_ignore_ascii_case(b"off") => {
+                    let is_certain = argv.get(3).is_none() && !in_transaction;
+                    if is_certain { Self::Ends(role) } else { Self::Nothing }
+                }
                 _ => Self::Begins(role, argv.iter().collect()),
             },
             _ => Self::Nothing,

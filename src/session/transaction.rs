@@ -25,6 +25,8 @@ pub(super) enum Transaction {
 pub(super) struct Queue {
     /// The user that MULTI was sent for. If its rights have changed by EXEC, nothing is executed.
     pub(super) user: Arc<User>,
+    /// Its rights were others in between.
+    pub(super) is_stale: bool,
     /// The identity of the table that `commands` are of.
     pub(super) table: u64,
     /// How many commands Redis was given to queue.
@@ -59,6 +61,7 @@ impl Transaction {
     pub(super) fn open(user: Arc<User>, table: u64) -> Self {
         Self::Open(Queue {
             user,
+            is_stale: false,
             table,
             length: 0,
             commands: Vec::new(),

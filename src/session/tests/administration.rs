@@ -119,9 +119,8 @@ fn names_of_subscriptions_count_as_held_memory() {
 }
 
 #[test]
-fn monitor_tracking_and_any_outstanding_blocking_command_are_judged_again() {
-    let begun: [&[&str]; 4] =
-        [&["MONITOR"], &["CLIENT TRACKING ON BCAST"], &["BLPOP q 0"], &["BRPOP q 0", "GET a", "BLPOP q 0"]];
+fn monitor_tracking_and_an_outstanding_blocking_command_are_judged_again() {
+    let begun: [&[&str]; 3] = [&["MONITOR"], &["CLIENT TRACKING ON BCAST"], &["GET a", "BLPOP q 0"]];
     for requests in begun {
         let mut rig = Rig::new(OPEN);
         rig.client(&requests.iter().flat_map(|line| request(line)).collect::<Vec<u8>>());
@@ -133,6 +132,43 @@ fn monitor_tracking_and_any_outstanding_blocking_command_are_judged_again() {
     rig.redis("+OK\r\n+OK\r\n*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
     rig.reload(LESS);
     assert_eq!(rig.closed, None, "nothing of it is left");
+}
+
+#[test]
+fn what_comes_behind_a_blocking_command_is_judged_when_that_is_over() {
+    for blocking in ["BRPOP q 0", "WAIT 1 0", "XREAD BLOCK 0 STREAMS s $"] {
+        let mut rig = Rig::new(OPEN);
+        rig.client(&[blocking, "DEL a", "GET a"].map(request).concat());
+        assert_eq!(rig.forwarded(), blocking);
+        rig.reload("user default on nopass ~* &* +@all -del\n");
+        rig.redis("*-1\r\n");
+        assert_eq!(rig.forwarded(), "GET a", "{blocking}");
+        assert!(rig.heard().starts_with("*-1\r\n-NOPERM "), "{blocking}");
+    }
+}
+
+#[test]
+fn a_command_that_may_block_is_refused_where_nobody_would_hear_of_its_end() {
+    for mode in ["SKIP", "OFF"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say(&format!("CLIENT REPLY {mode}"));
+        rig.forwarded();
+        rig.client(&["BLMOVE a b LEFT RIGHT 0", "CLIENT REPLY ON"].map(request).concat());
+        assert_eq!(rig.forwarded().trim_start(), "CLIENT REPLY ON", "{mode}");
+        rig.redis("+OK\r\n");
+        assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", None), "{mode}");
+    }
+}
+
+#[test]
+fn tracking_goes_on_where_redis_may_refuse_to_end_it_or_never_does() {
+    for requests in [&["CLIENT TRACKING OFF NOSUCH"][..], &["MULTI", "CLIENT TRACKING OFF", "DISCARD"]] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("CLIENT TRACKING ON BCAST");
+        rig.client(&requests.iter().flat_map(|line| request(line)).collect::<Vec<u8>>());
+        rig.reload(LESS);
+        assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "{requests:?}");
+    }
 }
 
 #[test]

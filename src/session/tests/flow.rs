@@ -156,7 +156,7 @@ fn whatever_a_session_keeps_of_a_request_is_accounted_for() {
         let mut rig = Rig::new("user default on >secret ~* &* +@all\nuser ops on nopass ~* &* +@all\n");
         rig.administers = false;
         rig.say("AUTH ops any");
-        rig.say("BLPOP queue 0");
+        rig.say("GET a");
         assert!(rig.core.held() < 1024, "{}", rig.core.held());
         rig.say(&line);
         assert!(rig.core.held() >= words.len(), "{} bytes of {}", rig.core.held(), &line[..30]);
@@ -176,12 +176,12 @@ fn the_beginning_of_a_streamed_request_is_accounted_for_until_its_end() {
 #[test]
 fn small_answers_that_wait_are_accounted_for_with_their_places() {
     let mut rig = Rig::new(OPEN);
-    rig.say("BLPOP queue 0");
+    rig.say("GET a");
     rig.client(&[request("MULTI"), request("NO-SUCH")].concat());
     rig.client(&request("ACL WHOAMI").repeat(10_000));
     let places = rig.core.held();
     assert!(places >= 10_000 * ("+QUEUED\r\n".len() + 32), "{places}");
-    rig.redis("*-1\r\n+OK\r\n-ERR unknown command\r\n");
+    rig.redis("$-1\r\n+OK\r\n-ERR unknown command\r\n");
     assert!(rig.core.held() < 1024, "{}", rig.core.held());
 }
 

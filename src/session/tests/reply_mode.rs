@@ -177,3 +177,17 @@ fn select_that_nobody_confirms_leaves_the_database_unknown() {
     }
     assert_eq!(rig.core.database, None);
 }
+
+#[test]
+fn no_client_names_the_channel_whose_confirmation_ends_the_wait_for_an_unheard_subscription() {
+    for verb in ["SUBSCRIBE", "UNSUBSCRIBE", "PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("CLIENT REPLY OFF");
+        rig.forwarded();
+        rig.say(&format!("{verb} respgate:fence other"));
+        assert_eq!(rig.forwarded(), "", "{verb}");
+        let mut rig = Rig::new(OPEN);
+        rig.say(&format!("{verb} other respgate:fence"));
+        assert_eq!(rig.heard(), "-ERR respgate: this name is reserved\r\n", "{verb}");
+    }
+}

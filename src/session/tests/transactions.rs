@@ -363,3 +363,17 @@ fn without_a_transaction_exec_and_discard_are_redis_business() {
     rig.redis("-ERR EXEC without MULTI\r\n-ERR DISCARD without MULTI\r\n");
     assert_eq!(rig.heard().lines().count(), 3);
 }
+
+#[test]
+fn rights_that_were_others_between_multi_and_exec_abort_it_though_they_are_the_same_again() {
+    const WITHOUT_SET: &str = "user default on nopass ~* &* +@all -set\n";
+    let mut rig = Rig::new(WITHOUT_SET);
+    rig.say("MULTI");
+    rig.redis("+OK\r\n");
+    rig.reload("user default on nopass ~* &* +@all\n");
+    rig.say("SET k 1");
+    rig.redis("+QUEUED\r\n");
+    rig.reload(WITHOUT_SET);
+    rig.say("EXEC");
+    assert_eq!(rig.forwarded(), "MULTI\nSET k 1\nrespgate:refused\nEXEC");
+}
