@@ -48,6 +48,19 @@ pub enum Role {
 }
 
 impl Role {
+    /// SUBSCRIBE and its relatives.
+    pub fn changes_subscriptions(self) -> bool {
+        matches!(
+            self,
+            Role::Subscribe
+                | Role::Psubscribe
+                | Role::Ssubscribe
+                | Role::Unsubscribe
+                | Role::Punsubscribe
+                | Role::Sunsubscribe
+        )
+    }
+
     /// By full name in lower case, `client|reply`.
     pub(super) fn of(full_name: &str) -> Role {
         match full_name {

@@ -154,36 +154,13 @@ fn answered_here(role: Role) -> bool {
 
 /// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.
 fn fits_a_transaction(role: Role) -> bool {
-    !matches!(
-        role,
-        Role::Hello
-            | Role::Subscribe
-            | Role::Psubscribe
-            | Role::Ssubscribe
-            | Role::Unsubscribe
-            | Role::Punsubscribe
-            | Role::Sunsubscribe
-            | Role::Monitor
-            | Role::Sync
-            | Role::Psync
-            | Role::ClientReply
-    )
+    !role.changes_subscriptions()
+        && !matches!(role, Role::Hello | Role::Monitor | Role::Sync | Role::Psync | Role::ClientReply)
 }
 
 /// The commands of Redis's RESP2 subscriber mode (`processCommand`).
 fn fits_a_subscriber(role: Role) -> bool {
-    matches!(
-        role,
-        Role::Subscribe
-            | Role::Psubscribe
-            | Role::Ssubscribe
-            | Role::Unsubscribe
-            | Role::Punsubscribe
-            | Role::Sunsubscribe
-            | Role::Ping
-            | Role::Quit
-            | Role::Reset
-    )
+    role.changes_subscriptions() || matches!(role, Role::Ping | Role::Quit | Role::Reset)
 }
 
 /// Redis compares options with `strcasecmp`, which ends at a NUL: `CLIENT REPLY OFF\0x` is CLIENT REPLY OFF. What the

@@ -29,6 +29,16 @@ const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
 /// What we unsubscribe from behind a subscription that is to have no reply: Redis confirms even that.
 pub(super) const FENCE: &[u8] = b"respgate:fence";
 
+/// Why the session does not forward what the policy permits.
+struct Objection {
+    /// A stable word for the log.
+    reason: &'static str,
+    /// What the client is told.
+    text: &'static str,
+}
+
+const NO_REPLIES: Objection = Objection { reason: "no-replies", text: "ERR respgate: not possible without replies" };
+
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
     /// It is held until it is complete.
@@ -195,39 +205,15 @@ impl SessionCore {
             return self.obey_on_replication_link(&verdict, range, out);
         }
         match verdict {
-            Verdict::Forward(permit) if self.redirects_to_a_stranger(&permit, &argv) => {
-                self.traffic.refused += 1;
-                let command = permit.spec().full_name();
-                self.report(|| Report::Refused { reason: "redirect".to_owned(), command: command.to_owned() });
-                self.shared.tally.call(command, true);
-                self.refuse(NO_SUCH_CLIENT.to_owned(), out);
-                Ok(())
-            }
-            Verdict::Forward(permit) if names_fence(&permit, &argv) => {
-                self.shared.tally.rejection(permit.spec().full_name());
-                self.refuse("ERR respgate: this name is reserved".to_owned(), out);
-                Ok(())
-            }
-            Verdict::Forward(permit) if self.blocks_unheard(&permit, &argv) => {
-                self.shared.tally.rejection(permit.spec().full_name());
-                self.refuse("ERR respgate: not possible without replies".to_owned(), out);
-                Ok(())
-            }
-            Verdict::Forward(permit) if self.is_unheard(&permit) => {
-                let owed = self.owed(&permit, &argv);
-                self.forward_fenced(policy, &permit, owed, range, out);
-                Ok(())
-            }
             Verdict::Forward(permit) => {
-                let owed = self.owed(&permit, &argv);
-                self.standing.change(StandingChange::of(&permit, &argv, self.transaction.is_open()));
-                if let Role::Sync | Role::Psync = permit.spec().role() {
-                    let (head, tail) = self.renamed(&permit);
-                    self.wait = Some(Wait::Drained(AfterDrain::Replicate([&head, &bytes[tail..]].concat().into())));
+                if let Some(objection) = self.objection(&permit, &argv) {
+                    self.object(&permit, &objection, out);
                     return Ok(());
                 }
-                self.prepare(policy, &permit, owed, out);
-                self.forward(&permit, range, out);
+                let owed = self.owed(&permit, &argv);
+                let change = StandingChange::of(&permit, &argv, self.transaction.is_open());
+                self.standing.change(change);
+                self.take_permitted(policy, &permit, owed, range, out);
                 Ok(())
             }
             Verdict::Local(local) => {
@@ -242,6 +228,53 @@ impl SessionCore {
                 Ok(())
             }
         }
+    }
+
+    /// Takes a request that the policy permits, complete and in memory.
+    fn take_permitted(
+        &mut self,
+        policy: &Policy,
+        permit: &Permit<'_>,
+        owed: Owed,
+        range: Range<usize>,
+        out: &mut Output<'_>,
+    ) {
+        if self.is_unheard(permit) {
+            return match policy.upstream_name("UNSUBSCRIBE") {
+                Some(unsubscribe) => self.forward_fenced(permit, owed, range, unsubscribe, out),
+                None => self.object(permit, &NO_REPLIES, out),
+            };
+        }
+        if let Role::Sync | Role::Psync = permit.spec().role() {
+            let (head, tail) = self.renamed(permit);
+            let request = [&head, &out.input()[range.start + tail..range.end]].concat();
+            self.wait = Some(Wait::Drained(AfterDrain::Replicate(request.into())));
+            return;
+        }
+        self.prepare(policy, permit, owed, out);
+        self.forward(permit, range, out);
+    }
+
+    /// What the session has against a request that the policy permits.
+    fn objection(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> Option<Objection> {
+        if self.redirects_to_a_stranger(permit, argv) {
+            Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
+        } else if permit.spec().role().changes_subscriptions() && argv.iter_from(1).any(|(_, name)| name == FENCE) {
+            // Its confirmation would be taken for that of ours.
+            Some(Objection { reason: "reserved-name", text: "ERR respgate: this name is reserved" })
+        } else if self.blocks_unheard(permit, argv) {
+            Some(NO_REPLIES)
+        } else {
+            None
+        }
+    }
+
+    fn object(&mut self, permit: &Permit<'_>, objection: &Objection, out: &mut Output<'_>) {
+        self.traffic.refused += 1;
+        let command = permit.spec().full_name();
+        self.report(|| Report::Refused { reason: objection.reason.to_owned(), command: command.to_owned() });
+        self.shared.tally.call(command, true);
+        self.refuse(objection.text.to_owned(), out);
     }
 
     fn forward(&self, permit: &Permit<'_>, range: Range<usize>, out: &mut Output<'_>) {
@@ -433,7 +466,7 @@ impl SessionCore {
 
     /// Whether this is SUBSCRIBE or a relative where replies are off or skipped.
     fn is_unheard(&self, permit: &Permit<'_>) -> bool {
-        self.reply_mode != ReplyMode::On && changes_subscriptions(permit.spec().role())
+        self.reply_mode != ReplyMode::On && permit.spec().role().changes_subscriptions()
     }
 
     /// Whether this may block for long where replies are off or skipped: nobody would know for how long it stands.
@@ -447,16 +480,12 @@ impl SessionCore {
     /// not: a confirmation of our own behind them says that they have come, or never will.
     fn forward_fenced(
         &mut self,
-        policy: &Policy,
         permit: &Permit<'_>,
         owed: Owed,
         range: Range<usize>,
+        unsubscribe: &[u8],
         out: &mut Output<'_>,
     ) {
-        let Some(unsubscribe) = policy.upstream_name("UNSUBSCRIBE") else {
-            self.shared.tally.rejection(permit.spec().full_name());
-            return self.refuse("ERR respgate: not possible without replies and without UNSUBSCRIBE".to_owned(), out);
-        };
         if let Owed::Confirmations { kind, names } = owed {
             self.subscriptions.ask(kind, names);
         }
@@ -671,24 +700,6 @@ fn is_plain(permit: &Permit<'_>) -> bool {
     permit.upstream_name().is_none()
         && !permit.spec().is_blocking()
         && matches!(permit.spec().role(), Role::Ordinary | Role::Publish | Role::Spublish)
-}
-
-/// SUBSCRIBE and its relatives.
-fn changes_subscriptions(role: Role) -> bool {
-    matches!(
-        role,
-        Role::Subscribe
-            | Role::Psubscribe
-            | Role::Ssubscribe
-            | Role::Unsubscribe
-            | Role::Punsubscribe
-            | Role::Sunsubscribe
-    )
-}
-
-/// Whether this names the channel that only our own requests may: its confirmation would be taken for theirs.
-fn names_fence(permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
-    changes_subscriptions(permit.spec().role()) && argv.iter_from(1).any(|(_, name)| name == FENCE)
 }
 
 /// A database as Redis reads it.
