@@ -542,10 +542,16 @@ impl SessionCore {
                 self.stage == Stage::Running
                     && self.client_closed.is_none()
                     && self.backlog_upstream < UPSTREAM_BACKLOG
-                    && (self.held < self.limits.hold_buffer || !self.is_waiting())
+                    && (self.held < self.most_held() || !self.is_waiting())
             }
             Side::Upstream => self.link == Link::Ready && self.backlog_downstream < DOWNSTREAM_BACKLOG,
         }
+    }
+
+    /// Bytes of requests that may wait here. Strangers wait for their passwords only, and longer than others.
+    fn most_held(&self) -> usize {
+        const OF_A_STRANGER: usize = 64 << 10;
+        if self.principal.is_some() { self.limits.hold_buffer } else { self.limits.hold_buffer.min(OF_A_STRANGER) }
     }
 
     /// Whether the upstream connection is, or should be, there.

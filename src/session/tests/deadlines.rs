@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::rig::{AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, request};
-use crate::session::LoginOutcome;
+use crate::session::{LoginOutcome, Side};
 
 const A_MOMENT: Duration = Duration::from_millis(1);
 
@@ -91,6 +91,18 @@ fn a_throttled_client_that_leaves_or_is_drained_is_told_at_once() {
     rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
     rig.wait(Duration::ZERO);
     assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), (THROTTLED, "drained"));
+}
+
+#[test]
+fn little_is_read_of_a_stranger_whose_password_is_being_verified() {
+    let mut rig = Rig::new(CLOSED);
+    rig.client(&request("AUTH default secret"));
+    rig.client(&request("GET a").repeat(3_000));
+    assert!(rig.core.wants(Side::Downstream), "as much as one read may bring");
+    rig.client(&request("GET a").repeat(1_000));
+    assert!(!rig.core.wants(Side::Downstream));
+    rig.verified(LoginOutcome::Accepted(0));
+    assert!(rig.forwarded().starts_with("GET a\nGET a\n"));
 }
 
 const THROTTLED: &str = "-ERR respgate: too many failed logins, try again later\r\n";
