@@ -101,7 +101,7 @@ impl User {
 }
 
 /// Rules as they stand between parentheses, where quotes mean something and a final `)` ends the selector.
-fn in_selector(rules: &[u8]) -> Vec<u8> {
+pub(super) fn in_selector(rules: &[u8]) -> Vec<u8> {
     let quoted = rules.split(|b| *b == b' ').map(|rule| {
         let plain = !rule.iter().any(|b| matches!(b, b'"' | b'\'')) && !rule.ends_with(b")");
         if plain { rule.to_vec() } else { quote(rule) }
@@ -128,26 +128,41 @@ impl Selector {
     }
 
     fn rules(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
-        let SelectorDescription { commands, keys, channels, databases } = self.describe(table, style);
+        let commands = self.commands.describe(table, style);
+        join(&[&self.places(table, style), commands.as_bytes()])
+    }
+
+    /// Keys, channels and databases, in rules that read back as the same.
+    pub(super) fn place_rules(&self, table: &CommandTable) -> Vec<u8> {
+        self.places(table, CommandStyle::AsGiven)
+    }
+
+    fn places(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
         let reset: &[u8] = if self.channels.all { b"" } else { b"resetchannels" };
-        let databases = match databases.as_deref() {
-            None | Some("alldbs") => "",
-            Some("") => "resetdbs",
-            Some(listed) => listed,
+        let databases = match self.describe_databases(table).as_deref() {
+            None | Some("alldbs") => String::new(),
+            Some("") => "resetdbs".to_owned(),
+            Some(listed) => listed.to_owned(),
         };
-        let parts = [keys.as_slice(), reset, &channels, databases.as_bytes(), commands.as_bytes()];
-        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b' ')
+        join(&[&self.keys.describe(style), reset, &self.channels.describe(), databases.as_bytes()])
     }
 
     fn describe(&self, table: &CommandTable, style: CommandStyle) -> SelectorDescription {
-        let databases = (table.dialect() == Dialect::Valkey91).then(|| self.databases.describe());
         SelectorDescription {
             commands: self.commands.describe(table, style),
             keys: self.keys.describe(style),
             channels: self.channels.describe(),
-            databases,
+            databases: self.describe_databases(table),
         }
     }
+
+    fn describe_databases(&self, table: &CommandTable) -> Option<String> {
+        (table.dialect() == Dialect::Valkey91).then(|| self.databases.describe())
+    }
+}
+
+fn join(parts: &[&[u8]]) -> Vec<u8> {
+    parts.iter().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(&b' ')
 }
 
 impl Keys {

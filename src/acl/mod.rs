@@ -6,6 +6,7 @@
 mod check;
 mod commands;
 mod describe;
+mod exact;
 mod explain;
 mod file;
 mod log;

@@ -45,6 +45,8 @@ pub enum Role {
     ClientList,
     Info,
     ConfigResetstat,
+    /// EVAL, FCALL and their relatives.
+    Script,
 }
 
 impl Role {
@@ -102,6 +104,7 @@ impl Role {
             "client|list" => Role::ClientList,
             "info" => Role::Info,
             "config|resetstat" => Role::ConfigResetstat,
+            "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Role::Script,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,
         }

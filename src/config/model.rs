@@ -104,6 +104,8 @@ pub struct Upstream {
     pub unsafe_upstream: bool,
     /// For connecting and logging in together.
     pub connect_timeout: Duration,
+    /// Scripts of restricted users run there as users of the same rights, which the proxy makes.
+    pub mirror_users: bool,
 }
 
 /// Where the upstream listens.

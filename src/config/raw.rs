@@ -90,6 +90,10 @@ pub(super) struct Settings {
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     #[arg(help_heading = "Upstream")]
     pub(super) unsafe_upstream: Option<Setting>,
+    /// Run the scripts of restricted users there as users of the same rights, made for that [default: yes]
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Upstream")]
+    pub(super) mirror_users: Option<Setting>,
     /// Exit 69 where the upstream does not answer at start
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     #[arg(help_heading = "Upstream")]

@@ -468,6 +468,7 @@ fn defaults_are_these() {
             password: None,
             unsafe_upstream: false,
             connect_timeout: Duration::from_secs(5),
+            mirror_users: true,
         },
         acl: AclSource::File("/etc/users.acl".into()),
         acl_dialect: None,

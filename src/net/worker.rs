@@ -31,10 +31,10 @@ use crate::ops::refusals::Refusals;
 use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
 use crate::resp::Reply;
-use crate::session::driver::{Connecting, Driver, Stream, Surroundings};
+use crate::session::driver::{Connecting, Driver, Mirroring, Stream, Surroundings};
 use crate::session::{
-    Administered, Administration, Buffer, CloseReason, Credentials, Peer, SessionCore, SessionLimits, Shared,
-    UpstreamFailure,
+    Administered, Administration, Buffer, CloseReason, Credentials, MirrorFailure, MirrorOrder, Peer, SessionCore,
+    SessionLimits, Shared, UpstreamFailure,
 };
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::tls::{CertificateChain, CertificateRefusal, close};
@@ -679,6 +679,20 @@ impl Surroundings for World {
         // The receiver is still in our hands.
         let _ = answer.send(Administered { reply, generation: None });
         receiver
+    }
+
+    fn mirror(&self, order: MirrorOrder) -> Mirroring {
+        let worker = Rc::clone(&self.worker);
+        Box::pin(async move {
+            let user = order.user.clone();
+            let mirrored = worker.settings.upstream.mirror(order).await;
+            mirrored.map_err(|error| {
+                if let Some(left_out) = worker.log_limit.admit() {
+                    audit::no_mirror(&user, &error, left_out);
+                }
+                MirrorFailure
+            })
+        })
     }
 
     fn note_refusals(&self, core: &mut SessionCore) {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::reload::Editor;
 use crate::net::proxy_protocol::HeaderError;
@@ -12,6 +12,7 @@ use crate::policy::{Principal, UserRefusal};
 use crate::session::driver::Volume;
 use crate::session::{CloseReason, Peer, Report, SessionCore};
 use crate::tls::handshake::HandshakeError;
+use crate::upstream::ConnectError;
 
 /// Events that anybody can cause, so many a second and worker; the others are counted.
 #[derive(Debug)]
@@ -49,6 +50,11 @@ impl RateLimit {
 /// A client did not get through its handshake.
 pub fn handshake_failed(client: SocketAddr, error: &HandshakeError, left_out: u64) {
     info!(event = "handshake", outcome = "failed", %client, reason = error.label(), %error, left_out, "handshake failed");
+}
+
+/// Scripts of this user are refused: Redis does not let us make the user that they would run as.
+pub fn no_mirror(user: &str, error: &ConnectError, left_out: u64) {
+    warn!(event = "mirror", outcome = "failed", user, %error, left_out, "no user for scripts at the upstream");
 }
 
 /// A balancer did not say in the PROXY protocol whom it speaks for.

@@ -13,7 +13,7 @@ use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
-use crate::policy::{Blocklist, Policy, Renames, Unmapped, UserSettings};
+use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
 use crate::tls::{self, TlsMaterial, TlsSettings};
 use crate::upstream::look::Facts;
 
@@ -132,6 +132,7 @@ pub fn build(
         return Err(errors);
     };
     let floor = floor(&acl);
+    let script_rights = script_rights(config, &table, upstream);
     let policy = Policy {
         generation: number,
         dialect: table.dialect(),
@@ -145,6 +146,7 @@ pub fn build(
         settings: config.users.iter().map(|(name, settings)| (name.clone(), user_settings(settings))).collect(),
         blocklist,
         renames,
+        script_rights,
     };
     Ok(Built {
         generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor },
@@ -222,6 +224,14 @@ fn table(config: &Config, upstream: Hearing<'_>) -> CommandTable {
     match facts {
         Some(facts) => builtin.extended(&facts.commands),
         None => builtin,
+    }
+}
+
+fn script_rights(config: &Config, table: &CommandTable, upstream: Hearing<'_>) -> ScriptRights {
+    match upstream {
+        _ if !config.upstream.mirror_users => ScriptRights::Upstream,
+        Hearing::Heard(facts) => ScriptRights::mirrored(table, &facts.commands),
+        Hearing::NotAsked | Hearing::NotYet => ScriptRights::Mirrored { present: Vec::new() },
     }
 }
 

@@ -124,7 +124,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     pool.begin_generation(first.number, first.floor);
     let generation = Arc::new(ArcSwap::from_pointee(first));
-    let upstream = Arc::new(Upstream::new(target));
+    let upstream = Arc::new(Upstream::new(target).map_err(RunError::System)?);
     let (edits, mut edited) = mpsc::unbounded_channel();
     let (mailboxes, threads) =
         start_workers(&config, &generation, &upstream, &pool, &edits).map_err(RunError::System)?;
@@ -189,6 +189,9 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     drop(edited);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
     drain(reloader.config().limits.shutdown_timeout, &mailboxes, threads, &mut signals).await;
+    if let Err(error) = upstream.forget_mirrors().await {
+        warn!(%error, "users that scripts ran as are left at the upstream");
+    }
     info!(hashes_computed = pool.computations(), "stopped");
     Ok(())
 }

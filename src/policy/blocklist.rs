@@ -88,6 +88,11 @@ impl Blocklist {
         !(self.scripting.get(index).copied().unwrap_or(false) && self.scripting_users.contains(user))
     }
 
+    /// Whether any entry binds `user`.
+    pub fn binds(&self, user: &[u8]) -> bool {
+        !self.exempts(user) && self.blocked.contains(&true)
+    }
+
     /// Whether `user` is bound by no entry at all.
     pub fn exempts(&self, user: &[u8]) -> bool {
         self.exempt_users.contains(user)

@@ -5,6 +5,7 @@
 
 mod blocklist;
 mod decide;
+mod mirror;
 mod principal;
 mod rename;
 mod verdict;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 
 pub use self::blocklist::{Blocklist, BlocklistError};
 pub use self::decide::{Requester, Stance};
+pub use self::mirror::ScriptRights;
 pub use self::principal::{Admission, Principal, Proof, UserRefusal, UserSettings};
 pub use self::rename::{RenameError, Renames};
 pub use self::verdict::{Denial, LocalCommand, Permit, Verdict};
@@ -50,4 +52,6 @@ pub struct Policy {
     pub blocklist: Blocklist,
     /// Commands that the upstream knows under other names.
     pub renames: Renames,
+    /// Whose rights scripts have.
+    pub script_rights: ScriptRights,
 }

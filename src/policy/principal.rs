@@ -253,7 +253,7 @@ mod tests {
     use crate::acl::Acl;
     use crate::command::{CommandTable, Dialect};
     use crate::identity::{CertificateMap, UserFrom};
-    use crate::policy::{Blocklist, Renames};
+    use crate::policy::{Blocklist, Renames, ScriptRights};
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -268,6 +268,7 @@ mod tests {
             settings: HashMap::new(),
             blocklist: Blocklist::build(&[], &[], &[], &table).unwrap(),
             renames: Renames::default(),
+            script_rights: ScriptRights::Upstream,
             table,
         }
     }

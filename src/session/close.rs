@@ -70,6 +70,8 @@ pub enum CloseReason {
     StandingRightLost,
     /// The policy changed while a request was being streamed.
     PolicyChanged,
+    /// Redis cannot be told of the rights that the session's scripts have now.
+    NoMirror,
     /// Over the limit of clients.
     MaxClients,
     /// The sum of all held bytes is over `memory-budget`.
@@ -90,9 +92,11 @@ impl CloseReason {
     /// Whose doing it was.
     pub fn fault(self) -> Fault {
         match self {
-            Self::UpstreamUnavailable | Self::UpstreamGone | Self::UpstreamRefused | Self::UpstreamDesynchronised => {
-                Fault::Upstream
-            }
+            Self::UpstreamUnavailable
+            | Self::UpstreamGone
+            | Self::UpstreamRefused
+            | Self::UpstreamDesynchronised
+            | Self::NoMirror => Fault::Upstream,
             Self::Revoked(_)
             | Self::CertificateRevoked
             | Self::CertificateUntrusted(_)
@@ -131,6 +135,7 @@ impl fmt::Display for CloseReason {
             Self::CertificateExpired => "certificate-expired",
             Self::StandingRightLost => "standing-right-lost",
             Self::PolicyChanged => "policy-changed",
+            Self::NoMirror => "no-mirror",
             Self::MaxClients => "maxclients",
             Self::MemoryBudget => "memory-budget",
             Self::UpstreamUnavailable => "upstream-unavailable",

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::clients::OwnId;
 use super::close::CloseReason;
 use super::local::{Administration, Login};
+use super::mirror::{Mirror, MirrorOrder};
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
 use super::reply::Route;
@@ -96,6 +97,8 @@ pub enum Action {
     Verify(Credentials),
     /// Do something of the ACL family and report with [`SessionCore::handle_administered`].
     Administer(Administration),
+    /// See to it that Redis has a mirror of a user and report with [`SessionCore::handle_mirrored`].
+    Mirror(MirrorOrder),
     /// Send what is queued, then close both connections.
     Close(CloseReason),
 }
@@ -176,6 +179,8 @@ pub(super) enum Wait {
     Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
     Administering { command: Box<str>, memory: usize },
+    /// Redis is told of a user, or of its rights.
+    Mirroring,
     /// Something that has to follow all earlier replies.
     Drained(AfterDrain),
     /// All replies to what was sent, the last of which changes how the next request is to be read.
@@ -189,7 +194,10 @@ impl Wait {
             Self::Verifying(login) => login.memory(),
             Self::Administering { command, memory } => command.len() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
-            Self::Throttled { .. } | Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
+            Self::Throttled { .. }
+            | Self::Mirroring
+            | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. })
+            | Self::Barrier => 0,
         }
     }
 }
@@ -201,6 +209,11 @@ pub(super) enum AfterDrain {
     Replicate(Box<[u8]>),
     /// HELLO, as canonical multibulk, after a login in it.
     Hello(Protocol, Box<[u8]>),
+    /// Telling Redis for whom the session is.
+    Mirror {
+        /// It did not know the mirror that was made before.
+        anew: bool,
+    },
 }
 
 /// One session. See the [module](super) for its parts.
@@ -221,6 +234,8 @@ pub struct SessionCore {
     /// Where the frame goes of which only a part has come and been passed on.
     pub(super) open_frame: Option<Route>,
     pub(super) link: Link,
+    /// For whom the session is there.
+    pub(super) mirror: Mirror,
     pub(super) protocol: Protocol,
     /// `None` where Redis did not, or will not, tell whether it changed.
     pub(super) database: Option<u32>,
@@ -310,6 +325,7 @@ impl SessionCore {
             framer: ReplyFramer::new(),
             open_frame: None,
             link: Link::Absent,
+            mirror: Mirror::default(),
             protocol: Protocol::Resp2,
             database: Some(0),
             transaction: Transaction::None,
@@ -427,6 +443,7 @@ impl SessionCore {
     /// Goes on under another policy. `own` is the number of one that this session made itself.
     pub(super) fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
         self.generation = policy.generation;
+        self.outdate_mirror();
         if let Some(principal) = &self.principal {
             let renewed = match own {
                 Some(own) if own == policy.generation => policy.renew_editor(principal),

@@ -16,6 +16,7 @@ use super::buffer::Buffer;
 use super::close::CloseReason;
 use super::core::{Action, Credentials, LoginOutcome, SessionCore, UpstreamFailure};
 use super::local::{Administered, Administration};
+use super::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};
 use super::output::{Output, Queues, Side};
 use crate::auth::pool::AuthOutcome;
 use crate::net::registry::{Handle, Order};
@@ -42,6 +43,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 /// A connection to Redis on its way.
 pub type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
 
+/// A mirror on its way.
+pub type Mirroring = Pin<Box<dyn Future<Output = Result<MirrorLogin, MirrorFailure>>>>;
+
 /// What the driver needs of the world around it.
 pub trait Surroundings {
     /// The connection to Redis.
@@ -56,6 +60,8 @@ pub trait Surroundings {
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
     /// Does what an ACL command asked for. The answer comes once every session is under the policy it made.
     fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered>;
+    /// Sees to it that Redis has a mirror of a user.
+    fn mirror(&self, order: MirrorOrder) -> Mirroring;
     /// Tells `ACL LOG` of what the core refused.
     fn note_refusals(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
@@ -81,6 +87,7 @@ pub struct Driver<C, W: Surroundings> {
     connecting: Option<Connecting<W::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<Administered>>,
+    mirroring: Option<Mirroring>,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -115,6 +122,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             connecting: None,
             verifying: None,
             administering: None,
+            mirroring: None,
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -253,6 +261,14 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             let result = result.map(|stream| self.upstream = Some(stream));
             let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
             self.core.handle_connected(result, now, &mut out);
+            progress = true;
+        }
+        if let Some(mirroring) = &mut self.mirroring
+            && let Poll::Ready(result) = mirroring.as_mut().poll(cx)
+        {
+            self.mirroring = None;
+            let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+            self.core.handle_mirrored(result, policy, &mut out)?;
             progress = true;
         }
         Ok(progress)
@@ -460,6 +476,10 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                     self.administering = Some(self.world.administer(&mut self.core, administration));
                     // It is polled at the beginning of a wake-up.
                     cx.waker().wake_by_ref();
+                }
+                Action::Mirror(order) => {
+                    self.mirroring = Some(self.world.mirror(order));
+                    started = true;
                 }
                 Action::Close(reason) => return Err(reason),
             }

@@ -11,6 +11,7 @@ mod core;
 pub mod driver;
 mod info;
 mod local;
+mod mirror;
 mod output;
 mod pending;
 mod refusal;
@@ -32,5 +33,6 @@ pub use self::core::{
     Action, Credentials, LoginOutcome, Peer, Report, SessionCore, SessionLimits, Traffic, UpstreamFailure,
 };
 pub use self::local::{Administered, Administration, describe_log};
+pub use self::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};
 pub use self::output::{Output, Queues, Side};
 pub use self::shared::Shared;

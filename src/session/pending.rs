@@ -31,6 +31,8 @@ pub(super) enum Slot {
     Confirm { kind: Kind, left: u64 },
     /// The confirmation of an UNSUBSCRIBE of ours, or an error in its place: dropped. Those before it are here.
     Fence,
+    /// The reply to a login of ours, as a mirror of the session's user: dropped.
+    Login,
     /// The reply to EXEC, some elements of which are ours.
     Exec(Box<ExecReply>),
     /// An error that is dropped; ours goes in its place. Any other reply ends the session.

@@ -110,7 +110,8 @@ impl SessionCore {
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
             Some(Slot::Replace(_) | Slot::Fence) if is_error => Ok(Some(Route::Drop)),
-            Some(Slot::ClientId | Slot::Hello(_)) if !complete => Ok(None),
+            Some(Slot::ClientId | Slot::Hello(_) | Slot::Login) if !complete => Ok(None),
+            Some(Slot::Login) => self.mirror_answered(is_error).map(|()| Some(Route::Drop)),
             Some(Slot::ClientId | Slot::Hello(_)) => {
                 if matches!(first, b':' | b'*' | b'%') {
                     self.learn_id(frame);

@@ -37,6 +37,9 @@ struct Objection {
     text: &'static str,
 }
 
+const NO_MIRROR: Objection =
+    Objection { reason: "no-mirror", text: "ERR respgate: Redis cannot be told for whom this script would run" };
+
 const NO_REPLIES: Objection = Objection { reason: "no-replies", text: "ERR respgate: not possible without replies" };
 
 /// What becomes of the request that is being scanned.
@@ -59,6 +62,14 @@ impl Body {
             Self::Discarding { refusal } => refusal.capacity(),
         }
     }
+}
+
+/// What became of a request that was judged.
+#[derive(PartialEq, Eq)]
+enum Judged {
+    Taken,
+    /// It has to be read again once what it waits for is there.
+    Postponed,
 }
 
 /// The reply that a forwarded request will have.
@@ -101,6 +112,10 @@ impl SessionCore {
             if at == input.len() || (between && (self.is_waiting() || is_full(out))) {
                 return Ok(at);
             }
+            if between && self.mirror_is_outdated() {
+                self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
+                continue;
+            }
             if self.principal.is_some() && self.link == Link::Absent {
                 self.link = Link::Connecting;
                 self.act(Action::Connect);
@@ -134,21 +149,28 @@ impl SessionCore {
                     at += len;
                 }
                 Scanned::Request { len } => {
-                    self.note_request();
                     match std::mem::replace(&mut self.body, Body::Whole) {
-                        Body::Whole => self.judge(policy, at..at + len, now, out)?,
+                        Body::Whole if self.judge(policy, at..at + len, now, out)? == Judged::Postponed => {
+                            return Ok(at);
+                        }
+                        Body::Whole => {}
                         Body::Forwarding { prefix, argc } => {
+                            self.note_request();
                             self.commit(policy, &prefix, argc)?;
                             out.pass(at..at + len);
                         }
-                        Body::Discarding { refusal } => self.refuse(refusal, out),
+                        Body::Discarding { refusal } => {
+                            self.note_request();
+                            self.refuse(refusal, out);
+                        }
                     }
                     at += len;
                 }
                 Scanned::Inline { len } => {
-                    self.note_request();
+                    if self.judge_inline(policy, now, out)? == Judged::Postponed {
+                        return Ok(at);
+                    }
                     at += len;
-                    self.judge_inline(policy, now, out)?;
                 }
             }
         }
@@ -184,7 +206,10 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
-            waiting @ Some(Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. }) => {
+            Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
+            waiting @ Some(
+                Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring,
+            ) => {
                 self.wait = waiting;
                 Ok(())
             }
@@ -197,37 +222,45 @@ impl SessionCore {
         range: Range<usize>,
         now: Instant,
         out: &mut Output<'_>,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<Judged, CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.scanner.spans());
         let verdict = policy.decide(self.requester(), &argv);
+        if let Verdict::Forward(permit) = &verdict
+            && self.lacks_mirror(policy, permit)
+            && self.may_get_mirror()
+        {
+            self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
+            return Ok(Judged::Postponed);
+        }
+        self.traffic.requests += 1;
         if self.replicating {
-            return self.obey_on_replication_link(&verdict, range, out);
+            self.obey_on_replication_link(&verdict, range, out)?;
+            return Ok(Judged::Taken);
         }
         match verdict {
             Verdict::Forward(permit) => {
-                if let Some(objection) = self.objection(&permit, &argv) {
+                if let Some(objection) = self.objection(policy, &permit, &argv) {
                     self.object(&permit, &objection, out);
-                    return Ok(());
+                    return Ok(Judged::Taken);
                 }
                 let owed = self.owed(&permit, &argv);
                 let change = StandingChange::of(&permit, &argv, self.transaction.is_open());
                 self.standing.change(change);
                 self.take_permitted(policy, &permit, owed, range, out);
-                Ok(())
             }
             Verdict::Local(local) => {
                 let argv = argv.iter().collect::<ArgvBuf>();
-                self.answer_locally(policy, local, &argv.as_argv(), now, out)
+                self.answer_locally(policy, local, &argv.as_argv(), now, out)?;
             }
             Verdict::Deny(denial) => {
                 let text = self.denial_text(policy, &denial, &argv);
                 let refusal = self.refusal(&denial, &argv);
                 self.note_denial(&denial, refusal);
                 self.refuse(text, out);
-                Ok(())
             }
         }
+        Ok(Judged::Taken)
     }
 
     /// Takes a request that the policy permits, complete and in memory.
@@ -256,8 +289,10 @@ impl SessionCore {
     }
 
     /// What the session has against a request that the policy permits.
-    fn objection(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> Option<Objection> {
-        if self.redirects_to_a_stranger(permit, argv) {
+    fn objection(&self, policy: &Policy, permit: &Permit<'_>, argv: &Argv<'_>) -> Option<Objection> {
+        if self.lacks_mirror(policy, permit) {
+            Some(NO_MIRROR)
+        } else if self.redirects_to_a_stranger(permit, argv) {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
         } else if permit.spec().role().changes_subscriptions() && argv.iter_from(1).any(|(_, name)| name == FENCE) {
             // Its confirmation would be taken for that of ours.
@@ -270,6 +305,7 @@ impl SessionCore {
     }
 
     fn object(&mut self, permit: &Permit<'_>, objection: &Objection, out: &mut Output<'_>) {
+        self.forget_failed_mirror();
         self.traffic.refused += 1;
         let command = permit.spec().full_name();
         self.report(|| Report::Refused { reason: objection.reason.to_owned(), command: command.to_owned() });
@@ -295,7 +331,7 @@ impl SessionCore {
     }
 
     /// An inline request is judged and forwarded in its canonical form, never as text.
-    fn judge_inline(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+    fn judge_inline(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<Judged, CloseReason> {
         let canonical = self.scanner.canonical().to_vec();
         let mut queues = Queues::default();
         let mut inner = Output::new(&canonical, Side::Downstream, &mut queues);

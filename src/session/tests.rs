@@ -8,6 +8,7 @@ mod deadlines;
 mod flow;
 mod hello;
 mod info;
+mod mirror;
 mod order;
 mod properties;
 

@@ -39,6 +39,11 @@ impl From<&Config> for Target {
 }
 
 impl Target {
+    /// For connecting and logging in together, and for one question after that.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// What a command, given in upper case, is called there. One that is declared to be disabled keeps its name, and
     /// Redis says that it does not know it.
     pub(super) fn name<'a>(&'a self, original: &'a str) -> &'a [u8] {

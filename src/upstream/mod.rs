@@ -4,12 +4,14 @@ mod commands;
 mod connect;
 pub mod look;
 mod login;
+mod mirror;
 
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Notify;
 
 pub use self::connect::{ConnectError, Connection, Target, connect};
+pub use self::mirror::Mirrors;
 
 /// Redis, as the whole process knows it.
 #[derive(Debug)]
@@ -19,13 +21,18 @@ pub struct Upstream {
     /// It is there and does not let us in. Without a password of ours a connection would only show that to a client,
     /// command by command.
     pub shut_out: AtomicBool,
+    /// The users there that stand for ours.
+    mirrors: Mirrors,
     /// Notified when a session loses its connection, or gets none.
     pub lost: Notify,
 }
 
 impl Upstream {
     /// One of which nothing is known yet.
-    pub fn new(target: Target) -> Self {
-        Self { target, shut_out: AtomicBool::new(false), lost: Notify::new() }
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn new(target: Target) -> std::io::Result<Self> {
+        Ok(Self { target, shut_out: AtomicBool::new(false), mirrors: Mirrors::new()?, lost: Notify::new() })
     }
 }

@@ -18,6 +18,7 @@ use crate::config::units::{socket_address, yes_no};
 impl Judge<'_> {
     pub(super) fn upstream(&mut self, settings: &mut Settings) -> Upstream {
         let unsafe_upstream = self.or(settings.unsafe_upstream.take(), yes_no, false);
+        let mirror_users = self.or(settings.mirror_users.take(), yes_no, true);
         let connect_timeout =
             self.or(settings.upstream_connect_timeout.take(), positive_duration, Duration::from_secs(5));
         let address = match settings.upstream.take() {
@@ -35,6 +36,7 @@ impl Judge<'_> {
             password,
             unsafe_upstream,
             connect_timeout,
+            mirror_users,
         }
     }
 

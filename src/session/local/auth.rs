@@ -181,6 +181,7 @@ impl SessionCore {
         if !by_certificate {
             self.principal = Some(Principal { user: Arc::clone(user), proof: Proof::Password, password });
             self.id_changes_hands();
+            self.outdate_mirror();
         }
         match login.greeting {
             None => self.answer_call("auth", &Reply::OK, out),

@@ -6,6 +6,7 @@ use crate::policy::{Admission, Policy};
 use crate::resp::{Protocol, Reply, ReplyFramer};
 use crate::session::close::CloseReason;
 use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wait};
+use crate::session::mirror::Mirror;
 use crate::session::output::Output;
 use crate::session::standing::Standing;
 use crate::session::subscription::Subscriptions;
@@ -37,6 +38,7 @@ impl SessionCore {
             self.act(Action::Disconnect);
         }
         self.own_id = None;
+        self.mirror = Mirror::default();
         self.framer = ReplyFramer::new();
         self.open_frame = None;
         self.protocol = Protocol::Resp2;

@@ -6,14 +6,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, UserFrom};
-use crate::policy::{Blocklist, Policy, Renames, Unmapped};
+use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
 use crate::session::{
-    Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore,
-    SessionLimits, Shared, Side, UpstreamFailure,
+    Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
+    MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Shared, Side, UpstreamFailure,
 };
 
 /// Bytes that the driver reads at once.
@@ -47,6 +49,7 @@ pub(crate) struct Rig {
     /// What is asked of the outside is done at once.
     pub(crate) administers: bool,
     pub(crate) administering: Option<Administration>,
+    pub(crate) mirroring: Option<MirrorOrder>,
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
     pub(crate) closed: Option<CloseReason>,
@@ -75,6 +78,7 @@ pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
         settings: HashMap::new(),
         blocklist: Blocklist::build(&blocked, &[], &[], &table).expect("the entries are commands"),
         renames: Renames::default(),
+        script_rights: ScriptRights::Upstream,
         table,
     }
 }
@@ -117,6 +121,7 @@ impl Rig {
             verifying: None,
             administers: true,
             administering: None,
+            mirroring: None,
             connections: 0,
             closed: None,
             client_socket: Vec::new(),
@@ -183,7 +188,8 @@ impl Rig {
     pub(crate) fn administered(&mut self, acl: Option<&str>) {
         self.administering = None;
         if let Some(acl) = acl {
-            self.policy = policy(acl, self.policy.generation + 1);
+            let acl = policy(acl, 0).acl;
+            self.policy = Policy { generation: self.policy.generation + 1, acl, ..self.policy.clone() };
         }
         let generation = acl.map(|_| self.policy.generation);
         let done = Administered { reply: Reply::OK, generation };
@@ -192,9 +198,28 @@ impl Rig {
         self.run();
     }
 
+    /// The mirror that was asked for is there, under a name made of its user's, or is not to be had.
+    pub(crate) fn mirrored(&mut self, is_there: bool) {
+        let order = self.mirroring.take().expect("a mirror was asked for");
+        let password = Zeroizing::new("between-us".to_owned());
+        let login = MirrorLogin { name: format!("mirror:{}", order.user), password };
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        let result = is_there.then_some(login).ok_or(MirrorFailure);
+        let result = self.core.handle_mirrored(result, &self.policy, &mut out);
+        self.note(result);
+        self.run();
+    }
+
+    /// Scripts have the rights of those who send them, at a Redis that has all commands of the table.
+    pub(crate) fn mirror_users(&mut self) {
+        let script_rights = ScriptRights::Mirrored { present: vec![true; self.policy.table.len()] };
+        self.policy = Policy { generation: self.policy.generation + 1, script_rights, ..self.policy.clone() };
+    }
+
     /// Another ACL is in force.
     pub(crate) fn reload(&mut self, acl: &str) {
-        self.policy = policy(acl, self.policy.generation + 1);
+        let acl = policy(acl, 0).acl;
+        self.policy = Policy { generation: self.policy.generation + 1, acl, ..self.policy.clone() };
         let result = self.core.handle_policy(&self.policy);
         self.note(result);
         self.run();
@@ -381,6 +406,7 @@ impl Rig {
                 }
                 Action::Administer(_) if self.administers => self.administered(None),
                 Action::Administer(administration) => self.administering = Some(administration),
+                Action::Mirror(order) => self.mirroring = Some(order),
                 Action::Verify(credentials) => self.verifying = Some(credentials),
                 Action::Close(reason) => self.closed = Some(reason),
             }

@@ -1,0 +1,77 @@
+//! Scripts, and whose rights they have.
+//!
+//! What a script calls is executed inside Redis, and never passes here. So Redis itself has to bind it: the session of a
+//! user who may not do everything acts there for a mirror of that user, which Redis allows what we allow.
+
+use std::collections::HashSet;
+
+use super::Policy;
+use crate::acl::User;
+use crate::command::{CommandSpec, CommandTable, Role, UpstreamCommand};
+
+/// What a session of respgate itself sends between the requests of its client.
+const OUR_OWN: [&str; 2] = ["echo", "unsubscribe"];
+
+/// Commands that run scripts.
+const SCRIPTS: [&str; 6] = ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"];
+
+/// Whose rights scripts have.
+#[derive(Debug, Clone)]
+pub enum ScriptRights {
+    /// Those of the proxy's own user at Redis, whoever sends them.
+    Upstream,
+    /// Those of the user who sends them. Of which commands Redis has told us that it has them, by id: an ACL there cannot
+    /// name others.
+    Mirrored {
+        /// Indexed by command id. Empty until Redis has been heard.
+        present: Vec<bool>,
+    },
+}
+
+impl ScriptRights {
+    /// Mirrored, at a Redis with these commands.
+    pub fn mirrored(table: &CommandTable, upstream: &[UpstreamCommand]) -> Self {
+        let all = upstream.iter().flat_map(|command| std::iter::once(command).chain(&command.subcommands));
+        let names: HashSet<String> = all.map(|command| command.name.to_ascii_lowercase()).collect();
+        Self::Mirrored { present: table.iter().map(|spec| names.contains(spec.full_name())).collect() }
+    }
+}
+
+impl Policy {
+    /// Whether Redis has to know for whom a request of `user` is before it gets it: a script, or MULTI, in which there may
+    /// be one.
+    pub fn needs_mirror(&self, user: &User, spec: &CommandSpec) -> bool {
+        let runs_scripts = match spec.role() {
+            Role::Script => true,
+            Role::Multi => self.may_run_scripts(user),
+            _ => false,
+        };
+        runs_scripts && matches!(self.script_rights, ScriptRights::Mirrored { .. }) && self.is_restricted(user)
+    }
+
+    /// The `ACL SETUSER` rules that give a user at Redis the rights of this one, without what is blocked; `None` while it
+    /// is not known which commands Redis has.
+    pub fn mirror_rules(&self, user: &User) -> Option<Vec<Vec<u8>>> {
+        let ScriptRights::Mirrored { present } = &self.script_rights else { return None };
+        if present.is_empty() {
+            return None;
+        }
+        let name = user.name().as_str().as_bytes();
+        let is_there = |spec: &CommandSpec| present.get(spec.id().index()).copied().unwrap_or(false);
+        let mut rules = user.exact_rules(&self.table, is_there, |spec| self.blocklist.blocks(name, spec));
+        let own = OUR_OWN.iter().filter(|command| self.table.by_name(command).is_some_and(is_there));
+        rules.extend(own.map(|command| format!("+{command}").into_bytes()));
+        Some(rules)
+    }
+
+    fn may_run_scripts(&self, user: &User) -> bool {
+        let name = user.name().as_str().as_bytes();
+        let scripts = SCRIPTS.iter().filter_map(|script| self.table.by_name(script));
+        scripts.into_iter().any(|spec| user.may_run(spec) && !self.blocklist.blocks(name, spec))
+    }
+
+    /// Whether there is anything that the user may not do.
+    fn is_restricted(&self, user: &User) -> bool {
+        !user.is_unrestricted() || self.blocklist.binds(user.name().as_str().as_bytes())
+    }
+}

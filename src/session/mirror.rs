@@ -1,0 +1,179 @@
+//! For whom the session is at Redis: the proxy's own user, or, from its first script on, a mirror of its own, so that
+//! Redis binds what scripts do.
+
+use zeroize::Zeroizing;
+
+use super::close::CloseReason;
+use super::core::{Action, AfterDrain, SessionCore, Wait};
+use super::output::{Output, Side};
+use super::pending::Slot;
+use crate::acl::UserName;
+use crate::policy::{Permit, Policy};
+use crate::resp::encode_request;
+
+/// As whom Redis knows the session's connection.
+#[derive(Debug, Default)]
+pub(super) enum ActsAs {
+    /// The proxy's own user.
+    #[default]
+    Proxy,
+    /// A mirror of this user.
+    Mirror {
+        user: UserName,
+        /// The session's user and its rights are still those that Redis was told.
+        is_current: bool,
+    },
+}
+
+/// The mirror that a session needs.
+pub struct MirrorOrder {
+    /// The user of ours.
+    pub user: String,
+    /// Its rights, as `ACL SETUSER` rules.
+    pub rules: Vec<Vec<u8>>,
+    /// The policy that they are of.
+    pub generation: u64,
+    /// Redis did not know it: what was made before is gone.
+    pub anew: bool,
+}
+
+/// How to log in as a mirror. It holds a password, so it has no `Debug`.
+#[derive(Clone)]
+pub struct MirrorLogin {
+    /// The name at Redis.
+    pub name: String,
+    /// The password.
+    pub password: Zeroizing<String>,
+}
+
+/// Why there is no mirror. The reason goes to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MirrorFailure;
+
+/// What is known of the mirror, and what is on its way.
+#[derive(Debug, Default)]
+pub(super) struct Mirror {
+    pub(super) acts_as: ActsAs,
+    step: Step,
+}
+
+#[derive(Debug, Default)]
+enum Step {
+    #[default]
+    None,
+    /// Redis is being told of it, or asked to let us act as it.
+    Ordered(Order),
+    /// There is none to be had for the next request.
+    Failed,
+}
+
+#[derive(Debug)]
+struct Order {
+    user: UserName,
+    /// The policy that its rights are of.
+    generation: u64,
+    /// Redis did not know the one that was made before.
+    anew: bool,
+}
+
+impl SessionCore {
+    /// Whether a permitted request runs scripts, and Redis does not know for whom.
+    pub(super) fn lacks_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
+        matches!(self.mirror.acts_as, ActsAs::Proxy)
+            && self.principal.as_ref().is_some_and(|principal| policy.needs_mirror(&principal.user, permit.spec()))
+    }
+
+    /// Whether there is any use in waiting for one. A transaction has been begun without.
+    pub(super) fn may_get_mirror(&self) -> bool {
+        !matches!(self.mirror.step, Step::Failed) && !self.transaction.is_open()
+    }
+
+    /// Whether Redis has to be told of other rights, or of another user, before it gets anything more.
+    pub(super) fn mirror_is_outdated(&self) -> bool {
+        matches!(self.mirror.acts_as, ActsAs::Mirror { is_current: false, .. }) && !self.replicating
+    }
+
+    /// The session's user or its rights are others.
+    pub(super) fn outdate_mirror(&mut self) {
+        if let ActsAs::Mirror { is_current, .. } = &mut self.mirror.acts_as {
+            *is_current = false;
+        }
+    }
+
+    /// Asks for a mirror, now that all earlier replies are out.
+    pub(super) fn order_mirror(&mut self, policy: &Policy, anew: bool) -> Result<(), CloseReason> {
+        let user = self.principal.as_ref().map(|principal| &principal.user);
+        let Some((user, rules)) = user.and_then(|user| Some((user, policy.mirror_rules(user)?))) else {
+            return self.go_without_mirror();
+        };
+        let (user, generation) = (user.name().clone(), policy.generation);
+        let order = MirrorOrder { user: user.to_string(), rules, generation, anew };
+        self.mirror.step = Step::Ordered(Order { user, generation, anew });
+        self.wait = Some(Wait::Mirroring);
+        self.act(Action::Mirror(order));
+        Ok(())
+    }
+
+    /// What [`Action::Mirror`] asked for is there, or is not to be had.
+    ///
+    /// # Errors
+    /// Redis would go on giving the session rights that it no longer has.
+    pub fn handle_mirrored(
+        &mut self,
+        result: Result<MirrorLogin, MirrorFailure>,
+        policy: &Policy,
+        out: &mut Output<'_>,
+    ) -> Result<(), CloseReason> {
+        if !matches!(self.wait, Some(Wait::Mirroring)) {
+            return Ok(());
+        }
+        self.wait = None;
+        let (Ok(login), Step::Ordered(order)) = (result, &self.mirror.step) else { return self.go_without_mirror() };
+        if !order.anew && matches!(&self.mirror.acts_as, ActsAs::Mirror { user, .. } if *user == order.user) {
+            self.act_as_mirror();
+            return Ok(());
+        }
+        let auth = policy.upstream_name("AUTH").filter(|_| !self.transaction.is_open());
+        let Some(auth) = auth else { return self.go_without_mirror() };
+        let mut request = Zeroizing::new(Vec::new());
+        encode_request(&[auth, login.name.as_bytes(), login.password.as_bytes()], &mut request);
+        out.send(Side::Upstream, &request);
+        self.pending.push(Slot::Login);
+        self.wait = Some(Wait::Barrier);
+        Ok(())
+    }
+
+    /// Redis lets us act as the mirror, or does not know it (any more).
+    pub(super) fn mirror_answered(&mut self, is_error: bool) -> Result<(), CloseReason> {
+        match &self.mirror.step {
+            _ if !is_error => self.act_as_mirror(),
+            Step::Ordered(Order { anew: false, .. }) => {
+                self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: true }));
+            }
+            _ => return self.go_without_mirror(),
+        }
+        Ok(())
+    }
+
+    fn act_as_mirror(&mut self) {
+        if let Step::Ordered(Order { user, generation, .. }) = std::mem::take(&mut self.mirror.step) {
+            self.mirror.acts_as = ActsAs::Mirror { user, is_current: generation == self.generation };
+        }
+    }
+
+    /// The request that waits is refused, and nothing is lost; but not where Redis would go on giving rights of before.
+    fn go_without_mirror(&mut self) -> Result<(), CloseReason> {
+        self.mirror.step = Step::Failed;
+        match self.mirror.acts_as {
+            ActsAs::Proxy => Ok(()),
+            ActsAs::Mirror { .. } => Err(CloseReason::NoMirror),
+        }
+    }
+
+    /// The refusal has been said; the next request may try again.
+    pub(super) fn forget_failed_mirror(&mut self) {
+        if let Step::Failed = self.mirror.step {
+            self.mirror.step = Step::None;
+        }
+    }
+}
