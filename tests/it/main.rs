@@ -27,6 +27,7 @@ mod reload;
 mod reload_under_load;
 mod replica;
 mod samples;
+mod scripts;
 mod secrets;
 mod tracking;
 mod transactions;

@@ -42,6 +42,7 @@ pub(super) fn validate(
     judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
     let listeners = judge.listeners(&mut settings);
     let upstream = judge.upstream(&mut settings);
+    let block = judge.block(std::mem::take(&mut settings.block), upstream.mirror_users);
     let acl = judge.acl(&mut settings, variables);
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
     let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
@@ -57,7 +58,7 @@ pub(super) fn validate(
         certificates,
         tls_auth_clients_user,
         unmapped: judge.or(settings.unmapped.take(), unmapped_word, unmapped),
-        block: judge.block(std::mem::take(&mut settings.block)),
+        block,
         renames: judge.renames(&mut settings),
         users: judge.users(std::mem::take(&mut settings.user)),
         limits: judge.limits(&mut settings),

@@ -138,7 +138,7 @@ impl Judge<'_> {
         users
     }
 
-    pub(super) fn block(&mut self, section: BlockSection) -> Block {
+    pub(super) fn block(&mut self, section: BlockSection, mirror_users: bool) -> Block {
         let commands = match section.commands {
             Some(commands) => {
                 if commands.is_empty() {
@@ -149,10 +149,11 @@ impl Judge<'_> {
             None => DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
         };
         let scripting = section.scripting_users.as_ref().and_then(|users| users.first());
-        if let Some(origin) = scripting.map(|user| user.origin.clone()) {
+        if let Some(origin) = scripting.map(|user| user.origin.clone()).filter(|_| !mirror_users) {
             self.warn(
                 &origin,
-                "scripts run inside Redis as the proxy's own user, beyond every rule here: restrict it there",
+                "scripting-users without mirror-users: scripts run inside Redis as the proxy's own user, beyond every \
+                 rule here: restrict it there",
             );
         }
         Block {

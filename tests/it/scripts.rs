@@ -1,0 +1,121 @@
+//! Scripts: what they do inside Redis is bound by the rights of the user who sends them.
+
+use rustix::process::Signal;
+
+use crate::support::{RedisServer, RespClient, Respgate, Setup, eventually, upstream_of};
+
+const USERS: &str = "user jobs on +@all ~j:* &*\nuser admin on +@all ~* &*\n";
+/// An exempt user is named by a rule of its own.
+const ADMIN: &str = "[[certificate]]\ncn = \"admin\"\nuser = \"admin\"";
+const BLOCK: &str = "[block]\nscripting-users = [\"jobs\"]\nexempt-users = [\"admin\"]";
+/// How Redis 7.0 says so.
+const CANNOT: &str = "The user executing the script can't";
+const NO_MIRROR: &str = "-ERR respgate: Redis cannot be told for whom this script would run";
+
+#[test]
+fn a_script_may_do_what_its_sender_may_and_nothing_else() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return redis.call('SET', 'j:1', 'x')"), "+OK");
+    assert!(script(&mut jobs, "return redis.call('GET', 'secret')").contains(CANNOT));
+    assert!(script(&mut jobs, "return redis.call('FLUSHALL')").contains(CANNOT), "it is blocked");
+    assert!(script(&mut jobs, "return redis.call('CLIENT', 'KILL', 'TYPE', 'normal')").contains("ERR"));
+    assert_eq!(jobs.text(&["GET", "j:1"]), "$1\r\nx", "nothing was flushed");
+    let mut admin = gate.connect("admin");
+    assert_eq!(script(&mut admin, "return redis.call('FLUSHALL')"), "+OK", "whom nothing binds, nothing binds here");
+}
+
+#[test]
+fn a_script_in_a_transaction_is_bound_too() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(jobs.text(&["MULTI"]), "+OK");
+    assert_eq!(script(&mut jobs, "return redis.call('SET', 'j:1', 'x')"), "+QUEUED");
+    assert_eq!(script(&mut jobs, "return redis.pcall('GET', 'secret')"), "+QUEUED");
+    let replies = jobs.text(&["EXEC"]);
+    assert!(replies.starts_with("*2\r\n+OK\r\n-"), "{replies}");
+}
+
+#[test]
+fn scripts_follow_the_rights_of_their_user_as_these_change() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).start().settled();
+    let (mut jobs, mut admin) = (gate.connect("jobs"), gate.connect("admin"));
+    let read = "return redis.call('GET', 'k:1')";
+    assert!(script(&mut jobs, read).contains(CANNOT));
+    assert_eq!(admin.text(&["ACL", "SETUSER", "jobs", "~k:*"]), "+OK");
+    assert_eq!(script(&mut jobs, read), "$-1");
+    assert_eq!(admin.text(&["ACL", "SETUSER", "jobs", "-get"]), "+OK");
+    assert!(script(&mut jobs, read).contains(CANNOT));
+    assert_eq!(jobs.text(&["SET", "k:1", "x"]), "+OK", "the session is the same");
+}
+
+#[test]
+fn acl_checks_inside_a_script_speak_of_its_sender() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return redis.acl_check_cmd('SET', 'j:1', 'x')"), ":1");
+    assert_eq!(script(&mut jobs, "return redis.acl_check_cmd('SET', 'k:1', 'x')"), "$-1");
+}
+
+#[test]
+fn users_that_were_made_for_scripts_are_gone_with_the_proxy() {
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return 1"), ":1");
+    let users = redis.direct().text(&["ACL", "USERS"]);
+    assert!(users.contains("respgate:") && users.contains(":jobs"), "{users}");
+    assert!(!redis.direct().text(&["ACL", "LIST"]).contains("nopass ~j:"), "nobody else may be one");
+    gate.signal(Signal::TERM);
+    assert!(gate.exit_status().success());
+    assert_eq!(redis.direct().text(&["ACL", "USERS"]), "*1\r\n$7\r\ndefault");
+}
+
+#[test]
+fn a_user_that_redis_has_lost_is_made_again() {
+    let mut redis = RedisServer::start();
+    let gate = setup(&redis).expect_log("upstream is not there").expect_log("cannot connect").start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return 1"), ":1");
+    redis.stop();
+    redis.restart();
+    jobs.expect_closed();
+    eventually("a script runs again", || (script(&mut gate.connect("jobs"), "return 1") == ":1").then_some(()));
+}
+
+#[test]
+fn scripts_are_refused_where_redis_lets_us_make_no_users() {
+    let redis = RedisServer::start();
+    let rules = ["ACL", "SETUSER", "proxy", "on", ">pw", "~*", "&*", "+@all", "-acl"];
+    assert_eq!(redis.direct().text(&rules), "+OK");
+    let gate = setup(&redis).file("pw", "pw").table("[upstream-auth]\nuser = \"proxy\"\npassword-file = \"pw\"");
+    let gate = gate.expect_log("no user for scripts").start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return 1"), NO_MIRROR);
+    assert_eq!(jobs.text(&["SET", "j:1", "x"]), "+OK", "everything else goes on");
+    gate.wait_for_log(&["mirror", "jobs", "NOPERM"]);
+}
+
+#[test]
+fn without_mirror_users_scripts_have_the_rights_of_the_proxys_own_user() {
+    let redis = RedisServer::start();
+    let gate =
+        setup(&redis).setting("mirror-users = \"no\"").expect_log("scripting-users").expect_log(" |").start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return redis.call('GET', 'secret')"), "$-1");
+    assert_eq!(redis.direct().text(&["ACL", "USERS"]), "*1\r\n$7\r\ndefault");
+}
+
+// --- helpers
+
+fn setup(redis: &RedisServer) -> Setup {
+    Respgate::setup(&upstream_of(redis)).acl(USERS).table(BLOCK).table(ADMIN)
+}
+
+fn script(client: &mut RespClient, lua: &str) -> String {
+    client.text(&["EVAL", lua, "0"])
+}
