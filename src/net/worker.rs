@@ -621,7 +621,7 @@ impl Surroundings for World {
         Box::pin(async move {
             let upstream = &worker.settings.upstream;
             if upstream.shut_out.load(Ordering::Relaxed) {
-                return Err(UpstreamFailure);
+                return Err(UpstreamFailure::Unavailable);
             }
             let connected = upstream::connect(&upstream.target).await;
             match &connected {
@@ -637,7 +637,10 @@ impl Surroundings for World {
                     }
                 }
             }
-            connected.map_err(|_told| UpstreamFailure)
+            connected.map_err(|told| match told.is_full() {
+                true => UpstreamFailure::Full,
+                false => UpstreamFailure::Unavailable,
+            })
         })
     }
 

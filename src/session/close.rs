@@ -76,6 +76,8 @@ pub enum CloseReason {
     MaxClients,
     /// The sum of all held bytes is over `memory-budget`.
     MemoryBudget,
+    /// Redis takes no more clients.
+    UpstreamFull,
     /// Redis cannot be reached, or does not let us in.
     UpstreamUnavailable,
     /// Redis closed the connection, or it failed.
@@ -95,6 +97,7 @@ impl CloseReason {
             Self::UpstreamUnavailable
             | Self::UpstreamGone
             | Self::UpstreamRefused
+            | Self::UpstreamFull
             | Self::UpstreamDesynchronised
             | Self::NoMirror => Fault::Upstream,
             Self::Revoked(_)
@@ -141,6 +144,7 @@ impl fmt::Display for CloseReason {
             Self::UpstreamUnavailable => "upstream-unavailable",
             Self::UpstreamGone => "upstream-gone",
             Self::UpstreamRefused => "upstream-refused",
+            Self::UpstreamFull => "upstream-full",
             Self::UpstreamDesynchronised => "upstream-desynchronised",
             Self::Drained => "drained",
         })

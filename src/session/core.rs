@@ -32,6 +32,10 @@ pub(super) const DOWNSTREAM_BACKLOG: usize = 128 << 10;
 /// Bytes that may wait for Redis before nothing more is read from the client.
 const UPSTREAM_BACKLOG: usize = 256 << 10;
 
+/// The first words of a Redis that takes no more clients, in place of a reply to anything. It closes then, and so do we,
+/// without a word: that is what clients know of a Redis that speaks TLS, and so they try again.
+const REDIS_IS_FULL: &[u8] = b"-ERR max number of clients reached\r\n";
+
 /// Who is at the other end.
 #[derive(Debug)]
 pub struct Peer {
@@ -83,9 +87,14 @@ pub enum LoginOutcome {
     Throttled,
 }
 
-/// Why there is no upstream connection. The reason goes to the log; clients are told only that there is none.
+/// Why there is no upstream connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UpstreamFailure;
+pub enum UpstreamFailure {
+    /// Redis has as many clients as it takes.
+    Full,
+    /// Any other reason, which goes to the log; clients are told only that there is none.
+    Unavailable,
+}
 
 /// What the driver has to do.
 pub enum Action {
@@ -234,6 +243,8 @@ pub struct SessionCore {
     /// Where the frame goes of which only a part has come and been passed on.
     pub(super) open_frame: Option<Route>,
     pub(super) link: Link,
+    /// Redis has said something on it that is no refusal.
+    is_let_in: bool,
     /// For whom the session is there.
     pub(super) mirror: Mirror,
     pub(super) protocol: Protocol,
@@ -325,6 +336,7 @@ impl SessionCore {
             framer: ReplyFramer::new(),
             open_frame: None,
             link: Link::Absent,
+            is_let_in: false,
             mirror: Mirror::default(),
             protocol: Protocol::Resp2,
             database: Some(0),
@@ -382,6 +394,15 @@ impl SessionCore {
     /// # Errors
     /// Why both connections have to be closed at once.
     pub fn handle_upstream(&mut self, now: Instant, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+        if !self.is_let_in {
+            match out.input() {
+                words if words.starts_with(REDIS_IS_FULL) => return Err(CloseReason::UpstreamFull),
+                words => self.is_let_in = !REDIS_IS_FULL.starts_with(words),
+            }
+            if !self.is_let_in {
+                return Ok(0);
+            }
+        }
         let owed = self.pending.replies();
         let consumed = self.take_replies(out)?;
         self.window.note(owed.saturating_sub(self.pending.replies()), consumed as u64);
@@ -420,8 +441,16 @@ impl SessionCore {
             return;
         }
         match result {
-            Ok(()) => self.link = Link::Ready,
-            Err(UpstreamFailure) => {
+            Ok(()) => {
+                self.link = Link::Ready;
+                self.is_let_in = false;
+            }
+            Err(UpstreamFailure::Full) => {
+                self.link = Link::Absent;
+                self.stage = Stage::Closed;
+                self.act(Action::Close(CloseReason::UpstreamFull));
+            }
+            Err(UpstreamFailure::Unavailable) => {
                 self.link = Link::Absent;
                 self.fail(CloseReason::UpstreamUnavailable, "ERR respgate: upstream unavailable", now, out);
             }

@@ -96,8 +96,13 @@ impl ConnectError {
 
     /// Redis is there, and has no time or no place just now.
     pub fn is_passing(&self) -> bool {
-        const PASSING: [&str; 3] = ["BUSY ", "LOADING ", "ERR max number of clients reached"];
-        matches!(self, Self::Refused(text) if PASSING.iter().any(|words| text.starts_with(words)))
+        const PASSING: [&str; 2] = ["BUSY ", "LOADING "];
+        self.is_full() || matches!(self, Self::Refused(text) if PASSING.iter().any(|words| text.starts_with(words)))
+    }
+
+    /// Redis has as many clients as it takes.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Refused(text) if text.starts_with("ERR max number of clients reached"))
     }
 
     /// It says nothing of Redis: this process, or the system, has no file descriptor left.

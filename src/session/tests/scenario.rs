@@ -156,7 +156,7 @@ pub(crate) fn check_steps(data: &[u8]) {
             15 => talk.rig.client_reads(source.next() % 2 == 0),
             16 => talk.rig.redis_reads = source.next() % 2 == 0,
             17 if talk.rig.connecting => {
-                let result = if source.next() % 4 == 0 { Err(UpstreamFailure) } else { Ok(()) };
+                let result = if source.next() % 4 == 0 { Err(UpstreamFailure::Unavailable) } else { Ok(()) };
                 talk.rig.connected(result);
             }
             18 if talk.rig.verifying.is_some() => talk.rig.verified(match source.next() % 4 {

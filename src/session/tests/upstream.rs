@@ -38,9 +38,38 @@ fn something_else_in_place_of_a_confirmation_ends_the_session() {
 fn an_error_that_answers_nothing_is_told_and_ends_the_session() {
     let mut rig = Rig::new(OPEN);
     rig.say("PING");
-    rig.redis("+PONG\r\n-ERR max number of clients reached\r\n");
-    assert_eq!(rig.heard(), "+PONG\r\n-ERR max number of clients reached\r\n");
+    rig.redis("+PONG\r\n-ERR some limit of Redis's own\r\n");
+    assert_eq!(rig.heard(), "+PONG\r\n-ERR some limit of Redis's own\r\n");
     assert_eq!(rig.closed.unwrap().to_string(), "upstream-refused");
+}
+
+#[test]
+fn a_redis_that_is_full_is_a_closed_connection_to_the_client() {
+    let full = "-ERR max number of clients reached\r\n";
+    for cut in 0..full.len() {
+        let mut rig = Rig::new(OPEN);
+        rig.client(&[request("GET a"), request("GET b")].concat());
+        rig.redis(&full[..cut]);
+        rig.redis(&full[cut..]);
+        assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), ("", "upstream-full"));
+    }
+    let mut rig = Rig::new(OPEN);
+    rig.connects = false;
+    rig.say("GET a");
+    rig.connected(Err(UpstreamFailure::Full));
+    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), ("", "upstream-full"));
+}
+
+#[test]
+fn words_that_begin_like_those_of_a_full_redis_are_a_reply() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("GET a");
+    rig.redis("-ERR m");
+    rig.redis("istake\r\n");
+    assert_eq!(rig.heard(), "-ERR mistake\r\n");
+    rig.say("GET a");
+    rig.redis("-ERR max number of clients reached\r\n");
+    assert_eq!(rig.heard(), "-ERR max number of clients reached\r\n", "it has let us in before");
 }
 
 #[test]
@@ -62,7 +91,7 @@ fn an_upstream_that_is_not_to_be_had_is_told_and_ends_the_session() {
     rig.client(&[request("GET a"), request("GET b")].concat());
     assert!(rig.connecting);
     assert_eq!(rig.heard(), "");
-    rig.connected(Err(UpstreamFailure));
+    rig.connected(Err(UpstreamFailure::Unavailable));
     assert_eq!(rig.heard(), "-ERR respgate: upstream unavailable\r\n");
     assert_eq!(rig.closed.unwrap().to_string(), "upstream-unavailable");
     assert_eq!(rig.forwarded(), "");
