@@ -79,7 +79,7 @@ impl fmt::Display for ConnectError {
         match self {
             Self::Io(error) => write!(f, "{error}"),
             Self::Timeout => f.write_str("timed out"),
-            Self::Refused(text) => write!(f, "the upstream refused the login: {text}"),
+            Self::Refused(text) => write!(f, "the upstream refused: {text}"),
             Self::NotRedis => f.write_str("the upstream does not speak the Redis protocol"),
         }
     }
