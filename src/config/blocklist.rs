@@ -61,10 +61,7 @@ pub const DEFAULT_BLOCKLIST: &[BlocklistEntry] = &[
     entry("cluster|set-config-epoch", "changes the configuration epoch"),
     entry("cluster|setslot", "changes which server owns which keys"),
     entry("cluster|syncslots", "streams the data of slots"),
-    entry(
-        "@scripting",
-        "scripts run inside Redis as the proxy's user, where nothing of this list and no ACL of the proxy reaches",
-    ),
+    entry("@scripting", "scripts run inside Redis and keep it from everybody else while they do"),
 ];
 
 /// In Redis's category `@dangerous` and yet not refused by default; users still need an ACL that allows them.

@@ -309,9 +309,11 @@ fn an_acl_file_stands_above_the_password_variable() {
 }
 
 #[test]
-fn scripting_users_come_with_a_warning() {
-    let told = warnings(&format!("{MINIMAL}[block]\nscripting-users = [\"jobs\"]\n"), &[]);
-    assert!(told[0].starts_with("/etc/respgate.toml:9:20: scripts run inside Redis"), "{told:?}");
+fn scripting_users_that_are_not_mirrored_come_with_a_warning() {
+    let block = "[block]\nscripting-users = [\"jobs\"]\n";
+    let told = warnings(&format!("{MINIMAL}mirror-users = \"no\"\n{block}"), &[]);
+    assert!(told[0].starts_with("/etc/respgate.toml:10:20: scripting-users without mirror-users"), "{told:?}");
+    assert!(warnings(&format!("{MINIMAL}{block}"), &[]).is_empty());
 }
 
 #[test]

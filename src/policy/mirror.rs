@@ -29,8 +29,11 @@ pub enum ScriptRights {
 }
 
 impl ScriptRights {
-    /// Mirrored, at a Redis with these commands.
+    /// Mirrored, at a Redis with these commands; none if it does not tell.
     pub fn mirrored(table: &CommandTable, upstream: &[UpstreamCommand]) -> Self {
+        if upstream.is_empty() {
+            return Self::Mirrored { present: Vec::new() };
+        }
         let all = upstream.iter().flat_map(|command| std::iter::once(command).chain(&command.subcommands));
         let names: HashSet<String> = all.map(|command| command.name.to_ascii_lowercase()).collect();
         Self::Mirrored { present: table.iter().map(|spec| names.contains(spec.full_name())).collect() }
@@ -38,9 +41,9 @@ impl ScriptRights {
 }
 
 impl Policy {
-    /// Whether Redis has to know for whom a request of `user` is before it gets it: a script, or MULTI, in which there may
-    /// be one.
-    pub fn needs_mirror(&self, user: &User, spec: &CommandSpec) -> bool {
+    /// Whether Redis is to know for whom a request of `user` is: a script, which must not go there otherwise, or MULTI, in
+    /// which there may be one.
+    pub fn wants_mirror(&self, user: &User, spec: &CommandSpec) -> bool {
         let runs_scripts = match spec.role() {
             Role::Script => true,
             Role::Multi => self.may_run_scripts(user),

@@ -8,6 +8,7 @@ use super::core::{Action, AfterDrain, SessionCore, Wait};
 use super::output::{Output, Side};
 use super::pending::Slot;
 use crate::acl::UserName;
+use crate::command::Role;
 use crate::policy::{Permit, Policy};
 use crate::resp::encode_request;
 
@@ -44,6 +45,8 @@ pub struct MirrorLogin {
     pub name: String,
     /// The password.
     pub password: Zeroizing<String>,
+    /// Redis was told of it just now.
+    pub is_told: bool,
 }
 
 /// Why there is no mirror. The reason goes to the log.
@@ -55,6 +58,8 @@ pub struct MirrorFailure;
 pub(super) struct Mirror {
     pub(super) acts_as: ActsAs,
     step: Step,
+    /// There was none to be had at least once. MULTI goes without then, and what it is not for is refused inside.
+    is_doubtful: bool,
 }
 
 #[derive(Debug, Default)]
@@ -77,15 +82,23 @@ struct Order {
 }
 
 impl SessionCore {
-    /// Whether a permitted request runs scripts, and Redis does not know for whom.
-    pub(super) fn lacks_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
-        matches!(self.mirror.acts_as, ActsAs::Proxy)
-            && self.principal.as_ref().is_some_and(|principal| policy.needs_mirror(&principal.user, permit.spec()))
+    /// Whether a permitted request is to wait until Redis knows for whom it is. A transaction has been begun without.
+    pub(super) fn awaits_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
+        let may_get_one = match permit.spec().role() {
+            Role::Script => !matches!(self.mirror.step, Step::Failed),
+            _ => !self.mirror.is_doubtful,
+        };
+        may_get_one && !self.transaction.is_open() && self.wants_mirror(policy, permit)
     }
 
-    /// Whether there is any use in waiting for one. A transaction has been begun without.
-    pub(super) fn may_get_mirror(&self) -> bool {
-        !matches!(self.mirror.step, Step::Failed) && !self.transaction.is_open()
+    /// Whether a permitted request would run a script, and Redis does not know for whom.
+    pub(super) fn lacks_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
+        permit.spec().role() == Role::Script && self.wants_mirror(policy, permit)
+    }
+
+    fn wants_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
+        matches!(self.mirror.acts_as, ActsAs::Proxy)
+            && self.principal.as_ref().is_some_and(|principal| policy.wants_mirror(&principal.user, permit.spec()))
     }
 
     /// Whether Redis has to be told of other rights, or of another user, before it gets anything more.
@@ -129,6 +142,9 @@ impl SessionCore {
         }
         self.wait = None;
         let (Ok(login), Step::Ordered(order)) = (result, &self.mirror.step) else { return self.go_without_mirror() };
+        if login.is_told {
+            self.shared.tally.compensate_call("acl|setuser");
+        }
         if !order.anew && matches!(&self.mirror.acts_as, ActsAs::Mirror { user, .. } if *user == order.user) {
             self.act_as_mirror();
             return Ok(());
@@ -138,6 +154,7 @@ impl SessionCore {
         let mut request = Zeroizing::new(Vec::new());
         encode_request(&[auth, login.name.as_bytes(), login.password.as_bytes()], &mut request);
         out.send(Side::Upstream, &request);
+        self.shared.tally.compensate_call("auth");
         self.pending.push(Slot::Login);
         self.wait = Some(Wait::Barrier);
         Ok(())
@@ -164,6 +181,7 @@ impl SessionCore {
     /// The request that waits is refused, and nothing is lost; but not where Redis would go on giving rights of before.
     fn go_without_mirror(&mut self) -> Result<(), CloseReason> {
         self.mirror.step = Step::Failed;
+        self.mirror.is_doubtful = true;
         match self.mirror.acts_as {
             ActsAs::Proxy => Ok(()),
             ActsAs::Mirror { .. } => Err(CloseReason::NoMirror),

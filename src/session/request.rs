@@ -227,8 +227,7 @@ impl SessionCore {
         let argv = Argv::new(bytes, self.scanner.spans());
         let verdict = policy.decide(self.requester(), &argv);
         if let Verdict::Forward(permit) = &verdict
-            && self.lacks_mirror(policy, permit)
-            && self.may_get_mirror()
+            && self.awaits_mirror(policy, permit)
         {
             self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
             return Ok(Judged::Postponed);

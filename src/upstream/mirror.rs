@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
@@ -20,8 +21,19 @@ use crate::session::{MirrorLogin, MirrorOrder};
 pub struct Mirrors {
     prefix: String,
     password: Zeroizing<String>,
-    made: Mutex<HashMap<String, Made>>,
+    state: Mutex<State>,
 }
+
+#[derive(Default)]
+struct State {
+    /// By the name of the user of ours.
+    made: HashMap<String, Made>,
+    /// When Redis last refused to make it, and in which words.
+    refused: HashMap<String, (Instant, String)>,
+}
+
+/// For so long Redis is not asked again after it has refused.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// What Redis was last told of a mirror.
 struct Made {
@@ -43,7 +55,7 @@ impl Mirrors {
     /// The system gives no randomness.
     pub fn new() -> io::Result<Self> {
         let prefix = format!("respgate:{}:", &*random::password(48)?);
-        Ok(Self { prefix, password: random::password(256)?, made: Mutex::default() })
+        Ok(Self { prefix, password: random::password(256)?, state: Mutex::default() })
     }
 
     fn name_of(&self, user: &str) -> String {
@@ -58,22 +70,35 @@ impl Upstream {
     /// Redis cannot be reached, or does not let us make it.
     pub async fn mirror(&self, order: MirrorOrder) -> Result<MirrorLogin, ConnectError> {
         let mirrors = &self.mirrors;
-        let login = MirrorLogin { name: mirrors.name_of(&order.user), password: mirrors.password.clone() };
+        let (name, password) = (mirrors.name_of(&order.user), mirrors.password.clone());
         // One at a time: an older policy must not be told after a newer one.
-        let mut made = mirrors.made.lock().await;
-        if let Some(known) = made.get_mut(&order.user)
+        let mut state = mirrors.state.lock().await;
+        if let Some(known) = state.made.get_mut(&order.user)
             && !order.anew
             && (known.rules == order.rules || known.generation > order.generation)
         {
             known.generation = known.generation.max(order.generation);
-            return Ok(login);
+            return Ok(MirrorLogin { name, password, is_told: false });
         }
-        let hash = PasswordHash::of_password(login.password.as_bytes()).to_rule();
-        let mut words: Vec<&[u8]> = vec![b"SETUSER", login.name.as_bytes(), b"reset", b"on", hash.as_bytes()];
+        if let Some((since, words)) = state.refused.get(&order.user)
+            && since.elapsed() < REFUSED_FOR
+        {
+            return Err(ConnectError::Refused(words.clone()));
+        }
+        // While it is asked, and where it does not answer, nobody knows what it has.
+        state.made.remove(&order.user);
+        state.refused.remove(&order.user);
+        let hash = PasswordHash::of_password(password.as_bytes()).to_rule();
+        let mut words: Vec<&[u8]> = vec![b"SETUSER", name.as_bytes(), b"reset", b"on", hash.as_bytes()];
         words.extend(order.rules.iter().map(Vec::as_slice));
-        self.administer(&words).await?;
-        made.insert(order.user, Made { rules: order.rules, generation: order.generation });
-        Ok(login)
+        if let Err(error) = self.administer(&words).await {
+            if let ConnectError::Refused(words) = &error {
+                state.refused.insert(order.user, (Instant::now(), words.clone()));
+            }
+            return Err(error);
+        }
+        state.made.insert(order.user, Made { rules: order.rules, generation: order.generation });
+        Ok(MirrorLogin { name, password, is_told: true })
     }
 
     /// Deletes all mirrors, as far as Redis can be asked to.
@@ -81,7 +106,7 @@ impl Upstream {
     /// # Errors
     /// It cannot.
     pub async fn forget_mirrors(&self) -> Result<(), ConnectError> {
-        let made = std::mem::take(&mut *self.mirrors.made.lock().await);
+        let made = std::mem::take(&mut self.mirrors.state.lock().await.made);
         if made.is_empty() {
             return Ok(());
         }

@@ -162,3 +162,20 @@ fn reset_goes_back_to_the_proxys_own_user() {
     rig.say("GET a:1");
     assert_eq!(rig.conversations().1, b"*2\r\n$3\r\nGET\r\n$3\r\na:1\r\n");
 }
+
+#[test]
+fn a_transaction_goes_without_a_mirror_where_there_is_none_but_scripts_in_it_are_refused() {
+    let mut rig = rig(USERS);
+    rig.say("MULTI");
+    rig.mirrored(false);
+    assert_eq!(rig.forwarded(), "MULTI");
+    rig.redis("+OK\r\n");
+    rig.say("EVAL s 0");
+    assert_eq!(rig.forwarded(), "respgate:refused");
+    rig.redis("-ERR unknown command\r\n");
+    assert_eq!(rig.heard(), format!("+OK\r\n{REFUSED}"));
+    rig.say("DISCARD");
+    rig.redis("+OK\r\n");
+    rig.say("MULTI");
+    assert_eq!(rig.forwarded(), "DISCARD\nMULTI", "it is not tried each time");
+}

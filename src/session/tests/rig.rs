@@ -202,7 +202,7 @@ impl Rig {
     pub(crate) fn mirrored(&mut self, is_there: bool) {
         let order = self.mirroring.take().expect("a mirror was asked for");
         let password = Zeroizing::new("between-us".to_owned());
-        let login = MirrorLogin { name: format!("mirror:{}", order.user), password };
+        let login = MirrorLogin { name: format!("mirror:{}", order.user), password, is_told: true };
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         let result = is_there.then_some(login).ok_or(MirrorFailure);
         let result = self.core.handle_mirrored(result, &self.policy, &mut out);
