@@ -70,8 +70,8 @@ impl Policy {
         };
         let local = answered_here(spec.role());
         let upstream_name = match self.renames.upstream_name(spec) {
-            // Of these only HELLO goes on to Redis.
-            _ if local && spec.role() != Role::Hello => None,
+            // What is answered here needs no name there, but CLIENT and HELLO are to be known only where Redis knows them.
+            _ if local && !matches!(spec.role(), Role::Hello | Role::ClientReply) => None,
             UpstreamName::Same => None,
             UpstreamName::Renamed(name) => Some(name),
             UpstreamName::Disabled => return Verdict::Deny(Denial::UnknownCommand),
@@ -149,7 +149,7 @@ impl Policy {
 }
 
 fn answered_here(role: Role) -> bool {
-    matches!(role, Role::Auth | Role::Hello | Role::Quit | Role::Reset | Role::Acl)
+    matches!(role, Role::Auth | Role::Hello | Role::Quit | Role::Reset | Role::Acl | Role::ClientReply)
 }
 
 /// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.

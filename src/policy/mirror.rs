@@ -10,7 +10,7 @@ use crate::acl::User;
 use crate::command::{CommandSpec, CommandTable, Role, UpstreamCommand};
 
 /// What a session of respgate itself sends between the requests of its client.
-const OUR_OWN: [&str; 2] = ["echo", "unsubscribe"];
+const OUR_OWN: &str = "echo";
 
 /// Commands that run scripts.
 const SCRIPTS: [&str; 6] = ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"];
@@ -62,8 +62,9 @@ impl Policy {
         let name = user.name().as_str().as_bytes();
         let is_there = |spec: &CommandSpec| present.get(spec.id().index()).copied().unwrap_or(false);
         let mut rules = user.exact_rules(&self.table, is_there, |spec| self.blocklist.blocks(name, spec));
-        let own = OUR_OWN.iter().filter(|command| self.table.by_name(command).is_some_and(is_there));
-        rules.extend(own.map(|command| format!("+{command}").into_bytes()));
+        if self.table.by_name(OUR_OWN).is_some_and(is_there) {
+            rules.push(format!("+{OUR_OWN}").into_bytes());
+        }
         Some(rules)
     }
 

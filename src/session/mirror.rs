@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::close::CloseReason;
 use super::core::{Action, AfterDrain, SessionCore, Wait};
 use super::output::{Output, Side};
-use super::pending::Slot;
+use super::pending::{Audience, Slot};
 use crate::acl::UserName;
 use crate::command::Role;
 use crate::policy::{Permit, Policy};
@@ -155,7 +155,7 @@ impl SessionCore {
         encode_request(&[auth, login.name.as_bytes(), login.password.as_bytes()], &mut request);
         out.send(Side::Upstream, &request);
         self.shared.tally.compensate_call("auth");
-        self.pending.push(Slot::Login);
+        self.pending.push(Slot::Login, Audience::Nobody);
         self.wait = Some(Wait::Barrier);
         Ok(())
     }

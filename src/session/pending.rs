@@ -7,7 +7,7 @@ use super::subscription::Kind;
 use crate::command::ArgvBuf;
 use crate::resp::Protocol;
 
-/// One place in the order of replies.
+/// What stands in one place in the order of replies.
 pub(super) enum Slot {
     /// So many replies of Redis that go to the client untouched.
     Pass(u64),
@@ -29,13 +29,11 @@ pub(super) enum Slot {
     ResetStats,
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
     Confirm { kind: Kind, left: u64 },
-    /// The confirmation of an UNSUBSCRIBE of ours, or an error in its place: dropped. Those before it are here.
-    Fence,
-    /// The reply to a login of ours, as a mirror of the session's user: dropped.
+    /// The reply to a login of ours, as a mirror of the session's user.
     Login,
     /// The reply to EXEC, some elements of which are ours.
     Exec(Box<ExecReply>),
-    /// An error that is dropped; ours goes in its place. Any other reply ends the session.
+    /// An error of which the client hears ours instead. Any other reply ends the session.
     Replace(Box<[u8]>),
     /// A reply of ours.
     Local(Box<[u8]>),
@@ -55,7 +53,7 @@ const ALLOCATION: usize = 16;
 impl Slot {
     /// Bytes of memory that it takes; the same for as long as it waits.
     fn memory(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Place>()
             + match self {
                 Self::Blocking(request) => ALLOCATION + size_of::<ArgvBuf>() + request.memory(),
                 Self::Exec(reply) => ALLOCATION + size_of::<ExecReply>() + reply.memory,
@@ -98,10 +96,23 @@ impl OwnAnswer {
     }
 }
 
+/// Whether the client is to hear what comes in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    Client,
+    /// CLIENT REPLY OFF or SKIP, or a request of our own. Confirmations of subscriptions are heard all the same.
+    Nobody,
+}
+
+struct Place {
+    slot: Slot,
+    audience: Audience,
+}
+
 /// The queue of slots.
 #[derive(Default)]
 pub(super) struct Pending {
-    slots: VecDeque<Slot>,
+    places: VecDeque<Place>,
     /// Replies that Redis owes: never more than the window of the session.
     replies: u64,
     /// Bytes in `Slot::Local`.
@@ -112,7 +123,7 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.places.is_empty()
     }
 
     /// How many replies Redis owes.
@@ -131,16 +142,21 @@ impl Pending {
     }
 
     pub(super) fn front(&self) -> Option<&Slot> {
-        self.slots.front()
+        self.places.front().map(|place| &place.slot)
     }
 
     pub(super) fn front_mut(&mut self) -> Option<&mut Slot> {
-        self.slots.front_mut()
+        self.places.front_mut().map(|place| &mut place.slot)
+    }
+
+    /// Whether the client hears what comes next. What nobody waits for, it does.
+    pub(super) fn is_heard(&self) -> bool {
+        self.places.front().is_none_or(|place| place.audience == Audience::Client)
     }
 
     /// The commands that Redis may be blocked in.
     pub(super) fn blocking(&self) -> impl Iterator<Item = &ArgvBuf> {
-        self.slots.iter().filter_map(|slot| match slot {
+        self.places.iter().filter_map(|place| match &place.slot {
             Slot::Blocking(request) => Some(&**request),
             _ => None,
         })
@@ -148,29 +164,29 @@ impl Pending {
 
     /// How many replies to MULTI are outstanding.
     pub(super) fn multis(&self) -> usize {
-        self.slots.iter().filter(|slot| matches!(slot, Slot::Multi)).count()
+        self.places.iter().filter(|place| matches!(place.slot, Slot::Multi)).count()
     }
 
     /// The first slot waits for one reply of another kind after all.
     pub(super) fn replace_front(&mut self, by: Slot) {
-        if let Some(slot) = self.slots.front_mut() {
-            self.memory -= slot.memory();
-            *slot = by;
-            self.memory += slot.memory();
+        if let Some(place) = self.places.front_mut() {
+            self.memory -= place.slot.memory();
+            place.slot = by;
+            self.memory += place.slot.memory();
         }
     }
 
-    /// How many replies in a row, from now, go to the client untouched.
+    /// How many replies in a row, from now, are all the same to us.
     pub(super) fn pass_run(&self) -> u64 {
-        match self.slots.front() {
+        match self.front() {
             Some(Slot::Pass(count)) => *count,
             _ => 0,
         }
     }
 
-    pub(super) fn push(&mut self, slot: Slot) {
-        match (&slot, self.slots.back_mut()) {
-            (Slot::Pass(more), Some(Slot::Pass(count))) => {
+    pub(super) fn push(&mut self, slot: Slot, audience: Audience) {
+        match (&slot, self.places.back_mut()) {
+            (Slot::Pass(more), Some(Place { slot: Slot::Pass(count), audience: same })) if *same == audience => {
                 *count += more;
                 self.replies += more;
                 return;
@@ -181,13 +197,13 @@ impl Pending {
             _ => self.replies += 1,
         }
         self.memory += slot.memory();
-        self.slots.push_back(slot);
+        self.places.push_back(Place { slot, audience });
     }
 
     /// `count` replies of the first slot have come. Releases the local replies behind it.
     pub(super) fn complete(&mut self, count: u64, out: &mut Output<'_>) {
         self.replies = self.replies.saturating_sub(count);
-        match self.slots.front_mut() {
+        match self.front_mut() {
             Some(Slot::Pass(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
             _ => {
                 self.pop();
@@ -198,7 +214,7 @@ impl Pending {
 
     /// An error came in place of everything that the first slot still waits for.
     pub(super) fn fail_front(&mut self, out: &mut Output<'_>) {
-        let left = match self.slots.front() {
+        let left = match self.front() {
             Some(Slot::Confirm { left, .. }) => *left,
             _ => 1,
         };
@@ -207,19 +223,19 @@ impl Pending {
 
     /// Sends the local replies that nothing is in front of any more.
     pub(super) fn release(&mut self, out: &mut Output<'_>) {
-        while let Some(Slot::Local(_)) = self.slots.front() {
+        while let Some(Slot::Local(_)) = self.front() {
             if let Some(Slot::Local(bytes)) = self.pop() {
                 self.local_bytes -= bytes.len();
                 out.send(Side::Downstream, &bytes);
             }
         }
-        if self.slots.is_empty() && self.slots.capacity() > 64 {
-            self.slots = VecDeque::new();
+        if self.places.is_empty() && self.places.capacity() > 64 {
+            self.places = VecDeque::new();
         }
     }
 
     fn pop(&mut self) -> Option<Slot> {
-        let slot = self.slots.pop_front()?;
+        let Place { slot, .. } = self.places.pop_front()?;
         self.memory -= slot.memory();
         Some(slot)
     }

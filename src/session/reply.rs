@@ -1,11 +1,10 @@
 //! The way of a reply: framed, and brought to its place.
 
 use super::close::CloseReason;
-use super::core::SessionCore;
+use super::core::{ReplyMode, SessionCore};
 use super::info;
 use super::output::{Output, Side};
 use super::pending::{ExecReply, OwnAnswer, Slot};
-use super::request::FENCE;
 use super::subscription::{self, Kind, Notice};
 use super::tally::Tally;
 use super::transaction::Transaction;
@@ -18,10 +17,17 @@ pub(super) enum Route {
     Stream,
     /// To the client; it is one of the confirmations that the first slot waits for.
     Confirmation,
-    /// To the client; it is what the first slot waits for, or an error in its place.
-    Answer { is_error: bool },
-    /// Nowhere: the first slot waits for it, and has something of ours for the client, or nothing.
-    Drop,
+    /// What the first slot waits for, or an error in its place: to the client, unless it is to hear something else, or
+    /// nothing.
+    Answer { is_error: bool, is_shown: bool },
+    /// Nowhere; it answers no request.
+    Hidden,
+}
+
+impl Route {
+    fn is_shown(self) -> bool {
+        !matches!(self, Self::Answer { is_shown: false, .. } | Self::Hidden)
+    }
 }
 
 impl From<ReplyError> for CloseReason {
@@ -58,7 +64,9 @@ impl SessionCore {
         if self.open_frame.is_none() && !self.messages_may_come() {
             let (frames, len) = self.framer.scan_run(rest, self.pending.pass_run());
             if frames > 0 {
-                out.pass(at..at + len);
+                if self.pending.is_heard() {
+                    out.pass(at..at + len);
+                }
                 self.pending.complete(frames, out);
                 return Ok(len);
             }
@@ -72,7 +80,7 @@ impl SessionCore {
                 None => return Ok(0),
             },
         };
-        if route != Route::Drop {
+        if route.is_shown() {
             out.pass(at..at + step.len);
         }
         if step.complete {
@@ -107,40 +115,45 @@ impl SessionCore {
             }
         }
         let is_error = matches!(first, b'-' | b'!');
+        let answer = Route::Answer { is_error, is_shown: self.pending.is_heard() };
+        let hidden = Route::Answer { is_error, is_shown: false };
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
-            Some(Slot::Replace(_) | Slot::Fence) if is_error => Ok(Some(Route::Drop)),
+            Some(Slot::Replace(_)) if is_error => Ok(Some(hidden)),
             Some(Slot::ClientId | Slot::Hello(_) | Slot::Login) if !complete => Ok(None),
-            Some(Slot::Login) => self.mirror_answered(is_error).map(|()| Some(Route::Drop)),
+            Some(Slot::Login) => self.mirror_answered(is_error).map(|()| Some(hidden)),
             Some(Slot::ClientId | Slot::Hello(_)) => {
                 if matches!(first, b':' | b'*' | b'%') {
                     self.learn_id(frame);
                 }
-                Ok(Some(Route::Answer { is_error }))
+                Ok(Some(answer))
             }
             Some(Slot::Info) if !complete && frame.len() <= info::LARGEST => Ok(None),
-            Some(Slot::Info) if complete => Ok(Some(self.add_tally(frame).unwrap_or(Route::Answer { is_error }))),
-            Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Fence) if !is_error => {
-                Err(CloseReason::UpstreamDesynchronised)
-            }
-            Some(_) => Ok(Some(Route::Answer { is_error })),
+            Some(Slot::Info) if complete => Ok(Some(if self.add_tally(frame) { hidden } else { answer })),
+            Some(Slot::Replace(_) | Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
+            Some(_) => Ok(Some(answer)),
+            // Redis sends no lines to a monitor that wants no replies.
+            None if self.monitoring && first == b'+' && self.reply_mode == ReplyMode::Off => Ok(Some(Route::Hidden)),
             None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),
-            // Redis says why it closes (too many clients, a limit of its own): the client may hear it.
-            None if first == b'-' => Ok(complete.then_some(Route::Answer { is_error })),
+            // Redis says why it closes: the client may hear it.
+            None if first == b'-' => Ok(complete.then_some(answer)),
             None => Err(CloseReason::UpstreamDesynchronised),
         }
     }
 
-    /// Puts what was answered here into a whole reply to INFO, which is dropped then; `None` if nothing of that is in it.
-    fn add_tally(&mut self, reply: &[u8]) -> Option<Route> {
-        let merged = info::merge(reply, self.shared.tally.counts()?)?;
-        self.pending.replace_front(Slot::Replace(merged.into()));
-        Some(Route::Drop)
+    /// Whether a whole reply to INFO is another with what was answered here, which then stands in its place.
+    fn add_tally(&mut self, reply: &[u8]) -> bool {
+        let merged = self.shared.tally.counts().and_then(|counts| info::merge(reply, counts));
+        let is_other = merged.is_some();
+        if let Some(merged) = merged {
+            self.pending.replace_front(Slot::Replace(merged.into()));
+        }
+        is_other
     }
 
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
     fn may_be_notice(&self, first: u8) -> bool {
-        let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. } | Slot::Fence));
+        let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. }));
         first == b'>' || (first == b'*' && self.protocol == Protocol::Resp2 && (expected || self.messages_may_come()))
     }
 
@@ -150,8 +163,6 @@ impl SessionCore {
         let cancelled = subscription::cancelled(frame);
         let route = match self.pending.front() {
             Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => Route::Confirmation,
-            Some(Slot::Fence) if kind == Kind::Channel && cancelled == Some(FENCE) => Route::Drop,
-            Some(Slot::Fence) => Route::Stream,
             // It may have been subscribed to again since.
             _ => return Ok(Route::Stream),
         };
@@ -163,15 +174,15 @@ impl SessionCore {
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
         let is_error = match route {
-            Route::Stream => {
+            Route::Stream | Route::Hidden => {
                 self.pending.release(out);
                 return Ok(());
             }
-            Route::Confirmation | Route::Drop => false,
-            Route::Answer { is_error } => is_error,
+            Route::Confirmation => false,
+            Route::Answer { is_error, .. } => is_error,
         };
         match self.pending.front() {
-            Some(Slot::Replace(ours)) => out.send(Side::Downstream, ours),
+            Some(Slot::Replace(ours)) if self.pending.is_heard() => out.send(Side::Downstream, ours),
             Some(Slot::Hello(protocol)) if !is_error => self.protocol = *protocol,
             Some(Slot::Select(database)) if !is_error => self.database = *database,
             Some(Slot::Monitor) if !is_error => self.monitoring = true,
@@ -199,6 +210,7 @@ impl SessionCore {
     /// Takes the header or an element of an EXEC reply, or a part of one, and puts our answers into their places.
     fn take_exec(&mut self, at: usize, out: &mut Output<'_>) -> Result<usize, CloseReason> {
         let rest = &out.input()[at..];
+        let is_heard = self.pending.is_heard();
         let Some(slot) = self.pending.front_mut() else { return Ok(0) };
         let Slot::Exec(reply) = slot else { return Ok(0) };
         let taken = if reply.left.is_some() {
@@ -210,9 +222,11 @@ impl SessionCore {
                     && let Some(ours) = reply.answers.pop_front()
                 {
                     ours.count(&self.shared.tally);
-                    out.send(Side::Downstream, &ours.reply);
+                    if is_heard {
+                        out.send(Side::Downstream, &ours.reply);
+                    }
                 }
-            } else {
+            } else if is_heard || !is_element {
                 out.pass(at..at + step.len);
             }
             if !step.complete {
@@ -230,7 +244,9 @@ impl SessionCore {
                 Header::Incomplete => return Ok(0),
                 Header::Array { elements, len } => {
                     reply.left = Some(elements);
-                    out.pass(at..at + len);
+                    if is_heard {
+                        out.pass(at..at + len);
+                    }
                     len
                 }
                 Header::Other => {

@@ -8,7 +8,7 @@ use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
 use super::output::{Output, Queues, Side};
-use super::pending::{ExecReply, Slot};
+use super::pending::{Audience, ExecReply, Slot};
 use super::standing::StandingChange;
 use super::subscription::Kind;
 use super::transaction::{Queue, Transaction};
@@ -20,14 +20,8 @@ use crate::resp::{ProtocolError, Reply, Scanned, encode_request, parse_integer};
 /// Arguments from this size on are not waited for if what stands before them decides.
 const STREAM_FROM: u64 = 64 << 10;
 
-/// An empty request: Redis skips it without a reply, and it ends CLIENT REPLY SKIP.
-const NOTHING: &[u8] = b"*0\r\n";
-
 /// Sent inside a transaction in place of a request that we refused: no Redis knows the name, so each refuses it.
 const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
-
-/// What we unsubscribe from behind a subscription that is to have no reply: Redis confirms even that.
-pub(super) const FENCE: &[u8] = b"respgate:fence";
 
 /// Why the session does not forward what the policy permits.
 struct Objection {
@@ -39,8 +33,6 @@ struct Objection {
 
 const NO_MIRROR: Objection =
     Objection { reason: "no-mirror", text: "ERR respgate: Redis cannot be told for whom this script would run" };
-
-const NO_REPLIES: Objection = Objection { reason: "no-replies", text: "ERR respgate: not possible without replies" };
 
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
@@ -86,7 +78,6 @@ enum Owed {
         named: usize,
     },
     Exec,
-    Mode(ReplyMode),
 }
 
 impl SessionCore {
@@ -140,7 +131,8 @@ impl SessionCore {
                 },
                 Scanned::Empty { len } => {
                     at += len;
-                    self.end_skip(out);
+                    // Redis skips it without a reply, and it ends CLIENT REPLY SKIP.
+                    let _ = self.audience();
                 }
                 Scanned::Part { len } => {
                     if let Body::Forwarding { .. } = self.body {
@@ -271,12 +263,6 @@ impl SessionCore {
         range: Range<usize>,
         out: &mut Output<'_>,
     ) {
-        if self.is_unheard(permit) {
-            return match policy.upstream_name("UNSUBSCRIBE") {
-                Some(unsubscribe) => self.forward_fenced(permit, owed, range, unsubscribe, out),
-                None => self.object(permit, &NO_REPLIES, out),
-            };
-        }
         if let Role::Sync | Role::Psync = permit.spec().role() {
             let (head, tail) = self.renamed(permit);
             let request = [&head, &out.input()[range.start + tail..range.end]].concat();
@@ -293,11 +279,6 @@ impl SessionCore {
             Some(NO_MIRROR)
         } else if self.redirects_to_a_stranger(permit, argv) {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
-        } else if permit.spec().role().changes_subscriptions() && argv.iter_from(1).any(|(_, name)| name == FENCE) {
-            // Its confirmation would be taken for that of ours.
-            Some(Objection { reason: "reserved-name", text: "ERR respgate: this name is reserved" })
-        } else if self.blocks_unheard(permit, argv) {
-            Some(NO_REPLIES)
         } else {
             None
         }
@@ -379,9 +360,8 @@ impl SessionCore {
         match policy.decide_by_prefix(self.requester(), &prefix.as_argv(), argc) {
             Some(Verdict::Forward(permit)) if is_plain(&permit) => {
                 self.transaction.queued(permit.spec());
-                if self.wants_reply() {
-                    self.pending.push(Slot::Pass(1));
-                }
+                let audience = self.audience();
+                self.pending.push(Slot::Pass(1), audience);
                 Ok(())
             }
             _ => Err(CloseReason::PolicyChanged),
@@ -406,12 +386,6 @@ impl SessionCore {
             Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
-            Role::ClientReply => match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
-                Some(b"on") => Owed::Mode(ReplyMode::On),
-                Some(b"off") => Owed::Mode(ReplyMode::Off),
-                Some(b"skip") => Owed::Mode(ReplyMode::SkipNext),
-                _ => Owed::Slot(Slot::Pass(1)),
-            },
             _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
             _ => Owed::Slot(Slot::Pass(1)),
         }
@@ -421,14 +395,6 @@ impl SessionCore {
     fn prepare(&mut self, policy: &Policy, permit: &Permit<'_>, owed: Owed, out: &mut Output<'_>) {
         let in_transaction = self.transaction.is_open();
         match owed {
-            Owed::Mode(mode) => {
-                let was = std::mem::replace(&mut self.reply_mode, mode);
-                if mode == ReplyMode::On {
-                    self.pending.push(Slot::Pass(1));
-                } else if was == ReplyMode::Off {
-                    self.reply_mode = ReplyMode::Off;
-                }
-            }
             Owed::Confirmations { kind, names } => {
                 let count = names.len() as u64;
                 self.subscriptions.ask(kind, names);
@@ -472,65 +438,18 @@ impl SessionCore {
                 // a command that may block for long is judged when it is over, by the rights of that moment.
                 let barrier =
                     matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats | Slot::Blocking(_));
-                if self.wants_reply() {
-                    self.pending.push(slot);
-                    if barrier {
-                        self.wait = Some(Wait::Barrier);
-                    }
-                } else {
-                    self.assume_success(&slot);
+                let audience = self.audience();
+                self.pending.push(slot, audience);
+                if barrier {
+                    self.wait = Some(Wait::Barrier);
                 }
             }
         }
     }
 
-    /// Nothing will tell us whether it worked.
-    fn assume_success(&mut self, slot: &Slot) {
-        match slot {
-            Slot::Select(_) => self.database = None,
-            Slot::Monitor => self.monitoring = true,
-            Slot::ResetStats => self.shared.tally.reset(),
-            _ => {}
-        }
-    }
-
     fn expect_confirmations(&mut self, kind: Kind, count: u64) {
-        self.pending.push(Slot::Confirm { kind, left: count });
-        self.wait = Some(Wait::Barrier);
-    }
-
-    /// Whether this is SUBSCRIBE or a relative where replies are off or skipped.
-    fn is_unheard(&self, permit: &Permit<'_>) -> bool {
-        self.reply_mode != ReplyMode::On && permit.spec().role().changes_subscriptions()
-    }
-
-    /// Whether this may block for long where replies are off or skipped: nobody would know for how long it stands.
-    fn blocks_unheard(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
-        self.reply_mode != ReplyMode::On
-            && !self.transaction.is_open()
-            && matches!(self.owed(permit, argv), Owed::Slot(Slot::Blocking(_)))
-    }
-
-    /// Forwards what [is unheard](Self::is_unheard). Its confirmations come even so, but an error in their place does
-    /// not: a confirmation of our own behind them says that they have come, or never will.
-    fn forward_fenced(
-        &mut self,
-        permit: &Permit<'_>,
-        owed: Owed,
-        range: Range<usize>,
-        unsubscribe: &[u8],
-        out: &mut Output<'_>,
-    ) {
-        if let Owed::Confirmations { kind, names } = owed {
-            self.subscriptions.ask(kind, names);
-        }
-        let _ = self.wants_reply();
-        self.forward(permit, range, out);
-        let mut fence = Vec::new();
-        encode_request(&[unsubscribe, FENCE], &mut fence);
-        out.send(Side::Upstream, &fence);
-        self.shared.tally.compensate_call("unsubscribe");
-        self.pending.push(Slot::Fence);
+        let audience = self.audience();
+        self.pending.push(Slot::Confirm { kind, left: count }, audience);
         self.wait = Some(Wait::Barrier);
     }
 
@@ -547,13 +466,6 @@ impl SessionCore {
                 if selects {
                     self.database = None;
                 }
-                if self.reply_mode != ReplyMode::On {
-                    // Nothing will tell us whether it was executed.
-                    if resets.is_some() {
-                        self.shared.tally.reset();
-                    }
-                    answers.iter().for_each(|answer| answer.count(&self.shared.tally));
-                }
                 if answers.is_empty() && resets.is_none() {
                     Slot::Pass(1)
                 } else {
@@ -561,9 +473,8 @@ impl SessionCore {
                 }
             }
         };
-        if self.wants_reply() {
-            self.pending.push(slot);
-        }
+        let audience = self.audience();
+        self.pending.push(slot, audience);
     }
 
     /// Has Redis refuse a request, whose error it remembers until EXEC; the client gets `ours` in place of the error.
@@ -574,9 +485,8 @@ impl SessionCore {
     fn spoil(&mut self, ours: Box<[u8]>, out: &mut Output<'_>) {
         out.send(Side::Upstream, REFUSED);
         self.shared.tally.compensate_error("ERR");
-        if self.wants_reply() {
-            self.pending.push(Slot::Replace(ours));
-        }
+        let audience = self.audience();
+        self.pending.push(Slot::Replace(ours), audience);
     }
 
     /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
@@ -613,30 +523,25 @@ impl SessionCore {
         Err(CloseReason::ReplicationMisuse)
     }
 
-    /// Whether the request that is being dealt with gets a reply; uses up CLIENT REPLY SKIP.
-    pub(super) fn wants_reply(&mut self) -> bool {
+    /// Who hears the reply to the request that is being dealt with; uses up CLIENT REPLY SKIP.
+    pub(super) fn audience(&mut self) -> Audience {
         match self.reply_mode {
-            ReplyMode::On => true,
-            ReplyMode::Off => false,
+            ReplyMode::On => Audience::Client,
+            ReplyMode::Off => Audience::Nobody,
             ReplyMode::SkipNext => {
                 self.reply_mode = ReplyMode::On;
-                false
+                Audience::Nobody
             }
         }
     }
 
-    /// A reply of ours in its place, unless the client wants none. What we answer, Redis does not see, so its own
-    /// CLIENT REPLY SKIP has to be ended.
+    /// A reply of ours in its place, unless the client wants none.
     pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
         if let Reply::Error(text) = reply {
             self.shared.tally.error(text);
         }
-        if self.reply_mode == ReplyMode::SkipNext {
-            self.end_skip(out);
-            return;
-        }
         // A replica takes what it reads for data.
-        if self.reply_mode == ReplyMode::Off || self.replicating {
+        if self.audience() == Audience::Nobody || self.replicating {
             return;
         }
         let mut bytes = Vec::new();
@@ -644,7 +549,7 @@ impl SessionCore {
         if self.is_drained() {
             out.send(Side::Downstream, &bytes);
         } else {
-            self.pending.push(Slot::Local(bytes.into()));
+            self.pending.push(Slot::Local(bytes.into()), Audience::Client);
         }
     }
 
@@ -673,17 +578,9 @@ impl SessionCore {
                 let mut placeholder = Vec::new();
                 encode_request(&[echo, b"respgate"], &mut placeholder);
                 out.send(Side::Upstream, &placeholder);
-                if self.wants_reply() {
-                    self.pending.push(Slot::Pass(1));
-                }
+                let audience = self.audience();
+                self.pending.push(Slot::Pass(1), audience);
             }
-        }
-    }
-
-    fn end_skip(&mut self, out: &mut Output<'_>) {
-        if self.reply_mode == ReplyMode::SkipNext {
-            self.reply_mode = ReplyMode::On;
-            out.send(Side::Upstream, NOTHING);
         }
     }
 

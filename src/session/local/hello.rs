@@ -71,12 +71,9 @@ impl SessionCore {
 
     /// HELLO has been sent: its reply decides how the next one is to be read.
     pub(in crate::session) fn expect_hello(&mut self, protocol: Protocol) {
-        if self.wants_reply() {
-            self.pending.push(Slot::Hello(protocol));
-            self.wait = Some(Wait::Barrier);
-        } else {
-            self.protocol = protocol;
-        }
+        let audience = self.audience();
+        self.pending.push(Slot::Hello(protocol), audience);
+        self.wait = Some(Wait::Barrier);
     }
 }
 

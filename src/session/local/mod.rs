@@ -3,6 +3,7 @@
 mod acl;
 mod auth;
 mod hello;
+mod reply_mode;
 mod reset;
 
 use std::time::Instant;
@@ -34,6 +35,7 @@ impl SessionCore {
                 self.settle();
             }
             Role::Reset => self.request_reset(),
+            Role::ClientReply => self.client_reply(argv, out),
             _ => self.acl(policy, local, argv, out),
         }
         Ok(())

@@ -148,19 +148,6 @@ fn what_comes_behind_a_blocking_command_is_judged_when_that_is_over() {
 }
 
 #[test]
-fn a_command_that_may_block_is_refused_where_nobody_would_hear_of_its_end() {
-    for mode in ["SKIP", "OFF"] {
-        let mut rig = Rig::new(OPEN);
-        rig.say(&format!("CLIENT REPLY {mode}"));
-        rig.forwarded();
-        rig.client(&["BLMOVE a b LEFT RIGHT 0", "CLIENT REPLY ON"].map(request).concat());
-        assert_eq!(rig.forwarded().trim_start(), "CLIENT REPLY ON", "{mode}");
-        rig.redis("+OK\r\n");
-        assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", None), "{mode}");
-    }
-}
-
-#[test]
 fn tracking_goes_on_where_redis_may_refuse_to_end_it_or_never_does() {
     for requests in [&["CLIENT TRACKING OFF NOSUCH"][..], &["MULTI", "CLIENT TRACKING OFF", "DISCARD"]] {
         let mut rig = Rig::new(OPEN);

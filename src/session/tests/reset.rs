@@ -27,6 +27,7 @@ fn reset_forgets_protocol_database_transaction_subscriptions_and_reply_mode() {
     rig.redis(">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
     rig.say("CLIENT REPLY OFF");
     rig.say("MULTI");
+    rig.redis("+OK\r\n");
     rig.heard();
     rig.say("RESET");
     assert_eq!(rig.heard(), "+RESET\r\n");

@@ -1,0 +1,30 @@
+//! CLIENT REPLY: Redis goes on replying, so that we know what became of each request; the client does not hear it.
+
+use crate::command::Argv;
+use crate::resp::Reply;
+use crate::session::core::{ReplyMode, SessionCore};
+use crate::session::output::Output;
+
+impl SessionCore {
+    /// `CLIENT REPLY ON|OFF|SKIP` (`clientCommand`).
+    pub(super) fn client_reply(&mut self, argv: &Argv<'_>, out: &mut Output<'_>) {
+        const COMMAND: &str = "client|reply";
+        match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
+            Some(b"on") => {
+                self.reply_mode = ReplyMode::On;
+                self.answer_call(COMMAND, &Reply::OK, out);
+            }
+            Some(b"off") => {
+                self.shared.tally.call(COMMAND, false);
+                self.reply_mode = ReplyMode::Off;
+            }
+            Some(b"skip") => {
+                self.shared.tally.call(COMMAND, false);
+                if self.reply_mode != ReplyMode::Off {
+                    self.reply_mode = ReplyMode::SkipNext;
+                }
+            }
+            _ => self.answer_call(COMMAND, &Reply::error("ERR syntax error"), out),
+        }
+    }
+}
