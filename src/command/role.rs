@@ -45,6 +45,7 @@ pub enum Role {
     ClientList,
     Info,
     ConfigResetstat,
+    ScriptDebug,
 }
 
 impl Role {
@@ -102,6 +103,7 @@ impl Role {
             "client|list" => Role::ClientList,
             "info" => Role::Info,
             "config|resetstat" => Role::ConfigResetstat,
+            "script|debug" => Role::ScriptDebug,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,
         }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::clients::OwnId;
 use super::close::CloseReason;
+use super::debugger::Debugger;
 use super::local::{Administration, Login};
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
@@ -21,6 +22,7 @@ use super::subscription::Subscriptions;
 use super::transaction::Transaction;
 use super::window::ReplyWindow;
 use crate::acl::{PasswordHash, Refusal};
+use crate::command::ArgvBuf;
 use crate::identity::PeerIdentity;
 use crate::policy::{Admission, Policy, Principal, Requester, Stance, UserRefusal};
 use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
@@ -189,6 +191,7 @@ impl Wait {
             Self::Verifying(login) => login.memory(),
             Self::Administering { command, memory } => command.len() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
+            Self::Drained(AfterDrain::Debug(script, request)) => script.memory() + request.len(),
             Self::Throttled { .. } | Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
         }
     }
@@ -201,6 +204,8 @@ pub(super) enum AfterDrain {
     Replicate(Box<[u8]>),
     /// HELLO, as canonical multibulk, after a login in it.
     Hello(Protocol, Box<[u8]>),
+    /// EVAL that is to be debugged, and as canonical multibulk.
+    Debug(Box<ArgvBuf>, Box<[u8]>),
 }
 
 /// One session. See the [module](super) for its parts.
@@ -230,6 +235,7 @@ pub struct SessionCore {
     pub(super) monitoring: bool,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
+    pub(super) debugger: Debugger,
     /// What Redis goes on doing for this session, with the right it had when it asked.
     pub(super) standing: Standing,
     pub(super) stage: Stage,
@@ -317,6 +323,7 @@ impl SessionCore {
             reply_mode: ReplyMode::On,
             monitoring: false,
             replicating: false,
+            debugger: Debugger::Off,
             standing: Standing::default(),
             stage: Stage::Running,
             wait: None,
@@ -586,7 +593,9 @@ impl SessionCore {
             Stage::Finishing { deadline, .. } | Stage::Flushing { deadline, .. } => Some(deadline),
             Stage::Running if self.client_closed.is_some() => self.client_closed,
             Stage::Running if self.principal.is_none() => Some(self.started + self.limits.auth_timeout),
-            Stage::Running if self.is_standing() || !self.pending.is_empty() => None,
+            Stage::Running if !self.pending.is_empty() => None,
+            // The debugger waits for the client, and may keep everybody else waiting.
+            Stage::Running if self.is_standing() && !self.debugger.is_conversing() => None,
             Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_active + timeout),
             Stage::Closed => None,
         }
@@ -618,6 +627,7 @@ impl SessionCore {
             + self.transaction.answers_bytes()
             + self.subscriptions.memory()
             + self.standing.memory()
+            + self.debugger.memory()
     }
 
     // Helpers of all parts.
@@ -738,9 +748,9 @@ impl SessionCore {
     }
 
     /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
-    /// a subscription, MONITOR, a replication link.
+    /// a subscription, MONITOR, a replication link. Or Redis waits for the client, in the debugger.
     fn is_standing(&self) -> bool {
-        self.has_stream() || matches!(self.pending.front(), Some(Slot::Blocking(_)))
+        self.has_stream() || self.debugger.is_conversing() || matches!(self.pending.front(), Some(Slot::Blocking(_)))
     }
 
     /// Redis goes on sending without being asked.

@@ -2,6 +2,7 @@
 
 use super::close::CloseReason;
 use super::core::SessionCore;
+use super::debugger::Debugger;
 use super::info;
 use super::output::{Output, Side};
 use super::pending::{ExecReply, OwnAnswer, Slot};
@@ -20,6 +21,8 @@ pub(super) enum Route {
     Confirmation,
     /// To the client; it is what the first slot waits for, or an error in its place.
     Answer { is_error: bool },
+    /// To the client; Redis closes after it.
+    LastReply,
     /// Nowhere: the first slot waits for it, and has something of ours for the client, or nothing.
     Drop,
 }
@@ -97,6 +100,9 @@ impl SessionCore {
             FrameKind::Push => b'>',
             FrameKind::Reply(first) => first,
         };
+        if self.debugger.is_conversing() && first != b'>' {
+            return Ok(self.route_in_conversation(first, frame, complete));
+        }
         if self.may_be_notice(first) {
             match subscription::notice(frame) {
                 None if !complete => return Ok(None),
@@ -166,6 +172,7 @@ impl SessionCore {
                 self.pending.release(out);
                 return Ok(());
             }
+            Route::LastReply => return Err(CloseReason::DebuggerEnded),
             Route::Confirmation | Route::Drop => false,
             Route::Answer { is_error } => is_error,
         };
@@ -175,6 +182,9 @@ impl SessionCore {
             Some(Slot::Select(database)) if !is_error => self.database = *database,
             Some(Slot::Monitor) if !is_error => self.monitoring = true,
             Some(Slot::ResetStats) if !is_error => self.shared.tally.reset(),
+            Some(Slot::ScriptDebug { on }) if !is_error => {
+                self.debugger = if *on { Debugger::Armed } else { Debugger::Off };
+            }
             Some(Slot::Multi) if is_error && self.pending.multis() == 1 => self.transaction = Transaction::None,
             Some(_) => {}
             None => return Err(CloseReason::UpstreamRefused),

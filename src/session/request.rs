@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
+use super::debugger;
 use super::output::{Output, Queues, Side};
 use super::pending::{ExecReply, Slot};
 use super::standing::StandingChange;
@@ -30,14 +31,15 @@ const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
 pub(super) const FENCE: &[u8] = b"respgate:fence";
 
 /// Why the session does not forward what the policy permits.
-struct Objection {
+pub(super) struct Objection {
     /// A stable word for the log.
-    reason: &'static str,
+    pub(super) reason: &'static str,
     /// What the client is told.
-    text: &'static str,
+    pub(super) text: &'static str,
 }
 
-const NO_REPLIES: Objection = Objection { reason: "no-replies", text: "ERR respgate: not possible without replies" };
+pub(super) const NO_REPLIES: Objection =
+    Objection { reason: "no-replies", text: "ERR respgate: not possible without replies" };
 
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
@@ -184,6 +186,9 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
+            Some(Wait::Drained(AfterDrain::Debug(script, request))) => {
+                self.begin_debugging(policy, script, &request, out)
+            }
             waiting @ Some(Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. }) => {
                 self.wait = waiting;
                 Ok(())
@@ -200,13 +205,17 @@ impl SessionCore {
     ) -> Result<(), CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.scanner.spans());
+        if self.debugger.is_conversing() {
+            self.converse(debugger::request(policy, &argv), out);
+            return Ok(());
+        }
         let verdict = policy.decide(self.requester(), &argv);
         if self.replicating {
             return self.obey_on_replication_link(&verdict, range, out);
         }
         match verdict {
             Verdict::Forward(permit) => {
-                if let Some(objection) = self.objection(&permit, &argv) {
+                if let Some(objection) = self.objection(policy, &permit, &argv) {
                     self.object(&permit, &objection, out);
                     return Ok(());
                 }
@@ -251,19 +260,28 @@ impl SessionCore {
             self.wait = Some(Wait::Drained(AfterDrain::Replicate(request.into())));
             return;
         }
+        if self.debugs(permit) {
+            let script = Argv::new(&out.input()[range.clone()], self.scanner.spans()).iter().collect();
+            let (head, tail) = self.renamed(permit);
+            let request = [&head, &out.input()[range.start + tail..range.end]].concat();
+            self.debug_once_drained(script, request);
+            return;
+        }
         self.prepare(policy, permit, owed, out);
         self.forward(permit, range, out);
     }
 
     /// What the session has against a request that the policy permits.
-    fn objection(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> Option<Objection> {
+    fn objection(&self, policy: &Policy, permit: &Permit<'_>, argv: &Argv<'_>) -> Option<Objection> {
         if self.redirects_to_a_stranger(permit, argv) {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
         } else if permit.spec().role().changes_subscriptions() && argv.iter_from(1).any(|(_, name)| name == FENCE) {
             // Its confirmation would be taken for that of ours.
             Some(Objection { reason: "reserved-name", text: "ERR respgate: this name is reserved" })
-        } else if self.blocks_unheard(permit, argv) {
+        } else if self.misses_its_reply(permit, argv) {
             Some(NO_REPLIES)
+        } else if self.debugs(permit) {
+            self.objection_to_debugging(policy)
         } else {
             None
         }
@@ -311,7 +329,8 @@ impl SessionCore {
     /// bytes were taken; 0 if it has to be held.
     fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
         let large = self.scanner.open_bulk().is_some_and(|bulk| bulk.len >= STREAM_FROM);
-        if let (true, false, Some(argc)) = (large, self.replicating, self.scanner.argc()) {
+        let is_free = !self.replicating && self.debugger.is_off();
+        if let (true, true, Some(argc)) = (large, is_free, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match policy.decide_by_prefix(self.requester(), &prefix, argc) {
@@ -370,6 +389,10 @@ impl SessionCore {
             Role::Info => Owed::Slot(Slot::Info),
             Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
+            Role::ScriptDebug => {
+                let on = argv.get(2).is_none_or(|mode| !mode.eq_ignore_ascii_case(b"no"));
+                Owed::Slot(Slot::ScriptDebug { on })
+            }
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             Role::ClientReply => match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
                 Some(b"on") => Owed::Mode(ReplyMode::On),
@@ -435,8 +458,15 @@ impl SessionCore {
                 };
                 // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too. And what comes after
                 // a command that may block for long is judged when it is over, by the rights of that moment.
-                let barrier =
-                    matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats | Slot::Blocking(_));
+                let barrier = matches!(
+                    slot,
+                    Slot::Select(_)
+                        | Slot::Monitor
+                        | Slot::Info
+                        | Slot::ResetStats
+                        | Slot::ScriptDebug { .. }
+                        | Slot::Blocking(_)
+                );
                 if self.wants_reply() {
                     self.pending.push(slot);
                     if barrier {
@@ -469,11 +499,12 @@ impl SessionCore {
         self.reply_mode != ReplyMode::On && permit.spec().role().changes_subscriptions()
     }
 
-    /// Whether this may block for long where replies are off or skipped: nobody would know for how long it stands.
-    fn blocks_unheard(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
+    /// Whether the reply to this has to be seen, and replies are off or skipped: nobody would know for how long a command
+    /// that may block stands, or whether scripts are debugged.
+    fn misses_its_reply(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
         self.reply_mode != ReplyMode::On
             && !self.transaction.is_open()
-            && matches!(self.owed(permit, argv), Owed::Slot(Slot::Blocking(_)))
+            && matches!(self.owed(permit, argv), Owed::Slot(Slot::Blocking(_) | Slot::ScriptDebug { .. }))
     }
 
     /// Forwards what [is unheard](Self::is_unheard). Its confirmations come even so, but an error in their place does

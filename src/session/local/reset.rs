@@ -6,6 +6,7 @@ use crate::policy::{Admission, Policy};
 use crate::resp::{Protocol, Reply, ReplyFramer};
 use crate::session::close::CloseReason;
 use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wait};
+use crate::session::debugger::Debugger;
 use crate::session::output::Output;
 use crate::session::standing::Standing;
 use crate::session::subscription::Subscriptions;
@@ -47,6 +48,7 @@ impl SessionCore {
         self.standing = Standing::default();
         self.reply_mode = ReplyMode::On;
         self.monitoring = false;
+        self.debugger = Debugger::Off;
         self.answer_call("reset", &Reply::Simple("RESET".into()), out);
         Ok(())
     }

@@ -1,0 +1,179 @@
+//! The Lua debugger. After SCRIPT DEBUG, EVAL begins a conversation: until the script has ended, Redis reads commands of
+//! its debugger from this connection and executes no others (`ldbRepl`). It answers each with one array and nothing else,
+//! the last of which ends with a mark; then come EVAL's own reply and the end of the connection.
+//!
+//! Should Redis not be debugging after all, it would execute whatever it is sent. So it is sent what is a command of the
+//! debugger and no command of Redis, and nothing before it has answered the last one: it forgets what comes in between.
+
+use super::close::CloseReason;
+use super::core::{AfterDrain, ReplyMode, SessionCore, Wait};
+use super::info;
+use super::output::{Output, Side};
+use super::pending::Slot;
+use super::reply::Route;
+use super::request::{NO_REPLIES, Objection};
+use crate::command::{Argv, ArgvBuf};
+use crate::policy::{Permit, Policy, Requester, Stance, Verdict};
+use crate::resp::{Reply, encode_request};
+
+/// What Redis says of what its debugger does not know.
+const UNKNOWN: &str = "<error> Unknown Redis Lua debugger command or wrong number of arguments.";
+
+/// Where a session stands with the debugger.
+#[derive(Default)]
+pub(super) enum Debugger {
+    #[default]
+    Off,
+    /// The next EVAL is debugged.
+    Armed,
+    /// This one is.
+    Conversing(Box<ArgvBuf>),
+    /// It has ended, and only its own reply is to come.
+    Ended,
+}
+
+impl Debugger {
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
+    }
+
+    /// What the client says is for the debugger.
+    pub(super) fn is_conversing(&self) -> bool {
+        matches!(self, Self::Conversing(_) | Self::Ended)
+    }
+
+    /// The request that is being debugged.
+    pub(super) fn script(&self) -> Option<&ArgvBuf> {
+        match self {
+            Self::Conversing(script) => Some(script),
+            _ => None,
+        }
+    }
+
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.script().map_or(0, ArgvBuf::memory)
+    }
+}
+
+impl SessionCore {
+    /// Whether Redis will debug what is permitted here. (Of its relatives, EVALSHA is refused then, and FCALL runs.)
+    pub(super) fn debugs(&self, permit: &Permit<'_>) -> bool {
+        matches!(self.debugger, Debugger::Armed) && matches!(permit.spec().full_name(), "eval" | "eval_ro")
+    }
+
+    /// What the session has against debugging now. The debugger's answers come in the middle of an EXEC reply, and under
+    /// CLIENT REPLY OFF, too. And the user may have become another since SCRIPT DEBUG.
+    pub(super) fn objection_to_debugging(&self, policy: &Policy) -> Option<Objection> {
+        const NOT_IN_MULTI: Objection =
+            Objection { reason: "debugger", text: "ERR respgate: not possible inside MULTI after SCRIPT DEBUG" };
+        const NOT_ALLOWED: Objection =
+            Objection { reason: "debugger", text: "ERR respgate: not possible without the right to SCRIPT DEBUG" };
+        if self.transaction.is_open() {
+            Some(NOT_IN_MULTI)
+        } else if self.reply_mode != ReplyMode::On {
+            Some(NO_REPLIES)
+        } else if !self.may_debug(policy) {
+            Some(NOT_ALLOWED)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the user may have what SCRIPT DEBUG has turned on.
+    pub(super) fn may_debug(&self, policy: &Policy) -> bool {
+        let user = self.principal.as_ref().map(|principal| &*principal.user);
+        let requester = Requester { user, stance: Stance::default(), database: self.database };
+        let request = ArgvBuf::from_iter(["SCRIPT", "DEBUG", "YES"]);
+        matches!(policy.decide(requester, &request.as_argv()), Verdict::Forward(_))
+    }
+
+    /// Redis answers from within EVAL, before it sends what it still has to say to earlier requests: they come first.
+    pub(super) fn debug_once_drained(&mut self, script: ArgvBuf, request: Vec<u8>) {
+        self.wait = Some(Wait::Drained(AfterDrain::Debug(Box::new(script), request.into())));
+    }
+
+    /// All earlier replies are out.
+    pub(super) fn begin_debugging(
+        &mut self,
+        policy: &Policy,
+        script: Box<ArgvBuf>,
+        request: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<(), CloseReason> {
+        self.debugger = Debugger::Conversing(script);
+        if !self.may_stand(policy) {
+            return Err(CloseReason::StandingRightLost);
+        }
+        self.send_to_debugger(request, out);
+        Ok(())
+    }
+
+    /// The client said something in a conversation: [`request`] made this of it.
+    pub(super) fn converse(&mut self, request: Result<Vec<u8>, &'static str>, out: &mut Output<'_>) {
+        match request {
+            Ok(request) => self.send_to_debugger(&request, out),
+            Err(text) => {
+                self.traffic.refused += 1;
+                self.answer(&Reply::Array(vec![Reply::Simple(text.into())]), out);
+            }
+        }
+    }
+
+    fn send_to_debugger(&mut self, request: &[u8], out: &mut Output<'_>) {
+        out.send(Side::Upstream, request);
+        self.pending.push(Slot::Debugger);
+        self.wait = Some(Wait::Barrier);
+    }
+
+    /// Where a reply in a conversation belongs; `None` while it does not tell. What is no answer of the debugger is the
+    /// reply to EVAL: after it, or because Redis did not debug it, the conversation is over.
+    pub(super) fn route_in_conversation(&mut self, first: u8, frame: &[u8], complete: bool) -> Option<Route> {
+        const END: &[u8] = b"\r\n+<endsession>\r\n";
+        let is_debugging = matches!(self.debugger, Debugger::Conversing(_));
+        if !is_debugging || first != b'*' || !matches!(self.pending.front(), Some(Slot::Debugger)) {
+            return Some(Route::LastReply);
+        }
+        if !complete && frame.len() <= info::LARGEST {
+            return None;
+        }
+        if complete && frame.ends_with(END) {
+            self.debugger = Debugger::Ended;
+            self.pending.push(Slot::Debugger);
+        }
+        Some(Route::Answer { is_error: false })
+    }
+}
+
+/// What Redis's debugger is sent for a request of the client, or what the client is told in its place.
+///
+/// The names are sent in their short form, because EVAL is a command of Redis too.
+pub(super) fn request(policy: &Policy, argv: &Argv<'_>) -> Result<Vec<u8>, &'static str> {
+    const NAMES: [&str; 13] = [
+        "abort", "break", "continue", "eval", "help", "list", "maxlen", "next", "print", "redis", "step", "trace",
+        "whole",
+    ];
+    /// Over these bounds, and for an empty argument, Redis ends the script.
+    const MOST_ARGUMENTS: usize = 1024;
+    const LONGEST_ARGUMENT: usize = 1024;
+    const LARGEST: usize = 1 << 20;
+
+    let said = argv.get(0).unwrap_or_default();
+    let is_meant =
+        |name: &&str| said.eq_ignore_ascii_case(name.as_bytes()) || said.eq_ignore_ascii_case(&name.as_bytes()[..1]);
+    let Some(name) = NAMES.into_iter().find(is_meant).filter(|name| *name != "redis" || argv.len() > 1) else {
+        return Err(UNKNOWN);
+    };
+    let short = &name[..1];
+    if policy.is_upstream_command(short) {
+        return Err("<error> respgate: this is a command of Redis, too");
+    }
+    let arguments: Vec<&[u8]> = std::iter::once(short.as_bytes()).chain(argv.iter().skip(1)).collect();
+    let are_taken = arguments.iter().all(|argument| (1..=LONGEST_ARGUMENT).contains(&argument.len()));
+    if !are_taken || arguments.len() > MOST_ARGUMENTS {
+        return Err("<error> respgate: the debugger takes no empty argument and none of more than 1024 bytes");
+    }
+    let mut request = Vec::new();
+    encode_request(&arguments, &mut request);
+    if request.len() > LARGEST { Err("<error> respgate: too large for the debugger") } else { Ok(request) }
+}
