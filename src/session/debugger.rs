@@ -19,6 +19,11 @@ use crate::resp::{Reply, encode_request};
 /// What Redis says of what its debugger does not know.
 const UNKNOWN: &str = "<error> Unknown Redis Lua debugger command or wrong number of arguments.";
 
+/// Of a name that Redis might take for one of its own.
+const AMBIGUOUS: &str = "<error> respgate: this is a command of Redis, too";
+
+const OUT_OF_BOUNDS: &str = "<error> respgate: the debugger takes 1024 arguments of 1 to 1024 bytes, and 1 MiB in all";
+
 /// Where a session stands with the debugger.
 #[derive(Default)]
 pub(super) enum Debugger {
@@ -146,12 +151,11 @@ impl SessionCore {
 }
 
 /// What Redis's debugger is sent for a request of the client, or what the client is told in its place.
-///
-/// The names are sent in their short form, because EVAL is a command of Redis too.
 pub(super) fn request(policy: &Policy, argv: &Argv<'_>) -> Result<Vec<u8>, &'static str> {
-    const NAMES: [&str; 13] = [
-        "abort", "break", "continue", "eval", "help", "list", "maxlen", "next", "print", "redis", "step", "trace",
-        "whole",
+    /// All names that it has, here or there. Each may be shortened to its first letter.
+    const NAMES: [&str; 27] = [
+        "a", "abort", "b", "break", "c", "continue", "e", "eval", "h", "help", "l", "list", "m", "max", "maxlen", "n",
+        "next", "p", "print", "r", "redis", "s", "step", "t", "trace", "w", "whole",
     ];
     /// Over these bounds, and for an empty argument, Redis ends the script.
     const MOST_ARGUMENTS: usize = 1024;
@@ -159,21 +163,13 @@ pub(super) fn request(policy: &Policy, argv: &Argv<'_>) -> Result<Vec<u8>, &'sta
     const LARGEST: usize = 1 << 20;
 
     let said = argv.get(0).unwrap_or_default();
-    let is_meant =
-        |name: &&str| said.eq_ignore_ascii_case(name.as_bytes()) || said.eq_ignore_ascii_case(&name.as_bytes()[..1]);
-    let Some(name) = NAMES.into_iter().find(is_meant).filter(|name| *name != "redis" || argv.len() > 1) else {
-        return Err(UNKNOWN);
-    };
-    let short = &name[..1];
-    if policy.is_upstream_command(short) {
-        return Err("<error> respgate: this is a command of Redis, too");
-    }
-    let arguments: Vec<&[u8]> = std::iter::once(short.as_bytes()).chain(argv.iter().skip(1)).collect();
-    let are_taken = arguments.iter().all(|argument| (1..=LONGEST_ARGUMENT).contains(&argument.len()));
-    if !are_taken || arguments.len() > MOST_ARGUMENTS {
-        return Err("<error> respgate: the debugger takes no empty argument and none of more than 1024 bytes");
+    let name = NAMES.into_iter().find(|name| said.eq_ignore_ascii_case(name.as_bytes())).ok_or(UNKNOWN)?;
+    let name = [name, &name[..1]].into_iter().find(|name| !policy.is_upstream_command(name)).ok_or(AMBIGUOUS)?;
+    let arguments: Vec<&[u8]> = std::iter::once(name.as_bytes()).chain(argv.iter().skip(1)).collect();
+    if arguments.len() > MOST_ARGUMENTS || !arguments.iter().all(|it| (1..=LONGEST_ARGUMENT).contains(&it.len())) {
+        return Err(OUT_OF_BOUNDS);
     }
     let mut request = Vec::new();
     encode_request(&arguments, &mut request);
-    if request.len() > LARGEST { Err("<error> respgate: too large for the debugger") } else { Ok(request) }
+    if request.len() > LARGEST { Err(OUT_OF_BOUNDS) } else { Ok(request) }
 }

@@ -329,12 +329,12 @@ impl SessionCore {
     /// bytes were taken; 0 if it has to be held.
     fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
         let large = self.scanner.open_bulk().is_some_and(|bulk| bulk.len >= STREAM_FROM);
-        let is_free = !self.replicating && self.debugger.is_off();
-        if let (true, true, Some(argc)) = (large, is_free, self.scanner.argc()) {
+        let is_held = self.replicating || self.debugger.is_conversing();
+        if let (true, false, Some(argc)) = (large, is_held, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match policy.decide_by_prefix(self.requester(), &prefix, argc) {
-                Some(Verdict::Forward(permit)) if is_plain(&permit) => {
+                Some(Verdict::Forward(permit)) if is_plain(&permit) && !self.debugs(&permit) => {
                     self.body = Body::Forwarding { prefix: prefix.iter().collect(), argc };
                     let taken = self.scanner.stream();
                     out.pass(at..at + taken);
