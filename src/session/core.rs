@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::clients::OwnId;
 use super::close::CloseReason;
-use super::debugger::Debugger;
+use super::debugger::{Debugger, Turn};
 use super::local::{Administration, Login};
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
@@ -191,7 +191,7 @@ impl Wait {
             Self::Verifying(login) => login.memory(),
             Self::Administering { command, memory } => command.len() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
-            Self::Drained(AfterDrain::Debug(script, request)) => script.memory() + request.len(),
+            Self::Drained(AfterDrain::Debug(script)) => script.memory(),
             Self::Throttled { .. } | Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
         }
     }
@@ -204,8 +204,8 @@ pub(super) enum AfterDrain {
     Replicate(Box<[u8]>),
     /// HELLO, as canonical multibulk, after a login in it.
     Hello(Protocol, Box<[u8]>),
-    /// EVAL that is to be debugged, and as canonical multibulk.
-    Debug(Box<ArgvBuf>, Box<[u8]>),
+    /// EVAL that is to be debugged.
+    Debug(Box<ArgvBuf>),
 }
 
 /// One session. See the [module](super) for its parts.
@@ -236,6 +236,8 @@ pub struct SessionCore {
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
     pub(super) debugger: Debugger,
+    /// It may be debugging soon, and nobody else.
+    pub(super) turn: Option<Turn>,
     /// What Redis goes on doing for this session, with the right it had when it asked.
     pub(super) standing: Standing,
     pub(super) stage: Stage,
@@ -324,6 +326,7 @@ impl SessionCore {
             monitoring: false,
             replicating: false,
             debugger: Debugger::Off,
+            turn: None,
             standing: Standing::default(),
             stage: Stage::Running,
             wait: None,
@@ -393,10 +396,13 @@ impl SessionCore {
     pub fn handle_eof(&mut self, side: Side, now: Instant) -> Result<(), CloseReason> {
         match side {
             Side::Upstream if self.link != Link::Ready => Ok(()),
-            Side::Upstream => Err(match self.stage {
-                Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => reason,
-                _ => CloseReason::UpstreamGone,
-            }),
+            Side::Upstream => {
+                self.end_turn();
+                Err(match self.stage {
+                    Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => reason,
+                    _ => CloseReason::UpstreamGone,
+                })
+            }
             Side::Downstream => {
                 self.client_closed = Some(now + self.limits.half_close_timeout);
                 self.end_pause();

@@ -5,6 +5,9 @@
 //! Should Redis not be debugging after all, it would execute whatever it is sent. So it is sent what is a command of the
 //! debugger and no command of Redis, and nothing before it has answered the last one: it forgets what comes in between.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::close::CloseReason;
 use super::core::{AfterDrain, ReplyMode, SessionCore, Wait};
 use super::info;
@@ -12,9 +15,13 @@ use super::output::{Output, Side};
 use super::pending::Slot;
 use super::reply::Route;
 use super::request::{NO_REPLIES, Objection};
+use super::shared::Shared;
 use crate::command::{Argv, ArgvBuf};
 use crate::policy::{Permit, Policy, Requester, Stance, Verdict};
 use crate::resp::{Reply, encode_request};
+
+pub(super) const NOT_OUR_TURN: Objection =
+    Objection { reason: "debugger", text: "ERR respgate: another session is about to debug" };
 
 /// What Redis says of what its debugger does not know.
 const UNKNOWN: &str = "<error> Unknown Redis Lua debugger command or wrong number of arguments.";
@@ -61,7 +68,60 @@ impl Debugger {
     }
 }
 
+/// The turn at Redis's debugger, from SCRIPT DEBUG until EVAL has begun a conversation.
+///
+/// Redis has one debugger, which converses with the connection that said SCRIPT DEBUG last, whoever's script it runs. That
+/// connection loses to it the beginning of a request, and Redis takes what is left of that for requests. So one session
+/// at a time.
+pub(super) struct Turn {
+    shared: Arc<Shared>,
+    /// Redis has not answered the SCRIPT DEBUG or EVAL that it was sent.
+    is_unanswered: bool,
+}
+
+impl Turn {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let was_taken = shared.debugging.swap(true, Ordering::AcqRel);
+        (!was_taken).then(|| Self { shared: Arc::clone(shared), is_unanswered: true })
+    }
+}
+
+impl Drop for Turn {
+    /// What Redis may still come to, though nobody will hear of it, leaves no turn for others.
+    fn drop(&mut self) {
+        self.shared.debugging.store(self.is_unanswered, Ordering::Release);
+    }
+}
+
 impl SessionCore {
+    /// SCRIPT DEBUG YES or SYNC may go on to Redis.
+    pub(super) fn takes_turn(&mut self) -> bool {
+        match &mut self.turn {
+            Some(turn) => turn.is_unanswered = true,
+            none => *none = Turn::take(&self.shared),
+        }
+        self.turn.is_some()
+    }
+
+    /// SCRIPT DEBUG was answered.
+    pub(super) fn note_script_debug(&mut self, on: bool, is_error: bool) {
+        if !is_error {
+            self.debugger = if on { Debugger::Armed } else { Debugger::Off };
+        }
+        if self.debugger.is_off() {
+            self.end_turn();
+        } else if let Some(turn) = &mut self.turn {
+            turn.is_unanswered = false;
+        }
+    }
+
+    /// Redis has begun a conversation with this session, or never will.
+    pub(super) fn end_turn(&mut self) {
+        if let Some(mut turn) = self.turn.take() {
+            turn.is_unanswered = false;
+        }
+    }
+
     /// Whether Redis will debug what is permitted here. (Of its relatives, EVALSHA is refused then, and FCALL runs.)
     pub(super) fn debugs(&self, permit: &Permit<'_>) -> bool {
         matches!(self.debugger, Debugger::Armed) && matches!(permit.spec().full_name(), "eval" | "eval_ro")
@@ -94,23 +154,29 @@ impl SessionCore {
     }
 
     /// Redis answers from within EVAL, before it sends what it still has to say to earlier requests: they come first.
-    pub(super) fn debug_once_drained(&mut self, script: ArgvBuf, request: Vec<u8>) {
-        self.wait = Some(Wait::Drained(AfterDrain::Debug(Box::new(script), request.into())));
+    pub(super) fn debug_once_drained(&mut self, script: ArgvBuf) {
+        self.wait = Some(Wait::Drained(AfterDrain::Debug(Box::new(script))));
     }
 
-    /// All earlier replies are out.
+    /// All earlier replies are out: the script is judged by the rights of this moment.
     pub(super) fn begin_debugging(
         &mut self,
         policy: &Policy,
         script: Box<ArgvBuf>,
-        request: &[u8],
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
-        self.debugger = Debugger::Conversing(script);
-        if !self.may_stand(policy) {
-            return Err(CloseReason::StandingRightLost);
+        let argv = script.as_argv();
+        let permit = match policy.decide(self.requester(), &argv) {
+            Verdict::Forward(permit) if self.may_debug(policy) => permit,
+            _ => return Err(CloseReason::StandingRightLost),
+        };
+        let name = permit.upstream_name().or(argv.get(0)).unwrap_or_default();
+        let request = encoded(name, &argv);
+        if let Some(turn) = &mut self.turn {
+            turn.is_unanswered = true;
         }
-        self.send_to_debugger(request, out);
+        self.debugger = Debugger::Conversing(script);
+        self.send_to_debugger(&request, out);
         Ok(())
     }
 
@@ -135,6 +201,7 @@ impl SessionCore {
     /// reply to EVAL: after it, or because Redis did not debug it, the conversation is over.
     pub(super) fn route_in_conversation(&mut self, first: u8, frame: &[u8], complete: bool) -> Option<Route> {
         const END: &[u8] = b"\r\n+<endsession>\r\n";
+        self.end_turn();
         let is_debugging = matches!(self.debugger, Debugger::Conversing(_));
         if !is_debugging || first != b'*' || !matches!(self.pending.front(), Some(Slot::Debugger)) {
             return Some(Route::LastReply);
@@ -165,11 +232,17 @@ pub(super) fn request(policy: &Policy, argv: &Argv<'_>) -> Result<Vec<u8>, &'sta
     let said = argv.get(0).unwrap_or_default();
     let name = NAMES.into_iter().find(|name| said.eq_ignore_ascii_case(name.as_bytes())).ok_or(UNKNOWN)?;
     let name = [name, &name[..1]].into_iter().find(|name| !policy.is_upstream_command(name)).ok_or(AMBIGUOUS)?;
-    let arguments: Vec<&[u8]> = std::iter::once(name.as_bytes()).chain(argv.iter().skip(1)).collect();
-    if arguments.len() > MOST_ARGUMENTS || !arguments.iter().all(|it| (1..=LONGEST_ARGUMENT).contains(&it.len())) {
+    if argv.len() > MOST_ARGUMENTS || !argv.iter().all(|argument| (1..=LONGEST_ARGUMENT).contains(&argument.len())) {
         return Err(OUT_OF_BOUNDS);
     }
+    let request = encoded(name.as_bytes(), argv);
+    if request.len() > LARGEST { Err(OUT_OF_BOUNDS) } else { Ok(request) }
+}
+
+/// The request under another name.
+fn encoded(name: &[u8], argv: &Argv<'_>) -> Vec<u8> {
+    let arguments: Vec<&[u8]> = std::iter::once(name).chain(argv.iter().skip(1)).collect();
     let mut request = Vec::new();
     encode_request(&arguments, &mut request);
-    if request.len() > LARGEST { Err(OUT_OF_BOUNDS) } else { Ok(request) }
+    request
 }

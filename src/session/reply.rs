@@ -2,7 +2,6 @@
 
 use super::close::CloseReason;
 use super::core::SessionCore;
-use super::debugger::Debugger;
 use super::info;
 use super::output::{Output, Side};
 use super::pending::{ExecReply, OwnAnswer, Slot};
@@ -182,9 +181,7 @@ impl SessionCore {
             Some(Slot::Select(database)) if !is_error => self.database = *database,
             Some(Slot::Monitor) if !is_error => self.monitoring = true,
             Some(Slot::ResetStats) if !is_error => self.shared.tally.reset(),
-            Some(Slot::ScriptDebug { on }) if !is_error => {
-                self.debugger = if *on { Debugger::Armed } else { Debugger::Off };
-            }
+            Some(&Slot::ScriptDebug { on }) => self.note_script_debug(on, is_error),
             Some(Slot::Multi) if is_error && self.pending.multis() == 1 => self.transaction = Transaction::None,
             Some(_) => {}
             None => return Err(CloseReason::UpstreamRefused),

@@ -186,9 +186,7 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
-            Some(Wait::Drained(AfterDrain::Debug(script, request))) => {
-                self.begin_debugging(policy, script, &request, out)
-            }
+            Some(Wait::Drained(AfterDrain::Debug(script))) => self.begin_debugging(policy, script, out),
             waiting @ Some(Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. }) => {
                 self.wait = waiting;
                 Ok(())
@@ -261,11 +259,13 @@ impl SessionCore {
             return;
         }
         if self.debugs(permit) {
-            let script = Argv::new(&out.input()[range.clone()], self.scanner.spans()).iter().collect();
-            let (head, tail) = self.renamed(permit);
-            let request = [&head, &out.input()[range.start + tail..range.end]].concat();
-            self.debug_once_drained(script, request);
+            self.debug_once_drained(Argv::new(&out.input()[range], self.scanner.spans()).iter().collect());
             return;
+        }
+        if let Owed::Slot(Slot::ScriptDebug { on: true }) = owed
+            && !self.takes_turn()
+        {
+            return self.object(permit, &debugger::NOT_OUR_TURN, out);
         }
         self.prepare(policy, permit, owed, out);
         self.forward(permit, range, out);

@@ -71,6 +71,21 @@ fn redis_goes_on_when_a_client_leaves_a_script_that_stops_it_for_everybody() {
 }
 
 #[test]
+fn the_debugger_converses_with_the_session_whose_script_it_runs() {
+    let (_redis, gate) = start();
+    let mut first = debugging(&gate, "alice", "YES");
+    let mut second = gate.connect("jobs");
+    assert_eq!(second.text(&["SCRIPT", "DEBUG", "YES"]), "-ERR respgate: another session is about to debug");
+    assert!(first.text(&["EVAL", "return 1", "0"]).contains("Stopped at 1"));
+    assert_eq!(second.text(&["SCRIPT", "DEBUG", "YES"]), "+OK");
+    assert!(second.text(&["EVAL", "return 2", "0"]).contains("return 2"));
+    for (client, reply) in [(&mut first, ":1"), (&mut second, ":2")] {
+        assert_eq!(client.text(&["continue"]), END);
+        assert_eq!(client.reply_text(), reply);
+    }
+}
+
+#[test]
 fn a_right_that_is_taken_away_ends_the_conversation() {
     let (_redis, gate) = start();
     let mut client = debugging(&gate, "alice", "YES");

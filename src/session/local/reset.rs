@@ -49,6 +49,7 @@ impl SessionCore {
         self.reply_mode = ReplyMode::On;
         self.monitoring = false;
         self.debugger = Debugger::Off;
+        self.end_turn();
         self.answer_call("reset", &Reply::Simple("RESET".into()), out);
         Ok(())
     }

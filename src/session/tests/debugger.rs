@@ -1,5 +1,7 @@
 //! SCRIPT DEBUG and EVAL: a conversation in which Redis hears nothing but its debugger's commands, one at a time.
 
+use std::sync::Arc;
+
 use super::rig::{HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, request};
 use crate::command::ArgvBuf;
 use crate::session::{CloseReason, LoginOutcome, debugger};
@@ -9,6 +11,7 @@ const VALUE: &str = "*1\r\n+<value> 1\r\n";
 const END: &str = "*1\r\n+<endsession>\r\n";
 const UNKNOWN: &str = "*1\r\n+<error> Unknown Redis Lua debugger command or wrong number of arguments.\r\n";
 
+const TAKEN: &str = "-ERR respgate: another session is about to debug\r\n";
 const AMBIGUOUS: &str = "*1\r\n+<error> respgate: this is a command of Redis, too\r\n";
 const OUT_OF_BOUNDS: &str =
     "*1\r\n+<error> respgate: the debugger takes 1024 arguments of 1 to 1024 bytes, and 1 MiB in all\r\n";
@@ -356,4 +359,78 @@ fn neither_what_is_debugged_nor_what_is_for_the_debugger_is_streamed() {
     rig.redis(STOPPED);
     rig.say(&format!("SET a {}", "x".repeat(100_000)));
     assert_eq!((rig.forwarded().as_str(), rig.heard()), ("", [STOPPED, UNKNOWN].concat()));
+}
+
+// --- one session at a time
+
+#[test]
+fn nobody_else_turns_the_debugger_on_until_a_conversation_has_begun_or_the_turn_is_given_back() {
+    for given_back in [
+        &[("EVAL x 0", STOPPED)][..],
+        &[("EVAL x 0", END)],
+        &[("EVAL x 0", ":1\r\n")],
+        &[("SCRIPT DEBUG NO", "+OK\r\n")],
+        &[("RESET", "")],
+    ] {
+        let (mut first, mut second) = two();
+        ask(&mut first, "SCRIPT DEBUG YES", "+OK\r\n");
+        assert_eq!(ask(&mut second, "SCRIPT DEBUG SYNC", ""), TAKEN);
+        assert_eq!(ask(&mut second, "SCRIPT DEBUG NO", "+OK\r\n"), "+OK\r\n");
+        assert_eq!(ask(&mut second, "EVAL x 0", ":1\r\n"), ":1\r\n");
+        assert_eq!(ask(&mut first, "SCRIPT DEBUG SYNC", "+OK\r\n"), "+OK\r\n", "it is its turn");
+        for (line, reply) in given_back {
+            ask(&mut first, line, reply);
+        }
+        assert_eq!(ask(&mut second, "SCRIPT DEBUG YES", "+OK\r\n"), "+OK\r\n", "{given_back:?}");
+    }
+}
+
+#[test]
+fn a_refused_script_debug_gives_the_turn_back_unless_it_was_taken_before() {
+    let (mut first, mut second) = two();
+    ask(&mut first, "SCRIPT DEBUG YES", "-ERR no\r\n");
+    assert_eq!(ask(&mut second, "SCRIPT DEBUG YES", "+OK\r\n"), "+OK\r\n");
+    ask(&mut second, "SCRIPT DEBUG maybe", "-ERR no\r\n");
+    assert_eq!(ask(&mut first, "SCRIPT DEBUG YES", ""), TAKEN);
+}
+
+#[test]
+fn a_session_that_ends_gives_the_turn_back() {
+    let (mut first, mut second) = two();
+    ask(&mut first, "SCRIPT DEBUG YES", "+OK\r\n");
+    drop(first);
+    assert_eq!(ask(&mut second, "SCRIPT DEBUG YES", "+OK\r\n"), "+OK\r\n");
+
+    let (mut first, mut second) = two();
+    first.say("SCRIPT DEBUG YES");
+    first.redis_leaves();
+    drop(first);
+    assert_eq!(ask(&mut second, "SCRIPT DEBUG YES", "+OK\r\n"), "+OK\r\n", "Redis has ended it");
+}
+
+#[test]
+fn a_session_that_ends_before_redis_has_answered_keeps_the_turn() {
+    for lines in [&[("SCRIPT DEBUG YES", "")][..], &[("SCRIPT DEBUG YES", "+OK\r\n"), ("EVAL x 0", "")]] {
+        let (mut first, mut second) = two();
+        for (line, reply) in lines {
+            ask(&mut first, line, reply);
+        }
+        drop(first);
+        assert_eq!(ask(&mut second, "SCRIPT DEBUG YES", ""), TAKEN, "{lines:?}");
+    }
+}
+
+fn two() -> (Rig, Rig) {
+    let shared = Arc::default();
+    let (mut first, mut second) = (Rig::among(&shared, OPEN), Rig::among(&shared, OPEN));
+    first.block(&[]);
+    second.block(&[]);
+    (first, second)
+}
+
+/// What the client hears, where Redis answers this.
+fn ask(rig: &mut Rig, line: &str, reply: &str) -> String {
+    rig.say(line);
+    rig.redis(reply);
+    rig.heard()
 }
