@@ -47,6 +47,7 @@ pub enum Role {
     ConfigResetstat,
     /// EVAL, FCALL and their relatives.
     Script,
+    ScriptDebug,
 }
 
 impl Role {
@@ -105,6 +106,7 @@ impl Role {
             "info" => Role::Info,
             "config|resetstat" => Role::ConfigResetstat,
             "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Role::Script,
+            "script|debug" => Role::ScriptDebug,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,
         }

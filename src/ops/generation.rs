@@ -231,7 +231,7 @@ fn script_rights(config: &Config, table: &CommandTable, upstream: Hearing<'_>) -
     match upstream {
         _ if !config.upstream.mirror_users => ScriptRights::Upstream,
         Hearing::Heard(facts) => ScriptRights::mirrored(table, &facts.commands),
-        Hearing::NotAsked | Hearing::NotYet => ScriptRights::Mirrored { present: Vec::new() },
+        Hearing::NotAsked | Hearing::NotYet => ScriptRights::NotYet,
     }
 }
 

@@ -121,9 +121,11 @@ fn parent_name(parent: Option<CommandId>, table: &CommandTable) -> Option<&str> 
 }
 
 /// What a user in `scripting-users` gets back: running scripts, loading and listing them. Stopping or wiping scripts
-/// touches everybody's, so SCRIPT FLUSH, SCRIPT KILL and the writing FUNCTION subcommands stay blocked.
+/// touches everybody's, and the debugger forks Redis or stops it for everybody, so SCRIPT DEBUG, SCRIPT FLUSH, SCRIPT KILL
+/// and the writing FUNCTION subcommands stay blocked.
 fn runs_scripts(spec: &CommandSpec, table: &CommandTable) -> bool {
-    const KEPT: [&str; 7] = [
+    const KEPT: [&str; 8] = [
+        "script|debug",
         "script|flush",
         "script|kill",
         "function|delete",
@@ -177,7 +179,13 @@ mod tests {
         let blocklist = Blocklist::build(&["@scripting".to_owned()], &[], &["jobs".to_owned()], &table).unwrap();
         let blocks = |name| blocklist.blocks(b"jobs", table.by_name(name).unwrap());
         assert!(!blocks("eval") && !blocks("fcall") && !blocks("script|load"));
-        assert!(blocks("script|flush") && blocks("script|kill") && blocks("function|load") && blocks("function|flush"));
+        assert!(
+            blocks("script|debug")
+                && blocks("script|flush")
+                && blocks("script|kill")
+                && blocks("function|load")
+                && blocks("function|flush")
+        );
         assert!(blocklist.blocks(b"anybody", table.by_name("eval").unwrap()));
     }
 }

@@ -122,6 +122,12 @@ impl Policy {
         }
     }
 
+    /// Whether the upstream would take this name, in lower case, for that of a command.
+    pub fn is_upstream_command(&self, name: &str) -> bool {
+        let is_new_name = |name_there: &[u8]| name_there.eq_ignore_ascii_case(name.as_bytes());
+        self.table.by_name(name).is_some() || self.renames.iter().any(|(_, there)| there.is_some_and(is_new_name))
+    }
+
     /// The error that tells the client of a denial, without the leading `-` and the line end.
     pub fn denial_text(&self, denial: &Denial<'_>, user: Option<&User>, argv: &Argv<'_>) -> String {
         let acl_text = |spec, denial| match user {
@@ -153,9 +159,13 @@ fn answered_here(role: Role) -> bool {
 }
 
 /// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.
+/// (SCRIPT DEBUG is what Redis refuses at EXEC.)
 fn fits_a_transaction(role: Role) -> bool {
     !role.changes_subscriptions()
-        && !matches!(role, Role::Hello | Role::Monitor | Role::Sync | Role::Psync | Role::ClientReply)
+        && !matches!(
+            role,
+            Role::Hello | Role::Monitor | Role::Sync | Role::Psync | Role::ClientReply | Role::ScriptDebug
+        )
 }
 
 /// The commands of Redis's RESP2 subscriber mode (`processCommand`).
@@ -166,5 +176,6 @@ fn fits_a_subscriber(role: Role) -> bool {
 /// Redis compares options with `strcasecmp`, which ends at a NUL: `CLIENT REPLY OFF\0x` is CLIENT REPLY OFF. What the
 /// session reads as a keyword must not be read differently by Redis. (HELLO is parsed by us and never passed on.)
 fn holds_nul_keyword(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
-    spec.full_name().starts_with("client|") && argv.iter().any(|argument| argument.contains(&0))
+    (spec.full_name().starts_with("client|") || spec.role() == Role::ScriptDebug)
+        && argv.iter().any(|argument| argument.contains(&0))
 }

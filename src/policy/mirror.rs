@@ -20,20 +20,18 @@ const SCRIPTS: [&str; 6] = ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall",
 pub enum ScriptRights {
     /// Those of the proxy's own user at Redis, whoever sends them.
     Upstream,
-    /// Those of the user who sends them. Of which commands Redis has told us that it has them, by id: an ACL there cannot
-    /// name others.
+    /// Those of the user who sends them, once Redis has been heard: an ACL there names only what it has.
+    NotYet,
+    /// Those of the user who sends them.
     Mirrored {
-        /// Indexed by command id. Empty until Redis has been heard.
+        /// Which commands Redis says that it has, by id.
         present: Vec<bool>,
     },
 }
 
 impl ScriptRights {
-    /// Mirrored, at a Redis with these commands; none if it does not tell.
+    /// Mirrored, at a Redis with these commands.
     pub fn mirrored(table: &CommandTable, upstream: &[UpstreamCommand]) -> Self {
-        if upstream.is_empty() {
-            return Self::Mirrored { present: Vec::new() };
-        }
         let all = upstream.iter().flat_map(|command| std::iter::once(command).chain(&command.subcommands));
         let names: HashSet<String> = all.map(|command| command.name.to_ascii_lowercase()).collect();
         Self::Mirrored { present: table.iter().map(|spec| names.contains(spec.full_name())).collect() }
@@ -49,14 +47,14 @@ impl Policy {
             Role::Multi => self.may_run_scripts(user),
             _ => false,
         };
-        runs_scripts && matches!(self.script_rights, ScriptRights::Mirrored { .. }) && self.is_restricted(user)
+        runs_scripts && !matches!(self.script_rights, ScriptRights::Upstream) && self.is_restricted(user)
     }
 
-    /// The `ACL SETUSER` rules that give a user at Redis the rights of this one, without what is blocked; `None` while it
-    /// is not known which commands Redis has.
+    /// The `ACL SETUSER` rules that give a user at Redis the rights of this one, without what is blocked; `None` where
+    /// Redis does not tell which commands it has.
     pub fn mirror_rules(&self, user: &User) -> Option<Vec<Vec<u8>>> {
         let ScriptRights::Mirrored { present } = &self.script_rights else { return None };
-        if present.is_empty() {
+        if !present.contains(&true) {
             return None;
         }
         let name = user.name().as_str().as_bytes();

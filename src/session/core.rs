@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::clients::OwnId;
 use super::close::CloseReason;
+use super::debugger::{Debugger, Turn};
 use super::local::{Administration, Login};
 use super::mirror::{Mirror, MirrorOrder};
 use super::output::{Output, Side};
@@ -22,6 +23,7 @@ use super::subscription::Subscriptions;
 use super::transaction::Transaction;
 use super::window::ReplyWindow;
 use crate::acl::{PasswordHash, Refusal};
+use crate::command::ArgvBuf;
 use crate::identity::PeerIdentity;
 use crate::policy::{Admission, Policy, Principal, Requester, Stance, UserRefusal};
 use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
@@ -203,6 +205,7 @@ impl Wait {
             Self::Verifying(login) => login.memory(),
             Self::Administering { command, memory } => command.len() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
+            Self::Drained(AfterDrain::Debug(script)) => script.memory(),
             Self::Throttled { .. }
             | Self::Mirroring
             | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. })
@@ -223,6 +226,8 @@ pub(super) enum AfterDrain {
         /// It did not know the mirror that was made before.
         anew: bool,
     },
+    /// EVAL that is to be debugged.
+    Debug(Box<ArgvBuf>),
 }
 
 /// One session. See the [module](super) for its parts.
@@ -256,6 +261,9 @@ pub struct SessionCore {
     pub(super) monitoring: bool,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
+    pub(super) debugger: Debugger,
+    /// It may be debugging soon, and nobody else.
+    pub(super) turn: Option<Turn>,
     /// What Redis goes on doing for this session, with the right it had when it asked.
     pub(super) standing: Standing,
     pub(super) stage: Stage,
@@ -345,6 +353,8 @@ impl SessionCore {
             reply_mode: ReplyMode::On,
             monitoring: false,
             replicating: false,
+            debugger: Debugger::Off,
+            turn: None,
             standing: Standing::default(),
             stage: Stage::Running,
             wait: None,
@@ -423,10 +433,13 @@ impl SessionCore {
     pub fn handle_eof(&mut self, side: Side, now: Instant) -> Result<(), CloseReason> {
         match side {
             Side::Upstream if self.link != Link::Ready => Ok(()),
-            Side::Upstream => Err(match self.stage {
-                Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => reason,
-                _ => CloseReason::UpstreamGone,
-            }),
+            Side::Upstream => {
+                self.end_turn();
+                Err(match self.stage {
+                    Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => reason,
+                    _ => CloseReason::UpstreamGone,
+                })
+            }
             Side::Downstream => {
                 self.client_closed = Some(now + self.limits.half_close_timeout);
                 self.end_pause();
@@ -483,8 +496,10 @@ impl SessionCore {
             if let Transaction::Open(queue) = &mut self.transaction {
                 queue.is_stale |= renewed.user != queue.user;
             }
+            // The debugger may run in a process of its own, which knows the mirror as it was.
+            let is_debugged = self.debugger.is_conversing() && self.has_mirror() && renewed.user != principal.user;
             self.principal = Some(renewed);
-            if loses_keys || !self.may_stand(policy) {
+            if loses_keys || is_debugged || !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);
             }
         } else if let Admission::Refused(reason) =
@@ -632,7 +647,9 @@ impl SessionCore {
             Stage::Finishing { deadline, .. } | Stage::Flushing { deadline, .. } => Some(deadline),
             Stage::Running if self.client_closed.is_some() => self.client_closed,
             Stage::Running if self.principal.is_none() => Some(self.started + self.limits.auth_timeout),
-            Stage::Running if self.is_standing() || !self.pending.is_empty() => None,
+            Stage::Running if !self.pending.is_empty() => None,
+            // The debugger waits for the client, and may keep everybody else waiting.
+            Stage::Running if self.is_standing() && !self.debugger.is_conversing() => None,
             Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_active + timeout),
             Stage::Closed => None,
         }
@@ -664,6 +681,7 @@ impl SessionCore {
             + self.transaction.answers_bytes()
             + self.subscriptions.memory()
             + self.standing.memory()
+            + self.debugger.memory()
     }
 
     // Helpers of all parts.
@@ -784,9 +802,9 @@ impl SessionCore {
     }
 
     /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
-    /// a subscription, MONITOR, a replication link.
+    /// a subscription, MONITOR, a replication link. Or Redis waits for the client, in the debugger.
     fn is_standing(&self) -> bool {
-        self.has_stream() || matches!(self.pending.front(), Some(Slot::Blocking(_)))
+        self.has_stream() || self.debugger.is_conversing() || matches!(self.pending.front(), Some(Slot::Blocking(_)))
     }
 
     /// Redis goes on sending without being asked.

@@ -9,7 +9,7 @@ use super::output::{Output, Side};
 use super::pending::{Audience, Slot};
 use crate::acl::UserName;
 use crate::command::Role;
-use crate::policy::{Permit, Policy};
+use crate::policy::{Permit, Policy, ScriptRights};
 use crate::resp::encode_request;
 
 /// As whom Redis knows the session's connection.
@@ -101,6 +101,11 @@ impl SessionCore {
             && self.principal.as_ref().is_some_and(|principal| policy.wants_mirror(&principal.user, permit.spec()))
     }
 
+    /// Whether Redis knows the session as its user.
+    pub(super) fn has_mirror(&self) -> bool {
+        matches!(self.mirror.acts_as, ActsAs::Mirror { .. })
+    }
+
     /// Whether Redis has to be told of other rights, or of another user, before it gets anything more.
     pub(super) fn mirror_is_outdated(&self) -> bool {
         matches!(self.mirror.acts_as, ActsAs::Mirror { is_current: false, .. }) && !self.replicating
@@ -115,6 +120,11 @@ impl SessionCore {
 
     /// Asks for a mirror, now that all earlier replies are out.
     pub(super) fn order_mirror(&mut self, policy: &Policy, anew: bool) -> Result<(), CloseReason> {
+        if let ScriptRights::NotYet = policy.script_rights {
+            // The next policy comes with what Redis has said.
+            self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew }));
+            return Ok(());
+        }
         let user = self.principal.as_ref().map(|principal| &principal.user);
         let Some((user, rules)) = user.and_then(|user| Some((user, policy.mirror_rules(user)?))) else {
             return self.go_without_mirror();

@@ -8,6 +8,7 @@ mod buffer;
 mod clients;
 mod close;
 mod core;
+mod debugger;
 pub mod driver;
 mod info;
 mod local;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
+use super::debugger;
 use super::output::{Output, Queues, Side};
 use super::pending::{Audience, ExecReply, Slot};
 use super::standing::StandingChange;
@@ -24,11 +25,11 @@ const STREAM_FROM: u64 = 64 << 10;
 const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
 
 /// Why the session does not forward what the policy permits.
-struct Objection {
+pub(super) struct Objection {
     /// A stable word for the log.
-    reason: &'static str,
+    pub(super) reason: &'static str,
     /// What the client is told.
-    text: &'static str,
+    pub(super) text: &'static str,
 }
 
 const NO_MIRROR: Objection =
@@ -198,6 +199,7 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
+            Some(Wait::Drained(AfterDrain::Debug(script))) => self.begin_debugging(policy, script, out),
             Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
             waiting @ Some(
                 Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring,
@@ -217,6 +219,11 @@ impl SessionCore {
     ) -> Result<Judged, CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.scanner.spans());
+        if self.debugger.is_conversing() {
+            self.traffic.requests += 1;
+            self.converse(debugger::request(policy, &argv), out);
+            return Ok(Judged::Taken);
+        }
         let verdict = policy.decide(self.requester(), &argv);
         if let Verdict::Forward(permit) = &verdict
             && self.awaits_mirror(policy, permit)
@@ -269,6 +276,15 @@ impl SessionCore {
             self.wait = Some(Wait::Drained(AfterDrain::Replicate(request.into())));
             return;
         }
+        if self.debugs(permit) {
+            self.debug_once_drained(Argv::new(&out.input()[range], self.scanner.spans()).iter().collect());
+            return;
+        }
+        if let Owed::Slot(Slot::ScriptDebug { on: true }) = owed
+            && !self.takes_turn()
+        {
+            return self.object(permit, &debugger::NOT_OUR_TURN, out);
+        }
         self.prepare(policy, permit, owed, out);
         self.forward(permit, range, out);
     }
@@ -279,6 +295,8 @@ impl SessionCore {
             Some(NO_MIRROR)
         } else if self.redirects_to_a_stranger(permit, argv) {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
+        } else if self.debugs(permit) {
+            self.objection_to_debugging(policy)
         } else {
             None
         }
@@ -327,11 +345,12 @@ impl SessionCore {
     /// bytes were taken; 0 if it has to be held.
     fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
         let large = self.scanner.open_bulk().is_some_and(|bulk| bulk.len >= STREAM_FROM);
-        if let (true, false, Some(argc)) = (large, self.replicating, self.scanner.argc()) {
+        let is_held = self.replicating || self.debugger.is_conversing();
+        if let (true, false, Some(argc)) = (large, is_held, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match policy.decide_by_prefix(self.requester(), &prefix, argc) {
-                Some(Verdict::Forward(permit)) if is_plain(&permit) => {
+                Some(Verdict::Forward(permit)) if is_plain(&permit) && !self.debugs(&permit) => {
                     self.body = Body::Forwarding { prefix: prefix.iter().collect(), argc };
                     let taken = self.scanner.stream();
                     out.pass(at..at + taken);
@@ -385,6 +404,10 @@ impl SessionCore {
             Role::Info => Owed::Slot(Slot::Info),
             Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
+            Role::ScriptDebug => {
+                let on = argv.get(2).is_none_or(|mode| !mode.eq_ignore_ascii_case(b"no"));
+                Owed::Slot(Slot::ScriptDebug { on })
+            }
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
             _ => Owed::Slot(Slot::Pass(1)),
@@ -436,8 +459,15 @@ impl SessionCore {
                 };
                 // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too. And what comes after
                 // a command that may block for long is judged when it is over, by the rights of that moment.
-                let barrier =
-                    matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats | Slot::Blocking(_));
+                let barrier = matches!(
+                    slot,
+                    Slot::Select(_)
+                        | Slot::Monitor
+                        | Slot::Info
+                        | Slot::ResetStats
+                        | Slot::ScriptDebug { .. }
+                        | Slot::Blocking(_)
+                );
                 let audience = self.audience();
                 self.pending.push(slot, audience);
                 if barrier {

@@ -1,5 +1,7 @@
 //! What all sessions of a process know together.
 
+use std::sync::atomic::AtomicBool;
+
 use super::clients::ClientIds;
 use super::tally::Tally;
 
@@ -8,4 +10,6 @@ use super::tally::Tally;
 pub struct Shared {
     pub(super) clients: ClientIds,
     pub(super) tally: Tally,
+    /// A session has its [turn](super::debugger::Turn) at the debugger.
+    pub(super) debugging: AtomicBool,
 }

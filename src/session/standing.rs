@@ -59,8 +59,8 @@ impl Standing {
 }
 
 impl SessionCore {
-    /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, and the
-    /// blocking commands that it still waits for (`ACLKillPubsubClientsIfNeeded`, and more than that).
+    /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, the
+    /// blocking commands that it still waits for, the debugger (`ACLKillPubsubClientsIfNeeded`, and more than that).
     pub(super) fn may_stand(&self, policy: &Policy) -> bool {
         let user = self.principal.as_ref().map(|principal| &*principal.user);
         let requester = Requester { user, stance: Stance::default(), database: self.database };
@@ -68,6 +68,7 @@ impl SessionCore {
             |request: &ArgvBuf| matches!(policy.decide(requester, &request.as_argv()), Verdict::Forward(_));
         self.subscriptions.requests().all(|request| is_allowed(&request))
             && self.standing.requests.iter().all(|(_, request)| is_allowed(request))
-            && self.pending.blocking().all(is_allowed)
+            && self.pending.blocking().chain(self.debugger.script()).all(is_allowed)
+            && (self.debugger.is_off() || self.may_debug(policy))
     }
 }

@@ -5,6 +5,7 @@
 
 mod administration;
 mod deadlines;
+mod debugger;
 mod flow;
 mod hello;
 mod info;

@@ -15,6 +15,7 @@ mod cert;
 mod certificates;
 mod clients;
 mod config;
+mod debugger;
 mod descriptors;
 mod drain;
 mod info;

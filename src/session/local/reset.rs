@@ -6,6 +6,7 @@ use crate::policy::{Admission, Policy};
 use crate::resp::{Protocol, Reply, ReplyFramer};
 use crate::session::close::CloseReason;
 use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wait};
+use crate::session::debugger::Debugger;
 use crate::session::mirror::Mirror;
 use crate::session::output::Output;
 use crate::session::standing::Standing;
@@ -49,6 +50,8 @@ impl SessionCore {
         self.standing = Standing::default();
         self.reply_mode = ReplyMode::On;
         self.monitoring = false;
+        self.debugger = Debugger::Off;
+        self.end_turn();
         self.answer_call("reset", &Reply::Simple("RESET".into()), out);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Scripts of users who may not do everything: Redis is told for whom they are, before it gets them.
 
 use super::rig::Rig;
+use crate::policy::ScriptRights;
 use crate::session::CloseReason;
 
 const USERS: &str = "user default on nopass ~a:* &* +@all -debug\nuser bob on nopass ~b:* +@all\n";
@@ -178,4 +179,16 @@ fn a_transaction_goes_without_a_mirror_where_there_is_none_but_scripts_in_it_are
     rig.redis("+OK\r\n");
     rig.say("MULTI");
     assert_eq!(rig.forwarded(), "DISCARD\nMULTI", "it is not tried each time");
+}
+
+#[test]
+fn a_script_that_comes_before_redis_was_heard_waits_for_that() {
+    let mut rig = rig(USERS);
+    let heard = rig.policy.script_rights.clone();
+    rig.policy.script_rights = ScriptRights::NotYet;
+    rig.say("EVAL s 0");
+    assert!(rig.mirroring.is_none() && rig.heard().is_empty());
+    rig.policy.script_rights = heard;
+    rig.reload(USERS);
+    assert!(rig.mirroring.is_some());
 }
