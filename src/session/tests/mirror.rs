@@ -9,7 +9,6 @@ const REFUSED: &str = "-ERR respgate: Redis cannot be told for whom this script 
 
 fn rig(acl: &str) -> Rig {
     let mut rig = Rig::new(acl);
-    rig.block(&["flushall"]);
     rig.mirror_users();
     rig
 }
@@ -71,9 +70,8 @@ fn a_transaction_is_begun_for_the_user_where_it_may_run_scripts() {
 
 #[test]
 fn whoever_may_do_everything_and_is_bound_by_nothing_needs_no_mirror() {
-    let mut rig = Rig::new("user default on nopass ~* &* +@all\n");
+    let mut rig = self::rig("user default on nopass ~* &* +@all\n");
     rig.block(&[]);
-    rig.mirror_users();
     rig.say("EVAL s 0");
     assert_eq!(rig.forwarded(), "EVAL s 0");
     let mut rig = self::rig("user default on nopass ~* &* +@all\n");

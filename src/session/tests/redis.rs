@@ -42,8 +42,8 @@ pub(crate) struct Redis {
     dirty: bool,
     channels: Vec<Vec<u8>>,
     patterns: Vec<Vec<u8>>,
-    off: bool,
-    skip: bool,
+    /// It has let the session act for a user of its own.
+    has_login: bool,
 }
 
 impl Redis {
@@ -58,15 +58,9 @@ impl Redis {
 
     fn reply(&mut self, arguments: &[Vec<u8>]) -> Vec<u8> {
         let Some(name) = arguments.first().map(|name| name.to_ascii_lowercase()) else {
-            self.skip = false;
             return Vec::new();
         };
-        let silent = self.off || std::mem::take(&mut self.skip);
-        if let Some(confirmations) = self.confirmations(&name, arguments) {
-            return confirmations;
-        }
-        let reply = self.ordinary(&name, arguments);
-        if silent && !(name == b"client" && reply == b"+OK\r\n") { Vec::new() } else { reply }
+        self.confirmations(&name, arguments).unwrap_or_else(|| self.ordinary(&name, arguments))
     }
 
     fn ordinary(&mut self, name: &[u8], arguments: &[Vec<u8>]) -> Vec<u8> {
@@ -94,12 +88,16 @@ impl Redis {
                 let replies = queue.take().unwrap_or_default();
                 return [format!("*{}\r\n", replies.len()).into_bytes(), replies.concat()].concat();
             }
+            (b"eval", _) if !self.has_login => panic!("a script runs for nobody in particular"),
             (_, Some(queue)) => {
                 let reply = told(name, &argument(1));
                 queue.push(reply);
                 return b"+QUEUED\r\n".to_vec();
             }
-            (b"client", None) => return self.client(&argument(2)),
+            (b"auth", None) => {
+                assert!(argument(1).starts_with(b"mirror:"), "a client's login was forwarded");
+                self.has_login = true;
+            }
             (b"hello", None) => {
                 self.resp3 = argument(1) != b"2" && (self.resp3 || argument(1) == b"3");
                 return if self.resp3 {
@@ -113,15 +111,6 @@ impl Redis {
             (_, None) => return told(name, &argument(1)),
         }
         b"+OK\r\n".to_vec()
-    }
-
-    fn client(&mut self, mode: &[u8]) -> Vec<u8> {
-        match mode.to_ascii_lowercase().as_slice() {
-            b"on" => self.off = false,
-            b"off" => self.off = true,
-            _ => self.skip = !self.off,
-        }
-        if mode.eq_ignore_ascii_case(b"on") { b"+OK\r\n".to_vec() } else { Vec::new() }
     }
 
     fn subscriptions(&self) -> usize {

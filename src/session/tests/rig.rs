@@ -49,6 +49,8 @@ pub(crate) struct Rig {
     /// What is asked of the outside is done at once.
     pub(crate) administers: bool,
     pub(crate) administering: Option<Administration>,
+    /// Mirrors are there as soon as they are asked for.
+    pub(crate) mirrors: bool,
     pub(crate) mirroring: Option<MirrorOrder>,
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
@@ -121,6 +123,7 @@ impl Rig {
             verifying: None,
             administers: true,
             administering: None,
+            mirrors: false,
             mirroring: None,
             connections: 0,
             closed: None,
@@ -210,10 +213,10 @@ impl Rig {
         self.run();
     }
 
-    /// Scripts have the rights of those who send them, at a Redis that has all commands of the table.
+    /// Scripts are not blocked, and have the rights of those who send them, at a Redis that has all commands of the table.
     pub(crate) fn mirror_users(&mut self) {
-        let script_rights = ScriptRights::Mirrored { present: vec![true; self.policy.table.len()] };
-        self.policy = Policy { generation: self.policy.generation + 1, script_rights, ..self.policy.clone() };
+        self.policy.script_rights = ScriptRights::Mirrored { present: vec![true; self.policy.table.len()] };
+        self.block(&["FLUSHALL", "CONFIG"]);
     }
 
     /// Another ACL is in force.
@@ -406,7 +409,12 @@ impl Rig {
                 }
                 Action::Administer(_) if self.administers => self.administered(None),
                 Action::Administer(administration) => self.administering = Some(administration),
-                Action::Mirror(order) => self.mirroring = Some(order),
+                Action::Mirror(order) => {
+                    self.mirroring = Some(order);
+                    if self.mirrors {
+                        self.mirrored(true);
+                    }
+                }
                 Action::Verify(credentials) => self.verifying = Some(credentials),
                 Action::Close(reason) => self.closed = Some(reason),
             }

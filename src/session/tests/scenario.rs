@@ -54,7 +54,8 @@ impl Source<'_> {
             14..17 => "MULTI".to_owned(),
             17..20 => "EXEC".to_owned(),
             20 => "DISCARD".to_owned(),
-            21 | 22 => "ACL WHOAMI".to_owned(),
+            21 => "ACL WHOAMI".to_owned(),
+            22 => format!("EVAL script 1 a:<{number}>"),
             23 => "CLIENT REPLY OFF".to_owned(),
             24 => "CLIENT REPLY SKIP".to_owned(),
             25..28 => "CLIENT REPLY ON".to_owned(),
@@ -105,7 +106,10 @@ struct Transcript {
 
 /// Sends each of `said` in pieces of these lengths, and lets Redis answer in such pieces too.
 fn conversation(said: &[Vec<u8>], pieces: &[usize]) -> Transcript {
-    let mut talk = Talk::new(Rig::new(ACLS[0]));
+    let mut rig = Rig::new(ACLS[0]);
+    rig.mirror_users();
+    rig.mirrors = true;
+    let mut talk = Talk::new(rig);
     let mut lengths = pieces.iter().cycle();
     for bytes in said {
         let mut rest = bytes.as_slice();
@@ -130,6 +134,7 @@ pub(crate) fn check_steps(data: &[u8]) {
     let acl = usize::from(source.next()) % ACLS.len();
     let mut rig = Rig::new(ACLS[acl]);
     rig.connects = source.next() % 2 == 0;
+    rig.mirror_users();
     let mut talk = Talk::new(rig);
     let mut number = 0;
     while !source.is_empty() && talk.rig.closed.is_none() {
@@ -165,6 +170,7 @@ pub(crate) fn check_steps(data: &[u8]) {
                 2 => LoginOutcome::Throttled,
                 _ => LoginOutcome::Accepted(0),
             }),
+            18 if talk.rig.mirroring.is_some() => talk.rig.mirrored(source.next() % 4 != 0),
             19 => talk.rig.reload(ACLS[usize::from(source.next()) % ACLS.len()]),
             20 => talk.rig.wait(Duration::from_secs(u64::from(source.next() % 8))),
             21 => talk.rig.client(&request("AUTH bob guess")),
@@ -250,7 +256,7 @@ impl Talk {
             let name = arguments.first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
             let key = arguments.get(1).cloned().unwrap_or_default();
             match name.as_slice() {
-                b"flushall" | b"config" | b"acl" | b"auth" | b"quit" | b"reset" | b"eval" => {
+                b"flushall" | b"config" | b"acl" | b"quit" | b"reset" => {
                     panic!("{} was forwarded", name.escape_ascii())
                 }
                 b"get" | b"set" | b"lrange" | b"watch" => assert!(key.starts_with(b"a:"), "{}", key.escape_ascii()),
