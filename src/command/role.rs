@@ -45,6 +45,8 @@ pub enum Role {
     ClientList,
     Info,
     ConfigResetstat,
+    Echo,
+    SlowlogGet,
 }
 
 impl Role {
@@ -102,6 +104,8 @@ impl Role {
             "client|list" => Role::ClientList,
             "info" => Role::Info,
             "config|resetstat" => Role::ConfigResetstat,
+            "echo" => Role::Echo,
+            "slowlog|get" => Role::SlowlogGet,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,
         }

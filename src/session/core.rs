@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::clients::OwnId;
 use super::close::CloseReason;
-use super::local::{Administration, Login};
+use super::local::{Administration, Call, Login};
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
 use super::reply::Route;
@@ -175,7 +175,7 @@ pub(super) enum Wait {
     /// A login was throttled; the client is told so at this time.
     Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
-    Administering { command: Box<str>, memory: usize },
+    Administering { call: Call, memory: usize },
     /// Something that has to follow all earlier replies.
     Drained(AfterDrain),
     /// All replies to what was sent, the last of which changes how the next request is to be read.
@@ -187,7 +187,7 @@ impl Wait {
     fn memory(&self) -> usize {
         match self {
             Self::Verifying(login) => login.memory(),
-            Self::Administering { command, memory } => command.len() + *memory,
+            Self::Administering { call, memory } => call.memory() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
             Self::Throttled { .. } | Self::Drained(AfterDrain::Reset) | Self::Barrier => 0,
         }
@@ -228,6 +228,8 @@ pub struct SessionCore {
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
     pub(super) monitoring: bool,
+    /// The name that Redis has for ECHO, once there is something to be read by it: MONITOR or the SLOWLOG.
+    pub(super) echo: Box<[u8]>,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
     /// What Redis goes on doing for this session, with the right it had when it asked.
@@ -316,6 +318,7 @@ impl SessionCore {
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
             monitoring: false,
+            echo: Box::default(),
             replicating: false,
             standing: Standing::default(),
             stage: Stage::Running,
@@ -564,7 +567,8 @@ impl SessionCore {
         let drained = self.is_drained()
             && match self.wait {
                 Some(Wait::Drained(AfterDrain::Reset)) => self.backlog_upstream == 0,
-                Some(Wait::Barrier | Wait::Drained(_)) => true,
+                Some(Wait::Drained(AfterDrain::Replicate(_))) => self.pending.is_empty(),
+                Some(Wait::Barrier | Wait::Drained(AfterDrain::Hello(..))) => true,
                 _ => false,
             };
         self.stage == Stage::Running
@@ -708,9 +712,9 @@ impl SessionCore {
         }
     }
 
-    /// No reply is owed, and none is half way.
+    /// No reply is owed to the client, and none is half way. It is not made to wait for what Redis says to traces.
     pub(super) fn is_drained(&self) -> bool {
-        self.pending.is_empty() && self.open_frame.is_none()
+        self.pending.is_silent() && matches!(self.open_frame, None | Some(Route::Drop))
     }
 
     /// Whether the next request has to wait, between two requests.

@@ -11,15 +11,18 @@ mod core;
 pub mod driver;
 mod info;
 mod local;
+mod monitor;
 mod output;
 mod pending;
 mod refusal;
 mod reply;
 mod request;
 mod shared;
+mod slowlog;
 mod standing;
 mod subscription;
 mod tally;
+mod trace;
 mod transaction;
 mod window;
 

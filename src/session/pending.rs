@@ -29,6 +29,11 @@ pub(super) enum Slot {
     ResetStats,
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
     Confirm { kind: Kind, left: u64 },
+    /// The reply to SLOWLOG GET: the commands that were carried out here are put in place of their traces.
+    Slowlog,
+    /// So many replies to ECHOs of ours, the traces of commands that were carried out here, or errors in their place:
+    /// dropped.
+    Trace(u64),
     /// The confirmation of an UNSUBSCRIBE of ours, or an error in its place: dropped. Those before it are here.
     Fence,
     /// The reply to EXEC, some elements of which are ours.
@@ -113,6 +118,11 @@ impl Pending {
         self.slots.is_empty()
     }
 
+    /// Nothing in it has anything for the client.
+    pub(super) fn is_silent(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot, Slot::Trace(_)))
+    }
+
     /// How many replies Redis owes.
     pub(super) fn replies(&self) -> u64 {
         self.replies
@@ -168,13 +178,13 @@ impl Pending {
 
     pub(super) fn push(&mut self, slot: Slot) {
         match (&slot, self.slots.back_mut()) {
-            (Slot::Pass(more), Some(Slot::Pass(count))) => {
+            (Slot::Pass(more), Some(Slot::Pass(count))) | (Slot::Trace(more), Some(Slot::Trace(count))) => {
                 *count += more;
                 self.replies += more;
                 return;
             }
             (Slot::Local(bytes), _) => self.local_bytes += bytes.len(),
-            (Slot::Pass(count), _) => self.replies += count,
+            (Slot::Pass(count) | Slot::Trace(count), _) => self.replies += count,
             (Slot::Confirm { left, .. }, _) => self.replies += left,
             _ => self.replies += 1,
         }
@@ -186,7 +196,7 @@ impl Pending {
     pub(super) fn complete(&mut self, count: u64, out: &mut Output<'_>) {
         self.replies = self.replies.saturating_sub(count);
         match self.slots.front_mut() {
-            Some(Slot::Pass(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
+            Some(Slot::Pass(left) | Slot::Trace(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
             _ => {
                 self.pop();
                 self.release(out);

@@ -2,13 +2,13 @@
 
 use super::close::CloseReason;
 use super::core::SessionCore;
-use super::info;
 use super::output::{Output, Side};
 use super::pending::{ExecReply, OwnAnswer, Slot};
 use super::request::FENCE;
 use super::subscription::{self, Kind, Notice};
 use super::tally::Tally;
 use super::transaction::Transaction;
+use super::{info, monitor, slowlog};
 use crate::resp::{FrameKind, Protocol, ReplyError, parse_integer};
 
 /// What becomes of the frame that is being read.
@@ -109,7 +109,8 @@ impl SessionCore {
         let is_error = matches!(first, b'-' | b'!');
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
-            Some(Slot::Replace(_) | Slot::Fence) if is_error => Ok(Some(Route::Drop)),
+            Some(Slot::Replace(_) | Slot::Fence | Slot::Trace(_)) if is_error => Ok(Some(Route::Drop)),
+            Some(Slot::Trace(_)) if first == b'$' => Ok(Some(Route::Drop)),
             Some(Slot::ClientId | Slot::Hello(_)) if !complete => Ok(None),
             Some(Slot::ClientId | Slot::Hello(_)) => {
                 if matches!(first, b':' | b'*' | b'%') {
@@ -117,23 +118,40 @@ impl SessionCore {
                 }
                 Ok(Some(Route::Answer { is_error }))
             }
-            Some(Slot::Info) if !complete && frame.len() <= info::LARGEST => Ok(None),
-            Some(Slot::Info) if complete => Ok(Some(self.add_tally(frame).unwrap_or(Route::Answer { is_error }))),
-            Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Fence) if !is_error => {
+            Some(Slot::Info | Slot::Slowlog) if !complete && frame.len() <= info::LARGEST => Ok(None),
+            Some(Slot::Info) if complete => {
+                let merged = self.shared.tally.counts().and_then(|counts| info::merge(frame, counts));
+                Ok(Some(self.give_instead(merged).unwrap_or(Route::Answer { is_error })))
+            }
+            Some(Slot::Slowlog) if complete => {
+                let rewritten = slowlog::rewrite(&self.shared.mark, &self.echo, frame);
+                Ok(Some(self.give_instead(rewritten).unwrap_or(Route::Answer { is_error })))
+            }
+            Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Fence | Slot::Trace(_)) if !is_error => {
                 Err(CloseReason::UpstreamDesynchronised)
             }
             Some(_) => Ok(Some(Route::Answer { is_error })),
-            None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),
+            None if self.monitoring && first == b'+' => {
+                if !complete && frame.len() <= monitor::LONGEST {
+                    return Ok(None);
+                }
+                let rewritten = monitor::rewrite(&self.shared.mark, &self.echo, frame);
+                Ok(Some(self.give_instead(rewritten).unwrap_or(Route::Stream)))
+            }
             // Redis says why it closes (too many clients, a limit of its own): the client may hear it.
             None if first == b'-' => Ok(complete.then_some(Route::Answer { is_error })),
             None => Err(CloseReason::UpstreamDesynchronised),
         }
     }
 
-    /// Puts what was answered here into a whole reply to INFO, which is dropped then; `None` if nothing of that is in it.
-    fn add_tally(&mut self, reply: &[u8]) -> Option<Route> {
-        let merged = info::merge(reply, self.shared.tally.counts()?)?;
-        self.pending.replace_front(Slot::Replace(merged.into()));
+    /// Gives the client something of ours, if it is there, in place of a whole frame, which is dropped then.
+    fn give_instead(&mut self, ours: Option<Vec<u8>>) -> Option<Route> {
+        let ours = Slot::Replace(ours?.into());
+        if self.pending.is_empty() {
+            self.pending.push(ours)
+        } else {
+            self.pending.replace_front(ours)
+        }
         Some(Route::Drop)
     }
 

@@ -7,10 +7,12 @@ use std::time::Instant;
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
+use super::local::Call;
 use super::output::{Output, Queues, Side};
 use super::pending::{ExecReply, Slot};
 use super::standing::StandingChange;
 use super::subscription::Kind;
+use super::trace::Trace;
 use super::transaction::{Queue, Transaction};
 use crate::acl::{AclDenial, Refusal};
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
@@ -174,6 +176,11 @@ impl SessionCore {
                 self.wait = Some(Wait::Drained(next));
                 Ok(())
             }
+            // What comes from Redis then is passed on as it is, whatever it is.
+            waiting @ Some(Wait::Drained(AfterDrain::Replicate(_))) if !self.pending.is_empty() => {
+                self.wait = waiting;
+                Ok(())
+            }
             Some(Wait::Drained(AfterDrain::Replicate(request))) => {
                 out.send(Side::Upstream, &request);
                 self.replicating = true;
@@ -262,6 +269,9 @@ impl SessionCore {
         } else if permit.spec().role().changes_subscriptions() && argv.iter_from(1).any(|(_, name)| name == FENCE) {
             // Its confirmation would be taken for that of ours.
             Some(Objection { reason: "reserved-name", text: "ERR respgate: this name is reserved" })
+        } else if permit.spec().role() == Role::Echo && argv.get(1).is_some_and(|text| self.shared.mark.begins(text)) {
+            // Who has read a trace somewhere else cannot forge one.
+            Some(Objection { reason: "reserved-text", text: "ERR respgate: this text is reserved" })
         } else if self.blocks_unheard(permit, argv) {
             Some(NO_REPLIES)
         } else {
@@ -368,6 +378,7 @@ impl SessionCore {
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
             Role::Info => Owed::Slot(Slot::Info),
+            Role::SlowlogGet => Owed::Slot(Slot::Slowlog),
             Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
@@ -426,6 +437,7 @@ impl SessionCore {
                     | Slot::ClientId
                     | Slot::Multi
                     | Slot::Info
+                    | Slot::Slowlog
                     | Slot::ResetStats
                         if in_transaction =>
                     {
@@ -433,6 +445,9 @@ impl SessionCore {
                     }
                     slot => slot,
                 };
+                if let Slot::Monitor | Slot::Slowlog = slot {
+                    self.echo = policy.upstream_name("ECHO").unwrap_or_default().into();
+                }
                 // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too. And what comes after
                 // a command that may block for long is judged when it is over, by the rights of that moment.
                 let barrier =
@@ -593,15 +608,16 @@ impl SessionCore {
     /// A reply of ours in its place, unless the client wants none. What we answer, Redis does not see, so its own
     /// CLIENT REPLY SKIP has to be ended.
     pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
+        self.give(reply, out);
+        self.end_skip(out);
+    }
+
+    fn give(&mut self, reply: &Reply, out: &mut Output<'_>) {
         if let Reply::Error(text) = reply {
             self.shared.tally.error(text);
         }
-        if self.reply_mode == ReplyMode::SkipNext {
-            self.end_skip(out);
-            return;
-        }
         // A replica takes what it reads for data.
-        if self.reply_mode == ReplyMode::Off || self.replicating {
+        if self.reply_mode != ReplyMode::On || self.replicating {
             return;
         }
         let mut bytes = Vec::new();
@@ -613,31 +629,58 @@ impl SessionCore {
         }
     }
 
-    /// The reply of ours to a command that was carried out here.
-    pub(super) fn answer_call(&mut self, command: &str, reply: &Reply, out: &mut Output<'_>) {
+    /// The reply of ours to a command that was carried out here and leaves no trace.
+    pub(super) fn answer_untraced(&mut self, command: &str, reply: &Reply, out: &mut Output<'_>) {
         self.shared.tally.call(command, matches!(reply, Reply::Error(_)));
         self.answer(reply, out);
     }
 
-    /// The same, to a command that Redis would queue in a transaction: there it takes the place of an echo.
-    pub(super) fn answer_or_queue(&mut self, policy: &Policy, command: &str, reply: &Reply, out: &mut Output<'_>) {
+    /// The reply of ours to a command that was carried out here.
+    pub(super) fn answer_call(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
+        self.shared.tally.call(&call.command, matches!(reply, Reply::Error(_)));
+        self.give(reply, out);
+        self.leave_trace(policy, &call.trace, out);
+        self.end_skip(out);
+    }
+
+    /// Has Redis show a command that was carried out here, if Redis can be told. It is not waited for.
+    pub(super) fn leave_trace(&mut self, policy: &Policy, trace: &Trace, out: &mut Output<'_>) {
+        let is_possible = self.link == Link::Ready
+            && !self.replicating
+            && !self.monitoring
+            && !self.subscriptions.in_band(self.protocol);
+        let Some(echo) = policy.upstream_name("ECHO").filter(|_| is_possible) else { return };
+        self.send_trace(echo, trace, out);
+        self.shared.tally.compensate_call("echo");
+        // Redis says nothing to it where it says nothing to the client, and it uses up its CLIENT REPLY SKIP.
+        if self.wants_reply() {
+            self.pending.push(Slot::Trace(1));
+        }
+    }
+
+    fn send_trace(&self, echo: &[u8], trace: &Trace, out: &mut Output<'_>) {
+        let mut request = Vec::new();
+        encode_request(&[echo, self.shared.mark.write(trace).as_bytes()], &mut request);
+        out.send(Side::Upstream, &request);
+    }
+
+    /// The reply of ours to a command that Redis would queue in a transaction: there it takes the place of its trace.
+    pub(super) fn answer_or_queue(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
         match &mut self.transaction {
-            Transaction::None => self.answer_call(command, reply, out),
+            Transaction::None => self.answer_call(policy, call, reply, out),
             Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
             Transaction::Open(queue) => {
                 let mut answer = Vec::new();
                 reply.encode(self.protocol, &mut answer);
                 if !queue.has_room(answer.len()) {
-                    self.shared.tally.rejection(command);
+                    self.shared.tally.rejection(&call.command);
                     return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
                 }
                 let Some(echo) = policy.upstream_name("ECHO") else {
                     return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
                 };
-                queue.answer(command, answer.into());
-                let mut placeholder = Vec::new();
-                encode_request(&[echo, b"respgate"], &mut placeholder);
-                out.send(Side::Upstream, &placeholder);
+                queue.answer(&call.command, answer.into());
+                self.send_trace(echo, &call.trace, out);
                 if self.wants_reply() {
                     self.pending.push(Slot::Pass(1));
                 }
@@ -699,7 +742,7 @@ impl SessionCore {
 fn is_plain(permit: &Permit<'_>) -> bool {
     permit.upstream_name().is_none()
         && !permit.spec().is_blocking()
-        && matches!(permit.spec().role(), Role::Ordinary | Role::Publish | Role::Spublish)
+        && matches!(permit.spec().role(), Role::Ordinary | Role::Echo | Role::Publish | Role::Spublish)
 }
 
 /// A database as Redis reads it.

@@ -7,6 +7,7 @@ use crate::resp::{Protocol, Reply, ReplyFramer};
 use crate::session::close::CloseReason;
 use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wait};
 use crate::session::output::Output;
+use crate::session::pending::Pending;
 use crate::session::standing::Standing;
 use crate::session::subscription::Subscriptions;
 use crate::session::transaction::Transaction;
@@ -39,6 +40,7 @@ impl SessionCore {
         self.own_id = None;
         self.framer = ReplyFramer::new();
         self.open_frame = None;
+        self.pending = Pending::default();
         self.protocol = Protocol::Resp2;
         self.started = now;
         self.database = Some(0);
@@ -47,7 +49,7 @@ impl SessionCore {
         self.standing = Standing::default();
         self.reply_mode = ReplyMode::On;
         self.monitoring = false;
-        self.answer_call("reset", &Reply::Simple("RESET".into()), out);
+        self.answer_untraced("reset", &Reply::Simple("RESET".into()), out);
         Ok(())
     }
 }

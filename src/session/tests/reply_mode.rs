@@ -1,6 +1,7 @@
 //! CLIENT REPLY: what is not answered, answers of ours included.
 
-use super::rig::{OPEN, Rig, request};
+use super::rig::{OPEN, Rig, request, trace};
+use crate::resp::encode_request;
 use crate::session::CloseReason;
 
 #[test]
@@ -9,21 +10,37 @@ fn off_silences_everything_of_ours_and_waits_for_nothing_of_redis() {
     for line in ["CLIENT REPLY OFF", "SET a 1", "FLUSHALL", "ACL WHOAMI", "NOSUCH", "GET"] {
         rig.say(line);
     }
-    assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("CLIENT REPLY OFF\nSET a 1", ""));
+    let forwarded = format!("CLIENT REPLY OFF\nSET a 1\n{}", trace("ACL WHOAMI"));
+    assert_eq!((rig.forwarded(), rig.heard().as_str()), (forwarded, ""));
     rig.say("CLIENT REPLY ON");
     rig.redis("+OK\r\n");
     rig.say("FLUSHALL");
     assert!(rig.heard().starts_with("+OK\r\n-NOPERM"));
 }
 
+/// The trace of a command in these words, as Redis is sent it.
+fn traced(words: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let text = trace(words);
+    encode_request(&["ECHO", text.strip_prefix("ECHO ").unwrap()], &mut bytes);
+    bytes
+}
+
 #[test]
 fn skip_silences_one_request_and_redis_is_kept_in_step_when_that_one_is_ours() {
-    for silent in ["FLUSHALL", "ACL WHOAMI", "NOSUCH x", "GET", "AUTH default x"] {
+    let nothing = || b"*0\r\n".to_vec();
+    for (silent, sent) in [
+        ("FLUSHALL", nothing()),
+        ("NOSUCH x", nothing()),
+        ("GET", nothing()),
+        ("ACL WHOAMI", traced("ACL WHOAMI")),
+        ("AUTH default x", traced("AUTH * *")),
+    ] {
         let mut rig = Rig::new(OPEN);
         rig.say("CLIENT REPLY SKIP");
         rig.say(silent);
         assert_eq!(rig.heard(), "", "{silent}");
-        assert_eq!(rig.sent(), [request("CLIENT REPLY SKIP"), b"*0\r\n".to_vec()].concat(), "{silent}");
+        assert_eq!(rig.sent(), [request("CLIENT REPLY SKIP"), sent].concat(), "{silent}");
         rig.say("GET a");
         rig.redis("$1\r\nv\r\n");
         assert_eq!(rig.heard(), "$1\r\nv\r\n", "{silent}");

@@ -11,6 +11,7 @@ use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
+use crate::session::pending::Slot;
 use crate::session::{
     Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, Output, Peer, Queues, SessionCore,
     SessionLimits, Shared, Side, UpstreamFailure,
@@ -77,6 +78,11 @@ pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
         renames: Renames::default(),
         table,
     }
+}
+
+/// The ECHO that tells Redis of a command that was carried out here, in these words.
+pub(crate) fn trace(words: &str) -> String {
+    format!("ECHO respgate:0000000000000007 {words}")
 }
 
 /// A request, its arguments between blanks.
@@ -146,6 +152,13 @@ impl Rig {
     pub(crate) fn redis(&mut self, bytes: impl AsRef<[u8]>) {
         self.redis_socket.extend_from_slice(bytes.as_ref());
         self.run();
+    }
+
+    /// Redis answers the traces that it was sent, as far as no other reply comes before theirs.
+    pub(crate) fn redis_answers_traces(&mut self) {
+        while let Some(Slot::Trace(_)) = self.core.pending.front() {
+            self.redis("$1\r\nt\r\n");
+        }
     }
 
     /// The client closes its direction.
