@@ -48,6 +48,8 @@ pub enum Role {
     /// EVAL, FCALL and their relatives.
     Script,
     ScriptDebug,
+    Echo,
+    SlowlogGet,
 }
 
 impl Role {
@@ -107,6 +109,8 @@ impl Role {
             "config|resetstat" => Role::ConfigResetstat,
             "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Role::Script,
             "script|debug" => Role::ScriptDebug,
+            "echo" => Role::Echo,
+            "slowlog|get" => Role::SlowlogGet,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,
         }

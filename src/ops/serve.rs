@@ -23,6 +23,7 @@ use super::refusals::Refusals;
 use super::reload::{Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
 use crate::auth::pool::{AuthPool, PoolSettings};
+use crate::auth::random;
 use crate::config::Config;
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, MemoryBudget, Settings};
@@ -256,7 +257,9 @@ fn start_workers(
     let budget = MemoryBudget::new(bounds.memory_budget);
     let refusals = Arc::new(Refusals::default());
     let sessions = Arc::new(AtomicU64::new(1));
-    let shared = Arc::new(Shared::default());
+    let mut mark = [0; 8];
+    random::fill(&mut mark)?;
+    let shared = Arc::new(Shared::new(u64::from_le_bytes(mark)));
     let workers = (0..config.threads).map(|number| {
         let settings = Settings {
             limits: limits.clone(),

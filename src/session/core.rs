@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::clients::OwnId;
 use super::close::CloseReason;
 use super::debugger::{Debugger, Turn};
-use super::local::{Administration, Login};
+use super::local::{Administration, Call, Login};
 use super::mirror::{Mirror, MirrorOrder};
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
@@ -189,7 +189,7 @@ pub(super) enum Wait {
     /// A login was throttled; the client is told so at this time.
     Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
-    Administering { command: Box<str>, memory: usize },
+    Administering { call: Call, memory: usize },
     /// Redis is told of a user, or of its rights.
     Mirroring,
     /// Something that has to follow all earlier replies.
@@ -203,7 +203,7 @@ impl Wait {
     fn memory(&self) -> usize {
         match self {
             Self::Verifying(login) => login.memory(),
-            Self::Administering { command, memory } => command.len() + *memory,
+            Self::Administering { call, memory } => call.memory() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
             Self::Drained(AfterDrain::Debug(script)) => script.memory(),
             Self::Throttled { .. }
@@ -259,6 +259,8 @@ pub struct SessionCore {
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
     pub(super) monitoring: bool,
+    /// The name that Redis has for ECHO, once there is something to be read by it: MONITOR or the SLOWLOG.
+    pub(super) echo: Box<[u8]>,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
     pub(super) debugger: Debugger,
@@ -352,6 +354,7 @@ impl SessionCore {
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
             monitoring: false,
+            echo: Box::default(),
             replicating: false,
             debugger: Debugger::Off,
             turn: None,
@@ -625,7 +628,8 @@ impl SessionCore {
         let drained = self.is_drained()
             && match self.wait {
                 Some(Wait::Drained(AfterDrain::Reset)) => self.backlog_upstream == 0,
-                Some(Wait::Barrier | Wait::Drained(_)) => true,
+                Some(Wait::Drained(AfterDrain::Hello(..)) | Wait::Barrier) => true,
+                Some(Wait::Drained(_)) => self.pending.is_empty(),
                 _ => false,
             };
         self.stage == Stage::Running
@@ -772,9 +776,9 @@ impl SessionCore {
         }
     }
 
-    /// No reply is owed, and none is half way.
+    /// No reply is owed to the client, and none is half way. It is not made to wait for what Redis says to traces.
     pub(super) fn is_drained(&self) -> bool {
-        self.pending.is_empty() && self.open_frame.is_none()
+        self.pending.is_silent() && self.open_frame.is_none_or(|route| !route.is_shown())
     }
 
     /// Whether the next request has to wait, between two requests.

@@ -13,15 +13,18 @@ pub mod driver;
 mod info;
 mod local;
 mod mirror;
+mod monitor;
 mod output;
 mod pending;
 mod refusal;
 mod reply;
 mod request;
 mod shared;
+mod slowlog;
 mod standing;
 mod subscription;
 mod tally;
+mod trace;
 mod transaction;
 mod window;
 

@@ -35,6 +35,10 @@ pub(super) enum Slot {
     Confirm { kind: Kind, left: u64 },
     /// The reply to a login of ours, as a mirror of the session's user.
     Login,
+    /// The reply to SLOWLOG GET: the commands that were carried out here are put in place of their traces.
+    Slowlog,
+    /// So many replies to ECHOs of ours, the traces of commands that were carried out here, or errors in their place.
+    Trace(u64),
     /// The reply to EXEC, some elements of which are ours.
     Exec(Box<ExecReply>),
     /// An error of which the client hears ours instead. Any other reply ends the session.
@@ -130,6 +134,11 @@ impl Pending {
         self.places.is_empty()
     }
 
+    /// Nothing in it has anything for the client.
+    pub(super) fn is_silent(&self) -> bool {
+        self.places.iter().all(|place| matches!(place.slot, Slot::Trace(_)))
+    }
+
     /// How many replies Redis owes.
     pub(super) fn replies(&self) -> u64 {
         self.replies
@@ -190,13 +199,18 @@ impl Pending {
 
     pub(super) fn push(&mut self, slot: Slot, audience: Audience) {
         match (&slot, self.places.back_mut()) {
+            (Slot::Trace(more), Some(Place { slot: Slot::Trace(count), .. })) => {
+                *count += more;
+                self.replies += more;
+                return;
+            }
             (Slot::Pass(more), Some(Place { slot: Slot::Pass(count), audience: same })) if *same == audience => {
                 *count += more;
                 self.replies += more;
                 return;
             }
             (Slot::Local(bytes), _) => self.local_bytes += bytes.len(),
-            (Slot::Pass(count), _) => self.replies += count,
+            (Slot::Pass(count) | Slot::Trace(count), _) => self.replies += count,
             (Slot::Confirm { left, .. }, _) => self.replies += left,
             _ => self.replies += 1,
         }
@@ -208,7 +222,7 @@ impl Pending {
     pub(super) fn complete(&mut self, count: u64, out: &mut Output<'_>) {
         self.replies = self.replies.saturating_sub(count);
         match self.front_mut() {
-            Some(Slot::Pass(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
+            Some(Slot::Pass(left) | Slot::Trace(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
             _ => {
                 self.pop();
                 self.release(out);

@@ -2,12 +2,12 @@
 
 use super::close::CloseReason;
 use super::core::{ReplyMode, SessionCore};
-use super::info;
 use super::output::{Output, Side};
-use super::pending::{ExecReply, OwnAnswer, Slot};
+use super::pending::{Audience, ExecReply, OwnAnswer, Slot};
 use super::subscription::{self, Kind, Notice};
 use super::tally::Tally;
 use super::transaction::Transaction;
+use super::{info, monitor, slowlog};
 use crate::resp::{FrameKind, Protocol, ReplyError, parse_integer};
 
 /// What becomes of the frame that is being read.
@@ -27,7 +27,8 @@ pub(super) enum Route {
 }
 
 impl Route {
-    fn is_shown(self) -> bool {
+    /// Whether the client is sent it.
+    pub(super) fn is_shown(self) -> bool {
         !matches!(self, Self::Answer { is_shown: false, .. } | Self::Hidden)
     }
 }
@@ -124,7 +125,8 @@ impl SessionCore {
         let hidden = Route::Answer { is_error, is_shown: false };
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
-            Some(Slot::Replace(_)) if is_error => Ok(Some(hidden)),
+            Some(Slot::Replace(_) | Slot::Trace(_)) if is_error => Ok(Some(hidden)),
+            Some(Slot::Trace(_)) if first == b'$' => Ok(Some(hidden)),
             Some(Slot::ClientId | Slot::Hello(_) | Slot::Login) if !complete => Ok(None),
             Some(Slot::Login) => self.mirror_answered(is_error).map(|()| Some(hidden)),
             Some(Slot::ClientId | Slot::Hello(_)) => {
@@ -133,27 +135,43 @@ impl SessionCore {
                 }
                 Ok(Some(answer))
             }
-            Some(Slot::Info) if !complete && frame.len() <= info::LARGEST => Ok(None),
-            Some(Slot::Info) if complete => Ok(Some(if self.add_tally(frame) { hidden } else { answer })),
-            Some(Slot::Replace(_) | Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
+            Some(Slot::Info | Slot::Slowlog) if !complete && frame.len() <= info::LARGEST => Ok(None),
+            Some(Slot::Info) if complete => {
+                let merged = self.shared.tally.counts().and_then(|counts| info::merge(frame, counts));
+                Ok(Some(self.give_instead(merged).unwrap_or(answer)))
+            }
+            Some(Slot::Slowlog) if complete => {
+                let rewritten = slowlog::rewrite(&self.shared.mark, &self.echo, frame);
+                Ok(Some(self.give_instead(rewritten).unwrap_or(answer)))
+            }
+            Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Trace(_)) if !is_error => {
+                Err(CloseReason::UpstreamDesynchronised)
+            }
             Some(_) => Ok(Some(answer)),
             // Redis sends no lines to a monitor that wants no replies.
             None if self.monitoring && first == b'+' && self.reply_mode == ReplyMode::Off => Ok(Some(Route::Hidden)),
-            None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),
+            None if self.monitoring && first == b'+' => {
+                if !complete && frame.len() <= monitor::LONGEST {
+                    return Ok(None);
+                }
+                let rewritten = monitor::rewrite(&self.shared.mark, &self.echo, frame);
+                Ok(Some(self.give_instead(rewritten).unwrap_or(Route::Stream)))
+            }
             // Redis says why it closes: the client may hear it.
             None if first == b'-' => Ok(complete.then_some(answer)),
             None => Err(CloseReason::UpstreamDesynchronised),
         }
     }
 
-    /// Whether a whole reply to INFO is another with what was answered here, which then stands in its place.
-    fn add_tally(&mut self, reply: &[u8]) -> bool {
-        let merged = self.shared.tally.counts().and_then(|counts| info::merge(reply, counts));
-        let is_other = merged.is_some();
-        if let Some(merged) = merged {
-            self.pending.replace_front(Slot::Replace(merged.into()));
+    /// Gives the client something of ours, if it is there, in place of a whole frame.
+    fn give_instead(&mut self, ours: Option<Vec<u8>>) -> Option<Route> {
+        let ours = Slot::Replace(ours?.into());
+        if self.pending.is_empty() {
+            self.pending.push(ours, Audience::Client);
+        } else {
+            self.pending.replace_front(ours);
         }
-        is_other
+        Some(Route::Answer { is_error: false, is_shown: false })
     }
 
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.

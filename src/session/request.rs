@@ -8,10 +8,12 @@ use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
 use super::debugger;
+use super::local::Call;
 use super::output::{Output, Queues, Side};
 use super::pending::{Audience, ExecReply, Slot};
 use super::standing::StandingChange;
 use super::subscription::Kind;
+use super::trace::Trace;
 use super::transaction::{Queue, Transaction};
 use crate::acl::{AclDenial, Refusal};
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
@@ -189,14 +191,19 @@ impl SessionCore {
                 self.wait = Some(Wait::Drained(next));
                 Ok(())
             }
-            Some(Wait::Drained(AfterDrain::Replicate(request))) => {
-                out.send(Side::Upstream, &request);
-                self.replicating = true;
-                Ok(())
-            }
             Some(Wait::Drained(AfterDrain::Hello(protocol, request))) => {
                 out.send(Side::Upstream, &request);
                 self.expect_hello(protocol);
+                Ok(())
+            }
+            // What comes from Redis then is not to be mistaken for what it says to a trace.
+            waiting @ Some(Wait::Drained(_)) if !self.pending.is_empty() => {
+                self.wait = waiting;
+                Ok(())
+            }
+            Some(Wait::Drained(AfterDrain::Replicate(request))) => {
+                out.send(Side::Upstream, &request);
+                self.replicating = true;
                 Ok(())
             }
             Some(Wait::Drained(AfterDrain::Debug(script))) => self.begin_debugging(policy, script, out),
@@ -297,6 +304,9 @@ impl SessionCore {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
         } else if self.debugs(permit) {
             self.objection_to_debugging(policy)
+        } else if permit.spec().role() == Role::Echo && argv.get(1).is_some_and(|text| self.shared.mark.begins(text)) {
+            // Who has read a trace somewhere else cannot forge one.
+            Some(Objection { reason: "reserved-text", text: "ERR respgate: this text is reserved" })
         } else {
             None
         }
@@ -402,6 +412,7 @@ impl SessionCore {
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
             Role::Info => Owed::Slot(Slot::Info),
+            Role::SlowlogGet => Owed::Slot(Slot::Slowlog),
             Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::ScriptDebug => {
@@ -450,6 +461,7 @@ impl SessionCore {
                     | Slot::ClientId
                     | Slot::Multi
                     | Slot::Info
+                    | Slot::Slowlog
                     | Slot::ResetStats
                         if in_transaction =>
                     {
@@ -457,6 +469,9 @@ impl SessionCore {
                     }
                     slot => slot,
                 };
+                if let Slot::Monitor | Slot::Slowlog = slot {
+                    self.echo = policy.upstream_name("ECHO").unwrap_or_default().into();
+                }
                 // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too. And what comes after
                 // a command that may block for long is judged when it is over, by the rights of that moment.
                 let barrier = matches!(
@@ -583,31 +598,55 @@ impl SessionCore {
         }
     }
 
-    /// The reply of ours to a command that was carried out here.
-    pub(super) fn answer_call(&mut self, command: &str, reply: &Reply, out: &mut Output<'_>) {
+    /// The reply of ours to a command that was carried out here and leaves no trace.
+    pub(super) fn answer_untraced(&mut self, command: &str, reply: &Reply, out: &mut Output<'_>) {
         self.shared.tally.call(command, matches!(reply, Reply::Error(_)));
         self.answer(reply, out);
     }
 
-    /// The same, to a command that Redis would queue in a transaction: there it takes the place of an echo.
-    pub(super) fn answer_or_queue(&mut self, policy: &Policy, command: &str, reply: &Reply, out: &mut Output<'_>) {
+    /// The reply of ours to a command that was carried out here.
+    pub(super) fn answer_call(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
+        self.shared.tally.call(&call.command, matches!(reply, Reply::Error(_)));
+        self.answer(reply, out);
+        self.leave_trace(policy, &call.trace, out);
+    }
+
+    /// Has Redis show a command that was carried out here, if Redis can be told. It is not waited for.
+    pub(super) fn leave_trace(&mut self, policy: &Policy, trace: &Trace, out: &mut Output<'_>) {
+        let is_possible = self.link == Link::Ready
+            && !self.transaction.is_open()
+            && !self.replicating
+            && !self.monitoring
+            && !self.subscriptions.in_band(self.protocol);
+        let Some(echo) = policy.upstream_name("ECHO").filter(|_| is_possible) else { return };
+        self.send_trace(echo, trace, out);
+        self.shared.tally.compensate_call("echo");
+        self.pending.push(Slot::Trace(1), Audience::Nobody);
+    }
+
+    fn send_trace(&self, echo: &[u8], trace: &Trace, out: &mut Output<'_>) {
+        let mut request = Vec::new();
+        encode_request(&[echo, self.shared.mark.write(trace).as_bytes()], &mut request);
+        out.send(Side::Upstream, &request);
+    }
+
+    /// The reply of ours to a command that Redis would queue in a transaction: there it takes the place of its trace.
+    pub(super) fn answer_or_queue(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
         match &mut self.transaction {
-            Transaction::None => self.answer_call(command, reply, out),
+            Transaction::None => self.answer_call(policy, call, reply, out),
             Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
             Transaction::Open(queue) => {
                 let mut answer = Vec::new();
                 reply.encode(self.protocol, &mut answer);
                 if !queue.has_room(answer.len()) {
-                    self.shared.tally.rejection(command);
+                    self.shared.tally.rejection(&call.command);
                     return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
                 }
                 let Some(echo) = policy.upstream_name("ECHO") else {
                     return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
                 };
-                queue.answer(command, answer.into());
-                let mut placeholder = Vec::new();
-                encode_request(&[echo, b"respgate"], &mut placeholder);
-                out.send(Side::Upstream, &placeholder);
+                queue.answer(&call.command, answer.into());
+                self.send_trace(echo, &call.trace, out);
                 let audience = self.audience();
                 self.pending.push(Slot::Pass(1), audience);
             }
@@ -661,7 +700,7 @@ impl SessionCore {
 fn is_plain(permit: &Permit<'_>) -> bool {
     permit.upstream_name().is_none()
         && !permit.spec().is_blocking()
-        && matches!(permit.spec().role(), Role::Ordinary | Role::Publish | Role::Spublish)
+        && matches!(permit.spec().role(), Role::Ordinary | Role::Echo | Role::Publish | Role::Spublish)
 }
 
 /// A database as Redis reads it.

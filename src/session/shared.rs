@@ -4,12 +4,34 @@ use std::sync::atomic::AtomicBool;
 
 use super::clients::ClientIds;
 use super::tally::Tally;
+use super::trace::Mark;
 
 /// Shared by all sessions, of all workers. Forwarding a request touches none of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shared {
     pub(super) clients: ClientIds,
     pub(super) tally: Tally,
+    pub(super) mark: Mark,
     /// A session has its [turn](super::debugger::Turn) at the debugger.
     pub(super) debugging: AtomicBool,
+}
+
+impl Shared {
+    /// With a random number that no client can guess.
+    pub fn new(random: u64) -> Self {
+        Self {
+            clients: ClientIds::default(),
+            tally: Tally::default(),
+            mark: Mark::new(random),
+            debugging: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Of a test, which knows the mark.
+#[cfg(test)]
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new(7)
+    }
 }

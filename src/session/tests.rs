@@ -22,6 +22,7 @@ mod rig;
 mod scenario;
 mod slots;
 mod streaming;
+mod traces;
 mod tracking;
 mod transactions;
 mod upstream;

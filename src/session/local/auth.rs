@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::Call;
 use super::hello::Greeting;
 use crate::acl::{PasswordHash, Refusal, RefusalReason};
 use crate::command::Argv;
@@ -26,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A login whose password is being verified.
 pub(in crate::session) struct Login {
+    /// The command that it came in.
+    call: Call,
     user: Vec<u8>,
     /// What the password is compared with.
     hashes: Vec<PasswordHash>,
@@ -36,46 +39,45 @@ pub(in crate::session) struct Login {
 }
 
 impl Login {
-    /// The command that it came in.
-    fn command(&self) -> &'static str {
-        if self.greeting.is_some() { "hello" } else { "auth" }
-    }
-
     /// Bytes of memory that are held for it.
     pub(in crate::session) fn memory(&self) -> usize {
-        self.user.capacity() + self.credentials + self.greeting.as_ref().map_or(0, Greeting::memory)
+        self.call.memory()
+            + self.user.capacity()
+            + self.credentials
+            + self.greeting.as_ref().map_or(0, Greeting::memory)
     }
 }
 
 impl SessionCore {
     /// `AUTH [username] password` (`authCommand`). Nobody becomes somebody else in the middle of a transaction: there it
     /// is queued, as in Redis, and fails in its place.
-    pub(super) fn auth(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+    pub(super) fn auth(&mut self, policy: &Policy, call: Call, argv: &Argv<'_>, out: &mut Output<'_>) {
         if self.transaction.is_open() {
-            self.answer_or_queue(policy, "auth", &Reply::error(NOT_IN_MULTI), out);
+            self.answer_or_queue(policy, &call, &Reply::error(NOT_IN_MULTI), out);
             return;
         }
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
             (Some(password), None, None) => {
                 if policy.acl.user(b"default").is_some_and(|user| user.is_nopass()) {
-                    self.answer_call("auth", &Reply::error(NO_PASSWORD_NEEDED), out);
+                    self.answer_call(policy, &call, &Reply::error(NO_PASSWORD_NEEDED), out);
                     return;
                 }
                 (&b"default"[..], password)
             }
             (Some(user), Some(password), None) => (user, password),
             _ => {
-                self.answer_call("auth", &Reply::error("ERR syntax error"), out);
+                self.answer_call(policy, &call, &Reply::error("ERR syntax error"), out);
                 return;
             }
         };
-        self.log_in(policy, user, password, None, out);
+        self.log_in(policy, call, user, password, None, out);
     }
 
     /// Starts a login, or ends it at once where no password has to be verified.
     pub(super) fn log_in(
         &mut self,
         policy: &Policy,
+        call: Call,
         name: &[u8],
         password: &[u8],
         greeting: Option<Greeting>,
@@ -85,12 +87,13 @@ impl SessionCore {
         if let Some(user) = user
             && user.is_nopass()
         {
-            let login = Login { user: name.to_vec(), hashes: Vec::new(), greeting, credentials: 0 };
+            let login = Login { call, user: name.to_vec(), hashes: Vec::new(), greeting, credentials: 0 };
             self.logged_in(policy, login, None, out);
             return;
         }
         let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
         let login = Login {
+            call,
             user: name.to_vec(),
             hashes: hashes.clone().unwrap_or_default(),
             greeting,
@@ -134,17 +137,17 @@ impl SessionCore {
             }
             LoginOutcome::Accepted(_) | LoginOutcome::Rejected => {
                 self.login_failed(policy, &login, "wrong-password");
-                self.answer_call(login.command(), &Reply::error(WRONG_PASSWORD), out);
+                self.answer_call(policy, &login.call, &Reply::error(WRONG_PASSWORD), out);
             }
             LoginOutcome::Busy => {
                 self.login_failed(policy, &login, "busy");
-                self.shared.tally.call(login.command(), true);
+                self.shared.tally.call(&login.call.command, true);
                 let text = "ERR respgate: too many logins are waiting, try again later";
                 self.fail(CloseReason::AuthenticationBusy, text, now, out);
             }
             LoginOutcome::Throttled => {
                 self.login_failed(policy, &login, "throttled");
-                self.shared.tally.call(login.command(), true);
+                self.shared.tally.call(&login.call.command, true);
                 self.wait = Some(Wait::Throttled { until: now + PAUSE });
             }
         }
@@ -184,13 +187,16 @@ impl SessionCore {
             self.outdate_mirror();
         }
         match login.greeting {
-            None => self.answer_call("auth", &Reply::OK, out),
-            Some(greeting) => self.greet(policy, greeting, out),
+            None => self.answer_call(policy, &login.call, &Reply::OK, out),
+            Some(greeting) => {
+                self.leave_trace(policy, &login.call.trace, out);
+                self.greet(policy, greeting, out);
+            }
         }
     }
 
     fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
-        let command = login.command().to_ascii_uppercase();
+        let command = login.call.command.to_ascii_uppercase();
         let context = self.refusal_context();
         self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), &login.user));
         let refusal = match policy.acl.user(&login.user) {

@@ -9,6 +9,7 @@ use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wai
 use crate::session::debugger::Debugger;
 use crate::session::mirror::Mirror;
 use crate::session::output::Output;
+use crate::session::pending::Pending;
 use crate::session::standing::Standing;
 use crate::session::subscription::Subscriptions;
 use crate::session::transaction::Transaction;
@@ -42,6 +43,7 @@ impl SessionCore {
         self.mirror = Mirror::default();
         self.framer = ReplyFramer::new();
         self.open_frame = None;
+        self.pending = Pending::default();
         self.protocol = Protocol::Resp2;
         self.started = now;
         self.database = Some(0);
@@ -52,7 +54,7 @@ impl SessionCore {
         self.monitoring = false;
         self.debugger = Debugger::Off;
         self.end_turn();
-        self.answer_call("reset", &Reply::Simple("RESET".into()), out);
+        self.answer_untraced("reset", &Reply::Simple("RESET".into()), out);
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ fn bulk(text: &str) -> String {
 
 /// What an INFO tells beyond what Redis said, one line after the other.
 fn told(rig: &mut Rig, redis_said: &str) -> String {
+    rig.redis_answers_traces();
     rig.heard();
     rig.say("INFO everything");
     rig.redis(bulk(redis_said));

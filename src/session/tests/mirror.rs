@@ -1,6 +1,6 @@
 //! Scripts of users who may not do everything: Redis is told for whom they are, before it gets them.
 
-use super::rig::Rig;
+use super::rig::{Rig, trace};
 use crate::policy::ScriptRights;
 use crate::session::CloseReason;
 
@@ -146,8 +146,10 @@ fn rights_that_change_while_the_mirror_is_made_are_told_too() {
 fn after_a_login_the_session_is_somebody_elses_at_redis_too() {
     let mut rig = mirrored();
     rig.say("AUTH bob any");
-    assert_eq!(rig.heard(), "+OK\r\n");
+    assert_eq!((rig.heard().as_str(), rig.forwarded()), ("+OK\r\n", trace("AUTH * *")));
     rig.say("GET b:1");
+    assert!(rig.mirroring.is_none(), "first what Redis says to the trace");
+    rig.redis("$1\r\nx\r\n");
     assert_eq!(rig.mirroring.as_ref().unwrap().user, "bob");
     rig.mirrored(true);
     rig.redis("+OK\r\n");

@@ -160,12 +160,12 @@ fn after_monitor_only_quit_and_reset_are_accepted() {
     rig.client(&[request("GET a"), request("MONITOR"), request("SET b 1")].concat());
     assert_eq!(rig.forwarded(), "GET a\nMONITOR");
     rig.redis("$1\r\nv\r\n+OK\r\n");
-    let line = "+1795497215.974607 [0 127.0.0.1:42650] \"PING\"\r\n";
-    rig.redis(line);
+    let line = format!("+1795497215.974607 [0 127.0.0.1:42650] \"PING\" \"{}\"\r\n", "x".repeat(1000));
+    rig.redis(&line);
     rig.say("CONFIG SET maxmemory 1");
-    rig.redis(&line[..9]);
+    rig.redis(&line[..900]);
     rig.say("ACL WHOAMI");
-    rig.redis(&line[9..]);
+    rig.redis(&line[900..]);
     rig.say("CLIENT KILL ID 1");
     let heard = rig.heard();
     let told: Vec<_> = heard.lines().map(|line| line.split(' ').next().unwrap()).collect();

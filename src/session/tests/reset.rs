@@ -56,11 +56,12 @@ fn reset_logs_a_password_session_out_and_gives_it_the_time_to_log_in_again() {
 fn reset_ends_monitor_and_subscriptions_at_the_end_of_a_line() {
     let mut rig = Rig::new(OPEN);
     rig.say("MONITOR");
-    rig.redis("+OK\r\n+1795497215.9746");
+    let line = format!("+1795497215.974607 [0 lua] \"PING\" \"{}", "x".repeat(1000));
+    rig.redis(format!("+OK\r\n{line}"));
     rig.say("RESET");
     assert_eq!(rig.connections, 1, "the client has half a line");
-    rig.redis("07 [0 lua] \"PING\"\r\n");
-    assert_eq!(rig.heard(), "+OK\r\n+1795497215.974607 [0 lua] \"PING\"\r\n+RESET\r\n");
+    rig.redis("\"\r\n");
+    assert_eq!(rig.heard(), format!("+OK\r\n{line}\"\r\n+RESET\r\n"));
     rig.say("GET a");
     assert_eq!(rig.connections, 2);
 }

@@ -13,6 +13,7 @@ use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
+use crate::session::pending::Slot;
 use crate::session::{
     Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
     MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Shared, Side, UpstreamFailure,
@@ -85,6 +86,11 @@ pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
     }
 }
 
+/// The ECHO that tells Redis of a command that was carried out here, in these words.
+pub(crate) fn trace(words: &str) -> String {
+    format!("ECHO respgate:0000000000000007 {words}")
+}
+
 /// A request, its arguments between blanks.
 pub(crate) fn request(line: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -154,6 +160,13 @@ impl Rig {
     pub(crate) fn redis(&mut self, bytes: impl AsRef<[u8]>) {
         self.redis_socket.extend_from_slice(bytes.as_ref());
         self.run();
+    }
+
+    /// Redis answers the traces that it was sent, as far as no other reply comes before theirs.
+    pub(crate) fn redis_answers_traces(&mut self) {
+        while let Some(Slot::Trace(_)) = self.core.pending.front() {
+            self.redis("$1\r\nt\r\n");
+        }
     }
 
     /// The client closes its direction.

@@ -1,6 +1,6 @@
 //! Replies leave in the order of their requests.
 
-use super::rig::{OPEN, Rig, request};
+use super::rig::{OPEN, Rig, request, trace};
 
 #[test]
 fn a_denial_at_every_position_of_a_pipeline_of_100_takes_its_place() {
@@ -94,8 +94,8 @@ fn a_login_is_a_barrier_for_what_follows() {
     assert_eq!(rig.forwarded(), "GET a");
     assert!(rig.verifying.is_some());
     rig.verified(crate::session::LoginOutcome::Rejected);
-    assert_eq!(rig.forwarded(), "GET b");
-    rig.redis("$1\r\n1\r\n$1\r\n2\r\n");
+    assert_eq!(rig.forwarded(), format!("{}\nGET b", trace("AUTH * *")));
+    rig.redis("$1\r\n1\r\n$1\r\nt\r\n$1\r\n2\r\n");
     let expected = "$1\r\n1\r\n-WRONGPASS invalid username-password pair or user is disabled.\r\n$1\r\n2\r\n";
     assert_eq!(rig.heard(), expected);
 }

@@ -1,6 +1,6 @@
 //! MULTI and EXEC, refusals and answers of ours inside them.
 
-use super::rig::{CLOSED, Rig, request};
+use super::rig::{CLOSED, Rig, request, trace};
 use crate::session::CloseReason;
 
 const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
@@ -11,6 +11,7 @@ const UNKNOWN: &str = "-ERR unknown command 'respgate:refused', with args beginn
 fn in_multi(acl: &str) -> Rig {
     let mut rig = Rig::new(acl);
     rig.say("AUTH alice x");
+    rig.redis_answers_traces();
     rig.say("MULTI");
     rig.redis("+OK\r\n");
     rig.heard();
@@ -139,7 +140,7 @@ fn a_local_command_has_its_place_in_the_exec_array_however_it_is_cut() {
         let queued = "+QUEUED\r\n".repeat(4);
         let array = "*4\r\n$1\r\nv\r\n$5\r\nalice\r\n*2\r\n:1\r\n$-1\r\n$5\r\nalice\r\n";
         assert_eq!(rig.heard(), format!("{queued}{array}$1\r\nw\r\n"), "cut at {cut}");
-        let echo = "ECHO respgate";
+        let echo = trace("ACL WHOAMI");
         assert_eq!(rig.forwarded(), format!("GET a:1\n{echo}\nMGET a:1 a:2\n{echo}\nEXEC\nGET a:1"));
     }
 }
@@ -151,7 +152,7 @@ fn the_place_of_a_local_command_is_kept_by_an_echo_under_the_name_that_redis_has
     rig.client(&["ACL WHOAMI", "EXEC"].map(request).concat());
     rig.redis("+QUEUED\r\n*1\r\n$8\r\nrespgate\r\n");
     assert_eq!(rig.heard(), "+QUEUED\r\n*1\r\n$5\r\nalice\r\n");
-    assert_eq!(rig.forwarded(), "say respgate\nEXEC");
+    assert_eq!(rig.forwarded(), format!("{}\nEXEC", trace("ACL WHOAMI").replace("ECHO", "say")));
 }
 
 #[test]
@@ -169,14 +170,15 @@ fn a_local_command_in_a_transaction_is_refused_where_redis_has_no_echo() {
 
 #[test]
 fn auth_in_a_transaction_is_queued_and_fails_in_its_place() {
-    for auth in ["AUTH alice x", "AUTH default y", "AUTH x"] {
+    for (auth, words) in [("AUTH alice x", "AUTH * *"), ("AUTH default y", "AUTH * *"), ("AUTH x", "AUTH *")] {
         let mut rig = in_multi(ACL);
         rig.client(&[auth, "GET a:1", "EXEC", "GET b:1"].map(request).concat());
         rig.redis("+QUEUED\r\n+QUEUED\r\n*2\r\n$8\r\nrespgate\r\n$1\r\nv\r\n");
         let heard = rig.heard();
         let array = "*2\r\n-ERR AUTH is not possible inside MULTI\r\n$1\r\nv\r\n";
         assert!(heard.starts_with(&format!("+QUEUED\r\n+QUEUED\r\n{array}-NOPERM ")), "{auth}: {heard}");
-        assert_eq!(rig.forwarded(), "ECHO respgate\nGET a:1\nEXEC", "{auth}: still alice, and no word of the password");
+        let forwarded = format!("{}\nGET a:1\nEXEC", trace(words));
+        assert_eq!(rig.forwarded(), forwarded, "{auth}: still alice, and no word of the password");
     }
 }
 
@@ -210,6 +212,7 @@ fn a_push_inside_an_exec_reply_passes_and_counts_as_no_element() {
         for cut in 0..replies.len() {
             let mut rig = Rig::new(ACL);
             rig.client(&["HELLO 3 AUTH alice x"].map(request).concat());
+            rig.redis_answers_traces();
             rig.redis("%0\r\n");
             rig.say("MULTI");
             rig.redis("+OK\r\n");
@@ -272,6 +275,7 @@ fn exec_is_aborted_if_its_commands_go_by_the_numbers_of_others_since() {
         let mut rig = Rig::new(ACL);
         rig.load_module("one.get");
         rig.say("AUTH alice x");
+        rig.redis_answers_traces();
         rig.say("MULTI");
         rig.redis("+OK\r\n");
         rig.say("ONE.GET");

@@ -11,6 +11,7 @@ use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::{Reply, parse_integer};
 use crate::session::core::{Action, SessionCore, Wait};
+use crate::session::local::Call;
 use crate::session::output::Output;
 
 /// What a session wants done. It holds passwords, so it has no `Debug`.
@@ -58,8 +59,8 @@ pub struct Administered {
 }
 
 impl SessionCore {
-    pub(super) fn administer(&mut self, command: &str, administration: Administration) {
-        self.wait = Some(Wait::Administering { command: command.into(), memory: administration.memory() });
+    pub(super) fn administer(&mut self, call: Call, administration: Administration) {
+        self.wait = Some(Wait::Administering { call, memory: administration.memory() });
         self.act(Action::Administer(administration));
     }
 
@@ -71,14 +72,14 @@ impl SessionCore {
         now: Instant,
         out: &mut Output<'_>,
     ) {
-        let command = match self.wait.take() {
-            Some(Wait::Administering { command, .. }) => command,
+        let call = match self.wait.take() {
+            Some(Wait::Administering { call, .. }) => call,
             other => {
                 self.wait = other;
                 return;
             }
         };
-        self.answer_or_queue(policy, &command, &administered.reply, out);
+        self.answer_or_queue(policy, &call, &administered.reply, out);
         // Whoever deletes its own user hears that it worked.
         if let Err(reason) = self.renew(policy, administered.generation) {
             self.finish(reason, now);

@@ -10,6 +10,7 @@ mod users;
 
 pub use self::administer::{Administered, Administration};
 pub use self::log::describe_log;
+use super::Call;
 use crate::acl::texts;
 use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy};
@@ -27,13 +28,19 @@ enum Answer {
 }
 
 impl SessionCore {
-    pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
-        let command = local.spec.full_name();
+    pub(super) fn acl(
+        &mut self,
+        policy: &Policy,
+        local: LocalCommand<'_>,
+        call: Call,
+        argv: &Argv<'_>,
+        out: &mut Output<'_>,
+    ) {
         match self.acl_answer(policy, local, argv) {
-            Answer::Now(reply) => self.answer_or_queue(policy, command, &reply, out),
-            Answer::Later(administration) => self.administer(command, administration),
+            Answer::Now(reply) => self.answer_or_queue(policy, &call, &reply, out),
+            Answer::Later(administration) => self.administer(call, administration),
             Answer::Refused(text) => {
-                self.shared.tally.rejection(command);
+                self.shared.tally.rejection(&call.command);
                 self.refuse(text, out);
             }
         }
