@@ -228,6 +228,8 @@ pub struct SessionCore {
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
     pub(super) monitoring: bool,
+    /// The trace of a login, until there is a connection to leave it at.
+    pub(super) untold: Option<Box<[u8]>>,
     /// The name that Redis has for ECHO, once there is something to be read by it: MONITOR or the SLOWLOG.
     pub(super) echo: Box<[u8]>,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
@@ -318,6 +320,7 @@ impl SessionCore {
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
             monitoring: false,
+            untold: None,
             echo: Box::default(),
             replicating: false,
             standing: Standing::default(),
@@ -407,7 +410,10 @@ impl SessionCore {
             return;
         }
         match result {
-            Ok(()) => self.link = Link::Ready,
+            Ok(()) => {
+                self.link = Link::Ready;
+                self.tell_of_login(out);
+            }
             Err(UpstreamFailure) => {
                 self.link = Link::Absent;
                 self.fail(CloseReason::UpstreamUnavailable, "ERR respgate: upstream unavailable", now, out);
@@ -622,6 +628,7 @@ impl SessionCore {
             + self.transaction.answers_bytes()
             + self.subscriptions.memory()
             + self.standing.memory()
+            + self.untold.as_ref().map_or(0, |request| request.len())
     }
 
     // Helpers of all parts.

@@ -38,6 +38,7 @@ impl SessionCore {
             self.act(Action::Disconnect);
         }
         self.own_id = None;
+        self.untold = None;
         self.framer = ReplyFramer::new();
         self.open_frame = None;
         self.pending = Pending::default();
