@@ -259,6 +259,8 @@ pub struct SessionCore {
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
     pub(super) monitoring: bool,
+    /// The trace of a login, until there is a connection to leave it at.
+    pub(super) untold: Option<Box<[u8]>>,
     /// The name that Redis has for ECHO, once there is something to be read by it: MONITOR or the SLOWLOG.
     pub(super) echo: Box<[u8]>,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
@@ -354,6 +356,7 @@ impl SessionCore {
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
             monitoring: false,
+            untold: None,
             echo: Box::default(),
             replicating: false,
             debugger: Debugger::Off,
@@ -460,6 +463,7 @@ impl SessionCore {
             Ok(()) => {
                 self.link = Link::Ready;
                 self.is_let_in = false;
+                self.tell_of_login(out);
             }
             Err(UpstreamFailure::Full) => {
                 self.link = Link::Absent;
@@ -686,6 +690,7 @@ impl SessionCore {
             + self.subscriptions.memory()
             + self.standing.memory()
             + self.debugger.memory()
+            + self.untold.as_ref().map_or(0, |request| request.len())
     }
 
     // Helpers of all parts.

@@ -613,21 +613,37 @@ impl SessionCore {
 
     /// Has Redis show a command that was carried out here, if Redis can be told. It is not waited for.
     pub(super) fn leave_trace(&mut self, policy: &Policy, trace: &Trace, out: &mut Output<'_>) {
-        let is_possible = self.link == Link::Ready
-            && !self.transaction.is_open()
-            && !self.replicating
-            && !self.monitoring
-            && !self.subscriptions.in_band(self.protocol);
-        let Some(echo) = policy.upstream_name("ECHO").filter(|_| is_possible) else { return };
-        self.send_trace(echo, trace, out);
+        let has_no_place = self.replicating
+            || self.monitoring
+            || self.transaction.is_open()
+            || self.subscriptions.in_band(self.protocol);
+        let Some(echo) = policy.upstream_name("ECHO").filter(|_| !has_no_place) else { return };
+        let request = self.trace_request(echo, trace);
+        if self.link == Link::Ready {
+            self.send_trace(&request, out);
+        } else if self.principal.is_some() {
+            // A login: Redis is told of it once there is a connection, and of what strangers say never.
+            self.untold = Some(request);
+        }
+    }
+
+    /// Has Redis show the login that came before the connection.
+    pub(super) fn tell_of_login(&mut self, out: &mut Output<'_>) {
+        if let Some(request) = self.untold.take() {
+            self.send_trace(&request, out);
+        }
+    }
+
+    fn send_trace(&mut self, request: &[u8], out: &mut Output<'_>) {
+        out.send(Side::Upstream, request);
         self.shared.tally.compensate_call("echo");
         self.pending.push(Slot::Trace(1), Audience::Nobody);
     }
 
-    fn send_trace(&self, echo: &[u8], trace: &Trace, out: &mut Output<'_>) {
+    fn trace_request(&self, echo: &[u8], trace: &Trace) -> Box<[u8]> {
         let mut request = Vec::new();
         encode_request(&[echo, self.shared.mark.write(trace).as_bytes()], &mut request);
-        out.send(Side::Upstream, &request);
+        request.into()
     }
 
     /// The reply of ours to a command that Redis would queue in a transaction: there it takes the place of its trace.
@@ -646,7 +662,7 @@ impl SessionCore {
                     return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
                 };
                 queue.answer(&call.command, answer.into());
-                self.send_trace(echo, &call.trace, out);
+                out.send(Side::Upstream, &self.trace_request(echo, &call.trace));
                 let audience = self.audience();
                 self.pending.push(Slot::Pass(1), audience);
             }

@@ -33,7 +33,9 @@ fn told(rig: &mut Rig, redis_said: &str) -> String {
 
 fn alice() -> Rig {
     let mut rig = Rig::new(USERS);
-    rig.say("AUTH alice x");
+    rig.client(&["AUTH alice x", "PING"].map(request).concat());
+    rig.redis("+PONG\r\n");
+    rig.heard();
     rig.core.shared.tally.reset();
     rig
 }

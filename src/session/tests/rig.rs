@@ -53,6 +53,8 @@ pub(crate) struct Rig {
     /// Mirrors are there as soon as they are asked for.
     pub(crate) mirrors: bool,
     pub(crate) mirroring: Option<MirrorOrder>,
+    /// The trace of a login that came before the connection is answered at once, and is not among what Redis was sent.
+    pub(crate) hides_login: bool,
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
     pub(crate) closed: Option<CloseReason>,
@@ -131,6 +133,7 @@ impl Rig {
             administering: None,
             mirrors: false,
             mirroring: None,
+            hides_login: true,
             connections: 0,
             closed: None,
             client_socket: Vec::new(),
@@ -156,15 +159,19 @@ impl Rig {
         self.client(&request(line));
     }
 
-    /// Redis sends bytes.
+    /// Redis sends bytes, if there is a connection.
     pub(crate) fn redis(&mut self, bytes: impl AsRef<[u8]>) {
-        self.redis_socket.extend_from_slice(bytes.as_ref());
+        if self.core.is_linked() {
+            self.redis_socket.extend_from_slice(bytes.as_ref());
+        }
         self.run();
     }
 
     /// Redis answers the traces that it was sent, as far as no other reply comes before theirs.
     pub(crate) fn redis_answers_traces(&mut self) {
-        while let Some(Slot::Trace(_)) = self.core.pending.front() {
+        while self.closed.is_none()
+            && let Some(Slot::Trace(_)) = self.core.pending.front()
+        {
             self.redis("$1\r\nt\r\n");
         }
     }
@@ -188,6 +195,10 @@ impl Rig {
         self.connections += u32::from(result.is_ok());
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         self.core.handle_connected(result, self.now, &mut out);
+        if self.hides_login && self.queues.upstream.len() > 0 {
+            self.queues.upstream.advance(usize::MAX);
+            self.redis_socket.extend_from_slice(b"$1\r\nt\r\n");
+        }
         self.run();
     }
 

@@ -202,7 +202,8 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(rig: Rig) -> Talk {
+    fn new(mut rig: Rig) -> Talk {
+        rig.hides_login = false;
         Talk {
             rig,
             redis: Redis::default(),

@@ -70,6 +70,40 @@ fn nothing_is_traced_without_a_connection() {
 }
 
 #[test]
+fn a_login_before_the_connection_is_traced_once_that_is_there() {
+    for (said, words, then) in [
+        ("AUTH default secret", "AUTH * *", "GET a"),
+        ("AUTH secret", "AUTH *", "GET a"),
+        ("HELLO 3 AUTH default secret", "HELLO 3 AUTH * *", "HELLO 3"),
+    ] {
+        let mut rig = Rig::new(CLOSED);
+        rig.hides_login = false;
+        rig.client(&[request(said), request("GET a")].concat());
+        rig.verified(LoginOutcome::Accepted(0));
+        assert_eq!(rig.forwarded(), format!("{}\n{then}", trace(words)), "{said}");
+        rig.redis("$1\r\nt\r\n");
+        if then != "GET a" {
+            rig.redis("%0\r\n");
+        }
+        rig.say("ACL WHOAMI");
+        rig.redis("$1\r\nv\r\n");
+        assert!(rig.heard().ends_with("\r\n$1\r\nv\r\n$7\r\ndefault\r\n"), "{said}");
+    }
+}
+
+#[test]
+fn of_a_login_that_was_given_up_before_the_connection_there_is_no_trace() {
+    let mut rig = Rig::new(CLOSED);
+    rig.hides_login = false;
+    rig.client(&["AUTH alice x", "AUTH alice y"].map(request).concat());
+    rig.redis_answers_traces();
+    rig.sent();
+    rig.client(&["RESET", "GET a"].map(request).concat());
+    assert_eq!((rig.forwarded().as_str(), rig.connections), ("", 1));
+    assert!(rig.core.untold.is_none());
+}
+
+#[test]
 fn nothing_is_traced_where_redis_has_no_echo() {
     let mut rig = Rig::new(OPEN);
     rig.rename(&[("ECHO", "")]);
