@@ -28,6 +28,7 @@ mod reload_under_load;
 mod replica;
 mod samples;
 mod secrets;
+mod traces;
 mod tracking;
 mod transactions;
 mod trust;
