@@ -2,7 +2,8 @@
 //!
 //! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
 //! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `local/` answers
-//! what Redis must not see, `pending` keeps the order of replies, `reply` brings the upstream's replies to their places.
+//! what Redis must not see, and leaves a `trace` of it, `pending` keeps the order of replies, `reply` brings the
+//! upstream's replies to their places.
 
 mod buffer;
 mod clients;

@@ -5,13 +5,16 @@ use super::trace::{Mark, Trace};
 /// No line with a trace is longer: a time, a database, an address, which may be a path, the name of ECHO, and the trace.
 pub(super) const LONGEST: usize = 512;
 
+/// The end of the address where a script said it.
+const SCRIPT: &[u8] = b" lua] ";
+
 /// What stands in place of a line that tells of a trace, which was left under this name of ECHO: nothing, where Redis would
 /// show none. `None` for any other line.
 pub(super) fn rewrite(mark: &Mark, echo: &[u8], line: &[u8]) -> Option<Vec<u8>> {
     let arguments = memchr::memmem::find(line, b"] \"")? + 2;
     let (head, arguments) = line.split_at_checked(arguments).filter(|_| line.len() <= LONGEST)?;
     let text = quoted(arguments, echo)?.strip_prefix(b" \"")?.strip_suffix(b"\"\r\n")?;
-    let trace = mark.read(text)?;
+    let trace = mark.read(text).filter(|_| !head.ends_with(SCRIPT))?;
     Some(if trace.is_monitored() { [head, command(&trace).as_bytes(), b"\r\n"].concat() } else { Vec::new() })
 }
 
@@ -68,5 +71,6 @@ mod tests {
             assert_eq!(rewritten(&format!("+1.000001 [0 127.0.0.1:1] {arguments}\r\n")), None, "{arguments}");
         }
         assert_eq!(rewritten("+OK\r\n"), None);
+        assert_eq!(rewritten(&format!("+1.000001 [0 lua] \"ECHO\" \"{text}\"\r\n")), None, "of a script");
     }
 }

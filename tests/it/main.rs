@@ -30,6 +30,7 @@ mod replica;
 mod samples;
 mod scripts;
 mod secrets;
+mod traces;
 mod tracking;
 mod transactions;
 mod trust;
