@@ -82,7 +82,7 @@ fn whoever_switches_a_user_off_hears_of_it_while_redis_is_stuck() {
 
 fn start() -> (RedisServer, Respgate) {
     let redis = RedisServer::start();
-    let acl = format!("user admin on +@all ~* &*\nuser bob on >{RIGHT} +@all ~* &*\n");
+    let acl = format!("user admin on +@all ~* &*\nuser bob on >{RIGHT} +@all -@scripting ~* &*\n");
     let setup = Respgate::setup(&upstream_of(&redis)).acl_file(&acl).setting("unmapped = \"password\"");
     let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]");
     let setup = setup.table("[[certificate]]\ncn = \"admin\"\nuser = \"admin\"");

@@ -13,7 +13,6 @@ use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
-use crate::session::pending::Slot;
 use crate::session::{
     Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
     MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Shared, Side, UpstreamFailure,
@@ -102,7 +101,7 @@ pub(crate) fn request(line: &str) -> Vec<u8> {
 
 impl Rig {
     pub(crate) fn new(acl: &str) -> Rig {
-        Rig::among(&Arc::default(), acl)
+        Rig::among(&Arc::new(Shared::new(7)), acl)
     }
 
     /// One of several sessions of a process.
@@ -167,15 +166,6 @@ impl Rig {
         self.run();
     }
 
-    /// Redis answers the traces that it was sent, as far as no other reply comes before theirs.
-    pub(crate) fn redis_answers_traces(&mut self) {
-        while self.closed.is_none()
-            && let Some(Slot::Trace(_)) = self.core.pending.front()
-        {
-            self.redis("$1\r\nt\r\n");
-        }
-    }
-
     /// The client closes its direction.
     pub(crate) fn client_leaves(&mut self) {
         self.client_ended = true;
@@ -195,7 +185,7 @@ impl Rig {
         self.connections += u32::from(result.is_ok());
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         self.core.handle_connected(result, self.now, &mut out);
-        if self.hides_login && self.queues.upstream.len() > 0 {
+        if self.hides_login && !self.queues.upstream.is_empty() {
             self.queues.upstream.advance(usize::MAX);
             self.redis_socket.extend_from_slice(b"$1\r\nt\r\n");
         }

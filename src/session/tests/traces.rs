@@ -2,9 +2,21 @@
 
 use super::rig::{CLOSED, OPEN, Rig, request, trace};
 use crate::resp::encode_request;
+use crate::session::pending::Slot;
 use crate::session::{CloseReason, LoginOutcome};
 
 const USERS: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:* &* +@all\n";
+
+impl Rig {
+    /// Redis answers the traces that it was sent, as far as no other reply comes before theirs.
+    pub(crate) fn redis_answers_traces(&mut self) {
+        while self.closed.is_none()
+            && let Some(Slot::Trace(_)) = self.core.pending.front()
+        {
+            self.redis("$1\r\nt\r\n");
+        }
+    }
+}
 
 /// A line of MONITOR.
 fn line(arguments: &[&str]) -> String {
