@@ -187,7 +187,7 @@ impl Rig {
         self.connections += u32::from(result.is_ok());
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         self.core.handle_connected(result, self.now, &mut out);
-        if self.hides_login && self.queues.upstream.len() > 0 {
+        if self.hides_login && !self.queues.upstream.is_empty() {
             self.queues.upstream.advance(usize::MAX);
             self.redis_socket.extend_from_slice(b"$1\r\nt\r\n");
         }
