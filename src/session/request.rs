@@ -41,6 +41,9 @@ struct Objection {
 
 const NO_REPLIES: Objection = Objection { reason: "no-replies", text: "ERR respgate: not possible without replies" };
 
+/// Traces of one session that may be unanswered.
+pub(super) const MOST_TRACES: u64 = 256;
+
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
     /// It is held until it is complete.
@@ -645,8 +648,12 @@ impl SessionCore {
 
     /// Has Redis show a command that was carried out here, if Redis can be told. It is not waited for.
     pub(super) fn leave_trace(&mut self, policy: &Policy, trace: &Trace, out: &mut Output<'_>) {
-        let says_something_else = self.replicating || self.monitoring || self.subscriptions.in_band(self.protocol);
-        let Some(echo) = policy.upstream_name("ECHO").filter(|_| !says_something_else) else { return };
+        // More are not left, so that nothing ever has to wait for a Redis that answers none.
+        let is_possible = self.pending.traces() < MOST_TRACES
+            && !self.replicating
+            && !self.monitoring
+            && !self.subscriptions.in_band(self.protocol);
+        let Some(echo) = policy.upstream_name("ECHO").filter(|_| is_possible) else { return };
         let request = self.trace_request(echo, trace);
         if self.link == Link::Ready {
             self.send_trace(&request, out);
