@@ -121,8 +121,10 @@ struct Place {
 #[derive(Default)]
 pub(super) struct Pending {
     places: VecDeque<Place>,
-    /// Replies that Redis owes: never more than the window of the session.
+    /// Replies that Redis owes to requests: never more than the window of the session.
     replies: u64,
+    /// Replies that Redis owes to traces.
+    traces: u64,
     /// Bytes in `Slot::Local`.
     local_bytes: usize,
     /// Bytes of memory of all slots.
@@ -139,9 +141,14 @@ impl Pending {
         self.places.iter().all(|place| matches!(place.slot, Slot::Trace(_)))
     }
 
-    /// How many replies Redis owes.
+    /// How many replies Redis owes to requests.
     pub(super) fn replies(&self) -> u64 {
         self.replies
+    }
+
+    /// How many replies Redis owes to traces.
+    pub(super) fn traces(&self) -> u64 {
+        self.traces
     }
 
     /// How many bytes of ours wait for earlier replies.
@@ -199,18 +206,19 @@ impl Pending {
 
     pub(super) fn push(&mut self, slot: Slot, audience: Audience) {
         match (&slot, self.places.back_mut()) {
-            (Slot::Trace(more), Some(Place { slot: Slot::Trace(count), .. })) => {
-                *count += more;
-                self.replies += more;
-                return;
-            }
             (Slot::Pass(more), Some(Place { slot: Slot::Pass(count), audience: same })) if *same == audience => {
                 *count += more;
                 self.replies += more;
                 return;
             }
+            (Slot::Trace(more), Some(Place { slot: Slot::Trace(count), .. })) => {
+                *count += more;
+                self.traces += more;
+                return;
+            }
+            (Slot::Trace(count), _) => self.traces += count,
             (Slot::Local(bytes), _) => self.local_bytes += bytes.len(),
-            (Slot::Pass(count) | Slot::Trace(count), _) => self.replies += count,
+            (Slot::Pass(count), _) => self.replies += count,
             (Slot::Confirm { left, .. }, _) => self.replies += left,
             _ => self.replies += 1,
         }
@@ -220,7 +228,8 @@ impl Pending {
 
     /// `count` replies of the first slot have come. Releases the local replies behind it.
     pub(super) fn complete(&mut self, count: u64, out: &mut Output<'_>) {
-        self.replies = self.replies.saturating_sub(count);
+        let owed = if let Some(Slot::Trace(_)) = self.front() { &mut self.traces } else { &mut self.replies };
+        *owed = owed.saturating_sub(count);
         match self.front_mut() {
             Some(Slot::Pass(left) | Slot::Trace(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
             _ => {

@@ -37,6 +37,9 @@ pub(super) struct Objection {
 const NO_MIRROR: Objection =
     Objection { reason: "no-mirror", text: "ERR respgate: Redis cannot be told for whom this script would run" };
 
+/// Traces of one session that may be unanswered.
+pub(super) const MOST_TRACES: u64 = 256;
+
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
     /// It is held until it is complete.
@@ -613,11 +616,13 @@ impl SessionCore {
 
     /// Has Redis show a command that was carried out here, if Redis can be told. It is not waited for.
     pub(super) fn leave_trace(&mut self, policy: &Policy, trace: &Trace, out: &mut Output<'_>) {
-        let has_no_place = self.replicating
-            || self.monitoring
-            || self.transaction.is_open()
-            || self.subscriptions.in_band(self.protocol);
-        let Some(echo) = policy.upstream_name("ECHO").filter(|_| !has_no_place) else { return };
+        // More are not left, so that nothing ever has to wait for a Redis that answers none.
+        let is_possible = self.pending.traces() < MOST_TRACES
+            && !self.replicating
+            && !self.monitoring
+            && !self.transaction.is_open()
+            && !self.subscriptions.in_band(self.protocol);
+        let Some(echo) = policy.upstream_name("ECHO").filter(|_| is_possible) else { return };
         let request = self.trace_request(echo, trace);
         if self.link == Link::Ready {
             self.send_trace(&request, out);

@@ -9,6 +9,9 @@ use crate::command::{Argv, Role};
 /// Redis cuts what is longer in its SLOWLOG.
 const LONGEST: usize = 128;
 
+/// Bytes of a mark.
+const MARK: usize = "respgate:0123456789abcdef ".len();
+
 /// Redis's SLOWLOG shows no more words of a command, the last of which then says how many there are beyond.
 const MOST_WORDS: usize = 32;
 
@@ -58,7 +61,7 @@ impl Trace {
         let rest = if argv.len() > count { format!(" +{}", argv.len() - count) } else { String::new() };
         let shown = shown(role, argv);
         // A blank and one byte is the least that a word takes.
-        let mut room = LONGEST.saturating_sub(Mark::new(0).0.len() + 2 * count + rest.len());
+        let mut room = LONGEST.saturating_sub(MARK + 2 * count + rest.len());
         let word = |(index, word): (usize, &[u8])| {
             let text = std::str::from_utf8(word).ok().filter(|_| shown.contains(&index) && is_plain(word));
             let text = text.filter(|text| text.len() - 1 <= room).unwrap_or(HIDDEN);
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
     use crate::command::ArgvBuf;
 
-    const MARK: u64 = 0x0123_4567_89ab_cdef;
+    const RANDOM: u64 = 0x0123_4567_89ab_cdef;
 
     fn trace(role: Role, words: &[&[u8]]) -> Trace {
         Trace::of(role, &words.iter().copied().collect::<ArgvBuf>().as_argv())
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_redis_would_show_is_found_again() {
-        let mark = Mark::new(MARK);
+        let mark = Mark::new(RANDOM);
         let text = mark.write(&said("HELLO 2 AUTH alice secret"));
         assert_eq!(text, "respgate:0123456789abcdef HELLO 2 AUTH * *");
         let words: Vec<_> = mark.read(text.as_bytes()).unwrap().words().collect();
@@ -222,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_no_trace_looks_like_is_not_read() {
-        let mark = Mark::new(MARK);
+        let mark = Mark::new(RANDOM);
         for words in ["", " ", "a ", " a", "a  b", "a +0", "a +01", "a +x", "+3", "a +3 b", "a \"b", "a \u{e9}", "a,b"]
         {
             let text = format!("respgate:0123456789abcdef {words}");
@@ -244,7 +247,7 @@ mod tests {
             words in vec(word(), 1..80),
         ) {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-            let (trace, mark) = (trace(role, &words), Mark::new(MARK));
+            let (trace, mark) = (trace(role, &words), Mark::new(RANDOM));
             let text = mark.write(&trace);
             prop_assert!(text.len() <= LONGEST);
             prop_assert_eq!(trace.words().count(), words.len().min(MOST_WORDS));
@@ -253,8 +256,8 @@ mod tests {
 
         #[test]
         fn what_another_process_or_a_client_wrote_is_not_read(random in any::<u64>(), words in "[ -~]{0,100}") {
-            prop_assume!(random != MARK);
-            let mark = Mark::new(MARK);
+            prop_assume!(random != RANDOM);
+            let mark = Mark::new(RANDOM);
             prop_assert_eq!(mark.read(format!("respgate:{random:016x} {words}").as_bytes()), None);
             prop_assert_eq!(mark.read(words.as_bytes()), None);
             prop_assert_eq!(mark.read(format!("{words} respgate:0123456789abcdef auth *").as_bytes()), None);

@@ -90,7 +90,6 @@ fn answers_of_ours_that_nobody_reads_are_bounded() {
     rig.client(&request("ACL USERS").repeat(3000));
     assert!(rig.held() < 4 * MIB, "{} bytes", rig.held());
     rig.client_reads(true);
-    rig.redis_answers_traces();
     assert_eq!(rig.heard().matches("*2001\r\n").count(), 3000);
     assert_eq!(rig.closed, None);
 }

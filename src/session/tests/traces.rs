@@ -3,6 +3,7 @@
 use super::rig::{CLOSED, OPEN, Rig, request, trace};
 use crate::resp::encode_request;
 use crate::session::pending::Slot;
+use crate::session::request::MOST_TRACES;
 use crate::session::{CloseReason, LoginOutcome};
 
 const USERS: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:* &* +@all\n";
@@ -134,12 +135,19 @@ fn a_trace_goes_by_the_name_that_redis_has_for_echo() {
 #[test]
 fn no_answer_waits_for_what_redis_says_to_traces() {
     let mut rig = Rig::new(OPEN);
-    for _ in 0..20 {
+    rig.say("GET large");
+    rig.redis(format!("${}\r\n{}\r\n", 1 << 20, "x".repeat(1 << 20)));
+    rig.heard();
+    for _ in 0..2 * MOST_TRACES {
         rig.say("ACL SETUSER bob off");
         assert_eq!(rig.heard(), "+OK\r\n");
     }
+    assert_eq!(rig.forwarded().lines().count() as u64, 1 + MOST_TRACES);
+    rig.redis_answers_traces();
+    rig.say("ACL SETUSER bob off");
+    assert_eq!(rig.forwarded(), trace("ACL SETUSER * *"), "there is room again");
     rig.say("QUIT");
-    assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", Some(CloseReason::Quit)));
+    assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n+OK\r\n", Some(CloseReason::Quit)));
 }
 
 #[test]
