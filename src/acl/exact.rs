@@ -62,12 +62,12 @@ impl CommandSet {
         for spec in table.iter().filter(|spec| is_there(spec)) {
             let name = spec.full_name();
             let may = |spec: &CommandSpec| (self.all || self.has(spec.id())) && !is_withheld(spec);
-            let of_container = spec.parent().and_then(|container| table.get(container)).map(&may);
-            match (self.all, may(spec)) {
-                // A container takes all its subcommands with it, and gives them.
-                (true, false) if of_container != Some(false) => rules.push(format!("-{name}")),
-                (false, true) if !spec.has_subcommands() => rules.push(format!("+{name}")),
-                (false, false) if !is_withheld(spec) => {
+            // A container gives all its subcommands, and takes them with it. It comes before them.
+            let so_far = spec.parent().and_then(|container| table.get(container)).map_or(self.all, &may);
+            match (so_far, may(spec)) {
+                (true, false) => rules.push(format!("-{name}")),
+                (false, true) => rules.push(format!("+{name}")),
+                (false, false) if !self.all && !is_withheld(spec) => {
                     let arguments = self.first_arguments(spec.id()).iter();
                     rules.extend(arguments.map(|argument| format!("+{name}|{}", String::from_utf8_lossy(argument))));
                 }
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_container_each_permitted_subcommand_is_named() {
+    fn of_a_container_what_differs_is_named() {
         let there = ["config", "config|get", "config|set", "object", "object|encoding"];
-        assert_eq!(exact("+config|get +object", &there, &[]), "resetchannels -@all +config|get +object|encoding");
-        assert_eq!(exact("+@all -config|set", &there[..3], &[]), "resetchannels -@all +config|get");
+        assert_eq!(exact("+config|get +object", &there, &[]), "resetchannels -@all +config|get +object");
+        assert_eq!(exact("+@all -config|set", &there[..3], &[]), "resetchannels -@all +config -config|set");
     }
 
     #[test]

@@ -53,6 +53,53 @@ fn scripts_follow_the_rights_of_their_user_as_these_change() {
 }
 
 #[test]
+fn what_a_session_may_do_it_may_do_after_a_script_too() {
+    let redis = RedisServer::start();
+    let rules = "on +@all -@dangerous +config|get +select|3 -select -object|help ~j:* %R~k:* &* (~m:* +@read)";
+    let gate = setup(&redis).acl(&format!("user jobs {rules}\n")).start().settled();
+    let (mut before, mut after) = (gate.connect("jobs"), gate.connect("jobs"));
+    assert_eq!(script(&mut after, "return 1"), ":1");
+    for line in [
+        "COMMAND COUNT",
+        "COMMAND",
+        "CLIENT GETNAME",
+        "CLIENT NO-EVICT ON",
+        "CLIENT INFO",
+        "OBJECT HELP",
+        "OBJECT FREQ m:1",
+        "GET j:1",
+        "GET k:1",
+        "SET k:1 x",
+        "GET m:1",
+        "SET m:1 x",
+        "GET x",
+        "SELECT 3",
+        "SELECT 1",
+        "CONFIG GET port",
+        "MEMORY USAGE j:1",
+        "XINFO HELP",
+        "PUBSUB CHANNELS",
+        "SCRIPT EXISTS x",
+        "FUNCTION LIST",
+        "LATENCY HELP",
+        "KEYS *",
+        "PUBLISH c x",
+        "ECHO x",
+        "PING",
+        "TIME",
+        "DBSIZE",
+        "WAIT 0 0",
+        "MODULE LIST",
+        "ACL WHOAMI",
+        "SORT j:1 BY x*",
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let is_refused = |client: &mut RespClient| client.text(&words).contains("NOPERM");
+        assert_eq!(is_refused(&mut after), is_refused(&mut before), "{line}");
+    }
+}
+
+#[test]
 fn acl_checks_inside_a_script_speak_of_its_sender() {
     let redis = RedisServer::start();
     let gate = setup(&redis).start().settled();
