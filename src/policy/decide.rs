@@ -128,8 +128,20 @@ impl Policy {
         self.table.by_name(name).is_some() || self.renames.iter().any(|(_, there)| there.is_some_and(is_new_name))
     }
 
-    /// The error that tells the client of a denial, without the leading `-` and the line end.
+    /// The error that tells the client of a denial, without the leading `-` and the line end. Of a denied EXEC Redis says
+    /// what becomes of the transaction [rejectCommand].
     pub fn denial_text(&self, denial: &Denial<'_>, user: Option<&User>, argv: &Argv<'_>) -> String {
+        let reason = self.reason_text(denial, user, argv);
+        match denial.spec().map(CommandSpec::role) {
+            Some(Role::Exec) => {
+                let reason = reason.strip_prefix("ERR ").unwrap_or(&reason);
+                format!("EXECABORT Transaction discarded because of: {reason}")
+            }
+            _ => reason,
+        }
+    }
+
+    fn reason_text(&self, denial: &Denial<'_>, user: Option<&User>, argv: &Argv<'_>) -> String {
         let acl_text = |spec, denial| match user {
             Some(user) => texts::denial(self.dialect, user.name(), denial, spec),
             None => NOT_LOGGED_IN.to_owned(),

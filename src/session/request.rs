@@ -265,7 +265,11 @@ impl SessionCore {
                 let text = self.denial_text(policy, &denial, &argv);
                 let refusal = self.refusal(&denial, &argv);
                 self.note_denial(&denial, refusal);
-                self.refuse(text, out);
+                if denial.spec().is_some_and(|spec| spec.role() == Role::Exec) {
+                    self.abort(policy, text, out);
+                } else {
+                    self.refuse(text, out);
+                }
             }
         }
         Ok(Judged::Taken)
@@ -507,7 +511,7 @@ impl SessionCore {
             Transaction::None | Transaction::Dirty => Slot::Pass(1),
             Transaction::Open(queue) if !self.may_still_execute(policy, &queue) => {
                 self.note_lost_commands(policy, &queue);
-                self.spoil(Box::default(), out);
+                self.spoil(Box::default(), Audience::Nobody, out);
                 Slot::Pass(1)
             }
             Transaction::Open(Queue { answers, selects, resets, .. }) => {
@@ -530,11 +534,31 @@ impl SessionCore {
     /// An unknown name is refused before anything else is looked at, whatever Redis is doing, and flags the transaction
     /// [rejectCommand]. EXEC comes later on the same connection, so it executes nothing, whether we have seen the error
     /// by then or not. Should Redis know the name after all, its reply is no error, and the session is closed.
-    fn spoil(&mut self, ours: Box<[u8]>, out: &mut Output<'_>) {
+    fn spoil(&mut self, ours: Box<[u8]>, audience: Audience, out: &mut Output<'_>) {
         out.send(Side::Upstream, REFUSED);
         self.shared.tally.compensate_error("ERR");
-        let audience = self.audience();
         self.pending.push(Slot::Replace(ours), audience);
+    }
+
+    /// Refuses EXEC, which ends the transaction all the same [execCommandAbort]: Redis is sent one that it aborts.
+    fn abort(&mut self, policy: &Policy, text: String, out: &mut Output<'_>) {
+        let exec = match policy.upstream_name("EXEC") {
+            Some(exec) if self.transaction.is_open() => exec,
+            _ => return self.refuse(text, out),
+        };
+        if let Transaction::Open(_) = std::mem::take(&mut self.transaction) {
+            self.spoil(Box::default(), Audience::Nobody, out);
+        }
+        let mut request = Vec::new();
+        encode_request(&[exec], &mut request);
+        out.send(Side::Upstream, &request);
+        self.shared.tally.compensate_failed_call("exec");
+        self.shared.tally.compensate_error("EXECABORT");
+        self.shared.tally.error(&text);
+        let mut ours = Vec::new();
+        Reply::error(text).encode(self.protocol, &mut ours);
+        let audience = self.audience();
+        self.pending.push(Slot::Replace(ours.into()), audience);
     }
 
     /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
@@ -682,7 +706,8 @@ impl SessionCore {
             let mut bytes = Vec::new();
             reply.encode(self.protocol, &mut bytes);
             self.transaction = Transaction::Dirty;
-            self.spoil(bytes.into(), out);
+            let audience = self.audience();
+            self.spoil(bytes.into(), audience, out);
         } else {
             self.answer(&reply, out);
         }

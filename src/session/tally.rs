@@ -60,6 +60,11 @@ impl Tally {
         self.count(command, CommandCounts { calls: -1, rejected: 0, failed: 0 });
     }
 
+    /// The same of one that fails.
+    pub(super) fn compensate_failed_call(&self, command: &str) {
+        self.count(command, CommandCounts { calls: -1, rejected: 0, failed: -1 });
+    }
+
     /// Redis counts an error of this code that no client caused.
     pub(super) fn compensate_error(&self, code: &str) {
         self.lock().add_error(code, -1);

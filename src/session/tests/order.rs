@@ -23,10 +23,13 @@ fn arity_is_checked_before_authentication() {
 #[test]
 fn nothing_is_forwarded_and_nothing_connected_before_authentication() {
     let mut rig = Rig::new(CLOSED);
-    for line in ["GET a", "MULTI", "EXEC", "SUBSCRIBE a", "MONITOR", "CLIENT REPLY OFF", "PSYNC ? -1", "ACL WHOAMI"] {
+    for line in ["GET a", "MULTI", "DISCARD", "SUBSCRIBE a", "MONITOR", "CLIENT REPLY OFF", "PSYNC ? -1", "ACL WHOAMI"] {
         rig.say(line);
         assert_eq!(rig.heard(), NOAUTH, "{line}");
     }
+    rig.say("EXEC");
+    let text = "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.\r\n";
+    assert_eq!(rig.heard(), text, "as Redis says it");
     assert_eq!((rig.forwarded().as_str(), rig.connections), ("", 0));
 }
 

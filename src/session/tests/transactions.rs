@@ -381,3 +381,32 @@ fn rights_that_were_others_between_multi_and_exec_abort_it_though_they_are_the_s
     rig.say("EXEC");
     assert_eq!(rig.forwarded(), "MULTI\nSET k 1\nrespgate:refused\nEXEC");
 }
+
+#[test]
+fn a_refused_exec_ends_the_transaction_too() {
+    for queued in ["SET a:1 x", "GET b:1"] {
+        let mut rig = Rig::new("user default on nopass ~a:* &* +@all -exec\n");
+        rig.client(&["MULTI", queued, "EXEC", "GET a:1"].map(request).concat());
+        assert!(rig.forwarded().ends_with("respgate:refused\nEXEC\nGET a:1"));
+        let queued = if queued.starts_with("SET") { "+QUEUED\r\n" } else { "" };
+        rig.redis(format!("+OK\r\n{queued}{UNKNOWN}{ABORTED}$-1\r\n"));
+        let heard = rig.heard();
+        let text = "-EXECABORT Transaction discarded because of: NOPERM this user has no permissions to run the 'exec' command";
+        assert!(heard.ends_with(&format!("{text}\r\n$-1\r\n")), "{heard}");
+    }
+}
+
+#[test]
+fn a_skip_is_for_exec_and_not_for_what_aborts_it() {
+    let mut rig = in_multi(ACL);
+    rig.say("SET a:1 x");
+    rig.redis("+QUEUED\r\n");
+    rig.reload("user default on nopass ~* &* +@all -set\nuser alice on nopass ~a:* &* +@all -set\n");
+    rig.heard();
+    rig.core.reply_mode = crate::session::core::ReplyMode::SkipNext;
+    rig.say("EXEC");
+    rig.redis(format!("{UNKNOWN}{ABORTED}"));
+    rig.say("PING");
+    rig.redis("+PONG\r\n");
+    assert_eq!(rig.heard(), "+PONG\r\n");
+}
