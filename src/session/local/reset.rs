@@ -51,7 +51,10 @@ impl SessionCore {
         self.transaction = Transaction::None;
         self.subscriptions = Subscriptions::default();
         self.standing = Standing::default();
-        self.reply_mode = ReplyMode::On;
+        // A SKIP before it is for its own answer.
+        if self.reply_mode == ReplyMode::Off {
+            self.reply_mode = ReplyMode::On;
+        }
         self.monitoring = false;
         self.debugger = Debugger::Off;
         self.end_turn();

@@ -177,3 +177,14 @@ fn a_silent_blocking_command_stands_like_any_other() {
     rig.reload("user default on nopass ~* &* +@all -blpop\n");
     assert_eq!(rig.closed, Some(CloseReason::StandingRightLost));
 }
+
+#[test]
+fn reset_is_answered_after_off_and_not_after_skip() {
+    for (mode, heard) in [("OFF", "+RESET\r\n"), ("SKIP", "")] {
+        let mut rig = Rig::new(OPEN);
+        rig.client(&[request(&format!("CLIENT REPLY {mode}")), request("RESET")].concat());
+        assert_eq!(rig.heard(), heard, "{mode}");
+        rig.say("FLUSHALL");
+        assert!(rig.heard().starts_with("-NOPERM"), "{mode}");
+    }
+}
