@@ -3,7 +3,7 @@
 use super::rename::UpstreamName;
 use super::{Denial, LocalCommand, Permit, Policy, Verdict};
 use crate::acl::{AclDenial, User, texts};
-use crate::command::{Argv, CommandSpec, Role, Unresolved};
+use crate::command::{Argv, CommandSpec, Dialect, Role, Unresolved};
 
 const NOT_LOGGED_IN: &str = "NOAUTH Authentication required.";
 
@@ -151,7 +151,10 @@ impl Policy {
             Denial::UnknownSubcommand(parent) => texts::unknown_subcommand(parent, argv),
             Denial::Arity(spec) => texts::wrong_arity(spec),
             Denial::Unauthenticated(_) => NOT_LOGGED_IN.to_owned(),
-            Denial::InTransaction(_) => "ERR Command not allowed inside a transaction".to_owned(),
+            Denial::InTransaction(spec) => match self.dialect {
+                Dialect::Redis70 => "ERR Command not allowed inside a transaction".to_owned(),
+                Dialect::Valkey91 => format!("ERR Command '{}' not allowed inside a transaction", spec.full_name()),
+            },
             Denial::Blocked(spec) | Denial::NulInKeyword(spec) => acl_text(spec, AclDenial::Command),
             Denial::Acl(spec, denial) => acl_text(spec, *denial),
             Denial::Subscriber(spec) => format!(

@@ -1,6 +1,7 @@
 //! The order of the checks, and what is never forwarded.
 
 use super::rig::{CLOSED, OPEN, Rig};
+use crate::command::Dialect;
 
 const NOAUTH: &str = "-NOAUTH Authentication required.\r\n";
 
@@ -23,7 +24,8 @@ fn arity_is_checked_before_authentication() {
 #[test]
 fn nothing_is_forwarded_and_nothing_connected_before_authentication() {
     let mut rig = Rig::new(CLOSED);
-    for line in ["GET a", "MULTI", "DISCARD", "SUBSCRIBE a", "MONITOR", "CLIENT REPLY OFF", "PSYNC ? -1", "ACL WHOAMI"] {
+    for line in ["GET a", "MULTI", "DISCARD", "SUBSCRIBE a", "MONITOR", "CLIENT REPLY OFF", "PSYNC ? -1", "ACL WHOAMI"]
+    {
         rig.say(line);
         assert_eq!(rig.heard(), NOAUTH, "{line}");
     }
@@ -52,6 +54,10 @@ fn what_redis_refuses_inside_multi_is_refused_before_the_acl_and_what_we_refuse_
     rig.say("PSYNC ? -1");
     rig.redis("-ERR unknown command\r\n");
     assert_eq!(rig.heard(), "-ERR Command not allowed inside a transaction\r\n");
+    rig.policy.dialect = Dialect::Valkey91;
+    rig.say("PSYNC ? -1");
+    assert_eq!(rig.heard(), "-ERR Command 'psync' not allowed inside a transaction\r\n");
+    rig.policy.dialect = Dialect::Redis70;
     rig.say("SUBSCRIBE secrets");
     let text = "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n";
     assert_eq!(rig.heard(), text);
