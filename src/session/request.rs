@@ -6,25 +6,20 @@ use std::time::Instant;
 
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
-use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, ReplyMode, Report, SessionCore, Stage, Wait};
+use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, Report, SessionCore, Stage, Wait};
 use super::debugger;
-use super::local::Call;
 use super::output::{Output, Queues, Side};
 use super::pending::{Audience, ExecReply, Slot};
 use super::standing::StandingChange;
 use super::subscription::Kind;
-use super::trace::Trace;
 use super::transaction::{Queue, Transaction};
 use crate::acl::{AclDenial, Refusal};
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
 use crate::policy::{Denial, Permit, Policy, Principal, Verdict};
-use crate::resp::{ProtocolError, Reply, Scanned, encode_request, parse_integer};
+use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 
 /// Arguments from this size on are not waited for if what stands before them decides.
 const STREAM_FROM: u64 = 64 << 10;
-
-/// Sent inside a transaction in place of a request that we refused: no Redis knows the name, so each refuses it.
-const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
 
 /// Why the session does not forward what the policy permits.
 pub(super) struct Objection {
@@ -36,9 +31,6 @@ pub(super) struct Objection {
 
 const NO_MIRROR: Objection =
     Objection { reason: "no-mirror", text: "ERR respgate: Redis cannot be told for whom this script would run" };
-
-/// Traces of one session that may be unanswered.
-pub(super) const MOST_TRACES: u64 = 256;
 
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
@@ -529,38 +521,6 @@ impl SessionCore {
         self.pending.push(slot, audience);
     }
 
-    /// Has Redis refuse a request, whose error it remembers until EXEC; the client gets `ours` in place of the error.
-    ///
-    /// An unknown name is refused before anything else is looked at, whatever Redis is doing, and flags the transaction
-    /// [rejectCommand]. EXEC comes later on the same connection, so it executes nothing, whether we have seen the error
-    /// by then or not. Should Redis know the name after all, its reply is no error, and the session is closed.
-    fn spoil(&mut self, ours: Box<[u8]>, audience: Audience, out: &mut Output<'_>) {
-        out.send(Side::Upstream, REFUSED);
-        self.shared.tally.compensate_error("ERR");
-        self.pending.push(Slot::Replace(ours), audience);
-    }
-
-    /// Refuses EXEC, which ends the transaction all the same [execCommandAbort]: Redis is sent one that it aborts.
-    fn abort(&mut self, policy: &Policy, text: String, out: &mut Output<'_>) {
-        let exec = match policy.upstream_name("EXEC") {
-            Some(exec) if self.transaction.is_open() => exec,
-            _ => return self.refuse(text, out),
-        };
-        if let Transaction::Open(_) = std::mem::take(&mut self.transaction) {
-            self.spoil(Box::default(), Audience::Nobody, out);
-        }
-        let mut request = Vec::new();
-        encode_request(&[exec], &mut request);
-        out.send(Side::Upstream, &request);
-        self.shared.tally.compensate_failed_call("exec");
-        self.shared.tally.compensate_error("EXECABORT");
-        self.shared.tally.error(&text);
-        let mut ours = Vec::new();
-        Reply::error(text).encode(self.protocol, &mut ours);
-        let audience = self.audience();
-        self.pending.push(Slot::Replace(ours.into()), audience);
-    }
-
     /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
     /// blocked, and the table that names them has the same names.
     fn may_still_execute(&self, policy: &Policy, queue: &Queue) -> bool {
@@ -593,124 +553,6 @@ impl SessionCore {
         let command = command.map(|spec| spec.full_name().to_owned()).unwrap_or_default();
         self.report(|| Report::Refused { reason: CloseReason::ReplicationMisuse.to_string(), command });
         Err(CloseReason::ReplicationMisuse)
-    }
-
-    /// Who hears the reply to the request that is being dealt with; uses up CLIENT REPLY SKIP.
-    pub(super) fn audience(&mut self) -> Audience {
-        match self.reply_mode {
-            ReplyMode::On => Audience::Client,
-            ReplyMode::Off => Audience::Nobody,
-            ReplyMode::SkipNext => {
-                self.reply_mode = ReplyMode::On;
-                Audience::Nobody
-            }
-        }
-    }
-
-    /// A reply of ours in its place, unless the client wants none.
-    pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
-        if let Reply::Error(text) = reply {
-            self.shared.tally.error(text);
-        }
-        // A replica takes what it reads for data.
-        if self.audience() == Audience::Nobody || self.replicating {
-            return;
-        }
-        let mut bytes = Vec::new();
-        reply.encode(self.protocol, &mut bytes);
-        if self.is_drained() {
-            out.send(Side::Downstream, &bytes);
-        } else {
-            self.pending.push(Slot::Local(bytes.into()), Audience::Client);
-        }
-    }
-
-    /// The reply of ours to a command that was carried out here and leaves no trace.
-    pub(super) fn answer_untraced(&mut self, command: &str, reply: &Reply, out: &mut Output<'_>) {
-        self.shared.tally.call(command, matches!(reply, Reply::Error(_)));
-        self.answer(reply, out);
-    }
-
-    /// The reply of ours to a command that was carried out here.
-    pub(super) fn answer_call(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
-        self.shared.tally.call(&call.command, matches!(reply, Reply::Error(_)));
-        self.answer(reply, out);
-        self.leave_trace(policy, &call.trace, out);
-    }
-
-    /// Has Redis show a command that was carried out here, if Redis can be told. It is not waited for.
-    pub(super) fn leave_trace(&mut self, policy: &Policy, trace: &Trace, out: &mut Output<'_>) {
-        // More are not left, so that nothing ever has to wait for a Redis that answers none.
-        let is_possible = self.pending.traces() < MOST_TRACES
-            && !self.replicating
-            && !self.monitoring
-            && !self.transaction.is_open()
-            && !self.subscriptions.in_band(self.protocol);
-        let Some(echo) = policy.upstream_name("ECHO").filter(|_| is_possible) else { return };
-        let request = self.trace_request(echo, trace);
-        if self.link == Link::Ready {
-            self.send_trace(&request, out);
-        } else if self.principal.is_some() {
-            // A login: Redis is told of it once there is a connection, and of what strangers say never.
-            self.untold = Some(request);
-        }
-    }
-
-    /// Has Redis show the login that came before the connection.
-    pub(super) fn tell_of_login(&mut self, out: &mut Output<'_>) {
-        if let Some(request) = self.untold.take() {
-            self.send_trace(&request, out);
-        }
-    }
-
-    fn send_trace(&mut self, request: &[u8], out: &mut Output<'_>) {
-        out.send(Side::Upstream, request);
-        self.shared.tally.compensate_call("echo");
-        self.pending.push(Slot::Trace(1), Audience::Nobody);
-    }
-
-    fn trace_request(&self, echo: &[u8], trace: &Trace) -> Box<[u8]> {
-        let mut request = Vec::new();
-        encode_request(&[echo, self.shared.mark.write(trace).as_bytes()], &mut request);
-        request.into()
-    }
-
-    /// The reply of ours to a command that Redis would queue in a transaction: there it takes the place of its trace.
-    pub(super) fn answer_or_queue(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
-        match &mut self.transaction {
-            Transaction::None => self.answer_call(policy, call, reply, out),
-            Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
-            Transaction::Open(queue) => {
-                let mut answer = Vec::new();
-                reply.encode(self.protocol, &mut answer);
-                if !queue.has_room(answer.len()) {
-                    self.shared.tally.rejection(&call.command);
-                    return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
-                }
-                let Some(echo) = policy.upstream_name("ECHO") else {
-                    return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
-                };
-                queue.answer(&call.command, answer.into());
-                out.send(Side::Upstream, &self.trace_request(echo, &call.trace));
-                let audience = self.audience();
-                self.pending.push(Slot::Pass(1), audience);
-            }
-        }
-    }
-
-    /// Refuses the request in its place. The first time in a transaction Redis refuses one too, and is dirty from then.
-    pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
-        let reply = Reply::error(text);
-        if let (Transaction::Open(_), Reply::Error(text)) = (&self.transaction, &reply) {
-            self.shared.tally.error(text);
-            let mut bytes = Vec::new();
-            reply.encode(self.protocol, &mut bytes);
-            self.transaction = Transaction::Dirty;
-            let audience = self.audience();
-            self.spoil(bytes.into(), audience, out);
-        } else {
-            self.answer(&reply, out);
-        }
     }
 
     fn refuse_protocol(&mut self, error: ProtocolError, now: Instant, out: &mut Output<'_>) {

@@ -2,8 +2,8 @@
 
 use super::rig::{CLOSED, OPEN, Rig, request, trace};
 use crate::resp::encode_request;
+use crate::session::answer::MOST_TRACES;
 use crate::session::pending::Slot;
-use crate::session::request::MOST_TRACES;
 use crate::session::{CloseReason, LoginOutcome};
 
 const USERS: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:* &* +@all\n";
