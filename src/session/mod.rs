@@ -2,8 +2,8 @@
 //!
 //! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
 //! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `local/` carries
-//! out what Redis must not see, `answer` says so and leaves a `trace` of it, `pending` keeps the order of replies, `reply` brings the
-//! upstream's replies to their places.
+//! out what Redis must not see, `answer` says so and leaves a `trace` of it, `pending` keeps the order of replies,
+//! `reply` brings the upstream's replies to their places.
 
 mod answer;
 mod buffer;
