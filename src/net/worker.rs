@@ -38,7 +38,7 @@ use crate::session::{
 };
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::tls::{CertificateChain, CertificateRefusal, close};
-use crate::upstream::{self, Connection, Upstream};
+use crate::upstream::{self, ConnectError, Connection, Upstream};
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -693,7 +693,10 @@ impl Surroundings for World {
                 if let Some(left_out) = worker.log_limit.admit() {
                     audit::no_mirror(&user, &error, left_out);
                 }
-                MirrorFailure
+                match error {
+                    ConnectError::Refused(_) if !error.is_passing() => MirrorFailure::Refused,
+                    _ => MirrorFailure::Unreachable,
+                }
             })
         })
     }

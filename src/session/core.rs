@@ -208,7 +208,7 @@ impl Wait {
             Self::Drained(AfterDrain::Debug(script)) => script.memory(),
             Self::Throttled { .. }
             | Self::Mirroring
-            | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. })
+            | Self::Drained(AfterDrain::Reset | AfterDrain::Judge | AfterDrain::Mirror { .. })
             | Self::Barrier => 0,
         }
     }
@@ -221,6 +221,8 @@ pub(super) enum AfterDrain {
     Replicate(Box<[u8]>),
     /// HELLO, as canonical multibulk, after a login in it.
     Hello(Protocol, Box<[u8]>),
+    /// Reading the request that waits again.
+    Judge,
     /// Telling Redis for whom the session is.
     Mirror {
         /// It did not know the mirror that was made before.
@@ -449,6 +451,10 @@ impl SessionCore {
             Side::Downstream => {
                 self.client_closed = Some(now + self.limits.half_close_timeout);
                 self.end_pause();
+                if self.held > 0 && !self.is_waiting() && !self.is_standing() {
+                    // What is held may be whole requests, which nobody has looked at yet.
+                    return Ok(());
+                }
                 self.end_requests(now)
             }
         }

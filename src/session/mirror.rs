@@ -7,8 +7,7 @@ use super::close::CloseReason;
 use super::core::{Action, AfterDrain, SessionCore, Wait};
 use super::output::{Output, Side};
 use super::pending::{Audience, Slot};
-use crate::acl::UserName;
-use crate::command::Role;
+use crate::command::{CommandSpec, Role};
 use crate::policy::{Permit, Policy, ScriptRights};
 use crate::resp::encode_request;
 
@@ -18,9 +17,9 @@ pub(super) enum ActsAs {
     /// The proxy's own user.
     #[default]
     Proxy,
-    /// A mirror of this user.
+    /// A mirror of its user, under this name there.
     Mirror {
-        user: UserName,
+        name: Box<str>,
         /// The session's user and its rights are still those that Redis was told.
         is_current: bool,
     },
@@ -49,17 +48,22 @@ pub struct MirrorLogin {
     pub is_told: bool,
 }
 
-/// Why there is no mirror. The reason goes to the log.
+/// Why there is no mirror. Redis's words go to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MirrorFailure;
+pub enum MirrorFailure {
+    /// Redis does not let us make it.
+    Refused,
+    /// Redis cannot be asked just now.
+    Unreachable,
+}
 
 /// What is known of the mirror, and what is on its way.
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     pub(super) acts_as: ActsAs,
     step: Step,
-    /// There was none to be had at least once. MULTI goes without then, and what it is not for is refused inside.
-    is_doubtful: bool,
+    /// Redis did not let us make one. MULTI goes without then, and scripts are refused inside.
+    is_refused: bool,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +78,8 @@ enum Step {
 
 #[derive(Debug)]
 struct Order {
-    user: UserName,
+    /// The mirror's name, once Redis was told of it.
+    name: Box<str>,
     /// The policy that its rights are of.
     generation: u64,
     /// Redis did not know the one that was made before.
@@ -86,19 +91,20 @@ impl SessionCore {
     pub(super) fn awaits_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
         let may_get_one = match permit.spec().role() {
             Role::Script => !matches!(self.mirror.step, Step::Failed),
-            _ => !self.mirror.is_doubtful,
+            _ => !self.mirror.is_refused && !matches!(self.mirror.step, Step::Failed),
         };
-        may_get_one && !self.transaction.is_open() && self.wants_mirror(policy, permit)
+        may_get_one && !self.transaction.is_open() && self.has_no_mirror(policy, permit.spec())
     }
 
     /// Whether a permitted request would run a script, and Redis does not know for whom.
     pub(super) fn lacks_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
-        permit.spec().role() == Role::Script && self.wants_mirror(policy, permit)
+        permit.spec().role() == Role::Script && self.has_no_mirror(policy, permit.spec())
     }
 
-    fn wants_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
+    /// Whether a command is to be run by a mirror, and there is none.
+    pub(super) fn has_no_mirror(&self, policy: &Policy, spec: &CommandSpec) -> bool {
         matches!(self.mirror.acts_as, ActsAs::Proxy)
-            && self.principal.as_ref().is_some_and(|principal| policy.wants_mirror(&principal.user, permit.spec()))
+            && self.principal.as_ref().is_some_and(|principal| policy.wants_mirror(&principal.user, spec))
     }
 
     /// Whether Redis knows the session as its user.
@@ -129,11 +135,10 @@ impl SessionCore {
         let Some((user, rules)) = user.and_then(|user| Some((user, policy.mirror_rules(user)?))) else {
             return self.go_without_mirror();
         };
-        let (user, generation) = (user.name().clone(), policy.generation);
-        let order = MirrorOrder { user: user.to_string(), rules, generation, anew };
-        self.mirror.step = Step::Ordered(Order { user, generation, anew });
+        let (user, generation) = (user.name().to_string(), policy.generation);
+        self.mirror.step = Step::Ordered(Order { name: Box::default(), generation, anew });
         self.wait = Some(Wait::Mirroring);
-        self.act(Action::Mirror(order));
+        self.act(Action::Mirror(MirrorOrder { user, rules, generation, anew }));
         Ok(())
     }
 
@@ -151,11 +156,15 @@ impl SessionCore {
             return Ok(());
         }
         self.wait = None;
-        let (Ok(login), Step::Ordered(order)) = (result, &self.mirror.step) else { return self.go_without_mirror() };
+        self.mirror.is_refused = matches!(result, Err(MirrorFailure::Refused));
+        let (Ok(login), Step::Ordered(order)) = (result, &mut self.mirror.step) else {
+            return self.go_without_mirror();
+        };
+        order.name = login.name.as_str().into();
         if login.is_told {
             self.shared.tally.compensate_call("acl|setuser");
         }
-        if !order.anew && matches!(&self.mirror.acts_as, ActsAs::Mirror { user, .. } if *user == order.user) {
+        if !order.anew && matches!(&self.mirror.acts_as, ActsAs::Mirror { name, .. } if **name == *login.name) {
             self.act_as_mirror();
             return Ok(());
         }
@@ -183,15 +192,14 @@ impl SessionCore {
     }
 
     fn act_as_mirror(&mut self) {
-        if let Step::Ordered(Order { user, generation, .. }) = std::mem::take(&mut self.mirror.step) {
-            self.mirror.acts_as = ActsAs::Mirror { user, is_current: generation == self.generation };
+        if let Step::Ordered(Order { name, generation, .. }) = std::mem::take(&mut self.mirror.step) {
+            self.mirror.acts_as = ActsAs::Mirror { name, is_current: generation == self.generation };
         }
     }
 
     /// The request that waits is refused, and nothing is lost; but not where Redis would go on giving rights of before.
     fn go_without_mirror(&mut self) -> Result<(), CloseReason> {
         self.mirror.step = Step::Failed;
-        self.mirror.is_doubtful = true;
         match self.mirror.acts_as {
             ActsAs::Proxy => Ok(()),
             ActsAs::Mirror { .. } => Err(CloseReason::NoMirror),

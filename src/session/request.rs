@@ -101,10 +101,6 @@ impl SessionCore {
             if at == input.len() || (between && (self.is_waiting() || is_full(out))) {
                 return Ok(at);
             }
-            if between && self.mirror_is_outdated() {
-                self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
-                continue;
-            }
             if self.principal.is_some() && self.link == Link::Absent {
                 self.link = Link::Connecting;
                 self.act(Action::Connect);
@@ -203,6 +199,7 @@ impl SessionCore {
             }
             Some(Wait::Drained(AfterDrain::Debug(script))) => self.begin_debugging(policy, script, out),
             Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
+            Some(Wait::Drained(AfterDrain::Judge)) => Ok(()),
             waiting @ Some(
                 Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring,
             ) => {
@@ -228,9 +225,9 @@ impl SessionCore {
         }
         let verdict = policy.decide(self.requester(), &argv);
         if let Verdict::Forward(permit) = &verdict
-            && self.awaits_mirror(policy, permit)
+            && let Some(first) = self.has_to_come_first(policy, permit)
         {
-            self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
+            self.wait = Some(Wait::Drained(first));
             return Ok(Judged::Postponed);
         }
         self.traffic.requests += 1;
@@ -265,6 +262,18 @@ impl SessionCore {
             }
         }
         Ok(Judged::Taken)
+    }
+
+    /// What has to happen before a permitted request may be forwarded.
+    fn has_to_come_first(&self, policy: &Policy, permit: &Permit<'_>) -> Option<AfterDrain> {
+        if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) {
+            Some(AfterDrain::Mirror { anew: false })
+        } else if permit.spec().role() == Role::ScriptDebug && self.pending.traces() > 0 {
+            // Redis takes it alone only.
+            Some(AfterDrain::Judge)
+        } else {
+            None
+        }
     }
 
     /// Takes a request that the policy permits, complete and in memory.
@@ -359,6 +368,9 @@ impl SessionCore {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match policy.decide_by_prefix(self.requester(), &prefix, argc) {
+                Some(Verdict::Forward(_)) if self.mirror_is_outdated() => {
+                    self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
+                }
                 Some(Verdict::Forward(permit)) if is_plain(&permit) && !self.debugs(&permit) => {
                     self.body = Body::Forwarding { prefix: prefix.iter().collect(), argc };
                     let taken = self.scanner.stream();
@@ -441,6 +453,7 @@ impl SessionCore {
             Owed::Slot(slot) => {
                 match (permit.spec().role(), in_transaction) {
                     (Role::Multi, false) => {
+                        self.forget_failed_mirror();
                         self.transaction = match &self.principal {
                             Some(Principal { user, .. }) => {
                                 Transaction::open(Arc::clone(user), policy.table.identity())
@@ -526,7 +539,12 @@ impl SessionCore {
     fn may_still_execute(&self, policy: &Policy, queue: &Queue) -> bool {
         let Some(Principal { user, .. }) = &self.principal else { return false };
         let name = user.name().as_str().as_bytes();
-        let is_open = |id: &CommandId| policy.table.get(*id).is_some_and(|spec| !policy.blocklist.blocks(name, spec));
+        let is_open = |id: &CommandId| {
+            policy.table.get(*id).is_some_and(|spec| {
+                let runs_for_nobody = spec.role() == Role::Script && self.has_no_mirror(policy, spec);
+                !policy.blocklist.blocks(name, spec) && !runs_for_nobody
+            })
+        };
         !queue.is_stale
             && (Arc::ptr_eq(user, &queue.user) || *user == queue.user)
             && policy.table.identity() == queue.table

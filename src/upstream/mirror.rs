@@ -35,11 +35,25 @@ struct State {
 /// For so long Redis is not asked again after it has refused.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
-/// What Redis was last told of a mirror.
+/// A mirror as Redis has it.
+#[derive(Default)]
 struct Made {
-    rules: Vec<Vec<u8>>,
-    /// The policy that the rules are of.
+    /// Counts the names that it has had.
+    number: u32,
+    told: Told,
+    /// The policy that was told last.
     generation: u64,
+}
+
+/// What Redis was last told of a mirror.
+#[derive(Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    Nothing,
+    /// It has not answered, and may still come to it at any time.
+    Something,
+    /// These rules, and it has confirmed them.
+    Rules(Vec<Vec<u8>>),
 }
 
 impl fmt::Debug for Mirrors {
@@ -54,51 +68,67 @@ impl Mirrors {
     /// # Errors
     /// The system gives no randomness.
     pub fn new() -> io::Result<Self> {
-        let prefix = format!("respgate:{}:", &*random::password(48)?);
+        let prefix = format!("respgate:{}", &*random::password(48)?);
         Ok(Self { prefix, password: random::password(256)?, state: Mutex::default() })
     }
 
-    fn name_of(&self, user: &str) -> String {
-        format!("{}{user}", self.prefix)
+    fn name_of(&self, user: &str, number: u32) -> String {
+        match number {
+            0 => format!("{}:{user}", self.prefix),
+            number => format!("{}-{number}:{user}", self.prefix),
+        }
     }
 }
 
 impl Upstream {
-    /// Sees to it that Redis has this mirror, with these rights or with those of a newer policy.
+    /// Sees to it that Redis has this mirror, with these rights or with those of a newer policy. Where Redis has not
+    /// answered before, it is given another name: what it was told then it may do any time later, and in any order.
     ///
     /// # Errors
     /// Redis cannot be reached, or does not let us make it.
     pub async fn mirror(&self, order: MirrorOrder) -> Result<MirrorLogin, ConnectError> {
         let mirrors = &self.mirrors;
-        let (name, password) = (mirrors.name_of(&order.user), mirrors.password.clone());
+        let MirrorOrder { user, rules, generation, anew } = order;
+        let password = mirrors.password.clone();
         // One at a time: an older policy must not be told after a newer one.
         let mut state = mirrors.state.lock().await;
-        if let Some(known) = state.made.get_mut(&order.user)
-            && !order.anew
-            && (known.rules == order.rules || known.generation > order.generation)
-        {
-            known.generation = known.generation.max(order.generation);
-            return Ok(MirrorLogin { name, password, is_told: false });
+        let State { made, refused } = &mut *state;
+        let known = made.entry(user.clone()).or_default();
+        let is_told = match &known.told {
+            Told::Rules(told) => !anew && (*told == rules || known.generation > generation),
+            Told::Nothing | Told::Something => false,
+        };
+        if is_told {
+            known.generation = known.generation.max(generation);
+            return Ok(MirrorLogin { name: mirrors.name_of(&user, known.number), password, is_told: false });
         }
-        if let Some((since, words)) = state.refused.get(&order.user)
+        if let Some((since, words)) = refused.get(&user)
             && since.elapsed() < REFUSED_FOR
         {
             return Err(ConnectError::Refused(words.clone()));
         }
-        // While it is asked, and where it does not answer, nobody knows what it has.
-        state.made.remove(&order.user);
-        state.refused.remove(&order.user);
+        refused.remove(&user);
+        known.number += u32::from(known.told == Told::Something);
+        known.told = Told::Something;
+        let name = mirrors.name_of(&user, known.number);
         let hash = PasswordHash::of_password(password.as_bytes()).to_rule();
         let mut words: Vec<&[u8]> = vec![b"SETUSER", name.as_bytes(), b"reset", b"on", hash.as_bytes()];
-        words.extend(order.rules.iter().map(Vec::as_slice));
-        if let Err(error) = self.administer(&words).await {
-            if let ConnectError::Refused(words) = &error {
-                state.refused.insert(order.user, (Instant::now(), words.clone()));
+        words.extend(rules.iter().map(Vec::as_slice));
+        match self.administer(&words).await {
+            Ok(()) => {
+                (known.told, known.generation) = (Told::Rules(rules), generation);
+                Ok(MirrorLogin { name, password, is_told: true })
             }
-            return Err(error);
+            Err(error) => {
+                if let ConnectError::Refused(words) = &error {
+                    known.told = Told::Nothing;
+                    if !error.is_passing() {
+                        refused.insert(user, (Instant::now(), words.clone()));
+                    }
+                }
+                Err(error)
+            }
         }
-        state.made.insert(order.user, Made { rules: order.rules, generation: order.generation });
-        Ok(MirrorLogin { name, password, is_told: true })
     }
 
     /// Deletes all mirrors, as far as Redis can be asked to.
@@ -107,10 +137,13 @@ impl Upstream {
     /// It cannot.
     pub async fn forget_mirrors(&self) -> Result<(), ConnectError> {
         let made = std::mem::take(&mut self.mirrors.state.lock().await.made);
-        if made.is_empty() {
+        let is_there = |(_, made): &(&String, &Made)| made.told != Told::Nothing || made.number > 0;
+        let names: Vec<String> = (made.iter().filter(is_there))
+            .flat_map(|(user, made)| (0..=made.number).map(|number| self.mirrors.name_of(user, number)))
+            .collect();
+        if names.is_empty() {
             return Ok(());
         }
-        let names: Vec<String> = made.keys().map(|user| self.mirrors.name_of(user)).collect();
         let words: Vec<&[u8]> = std::iter::once(&b"DELUSER"[..]).chain(names.iter().map(String::as_bytes)).collect();
         self.administer(&words).await
     }

@@ -430,3 +430,16 @@ fn ask(rig: &mut Rig, line: &str, reply: &str) -> String {
     rig.redis(reply);
     rig.heard()
 }
+
+#[test]
+fn script_debug_waits_for_what_redis_says_to_the_trace_of_the_login() {
+    let mut rig = Rig::new("user default on >secret ~* &* +@all\n");
+    rig.block(&[]);
+    rig.hides_login = false;
+    rig.say("AUTH secret");
+    rig.verified(LoginOutcome::Accepted(0));
+    rig.say("SCRIPT DEBUG YES");
+    assert_eq!(rig.forwarded(), trace("AUTH *"));
+    rig.redis("$1\r\nt\r\n");
+    assert_eq!(rig.forwarded(), "SCRIPT DEBUG YES");
+}

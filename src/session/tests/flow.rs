@@ -301,3 +301,15 @@ fn a_redis_that_takes_nothing_does_not_keep_the_session_of_a_client_that_left() 
     rig.wait(HALF_CLOSE_TIMEOUT);
     assert!(rig.closed.is_some());
 }
+
+#[test]
+fn a_client_that_leaves_before_its_requests_were_looked_at_has_them_executed() {
+    let mut rig = Rig::new(OPEN);
+    rig.connects = false;
+    rig.client(&[request("SET a 1"), request("INCR n")].concat());
+    rig.connected_and_left();
+    assert_eq!(rig.forwarded(), "SET a 1\nINCR n");
+    rig.redis("+OK\r\n:1\r\n");
+    assert_eq!(rig.heard(), "+OK\r\n:1\r\n");
+    assert_eq!(rig.closed, Some(crate::session::CloseReason::ClientGone));
+}

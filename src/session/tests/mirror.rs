@@ -1,8 +1,8 @@
 //! Scripts of users who may not do everything: Redis is told for whom they are, before it gets them.
 
-use super::rig::{Rig, trace};
+use super::rig::{Rig, request, trace};
 use crate::policy::ScriptRights;
-use crate::session::CloseReason;
+use crate::session::{CloseReason, MirrorFailure};
 
 const USERS: &str = "user default on nopass ~a:* &* +@all -debug\nuser bob on nopass ~b:* +@all\n";
 const REFUSED: &str = "-ERR respgate: Redis cannot be told for whom this script would run\r\n";
@@ -191,4 +191,50 @@ fn a_script_that_comes_before_redis_was_heard_waits_for_that() {
     rig.policy.script_rights = heard;
     rig.reload(USERS);
     assert!(rig.mirroring.is_some());
+}
+
+#[test]
+fn a_script_that_was_queued_for_nobody_in_particular_is_not_executed_once_it_needs_a_mirror() {
+    let mut rig = rig("user default on nopass ~* &* +@all\n");
+    rig.block(&[]);
+    rig.client(&["MULTI", "EVAL s 0"].map(request).concat());
+    assert_eq!(rig.forwarded(), "MULTI\nEVAL s 0");
+    rig.redis("+OK\r\n+QUEUED\r\n");
+    rig.block(&["FLUSHALL"]);
+    rig.say("EXEC");
+    assert_eq!(rig.forwarded(), "respgate:refused\nEXEC");
+}
+
+#[test]
+fn what_is_answered_here_waits_for_no_mirror() {
+    let mut rig = mirrored();
+    rig.reload("user default on nopass ~c:* &* +@all\n");
+    rig.say("ACL WHOAMI");
+    assert!(rig.mirroring.is_none());
+    assert_eq!(rig.heard(), "$7\r\ndefault\r\n");
+}
+
+#[test]
+fn a_transaction_tries_again_for_a_mirror_that_was_not_to_be_had_just_then() {
+    let mut rig = rig(USERS);
+    rig.say("MULTI");
+    rig.not_mirrored(MirrorFailure::Unreachable);
+    rig.redis("+OK\r\n");
+    rig.say("EXEC");
+    rig.redis("*0\r\n");
+    assert_eq!(rig.forwarded(), "MULTI\nEXEC");
+    rig.say("MULTI");
+    assert!(rig.mirroring.is_some());
+}
+
+#[test]
+fn a_large_request_waits_for_the_rights_of_now() {
+    let mut rig = mirrored();
+    rig.reload("user default on nopass ~c:* &* +@all\n");
+    let large = request(&format!("SET c:1 {}", "v".repeat(200_000)));
+    rig.client(&large[..100_000]);
+    assert!(rig.sent().is_empty());
+    rig.mirrored(true);
+    rig.client(&large[100_000..]);
+    assert_eq!(rig.sent(), large);
 }

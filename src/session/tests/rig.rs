@@ -192,6 +192,17 @@ impl Rig {
         self.run();
     }
 
+    /// The connection is there, and the client has left before anything was made of it.
+    pub(crate) fn connected_and_left(&mut self) {
+        self.connecting = false;
+        self.connections += 1;
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        self.core.handle_connected(Ok(()), self.now, &mut out);
+        let ended = self.core.handle_eof(Side::Downstream, self.now);
+        self.note(ended);
+        self.run();
+    }
+
     /// The password that was to be verified has been.
     pub(crate) fn verified(&mut self, outcome: LoginOutcome) {
         self.verifying = None;
@@ -215,13 +226,22 @@ impl Rig {
         self.run();
     }
 
-    /// The mirror that was asked for is there, under a name made of its user's, or is not to be had.
+    /// The mirror that was asked for is there, under a name made of its user's, or Redis refuses it.
     pub(crate) fn mirrored(&mut self, is_there: bool) {
         let order = self.mirroring.take().expect("a mirror was asked for");
         let password = Zeroizing::new("between-us".to_owned());
         let login = MirrorLogin { name: format!("mirror:{}", order.user), password, is_told: true };
+        self.told_of_mirror(is_there.then_some(login).ok_or(MirrorFailure::Refused));
+    }
+
+    /// It is not to be had, for this reason.
+    pub(crate) fn not_mirrored(&mut self, why: MirrorFailure) {
+        self.mirroring = None;
+        self.told_of_mirror(Err(why));
+    }
+
+    fn told_of_mirror(&mut self, result: Result<MirrorLogin, MirrorFailure>) {
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-        let result = is_there.then_some(login).ok_or(MirrorFailure);
         let result = self.core.handle_mirrored(result, &self.policy, &mut out);
         self.note(result);
         self.run();
