@@ -135,6 +135,21 @@ fn a_user_that_redis_has_lost_is_made_again() {
 }
 
 #[test]
+fn a_user_that_redis_may_still_be_told_of_is_not_used() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).setting("upstream-connect-timeout = \"300ms\"");
+    let gate = gate.expect_log("no user for scripts").expect_log("upstream").start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(jobs.text(&["SET", "j:1", "x"]), "+OK");
+    redis.pause();
+    assert_eq!(script(&mut jobs, "return 1"), NO_MIRROR);
+    redis.resume();
+    assert_eq!(script(&mut jobs, "return 1"), ":1");
+    let list = redis.direct().text(&["CLIENT", "LIST"]);
+    assert!(list.contains("-1:jobs "), "it acts under another name: {list}");
+}
+
+#[test]
 fn scripts_are_refused_where_redis_lets_us_make_no_users() {
     let redis = RedisServer::start();
     let rules = ["ACL", "SETUSER", "proxy", "on", ">pw", "~*", "&*", "+@all", "-acl"];
