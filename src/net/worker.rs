@@ -31,7 +31,7 @@ use crate::ops::refusals::Refusals;
 use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
 use crate::resp::Reply;
-use crate::session::driver::{Connecting, Driver, Mirroring, Stream, Surroundings};
+use crate::session::driver::{Connecting, Driver, Mirroring, Remains, Stream, Surroundings, see_turn_out};
 use crate::session::{
     Administered, Administration, Buffer, CloseReason, Credentials, MirrorFailure, MirrorOrder, Peer, SessionCore,
     SessionLimits, Shared, UpstreamFailure,
@@ -523,7 +523,10 @@ impl Worker {
                 self.settings.upstream.lost.notify_one();
             }
             audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
-            let (client, unsent) = driver.into_client();
+            let Remains { client, unsent, turn } = driver.into_remains();
+            if let Some((upstream, turn)) = turn {
+                spawn_local(see_turn_out(upstream, turn));
+            }
             if let Some(rest) = self.close(client, unsent, reason, permit) {
                 rest.await;
             }

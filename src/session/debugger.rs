@@ -68,28 +68,39 @@ impl Debugger {
     }
 }
 
-/// The turn at Redis's debugger, from SCRIPT DEBUG until EVAL has begun a conversation.
+/// The turn at Redis's debugger, from SCRIPT DEBUG until EVAL has begun a conversation. It is given back when dropped.
 ///
 /// Redis has one debugger, which converses with the connection that said SCRIPT DEBUG last, whoever's script it runs. That
 /// connection loses to it the beginning of a request, and Redis takes what is left of that for requests. So one session
-/// at a time.
-pub(super) struct Turn {
+/// at a time; and a session that ends before Redis has answered leaves its turn to whoever waits for Redis to come to it.
+pub struct Turn {
     shared: Arc<Shared>,
-    /// Redis has not answered the SCRIPT DEBUG or EVAL that it was sent.
-    is_unanswered: bool,
+    unanswered: Unanswered,
+}
+
+/// What Redis has been sent and has not answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unanswered {
+    Nothing,
+    ScriptDebug,
+    Eval,
 }
 
 impl Turn {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let was_taken = shared.debugging.swap(true, Ordering::AcqRel);
-        (!was_taken).then(|| Self { shared: Arc::clone(shared), is_unanswered: true })
+        (!was_taken).then(|| Self { shared: Arc::clone(shared), unanswered: Unanswered::ScriptDebug })
+    }
+
+    /// Whether any word of Redis says that it has come to it. Else only the end of the connection does.
+    pub fn ends_with_a_word(&self) -> bool {
+        self.unanswered == Unanswered::Eval
     }
 }
 
 impl Drop for Turn {
-    /// What Redis may still come to, though nobody will hear of it, leaves no turn for others.
     fn drop(&mut self) {
-        self.shared.debugging.store(self.is_unanswered, Ordering::Release);
+        self.shared.debugging.store(false, Ordering::Release);
     }
 }
 
@@ -97,7 +108,7 @@ impl SessionCore {
     /// SCRIPT DEBUG YES or SYNC may go on to Redis.
     pub(super) fn takes_turn(&mut self) -> bool {
         match &mut self.turn {
-            Some(turn) => turn.is_unanswered = true,
+            Some(turn) => turn.unanswered = Unanswered::ScriptDebug,
             none => *none = Turn::take(&self.shared),
         }
         self.turn.is_some()
@@ -111,15 +122,18 @@ impl SessionCore {
         if self.debugger.is_off() {
             self.end_turn();
         } else if let Some(turn) = &mut self.turn {
-            turn.is_unanswered = false;
+            turn.unanswered = Unanswered::Nothing;
         }
     }
 
     /// Redis has begun a conversation with this session, or never will.
     pub(super) fn end_turn(&mut self) {
-        if let Some(mut turn) = self.turn.take() {
-            turn.is_unanswered = false;
-        }
+        self.turn = None;
+    }
+
+    /// The turn of a session that has ended, if Redis has still to come to what it was sent in it.
+    pub fn take_unanswered_turn(&mut self) -> Option<Turn> {
+        self.turn.take_if(|turn| turn.unanswered != Unanswered::Nothing)
     }
 
     /// Whether Redis will debug what is permitted here. (Of its relatives, EVALSHA is refused then, and FCALL runs.)
@@ -178,7 +192,7 @@ impl SessionCore {
         let name = permit.upstream_name().or(argv.get(0)).unwrap_or_default();
         let request = encoded(name, &argv);
         if let Some(turn) = &mut self.turn {
-            turn.is_unanswered = true;
+            turn.unanswered = Unanswered::Eval;
         }
         self.debugger = Debugger::Conversing(script);
         self.send_to_debugger(&request, out);

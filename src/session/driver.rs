@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::Turn;
 use super::buffer::Buffer;
 use super::close::CloseReason;
 use super::core::{Action, Credentials, LoginOutcome, SessionCore, UpstreamFailure};
@@ -104,6 +105,28 @@ pub struct Driver<C, W: Surroundings> {
     world: W,
 }
 
+/// What is left of a session.
+pub struct Remains<C, U> {
+    /// The client's connection.
+    pub client: C,
+    /// What is still to be sent to it.
+    pub unsent: Buffer,
+    /// A turn at Redis's debugger that is not over, and the connection that it is for.
+    pub turn: Option<(U, Turn)>,
+}
+
+/// Gives a turn back once Redis has come to what it was sent in it: it is told that nobody listens any more.
+pub async fn see_turn_out<U: Stream>(mut upstream: U, turn: Turn) {
+    let mut scratch = [0; 1024];
+    // Where it cannot be told it has gone, and reading says so.
+    let _ = upstream.shutdown().await;
+    while let Ok(1..) = upstream.read(&mut scratch).await {
+        if turn.ends_with_a_word() {
+            break;
+        }
+    }
+}
+
 /// How much a read brought.
 enum Read {
     Nothing,
@@ -146,11 +169,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         self.volume
     }
 
-    /// Ends the connection to Redis, and gives the client's with what is still to be sent to it, which is no longer
-    /// accounted for.
-    pub fn into_client(self) -> (C, Buffer) {
+    /// Takes apart what is left of an ended session, which is no longer accounted for.
+    pub fn into_remains(mut self) -> Remains<C, W::Upstream> {
         let _ = self.world.account(self.accounted, 0);
-        (self.client, self.queues.downstream)
+        let turn = self.core.take_unanswered_turn();
+        Remains { client: self.client, unsent: self.queues.downstream, turn: self.upstream.zip(turn) }
     }
 
     /// Runs the session until it has to be closed.

@@ -38,6 +38,7 @@ pub use self::close::{CloseReason, Fault};
 pub use self::core::{
     Action, Credentials, LoginOutcome, Peer, Report, SessionCore, SessionLimits, Traffic, UpstreamFailure,
 };
+pub use self::debugger::Turn;
 pub use self::local::{Administered, Administration, describe_log};
 pub use self::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};
 pub use self::output::{Output, Queues, Side};

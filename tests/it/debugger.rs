@@ -71,6 +71,27 @@ fn redis_goes_on_when_a_client_leaves_a_script_that_stops_it_for_everybody() {
 }
 
 #[test]
+fn a_client_that_leaves_right_behind_its_script_lets_others_debug() {
+    let (_redis, gate) = start();
+    for mode in ["YES", "SYNC"] {
+        let (debug, eval) = (request(&["SCRIPT", "DEBUG", mode]), request(&["EVAL", "return 1", "0"]));
+        for (before, last) in [(None, &debug), (None, &[debug.as_slice(), &eval].concat()), (Some(&debug), &eval)] {
+            let mut client = gate.connect("alice");
+            if let Some(before) = before {
+                client.send(before);
+                assert_eq!(client.reply_text(), "+OK");
+            }
+            client.send(last);
+            drop(client);
+            eventually("the turn to be given back", || {
+                let told = gate.connect("jobs").text(&["SCRIPT", "DEBUG", "YES"]);
+                (told == "+OK").then_some(())
+            });
+        }
+    }
+}
+
+#[test]
 fn the_debugger_converses_with_the_session_whose_script_it_runs() {
     let (_redis, gate) = start();
     let mut first = debugging(&gate, "alice", "YES");
@@ -99,13 +120,7 @@ fn a_right_that_is_taken_away_ends_the_conversation() {
 #[test]
 fn scripting_users_run_scripts_and_debug_none() {
     let redis = RedisServer::start();
-    let gate = Respgate::setup(&upstream_of(&redis))
-        .acl(ACL)
-        .table("[block]\nscripting-users = [\"jobs\"]")
-        .expect_log("scripts run inside Redis")
-        .expect_log("scripting-users = ")
-        .expect_log("^^^^^^")
-        .start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).table("[block]\nscripting-users = [\"jobs\"]").start();
     let mut jobs = gate.connect("jobs");
     let refused = "-NOPERM this user has no permissions to run the 'script|debug' command";
     assert_eq!(jobs.text(&["SCRIPT", "DEBUG", "YES"]), refused);

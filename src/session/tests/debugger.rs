@@ -405,14 +405,19 @@ fn a_session_that_ends_gives_the_turn_back() {
 }
 
 #[test]
-fn a_session_that_ends_before_redis_has_answered_keeps_the_turn() {
-    for lines in [&[("SCRIPT DEBUG YES", "")][..], &[("SCRIPT DEBUG YES", "+OK\r\n"), ("EVAL x 0", "")]] {
+fn a_session_that_ends_before_redis_has_answered_leaves_its_turn_to_whoever_waits_for_that() {
+    let debug = ("SCRIPT DEBUG YES", "+OK\r\n");
+    for (lines, word) in [(&[("SCRIPT DEBUG YES", "")][..], false), (&[debug, ("EVAL x 0", "")], true)] {
         let (mut first, mut second) = two();
         for (line, reply) in lines {
             ask(&mut first, line, reply);
         }
+        let turn = first.core.take_unanswered_turn().unwrap();
         drop(first);
+        assert_eq!(turn.ends_with_a_word(), word, "{lines:?}");
         assert_eq!(ask(&mut second, "SCRIPT DEBUG YES", ""), TAKEN, "{lines:?}");
+        drop(turn);
+        assert_eq!(ask(&mut second, "SCRIPT DEBUG YES", "+OK\r\n"), "+OK\r\n", "{lines:?}");
     }
 }
 
