@@ -64,8 +64,10 @@ impl SessionCore {
     pub(super) fn may_stand(&self, policy: &Policy) -> bool {
         let user = self.principal.as_ref().map(|principal| &*principal.user);
         let requester = Requester { user, stance: Stance::default(), database: self.database };
-        let is_allowed =
-            |request: &ArgvBuf| matches!(policy.decide(requester, &request.as_argv()), Verdict::Forward(_));
+        let is_allowed = |request: &ArgvBuf| match policy.decide(requester, &request.as_argv()) {
+            Verdict::Forward(permit) => !self.lacks_mirror(policy, &permit),
+            Verdict::Local(_) | Verdict::Deny(_) => false,
+        };
         self.subscriptions.requests().all(|request| is_allowed(&request))
             && self.standing.requests.iter().all(|(_, request)| is_allowed(request))
             && self.pending.blocking().chain(self.debugger.script()).all(is_allowed)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::rig::{HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, request, trace};
 use crate::command::ArgvBuf;
+use crate::policy::ScriptRights;
 use crate::session::{CloseReason, LoginOutcome, debugger};
 
 const STOPPED: &str = "*2\r\n+* Stopped at 1, stop reason = step over\r\n+-> 1   return 1\r\n";
@@ -293,6 +294,14 @@ fn a_right_that_is_taken_away_ends_the_conversation() {
     let mut rig = conversing();
     rig.block(&["FLUSHDB"]);
     assert_eq!(rig.closed, None, "nothing to do with it");
+}
+
+#[test]
+fn a_script_that_is_debugged_for_nobody_in_particular_ends_once_it_needs_a_mirror() {
+    let mut rig = conversing();
+    rig.policy.script_rights = ScriptRights::Mirrored { present: vec![true; rig.policy.table.len()] };
+    rig.block(&["FLUSHALL"]);
+    assert_eq!(rig.closed, Some(CloseReason::StandingRightLost));
 }
 
 #[test]
