@@ -31,10 +31,10 @@ use crate::ops::refusals::Refusals;
 use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
 use crate::resp::Reply;
-use crate::session::driver::{Connecting, Driver, Mirroring, Remains, Stream, Surroundings, see_turn_out};
+use crate::session::driver::{Connecting, Driver, Remains, Stream, Surroundings, see_turn_out};
 use crate::session::{
-    Administered, Administration, Buffer, CloseReason, Credentials, MirrorFailure, MirrorOrder, Peer, SessionCore,
-    SessionLimits, Shared, UpstreamFailure,
+    Administered, Administration, Buffer, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, Peer,
+    SessionCore, SessionLimits, Shared, UpstreamFailure,
 };
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::tls::{CertificateChain, CertificateRefusal, close};
@@ -687,12 +687,13 @@ impl Surroundings for World {
         receiver
     }
 
-    fn mirror(&self, order: MirrorOrder) -> Mirroring {
+    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>> {
+        let (answer, receiver) = oneshot::channel();
         let worker = Rc::clone(&self.worker);
-        Box::pin(async move {
+        // What Redis is being told is seen through whoever leaves meanwhile.
+        spawn_local(async move {
             let user = order.user.clone();
-            let mirrored = worker.settings.upstream.mirror(order).await;
-            mirrored.map_err(|error| {
+            let mirrored = worker.settings.upstream.mirror(order).await.map_err(|error| {
                 if let Some(left_out) = worker.log_limit.admit() {
                     audit::no_mirror(&user, &error, left_out);
                 }
@@ -700,8 +701,11 @@ impl Surroundings for World {
                     ConnectError::Refused(_) if !error.is_passing() => MirrorFailure::Refused,
                     _ => MirrorFailure::Unreachable,
                 }
-            })
-        })
+            });
+            // The session may be gone.
+            let _ = answer.send(mirrored);
+        });
+        receiver
     }
 
     fn note_refusals(&self, core: &mut SessionCore) {

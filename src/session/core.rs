@@ -190,8 +190,8 @@ pub(super) enum Wait {
     Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
     Administering { call: Call, memory: usize },
-    /// Redis is told of a user, or of its rights.
-    Mirroring,
+    /// Redis is told of a user, or of its rights, which take so many bytes.
+    Mirroring { memory: usize },
     /// Something that has to follow all earlier replies.
     Drained(AfterDrain),
     /// All replies to what was sent, the last of which changes how the next request is to be read.
@@ -206,8 +206,8 @@ impl Wait {
             Self::Administering { call, memory } => call.memory() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
             Self::Drained(AfterDrain::Debug(script)) => script.memory(),
+            Self::Mirroring { memory } => *memory,
             Self::Throttled { .. }
-            | Self::Mirroring
             | Self::Drained(AfterDrain::Reset | AfterDrain::Judge | AfterDrain::Mirror { .. })
             | Self::Barrier => 0,
         }

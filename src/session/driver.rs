@@ -44,9 +44,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 /// A connection to Redis on its way.
 pub type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
 
-/// A mirror on its way.
-pub type Mirroring = Pin<Box<dyn Future<Output = Result<MirrorLogin, MirrorFailure>>>>;
-
 /// What the driver needs of the world around it.
 pub trait Surroundings {
     /// The connection to Redis.
@@ -62,7 +59,7 @@ pub trait Surroundings {
     /// Does what an ACL command asked for. The answer comes once every session is under the policy it made.
     fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered>;
     /// Sees to it that Redis has a mirror of a user.
-    fn mirror(&self, order: MirrorOrder) -> Mirroring;
+    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
     /// Tells `ACL LOG` of what the core refused.
     fn note_refusals(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
@@ -88,7 +85,7 @@ pub struct Driver<C, W: Surroundings> {
     connecting: Option<Connecting<W::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<Administered>>,
-    mirroring: Option<Mirroring>,
+    mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -287,9 +284,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             progress = true;
         }
         if let Some(mirroring) = &mut self.mirroring
-            && let Poll::Ready(result) = mirroring.as_mut().poll(cx)
+            && let Poll::Ready(result) = Pin::new(mirroring).poll(cx)
         {
             self.mirroring = None;
+            // Nobody is there to see to it only while the process ends.
+            let result = result.unwrap_or(Err(MirrorFailure::Unreachable));
             let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
             self.core.handle_mirrored(result, policy, &mut out)?;
             progress = true;

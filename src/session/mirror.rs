@@ -37,6 +37,13 @@ pub struct MirrorOrder {
     pub anew: bool,
 }
 
+impl MirrorOrder {
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> usize {
+        self.user.len() + self.rules.iter().map(|rule| size_of_val(rule) + rule.capacity()).sum::<usize>()
+    }
+}
+
 /// How to log in as a mirror. It holds a password, so it has no `Debug`.
 #[derive(Clone)]
 pub struct MirrorLogin {
@@ -137,8 +144,9 @@ impl SessionCore {
         };
         let (user, generation) = (user.name().to_string(), policy.generation);
         self.mirror.step = Step::Ordered(Order { name: Box::default(), generation, anew });
-        self.wait = Some(Wait::Mirroring);
-        self.act(Action::Mirror(MirrorOrder { user, rules, generation, anew }));
+        let order = MirrorOrder { user, rules, generation, anew };
+        self.wait = Some(Wait::Mirroring { memory: order.memory() });
+        self.act(Action::Mirror(order));
         Ok(())
     }
 
@@ -152,7 +160,7 @@ impl SessionCore {
         policy: &Policy,
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
-        if !matches!(self.wait, Some(Wait::Mirroring)) {
+        if !matches!(self.wait, Some(Wait::Mirroring { .. })) {
             return Ok(());
         }
         self.wait = None;

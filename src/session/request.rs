@@ -201,7 +201,7 @@ impl SessionCore {
             Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
             Some(Wait::Drained(AfterDrain::Judge)) => Ok(()),
             waiting @ Some(
-                Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring,
+                Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring { .. },
             ) => {
                 self.wait = waiting;
                 Ok(())

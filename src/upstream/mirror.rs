@@ -30,30 +30,27 @@ struct State {
     made: HashMap<String, Made>,
     /// When Redis last refused to make it, and in which words.
     refused: HashMap<String, (Instant, String)>,
+    /// When it was last given up to ask.
+    given_up: Option<Instant>,
 }
 
 /// For so long Redis is not asked again after it has refused.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
+
+/// `ACL SETUSER` rules.
+type Rules = Vec<Vec<u8>>;
 
 /// A mirror as Redis has it.
 #[derive(Default)]
 struct Made {
     /// Counts the names that it has had.
     number: u32,
-    told: Told,
+    /// What Redis has confirmed.
+    confirmed: Option<Rules>,
+    /// What Redis was told under this name and has not confirmed: it may come to it at any time, and in any order.
+    unanswered: Option<Rules>,
     /// The policy that was told last.
     generation: u64,
-}
-
-/// What Redis was last told of a mirror.
-#[derive(Default, PartialEq, Eq)]
-enum Told {
-    #[default]
-    Nothing,
-    /// It has not answered, and may still come to it at any time.
-    Something,
-    /// These rules, and it has confirmed them.
-    Rules(Vec<Vec<u8>>),
 }
 
 impl fmt::Debug for Mirrors {
@@ -81,54 +78,61 @@ impl Mirrors {
 }
 
 impl Upstream {
-    /// Sees to it that Redis has this mirror, with these rights or with those of a newer policy. Where Redis has not
-    /// answered before, it is given another name: what it was told then it may do any time later, and in any order.
+    /// Sees to it that Redis has this mirror, with these rights or with those of a newer policy. It gets another name where
+    /// Redis was told other rights under the last one and has not answered.
     ///
     /// # Errors
     /// Redis cannot be reached, or does not let us make it.
     pub async fn mirror(&self, order: MirrorOrder) -> Result<MirrorLogin, ConnectError> {
-        let mirrors = &self.mirrors;
         let MirrorOrder { user, rules, generation, anew } = order;
-        let password = mirrors.password.clone();
+        let (mirrors, asked) = (&self.mirrors, Instant::now());
         // One at a time: an older policy must not be told after a newer one.
         let mut state = mirrors.state.lock().await;
-        let State { made, refused } = &mut *state;
+        let State { made, refused, given_up } = &mut *state;
         let known = made.entry(user.clone()).or_default();
-        let is_told = match &known.told {
-            Told::Rules(told) => !anew && (*told == rules || known.generation > generation),
-            Told::Nothing | Told::Something => false,
+        let login = |number, is_told| MirrorLogin {
+            name: mirrors.name_of(&user, number),
+            password: mirrors.password.clone(),
+            is_told,
         };
-        if is_told {
+        if !anew && known.confirmed.as_ref().is_some_and(|told| *told == rules || known.generation > generation) {
             known.generation = known.generation.max(generation);
-            return Ok(MirrorLogin { name: mirrors.name_of(&user, known.number), password, is_told: false });
+            return Ok(login(known.number, false));
         }
         if let Some((since, words)) = refused.get(&user)
             && since.elapsed() < REFUSED_FOR
         {
             return Err(ConnectError::Refused(words.clone()));
         }
-        refused.remove(&user);
-        known.number += u32::from(known.told == Told::Something);
-        known.told = Told::Something;
-        let name = mirrors.name_of(&user, known.number);
-        let hash = PasswordHash::of_password(password.as_bytes()).to_rule();
-        let mut words: Vec<&[u8]> = vec![b"SETUSER", name.as_bytes(), b"reset", b"on", hash.as_bytes()];
-        words.extend(rules.iter().map(Vec::as_slice));
-        match self.administer(&words).await {
-            Ok(()) => {
-                (known.told, known.generation) = (Told::Rules(rules), generation);
-                Ok(MirrorLogin { name, password, is_told: true })
-            }
-            Err(error) => {
-                if let ConnectError::Refused(words) = &error {
-                    known.told = Told::Nothing;
-                    if !error.is_passing() {
-                        refused.insert(user, (Instant::now(), words.clone()));
-                    }
-                }
-                Err(error)
-            }
+        if given_up.is_some_and(|at| at >= asked) {
+            // Whoever waited meanwhile has waited long enough.
+            return Err(ConnectError::Timeout);
         }
+        if known.unanswered.as_ref().is_some_and(|told| *told != rules) {
+            known.number += 1;
+            known.unanswered = None;
+        }
+        known.confirmed = None;
+        let was_unanswered = known.unanswered.replace(rules.clone()).is_some();
+        let login = login(known.number, true);
+        let hash = PasswordHash::of_password(login.password.as_bytes()).to_rule();
+        let mut words: Vec<&[u8]> = vec![b"SETUSER", login.name.as_bytes(), b"reset", b"on", hash.as_bytes()];
+        words.extend(rules.iter().map(Vec::as_slice));
+        let result = self.administer(&words).await;
+        let is_answered = matches!(result, Ok(()) | Err(ConnectError::Refused(_)));
+        if !is_answered {
+            *given_up = Some(Instant::now());
+        } else if !was_unanswered {
+            known.unanswered = None;
+        }
+        match &result {
+            Ok(()) => (known.confirmed, known.generation) = (Some(rules), generation),
+            Err(error @ ConnectError::Refused(words)) if !error.is_passing() => {
+                refused.insert(user.clone(), (Instant::now(), words.clone()));
+            }
+            Err(_) => {}
+        }
+        result.map(|()| login)
     }
 
     /// Deletes all mirrors, as far as Redis can be asked to.
@@ -137,8 +141,8 @@ impl Upstream {
     /// It cannot.
     pub async fn forget_mirrors(&self) -> Result<(), ConnectError> {
         let made = std::mem::take(&mut self.mirrors.state.lock().await.made);
-        let is_there = |(_, made): &(&String, &Made)| made.told != Told::Nothing || made.number > 0;
-        let names: Vec<String> = (made.iter().filter(is_there))
+        let is_there = |made: &Made| made.confirmed.is_some() || made.unanswered.is_some() || made.number > 0;
+        let names: Vec<String> = (made.iter().filter(|(_, made)| is_there(made)))
             .flat_map(|(user, made)| (0..=made.number).map(|number| self.mirrors.name_of(user, number)))
             .collect();
         if names.is_empty() {

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{RedisServer, RespClient, Respgate, Setup, eventually, upstream_of};
+use crate::support::{RedisServer, RespClient, Respgate, Setup, eventually, request, upstream_of};
 
 const USERS: &str = "user jobs on +@all ~j:* &*\nuser admin on +@all ~* &*\n";
 /// An exempt user is named by a rule of its own.
@@ -135,18 +135,36 @@ fn a_user_that_redis_has_lost_is_made_again() {
 }
 
 #[test]
-fn a_user_that_redis_may_still_be_told_of_is_not_used() {
+fn a_user_that_redis_may_still_be_given_other_rights_is_not_used() {
     let redis = RedisServer::start();
-    let gate = setup(&redis).setting("upstream-connect-timeout = \"300ms\"");
-    let gate = gate.expect_log("no user for scripts").expect_log("upstream").start().settled();
-    let mut jobs = gate.connect("jobs");
-    assert_eq!(jobs.text(&["SET", "j:1", "x"]), "+OK");
-    redis.pause();
-    assert_eq!(script(&mut jobs, "return 1"), NO_MIRROR);
-    redis.resume();
+    let gate = impatient(&redis);
+    let (mut jobs, mut admin) = (gate.connect("jobs"), gate.connect("admin"));
     assert_eq!(script(&mut jobs, "return 1"), ":1");
+    assert_eq!(admin.text(&["ACL", "SETUSER", "jobs", "~k:*"]), "+OK");
+    redis.pause();
+    assert!(script(&mut gate.connect("jobs"), "return 1").starts_with("-ERR respgate: "));
+    assert_eq!(admin.text(&["ACL", "SETUSER", "jobs", "resetkeys", "~l:*"]), "+OK");
+    redis.resume();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return redis.call('GET', 'l:1')"), "$-1");
     let list = redis.direct().text(&["CLIENT", "LIST"]);
     assert!(list.contains("-1:jobs "), "it acts under another name: {list}");
+}
+
+#[test]
+fn clients_that_leave_while_redis_is_stuck_leave_no_users_there() {
+    let redis = RedisServer::start();
+    let gate = impatient(&redis);
+    let mut jobs: Vec<_> = (0..20).map(|_| gate.connect("jobs")).collect();
+    jobs.iter_mut().for_each(|client| assert_eq!(client.text(&["GET", "j:1"]), "$-1"));
+    redis.pause();
+    jobs.iter_mut().for_each(|client| client.send(&request(&["EVAL", "return 1", "0"])));
+    assert_eq!(jobs[0].reply_text(), NO_MIRROR);
+    assert_eq!(jobs[19].reply_text(), NO_MIRROR, "whoever waited behind it waits no longer");
+    drop(jobs);
+    redis.resume();
+    assert_eq!(script(&mut gate.connect("jobs"), "return 1"), ":1");
+    assert!(redis.direct().text(&["ACL", "USERS"]).starts_with("*2\r\n"), "default and one mirror");
 }
 
 #[test]
@@ -176,6 +194,12 @@ fn without_mirror_users_scripts_have_the_rights_of_the_proxys_own_user() {
 
 fn setup(redis: &RedisServer) -> Setup {
     Respgate::setup(&upstream_of(redis)).acl(USERS).table(BLOCK).table(ADMIN)
+}
+
+/// A respgate that gives up soon to ask Redis.
+fn impatient(redis: &RedisServer) -> Respgate {
+    let setup = setup(redis).setting("upstream-connect-timeout = \"300ms\"");
+    setup.expect_log("no user for scripts").expect_log("upstream").start().settled()
 }
 
 fn script(client: &mut RespClient, lua: &str) -> String {
