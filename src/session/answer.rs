@@ -37,13 +37,19 @@ impl SessionCore {
         if self.audience() == Audience::Nobody || self.replicating {
             return;
         }
-        let mut bytes = Vec::new();
-        reply.encode(self.protocol, &mut bytes);
+        let bytes = self.encoded(reply);
         if self.is_drained() {
             out.send(Side::Downstream, &bytes);
         } else {
-            self.pending.push(Slot::Local(bytes.into()), Audience::Client);
+            self.pending.push(Slot::Local(bytes), Audience::Client);
         }
+    }
+
+    /// As the client is sent it.
+    fn encoded(&self, reply: &Reply) -> Box<[u8]> {
+        let mut bytes = Vec::new();
+        reply.encode(self.protocol, &mut bytes);
+        bytes.into()
     }
 
     /// The reply of ours to a command that was carried out here and leaves no trace.
@@ -98,40 +104,48 @@ impl SessionCore {
 
     /// The reply of ours to a command that Redis would queue in a transaction: there it takes the place of its trace.
     pub(super) fn answer_or_queue(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
-        match &mut self.transaction {
+        match self.transaction {
             Transaction::None => self.answer_call(policy, call, reply, out),
             Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
-            Transaction::Open(queue) => {
-                let mut answer = Vec::new();
-                reply.encode(self.protocol, &mut answer);
-                if !queue.has_room(answer.len()) {
-                    self.shared.tally.rejection(&call.command);
-                    return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
-                }
-                let Some(echo) = policy.upstream_name("ECHO") else {
-                    return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
-                };
-                queue.answer(&call.command, answer.into());
-                out.send(Side::Upstream, &self.trace_request(echo, &call.trace));
-                let audience = self.audience();
-                self.pending.push(Slot::Pass(1), audience);
+            Transaction::Open(_) => self.queue(policy, call, reply, out),
+        }
+    }
+
+    fn queue(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
+        let answer = self.encoded(reply);
+        let Some(echo) = policy.upstream_name("ECHO") else {
+            return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
+        };
+        match &mut self.transaction {
+            Transaction::Open(queue) if queue.has_room(answer.len()) => queue.answer(&call.command, answer),
+            _ => {
+                self.shared.tally.rejection(&call.command);
+                return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
             }
         }
+        out.send(Side::Upstream, &self.trace_request(echo, &call.trace));
+        let audience = self.audience();
+        self.pending.push(Slot::Pass(1), audience);
     }
 
     /// Refuses the request in its place. The first time in a transaction Redis refuses one too, and is dirty from then.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
-        let reply = Reply::error(text);
-        if let (Transaction::Open(_), Reply::Error(text)) = (&self.transaction, &reply) {
-            self.shared.tally.error(text);
-            let mut bytes = Vec::new();
-            reply.encode(self.protocol, &mut bytes);
+        if let Transaction::Open(_) = self.transaction {
             self.transaction = Transaction::Dirty;
-            let audience = self.audience();
-            self.spoil(bytes.into(), audience, out);
+            let (ours, audience) = self.own_error(text);
+            self.spoil(ours, audience, out);
         } else {
-            self.answer(&reply, out);
+            self.answer(&Reply::error(text), out);
         }
+    }
+
+    /// An error of ours in place of one of Redis's, and who hears it.
+    fn own_error(&mut self, text: String) -> (Box<[u8]>, Audience) {
+        let reply = Reply::error(text);
+        if let Reply::Error(text) = &reply {
+            self.shared.tally.error(text);
+        }
+        (self.encoded(&reply), self.audience())
     }
 
     /// Has Redis refuse a request, whose error it remembers until EXEC; the client gets `ours` in place of the error.
@@ -159,10 +173,7 @@ impl SessionCore {
         out.send(Side::Upstream, &request);
         self.shared.tally.compensate_failed_call("exec");
         self.shared.tally.compensate_error("EXECABORT");
-        self.shared.tally.error(&text);
-        let mut ours = Vec::new();
-        Reply::error(text).encode(self.protocol, &mut ours);
-        let audience = self.audience();
-        self.pending.push(Slot::Replace(ours.into()), audience);
+        let (ours, audience) = self.own_error(text);
+        self.pending.push(Slot::Replace(ours), audience);
     }
 }

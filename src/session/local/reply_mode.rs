@@ -10,22 +10,17 @@ impl SessionCore {
     /// `CLIENT REPLY ON|OFF|SKIP` (`clientCommand`).
     pub(super) fn client_reply(&mut self, argv: &Argv<'_>, out: &mut Output<'_>) {
         const COMMAND: &str = "client|reply";
-        match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
+        let mode = match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
             Some(b"on") => {
                 self.reply_mode = ReplyMode::On;
-                self.answer_untraced(COMMAND, &Reply::OK, out);
+                return self.answer_untraced(COMMAND, &Reply::OK, out);
             }
-            Some(b"off") => {
-                self.reply_mode = ReplyMode::Off;
-                self.answer_untraced(COMMAND, &Reply::OK, out);
-            }
-            Some(b"skip") => {
-                let was_off = self.reply_mode == ReplyMode::Off;
-                self.reply_mode = ReplyMode::Off;
-                self.answer_untraced(COMMAND, &Reply::OK, out);
-                self.reply_mode = if was_off { ReplyMode::Off } else { ReplyMode::SkipNext };
-            }
-            _ => self.answer_untraced(COMMAND, &Reply::error("ERR syntax error"), out),
-        }
+            Some(b"off") => ReplyMode::Off,
+            Some(b"skip") if self.reply_mode == ReplyMode::Off => ReplyMode::Off,
+            Some(b"skip") => ReplyMode::SkipNext,
+            _ => return self.answer_untraced(COMMAND, &Reply::error("ERR syntax error"), out),
+        };
+        self.shared.tally.call(COMMAND, false);
+        self.reply_mode = mode;
     }
 }
