@@ -43,9 +43,6 @@ use crate::upstream::{self, ConnectError, Connection, Upstream};
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Sockets that may linger at once, so that their clients can read why they were closed.
-const MAX_LINGERING: usize = 256;
-
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
 
@@ -215,7 +212,6 @@ struct Worker {
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
     looked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
-    lingering: Cell<usize>,
     log_limit: RateLimit,
     connecting_fails: Episode,
 }
@@ -265,7 +261,6 @@ impl Worker {
             registry: Rc::default(),
             looked_at: Cell::new(unix_seconds()),
             connections,
-            lingering: Cell::new(0),
             log_limit: RateLimit::default(),
             connecting_fails: Episode::default(),
         }
@@ -405,7 +400,7 @@ impl Worker {
         let current = self.current();
         let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
             drop(current);
-            return self.converse(socket, None, address, listener, permit);
+            return Some(self.converse(socket, None, address, listener, permit));
         };
         let place = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await.ok()?.ok()?;
         let began_at = unix_seconds();
@@ -417,16 +412,16 @@ impl Worker {
             Ok(handshaken) => handshaken,
             Err(failure) => {
                 self.note_failed_handshake(address, &failure.error);
-                return self.linger(permit, failure.linger());
+                return Some(linger(permit, failure.linger()));
             }
         };
-        match self.judge_again(peer.as_ref(), listener, began_with, began_at) {
+        Some(match self.judge_again(peer.as_ref(), listener, began_with, began_at) {
             Ok(()) => self.converse(stream, peer, address, listener, permit),
             Err(refusal) => {
                 self.note_failed_handshake(address, &HandshakeError::Certificate(refusal));
-                self.turn_away(stream, NO_ENTRY, permit)
+                turn_away(stream, NO_ENTRY, permit)
             }
-        }
+        })
     }
 
     fn note_failed_handshake(&self, client: SocketAddr, error: &HandshakeError) {
@@ -490,9 +485,9 @@ impl Worker {
         address: SocketAddr,
         listener: usize,
         permit: Permit,
-    ) -> Option<Rest> {
+    ) -> Rest {
         if permit.is_surplus() || self.settings.budget.is_spent() {
-            return self.turn_away(client, "max number of clients reached", permit);
+            return turn_away(client, "max number of clients reached", permit);
         }
         let started = Instant::now();
         let (certificate, chain) = match peer {
@@ -507,7 +502,7 @@ impl Worker {
             Ok(core) => core,
             Err(reason) => {
                 audit::refused_connection(&peer, reason);
-                return self.turn_away(client, NO_ENTRY, permit);
+                return turn_away(client, NO_ENTRY, permit);
             }
         };
         drop(policy);
@@ -516,7 +511,7 @@ impl Worker {
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
         let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(&self), number }));
-        Some(Box::pin(async move {
+        Box::pin(async move {
             let reason = poll_fn(|cx| driver.poll(cx)).await;
             drop(entry);
             if reason == CloseReason::UpstreamGone {
@@ -530,11 +525,11 @@ impl Worker {
             if let Some(rest) = self.close(client, unsent, reason, permit) {
                 rest.await;
             }
-        }))
+        })
     }
 
     fn close<C: Stream + 'static>(
-        self: Rc<Self>,
+        &self,
         client: C,
         mut unsent: Buffer,
         reason: CloseReason,
@@ -547,30 +542,25 @@ impl Worker {
             _ => {}
         }
         let held = Held::new(&self.settings.budget, unsent.capacity());
-        self.linger(permit, async move {
+        Some(linger(permit, async move {
             farewell(client, unsent).await;
             drop(held);
-        })
-    }
-
-    fn turn_away<C: Stream + 'static>(self: Rc<Self>, client: C, why: &str, permit: Permit) -> Option<Rest> {
-        let mut text = Buffer::default();
-        text.extend(format!("-ERR {why}\r\n").as_bytes());
-        self.linger(permit, farewell(client, text))
-    }
-
-    /// Closes a connection with patience, as long as not too many others need it.
-    fn linger(self: Rc<Self>, permit: Permit, farewell: impl Future<Output = ()> + 'static) -> Option<Rest> {
-        if self.lingering.get() >= MAX_LINGERING {
-            return None;
-        }
-        self.lingering.set(self.lingering.get() + 1);
-        Some(Box::pin(async move {
-            farewell.await;
-            self.lingering.set(self.lingering.get() - 1);
-            drop(permit);
         }))
     }
+}
+
+fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: Permit) -> Rest {
+    let mut text = Buffer::default();
+    text.extend(format!("-ERR {why}\r\n").as_bytes());
+    linger(permit, farewell(client, text))
+}
+
+/// Closes a connection with patience. Its place in the gate bounds how many do.
+fn linger(permit: Permit, farewell: impl Future<Output = ()> + 'static) -> Rest {
+    Box::pin(async move {
+        farewell.await;
+        drop(permit);
+    })
 }
 
 /// Whether a CA that this chain may depend on has ended in this span.

@@ -1,12 +1,14 @@
 //! What a peer may take, and how long: over it there is a text, where the protocol has one, and an end.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::{RedisServer, Respgate, Setup, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\n";
+/// A record of TLS with a ClientHello that says nothing.
+const EMPTY_HELLO: &[u8] = &[0x16, 3, 1, 0, 4, 1, 0, 0, 0];
 
 #[test]
 fn one_client_too_many_is_told_so_over_tls_and_the_next_is_served_when_a_place_is_free() {
@@ -89,17 +91,36 @@ fn the_text_of_a_protocol_error_arrives_though_much_unread_follows() {
 }
 
 #[test]
+fn a_client_is_told_why_it_may_not_enter_while_many_strangers_do_not_hang_up() {
+    let (_redis, gate) = start(|setup| {
+        setup.setting("threads = 1").setting("maxclients = 400").expect_log("handshake").expect_log("refused")
+    });
+    let refused: Vec<_> = (0..300).map(|_| stranger(&gate, EMPTY_HELLO)).collect();
+    for mut stranger in &refused {
+        assert!(stranger.read(&mut [0; 64]).unwrap() > 0, "an alert");
+    }
+    let (text, end) = gate.connect("nobody").read_to_end();
+    assert_eq!(String::from_utf8_lossy(&text), "-ERR respgate: this certificate may not enter\r\n");
+    assert!(end.is_ok(), "an orderly end, no reset: {end:?}");
+}
+
+#[test]
 fn garbage_before_tls_hurts_nobody() {
     let (_redis, gate) = start(|setup| setup.expect_log("handshake"));
     for garbage in
         [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"*1\r\n$4\r\nPING\r\n", &[0; 4096], &[0x16, 3, 1, 255, 255]]
     {
-        let mut stranger = TcpStream::connect(gate.address()).unwrap();
-        std::io::Write::write_all(&mut stranger, garbage).unwrap();
+        let mut stranger = stranger(&gate, garbage);
         stranger.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let _ = stranger.read(&mut [0; 1024]);
     }
     assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
+}
+
+fn stranger(gate: &Respgate, greeting: &[u8]) -> TcpStream {
+    let mut stranger = TcpStream::connect(gate.address()).unwrap();
+    stranger.write_all(greeting).unwrap();
+    stranger
 }
 
 fn start(adjust: impl FnOnce(Setup) -> Setup) -> (RedisServer, Respgate) {
