@@ -1,6 +1,5 @@
 //! Every kind of certificate, shown by redis-cli, has the one outcome that `docs/certificates.md` gives it.
 
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -129,13 +128,7 @@ fn numbered(pki: &Pki, serial: u64) -> Identity {
 
 fn outcome(gate: &Respgate, kind: &str, identity: Option<&Identity>) -> Outcome {
     let logged_before = gate.log_text().len();
-    let mut redis_cli = Command::new("redis-cli");
-    redis_cli.args(["--tls", "-h", "localhost", "-p", &gate.address().port().to_string(), "--cacert"]);
-    redis_cli.arg(gate.pki().ca_cert());
-    if let Some(Identity { cert, key }) = identity {
-        redis_cli.arg("--cert").arg(cert).arg("--key").arg(key);
-    }
-    let output = redis_cli.args(["ACL", "WHOAMI"]).output().unwrap();
+    let output = gate.redis_cli(identity).args(["ACL", "WHOAMI"]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     for user in ["alice", "apps", "off", "default"] {
         if said.trim() == user {

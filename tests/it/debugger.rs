@@ -1,7 +1,7 @@
 //! The Lua debugger through the proxy, with Redis's own client and with one that tries more than that.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::support::{RedisServer, RespClient, Respgate, eventually, request, upstream_of};
 
@@ -146,14 +146,8 @@ fn debugging(gate: &Respgate, user: &str, mode: &str) -> RespClient {
 fn redis_cli_ldb(gate: &Respgate, commands: &str) -> String {
     let script = gate.path("script.lua");
     std::fs::write(&script, SCRIPT).unwrap();
-    let identity = gate.pki().client("alice");
-    let mut redis_cli = Command::new("redis-cli")
-        .args(["-h", "127.0.0.1", "-p", &gate.address().port().to_string(), "--tls", "--cacert"])
-        .arg(gate.pki().ca_cert())
-        .arg("--cert")
-        .arg(&identity.cert)
-        .arg("--key")
-        .arg(&identity.key)
+    let mut redis_cli = gate
+        .redis_cli(Some(&gate.pki().client("alice")))
         .arg("--ldb")
         .arg("--eval")
         .arg(&script)

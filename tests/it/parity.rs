@@ -1,7 +1,5 @@
 //! Through the proxy and direct: the same bytes.
 
-use std::process::Command;
-
 use redis::AsyncCommands;
 
 use crate::support::{Identity, RedisServer, RespClient, Respgate, request, upstream_of};
@@ -463,13 +461,8 @@ fn channel_of(frame: &[u8]) -> String {
 }
 
 fn redis_cli(gate: &Respgate, identity: &Identity, args: &[&str]) -> String {
-    let output = Command::new("redis-cli")
-        .args(["-h", "127.0.0.1", "-p", &gate.address().port().to_string(), "--tls", "--cacert"])
-        .arg(gate.pki().ca_cert())
-        .arg("--cert")
-        .arg(&identity.cert)
-        .arg("--key")
-        .arg(&identity.key)
+    let output = gate
+        .redis_cli(Some(identity))
         .args(args)
         .output()
         .expect("redis-cli is installed (apt-get install redis-tools)");

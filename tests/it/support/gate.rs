@@ -105,6 +105,17 @@ impl Respgate {
         RespClient::tls(self.address, &self.pki().ca_cert(), identity)
     }
 
+    /// redis-cli, over TLS to this respgate, with this certificate or with none.
+    pub(crate) fn redis_cli(&self, identity: Option<&Identity>) -> Command {
+        let mut redis_cli = Command::new("redis-cli");
+        redis_cli.args(["-h", "127.0.0.1", "-p", &self.address.port().to_string(), "--tls", "--cacert"]);
+        redis_cli.arg(self.pki().ca_cert());
+        if let Some(Identity { cert, key }) = identity {
+            redis_cli.arg("--cert").arg(cert).arg("--key").arg(key);
+        }
+        redis_cli
+    }
+
     /// A file in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path(name)
