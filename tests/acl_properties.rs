@@ -8,7 +8,7 @@ use respgate::acl::Acl;
 use respgate::command::{ArgvBuf, CommandTable, Dialect};
 
 fn dialect() -> impl Strategy<Value = Dialect> {
-    select(vec![Dialect::Redis70, Dialect::Valkey91])
+    select(Dialect::ALL.to_vec())
 }
 
 /// Rules that are mostly right, and bytes that mostly are not.

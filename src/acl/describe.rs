@@ -85,16 +85,19 @@ impl User {
         }
     }
 
-    /// Redis 7.0 lists sanitize-payload or its opposite once either was said, Valkey neither.
+    /// Redis 7.2 always lists sanitize-payload or its opposite, Redis 7.0 once either was said, Valkey neither.
     fn flags(&self, dialect: Dialect) -> Vec<&'static str> {
         let mut flags = vec![if self.is_enabled() { "on" } else { "off" }];
         if self.is_nopass() {
             flags.push("nopass");
         }
         match (self.sanitize_payload(), dialect) {
-            (SanitizePayload::On, Dialect::Redis70) => flags.push("sanitize-payload"),
-            (SanitizePayload::Skip, Dialect::Redis70) => flags.push("skip-sanitize-payload"),
-            (SanitizePayload::Unsaid, _) | (_, Dialect::Valkey91) => {}
+            (SanitizePayload::On, Dialect::Redis70)
+            | (SanitizePayload::On | SanitizePayload::Unsaid, Dialect::Redis72) => {
+                flags.push("sanitize-payload");
+            }
+            (SanitizePayload::Skip, Dialect::Redis70 | Dialect::Redis72) => flags.push("skip-sanitize-payload"),
+            (SanitizePayload::Unsaid, Dialect::Redis70) | (_, Dialect::Valkey91) => {}
         }
         flags
     }
@@ -225,12 +228,12 @@ impl Databases {
 }
 
 impl CommandSet {
-    /// Valkey repeats the rules as they were given. Redis 7.0 finds a short list that makes the same set; rules for
+    /// Servers repeat the rules as they were given, but for Redis 7.0: it finds a short list that makes the same set; rules for
     /// names it does not know have no place in that, so we add them.
     fn describe(&self, table: &CommandTable, style: CommandStyle) -> String {
         let base = if self.from_all { "+@all" } else { "-@all" };
         let mut words = vec![base.to_owned()];
-        if style == CommandStyle::AsGiven || table.dialect() == Dialect::Valkey91 {
+        if style == CommandStyle::AsGiven || table.dialect() != Dialect::Redis70 {
             words.extend(self.rules().iter().cloned());
         } else {
             words.extend(self.shortest(table));

@@ -14,19 +14,21 @@ pub fn denial(dialect: Dialect, user: &UserName, denial: AclDenial, spec: &Comma
         (AclDenial::SortBy, _) => return sort_denial("BY"),
         (AclDenial::SortGet, _) => return sort_denial("GET"),
         (AclDenial::Command, Dialect::Redis70) => format!("this user has no permissions to run the '{name}' command"),
-        (AclDenial::Command, Dialect::Valkey91) => {
+        (AclDenial::Command, Dialect::Redis72 | Dialect::Valkey91) => {
             format!("User {user} has no permissions to run the '{name}' command")
         }
         (AclDenial::Key { .. } | AclDenial::Unextractable, Dialect::Redis70) => {
             "this user has no permissions to access one of the keys used as arguments".to_owned()
         }
-        (AclDenial::Key { .. } | AclDenial::Unextractable, Dialect::Valkey91) => {
+        (AclDenial::Key { .. } | AclDenial::Unextractable, Dialect::Redis72 | Dialect::Valkey91) => {
             "No permissions to access a key".to_owned()
         }
         (AclDenial::Channel { .. }, Dialect::Redis70) => {
             "this user has no permissions to access one of the channels used as arguments".to_owned()
         }
-        (AclDenial::Channel { .. }, Dialect::Valkey91) => "No permissions to access a channel".to_owned(),
+        (AclDenial::Channel { .. }, Dialect::Redis72 | Dialect::Valkey91) => {
+            "No permissions to access a channel".to_owned()
+        }
         (AclDenial::Database { .. }, _) => "No permissions to access database".to_owned(),
     };
     one_line(format!("NOPERM {text}"))
@@ -40,7 +42,7 @@ fn sort_denial(option: &str) -> String {
 pub fn dry_run(dialect: Dialect, user: &UserName, denial: AclDenial, spec: &CommandSpec, argv: &Argv<'_>) -> Vec<u8> {
     let who = match dialect {
         Dialect::Redis70 => "This user".to_owned(),
-        Dialect::Valkey91 => format!("User {user}"),
+        Dialect::Redis72 | Dialect::Valkey91 => format!("User {user}"),
     };
     let argument = |index: usize| argv.get(index).unwrap_or_default();
     let may_not = |what: &str| format!("{who} has no permissions to {what}").into_bytes();

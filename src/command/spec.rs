@@ -291,6 +291,11 @@ impl CommandSpec {
         self.has(F::NO_MULTI)
     }
 
+    /// Takes that flag away.
+    pub(super) fn allow_in_multi(&mut self) {
+        self.flags &= !F::NO_MULTI;
+    }
+
     /// Runs while a script or module keeps the server busy.
     pub fn is_allow_busy(&self) -> bool {
         self.has(F::ALLOW_BUSY)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::secret::Redacted;
+use crate::command::Dialect;
 use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
 
 /// Everything `respgate run` needs to know.
@@ -22,7 +23,7 @@ pub struct Config {
     /// Where users come from.
     pub acl: AclSource,
     /// The ACL grammar and command table. `None` follows the upstream's version.
-    pub acl_dialect: Option<AclDialect>,
+    pub acl_dialect: Option<Dialect>,
     /// `[[certificate]]` rules in their order; the first match wins.
     pub certificates: Vec<CertificateRule>,
     /// `tls-auth-clients-user`: stands after the rules.
@@ -126,15 +127,6 @@ pub enum AclSource {
     Password(Redacted),
     /// Nobody: every login is refused. Comes with a warning.
     None,
-}
-
-/// `acl-dialect`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AclDialect {
-    /// Redis 7.0.
-    Redis70,
-    /// Valkey 9.1.
-    Valkey91,
 }
 
 /// One `[[certificate]]`: every field given must match, any value of a field suffices.

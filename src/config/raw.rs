@@ -106,7 +106,7 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FILE", help_heading = "Users")]
     pub(super) aclfile: Option<Setting>,
     /// Grammar of the ACL file [default: the upstream's]
-    #[arg(long, value_name = "redis-7.0|valkey-9.1", help_heading = "Users")]
+    #[arg(long, value_name = "redis-7.0|redis-7.2|valkey-9.1", help_heading = "Users")]
     pub(super) acl_dialect: Option<Setting>,
     /// Password of the user `default` where there is no ACL file
     #[arg(skip)]

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclDialect, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
+use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
 use crate::tls::{self, TlsMaterial, TlsSettings};
@@ -215,8 +215,7 @@ fn table(config: &Config, upstream: Hearing<'_>) -> CommandTable {
         Hearing::NotAsked | Hearing::NotYet => None,
     };
     let dialect = match (config.acl_dialect, facts) {
-        (Some(AclDialect::Redis70), _) => Dialect::Redis70,
-        (Some(AclDialect::Valkey91), _) => Dialect::Valkey91,
+        (Some(dialect), _) => dialect,
         (None, Some(facts)) => Dialect::for_server(&facts.server, facts.version.0, facts.version.1),
         (None, None) => Dialect::Redis70,
     };

@@ -152,7 +152,7 @@ impl Policy {
             Denial::Arity(spec) => texts::wrong_arity(spec),
             Denial::Unauthenticated(_) => NOT_LOGGED_IN.to_owned(),
             Denial::InTransaction(spec) => match self.dialect {
-                Dialect::Redis70 => "ERR Command not allowed inside a transaction".to_owned(),
+                Dialect::Redis70 | Dialect::Redis72 => "ERR Command not allowed inside a transaction".to_owned(),
                 Dialect::Valkey91 => format!("ERR Command '{}' not allowed inside a transaction", spec.full_name()),
             },
             Denial::Blocked(spec) | Denial::NulInKeyword(spec) => acl_text(spec, AclDenial::Command),

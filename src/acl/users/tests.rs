@@ -170,6 +170,17 @@ fn reset_makes_a_new_user() {
 }
 
 #[test]
+fn redis_from_7_2_on_has_the_rules_of_valkey_without_databases() {
+    let newer = |rules: &[&str]| line(Dialect::Redis72, rules);
+    let wanted = "off sanitize-payload resetchannels -@all -get +@read";
+    assert_eq!(newer(&["+GET", "+@Read", "-get", "+@read"]).unwrap(), wanted);
+    assert_eq!(newer(&["skip-sanitize-payload"]).unwrap(), "off skip-sanitize-payload resetchannels -@all");
+    for rule in ["db=1", "alldbs", "resetdbs"] {
+        assert_eq!(newer(&[rule]), Err(format!("Error in ACL SETUSER modifier '{rule}': Syntax error")));
+    }
+}
+
+#[test]
 fn a_refused_line_changes_nothing() {
     let table = CommandTable::builtin(Dialect::Redis70);
     let acl = Acl::new(&table).set_user(b"bob", &[b"on"], &table).unwrap();
@@ -197,7 +208,7 @@ fn default_cannot_be_removed() {
 
 #[test]
 fn what_is_written_to_a_file_reads_back_the_same() {
-    for dialect in [Dialect::Redis70, Dialect::Valkey91] {
+    for dialect in Dialect::ALL {
         let table = CommandTable::builtin(dialect);
         let rules: [&[u8]; 9] = [
             b"on",

@@ -26,7 +26,7 @@ fn keys_of(table: &CommandTable, request: &str) -> Result<String, Unextractable>
 
 #[track_caller]
 fn assert_keys(cases: &[(&str, &str)]) {
-    for dialect in [Dialect::Redis70, Dialect::Valkey91] {
+    for dialect in Dialect::ALL {
         let table = CommandTable::builtin(dialect);
         for (request, keys) in cases {
             assert_eq!(keys_of(&table, request).as_deref(), Ok(*keys), "{request}, {dialect:?}");
@@ -36,7 +36,7 @@ fn assert_keys(cases: &[(&str, &str)]) {
 
 #[track_caller]
 fn assert_unknown(requests: &[&str]) {
-    for dialect in [Dialect::Redis70, Dialect::Valkey91] {
+    for dialect in Dialect::ALL {
         let table = CommandTable::builtin(dialect);
         for request in requests {
             assert_eq!(keys_of(&table, request), Err(Unextractable), "{request}, {dialect:?}");
@@ -46,7 +46,7 @@ fn assert_unknown(requests: &[&str]) {
 
 #[test]
 fn every_command_whose_specs_are_not_exact_has_an_extractor_of_ours() {
-    for dialect in [Dialect::Redis70, Dialect::Valkey91] {
+    for dialect in Dialect::ALL {
         for spec in CommandTable::builtin(dialect).iter() {
             assert_ne!(spec.extractor, Extractor::Unknown, "{} of {dialect:?}", spec.full_name());
         }

@@ -21,31 +21,30 @@ use super::upstream::{self, UpstreamCommand};
 pub enum Dialect {
     /// Redis up to 7.0.
     Redis70,
-    /// Valkey, and Redis from 7.2 on.
+    /// Redis from 7.2 on: the table of Valkey, which began as a copy of it, without its databases.
+    Redis72,
+    /// Valkey.
     Valkey91,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Dialect; 2] = [Dialect::Redis70, Dialect::Valkey91];
+    pub const ALL: [Dialect; 3] = [Dialect::Redis70, Dialect::Redis72, Dialect::Valkey91];
 
     /// The nearest dialect of a server that calls itself `name` (`redis`, `valkey`) in version `major.minor`.
     pub fn for_server(name: &str, major: u32, minor: u32) -> Dialect {
-        match name.eq_ignore_ascii_case("redis") && (major, minor) < (7, 2) {
-            true => Dialect::Redis70,
+        match name.eq_ignore_ascii_case("redis") {
+            true if (major, minor) < (7, 2) => Dialect::Redis70,
+            true => Dialect::Redis72,
             false => Dialect::Valkey91,
         }
-    }
-
-    /// The dialect of a configured name, `redis-7.0` or `valkey-9.1`.
-    pub fn named(name: &str) -> Option<Dialect> {
-        Dialect::ALL.into_iter().find(|dialect| dialect.name() == name)
     }
 
     /// The name it has in a configuration.
     pub fn name(self) -> &'static str {
         match self {
             Dialect::Redis70 => "redis-7.0",
+            Dialect::Redis72 => "redis-7.2",
             Dialect::Valkey91 => "valkey-9.1",
         }
     }
@@ -76,9 +75,17 @@ impl CommandTable {
     pub fn builtin(dialect: Dialect) -> CommandTable {
         let entries = match dialect {
             Dialect::Redis70 => redis70::COMMANDS,
-            Dialect::Valkey91 => valkey91::COMMANDS,
+            Dialect::Redis72 | Dialect::Valkey91 => valkey91::COMMANDS,
         };
-        CommandTable::new(dialect, entries.iter().map(spec).collect(), CategoryNames::builtin())
+        let mut specs: Vec<CommandSpec> = entries.iter().map(spec).collect();
+        if dialect == Dialect::Redis72 {
+            // Only Valkey aborts a transaction for these.
+            specs
+                .iter_mut()
+                .filter(|spec| matches!(spec.full_name(), "multi" | "watch"))
+                .for_each(CommandSpec::allow_in_multi);
+        }
+        CommandTable::new(dialect, specs, CategoryNames::builtin())
     }
 
     /// This table with what a live server has beyond it: commands, subcommands and categories. Nothing that is here

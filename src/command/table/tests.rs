@@ -133,13 +133,23 @@ fn a_verdict_can_come_early_only_where_nothing_later_matters() {
 }
 
 #[test]
-fn dialects_have_names_and_follow_the_server() {
-    assert_eq!(Dialect::named("redis-7.0"), Some(Dialect::Redis70));
-    assert_eq!(Dialect::named("redis-9"), None);
+fn the_dialect_follows_the_server() {
     assert_eq!(Dialect::for_server("redis", 7, 0), Dialect::Redis70);
     assert_eq!(Dialect::for_server("redis", 6, 2), Dialect::Redis70);
-    assert_eq!(Dialect::for_server("redis", 7, 2), Dialect::Valkey91);
+    assert_eq!(Dialect::for_server("redis", 7, 2), Dialect::Redis72);
+    assert_eq!(Dialect::for_server("redis", 8, 0), Dialect::Redis72);
     assert_eq!(Dialect::for_server("valkey", 7, 2), Dialect::Valkey91);
+}
+
+#[test]
+fn only_valkey_aborts_a_transaction_for_multi_and_watch() {
+    for (dialect, aborts) in [(Dialect::Redis70, false), (Dialect::Redis72, false), (Dialect::Valkey91, true)] {
+        let table = CommandTable::builtin(dialect);
+        for name in ["multi", "watch"] {
+            assert_eq!(table.by_name(name).unwrap().is_no_multi(), aborts, "{name} of {}", dialect.name());
+        }
+        assert!(table.by_name("psync").unwrap().is_no_multi());
+    }
 }
 
 fn module_command(name: &str, flags: &[&str]) -> UpstreamCommand {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::model::{AclDialect, ClientsUser, LogFormat, LogLevel, Unmapped};
+use crate::command::Dialect;
+use crate::config::model::{ClientsUser, LogFormat, LogLevel, Unmapped};
 use crate::config::units::{count, duration, one_of, size};
 use crate::tls::{AuthClients, CrlCheck, CrlExpired};
 
@@ -14,8 +15,8 @@ pub(super) fn unmapped_word(text: &str) -> Result<Unmapped, String> {
     one_of(text, &[("refuse", Unmapped::Refuse), ("password", Unmapped::Password)])
 }
 
-pub(super) fn acl_dialect(text: &str) -> Result<AclDialect, String> {
-    one_of(text, &[("redis-7.0", AclDialect::Redis70), ("valkey-9.1", AclDialect::Valkey91)])
+pub(super) fn acl_dialect(text: &str) -> Result<Dialect, String> {
+    one_of(text, &Dialect::ALL.map(|dialect| (dialect.name(), dialect)))
 }
 
 pub(super) fn auth_clients(text: &str) -> Result<AuthClients, String> {

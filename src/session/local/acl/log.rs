@@ -26,7 +26,7 @@ fn describe(entry: &LogEntry, dialect: Dialect, now: SystemTime) -> Reply {
     ];
     match dialect {
         Dialect::Redis70 => {}
-        Dialect::Valkey91 => fields.extend([
+        Dialect::Redis72 | Dialect::Valkey91 => fields.extend([
             (Reply::bulk("entry-id"), integer(*id)),
             (Reply::bulk("timestamp-created"), integer(milliseconds(*created))),
             (Reply::bulk("timestamp-last-updated"), integer(milliseconds(*updated))),
