@@ -49,7 +49,7 @@ struct Made {
     confirmed: Option<Rules>,
     /// What Redis was told under this name and has not confirmed: it may come to it at any time, and in any order.
     unanswered: Option<Rules>,
-    /// The policy that was told last.
+    /// The newest policy that was asked for: nothing of an older one is told any more.
     generation: u64,
 }
 
@@ -95,8 +95,15 @@ impl Upstream {
             password: mirrors.password.clone(),
             is_told,
         };
-        if !anew && known.confirmed.as_ref().is_some_and(|told| *told == rules || known.generation > generation) {
-            known.generation = known.generation.max(generation);
+        let (rules, generation) = if known.generation > generation {
+            // A session that has not seen the newer policy yet: what that says is said again, or nothing.
+            let newer = known.confirmed.as_ref().or(known.unanswered.as_ref());
+            (newer.ok_or(ConnectError::Timeout)?.clone(), known.generation)
+        } else {
+            (rules, generation)
+        };
+        known.generation = generation;
+        if !anew && known.confirmed.as_ref() == Some(&rules) {
             return Ok(login(known.number, false));
         }
         if let Some((since, words)) = refused.get(&user)
@@ -126,7 +133,7 @@ impl Upstream {
             known.unanswered = None;
         }
         match &result {
-            Ok(()) => (known.confirmed, known.generation) = (Some(rules), generation),
+            Ok(()) => known.confirmed = Some(rules),
             Err(error @ ConnectError::Refused(words)) if !error.is_passing() => {
                 refused.insert(user.clone(), (Instant::now(), words.clone()));
             }
