@@ -116,7 +116,7 @@ impl SessionCore {
             };
             match scanned {
                 Scanned::Incomplete => match self.stream(policy, at, rest, out) {
-                    0 if self.is_too_large(rest) => {
+                    0 if !self.is_waiting() && self.is_too_large(rest) => {
                         let text = "ERR respgate: request too large";
                         self.fail(CloseReason::RequestTooLarge, text, now, out);
                     }

@@ -1,5 +1,7 @@
 //! Scripts of users who may not do everything: Redis is told for whom they are, before it gets them.
 
+use std::rc::Rc;
+
 use super::rig::{Rig, request, trace};
 use crate::policy::ScriptRights;
 use crate::session::{CloseReason, MirrorFailure};
@@ -237,4 +239,20 @@ fn a_large_request_waits_for_the_rights_of_now() {
     rig.mirrored(true);
     rig.client(&large[100_000..]);
     assert_eq!(rig.sent(), large);
+}
+
+#[test]
+fn a_large_request_that_was_held_behind_a_blocking_one_waits_for_the_rights_of_now() {
+    let mut rig = mirrored();
+    Rc::make_mut(&mut rig.core.limits).request_buffer = 100_000;
+    rig.say("BLPOP a:1 0");
+    rig.sent();
+    let large = request(&format!("SET a:1 {}", "v".repeat(300_000)));
+    rig.client(&large[..200_000]);
+    rig.reload("user default on nopass ~a:* &* +@all -get\n");
+    rig.redis("*-1\r\n");
+    assert!(rig.sent().is_empty());
+    rig.mirrored(true);
+    rig.client(&large[200_000..]);
+    assert!(rig.sent() == large);
 }
