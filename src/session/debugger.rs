@@ -72,29 +72,17 @@ impl Debugger {
 ///
 /// Redis has one debugger, which converses with the connection that said SCRIPT DEBUG last, whoever's script it runs. That
 /// connection loses to it the beginning of a request, and Redis takes what is left of that for requests. So one session
-/// at a time; and a session that ends before Redis has answered leaves its turn to whoever waits for Redis to come to it.
+/// at a time; and a session that ends before Redis has answered leaves its turn to whoever waits for Redis to be done with it.
 pub struct Turn {
     shared: Arc<Shared>,
-    unanswered: Unanswered,
-}
-
-/// What Redis has been sent and has not answered.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unanswered {
-    Nothing,
-    ScriptDebug,
-    Eval,
+    /// Redis has not answered the SCRIPT DEBUG or EVAL that it was sent.
+    is_unanswered: bool,
 }
 
 impl Turn {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let was_taken = shared.debugging.swap(true, Ordering::AcqRel);
-        (!was_taken).then(|| Self { shared: Arc::clone(shared), unanswered: Unanswered::ScriptDebug })
-    }
-
-    /// Whether any word of Redis says that it has come to it. Else only the end of the connection does.
-    pub fn ends_with_a_word(&self) -> bool {
-        self.unanswered == Unanswered::Eval
+        (!was_taken).then(|| Self { shared: Arc::clone(shared), is_unanswered: true })
     }
 }
 
@@ -108,7 +96,7 @@ impl SessionCore {
     /// SCRIPT DEBUG YES or SYNC may go on to Redis.
     pub(super) fn takes_turn(&mut self) -> bool {
         match &mut self.turn {
-            Some(turn) => turn.unanswered = Unanswered::ScriptDebug,
+            Some(turn) => turn.is_unanswered = true,
             none => *none = Turn::take(&self.shared),
         }
         self.turn.is_some()
@@ -122,7 +110,7 @@ impl SessionCore {
         if self.debugger.is_off() {
             self.end_turn();
         } else if let Some(turn) = &mut self.turn {
-            turn.unanswered = Unanswered::Nothing;
+            turn.is_unanswered = false;
         }
     }
 
@@ -133,7 +121,7 @@ impl SessionCore {
 
     /// The turn of a session that has ended, if Redis has still to come to what it was sent in it.
     pub fn take_unanswered_turn(&mut self) -> Option<Turn> {
-        self.turn.take_if(|turn| turn.unanswered != Unanswered::Nothing)
+        self.turn.take_if(|turn| turn.is_unanswered)
     }
 
     /// Whether Redis will debug what is permitted here. (Of its relatives, EVALSHA is refused then, and FCALL runs.)
@@ -192,7 +180,7 @@ impl SessionCore {
         let name = permit.upstream_name().or(argv.get(0)).unwrap_or_default();
         let request = encoded(name, &argv);
         if let Some(turn) = &mut self.turn {
-            turn.unanswered = Unanswered::Eval;
+            turn.is_unanswered = true;
         }
         self.debugger = Debugger::Conversing(script);
         self.send_to_debugger(&request, out);
