@@ -678,12 +678,13 @@ impl Surroundings for World {
     }
 
     fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>> {
-        let (answer, receiver) = oneshot::channel();
+        let (mut answer, receiver) = oneshot::channel();
         let worker = Rc::clone(&self.worker);
         // What Redis is being told is seen through whoever leaves meanwhile.
         spawn_local(async move {
             let user = order.user.clone();
-            let mirrored = worker.settings.upstream.mirror(order).await.map_err(|error| {
+            let Some(mirrored) = worker.settings.upstream.mirror(order, answer.closed()).await else { return };
+            let mirrored = mirrored.map_err(|error| {
                 if let Some(left_out) = worker.log_limit.admit() {
                     audit::no_mirror(&user, &error, left_out);
                 }
@@ -692,7 +693,7 @@ impl Surroundings for World {
                     _ => MirrorFailure::Unreachable,
                 }
             });
-            // The session may be gone.
+            // The session may have gone just now.
             let _ = answer.send(mirrored);
         });
         receiver

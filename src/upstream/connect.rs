@@ -39,6 +39,13 @@ impl From<&Config> for Target {
 }
 
 impl Target {
+    /// A unix socket at which nobody has to log in.
+    #[cfg(test)]
+    pub(super) fn at(path: PathBuf) -> Self {
+        let timeout = Duration::from_secs(10);
+        Self { address: UpstreamAddress::Unix(path), user: None, password: None, timeout, renames: Vec::new() }
+    }
+
     /// For connecting and logging in together, and for one question after that.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout

@@ -81,14 +81,29 @@ impl Upstream {
     /// Sees to it that Redis has this mirror, with these rights or with those of a newer policy. It gets another name where
     /// Redis was told other rights under the last one and has not answered.
     ///
+    /// `None` where that is `abandoned` before its turn has come; what Redis is being told is seen through.
+    ///
     /// # Errors
     /// Redis cannot be reached, or does not let us make it.
-    pub async fn mirror(&self, order: MirrorOrder) -> Result<MirrorLogin, ConnectError> {
-        let MirrorOrder { user, rules, generation, anew } = order;
-        let (mirrors, asked) = (&self.mirrors, Instant::now());
+    pub async fn mirror(
+        &self,
+        order: MirrorOrder,
+        abandoned: impl Future<Output = ()>,
+    ) -> Option<Result<MirrorLogin, ConnectError>> {
+        let asked = Instant::now();
         // One at a time: an older policy must not be told after a newer one.
-        let mut state = mirrors.state.lock().await;
-        let State { made, refused, given_up } = &mut *state;
+        let mut state = tokio::select! {
+            biased;
+            () = abandoned => return None,
+            state = self.mirrors.state.lock() => state,
+        };
+        Some(self.make(order, asked, &mut state).await)
+    }
+
+    async fn make(&self, order: MirrorOrder, asked: Instant, state: &mut State) -> Result<MirrorLogin, ConnectError> {
+        let MirrorOrder { user, rules, generation, anew } = order;
+        let State { made, refused, given_up } = state;
+        let mirrors = &self.mirrors;
         let known = made.entry(user.clone()).or_default();
         let login = |number, is_told| MirrorLogin {
             name: mirrors.name_of(&user, number),
@@ -172,5 +187,102 @@ impl Upstream {
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => Err(ConnectError::Timeout),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::sync::{Arc, Mutex};
+
+    use tempfile::TempDir;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::upstream::Target;
+
+    /// What stands in for Redis: it has no time for the rule `busy`, and takes its time for others where it is frozen.
+    struct Redis {
+        upstream: Upstream,
+        /// The last rule of each ACL SETUSER.
+        told: Arc<Mutex<Vec<String>>>,
+        answers: Arc<Semaphore>,
+        _dir: TempDir,
+    }
+
+    impl Redis {
+        fn frozen() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("redis.sock");
+            let listener = UnixListener::bind(&path).unwrap();
+            let (told, answers) = (Arc::<Mutex<Vec<String>>>::default(), Arc::new(Semaphore::new(0)));
+            let (heard, may_answer) = (Arc::clone(&told), Arc::clone(&answers));
+            tokio::spawn(async move {
+                while let Ok((mut client, _)) = listener.accept().await {
+                    let mut request = [0; 1024];
+                    let len = client.read(&mut request).await.unwrap();
+                    let rule = String::from_utf8_lossy(&request[..len]).lines().last().unwrap().to_owned();
+                    let reply: &[u8] = if rule == "busy" { b"-BUSY Redis is busy\r\n" } else { b"+OK\r\n" };
+                    heard.lock().unwrap().push(rule);
+                    may_answer.acquire().await.unwrap().forget();
+                    client.write_all(reply).await.unwrap();
+                }
+            });
+            Self { upstream: Upstream::new(Target::at(path)).unwrap(), told, answers, _dir: dir }
+        }
+
+        fn start() -> Self {
+            let redis = Self::frozen();
+            redis.answers.add_permits(Semaphore::MAX_PERMITS);
+            redis
+        }
+
+        async fn mirror(&self, rule: &str, generation: u64, anew: bool) -> Result<MirrorLogin, ConnectError> {
+            self.upstream.mirror(order(rule, generation, anew), pending()).await.unwrap()
+        }
+
+        fn told(&self) -> String {
+            self.told.lock().unwrap().join(" ")
+        }
+    }
+
+    fn order(rule: &str, generation: u64, anew: bool) -> MirrorOrder {
+        MirrorOrder { user: "alice".into(), rules: vec![rule.into()], generation, anew }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_an_older_policy_is_told_once_a_newer_one_was_asked_for() {
+        let redis = Redis::start();
+        let first = redis.mirror("~new", 2, false).await.unwrap();
+        let second = redis.mirror("~old", 1, false).await.unwrap();
+        assert!(first.is_told && !second.is_told && first.name == second.name);
+        assert_eq!(redis.told(), "~new");
+        assert!(redis.mirror("~old", 1, true).await.unwrap().is_told, "Redis had lost it");
+        assert_eq!(redis.told(), "~new ~new");
+        redis.mirror("~newest", 3, false).await.unwrap();
+        redis.mirror("~new", 2, true).await.unwrap();
+        assert_eq!(redis.told(), "~new ~new ~newest ~newest");
+    }
+
+    #[tokio::test]
+    async fn nothing_of_an_older_policy_is_told_where_redis_had_no_time_for_the_newer_one() {
+        let redis = Redis::start();
+        assert!(redis.mirror("busy", 2, false).await.is_err());
+        assert!(redis.mirror("~old", 1, true).await.is_err());
+        assert_eq!(redis.told(), "busy");
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_abandoned_before_its_turn_is_dropped_and_none_that_redis_is_being_told() {
+        let redis = Redis::frozen();
+        let (first, second) = tokio::join!(redis.upstream.mirror(order("~a", 1, false), pending()), async {
+            let second = redis.upstream.mirror(order("~b", 2, false), ready(())).await;
+            redis.answers.add_permits(1);
+            second
+        });
+        assert!(first.unwrap().is_ok() && second.is_none());
+        assert_eq!(redis.told(), "~a");
     }
 }
