@@ -92,6 +92,7 @@ fn clients_for_whom_no_connection_to_redis_can_be_opened_are_told_so_and_the_log
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl(ACL)
         .setting("threads = 1")
+        .setting("reload-interval = \"1h\"")
         .expect_log("cannot connect to the upstream")
         // While the one before is not quite gone.
         .expect_log("cannot accept")
