@@ -228,8 +228,8 @@ impl Databases {
 }
 
 impl CommandSet {
-    /// Servers repeat the rules as they were given, but for Redis 7.0: it finds a short list that makes the same set; rules for
-    /// names it does not know have no place in that, so we add them.
+    /// Servers repeat the rules as they were given, but for Redis 7.0: it finds a short list that makes the same set;
+    /// rules for names it does not know have no place in that, so we add them.
     fn describe(&self, table: &CommandTable, style: CommandStyle) -> String {
         let base = if self.from_all { "+@all" } else { "-@all" };
         let mut words = vec![base.to_owned()];
