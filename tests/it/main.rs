@@ -14,6 +14,7 @@ mod auth;
 mod cert;
 mod certificates;
 mod clients;
+mod cluster;
 mod config;
 mod debugger;
 mod descriptors;
