@@ -6,24 +6,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
+use super::action::{Action, Report, UpstreamFailure};
 use super::clients::OwnId;
 use super::close::CloseReason;
 use super::debugger::{Debugger, Turn};
-use super::local::{Administration, Call, Login};
-use super::mirror::{Mirror, MirrorOrder};
+use super::local::ResetBudget;
+use super::mirror::Mirror;
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
 use super::reply::Route;
-use super::request::Body;
 use super::shared::Shared;
 use super::standing::Standing;
+use super::stream::Body;
 use super::subscription::Subscriptions;
 use super::transaction::Transaction;
+use super::wait::{AfterDrain, Wait};
 use super::window::ReplyWindow;
-use crate::acl::{PasswordHash, Refusal};
-use crate::command::ArgvBuf;
+use crate::acl::Refusal;
 use crate::identity::PeerIdentity;
 use crate::policy::{Admission, Policy, Principal, Requester, Stance, UserRefusal};
 use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
@@ -62,80 +61,6 @@ pub struct SessionLimits {
     pub idle_timeout: Option<Duration>,
     /// How long replies are delivered to a client that has closed its side, or is told why it is closed.
     pub half_close_timeout: Duration,
-}
-
-/// A password to be verified.
-pub struct Credentials {
-    /// The name that was given.
-    pub user: Vec<u8>,
-    /// The password that was given.
-    pub password: Zeroizing<Vec<u8>>,
-    /// What it is compared with; `None` for a user that cannot log in, which takes the same time.
-    pub hashes: Option<Vec<PasswordHash>>,
-    /// The policy that the hashes are of.
-    pub generation: u64,
-}
-
-/// How the verification of a password ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginOutcome {
-    /// It is that of the hash of this index.
-    Accepted(usize),
-    /// It is wrong.
-    Rejected,
-    /// Too many verifications are waiting.
-    Busy,
-    /// Too many wrong passwords came from there.
-    Throttled,
-}
-
-/// Why there is no upstream connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpstreamFailure {
-    /// Redis has as many clients as it takes.
-    Full,
-    /// Any other reason, which goes to the log; clients are told only that there is none.
-    Unavailable,
-}
-
-/// What the driver has to do.
-pub enum Action {
-    /// Open a connection to Redis, log in, and report with [`SessionCore::handle_connected`].
-    Connect,
-    /// Drop the connection to Redis.
-    Disconnect,
-    /// Verify a password and report with [`SessionCore::handle_verified`].
-    Verify(Credentials),
-    /// Do something of the ACL family and report with [`SessionCore::handle_administered`].
-    Administer(Administration),
-    /// See to it that Redis has a mirror of a user and report with [`SessionCore::handle_mirrored`].
-    Mirror(MirrorOrder),
-    /// Send what is queued, then close both connections.
-    Close(CloseReason),
-}
-
-/// Something an operator may want to know of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// A login succeeded.
-    LoggedIn {
-        /// The user.
-        user: String,
-    },
-    /// A login failed.
-    LoginFailed {
-        /// The name that was given.
-        user: String,
-        /// A stable word.
-        reason: String,
-    },
-    /// A request was refused.
-    Refused {
-        /// A stable word.
-        reason: String,
-        /// The command's full name, empty where it is unknown.
-        command: String,
-    },
 }
 
 /// What a session has moved.
@@ -180,56 +105,6 @@ pub(super) enum Stage {
     },
     /// The driver has been told to close.
     Closed,
-}
-
-/// Why no further request is looked at for now.
-pub(super) enum Wait {
-    /// A password is being verified.
-    Verifying(Login),
-    /// A login was throttled; the client is told so at this time.
-    Throttled { until: Instant },
-    /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
-    Administering { call: Call, memory: usize },
-    /// Redis is told of a user, or of its rights, which take so many bytes.
-    Mirroring { memory: usize },
-    /// Something that has to follow all earlier replies.
-    Drained(AfterDrain),
-    /// All replies to what was sent, the last of which changes how the next request is to be read.
-    Barrier,
-}
-
-impl Wait {
-    /// Bytes of memory that are held for it.
-    fn memory(&self) -> usize {
-        match self {
-            Self::Verifying(login) => login.memory(),
-            Self::Administering { call, memory } => call.memory() + *memory,
-            Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
-            Self::Drained(AfterDrain::Debug(script)) => script.memory(),
-            Self::Mirroring { memory } => *memory,
-            Self::Throttled { .. }
-            | Self::Drained(AfterDrain::Reset | AfterDrain::Judge | AfterDrain::Mirror { .. })
-            | Self::Barrier => 0,
-        }
-    }
-}
-
-/// What is done once no reply is outstanding.
-pub(super) enum AfterDrain {
-    Reset,
-    /// SYNC or PSYNC, as canonical multibulk.
-    Replicate(Box<[u8]>),
-    /// HELLO, as canonical multibulk, after a login in it.
-    Hello(Protocol, Box<[u8]>),
-    /// Reading the request that waits again.
-    Judge,
-    /// Telling Redis for whom the session is.
-    Mirror {
-        /// It did not know the mirror that was made before.
-        anew: bool,
-    },
-    /// EVAL that is to be debugged.
-    Debug(Box<ArgvBuf>),
 }
 
 /// One session. See the [module](super) for its parts.
@@ -293,30 +168,6 @@ pub struct SessionCore {
     pub(super) started: Instant,
     /// When the client last sent something or was last sent something.
     last_active: Instant,
-}
-
-/// RESET costs a connection to Redis: 16 at once, 16 a second.
-#[derive(Debug)]
-pub(super) struct ResetBudget {
-    left: u32,
-    refilled: Instant,
-}
-
-impl ResetBudget {
-    const MOST: u32 = 16;
-
-    fn new(now: Instant) -> Self {
-        Self { left: Self::MOST, refilled: now }
-    }
-
-    pub(super) fn spend(&mut self, now: Instant) -> bool {
-        if now.duration_since(self.refilled) >= Duration::from_secs(1) {
-            *self = Self::new(now);
-        }
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
-    }
 }
 
 impl SessionCore {

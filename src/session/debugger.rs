@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::close::CloseReason;
-use super::core::{AfterDrain, ReplyMode, SessionCore, Wait};
+use super::core::{ReplyMode, SessionCore};
 use super::info;
 use super::output::{Output, Side};
 use super::pending::{Audience, Slot};
 use super::reply::Route;
 use super::request::Objection;
 use super::shared::Shared;
+use super::wait::{AfterDrain, Wait};
 use crate::command::{Argv, ArgvBuf};
 use crate::policy::{Permit, Policy, Requester, Stance, Verdict};
 use crate::resp::{Reply, encode_request};

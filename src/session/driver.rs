@@ -13,9 +13,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::Turn;
+use super::action::{Action, Credentials, LoginOutcome, UpstreamFailure};
 use super::buffer::Buffer;
 use super::close::CloseReason;
-use super::core::{Action, Credentials, LoginOutcome, SessionCore, UpstreamFailure};
+use super::core::SessionCore;
 use super::local::{Administered, Administration};
 use super::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};
 use super::output::{Output, Queues, Side};

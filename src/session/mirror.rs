@@ -3,10 +3,12 @@
 
 use zeroize::Zeroizing;
 
+use super::action::Action;
 use super::close::CloseReason;
-use super::core::{Action, AfterDrain, SessionCore, Wait};
+use super::core::SessionCore;
 use super::output::{Output, Side};
 use super::pending::{Audience, Slot};
+use super::wait::{AfterDrain, Wait};
 use crate::command::{CommandSpec, Role};
 use crate::policy::{Permit, Policy, ScriptRights};
 use crate::resp::encode_request;

@@ -1,10 +1,11 @@
 //! One client's session: a pure core and the driver that does its I/O.
 //!
 //! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
-//! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `local/` carries
-//! out what Redis must not see, `answer` says so and leaves a `trace` of it, `pending` keeps the order of replies,
+//! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `stream` does not wait
+//! for the end of large ones, `local/` carries out what Redis must not see, `answer` says so and leaves a `trace` of it, `pending` keeps the order of replies,
 //! `reply` brings the upstream's replies to their places.
 
+mod action;
 mod answer;
 mod buffer;
 mod clients;
@@ -24,20 +25,21 @@ mod request;
 mod shared;
 mod slowlog;
 mod standing;
+mod stream;
 mod subscription;
 mod tally;
 mod trace;
 mod transaction;
+mod wait;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::action::{Action, Credentials, LoginOutcome, Report, UpstreamFailure};
 pub use self::buffer::Buffer;
 pub use self::close::{CloseReason, Fault};
-pub use self::core::{
-    Action, Credentials, LoginOutcome, Peer, Report, SessionCore, SessionLimits, Traffic, UpstreamFailure,
-};
+pub use self::core::{Peer, SessionCore, SessionLimits, Traffic};
 pub use self::debugger::Turn;
 pub use self::local::{Administered, Administration, describe_log};
 pub use self::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};

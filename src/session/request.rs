@@ -4,22 +4,22 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::action::{Action, Report};
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
-use super::core::{Action, AfterDrain, DOWNSTREAM_BACKLOG, Link, Report, SessionCore, Stage, Wait};
+use super::core::{DOWNSTREAM_BACKLOG, Link, SessionCore, Stage};
 use super::debugger;
 use super::output::{Output, Queues, Side};
 use super::pending::{Audience, ExecReply, Slot};
 use super::standing::StandingChange;
+use super::stream::Body;
 use super::subscription::Kind;
 use super::transaction::{Queue, Transaction};
-use crate::acl::{AclDenial, Refusal};
+use super::wait::{AfterDrain, Wait};
+use crate::acl::Refusal;
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
 use crate::policy::{Denial, Permit, Policy, Principal, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
-
-/// Arguments from this size on are not waited for if what stands before them decides.
-const STREAM_FROM: u64 = 64 << 10;
 
 /// Why the session does not forward what the policy permits.
 pub(super) struct Objection {
@@ -31,28 +31,6 @@ pub(super) struct Objection {
 
 const NO_MIRROR: Objection =
     Objection { reason: "no-mirror", text: "ERR respgate: Redis cannot be told for whom this script would run" };
-
-/// What becomes of the request that is being scanned.
-pub(super) enum Body {
-    /// It is held until it is complete.
-    Whole,
-    /// It is forwarded as it comes. Its last two bytes are held back until it is complete and judged again by its first
-    /// arguments: Redis executes nothing without them.
-    Forwarding { prefix: ArgvBuf, argc: usize },
-    /// It was refused with this text, and is counted off.
-    Discarding { refusal: String },
-}
-
-impl Body {
-    /// Bytes of memory that it takes.
-    pub(super) fn memory(&self) -> usize {
-        match self {
-            Self::Whole => 0,
-            Self::Forwarding { prefix, .. } => prefix.memory(),
-            Self::Discarding { refusal } => refusal.capacity(),
-        }
-    }
-}
 
 /// What became of a request that was judged.
 #[derive(PartialEq, Eq)]
@@ -158,53 +136,6 @@ impl SessionCore {
                     }
                     at += len;
                 }
-            }
-        }
-    }
-
-    /// Does what had to follow all earlier replies, once they are out.
-    fn resume(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        if !self.is_drained() {
-            return Ok(());
-        }
-        match self.wait.take() {
-            None | Some(Wait::Barrier) => Ok(()),
-            Some(Wait::Drained(AfterDrain::Reset)) if out.waiting(Side::Upstream) > 0 => {
-                self.wait = Some(Wait::Drained(AfterDrain::Reset));
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Reset)) => self.reset(policy, now, out),
-            Some(Wait::Drained(next)) if self.link != Link::Ready => {
-                if self.link == Link::Absent {
-                    self.link = Link::Connecting;
-                    self.act(Action::Connect);
-                }
-                self.wait = Some(Wait::Drained(next));
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Hello(protocol, request))) => {
-                out.send(Side::Upstream, &request);
-                self.expect_hello(protocol);
-                Ok(())
-            }
-            // What comes from Redis then is not to be mistaken for what it says to a trace.
-            waiting @ Some(Wait::Drained(_)) if !self.pending.is_empty() => {
-                self.wait = waiting;
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Replicate(request))) => {
-                out.send(Side::Upstream, &request);
-                self.replicating = true;
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Debug(script))) => self.begin_debugging(policy, script, out),
-            Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
-            Some(Wait::Drained(AfterDrain::Judge)) => Ok(()),
-            waiting @ Some(
-                Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring { .. },
-            ) => {
-                self.wait = waiting;
-                Ok(())
             }
         }
     }
@@ -357,55 +288,6 @@ impl SessionCore {
         out.send(Side::Upstream, &canonical[passed]);
         out.send(Side::Downstream, queues.downstream.as_slice());
         judged
-    }
-
-    /// Lets a request with a large argument go on before it is complete, if its first arguments decide. Returns how many
-    /// bytes were taken; 0 if it has to be held.
-    fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
-        let large = self.scanner.open_bulk().is_some_and(|bulk| bulk.len >= STREAM_FROM);
-        let is_held = self.replicating || self.debugger.is_conversing();
-        if let (true, false, Some(argc)) = (large, is_held, self.scanner.argc()) {
-            let argc = argc as usize;
-            let prefix = Argv::new(rest, self.scanner.spans());
-            match policy.decide_by_prefix(self.requester(), &prefix, argc) {
-                Some(Verdict::Forward(_)) if self.mirror_is_outdated() => {
-                    self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
-                }
-                Some(Verdict::Forward(permit)) if is_plain(&permit) && !self.debugs(&permit) => {
-                    self.body = Body::Forwarding { prefix: prefix.iter().collect(), argc };
-                    let taken = self.scanner.stream();
-                    out.pass(at..at + taken);
-                    return taken;
-                }
-                Some(Verdict::Deny(denial)) if is_final(&denial) => {
-                    let text = self.denial_text(policy, &denial, &prefix);
-                    let refusal = self.refusal(&denial, &prefix);
-                    self.note_denial(&denial, refusal);
-                    self.body = Body::Discarding { refusal: text };
-                    return self.scanner.stream();
-                }
-                _ => {}
-            }
-        }
-        0
-    }
-
-    fn is_too_large(&self, held: &[u8]) -> bool {
-        matches!(self.body, Body::Whole)
-            && held.len() + std::mem::size_of_val(self.scanner.spans()) > self.limits.request_buffer
-    }
-
-    /// Judges a streamed request again, now that only its end is missing upstream, under the policy of this moment.
-    fn commit(&mut self, policy: &Policy, prefix: &ArgvBuf, argc: usize) -> Result<(), CloseReason> {
-        match policy.decide_by_prefix(self.requester(), &prefix.as_argv(), argc) {
-            Some(Verdict::Forward(permit)) if is_plain(&permit) => {
-                self.transaction.queued(permit.spec());
-                let audience = self.audience();
-                self.pending.push(Slot::Pass(1), audience);
-                Ok(())
-            }
-            _ => Err(CloseReason::PolicyChanged),
-        }
     }
 
     /// What a permitted request will be answered with. Reads the request; changes nothing.
@@ -581,11 +463,11 @@ impl SessionCore {
         self.settle();
     }
 
-    fn denial_text(&self, policy: &Policy, denial: &Denial<'_>, argv: &Argv<'_>) -> String {
+    pub(super) fn denial_text(&self, policy: &Policy, denial: &Denial<'_>, argv: &Argv<'_>) -> String {
         policy.denial_text(denial, self.principal.as_ref().map(|principal| &*principal.user), argv)
     }
 
-    fn note_denial(&mut self, denial: &Denial<'_>, refusal: Option<Refusal>) {
+    pub(super) fn note_denial(&mut self, denial: &Denial<'_>, refusal: Option<Refusal>) {
         self.traffic.refused += 1;
         if let Some(spec) = denial.rejected() {
             self.shared.tally.rejection(spec.full_name());
@@ -600,13 +482,6 @@ impl SessionCore {
             });
         }
     }
-}
-
-/// Whether a request is answered by one ordinary reply, so that it can be streamed without further care.
-fn is_plain(permit: &Permit<'_>) -> bool {
-    permit.upstream_name().is_none()
-        && !permit.spec().is_blocking()
-        && matches!(permit.spec().role(), Role::Ordinary | Role::Echo | Role::Publish | Role::Spublish)
 }
 
 /// A database as Redis reads it.
@@ -628,10 +503,4 @@ fn may_block(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
 /// So much waits for the client that it gets no further answers for now.
 fn is_full(out: &Output<'_>) -> bool {
     out.waiting(Side::Downstream) >= 2 * DOWNSTREAM_BACKLOG
-}
-
-/// Whether no later argument could turn the denial into a permit. The strictest reading of a prefix may ask for more
-/// access to a key than the request turns out to need.
-fn is_final(denial: &Denial<'_>) -> bool {
-    !matches!(denial, Denial::Acl(_, denial) if *denial != AclDenial::Command)
 }

@@ -12,9 +12,11 @@ use crate::acl::{PasswordHash, Refusal, RefusalReason};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof};
 use crate::resp::Reply;
+use crate::session::action::{Action, Credentials, LoginOutcome, Report};
 use crate::session::close::CloseReason;
-use crate::session::core::{Action, Credentials, LoginOutcome, Report, SessionCore, Wait};
+use crate::session::core::SessionCore;
 use crate::session::output::Output;
+use crate::session::wait::Wait;
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any password configured for the default user. Are \

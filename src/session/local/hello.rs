@@ -4,9 +4,10 @@ use super::Call;
 use crate::command::Argv;
 use crate::policy::Policy;
 use crate::resp::{Protocol, Reply, encode_request, parse_integer};
-use crate::session::core::{AfterDrain, SessionCore, Wait};
+use crate::session::core::SessionCore;
 use crate::session::output::Output;
 use crate::session::pending::Slot;
+use crate::session::wait::{AfterDrain, Wait};
 
 const NOT_AN_INTEGER: &str = "ERR Protocol version is not an integer or out of range";
 const UNSUPPORTED: &str = "NOPROTO unsupported protocol version";

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 pub use self::acl::{Administered, Administration, describe_log};
 pub(super) use self::auth::Login;
+pub(super) use self::reset::ResetBudget;
 use super::close::CloseReason;
 use super::core::SessionCore;
 use super::output::Output;

@@ -1,11 +1,12 @@
 //! RESET: the session becomes what it was at accept. Redis would log *us* out, so it gets a fresh connection instead.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::policy::{Admission, Policy};
 use crate::resp::{Protocol, Reply, ReplyFramer};
+use crate::session::action::Action;
 use crate::session::close::CloseReason;
-use crate::session::core::{Action, AfterDrain, Link, ReplyMode, SessionCore, Wait};
+use crate::session::core::{Link, ReplyMode, SessionCore};
 use crate::session::debugger::Debugger;
 use crate::session::mirror::Mirror;
 use crate::session::output::Output;
@@ -13,6 +14,31 @@ use crate::session::pending::Pending;
 use crate::session::standing::Standing;
 use crate::session::subscription::Subscriptions;
 use crate::session::transaction::Transaction;
+use crate::session::wait::{AfterDrain, Wait};
+
+/// RESET costs a connection to Redis: 16 at once, 16 a second.
+#[derive(Debug)]
+pub(in crate::session) struct ResetBudget {
+    left: u32,
+    refilled: Instant,
+}
+
+impl ResetBudget {
+    const MOST: u32 = 16;
+
+    pub(in crate::session) fn new(now: Instant) -> Self {
+        Self { left: Self::MOST, refilled: now }
+    }
+
+    fn spend(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.refilled) >= Duration::from_secs(1) {
+            *self = Self::new(now);
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}
 
 impl SessionCore {
     /// RESET, once all earlier replies are out, and all that was forwarded.

@@ -10,9 +10,11 @@ use crate::acl::texts;
 use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::{Reply, parse_integer};
-use crate::session::core::{Action, SessionCore, Wait};
+use crate::session::action::Action;
+use crate::session::core::SessionCore;
 use crate::session::local::Call;
 use crate::session::output::Output;
+use crate::session::wait::Wait;
 
 /// What a session wants done. It holds passwords, so it has no `Debug`.
 pub enum Administration {

@@ -1,0 +1,82 @@
+//! What the core asks of the driver, and what it hears of that.
+
+use zeroize::Zeroizing;
+
+use super::close::CloseReason;
+use super::local::Administration;
+use super::mirror::MirrorOrder;
+use crate::acl::PasswordHash;
+
+/// A password to be verified.
+pub struct Credentials {
+    /// The name that was given.
+    pub user: Vec<u8>,
+    /// The password that was given.
+    pub password: Zeroizing<Vec<u8>>,
+    /// What it is compared with; `None` for a user that cannot log in, which takes the same time.
+    pub hashes: Option<Vec<PasswordHash>>,
+    /// The policy that the hashes are of.
+    pub generation: u64,
+}
+
+/// How the verification of a password ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// It is that of the hash of this index.
+    Accepted(usize),
+    /// It is wrong.
+    Rejected,
+    /// Too many verifications are waiting.
+    Busy,
+    /// Too many wrong passwords came from there.
+    Throttled,
+}
+
+/// Why there is no upstream connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamFailure {
+    /// Redis has as many clients as it takes.
+    Full,
+    /// Any other reason, which goes to the log; clients are told only that there is none.
+    Unavailable,
+}
+
+/// What the driver has to do.
+pub enum Action {
+    /// Open a connection to Redis, log in, and report with [`SessionCore::handle_connected`].
+    Connect,
+    /// Drop the connection to Redis.
+    Disconnect,
+    /// Verify a password and report with [`SessionCore::handle_verified`].
+    Verify(Credentials),
+    /// Do something of the ACL family and report with [`SessionCore::handle_administered`].
+    Administer(Administration),
+    /// See to it that Redis has a mirror of a user and report with [`SessionCore::handle_mirrored`].
+    Mirror(MirrorOrder),
+    /// Send what is queued, then close both connections.
+    Close(CloseReason),
+}
+
+/// Something an operator may want to know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A login succeeded.
+    LoggedIn {
+        /// The user.
+        user: String,
+    },
+    /// A login failed.
+    LoginFailed {
+        /// The name that was given.
+        user: String,
+        /// A stable word.
+        reason: String,
+    },
+    /// A request was refused.
+    Refused {
+        /// A stable word.
+        reason: String,
+        /// The command's full name, empty where it is unknown.
+        command: String,
+    },
+}

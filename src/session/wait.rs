@@ -1,0 +1,111 @@
+//! Why no further request is looked at for now, and how the session goes on.
+
+use std::time::Instant;
+
+use super::action::Action;
+use super::close::CloseReason;
+use super::core::{Link, SessionCore};
+use super::local::{Call, Login};
+use super::output::{Output, Side};
+use crate::command::ArgvBuf;
+use crate::policy::Policy;
+use crate::resp::Protocol;
+
+/// Why no further request is looked at for now.
+pub(super) enum Wait {
+    /// A password is being verified.
+    Verifying(Login),
+    /// A login was throttled; the client is told so at this time.
+    Throttled { until: Instant },
+    /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
+    Administering { call: Call, memory: usize },
+    /// Redis is told of a user, or of its rights, which take so many bytes.
+    Mirroring { memory: usize },
+    /// Something that has to follow all earlier replies.
+    Drained(AfterDrain),
+    /// All replies to what was sent, the last of which changes how the next request is to be read.
+    Barrier,
+}
+
+impl Wait {
+    /// Bytes of memory that are held for it.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Verifying(login) => login.memory(),
+            Self::Administering { call, memory } => call.memory() + *memory,
+            Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
+            Self::Drained(AfterDrain::Debug(script)) => script.memory(),
+            Self::Mirroring { memory } => *memory,
+            Self::Throttled { .. }
+            | Self::Drained(AfterDrain::Reset | AfterDrain::Judge | AfterDrain::Mirror { .. })
+            | Self::Barrier => 0,
+        }
+    }
+}
+
+/// What is done once no reply is outstanding.
+pub(super) enum AfterDrain {
+    Reset,
+    /// SYNC or PSYNC, as canonical multibulk.
+    Replicate(Box<[u8]>),
+    /// HELLO, as canonical multibulk, after a login in it.
+    Hello(Protocol, Box<[u8]>),
+    /// Reading the request that waits again.
+    Judge,
+    /// Telling Redis for whom the session is.
+    Mirror {
+        /// It did not know the mirror that was made before.
+        anew: bool,
+    },
+    /// EVAL that is to be debugged.
+    Debug(Box<ArgvBuf>),
+}
+
+impl SessionCore {
+    /// Does what had to follow all earlier replies, once they are out.
+    pub(super) fn resume(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        if !self.is_drained() {
+            return Ok(());
+        }
+        match self.wait.take() {
+            None | Some(Wait::Barrier) => Ok(()),
+            Some(Wait::Drained(AfterDrain::Reset)) if out.waiting(Side::Upstream) > 0 => {
+                self.wait = Some(Wait::Drained(AfterDrain::Reset));
+                Ok(())
+            }
+            Some(Wait::Drained(AfterDrain::Reset)) => self.reset(policy, now, out),
+            Some(Wait::Drained(next)) if self.link != Link::Ready => {
+                if self.link == Link::Absent {
+                    self.link = Link::Connecting;
+                    self.act(Action::Connect);
+                }
+                self.wait = Some(Wait::Drained(next));
+                Ok(())
+            }
+            Some(Wait::Drained(AfterDrain::Hello(protocol, request))) => {
+                out.send(Side::Upstream, &request);
+                self.expect_hello(protocol);
+                Ok(())
+            }
+            // What comes from Redis then is not to be mistaken for what it says to a trace.
+            waiting @ Some(Wait::Drained(_)) if !self.pending.is_empty() => {
+                self.wait = waiting;
+                Ok(())
+            }
+            Some(Wait::Drained(AfterDrain::Replicate(request))) => {
+                out.send(Side::Upstream, &request);
+                self.replicating = true;
+                Ok(())
+            }
+            Some(Wait::Drained(AfterDrain::Debug(script))) => self.begin_debugging(policy, script, out),
+            Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
+            Some(Wait::Drained(AfterDrain::Judge)) => Ok(()),
+            waiting @ Some(
+                Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring { .. },
+            ) => {
+                self.wait = waiting;
+                Ok(())
+            }
+        }
+    }
+}
