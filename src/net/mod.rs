@@ -1,6 +1,8 @@
 //! Listeners, workers and the registry of live connections.
 
+mod budget;
 mod episode;
+mod farewell;
 mod gate;
 pub mod listener;
 pub mod proxy_protocol;
@@ -8,5 +10,6 @@ pub mod registry;
 mod reverify;
 pub mod worker;
 
+pub use self::budget::MemoryBudget;
 pub use self::episode::Episode;
 pub use self::gate::{Gate, GateLimits, Permit, SURPLUS};

@@ -1,44 +1,40 @@
 //! A worker: one thread, its connections, and what it does for each of them.
 
+mod world;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::ops::{Deref, Range};
-use std::pin::Pin;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
+use self::world::{Lease, World};
+use super::budget::{Held, MemoryBudget};
 use super::episode::Episode;
+use super::farewell::{Rest, farewell, linger, turn_away};
 use super::gate::Permit;
 use super::listener::{AddressFilter, Arrival};
 use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, Condemned};
-use crate::auth::hash::PasswordHash;
-use crate::auth::pool::{Attempt, AuthOutcome, AuthPool};
-use crate::auth::random;
+use crate::auth::pool::AuthPool;
 use crate::ops::audit::{self, RateLimit};
 use crate::ops::generation::Generation;
 use crate::ops::refusals::Refusals;
-use crate::ops::reload::{Edit, Editor};
-use crate::policy::Policy;
-use crate::resp::Reply;
-use crate::session::driver::{Connecting, Driver, Remains, Stream, Surroundings, see_turn_out};
-use crate::session::{
-    Administered, Administration, Buffer, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, Peer,
-    SessionCore, SessionLimits, Shared, UpstreamFailure,
-};
+use crate::ops::reload::Edit;
+use crate::session::driver::{Driver, Remains, Stream, see_turn_out};
+use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
-use crate::tls::{CertificateChain, CertificateRefusal, close};
-use crate::upstream::{self, ConnectError, Connection, Upstream};
+use crate::tls::{CertificateChain, CertificateRefusal};
+use crate::upstream::Upstream;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -78,53 +74,6 @@ pub struct Settings {
     pub sessions: Arc<AtomicU64>,
     /// What sessions know together, of all workers.
     pub shared: Arc<Shared>,
-}
-
-/// The sum of the bytes that sessions hold, and its bound.
-#[derive(Debug)]
-pub struct MemoryBudget {
-    limit: u64,
-    held: AtomicU64,
-}
-
-impl MemoryBudget {
-    /// A budget of so many bytes.
-    pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicU64::new(0) })
-    }
-
-    /// One session holds `is` bytes, no longer `was`. False if all together now hold too many and this one holds more.
-    fn account(&self, was: usize, is: usize) -> bool {
-        if is < was {
-            self.held.fetch_sub((was - is) as u64, Ordering::Relaxed);
-            return true;
-        }
-        let more = (is - was) as u64;
-        self.held.fetch_add(more, Ordering::Relaxed).saturating_add(more) <= self.limit
-    }
-
-    fn is_spent(&self) -> bool {
-        self.held.load(Ordering::Relaxed) >= self.limit
-    }
-}
-
-/// Bytes that are counted for as long as this lives, whether there is room for them or not.
-struct Held {
-    budget: Arc<MemoryBudget>,
-    bytes: usize,
-}
-
-impl Held {
-    fn new(budget: &Arc<MemoryBudget>, bytes: usize) -> Self {
-        let _ = budget.account(0, bytes);
-        Self { budget: Arc::clone(budget), bytes }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let _ = self.budget.account(self.bytes, 0);
-    }
 }
 
 enum Command {
@@ -221,17 +170,6 @@ struct Current {
     generation: Arc<Generation>,
 }
 
-/// The policy in force, held while a session looks at it.
-struct Lease(Rc<Current>);
-
-impl Deref for Lease {
-    type Target = Policy;
-
-    fn deref(&self) -> &Policy {
-        &self.0.generation.policy
-    }
-}
-
 impl Current {
     fn new(generation: Arc<Generation>) -> Rc<Self> {
         Rc::new(Self { generation })
@@ -246,9 +184,6 @@ impl Drop for Counted {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-/// The rest of a connection's life.
-type Rest = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Worker {
     fn new(settings: Settings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
@@ -549,20 +484,6 @@ impl Worker {
     }
 }
 
-fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: Permit) -> Rest {
-    let mut text = Buffer::default();
-    text.extend(format!("-ERR {why}\r\n").as_bytes());
-    linger(permit, farewell(client, text))
-}
-
-/// Closes a connection with patience. Its place in the gate bounds how many do.
-fn linger(permit: Permit, farewell: impl Future<Output = ()> + 'static) -> Rest {
-    Box::pin(async move {
-        farewell.await;
-        drop(permit);
-    })
-}
-
 /// Whether a CA that this chain may depend on has ended in this span.
 fn has_aged(current: &Current, listener: usize, chain: &CertificateChain, span: Range<i64>) -> bool {
     let material = current.generation.listeners.get(listener).and_then(Option::as_ref);
@@ -575,139 +496,8 @@ fn unix_seconds() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Sends the last words and closes so that they arrive.
-async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    if !rest.is_empty() {
-        let sent = tokio::time::timeout(PATIENCE, client.write_all(rest.as_slice())).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            return;
-        }
-    }
-    close::linger(client).await;
-}
-
 /// When a certificate ends, on the clock that timers use; `None` if that is too far away to matter.
 fn expiry(not_after: i64) -> Option<Instant> {
     let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(not_after).unwrap_or(0)))?;
     Instant::now().checked_add(at.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-/// What a session sees of its worker.
-struct World {
-    worker: Rc<Worker>,
-    /// The session's, counted over all workers.
-    number: u64,
-}
-
-impl Surroundings for World {
-    type Upstream = Connection;
-
-    type Lease = Lease;
-
-    fn policy(&self) -> Lease {
-        Lease(self.worker.current())
-    }
-
-    fn connect(&self) -> Connecting<Connection> {
-        let worker = Rc::clone(&self.worker);
-        Box::pin(async move {
-            let upstream = &worker.settings.upstream;
-            if upstream.shut_out.load(Ordering::Relaxed) {
-                return Err(UpstreamFailure::Unavailable);
-            }
-            let connected = upstream::connect(&upstream.target).await;
-            match &connected {
-                Ok(_) => {
-                    if let Some(failures) = worker.connecting_fails.succeed(Instant::now()) {
-                        tracing::info!(failures, "connecting to the upstream again");
-                    }
-                }
-                Err(error) => {
-                    upstream.lost.notify_one();
-                    if worker.connecting_fails.fail(Instant::now()) {
-                        tracing::warn!(%error, "cannot connect to the upstream");
-                    }
-                }
-            }
-            connected.map_err(|told| match told.is_full() {
-                true => UpstreamFailure::Full,
-                false => UpstreamFailure::Unavailable,
-            })
-        })
-    }
-
-    fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
-        let Credentials { user, password, hashes, generation } = credentials;
-        let candidates =
-            hashes.and_then(|hashes| hashes.iter().map(PasswordHash::try_from).collect::<Result<_, _>>().ok());
-        self.worker.settings.pool.verify(Attempt {
-            address: core.peer().address.ip(),
-            user,
-            password,
-            candidates,
-            generation,
-        })
-    }
-
-    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered> {
-        let (answer, receiver) = oneshot::channel();
-        let settings = &self.worker.settings;
-        settings.refusals.note(core, self.number);
-        let reply = match administration {
-            Administration::Log(count) => settings.refusals.describe(count, self.policy().dialect),
-            Administration::ResetLog => {
-                settings.refusals.clear();
-                Reply::OK
-            }
-            Administration::GeneratePassword(bits) => match random::password(bits) {
-                Ok(password) => Reply::bulk(password.as_bytes()),
-                Err(error) => Reply::error(format!("ERR respgate: no randomness: {error}")),
-            },
-            administration => {
-                let user = core.principal().map(|principal| principal.user.name().to_string()).unwrap_or_default();
-                let editor = Editor { user, client: core.peer().address };
-                // If nobody is there, the answer is dropped with the edit, and the session told so.
-                let _ = settings.edits.send(Edit { administration, editor, answer });
-                return receiver;
-            }
-        };
-        // The receiver is still in our hands.
-        let _ = answer.send(Administered { reply, generation: None });
-        receiver
-    }
-
-    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>> {
-        let (mut answer, receiver) = oneshot::channel();
-        let worker = Rc::clone(&self.worker);
-        // What Redis is being told is seen through whoever leaves meanwhile.
-        spawn_local(async move {
-            let user = order.user.clone();
-            let Some(mirrored) = worker.settings.upstream.mirror(order, answer.closed()).await else { return };
-            let mirrored = mirrored.map_err(|error| {
-                if let Some(left_out) = worker.log_limit.admit() {
-                    audit::no_mirror(&user, &error, left_out);
-                }
-                match error {
-                    ConnectError::Refused(_) if !error.is_passing() => MirrorFailure::Refused,
-                    _ => MirrorFailure::Unreachable,
-                }
-            });
-            // The session may have gone just now.
-            let _ = answer.send(mirrored);
-        });
-        receiver
-    }
-
-    fn note_refusals(&self, core: &mut SessionCore) {
-        self.worker.settings.refusals.note(core, self.number);
-    }
-
-    fn report(&self, core: &mut SessionCore) {
-        audit::reports(core, &self.worker.log_limit);
-    }
-
-    fn account(&self, was: usize, is: usize) -> bool {
-        self.worker.settings.budget.account(was, is)
-    }
 }

@@ -1,9 +1,9 @@
 //! One client's session: a pure core and the driver that does its I/O.
 //!
 //! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
-//! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `stream` does not wait
-//! for the end of large ones, `local/` carries out what Redis must not see, `answer` says so and leaves a `trace` of it, `pending` keeps the order of replies,
-//! `reply` brings the upstream's replies to their places.
+//! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `stream` does
+//! not wait for the end of large ones, `local/` carries out what Redis must not see, `answer` says so and leaves a
+//! `trace` of it, `pending` keeps the order of replies, `reply` brings the upstream's replies to their places.
 
 mod action;
 mod answer;

@@ -1,0 +1,41 @@
+//! Closing a client's connection so that the last words arrive.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use super::gate::Permit;
+use crate::session::Buffer;
+use crate::session::driver::Stream;
+use crate::tls::close;
+
+/// The rest of a connection's life.
+pub(super) type Rest = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Tells a client why it has no session.
+pub(super) fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: Permit) -> Rest {
+    let mut text = Buffer::default();
+    text.extend(format!("-ERR {why}\r\n").as_bytes());
+    linger(permit, farewell(client, text))
+}
+
+/// Closes a connection with patience. Its place in the gate bounds how many do.
+pub(super) fn linger(permit: Permit, farewell: impl Future<Output = ()> + 'static) -> Rest {
+    Box::pin(async move {
+        farewell.await;
+        drop(permit);
+    })
+}
+
+/// Sends the last words and closes so that they arrive.
+pub(super) async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    if !rest.is_empty() {
+        let sent = tokio::time::timeout(PATIENCE, client.write_all(rest.as_slice())).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+    close::linger(client).await;
+}

@@ -1,0 +1,153 @@
+//! The worker, as its sessions see it.
+
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+
+use super::{Current, Worker};
+use crate::auth::hash::PasswordHash;
+use crate::auth::pool::{Attempt, AuthOutcome};
+use crate::auth::random;
+use crate::ops::audit;
+use crate::ops::reload::{Edit, Editor};
+use crate::policy::Policy;
+use crate::resp::Reply;
+use crate::session::driver::{Connecting, Surroundings};
+use crate::session::{
+    Administered, Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
+};
+use crate::upstream::{self, ConnectError, Connection};
+
+/// The policy in force, held while a session looks at it.
+pub(super) struct Lease(pub(super) Rc<Current>);
+
+impl Deref for Lease {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.0.generation.policy
+    }
+}
+
+/// What a session sees of its worker.
+pub(super) struct World {
+    pub(super) worker: Rc<Worker>,
+    /// The session's, counted over all workers.
+    pub(super) number: u64,
+}
+
+impl Surroundings for World {
+    type Upstream = Connection;
+
+    type Lease = Lease;
+
+    fn policy(&self) -> Lease {
+        Lease(self.worker.current())
+    }
+
+    fn connect(&self) -> Connecting<Connection> {
+        let worker = Rc::clone(&self.worker);
+        Box::pin(async move {
+            let upstream = &worker.settings.upstream;
+            if upstream.shut_out.load(Ordering::Relaxed) {
+                return Err(UpstreamFailure::Unavailable);
+            }
+            let connected = upstream::connect(&upstream.target).await;
+            match &connected {
+                Ok(_) => {
+                    if let Some(failures) = worker.connecting_fails.succeed(Instant::now()) {
+                        tracing::info!(failures, "connecting to the upstream again");
+                    }
+                }
+                Err(error) => {
+                    upstream.lost.notify_one();
+                    if worker.connecting_fails.fail(Instant::now()) {
+                        tracing::warn!(%error, "cannot connect to the upstream");
+                    }
+                }
+            }
+            connected.map_err(|told| match told.is_full() {
+                true => UpstreamFailure::Full,
+                false => UpstreamFailure::Unavailable,
+            })
+        })
+    }
+
+    fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
+        let Credentials { user, password, hashes, generation } = credentials;
+        let candidates =
+            hashes.and_then(|hashes| hashes.iter().map(PasswordHash::try_from).collect::<Result<_, _>>().ok());
+        self.worker.settings.pool.verify(Attempt {
+            address: core.peer().address.ip(),
+            user,
+            password,
+            candidates,
+            generation,
+        })
+    }
+
+    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered> {
+        let (answer, receiver) = oneshot::channel();
+        let settings = &self.worker.settings;
+        settings.refusals.note(core, self.number);
+        let reply = match administration {
+            Administration::Log(count) => settings.refusals.describe(count, self.policy().dialect),
+            Administration::ResetLog => {
+                settings.refusals.clear();
+                Reply::OK
+            }
+            Administration::GeneratePassword(bits) => match random::password(bits) {
+                Ok(password) => Reply::bulk(password.as_bytes()),
+                Err(error) => Reply::error(format!("ERR respgate: no randomness: {error}")),
+            },
+            administration => {
+                let user = core.principal().map(|principal| principal.user.name().to_string()).unwrap_or_default();
+                let editor = Editor { user, client: core.peer().address };
+                // If nobody is there, the answer is dropped with the edit, and the session told so.
+                let _ = settings.edits.send(Edit { administration, editor, answer });
+                return receiver;
+            }
+        };
+        // The receiver is still in our hands.
+        let _ = answer.send(Administered { reply, generation: None });
+        receiver
+    }
+
+    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>> {
+        let (mut answer, receiver) = oneshot::channel();
+        let worker = Rc::clone(&self.worker);
+        // What Redis is being told is seen through whoever leaves meanwhile.
+        spawn_local(async move {
+            let user = order.user.clone();
+            let Some(mirrored) = worker.settings.upstream.mirror(order, answer.closed()).await else { return };
+            let mirrored = mirrored.map_err(|error| {
+                if let Some(left_out) = worker.log_limit.admit() {
+                    audit::no_mirror(&user, &error, left_out);
+                }
+                match error {
+                    ConnectError::Refused(_) if !error.is_passing() => MirrorFailure::Refused,
+                    _ => MirrorFailure::Unreachable,
+                }
+            });
+            // The session may have gone just now.
+            let _ = answer.send(mirrored);
+        });
+        receiver
+    }
+
+    fn note_refusals(&self, core: &mut SessionCore) {
+        self.worker.settings.refusals.note(core, self.number);
+    }
+
+    fn report(&self, core: &mut SessionCore) {
+        audit::reports(core, &self.worker.log_limit);
+    }
+
+    fn account(&self, was: usize, is: usize) -> bool {
+        self.worker.settings.budget.account(was, is)
+    }
+}
