@@ -5,7 +5,7 @@ use super::user::UserName;
 use crate::command::{Argv, CommandSpec, Dialect};
 
 /// Redis shows at most this much of a name or of the arguments.
-const SHOWN: usize = 128;
+pub const SHOWN: usize = 128;
 
 /// The reply to a command that the ACL refuses.
 pub fn denial(dialect: Dialect, user: &UserName, denial: AclDenial, spec: &CommandSpec) -> String {

@@ -6,7 +6,7 @@ use super::core::SessionCore;
 use super::output::Output;
 use super::pending::Slot;
 use super::wait::{AfterDrain, Wait};
-use crate::acl::AclDenial;
+use crate::acl::{AclDenial, texts};
 use crate::command::{Argv, ArgvBuf, Role};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 
@@ -39,9 +39,9 @@ impl SessionCore {
     /// Lets a request with a large argument go on before it is complete, if its first arguments decide. Returns how many
     /// bytes were taken; 0 if it has to be held.
     pub(super) fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
-        let large = self.scanner.open_bulk().is_some_and(|bulk| bulk.len >= STREAM_FROM);
+        let large = self.scanner.open_bulk().filter(|bulk| bulk.len >= STREAM_FROM);
         let is_held = self.replicating || self.debugger.is_conversing();
-        if let (true, false, Some(argc)) = (large, is_held, self.scanner.argc()) {
+        if let (Some(bulk), false, Some(argc)) = (large, is_held, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match policy.decide_by_prefix(self.requester(), &prefix, argc) {
@@ -55,7 +55,10 @@ impl SessionCore {
                     return taken;
                 }
                 Some(Verdict::Deny(denial)) if is_final(&denial) => {
-                    let text = self.denial_text(policy, &denial, &prefix);
+                    // What the client is told may show the beginning of the argument.
+                    let Some(beginning) = rest.get(bulk.start..bulk.start + texts::SHOWN) else { return 0 };
+                    let said = prefix.iter().chain([beginning]).collect::<ArgvBuf>();
+                    let text = self.denial_text(policy, &denial, &said.as_argv());
                     let refusal = self.refusal(&denial, &prefix);
                     self.note_denial(&denial, refusal);
                     self.body = Body::Discarding { refusal: text };

@@ -95,6 +95,18 @@ fn the_body_of_a_refused_request_is_counted_off_and_not_held() {
 }
 
 #[test]
+fn what_is_unknown_shows_the_beginning_of_its_large_argument_however_it_is_cut() {
+    let bytes = large(&["NOSUCH", "a"], VALUE);
+    let expected = format!("-ERR unknown command 'NOSUCH', with args beginning with: 'a' '{}' \r\n", "v".repeat(124));
+    for cut in 0..300 {
+        let mut rig = Rig::new(OPEN);
+        rig.client(&bytes[..cut]);
+        rig.client(&bytes[cut..]);
+        assert_eq!(rig.heard(), expected, "cut at {cut}");
+    }
+}
+
+#[test]
 fn a_refused_request_takes_its_place_when_its_body_has_come() {
     let mut rig = Rig::new(OPEN);
     rig.say("GET a");
