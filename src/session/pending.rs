@@ -226,26 +226,23 @@ impl Pending {
         self.places.push_back(Place { slot, audience });
     }
 
-    /// `count` replies of the first slot have come. Releases the local replies behind it.
-    pub(super) fn complete(&mut self, count: u64, out: &mut Output<'_>) {
+    /// `count` replies of the first slot have come.
+    pub(super) fn complete(&mut self, count: u64) {
         let owed = if let Some(Slot::Trace(_)) = self.front() { &mut self.traces } else { &mut self.replies };
         *owed = owed.saturating_sub(count);
         match self.front_mut() {
             Some(Slot::Pass(left) | Slot::Trace(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
-            _ => {
-                self.pop();
-                self.release(out);
-            }
+            _ => drop(self.pop()),
         }
     }
 
     /// An error came in place of everything that the first slot still waits for.
-    pub(super) fn fail_front(&mut self, out: &mut Output<'_>) {
+    pub(super) fn fail_front(&mut self) {
         let left = match self.front() {
             Some(Slot::Confirm { left, .. }) => *left,
             _ => 1,
         };
-        self.complete(left, out);
+        self.complete(left);
     }
 
     /// Sends the local replies that nothing is in front of any more.

@@ -45,6 +45,7 @@ impl SessionCore {
         let input = out.input();
         let mut at = 0;
         while at < input.len() {
+            self.release_before(&input[at..], out);
             let taken = if self.replicating {
                 out.pass(at..input.len());
                 input.len() - at
@@ -58,7 +59,19 @@ impl SessionCore {
             }
             at += taken;
         }
+        if at == input.len() {
+            self.release_before(&[], out);
+        }
         Ok(at)
+    }
+
+    /// Sends the answers of ours that wait for nothing any more. A push that Redis sent right behind its last reply belongs
+    /// to that and goes first, unless it is the reply to a later request.
+    fn release_before(&mut self, rest: &[u8], out: &mut Output<'_>) {
+        let is_reply = || matches!(subscription::notice(rest), Some(Notice::Confirmation { .. }));
+        if self.open_frame.is_none() && (!rest.starts_with(b">") || is_reply()) {
+            self.pending.release(out);
+        }
     }
 
     /// Takes a run of ordinary replies or one frame, or a part of one; 0 bytes if more is needed.
@@ -70,7 +83,7 @@ impl SessionCore {
                 if self.pending.is_heard() {
                     out.pass(at..at + len);
                 }
-                self.pending.complete(frames, out);
+                self.pending.complete(frames);
                 return Ok(len);
             }
         }
@@ -197,10 +210,7 @@ impl SessionCore {
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
         let is_error = match route {
-            Route::Stream | Route::Hidden => {
-                self.pending.release(out);
-                return Ok(());
-            }
+            Route::Stream | Route::Hidden => return Ok(()),
             Route::LastReply => return Err(CloseReason::DebuggerEnded),
             Route::Confirmation => false,
             Route::Answer { is_error, .. } => is_error,
@@ -217,9 +227,9 @@ impl SessionCore {
             None => return Err(CloseReason::UpstreamRefused),
         }
         if is_error {
-            self.pending.fail_front(out);
+            self.pending.fail_front();
         } else {
-            self.pending.complete(1, out);
+            self.pending.complete(1);
         }
         Ok(())
     }
@@ -281,7 +291,7 @@ impl SessionCore {
             }
         };
         if reply.left == Some(0) {
-            self.pending.complete(1, out);
+            self.pending.complete(1);
         }
         Ok(taken)
     }

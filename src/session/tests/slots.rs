@@ -2,9 +2,10 @@
 
 use super::rig::{OPEN, Rig, request, trace};
 
+const DENIAL: &str = "-NOPERM this user has no permissions to run the 'flushall' command\r\n";
+
 #[test]
 fn a_denial_at_every_position_of_a_pipeline_of_100_takes_its_place() {
-    let denial = "-NOPERM this user has no permissions to run the 'flushall' command\r\n";
     for denied in 0..100 {
         let mut rig = Rig::new(OPEN);
         let pipeline: Vec<u8> = (0..100)
@@ -17,7 +18,7 @@ fn a_denial_at_every_position_of_a_pipeline_of_100_takes_its_place() {
         for byte in answers.bytes() {
             rig.redis([byte]);
         }
-        let expected: String = (0..100).map(|at| if at == denied { denial.to_owned() } else { answer(at) }).collect();
+        let expected: String = (0..100).map(|at| if at == denied { DENIAL.to_owned() } else { answer(at) }).collect();
         assert_eq!(rig.heard(), expected, "denied at {denied}");
         assert_eq!(rig.forwarded().lines().count(), 99);
     }
@@ -36,15 +37,45 @@ fn a_denial_waits_for_all_earlier_replies_and_for_no_later_one() {
 
 #[test]
 fn a_push_between_replies_takes_no_slot() {
+    let mut rig = resp3();
+    rig.client(&[request("GET a"), request("FLUSHALL")].concat());
+    let pushes = [">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n", ">2\r\n$10\r\ninvalidate\r\n_\r\n"];
+    rig.redis([pushes[0], "$1\r\n1\r\n", pushes[1]].concat());
+    assert_eq!(rig.heard(), [pushes[0], "$1\r\n1\r\n", pushes[1], DENIAL].concat());
+}
+
+#[test]
+fn an_answer_of_ours_comes_behind_the_push_that_belongs_to_the_reply_before_it() {
+    let push = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n";
+    let replies = [":2\r\n", push, "_\r\n"].concat();
+    for cut in 5..replies.len() {
+        let mut rig = resp3();
+        rig.client(&[request("INCR a"), request("FLUSHALL"), request("GET b")].concat());
+        rig.redis(&replies[..cut]);
+        rig.redis(&replies[cut..]);
+        assert_eq!(rig.heard(), [":2\r\n", push, DENIAL, "_\r\n"].concat(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_answer_of_ours_comes_before_the_push_that_is_the_reply_to_what_follows_it() {
+    let confirmation = ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+    let replies = [":2\r\n", confirmation].concat();
+    for cut in 4..replies.len() {
+        let mut rig = resp3();
+        rig.client(&[request("INCR a"), request("FLUSHALL"), request("SUBSCRIBE c")].concat());
+        rig.redis(&replies[..cut]);
+        rig.redis(&replies[cut..]);
+        assert_eq!(rig.heard(), [":2\r\n", DENIAL, confirmation].concat(), "cut at {cut}");
+    }
+}
+
+fn resp3() -> Rig {
     let mut rig = Rig::new(OPEN);
     rig.say("HELLO 3");
     rig.redis("%0\r\n");
-    rig.client(&[request("GET a"), request("FLUSHALL")].concat());
     rig.heard();
-    rig.redis(">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n$1\r\n1\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n");
-    let expected = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n$1\r\n1\r\n-NOPERM this user has no permissions to run \
-                    the 'flushall' command\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n";
-    assert_eq!(rig.heard(), expected);
+    rig
 }
 
 #[test]
