@@ -159,19 +159,18 @@ impl SessionCore {
         self.pending.push(Slot::Replace(ours), audience);
     }
 
-    /// Refuses EXEC, which ends the transaction all the same [execCommandAbort]: Redis is sent one that it aborts.
+    /// Refuses EXEC, which ends a transaction and gives up what is watched all the same [execCommandAbort]: Redis is sent
+    /// one that it refuses, too, for an argument too many.
     pub(super) fn abort(&mut self, policy: &Policy, text: String, out: &mut Output<'_>) {
         let exec = match policy.upstream_name("EXEC") {
-            Some(exec) if self.transaction.is_open() => exec,
+            Some(exec) if self.link == Link::Ready && !self.monitoring => exec,
             _ => return self.refuse(text, out),
         };
-        if let Transaction::Open(_) = std::mem::take(&mut self.transaction) {
-            self.spoil(Box::default(), Audience::Nobody, out);
-        }
+        self.transaction = Transaction::None;
         let mut request = Vec::new();
-        encode_request(&[exec], &mut request);
+        encode_request(&[exec, b"refused"], &mut request);
         out.send(Side::Upstream, &request);
-        self.shared.tally.compensate_failed_call("exec");
+        self.shared.tally.compensate_rejection("exec");
         self.shared.tally.compensate_error("EXECABORT");
         let (ours, audience) = self.own_error(text);
         self.pending.push(Slot::Replace(ours), audience);

@@ -60,9 +60,9 @@ impl Tally {
         self.count(command, CommandCounts { calls: -1, rejected: 0, failed: 0 });
     }
 
-    /// The same of one that fails.
-    pub(super) fn compensate_failed_call(&self, command: &str) {
-        self.count(command, CommandCounts { calls: -1, rejected: 0, failed: -1 });
+    /// The same of one that it rejects.
+    pub(super) fn compensate_rejection(&self, command: &str) {
+        self.count(command, CommandCounts { calls: 0, rejected: -1, failed: 0 });
     }
 
     /// Redis counts an error of this code that no client caused.

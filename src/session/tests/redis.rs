@@ -77,6 +77,10 @@ impl Redis {
             }
             (b"multi", Some(_)) => return b"-ERR MULTI calls can not be nested\r\n".to_vec(),
             (b"watch", Some(_)) => return b"-ERR WATCH inside MULTI is not allowed\r\n".to_vec(),
+            (b"exec", queue) if arguments.len() > 1 => {
+                *queue = None;
+                return b"-EXECABORT Transaction discarded because of: wrong number of arguments\r\n".to_vec();
+            }
             (b"exec", None) => return b"-ERR EXEC without MULTI\r\n".to_vec(),
             (b"discard", None) => return b"-ERR DISCARD without MULTI\r\n".to_vec(),
             (b"discard", Some(_)) => self.queue = None,

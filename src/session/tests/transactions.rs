@@ -1,5 +1,6 @@
 //! MULTI and EXEC, refusals and answers of ours inside them.
 
+use super::redis::Redis;
 use super::rig::{CLOSED, Rig, request, trace};
 use crate::session::CloseReason;
 
@@ -383,17 +384,30 @@ fn rights_that_were_others_between_multi_and_exec_abort_it_though_they_are_the_s
 }
 
 #[test]
-fn a_refused_exec_ends_the_transaction_too() {
-    for queued in ["SET a:1 x", "GET b:1"] {
+fn a_refused_exec_has_redis_end_the_transaction_and_the_watch_too() {
+    for said in [&["MULTI", "SET a:1 x", "EXEC"][..], &["MULTI", "GET b:1", "EXEC"], &["WATCH a:1", "EXEC"]] {
         let mut rig = Rig::new("user default on nopass ~a:* &* +@all -exec\n");
-        rig.client(&["MULTI", queued, "EXEC", "GET a:1"].map(request).concat());
-        assert!(rig.forwarded().ends_with("respgate:refused\nEXEC\nGET a:1"));
-        let queued = if queued.starts_with("SET") { "+QUEUED\r\n" } else { "" };
-        rig.redis(format!("+OK\r\n{queued}{UNKNOWN}{ABORTED}$-1\r\n"));
+        let mut redis = Redis::default();
+        rig.client(&said.iter().flat_map(|line| request(line)).collect::<Vec<_>>());
+        let sent = rig.sent();
+        assert!(String::from_utf8_lossy(&sent).contains("$4\r\nEXEC\r\n$7\r\nrefused\r\n"));
+        rig.redis(redis.answer(&sent));
         let heard = rig.heard();
-        let text = "-EXECABORT Transaction discarded because of: NOPERM this user has no permissions to run the 'exec' command";
-        assert!(heard.ends_with(&format!("{text}\r\n$-1\r\n")), "{heard}");
+        let text = "-EXECABORT Transaction discarded because of: NOPERM this user has no permissions to run the 'exec' \
+                    command\r\n";
+        assert_eq!(heard.lines().count(), said.len(), "{heard}");
+        assert!(heard.contains(text) && !heard.contains("refused"), "{heard}");
+        rig.say("SET a:2 y");
+        rig.redis("+OK\r\n");
+        assert_eq!(rig.heard(), "+OK\r\n", "no transaction is open");
     }
+}
+
+#[test]
+fn a_refused_exec_before_there_is_a_connection_is_answered_here() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("EXEC x");
+    assert_eq!((rig.heard().matches("-EXECABORT ").count(), rig.forwarded().as_str()), (1, ""));
 }
 
 #[test]
