@@ -547,6 +547,7 @@ impl SessionCore {
             + self.subscriptions.memory()
             + self.standing.memory()
             + self.debugger.memory()
+            + self.mirror.memory()
             + self.untold.as_ref().map_or(0, |request| request.len())
     }
 

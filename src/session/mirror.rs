@@ -11,7 +11,7 @@ use super::pending::{Audience, Slot};
 use super::wait::{AfterDrain, Wait};
 use crate::command::{CommandSpec, Role};
 use crate::policy::{Permit, Policy, ScriptRights};
-use crate::resp::encode_request;
+use crate::resp::{Protocol, encode_request};
 
 /// As whom Redis knows the session's connection.
 #[derive(Debug, Default)]
@@ -73,6 +73,15 @@ pub(super) struct Mirror {
     step: Step,
     /// Redis did not let us make one. MULTI goes without then, and scripts are refused inside.
     is_refused: bool,
+    /// A HELLO that Redis gets next: once it speaks RESP2, it takes no login from a subscriber.
+    greeting: Option<(Protocol, Box<[u8]>)>,
+}
+
+impl Mirror {
+    /// Bytes of memory that waits for it.
+    pub(super) fn memory(&self) -> usize {
+        self.greeting.as_ref().map_or(0, |(_, request)| request.len())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +140,12 @@ impl SessionCore {
         if let ActsAs::Mirror { is_current, .. } = &mut self.mirror.acts_as {
             *is_current = false;
         }
+    }
+
+    /// Has a HELLO wait until Redis knows for whom the session is.
+    pub(super) fn greet_as_mirror(&mut self, protocol: Protocol, request: Box<[u8]>) {
+        self.mirror.greeting = Some((protocol, request));
+        self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
     }
 
     /// Asks for a mirror, now that all earlier replies are out.
@@ -204,6 +219,9 @@ impl SessionCore {
     fn act_as_mirror(&mut self) {
         if let Step::Ordered(Order { name, generation, .. }) = std::mem::take(&mut self.mirror.step) {
             self.mirror.acts_as = ActsAs::Mirror { name, is_current: generation == self.generation };
+        }
+        if let Some((protocol, request)) = self.mirror.greeting.take() {
+            self.wait = Some(Wait::Drained(AfterDrain::Hello(protocol, request)));
         }
     }
 

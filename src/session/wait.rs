@@ -82,6 +82,10 @@ impl SessionCore {
                 self.wait = Some(Wait::Drained(next));
                 Ok(())
             }
+            Some(Wait::Drained(AfterDrain::Hello(protocol, request))) if self.mirror_is_outdated() => {
+                self.greet_as_mirror(protocol, request);
+                self.resume(policy, now, out)
+            }
             Some(Wait::Drained(AfterDrain::Hello(protocol, request))) => {
                 out.send(Side::Upstream, &request);
                 self.expect_hello(protocol);

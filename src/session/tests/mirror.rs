@@ -159,6 +159,44 @@ fn after_a_login_the_session_is_somebody_elses_at_redis_too() {
 }
 
 #[test]
+fn a_hello_with_or_behind_a_login_waits_until_the_session_is_somebody_elses_at_redis_too() {
+    for said in [&["HELLO 2 AUTH bob any"][..], &["AUTH bob any", "HELLO 2"]] {
+        let mut rig = mirrored();
+        rig.say("HELLO 3");
+        rig.redis("%0\r\n");
+        rig.say("SUBSCRIBE c");
+        rig.redis(">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+        rig.reload("user default on nopass ~a:* &* +@all -debug\nuser bob on nopass ~b:* &c +@all\n");
+        rig.forwarded();
+        said.iter().for_each(|line| rig.say(line));
+        rig.redis("$1\r\nx\r\n");
+        // Once it speaks RESP2, Redis takes no login from a subscriber.
+        assert!(!rig.forwarded().lines().any(|line| line.starts_with("HELLO")), "{said:?}");
+        assert_eq!(rig.mirroring.as_ref().unwrap().user, "bob");
+        rig.mirrored(true);
+        assert_eq!(rig.forwarded(), "AUTH mirror:bob between-us", "{said:?}");
+        rig.redis("+OK\r\n");
+        assert_eq!(rig.forwarded(), "HELLO 2", "{said:?}");
+        rig.heard();
+        rig.redis("*0\r\n");
+        rig.say("PING");
+        rig.redis("*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+        assert_eq!(rig.heard(), "*0\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+        assert_eq!((rig.forwarded().as_str(), rig.closed), ("PING", None));
+    }
+}
+
+#[test]
+fn a_hello_that_waits_for_a_mirror_counts_as_held() {
+    let mut rig = mirrored();
+    rig.say("AUTH bob any");
+    rig.redis("$1\r\nx\r\n");
+    let before = rig.core.held();
+    rig.say(&format!("HELLO 3 SETNAME {}", "n".repeat(100_000)));
+    assert!(rig.mirroring.is_some() && rig.core.held() > before + 100_000);
+}
+
+#[test]
 fn reset_goes_back_to_the_proxys_own_user() {
     let mut rig = mirrored();
     rig.say("RESET");
