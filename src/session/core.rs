@@ -348,11 +348,12 @@ impl SessionCore {
 
     /// Goes on under another policy. `own` is the number of one that this session made itself.
     pub(super) fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
-        self.generation = policy.generation;
+        let before = std::mem::replace(&mut self.generation, policy.generation);
         self.outdate_mirror();
         if let Some(principal) = &self.principal {
             let renewed = match own {
-                Some(own) if own == policy.generation => policy.renew_editor(principal),
+                // What others have changed before the own edit has still to be looked at.
+                Some(own) if own == policy.generation && own == before + 1 => policy.renew_editor(principal),
                 _ => policy.renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip()),
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;

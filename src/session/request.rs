@@ -491,7 +491,13 @@ fn database(text: &[u8]) -> Option<u32> {
 
 /// Whether the command may keep its client waiting: of those that read streams, with BLOCK only.
 fn may_block(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
-    let says_block = || argv.iter().any(|argument| argument.eq_ignore_ascii_case(b"block"));
+    // Redis compares words up to a NUL.
+    let is_block = |argument: &[u8]| {
+        argument.split_at_checked(5).is_some_and(|(word, rest)| {
+            word.eq_ignore_ascii_case(b"block") && rest.first().is_none_or(|byte| *byte == 0)
+        })
+    };
+    let says_block = || argv.iter().any(is_block);
     match spec.full_name() {
         "xread" | "xreadgroup" => says_block(),
         // Redis 7.0 does not mark them.

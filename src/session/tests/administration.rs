@@ -53,6 +53,16 @@ fn a_session_outlives_its_own_edit_but_not_the_next_of_somebody_else() {
 }
 
 #[test]
+fn what_others_changed_before_its_own_edit_ends_the_session_after_its_answer() {
+    let mut rig = waiting();
+    rig.say("ACL SETUSER eve on");
+    rig.reload("user default off\n");
+    assert_eq!(rig.closed, None, "it is told first");
+    rig.administered(Some("user default off\nuser eve on\n"));
+    assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", Some(GONE)));
+}
+
+#[test]
 fn what_others_changed_meanwhile_ends_the_session_after_its_answer() {
     let mut rig = waiting();
     rig.say("ACL SAVE");
@@ -137,7 +147,8 @@ fn monitor_tracking_and_an_outstanding_blocking_command_are_judged_again() {
 
 #[test]
 fn what_comes_behind_a_blocking_command_is_judged_when_that_is_over() {
-    for blocking in ["BRPOP q 0", "WAIT 1 0", "XREAD BLOCK 0 STREAMS s $"] {
+    // Redis reads keywords up to a NUL.
+    for blocking in ["BRPOP q 0", "WAIT 1 0", "XREAD BLOCK 0 STREAMS s $", "XREAD block\0x 0 STREAMS s $"] {
         let mut rig = Rig::new(OPEN);
         rig.client(&[blocking, "DEL a", "GET a"].map(request).concat());
         assert_eq!(rig.forwarded(), blocking);
