@@ -136,11 +136,12 @@ impl Policy {
     /// Redis lets a new connection act for `default` where that user is on and needs no password
     /// (`clientSetDefaultAuth`); so do we.
     fn admit_nopass(&self, address: IpAddr) -> Admission {
+        let needs_certificate = |settings: &UserSettings| settings.certificate_required || settings.certificate_only;
         match self.acl.user(b"default") {
             Some(user)
                 if user.is_enabled()
                     && user.is_nopass()
-                    && self.settings_of(user) == &UserSettings::default()
+                    && !needs_certificate(self.settings_of(user))
                     && self.may_come_from(user, address) =>
             {
                 Admission::User(Principal { user: Arc::clone(user), proof: Proof::Nopass, password: None })
@@ -186,8 +187,8 @@ impl Policy {
     /// The same principal under this policy.
     ///
     /// # Errors
-    /// Why the session may not go on: its user is gone or off, may not come from its address any more, has lost the
-    /// password that let it in, or its certificate maps to somebody else.
+    /// Why the session may not go on: its user is gone or off, may not come from its address or log in like that any more,
+    /// or has lost the password that let it in; or its certificate lets nobody in, or somebody else.
     pub fn renew(
         &self,
         principal: &Principal,
@@ -201,15 +202,14 @@ impl Policy {
                 Admission::User(_) | Admission::Password => Err(UserRefusal::Unmapped),
             };
         }
-        let Some(user) = self.acl.user(principal.user.name().as_str().as_bytes()) else {
-            return Err(UserRefusal::NoSuchUser);
+        let user = self.acl.user(principal.user.name().as_str().as_bytes()).ok_or(UserRefusal::NoSuchUser)?;
+        // As whoever comes today: the certificate lets it in, and then the user may log in.
+        let entered = match self.admit(certificate, address) {
+            Admission::Refused(reason) => return Err(reason),
+            Admission::User(entered) => Some(entered),
+            Admission::Password => None,
         };
-        if !user.is_enabled() {
-            return Err(UserRefusal::UserOff);
-        }
-        if !self.may_come_from(user, address) {
-            return Err(UserRefusal::Address);
-        }
+        self.may_log_in(user, entered.as_ref(), certificate, address)?;
         let is_proven = principal.password.as_ref().is_some_and(|password| user.passwords().contains(password));
         if !user.is_nopass() && !is_proven {
             return Err(UserRefusal::PasswordRemoved);
@@ -299,6 +299,36 @@ mod tests {
         let by_none = bob(&policy("user bob on nopass"), None);
         assert_eq!(renewed(&by_none, "user bob on nopass +get"), Ok(()));
         assert_eq!(renewed(&by_none, "user bob on >pw"), Err(UserRefusal::PasswordRemoved));
+    }
+
+    #[test]
+    fn a_password_session_ends_where_its_user_may_not_log_in_like_that_any_more() {
+        let by_password = bob(&policy("user bob on >old"), Some("old"));
+        let with = |settings: UserSettings| {
+            let settings = HashMap::from([("bob".to_owned(), settings)]);
+            Policy { settings, ..policy("user bob on >old") }.renew(&by_password, None, ADDRESS).map(drop)
+        };
+        assert_eq!(with(UserSettings::default()), Ok(()));
+        for settings in [
+            UserSettings { certificate_only: true, ..UserSettings::default() },
+            UserSettings { certificate_required: true, ..UserSettings::default() },
+        ] {
+            assert_eq!(with(settings), Err(UserRefusal::CertificateRequired));
+        }
+        let elsewhere = UserSettings { allow_from: vec!["192.0.2.0/24".parse().unwrap()], ..UserSettings::default() };
+        assert_eq!(with(elsewhere), Err(UserRefusal::Address));
+    }
+
+    #[test]
+    fn default_enters_without_a_password_unless_its_settings_ask_for_more() {
+        let with = |settings: UserSettings| {
+            let settings = HashMap::from([("default".to_owned(), settings)]);
+            matches!(Policy { settings, ..policy("user default on nopass") }.admit(None, ADDRESS), Admission::User(_))
+        };
+        assert!(with(UserSettings { reauth: true, ..UserSettings::default() }));
+        assert!(!with(UserSettings { certificate_only: true, ..UserSettings::default() }));
+        assert!(!with(UserSettings { certificate_required: true, ..UserSettings::default() }));
+        assert!(!with(UserSettings { allow_from: vec!["192.0.2.0/24".parse().unwrap()], ..UserSettings::default() }));
     }
 
     #[test]

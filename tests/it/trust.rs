@@ -111,6 +111,28 @@ fn a_password_that_is_taken_away_takes_its_sessions_with_it_and_no_others() {
 }
 
 #[test]
+fn settings_that_would_not_let_a_password_session_in_any_more_end_it() {
+    let redis = RedisServer::start();
+    for (setting, now, reason) in [
+        ("reauth = true", "reauth = false", "revoked-reauth"),
+        ("auth = \"any\"", "auth = \"certificate\"", "revoked-certificate-required"),
+        ("certificate = \"optional\"", "certificate = \"required\"", "revoked-certificate-required"),
+        ("cn = \"alice\"", "cn = \"nobody\"", "revoked-unmapped"),
+    ] {
+        let tables = "[user.alice]\nreauth = true\n[user.bob]\nauth = \"any\"\ncertificate = \"optional\"\n\
+                      [[certificate]]\ncn = \"alice\"\nuser = \"alice\"\n";
+        let acl = "user alice on +@all ~*\nuser bob on >pw +@all ~*\n";
+        let gate = Respgate::setup(&upstream_of(&redis)).acl_file(acl).table(tables).start().settled();
+        let mut client = gate.connect("alice");
+        assert_eq!(client.text(&["AUTH", "bob", "pw"]), "+OK");
+        assert_eq!(client.text(&["PING"]), "+PONG");
+        gate.edit_config(setting, now);
+        client.expect_closed();
+        gate.wait_for_log(&["\"close\"", "bob", reason]);
+    }
+}
+
+#[test]
 fn a_subscription_monitor_and_a_blocked_command_end_with_the_right_behind_them() {
     let redis = RedisServer::start();
     let gate = setup(&redis, "user alice on +@all ~* &*\nuser root on +@all ~* &*\n")
