@@ -243,6 +243,11 @@ impl SessionCore {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
         } else if self.debugs(permit) {
             self.objection_to_debugging(policy)
+        } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
+            Some(Objection { reason: "no-reply", text: "ERR respgate: not possible before SYNC or PSYNC" })
+        } else if permit.spec().full_name() == "cluster|syncslots" {
+            // It is what nodes say to each other: some of it has no reply, and some turns the connection into a stream.
+            Some(Objection { reason: "no-reply", text: "ERR respgate: not possible through the proxy" })
         } else if permit.spec().role() == Role::Echo && argv.get(1).is_some_and(|text| self.shared.mark.begins(text)) {
             // Who has read a trace somewhere else cannot forge one.
             Some(Objection { reason: "reserved-text", text: "ERR respgate: this text is reserved" })
@@ -509,4 +514,22 @@ fn may_block(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
 /// So much waits for the client that it gets no further answers for now.
 fn is_full(out: &Output<'_>) -> bool {
     out.waiting(Side::Downstream) >= 2 * DOWNSTREAM_BACKLOG
+}
+
+/// Whether Redis replies to a REPLCONF, as it does not to ACK and GETACK [replconfCommand]: it has only options that are
+/// known to be answered, or not one value for each.
+fn replconf_is_answered(argv: &Argv<'_>) -> bool {
+    const ANSWERED: [&[u8]; 9] = [
+        b"listening-port",
+        b"ip-address",
+        b"capa",
+        b"version",
+        b"rdb-only",
+        b"rdb-filter-only",
+        b"rdb-channel",
+        b"set-rdb-client-id",
+        b"main-ch-client-id",
+    ];
+    let is_answered = |option: &[u8]| ANSWERED.iter().any(|known| option.eq_ignore_ascii_case(known));
+    argv.len() % 2 == 0 || argv.iter().skip(1).step_by(2).all(is_answered)
 }

@@ -1,6 +1,8 @@
 //! SYNC and PSYNC: opaque from Redis to the client, and in no other direction.
 
 use super::rig::{OPEN, Rig, request};
+use crate::command::{CommandTable, Dialect};
+use crate::policy::{Blocklist, Policy};
 
 fn replica() -> Rig {
     let mut rig = Rig::new(OPEN);
@@ -26,6 +28,33 @@ fn acknowledgements_go_on_without_a_reply() {
     rig.client(&[request("REPLCONF ACK 1"), request("PING")].concat());
     assert_eq!(rig.forwarded(), "REPLCONF ACK 1\nPING");
     assert_eq!(rig.heard(), "");
+}
+
+#[test]
+fn what_has_no_reply_is_refused_before_psync() {
+    let refused = "-ERR respgate: not possible before SYNC or PSYNC\r\n";
+    for words in ["ACK 0", "capa eof ack 0", "GETACK *", "ACK\0x 0", "ACK 0 FACK 0", "nosuch 1"] {
+        let mut rig = Rig::new(OPEN);
+        rig.client(&[request(&format!("REPLCONF {words}")), request("PING")].concat());
+        assert_eq!((rig.heard().as_str(), rig.forwarded().as_str()), (refused, "PING"), "{words}");
+    }
+    for words in ["listening-port 1", "ip-address 127.0.0.1 CAPA eof", "rdb-only 1", "ack"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say(&format!("REPLCONF {words}"));
+        assert_eq!(rig.forwarded(), format!("REPLCONF {words}"));
+    }
+}
+
+#[test]
+fn what_nodes_of_a_cluster_say_to_each_other_is_refused() {
+    let mut rig = Rig::new(OPEN);
+    let table = CommandTable::builtin(Dialect::Valkey91);
+    let blocklist = Blocklist::build(&[], &[], &[], &table).unwrap();
+    let acl = rig.policy.acl.recompiled(&table);
+    rig.policy = Policy { generation: rig.policy.generation + 1, acl, blocklist, table, ..rig.policy.clone() };
+    rig.client(&[request("CLUSTER SYNCSLOTS ACK"), request("PING")].concat());
+    assert_eq!(rig.heard(), "-ERR respgate: not possible through the proxy\r\n");
+    assert_eq!(rig.forwarded(), "PING");
 }
 
 #[test]
