@@ -124,7 +124,12 @@ impl CommandSet {
     }
 
     pub(super) fn change_category(&mut self, category: Categories, allow: bool, table: &CommandTable) {
-        for spec in table.iter().filter(|spec| spec.categories().intersects(category)) {
+        // A server grants no command of a module with a category; that we take it away with one errs on the safe side.
+        let reached = |spec: &&CommandSpec| match allow {
+            true => spec.categories().intersects(category),
+            false => spec.implied_categories().intersects(category),
+        };
+        for spec in table.iter().filter(reached) {
             self.change(spec, allow, table);
         }
     }

@@ -36,6 +36,8 @@ pub struct CommandSpec {
     /// [`F`] bits.
     pub(super) flags: u32,
     pub(super) categories: Categories,
+    /// Those that its flags imply. The server does not put the commands of modules into them.
+    pub(super) implied: Categories,
     pub(super) database: DatabaseNeed,
     pub(super) keys: Cow<'static, [KeySpec]>,
     pub(super) extractor: Extractor,
@@ -164,9 +166,14 @@ impl CommandSpec {
         if self.arity < 0 { argc >= wanted } else { argc == wanted }
     }
 
-    /// Categories it is in.
+    /// Categories it is in: what grants one of these grants it.
     pub fn categories(&self) -> Categories {
         self.categories
+    }
+
+    /// The same and those that its flags imply: what takes away or blocks one of these concerns it, too.
+    pub fn implied_categories(&self) -> Categories {
+        self.categories | self.implied
     }
 
     /// What it needs of the databases (none of it known on a table of Redis).

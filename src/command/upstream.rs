@@ -99,10 +99,8 @@ fn add(specs: &mut Vec<CommandSpec>, categories: &mut CategoryNames, full_name: 
     if specs.len() >= MAX_COMMANDS {
         return;
     }
-    let mut in_categories = implied_categories(flags);
-    for name in named {
-        in_categories = in_categories | categories.intern(name).unwrap_or(Categories::NONE);
-    }
+    let named = named.map(|name| categories.intern(name).unwrap_or(Categories::NONE));
+    let in_categories = named.fold(Categories::NONE, |all, category| all | category);
     let keys = key_specs(command);
     specs.push(CommandSpec {
         id: CommandId(0),
@@ -112,6 +110,7 @@ fn add(specs: &mut Vec<CommandSpec>, categories: &mut CategoryNames, full_name: 
         arity: i32::try_from(command.arity).unwrap_or(-1),
         flags,
         categories: in_categories,
+        implied: implied_categories(flags),
         database: database_need(flags, &keys),
         extractor: extractor(&full_name, flags, &keys),
         channels: ChannelUse::of(&full_name),
@@ -122,7 +121,8 @@ fn add(specs: &mut Vec<CommandSpec>, categories: &mut CategoryNames, full_name: 
     });
 }
 
-/// Module commands report no categories; their flags say what they do (Redis: `setImplicitACLCategories`).
+/// Module commands report no categories; their flags say what they do (Redis: `setImplicitACLCategories`, which it applies
+/// to its own commands only).
 fn implied_categories(flags: u32) -> Categories {
     let implied: [(u32, &[&str]); 6] = [
         (F::WRITE, &["write"]),

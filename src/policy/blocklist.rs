@@ -138,7 +138,7 @@ fn runs_scripts(spec: &CommandSpec, table: &CommandTable) -> bool {
 }
 
 fn in_category(name: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
-    table.category(name.as_bytes()).is_some_and(|category| spec.categories().intersects(category))
+    table.category(name.as_bytes()).is_some_and(|category| spec.implied_categories().intersects(category))
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ fn an_early_verdict_is_the_strictest() {
 }
 
 #[test]
-fn module_commands_obey_the_categories_their_flags_imply() {
+fn the_categories_that_flags_imply_take_module_commands_away_and_grant_none() {
     let table = CommandTable::builtin(Dialect::Redis70);
     let upstream = |name: &str, flag: &str| crate::command::UpstreamCommand {
         name: name.to_owned(),
@@ -217,6 +217,8 @@ fn module_commands_obey_the_categories_their_flags_imply() {
     let acl = acl.recompiled(&extended);
     assert_eq!(verdict(&acl, "json.get"), Ok(()));
     assert_eq!(verdict(&acl, "json.set"), NO_COMMAND);
+    let acl = Acl::new(&extended).set_user(b"bob", &[b"+@read", b"+@write", b"+@slow", b"~*"], &extended).unwrap();
+    assert_eq!((verdict(&acl, "json.get"), verdict(&acl, "json.set")), (NO_COMMAND, NO_COMMAND), "as in Redis");
 }
 
 #[test]

@@ -198,6 +198,7 @@ fn spec(entry: &'static Entry) -> CommandSpec {
         arity: entry.arity,
         flags: entry.flags,
         categories: Categories(entry.categories),
+        implied: Categories::NONE,
         database: entry.database,
         keys: Cow::Borrowed(entry.keys),
         extractor: Extractor::of(entry.name, entry.keys),
