@@ -6,12 +6,17 @@ use std::fmt;
 use crate::command::{CommandId, CommandSpec, CommandTable, Dialect};
 
 /// Pairs of names under which Redis runs the same function.
-const ALIASES: [(&str, &str); 5] = [
+const ALIASES: [(&str, &str); 9] = [
     ("replicaof", "slaveof"),
     ("restore", "restore-asking"),
     ("sync", "psync"),
     ("getrange", "substr"),
     ("cluster|replicas", "cluster|slaves"),
+    // What Valkey calls it, and more than it.
+    ("slowlog", "commandlog"),
+    ("slowlog|get", "commandlog|get"),
+    ("slowlog|len", "commandlog|len"),
+    ("slowlog|reset", "commandlog|reset"),
 ];
 
 /// The set of blocked commands and the few users it does not bind.
@@ -93,6 +98,11 @@ impl Blocklist {
         !self.exempts(user) && self.blocked.contains(&true)
     }
 
+    /// Whether scripts are blocked, but not for `user`.
+    pub fn lifts_scripting(&self, user: &[u8]) -> bool {
+        self.scripting_users.contains(user)
+    }
+
     /// Whether `user` is bound by no entry at all.
     pub fn exempts(&self, user: &[u8]) -> bool {
         self.exempt_users.contains(user)
@@ -110,10 +120,9 @@ fn stands_for(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
     if let Some(category) = wanted.strip_prefix('@') {
         return in_category(category, spec, table);
     }
-    spec.full_name() == wanted
-        || ALIASES.contains(&(wanted, spec.full_name()))
-        || ALIASES.contains(&(spec.full_name(), wanted))
-        || parent_name(spec.parent(), table).is_some_and(|name| name == wanted)
+    let is_wanted =
+        |name: &str| name == wanted || ALIASES.contains(&(wanted, name)) || ALIASES.contains(&(name, wanted));
+    is_wanted(spec.full_name()) || parent_name(spec.parent(), table).is_some_and(is_wanted)
 }
 
 fn parent_name(parent: Option<CommandId>, table: &CommandTable) -> Option<&str> {
@@ -146,7 +155,7 @@ mod tests {
     use super::*;
 
     fn blocks(entries: &[&str], name: &str) -> bool {
-        let table = CommandTable::builtin(Dialect::Redis70);
+        let table = CommandTable::builtin(Dialect::Valkey91);
         let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
         let blocklist = Blocklist::build(&entries, &["ops".to_owned()], &["jobs".to_owned()], &table).unwrap();
         blocklist.blocks(b"anybody", table.by_name(name).unwrap())
@@ -158,6 +167,7 @@ mod tests {
             assert!(blocks(&[one], other) && blocks(&[other], one), "{one} {other}");
         }
         assert!(!blocks(&["replicaof"], "get"));
+        assert!(blocks(&["slowlog"], "commandlog|get"), "with its subcommands");
     }
 
     #[test]

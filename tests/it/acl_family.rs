@@ -217,20 +217,24 @@ fn a_wrong_file_is_not_loaded_and_its_lines_are_named() {
 }
 
 #[test]
-fn an_exempt_user_is_changed_by_its_like_alone() {
+fn a_user_for_whom_less_is_blocked_is_changed_by_an_exempt_one_alone() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl("user root on +@all ~*\nuser admin on +@all ~*\n")
-        .table("[block]\ncommands = [\"FLUSHALL\"]\nexempt-users = [\"root\", \"spare\"]")
+        .table("[block]\ncommands = [\"FLUSHALL\"]\nexempt-users = [\"root\", \"spare\"]\nscripting-users = [\"jobs\"]")
         .table("[[certificate]]\ncn = \"root\"\nuser = \"root\"")
         .start();
     let (mut root, mut admin) = (gate.connect("root"), gate.connect("admin"));
-    for edit in
-        [&["ACL", "SETUSER", "root", ">mine"][..], &["ACL", "SETUSER", "spare", "on"], &["ACL", "DELUSER", "root"]]
-    {
+    for edit in [
+        &["ACL", "SETUSER", "root", ">mine"][..],
+        &["ACL", "SETUSER", "spare", "on"],
+        &["ACL", "SETUSER", "jobs", "on", "+@all"],
+        &["ACL", "DELUSER", "root"],
+    ] {
         assert!(admin.text(edit).starts_with("-NOPERM respgate: only an exempt user"), "{edit:?}");
     }
     assert_eq!(root.text(&["ACL", "SETUSER", "spare", "on", "+@all"]), "+OK");
+    assert_eq!(root.text(&["ACL", "SETUSER", "jobs", "on", "+@all"]), "+OK");
     assert_eq!(admin.text(&["ACL", "SETUSER", "bob", "on"]), "+OK");
 }
 

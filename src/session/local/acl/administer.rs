@@ -103,7 +103,7 @@ impl SessionCore {
         if let Some(name) = named.find(|name| !self.may_change(policy, name)) {
             let name = String::from_utf8_lossy(name);
             return Answer::Refused(format!(
-                "NOPERM respgate: only an exempt user may change the exempt user '{name}'"
+                "NOPERM respgate: only an exempt user may change '{name}', for whom less is blocked"
             ));
         }
         match local.spec.full_name() {
@@ -123,11 +123,12 @@ impl SessionCore {
         }
     }
 
-    /// A user whom the blocklist does not bind comes from the files, or from one like it: else whoever may change users
+    /// A user for whom less is blocked comes from the files, or from one for whom nothing is: else whoever may change users
     /// could lift the blocklist.
     fn may_change(&self, policy: &Policy, name: &[u8]) -> bool {
-        let exempt = |name: &[u8]| policy.blocklist.exempts(name);
-        !exempt(name) || self.principal.as_ref().is_some_and(|own| exempt(own.user.name().as_str().as_bytes()))
+        let Policy { blocklist, .. } = policy;
+        let own = self.principal.as_ref().map(|own| own.user.name().as_str().as_bytes());
+        !(blocklist.exempts(name) || blocklist.lifts_scripting(name)) || own.is_some_and(|own| blocklist.exempts(own))
     }
 
     pub(super) fn log(&self, how: Option<&[u8]>) -> Answer {
