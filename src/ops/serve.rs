@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
+use zeroize::Zeroizing;
 
 use super::admin::{self, AdminSocket, Health, InForce};
 use super::generation::{self, BuildError, Generation, Hearing};
@@ -257,9 +258,9 @@ fn start_workers(
     let budget = MemoryBudget::new(bounds.memory_budget);
     let refusals = Arc::new(Refusals::default());
     let sessions = Arc::new(AtomicU64::new(1));
-    let mut mark = [0; 8];
-    random::fill(&mut mark)?;
-    let shared = Arc::new(Shared::new(u64::from_le_bytes(mark)));
+    let mut key = Zeroizing::new([0; 32]);
+    random::fill(&mut *key)?;
+    let shared = Arc::new(Shared::new(&key));
     let workers = (0..config.threads).map(|number| {
         let settings = Settings {
             limits: limits.clone(),

@@ -17,21 +17,21 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// With a random number that no client can guess.
-    pub fn new(random: u64) -> Self {
+    /// With a random key that no client can guess.
+    pub fn new(key: &[u8; 32]) -> Self {
         Self {
             clients: ClientIds::default(),
             tally: Tally::default(),
-            mark: Mark::new(random),
+            mark: Mark::new(key),
             debugging: AtomicBool::new(false),
         }
     }
 }
 
-/// Of a test, which knows the mark.
+/// Of a test, which knows the key.
 #[cfg(test)]
 impl Default for Shared {
     fn default() -> Self {
-        Self::new(7)
+        Self::new(&[7; 32])
     }
 }

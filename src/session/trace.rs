@@ -1,15 +1,22 @@
 //! Traces: what Redis is told of a command that was carried out here, so that its MONITOR and SLOWLOG know of it. Pure.
 //!
-//! A trace is the argument of an ECHO, `respgate:<mark> acl setuser * *`: the words of the command, with a `*` for each
+//! A trace is the argument of an ECHO, `respgate:<signature> acl setuser * *`: the words of the command, with a `*` for each
 //! that is not to be shown and a `+3` for three more at the end. What is relayed of MONITOR and SLOWLOG has the command in
 //! its place again, as Redis would show it.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 use crate::command::{Argv, Role};
 
 /// Redis cuts what is longer in its SLOWLOG.
 const LONGEST: usize = 128;
 
-/// Bytes of a mark.
+const PREFIX: &str = "respgate:";
+
+/// Bytes before the words.
 const MARK: usize = "respgate:0123456789abcdef ".len();
 
 /// Redis's SLOWLOG shows no more words of a command, the last of which then says how many there are beyond.
@@ -19,34 +26,48 @@ const MOST_WORDS: usize = 32;
 const HIDDEN: &str = "*";
 const REDACTED: &str = "(redacted)";
 
-/// What all traces of a process begin with, and nothing else: it is random, and no client may ECHO it.
-#[derive(Debug)]
-pub(super) struct Mark(String);
+/// Makes the traces of this process, and tells them from anything else. Each is signed with a key that nobody else has, so
+/// that whoever has read others can make none.
+pub(super) struct Mark(Hmac<Sha256>);
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mark")
+    }
+}
 
 impl Mark {
-    pub(super) fn new(random: u64) -> Self {
-        Self(format!("respgate:{random:016x} "))
-    }
-
-    /// Whether this looks like a trace of this process.
-    pub(super) fn begins(&self, text: &[u8]) -> bool {
-        text.starts_with(self.0.as_bytes())
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
     }
 
     /// A trace as Redis is told it.
     pub(super) fn write(&self, trace: &Trace) -> String {
-        [self.0.as_str(), &trace.0].concat()
+        self.sign(&trace.0)
+    }
+
+    pub(super) fn sign(&self, words: &str) -> String {
+        let mut signature = [0; 8];
+        signature.copy_from_slice(&self.signing(words).finalize().into_bytes()[..8]);
+        format!("{PREFIX}{:016x} {words}", u64::from_be_bytes(signature))
     }
 
     /// A trace that Redis shows, if it is one of this process.
     pub(super) fn read(&self, text: &[u8]) -> Option<Trace> {
-        let words = text.strip_prefix(self.0.as_bytes()).filter(|_| text.len() <= LONGEST)?;
-        let words = std::str::from_utf8(words).ok()?;
+        let signed = text.strip_prefix(PREFIX.as_bytes()).filter(|_| text.len() <= LONGEST)?;
+        let (signature, words) = std::str::from_utf8(signed).ok()?.split_once(' ')?;
         let (last, others) = words.rsplit_once(' ').map_or((words, None), |(others, last)| (last, Some(others)));
         let is_word = |word: &str| word == HIDDEN || is_plain(word.as_bytes());
         let is_rest = others.is_some() && last.strip_prefix('+').is_some_and(is_count);
-        let whole = (is_word(last) || is_rest) && others.is_none_or(|others| others.split(' ').all(is_word));
-        whole.then(|| Trace(words.into()))
+        let is_whole = (is_word(last) || is_rest) && others.is_none_or(|others| others.split(' ').all(is_word));
+        let is_form = is_whole && signature.len() == 16;
+        let signature = u64::from_str_radix(signature, 16).ok().filter(|_| is_form)?;
+        self.signing(words).verify_truncated_left(&signature.to_be_bytes()).ok()?;
+        Some(Trace(words.into()))
+    }
+
+    fn signing(&self, words: &str) -> Hmac<Sha256> {
+        self.0.clone().chain_update(words)
     }
 }
 
@@ -142,7 +163,9 @@ mod tests {
     use super::*;
     use crate::command::ArgvBuf;
 
-    const RANDOM: u64 = 0x0123_4567_89ab_cdef;
+    fn mark() -> Mark {
+        Mark::new(&[7; 32])
+    }
 
     fn trace(role: Role, words: &[&[u8]]) -> Trace {
         Trace::of(role, &words.iter().copied().collect::<ArgvBuf>().as_argv())
@@ -199,9 +222,9 @@ mod tests {
 
     #[test]
     fn what_redis_would_show_is_found_again() {
-        let mark = Mark::new(RANDOM);
+        let mark = mark();
         let text = mark.write(&said("HELLO 2 AUTH alice secret"));
-        assert_eq!(text, "respgate:0123456789abcdef HELLO 2 AUTH * *");
+        assert!(text.starts_with("respgate:") && text[MARK..] == *"HELLO 2 AUTH * *", "{text}");
         let words: Vec<_> = mark.read(text.as_bytes()).unwrap().words().collect();
         assert_eq!(words, ["HELLO", "2", "AUTH", "(redacted)", "(redacted)"]);
     }
@@ -225,14 +248,25 @@ mod tests {
 
     #[test]
     fn what_no_trace_looks_like_is_not_read() {
-        let mark = Mark::new(RANDOM);
+        let mark = mark();
         for words in ["", " ", "a ", " a", "a  b", "a +0", "a +01", "a +x", "+3", "a +3 b", "a \"b", "a \u{e9}", "a,b"]
         {
-            let text = format!("respgate:0123456789abcdef {words}");
-            assert_eq!(mark.read(text.as_bytes()), None, "{words}");
+            assert_eq!(mark.read(mark.sign(words).as_bytes()), None, "{words}");
         }
-        let long = format!("respgate:0123456789abcdef {}", "a".repeat(102));
-        assert!(mark.read(long.as_bytes()).is_some() && mark.read(format!("{long}a").as_bytes()).is_none());
+        let long = "a".repeat(102);
+        assert!(mark.read(mark.sign(&long).as_bytes()).is_some());
+        assert!(mark.read(mark.sign(&(long + "a")).as_bytes()).is_none());
+    }
+
+    #[test]
+    fn whoever_has_read_a_trace_can_make_no_other() {
+        let text = mark().sign("acl setuser *");
+        assert!(mark().read(text.as_bytes()).is_some());
+        for other in [text.replace("setuser", "deluser"), format!("{text} *"), text.replace("respgate:", "respgate:0")]
+        {
+            assert_eq!(mark().read(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(Mark::new(&[8; 32]).read(text.as_bytes()), None, "of another process");
     }
 
     fn word() -> impl Strategy<Value = Vec<u8>> {
@@ -247,7 +281,7 @@ mod tests {
             words in vec(word(), 1..80),
         ) {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-            let (trace, mark) = (trace(role, &words), Mark::new(RANDOM));
+            let (trace, mark) = (trace(role, &words), mark());
             let text = mark.write(&trace);
             prop_assert!(text.len() <= LONGEST);
             prop_assert_eq!(trace.words().count(), words.len().min(MOST_WORDS));
@@ -255,12 +289,11 @@ mod tests {
         }
 
         #[test]
-        fn what_another_process_or_a_client_wrote_is_not_read(random in any::<u64>(), words in "[ -~]{0,100}") {
-            prop_assume!(random != RANDOM);
-            let mark = Mark::new(RANDOM);
-            prop_assert_eq!(mark.read(format!("respgate:{random:016x} {words}").as_bytes()), None);
+        fn what_a_client_wrote_is_not_read(signature in any::<u64>(), words in "[ -~]{0,100}") {
+            let mark = mark();
+            prop_assert_eq!(mark.read(format!("respgate:{signature:016x} {words}").as_bytes()), None);
             prop_assert_eq!(mark.read(words.as_bytes()), None);
-            prop_assert_eq!(mark.read(format!("{words} respgate:0123456789abcdef auth *").as_bytes()), None);
+            prop_assert_eq!(mark.read(format!("{words} {}", mark.sign("auth *")).as_bytes()), None);
         }
     }
 }

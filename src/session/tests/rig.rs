@@ -87,9 +87,12 @@ pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
     }
 }
 
+/// What stands in [`Rig::forwarded`] before the words of a trace.
+const SIGNED: &str = "respgate:(signed) ";
+
 /// The ECHO that tells Redis of a command that was carried out here, in these words.
 pub(crate) fn trace(words: &str) -> String {
-    format!("ECHO respgate:0000000000000007 {words}")
+    format!("ECHO {SIGNED}{words}")
 }
 
 /// A request, its arguments between blanks.
@@ -101,7 +104,7 @@ pub(crate) fn request(line: &str) -> Vec<u8> {
 
 impl Rig {
     pub(crate) fn new(acl: &str) -> Rig {
-        Rig::among(&Arc::new(Shared::new(7)), acl)
+        Rig::among(&Arc::new(Shared::new(&[7; 32])), acl)
     }
 
     /// One of several sessions of a process.
@@ -336,7 +339,7 @@ impl Rig {
         let bytes = self.sent();
         let (requests, rest) = super::redis::requests(&bytes);
         assert!(rest.is_empty(), "only whole requests: {}", rest.escape_ascii());
-        let lines = requests.iter().map(|arguments| String::from_utf8_lossy(&arguments.join(&b' ')).into_owned());
+        let lines = requests.iter().map(|arguments| line(&String::from_utf8_lossy(&arguments.join(&b' '))));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -460,5 +463,13 @@ impl Rig {
         if let Err(reason) = result {
             self.closed = Some(reason);
         }
+    }
+}
+
+/// A request as a line, without the signature of a trace.
+fn line(words: &str) -> String {
+    match words.split_once(" respgate:").and_then(|(echo, signed)| Some((echo, signed.split_once(' ')?))) {
+        Some((echo, (signature, words))) if signature.len() == 16 => format!("{echo} {SIGNED}{words}"),
+        _ => words.to_owned(),
     }
 }

@@ -4,6 +4,7 @@ use super::rig::{CLOSED, OPEN, Rig, request, trace};
 use crate::resp::encode_request;
 use crate::session::answer::MOST_TRACES;
 use crate::session::pending::Slot;
+use crate::session::trace::Mark;
 use crate::session::{CloseReason, LoginOutcome};
 
 const USERS: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:* &* +@all\n";
@@ -27,7 +28,7 @@ fn line(arguments: &[&str]) -> String {
 
 /// The text of a trace with these words.
 fn text(words: &str) -> String {
-    trace(words).replace("ECHO ", "")
+    Mark::new(&[7; 32]).sign(words)
 }
 
 fn monitoring() -> Rig {
@@ -303,5 +304,5 @@ fn no_client_can_forge_a_trace() {
     assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("", "-ERR respgate: this text is reserved\r\n"));
     let of_another_process = "respgate:0000000000000008 auth *";
     rig.client(&echo(of_another_process));
-    assert_eq!(rig.forwarded(), format!("echo {of_another_process}"));
+    assert_eq!(rig.sent(), echo(of_another_process));
 }
