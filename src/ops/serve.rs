@@ -186,31 +186,39 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
             _ = signals.interrupt.recv() => break,
         }
     }
+    // A second signal ends it at once.
     health.set(Health::Draining);
     // Sessions that wait for an edit are told that there will be none.
     drop(edited);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
-    drain(reloader.config().limits.shutdown_timeout, &mailboxes, threads, &mut signals).await;
-    if let Err(error) = upstream.forget_mirrors().await {
-        warn!(%error, "users that scripts ran as are left at the upstream");
+    let deadline = Instant::now() + reloader.config().limits.shutdown_timeout;
+    let end = async {
+        drain(deadline, &mailboxes, threads).await;
+        // Where sessions took all the time there was, it is still tried for a moment.
+        let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
+        match tokio::time::timeout_at(deadline.into(), upstream.forget_mirrors()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "users that scripts ran as are left at the upstream"),
+            Err(_elapsed) => warn!("users that scripts ran as are left at the upstream"),
+        }
+    };
+    tokio::select! {
+        () = end => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
     }
     info!(hashes_computed = pool.computations(), "stopped");
     Ok(())
 }
 
-/// Lets sessions end where nothing is owed. A second signal ends it at once.
-async fn drain(patience: Duration, mailboxes: &[Mailbox], threads: Vec<JoinHandle<()>>, signals: &mut Signals) {
+/// Lets sessions end where nothing is owed.
+async fn drain(deadline: Instant, mailboxes: &[Mailbox], threads: Vec<JoinHandle<()>>) {
     let connections: usize = mailboxes.iter().map(Mailbox::load).sum();
     info!(connections, "draining");
-    let deadline = Instant::now() + patience;
     mailboxes.iter().for_each(|mailbox| mailbox.drain(deadline));
     let mut poll = tokio::time::interval(Duration::from_millis(20));
     while !threads.iter().all(JoinHandle::is_finished) {
-        tokio::select! {
-            _ = poll.tick() => {}
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
-        }
+        poll.tick().await;
     }
 }
 

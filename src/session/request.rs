@@ -18,7 +18,7 @@ use super::transaction::{Queue, Transaction};
 use super::wait::{AfterDrain, Wait};
 use crate::acl::Refusal;
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
-use crate::policy::{Denial, Permit, Policy, Principal, Verdict};
+use crate::policy::{Denial, LocalCommand, Permit, Policy, Principal, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 
 /// Why the session does not forward what the policy permits.
@@ -155,9 +155,12 @@ impl SessionCore {
             return Ok(Judged::Taken);
         }
         let verdict = policy.decide(self.requester(), &argv);
-        if let Verdict::Forward(permit) = &verdict
-            && let Some(first) = self.has_to_come_first(policy, permit)
-        {
+        let first = match &verdict {
+            Verdict::Forward(permit) => self.has_to_come_first(policy, permit),
+            Verdict::Local(local) => self.awaits_multi(local).then_some(AfterDrain::Judge),
+            Verdict::Deny(_) => None,
+        };
+        if let Some(first) = first {
             self.wait = Some(Wait::Drained(first));
             return Ok(Judged::Postponed);
         }
@@ -205,6 +208,13 @@ impl SessionCore {
         } else {
             None
         }
+    }
+
+    /// Whether what is answered here waits for the reply to MULTI. Redis may refuse that, and then there is nothing to
+    /// take a place in.
+    fn awaits_multi(&self, local: &LocalCommand<'_>) -> bool {
+        let acts_at_once = matches!(local.role(), Role::Quit | Role::Reset);
+        matches!(self.transaction, Transaction::Open(_)) && self.pending.multis() > 0 && !acts_at_once
     }
 
     /// Takes a request that the policy permits, complete and in memory.
@@ -533,5 +543,5 @@ fn replconf_is_answered(argv: &Argv<'_>) -> bool {
         b"main-ch-client-id",
     ];
     let is_answered = |option: &[u8]| ANSWERED.iter().any(|known| option.eq_ignore_ascii_case(known));
-    argv.len() % 2 == 0 || argv.iter().skip(1).step_by(2).all(is_answered)
+    argv.len().is_multiple_of(2) || argv.iter().skip(1).step_by(2).all(is_answered)
 }

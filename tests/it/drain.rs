@@ -72,6 +72,24 @@ fn a_second_sigterm_ends_at_once() {
     assert_eq!(client.read_to_end().0, b"");
 }
 
+#[test]
+fn sigterm_does_not_wait_for_a_stuck_redis_to_forget_the_mirrors() {
+    let redis = RedisServer::start();
+    let mut gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~a:*\n")
+        .setting("shutdown-timeout = \"1s\"")
+        .setting("upstream-connect-timeout = \"10m\"")
+        .table("[block]\ncommands = [\"FLUSHALL\"]\n")
+        .expect_log("left at the upstream")
+        .start()
+        .settled();
+    assert_eq!(gate.connect("alice").text(&["EVAL", "return 1", "0"]), ":1");
+    redis.pause();
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+    gate.wait_for_log(&["users that scripts ran as are left at the upstream"]);
+}
+
 fn start() -> (RedisServer, Respgate) {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();

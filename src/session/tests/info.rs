@@ -223,15 +223,18 @@ fn an_answer_of_ours_in_a_transaction_counts_once_it_is_executed_and_its_echo_do
                    cmdstat_auth:calls=1,rejected_calls=0,failed_calls=1 errorstat_ERR:count=1";
     let mut rig = alice();
     rig.client(&["MULTI", "ACL WHOAMI", "AUTH bob x", "EXEC"].map(request).concat());
-    rig.redis("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$8\r\nrespgate\r\n$8\r\nrespgate\r\n");
+    rig.redis("+OK\r\n");
+    rig.redis("+QUEUED\r\n+QUEUED\r\n*2\r\n$8\r\nrespgate\r\n$8\r\nrespgate\r\n");
     assert_eq!(told(&mut rig, echo), counted);
     let mut rig = alice();
     rig.client(&["MULTI", "ACL WHOAMI", "AUTH bob x", "EXEC"].map(request).concat());
-    rig.redis("+OK\r\n+QUEUED\r\n+QUEUED\r\n*-1\r\n");
+    rig.redis("+OK\r\n");
+    rig.redis("+QUEUED\r\n+QUEUED\r\n*-1\r\n");
     assert_eq!(rig.core.shared.tally.counts(), None, "a watched key was touched");
     let mut rig = alice();
     rig.client(&["MULTI", "ACL WHOAMI", "AUTH bob x"].map(request).concat());
-    rig.redis("+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    rig.redis("+OK\r\n");
+    rig.redis("+QUEUED\r\n+QUEUED\r\n");
     rig.core.reply_mode = ReplyMode::SkipNext;
     rig.say("EXEC");
     rig.redis("*2\r\n$8\r\nrespgate\r\n$8\r\nrespgate\r\n");
@@ -275,7 +278,8 @@ fn resetstat_in_a_transaction_forgets_what_was_before_it() {
     rig.redis("+OK\r\n+QUEUED\r\n*-1\r\n");
     assert_eq!(told(&mut rig, EMPTY), "total_error_replies:1 errorstat_ERR:count=1", "not executed");
     rig.client(&["MULTI", "ACL USERS", "CONFIG RESETSTAT", "ACL WHOAMI", "EXEC"].map(request).concat());
-    rig.redis("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$8\r\nrespgate\r\n+OK\r\n$8\r\nrespgate\r\n");
+    rig.redis("+OK\r\n");
+    rig.redis("+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$8\r\nrespgate\r\n+OK\r\n$8\r\nrespgate\r\n");
     assert_eq!(
         told(&mut rig, EMPTY),
         "total_error_replies:0 cmdstat_acl|whoami:calls=1,rejected_calls=0,failed_calls=0"

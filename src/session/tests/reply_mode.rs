@@ -156,7 +156,8 @@ fn what_a_silent_request_changes_is_known_all_the_same() {
 fn a_silent_transaction_is_executed_and_its_answers_of_ours_are_silent_too() {
     let mut rig = Rig::new(OPEN);
     rig.client(&["CLIENT REPLY OFF", "MULTI", "ACL WHOAMI", "GET a", "EXEC"].map(request).concat());
-    rig.redis("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\nx\r\n$-1\r\n");
+    rig.redis("+OK\r\n");
+    rig.redis("+QUEUED\r\n+QUEUED\r\n*2\r\n$1\r\nx\r\n$-1\r\n");
     rig.say("CLIENT REPLY ON");
     assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", None));
 }

@@ -119,6 +119,16 @@ fn a_refusal_after_a_multi_that_redis_refused_is_heard_in_its_place() {
 }
 
 #[test]
+fn a_local_command_after_a_multi_that_redis_refused_is_answered_at_once() {
+    let mut rig = Rig::new(ACL);
+    rig.client(&["MULTI", "ACL WHOAMI", "GET a", "EXEC"].map(request).concat());
+    assert_eq!(rig.forwarded(), "MULTI");
+    rig.redis("-NOPERM this user has no permissions to run the 'multi' command\r\n");
+    assert_eq!(rig.forwarded(), format!("{}\nGET a\nEXEC", trace("ACL WHOAMI")));
+    assert!(rig.heard().ends_with("'multi' command\r\n$7\r\ndefault\r\n"));
+}
+
+#[test]
 fn a_multi_that_redis_refused_ends_no_later_transaction() {
     let mut rig = Rig::new(ACL);
     rig.client(&["MULTI", "EXEC", "MULTI"].map(request).concat());
