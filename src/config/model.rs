@@ -105,6 +105,8 @@ pub struct Upstream {
     pub unsafe_upstream: bool,
     /// For connecting and logging in together.
     pub connect_timeout: Duration,
+    /// How long it may owe a reply without saying anything; `None` is for ever.
+    pub timeout: Option<Duration>,
     /// Scripts of restricted users run there as users of the same rights, which the proxy makes.
     pub mirror_users: bool,
 }

@@ -86,6 +86,9 @@ pub(super) struct Settings {
     /// Time for connecting and logging in there [default: 5s]
     #[arg(long, value_name = "TIME", help_heading = "Upstream")]
     pub(super) upstream_connect_timeout: Option<Setting>,
+    /// Time that Redis may owe a reply without saying anything; commands that block are exempt; 0 is for ever [default: 5m]
+    #[arg(long, value_name = "TIME", help_heading = "Upstream")]
+    pub(super) upstream_timeout: Option<Setting>,
     /// Accept an upstream that is neither loopback nor a unix socket: what goes there is not encrypted
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     #[arg(help_heading = "Upstream")]

@@ -470,6 +470,7 @@ fn defaults_are_these() {
             password: None,
             unsafe_upstream: false,
             connect_timeout: Duration::from_secs(5),
+            timeout: Some(Duration::from_secs(300)),
             mirror_users: true,
         },
         acl: AclSource::File("/etc/users.acl".into()),

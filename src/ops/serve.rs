@@ -163,12 +163,14 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
                 Some(Finding::Up(facts)) => {
                     info!(server = facts.server, version = facts.full_version, "upstream is there");
                     upstream.shut_out.store(false, Ordering::Relaxed);
+                    upstream.silent.store(false, Ordering::Relaxed);
                     reloader.learn(*facts).await;
                     health.set(Health::Serving);
                 }
                 Some(Finding::Down(error)) => {
                     health.set(Health::UpstreamDown);
                     upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
+                    upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
                     warn!(%error, "upstream is not there");
                 }
                 None => {}
@@ -260,6 +262,7 @@ fn start_workers(
         hold_buffer: bytes(bounds.hold_buffer),
         auth_timeout: bounds.auth_timeout,
         idle_timeout: bounds.idle_timeout,
+        upstream_timeout: config.upstream.timeout,
         half_close_timeout: bounds.half_close_timeout,
     };
     let handshakes = Arc::new(Semaphore::new(bounds.max_handshakes as usize));

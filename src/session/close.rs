@@ -82,6 +82,8 @@ pub enum CloseReason {
     UpstreamFull,
     /// Redis cannot be reached, or does not let us in.
     UpstreamUnavailable,
+    /// Redis owes a reply and has said nothing for longer than `upstream-timeout`.
+    UpstreamTimeout,
     /// Redis closed the connection, or it failed.
     UpstreamGone,
     /// Redis sent an error that answers no request, and means to close.
@@ -97,6 +99,7 @@ impl CloseReason {
     pub fn fault(self) -> Fault {
         match self {
             Self::UpstreamUnavailable
+            | Self::UpstreamTimeout
             | Self::UpstreamGone
             | Self::UpstreamRefused
             | Self::UpstreamFull
@@ -145,6 +148,7 @@ impl fmt::Display for CloseReason {
             Self::MaxClients => "maxclients",
             Self::MemoryBudget => "memory-budget",
             Self::UpstreamUnavailable => "upstream-unavailable",
+            Self::UpstreamTimeout => "upstream-timeout",
             Self::UpstreamGone => "upstream-gone",
             Self::UpstreamRefused => "upstream-refused",
             Self::UpstreamFull => "upstream-full",

@@ -59,6 +59,8 @@ pub struct SessionLimits {
     pub auth_timeout: Duration,
     /// How long a client may do nothing.
     pub idle_timeout: Option<Duration>,
+    /// How long Redis may owe a reply, or take nothing of a request, without saying anything.
+    pub upstream_timeout: Option<Duration>,
     /// How long replies are delivered to a client that has closed its side, or is told why it is closed.
     pub half_close_timeout: Duration,
 }
@@ -168,6 +170,8 @@ pub struct SessionCore {
     pub(super) started: Instant,
     /// When the client last sent something or was last sent something.
     last_active: Instant,
+    /// Since when Redis owes something, or when it last said or took something since then.
+    waited_since: Instant,
 }
 
 impl SessionCore {
@@ -229,6 +233,7 @@ impl SessionCore {
             client_closed: None,
             started: now,
             last_active: now,
+            waited_since: now,
         })
     }
 
@@ -249,7 +254,11 @@ impl SessionCore {
         if out.input().len() > self.held {
             self.last_active = now;
         }
+        let was_owed = self.is_owed();
         let consumed = self.take_requests(policy, now, out)?;
+        if !was_owed {
+            self.waited_since = now;
+        }
         self.held = out.input().len() - consumed;
         if self.client_closed.is_some() {
             self.end_requests(now)?;
@@ -272,6 +281,7 @@ impl SessionCore {
                 return Ok(0);
             }
         }
+        self.waited_since = now;
         let owed = self.pending.replies();
         let consumed = self.take_replies(out)?;
         self.window.note(owed.saturating_sub(self.pending.replies()), consumed as u64);
@@ -399,19 +409,23 @@ impl SessionCore {
                 self.fail(CloseReason::AuthenticationTimeout, text, now, out);
                 Ok(())
             }
+            Stage::Running if self.upstream_deadline().is_some_and(|at| at <= now) => Err(CloseReason::UpstreamTimeout),
             Stage::Running => Err(CloseReason::Idle),
             Stage::Closed => Ok(()),
         }
     }
 
     /// The driver says how many bytes wait for a side's socket.
-    pub fn handle_backlog(&mut self, side: Side, unsent: usize) {
+    pub fn handle_backlog(&mut self, side: Side, unsent: usize, now: Instant) {
         match side {
             Side::Downstream => {
                 self.backlog_downstream = unsent;
                 self.cut_if_unread();
             }
             Side::Upstream => {
+                if unsent < self.backlog_upstream {
+                    self.waited_since = now;
+                }
                 self.backlog_upstream = unsent;
                 self.flushed();
             }
@@ -513,12 +527,27 @@ impl SessionCore {
             Stage::Finishing { deadline, .. } | Stage::Flushing { deadline, .. } => Some(deadline),
             Stage::Running if self.client_closed.is_some() => self.client_closed,
             Stage::Running if self.principal.is_none() => Some(self.started + self.limits.auth_timeout),
+            Stage::Running if self.is_owed() => self.upstream_deadline(),
             Stage::Running if !self.pending.is_empty() => None,
             // The debugger waits for the client, and may keep everybody else waiting.
             Stage::Running if self.is_standing() && !self.debugger.is_conversing() => None,
             Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_active + timeout),
             Stage::Closed => None,
         }
+    }
+
+    /// Until when Redis has to say or take something. A command that blocks may take its time, a debugger waits for the
+    /// client, and whoever is not listened to is not silent.
+    fn upstream_deadline(&self) -> Option<Instant> {
+        let is_listened_to = self.backlog_downstream < DOWNSTREAM_BACKLOG;
+        let takes_its_time = self.debugger.is_conversing() || matches!(self.pending.front(), Some(Slot::Blocking(_)));
+        let timeout = self.limits.upstream_timeout.filter(|_| self.is_owed() && is_listened_to && !takes_its_time)?;
+        self.waited_since.checked_add(timeout)
+    }
+
+    /// Redis owes the client something, or has not taken what it was sent.
+    fn is_owed(&self) -> bool {
+        !self.pending.is_silent() || self.backlog_upstream > 0
     }
 
     /// Who the session acts for.

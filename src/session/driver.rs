@@ -233,7 +233,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             if self.core.has_reports() {
                 self.world.report(&mut self.core);
             }
-            progress |= self.poll_writes(cx)?;
+            progress |= self.poll_writes(cx, now)?;
             progress |= self.perform(cx)?;
             self.settle_accounts()?;
             if !progress {
@@ -435,7 +435,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     /// Writes what waits; true if some of it went out, so that more may now be read.
-    fn poll_writes(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+    fn poll_writes(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
         self.note_refusals();
         let waiting = self.queues.upstream.len() + self.queues.downstream.len();
         if let Some(upstream) = &mut self.upstream {
@@ -468,8 +468,8 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                 Poll::Pending => {}
             }
         }
-        self.core.handle_backlog(Side::Downstream, self.queues.downstream.len() + usize::from(self.unflushed));
-        self.core.handle_backlog(Side::Upstream, self.queues.upstream.len());
+        self.core.handle_backlog(Side::Downstream, self.queues.downstream.len() + usize::from(self.unflushed), now);
+        self.core.handle_backlog(Side::Upstream, self.queues.upstream.len(), now);
         Ok(self.queues.upstream.len() + self.queues.downstream.len() < waiting)
     }
 

@@ -14,6 +14,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::login;
 use crate::config::{Config, Redacted, Rename, UpstreamAddress};
+use crate::resp::{self, Reply};
 
 /// Where Redis is and how to log in there.
 #[derive(Debug, Clone)]
@@ -128,6 +129,24 @@ impl From<io::Error> for ConnectError {
 /// Connects and, where a password is configured, logs in, within the timeout of the target.
 pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
     match tokio::time::timeout(target.timeout, open(target)).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(ConnectError::Timeout),
+    }
+}
+
+/// The same, and it has to answer within that time.
+pub(super) async fn connect_and_ask(target: &Target) -> Result<Connection, ConnectError> {
+    let answering = async {
+        let mut connection = open(target).await?;
+        let mut request = Vec::new();
+        resp::encode_request(&[target.name("PING")], &mut request);
+        match login::exchange(&mut connection, &request).await? {
+            // In the way of a session, of which there is none then.
+            Reply::Error(text) if ConnectError::refused(&text).is_full() => Err(ConnectError::refused(&text)),
+            _ => Ok(connection),
+        }
+    };
+    match tokio::time::timeout(target.timeout, answering).await {
         Ok(result) => result,
         Err(_elapsed) => Err(ConnectError::Timeout),
     }

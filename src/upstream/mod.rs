@@ -6,7 +6,7 @@ pub mod look;
 mod login;
 mod mirror;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
@@ -21,6 +21,8 @@ pub struct Upstream {
     /// It is there and does not let us in. Without a password of ours a connection would only show that to a client,
     /// command by command.
     pub shut_out: AtomicBool,
+    /// It takes connections and says nothing: one is of use once it has answered.
+    pub silent: AtomicBool,
     /// The users there that stand for ours.
     mirrors: Mirrors,
     /// Notified when a session loses its connection, or gets none.
@@ -33,6 +35,23 @@ impl Upstream {
     /// # Errors
     /// The system gives no randomness.
     pub fn new(target: Target) -> std::io::Result<Self> {
-        Ok(Self { target, shut_out: AtomicBool::new(false), mirrors: Mirrors::new()?, lost: Notify::new() })
+        Ok(Self {
+            target,
+            shut_out: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            mirrors: Mirrors::new()?,
+            lost: Notify::new(),
+        })
+    }
+
+    /// A connection for a session.
+    ///
+    /// # Errors
+    /// There is none, or it would be of no use.
+    pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        match self.silent.load(Ordering::Relaxed) {
+            false => connect(&self.target).await,
+            true => connect::connect_and_ask(&self.target).await,
+        }
     }
 }

@@ -88,6 +88,31 @@ fn a_restarted_redis_ends_its_sessions_and_serves_new_ones() {
 }
 
 #[test]
+fn a_stuck_redis_ends_who_waits_for_it_and_newcomers_are_told_until_it_goes_on() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~* &*\n")
+        .setting("upstream-timeout = \"1s\"")
+        .setting("upstream-connect-timeout = \"1s\"")
+        .expect_log("upstream")
+        .start()
+        .settled();
+    let (mut waiting, mut blocked) = (gate.connect("alice"), gate.connect("alice"));
+    assert_eq!(waiting.text(&["SET", "a", "1"]), "+OK");
+    blocked.send(&request(&["BLPOP", "queue", "0"]));
+    redis.pause();
+    waiting.send(&request(&["GET", "a"]));
+    assert_eq!(waiting.read_to_end().0, b"", "nothing is invented");
+    gate.wait_for_log(&["\"close\"", "alice", "upstream-timeout"]);
+    gate.wait_for_log(&["upstream is not there", "timed out"]);
+    assert_eq!(gate.connect("alice").text(&["GET", "a"]), "-ERR respgate: upstream unavailable");
+    redis.resume();
+    working_client(&gate).expect("service returns");
+    assert_eq!(redis.direct().text(&["RPUSH", "queue", "job"]), ":1");
+    assert_eq!(blocked.reply_text(), "*2\r\n$5\r\nqueue\r\n$3\r\njob");
+}
+
+#[test]
 fn a_reply_that_is_owed_when_redis_dies_is_not_invented() {
     let mut redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();

@@ -13,7 +13,7 @@ use crate::config::raw::{Settings, UpstreamAuthSection};
 use crate::config::redis_conf;
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
-use crate::config::units::{socket_address, yes_no};
+use crate::config::units::{duration, socket_address, yes_no};
 
 impl Judge<'_> {
     pub(super) fn upstream(&mut self, settings: &mut Settings) -> Upstream {
@@ -21,6 +21,7 @@ impl Judge<'_> {
         let mirror_users = self.or(settings.mirror_users.take(), yes_no, true);
         let connect_timeout =
             self.or(settings.upstream_connect_timeout.take(), positive_duration, Duration::from_secs(5));
+        let timeout = self.or(settings.upstream_timeout.take(), duration, Duration::from_secs(300));
         let address = match settings.upstream.take() {
             Some(setting) => self.upstream_address(setting, unsafe_upstream),
             None => {
@@ -36,6 +37,7 @@ impl Judge<'_> {
             password,
             unsafe_upstream,
             connect_timeout,
+            timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             mirror_users,
         }
     }

@@ -20,7 +20,7 @@ use crate::session::driver::{Connecting, Surroundings};
 use crate::session::{
     Administered, Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
 };
-use crate::upstream::{self, ConnectError, Connection};
+use crate::upstream::{ConnectError, Connection};
 
 /// The policy in force, held while a session looks at it.
 pub(super) struct Lease(pub(super) Rc<Current>);
@@ -56,7 +56,7 @@ impl Surroundings for World {
             if upstream.shut_out.load(Ordering::Relaxed) {
                 return Err(UpstreamFailure::Unavailable);
             }
-            let connected = upstream::connect(&upstream.target).await;
+            let connected = upstream.connect().await;
             match &connected {
                 Ok(_) => {
                     if let Some(failures) = worker.connecting_fails.succeed(Instant::now()) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::rig::{AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, request};
-use crate::session::{LoginOutcome, Side};
+use super::rig::{AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, UPSTREAM_TIMEOUT, request};
+use crate::session::{CloseReason, LoginOutcome, Side};
 
 const A_MOMENT: Duration = Duration::from_millis(1);
 
@@ -59,6 +59,54 @@ fn a_long_wait_for_a_reply_is_no_idleness_of_the_client() {
     rig.wait(IDLE_TIMEOUT * 2);
     rig.redis("*-1\r\n");
     rig.wait(A_MOMENT);
+    assert_eq!(rig.closed, None);
+}
+
+#[test]
+fn a_redis_that_owes_a_reply_and_says_nothing_is_waited_for_up_to_its_timeout() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("GET a");
+    rig.wait(UPSTREAM_TIMEOUT - A_MOMENT);
+    rig.say("GET b");
+    assert_eq!(rig.closed, None);
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.closed, Some(CloseReason::UpstreamTimeout));
+    assert_eq!(rig.heard(), "", "nothing is invented");
+}
+
+#[test]
+fn a_redis_that_says_something_or_takes_something_is_waited_for_anew() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&[request("GET a"), request("GET b")].concat());
+    rig.wait(UPSTREAM_TIMEOUT - A_MOMENT);
+    rig.redis("$1\r\n");
+    rig.wait(UPSTREAM_TIMEOUT - A_MOMENT);
+    rig.redis("v\r\n");
+    rig.wait(UPSTREAM_TIMEOUT - A_MOMENT);
+    assert_eq!(rig.closed, None);
+    rig.redis("$1\r\nw\r\n");
+    rig.redis_reads = false;
+    rig.say("SET k v");
+    rig.wait(UPSTREAM_TIMEOUT - A_MOMENT);
+    rig.redis_reads = true;
+    rig.say("GET k");
+    rig.wait(UPSTREAM_TIMEOUT - A_MOMENT);
+    assert_eq!(rig.closed, None);
+}
+
+#[test]
+fn a_redis_that_may_take_its_time_or_is_not_listened_to_is_waited_for() {
+    for line in ["BLPOP q 0", "WAIT 1 0", "XREAD BLOCK 0 STREAMS s $"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say(line);
+        rig.wait(UPSTREAM_TIMEOUT * 2);
+        assert_eq!(rig.closed, None, "{line}");
+    }
+    let mut rig = Rig::new(OPEN);
+    rig.client_reads(false);
+    rig.client(&[request("GET a"), request("GET b")].concat());
+    rig.redis(format!("$300000\r\n{}\r\n", "v".repeat(300_000)));
+    rig.wait(UPSTREAM_TIMEOUT * 2);
     assert_eq!(rig.closed, None);
 }
 

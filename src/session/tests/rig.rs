@@ -25,6 +25,7 @@ pub(crate) const REQUEST_BUFFER: usize = 1 << 20;
 pub(crate) const HOLD_BUFFER: usize = 256 << 10;
 pub(crate) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(1000);
 pub(crate) const HALF_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everybody may do everything, but for what is blocked.
@@ -117,6 +118,7 @@ impl Rig {
             hold_buffer: HOLD_BUFFER,
             auth_timeout: AUTH_TIMEOUT,
             idle_timeout: Some(IDLE_TIMEOUT),
+            upstream_timeout: Some(UPSTREAM_TIMEOUT),
             half_close_timeout: HALF_CLOSE_TIMEOUT,
         };
         let now = Instant::now();
@@ -425,8 +427,8 @@ impl Rig {
             self.queues.upstream.advance(usize::MAX);
         }
         let left = [self.queues.downstream.len(), self.queues.upstream.len()];
-        self.core.handle_backlog(Side::Downstream, left[0]);
-        self.core.handle_backlog(Side::Upstream, left[1]);
+        self.core.handle_backlog(Side::Downstream, left[0], self.now);
+        self.core.handle_backlog(Side::Upstream, left[1], self.now);
         left.iter().sum::<usize>() < waiting
     }
 
