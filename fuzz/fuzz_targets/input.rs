@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 
 use respgate::command::{CommandTable, Dialect};
 
-static TABLES: LazyLock<[CommandTable; 2]> = LazyLock::new(|| Dialect::ALL.map(CommandTable::builtin));
+static TABLES: LazyLock<[CommandTable; Dialect::ALL.len()]> = LazyLock::new(|| Dialect::ALL.map(CommandTable::builtin));
 
-/// The table that a bit of `control` chooses.
+/// The table that `control` chooses.
 pub fn table(control: u8) -> &'static CommandTable {
-    &TABLES[usize::from(control & 1)]
+    &TABLES[usize::from(control) % TABLES.len()]
 }
 
 /// The words of `bytes`: separated by line feeds, or by 0xfe where a line feed is to be part of a word.
