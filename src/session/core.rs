@@ -126,6 +126,8 @@ pub struct SessionCore {
     pub(super) framer: ReplyFramer,
     /// Where the frame goes of which only a part has come and been passed on.
     pub(super) open_frame: Option<Route>,
+    /// The last whole frame was a reply: a push right behind it belongs to it.
+    pub(super) follows_reply: bool,
     pub(super) link: Link,
     /// Redis has said something on it that is no refusal.
     is_let_in: bool,
@@ -204,6 +206,7 @@ impl SessionCore {
             window: ReplyWindow::default(),
             framer: ReplyFramer::new(),
             open_frame: None,
+            follows_reply: false,
             link: Link::Absent,
             is_let_in: false,
             mirror: Mirror::default(),
@@ -528,7 +531,6 @@ impl SessionCore {
             Stage::Running if self.client_closed.is_some() => self.client_closed,
             Stage::Running if self.principal.is_none() => Some(self.started + self.limits.auth_timeout),
             Stage::Running if self.is_owed() => self.upstream_deadline(),
-            Stage::Running if !self.pending.is_empty() => None,
             // The debugger waits for the client, and may keep everybody else waiting.
             Stage::Running if self.is_standing() && !self.debugger.is_conversing() => None,
             Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_active + timeout),
@@ -545,9 +547,11 @@ impl SessionCore {
         self.waited_since.checked_add(timeout)
     }
 
-    /// Redis owes the client something, or has not taken what it was sent.
+    /// Redis owes the client something, be it that the next request waits for what it says to a trace, or has not taken what
+    /// it was sent.
     fn is_owed(&self) -> bool {
-        !self.pending.is_silent() || self.backlog_upstream > 0
+        let waits_for_traces = matches!(self.wait, Some(Wait::Drained(_))) && !self.pending.is_empty();
+        waits_for_traces || !self.pending.is_silent() || self.backlog_upstream > 0
     }
 
     /// Who the session acts for.

@@ -65,11 +65,11 @@ impl SessionCore {
         Ok(at)
     }
 
-    /// Sends the answers of ours that wait for nothing any more. A push that Redis sent right behind its last reply belongs
-    /// to that and goes first, unless it is the reply to a later request.
+    /// Sends the answers of ours that wait for nothing any more. A push that Redis sent right behind a reply belongs to
+    /// that and goes first, unless it is the reply to a later request.
     fn release_before(&mut self, rest: &[u8], out: &mut Output<'_>) {
         let is_reply = || matches!(subscription::notice(rest), Some(Notice::Confirmation { .. }));
-        if self.open_frame.is_none() && (!rest.starts_with(b">") || is_reply()) {
+        if self.open_frame.is_none() && (!self.follows_reply || !rest.starts_with(b">") || is_reply()) {
             self.pending.release(out);
         }
     }
@@ -84,6 +84,7 @@ impl SessionCore {
                     out.pass(at..at + len);
                 }
                 self.pending.complete(frames);
+                self.follows_reply = true;
                 return Ok(len);
             }
         }
@@ -209,6 +210,7 @@ impl SessionCore {
     }
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        self.follows_reply = !matches!(route, Route::Stream | Route::Hidden);
         let is_error = match route {
             Route::Stream | Route::Hidden => return Ok(()),
             Route::LastReply => return Err(CloseReason::DebuggerEnded),
@@ -291,6 +293,7 @@ impl SessionCore {
             }
         };
         if reply.left == Some(0) {
+            self.follows_reply = true;
             self.pending.complete(1);
         }
         Ok(taken)

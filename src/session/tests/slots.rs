@@ -70,6 +70,19 @@ fn an_answer_of_ours_comes_before_the_push_that_is_the_reply_to_what_follows_it(
     }
 }
 
+#[test]
+fn an_answer_of_ours_waits_for_no_further_push_of_a_stream() {
+    let push = ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n";
+    let mut rig = resp3();
+    rig.client(&request("GET a"));
+    rig.redis(["_\r\n", push, &push[..20]].concat());
+    rig.say("FLUSHALL");
+    rig.redis([&push[20..], push, &push[..20]].concat());
+    rig.say("QUIT");
+    rig.redis([&push[20..], &push[..5]].concat());
+    assert_eq!(rig.heard(), ["_\r\n", push, push, DENIAL, push, push, "+OK\r\n"].concat());
+}
+
 fn resp3() -> Rig {
     let mut rig = Rig::new(OPEN);
     rig.say("HELLO 3");
