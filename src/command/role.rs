@@ -32,6 +32,8 @@ pub enum Role {
     Shutdown,
     /// `ACL` and every subcommand of it.
     Acl,
+    /// What nodes of a cluster say to each other.
+    ClusterSyncslots,
     ClientReply,
     ClientTracking,
     ClientCaching,
@@ -94,6 +96,7 @@ impl Role {
             "psync" => Role::Psync,
             "replconf" => Role::Replconf,
             "shutdown" => Role::Shutdown,
+            "cluster|syncslots" => Role::ClusterSyncslots,
             "client|reply" => Role::ClientReply,
             "client|tracking" => Role::ClientTracking,
             "client|caching" => Role::ClientCaching,

@@ -255,8 +255,8 @@ impl SessionCore {
             self.objection_to_debugging(policy)
         } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
             Some(Objection { reason: "no-reply", text: "ERR respgate: not possible before SYNC or PSYNC" })
-        } else if permit.spec().full_name() == "cluster|syncslots" {
-            // It is what nodes say to each other: some of it has no reply, and some turns the connection into a stream.
+        } else if permit.spec().role() == Role::ClusterSyncslots {
+            // Some of it has no reply, and some turns the connection into a stream.
             Some(Objection { reason: "no-reply", text: "ERR respgate: not possible through the proxy" })
         } else if permit.spec().role() == Role::Echo
             && argv.get(1).is_some_and(|text| self.shared.mark.read(text).is_some())

@@ -89,7 +89,8 @@ impl SessionCore {
     }
 }
 
-/// Whether a request is answered by one ordinary reply, so that it can be streamed without further care.
+/// Whether a request is answered by one ordinary reply, so that it can be streamed without further care. Nothing that the
+/// session objects to is: an ECHO of a trace is too short.
 fn is_plain(permit: &Permit<'_>) -> bool {
     permit.upstream_name().is_none()
         && !permit.spec().is_blocking()

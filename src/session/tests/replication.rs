@@ -55,6 +55,12 @@ fn what_nodes_of_a_cluster_say_to_each_other_is_refused() {
     rig.client(&[request("CLUSTER SYNCSLOTS ACK"), request("PING")].concat());
     assert_eq!(rig.heard(), "-ERR respgate: not possible through the proxy\r\n");
     assert_eq!(rig.forwarded(), "PING");
+    rig.redis("+PONG\r\n");
+    rig.heard();
+    let large = request(&format!("CLUSTER SYNCSLOTS ACK {}", "x".repeat(100_000)));
+    large.chunks(10_000).for_each(|piece| rig.client(piece));
+    assert_eq!(rig.heard(), "-ERR respgate: not possible through the proxy\r\n");
+    assert_eq!(rig.forwarded(), "");
 }
 
 #[test]
