@@ -123,9 +123,9 @@ impl SessionCore {
                             self.commit(policy, &prefix, argc)?;
                             out.pass(at..at + len);
                         }
-                        Body::Discarding { refusal } => {
+                        Body::Discarding { refusal, is_exec } => {
                             self.note_request();
-                            self.refuse(refusal, out);
+                            self.deny(policy, is_exec, refusal, out);
                         }
                     }
                     at += len;
@@ -155,12 +155,7 @@ impl SessionCore {
             return Ok(Judged::Taken);
         }
         let verdict = policy.decide(self.requester(), &argv);
-        let first = match &verdict {
-            Verdict::Forward(permit) => self.has_to_come_first(policy, permit),
-            Verdict::Local(local) => self.awaits_multi(local).then_some(AfterDrain::Judge),
-            Verdict::Deny(_) => None,
-        };
-        if let Some(first) = first {
+        if let Some(first) = self.has_to_come_first(policy, &verdict) {
             self.wait = Some(Wait::Drained(first));
             return Ok(Judged::Postponed);
         }
@@ -188,25 +183,31 @@ impl SessionCore {
                 let text = self.denial_text(policy, &denial, &argv);
                 let refusal = self.refusal(&denial, &argv);
                 self.note_denial(&denial, refusal);
-                if denial.spec().is_some_and(|spec| spec.role() == Role::Exec) {
-                    self.abort(policy, text, out);
-                } else {
-                    self.refuse(text, out);
-                }
+                self.deny(policy, is_exec(&denial), text, out);
             }
         }
         Ok(Judged::Taken)
     }
 
-    /// What has to happen before a permitted request may be forwarded.
-    fn has_to_come_first(&self, policy: &Policy, permit: &Permit<'_>) -> Option<AfterDrain> {
-        if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) {
-            Some(AfterDrain::Mirror { anew: false })
-        } else if permit.spec().role() == Role::ScriptDebug && self.pending.traces() > 0 {
+    fn deny(&mut self, policy: &Policy, is_exec: bool, text: String, out: &mut Output<'_>) {
+        match is_exec {
+            true => self.abort(policy, text, out),
+            false => self.refuse(text, out),
+        }
+    }
+
+    /// What has to happen before a permitted request is forwarded or answered.
+    fn has_to_come_first(&self, policy: &Policy, verdict: &Verdict<'_>) -> Option<AfterDrain> {
+        match verdict {
+            Verdict::Forward(permit) if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) => {
+                Some(AfterDrain::Mirror { anew: false })
+            }
             // Redis takes it alone only.
-            Some(AfterDrain::Judge)
-        } else {
-            None
+            Verdict::Forward(permit) if permit.spec().role() == Role::ScriptDebug && self.pending.traces() > 0 => {
+                Some(AfterDrain::Judge)
+            }
+            Verdict::Local(local) if self.awaits_multi(local) => Some(AfterDrain::Judge),
+            _ => None,
         }
     }
 
@@ -499,6 +500,10 @@ impl SessionCore {
             });
         }
     }
+}
+
+pub(super) fn is_exec(denial: &Denial<'_>) -> bool {
+    denial.spec().is_some_and(|spec| spec.role() == Role::Exec)
 }
 
 /// A database as Redis reads it.

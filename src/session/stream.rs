@@ -5,6 +5,7 @@ use super::close::CloseReason;
 use super::core::SessionCore;
 use super::output::Output;
 use super::pending::Slot;
+use super::request::is_exec;
 use super::wait::{AfterDrain, Wait};
 use crate::acl::{AclDenial, texts};
 use crate::command::{Argv, ArgvBuf, Role};
@@ -21,7 +22,7 @@ pub(super) enum Body {
     /// arguments: Redis executes nothing without them.
     Forwarding { prefix: ArgvBuf, argc: usize },
     /// It was refused with this text, and is counted off.
-    Discarding { refusal: String },
+    Discarding { refusal: String, is_exec: bool },
 }
 
 impl Body {
@@ -30,7 +31,7 @@ impl Body {
         match self {
             Self::Whole => 0,
             Self::Forwarding { prefix, .. } => prefix.memory(),
-            Self::Discarding { refusal } => refusal.capacity(),
+            Self::Discarding { refusal, .. } => refusal.capacity(),
         }
     }
 }
@@ -55,13 +56,13 @@ impl SessionCore {
                     return taken;
                 }
                 Some(Verdict::Deny(denial)) if is_final(&denial) => {
-                    // What the client is told may show the beginning of the argument.
+                    // What the client is told may show so much of the arguments, and the beginning of this one.
                     let Some(beginning) = rest.get(bulk.start..bulk.start + texts::SHOWN) else { return 0 };
-                    let said = prefix.iter().chain([beginning]).collect::<ArgvBuf>();
+                    let said = prefix.iter().take(texts::SHOWN).chain([beginning]).collect::<ArgvBuf>();
                     let text = self.denial_text(policy, &denial, &said.as_argv());
                     let refusal = self.refusal(&denial, &prefix);
                     self.note_denial(&denial, refusal);
-                    self.body = Body::Discarding { refusal: text };
+                    self.body = Body::Discarding { refusal: text, is_exec: is_exec(&denial) };
                     return self.scanner.stream();
                 }
                 _ => {}

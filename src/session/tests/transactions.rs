@@ -414,6 +414,20 @@ fn a_refused_exec_has_redis_end_the_transaction_and_the_watch_too() {
 }
 
 #[test]
+fn a_refused_exec_with_a_large_argument_ends_the_transaction_too() {
+    let mut rig = in_multi(ACL);
+    let exec = request(&format!("EXEC {}", "x".repeat(100_000)));
+    exec.chunks(10_000).for_each(|piece| rig.client(piece));
+    assert_eq!(rig.forwarded(), "EXEC refused");
+    rig.redis("-EXECABORT Transaction discarded because of: wrong number of arguments\r\n");
+    rig.client(&[request("GET b:1"), request("PING")].concat());
+    rig.redis("+PONG\r\n");
+    let heard = rig.heard();
+    let starts: Vec<_> = heard.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(starts, ["-EXECABORT", "-NOPERM", "+PONG"], "{heard}");
+}
+
+#[test]
 fn a_refused_exec_before_there_is_a_connection_is_answered_here() {
     let mut rig = Rig::new(CLOSED);
     rig.say("EXEC x");
