@@ -188,7 +188,6 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
             _ = signals.interrupt.recv() => break,
         }
     }
-    // A second signal ends it at once.
     health.set(Health::Draining);
     // Sessions that wait for an edit are told that there will be none.
     drop(edited);
@@ -204,6 +203,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
             Err(_elapsed) => warn!("users that scripts ran as are left at the upstream"),
         }
     };
+    // A second signal ends it at once.
     tokio::select! {
         () = end => {}
         _ = signals.terminate.recv() => {}

@@ -98,7 +98,7 @@ impl Blocklist {
         !self.exempts(user) && self.blocked.contains(&true)
     }
 
-    /// Whether scripts are blocked, but not for `user`.
+    /// Whether `@scripting` is lifted for `user`, where it is blocked.
     pub fn lifts_scripting(&self, user: &[u8]) -> bool {
         self.scripting_users.contains(user)
     }

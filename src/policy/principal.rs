@@ -136,14 +136,9 @@ impl Policy {
     /// Redis lets a new connection act for `default` where that user is on and needs no password
     /// (`clientSetDefaultAuth`); so do we.
     fn admit_nopass(&self, address: IpAddr) -> Admission {
-        let needs_certificate = |settings: &UserSettings| settings.certificate_required || settings.certificate_only;
         match self.acl.user(b"default") {
-            Some(user)
-                if user.is_enabled()
-                    && user.is_nopass()
-                    && !needs_certificate(self.settings_of(user))
-                    && self.may_come_from(user, address) =>
-            {
+            // No certificate of a connection that comes here maps to anybody.
+            Some(user) if user.is_nopass() && self.may_log_in(user, None, None, address).is_ok() => {
                 Admission::User(Principal { user: Arc::clone(user), proof: Proof::Nopass, password: None })
             }
             _ => Admission::Password,

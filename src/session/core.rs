@@ -547,11 +547,10 @@ impl SessionCore {
         self.waited_since.checked_add(timeout)
     }
 
-    /// Redis owes the client something, be it that the next request waits for what it says to a trace, or has not taken what
-    /// it was sent.
+    /// Redis owes the client something, or has not taken what it was sent; or a request waits for it to say something that
+    /// the client does not hear.
     fn is_owed(&self) -> bool {
-        let waits_for_traces = matches!(self.wait, Some(Wait::Drained(_))) && !self.pending.is_empty();
-        waits_for_traces || !self.pending.is_silent() || self.backlog_upstream > 0
+        matches!(self.wait, Some(Wait::Drained(_))) || !self.pending.is_silent() || self.backlog_upstream > 0
     }
 
     /// Who the session acts for.

@@ -22,6 +22,7 @@ pub struct Target {
     address: UpstreamAddress,
     user: Option<String>,
     password: Option<Redacted>,
+    /// For connecting and logging in together, and for one question after that.
     timeout: Duration,
     renames: Vec<Rename>,
 }
@@ -45,11 +46,6 @@ impl Target {
     pub(super) fn at(path: PathBuf) -> Self {
         let timeout = Duration::from_secs(10);
         Self { address: UpstreamAddress::Unix(path), user: None, password: None, timeout, renames: Vec::new() }
-    }
-
-    /// For connecting and logging in together, and for one question after that.
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     /// What a command, given in upper case, is called there. One that is declared to be disabled keeps its name, and
@@ -128,10 +124,7 @@ impl From<io::Error> for ConnectError {
 
 /// Connects and, where a password is configured, logs in, within the timeout of the target.
 pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
-    match tokio::time::timeout(target.timeout, open(target)).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(ConnectError::Timeout),
-    }
+    within(target, open(target)).await
 }
 
 /// The same, and it has to answer within that time.
@@ -141,15 +134,20 @@ pub(super) async fn connect_and_ask(target: &Target) -> Result<Connection, Conne
         let mut request = Vec::new();
         resp::encode_request(&[target.name("PING")], &mut request);
         match login::exchange(&mut connection, &request).await? {
-            // In the way of a session, of which there is none then.
             Reply::Error(text) if ConnectError::refused(&text).is_full() => Err(ConnectError::refused(&text)),
+            // Whatever else it says, it speaks.
             _ => Ok(connection),
         }
     };
-    match tokio::time::timeout(target.timeout, answering).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(ConnectError::Timeout),
-    }
+    within(target, answering).await
+}
+
+/// Within the timeout of the target.
+pub(super) async fn within<T>(
+    target: &Target,
+    work: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    tokio::time::timeout(target.timeout, work).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
 async fn open(target: &Target) -> Result<Connection, ConnectError> {

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::Upstream;
-use super::connect::{ConnectError, connect};
+use super::connect::{ConnectError, connect, within};
 use super::login::exchange;
 use crate::acl::PasswordHash;
 use crate::auth::random;
@@ -181,11 +181,9 @@ impl Upstream {
         let mut request = Vec::new();
         resp::encode_request(&request_words, &mut request);
         let mut connection = connect(target).await?;
-        match tokio::time::timeout(target.timeout(), exchange(&mut connection, &request)).await {
-            Ok(Ok(Reply::Error(text))) => Err(ConnectError::refused(&text)),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error),
-            Err(_elapsed) => Err(ConnectError::Timeout),
+        match within(target, exchange(&mut connection, &request)).await? {
+            Reply::Error(text) => Err(ConnectError::refused(&text)),
+            _ => Ok(()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rig::{AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, UPSTREAM_TIMEOUT, request};
+use crate::policy::ScriptRights;
 use crate::session::{CloseReason, LoginOutcome, Side};
 
 const A_MOMENT: Duration = Duration::from_millis(1);
@@ -125,6 +126,18 @@ fn who_waits_for_what_redis_says_to_a_trace_is_waited_with_and_who_does_not_is_i
         rig.wait(A_MOMENT);
         assert_eq!(rig.closed, Some(reason));
     }
+}
+
+#[test]
+fn a_script_waits_for_a_redis_that_was_never_heard_up_to_the_timeout() {
+    let mut rig = Rig::new("user default on nopass ~a:* +@all\n");
+    rig.mirror_users();
+    rig.policy.script_rights = ScriptRights::NotYet;
+    rig.say("EVAL s 0");
+    rig.wait(UPSTREAM_TIMEOUT - A_MOMENT);
+    assert_eq!(rig.closed, None);
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.closed, Some(CloseReason::UpstreamTimeout));
 }
 
 #[test]
