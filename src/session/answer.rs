@@ -98,7 +98,7 @@ impl SessionCore {
 
     fn trace_request(&self, echo: &[u8], trace: &Trace) -> Box<[u8]> {
         let mut request = Vec::new();
-        encode_request(&[echo, self.shared.mark.write(trace).as_bytes()], &mut request);
+        encode_request(&[echo, self.shared.trace_key.write(trace).as_bytes()], &mut request);
         request.into()
     }
 

@@ -155,7 +155,7 @@ impl SessionCore {
                 Ok(Some(self.give_instead(merged).unwrap_or(answer)))
             }
             Some(Slot::Slowlog) if complete => {
-                let rewritten = slowlog::rewrite(&self.shared.mark, &self.echo, frame);
+                let rewritten = slowlog::rewrite(&self.shared.trace_key, &self.echo, frame);
                 Ok(Some(self.give_instead(rewritten).unwrap_or(answer)))
             }
             Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Trace(_)) if !is_error => {
@@ -168,7 +168,7 @@ impl SessionCore {
                 if !complete && frame.len() <= monitor::LONGEST {
                     return Ok(None);
                 }
-                let rewritten = monitor::rewrite(&self.shared.mark, &self.echo, frame);
+                let rewritten = monitor::rewrite(&self.shared.trace_key, &self.echo, frame);
                 Ok(Some(self.give_instead(rewritten).unwrap_or(Route::Stream)))
             }
             // Redis says why it closes: the client may hear it.

@@ -260,7 +260,7 @@ impl SessionCore {
             // Some of it has no reply, and some turns the connection into a stream.
             Some(Objection { reason: "no-reply", text: "ERR respgate: not possible through the proxy" })
         } else if permit.spec().role() == Role::Echo
-            && argv.get(1).is_some_and(|text| self.shared.mark.read(text).is_some())
+            && argv.get(1).is_some_and(|text| self.shared.trace_key.read(text).is_some())
         {
             // Who has read a trace somewhere else cannot repeat it.
             Some(Objection { reason: "reserved-text", text: "ERR respgate: this text is reserved" })

@@ -4,14 +4,14 @@ use std::sync::atomic::AtomicBool;
 
 use super::clients::ClientIds;
 use super::tally::Tally;
-use super::trace::Mark;
+use super::trace::TraceKey;
 
 /// Shared by all sessions, of all workers. Forwarding a request touches none of it.
 #[derive(Debug)]
 pub struct Shared {
     pub(super) clients: ClientIds,
     pub(super) tally: Tally,
-    pub(super) mark: Mark,
+    pub(super) trace_key: TraceKey,
     /// A session has its [turn](super::debugger::Turn) at the debugger.
     pub(super) debugging: AtomicBool,
 }
@@ -22,7 +22,7 @@ impl Shared {
         Self {
             clients: ClientIds::default(),
             tally: Tally::default(),
-            mark: Mark::new(key),
+            trace_key: TraceKey::new(key),
             debugging: AtomicBool::new(false),
         }
     }

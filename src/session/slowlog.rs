@@ -1,12 +1,12 @@
 //! The reply to SLOWLOG GET, with the commands in place of their [traces](super::trace). Pure: a reply in, a reply out.
 //! Entries without a trace stay as they are, byte for byte.
 
-use super::trace::Mark;
+use super::trace::TraceKey;
 use crate::resp::{encode_request, parse_integer};
 
 /// The reply with the commands that were carried out here, whose traces were left under this name of ECHO; `None` if there
 /// is none in it, or if it is no reply to SLOWLOG GET.
-pub(super) fn rewrite(mark: &Mark, echo: &[u8], reply: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn rewrite(key: &TraceKey, echo: &[u8], reply: &[u8]) -> Option<Vec<u8>> {
     let mut rest = Rest(reply);
     let mut rewritten = Vec::with_capacity(reply.len());
     let mut copied = 0;
@@ -18,7 +18,7 @@ pub(super) fn rewrite(mark: &Mark, echo: &[u8], reply: &[u8]) -> Option<Vec<u8>>
         let words = (0..rest.count(b'*')?).map(|_| rest.bulk()).collect::<Option<Vec<_>>>()?;
         if let [name, text] = words.as_slice()
             && *name == echo
-            && let Some(trace) = mark.read(text)
+            && let Some(trace) = key.read(text)
         {
             rewritten.extend_from_slice(&reply[copied..command]);
             encode_request(&trace.words().collect::<Vec<_>>(), &mut rewritten);
@@ -64,12 +64,12 @@ mod tests {
 
     use super::*;
 
-    fn mark() -> Mark {
-        Mark::new(&[7; 32])
+    fn key() -> TraceKey {
+        TraceKey::new(&[7; 32])
     }
 
     fn trace() -> String {
-        mark().sign("acl setuser * *")
+        key().sign("acl setuser * *")
     }
 
     fn array(words: &[&str]) -> Vec<u8> {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn rewritten(reply: &[u8]) -> Option<Vec<u8>> {
-        rewrite(&mark(), b"ECHO", reply)
+        rewrite(&key(), b"ECHO", reply)
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
             [format!("*1\r\n*{count}\r\n:1\r\n:2\r\n:3\r\n").into_bytes(), array(words), more].concat()
         };
         for count in [4, 6, 7] {
-            let text = mark().sign("auth *");
+            let text = key().sign("auth *");
             assert_eq!(rewritten(&fields(count, &["ECHO", &text])), Some(fields(count, &["auth", "(redacted)"])));
         }
     }

@@ -17,7 +17,7 @@ const LONGEST: usize = 128;
 const PREFIX: &str = "respgate:";
 
 /// Bytes before the words.
-const MARK: usize = "respgate:0123456789abcdef ".len();
+const HEAD: usize = "respgate:0123456789abcdef ".len();
 
 /// Redis's SLOWLOG shows no more words of a command, the last of which then says how many there are beyond.
 const MOST_WORDS: usize = 32;
@@ -28,15 +28,15 @@ const REDACTED: &str = "(redacted)";
 
 /// Makes the traces of this process, and tells them from anything else. Each is signed with a key that nobody else has, so
 /// that whoever has read others can make none.
-pub(super) struct Mark(Hmac<Sha256>);
+pub(super) struct TraceKey(Hmac<Sha256>);
 
-impl fmt::Debug for Mark {
+impl fmt::Debug for TraceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mark")
+        f.write_str("TraceKey")
     }
 }
 
-impl Mark {
+impl TraceKey {
     pub(super) fn new(key: &[u8; 32]) -> Self {
         Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
     }
@@ -82,7 +82,7 @@ impl Trace {
         let rest = if argv.len() > count { format!(" +{}", argv.len() - count) } else { String::new() };
         let shown = shown(role, argv);
         // A blank and one byte is the least that a word takes.
-        let mut room = LONGEST.saturating_sub(MARK + 2 * count + rest.len());
+        let mut room = LONGEST.saturating_sub(HEAD + 2 * count + rest.len());
         let word = |(index, word): (usize, &[u8])| {
             let text = std::str::from_utf8(word).ok().filter(|_| shown.contains(&index) && is_plain(word));
             let text = text.filter(|text| text.len() - 1 <= room).unwrap_or(HIDDEN);
@@ -163,8 +163,8 @@ mod tests {
     use super::*;
     use crate::command::ArgvBuf;
 
-    fn mark() -> Mark {
-        Mark::new(&[7; 32])
+    fn key() -> TraceKey {
+        TraceKey::new(&[7; 32])
     }
 
     fn trace(role: Role, words: &[&[u8]]) -> Trace {
@@ -222,10 +222,10 @@ mod tests {
 
     #[test]
     fn what_redis_would_show_is_found_again() {
-        let mark = mark();
-        let text = mark.write(&said("HELLO 2 AUTH alice secret"));
-        assert!(text.starts_with("respgate:") && text[MARK..] == *"HELLO 2 AUTH * *", "{text}");
-        let words: Vec<_> = mark.read(text.as_bytes()).unwrap().words().collect();
+        let key = key();
+        let text = key.write(&said("HELLO 2 AUTH alice secret"));
+        assert!(text.starts_with("respgate:") && text[HEAD..] == *"HELLO 2 AUTH * *", "{text}");
+        let words: Vec<_> = key.read(text.as_bytes()).unwrap().words().collect();
         assert_eq!(words, ["HELLO", "2", "AUTH", "(redacted)", "(redacted)"]);
     }
 
@@ -248,25 +248,25 @@ mod tests {
 
     #[test]
     fn what_no_trace_looks_like_is_not_read() {
-        let mark = mark();
+        let key = key();
         for words in ["", " ", "a ", " a", "a  b", "a +0", "a +01", "a +x", "+3", "a +3 b", "a \"b", "a \u{e9}", "a,b"]
         {
-            assert_eq!(mark.read(mark.sign(words).as_bytes()), None, "{words}");
+            assert_eq!(key.read(key.sign(words).as_bytes()), None, "{words}");
         }
         let long = "a".repeat(102);
-        assert!(mark.read(mark.sign(&long).as_bytes()).is_some());
-        assert!(mark.read(mark.sign(&(long + "a")).as_bytes()).is_none());
+        assert!(key.read(key.sign(&long).as_bytes()).is_some());
+        assert!(key.read(key.sign(&(long + "a")).as_bytes()).is_none());
     }
 
     #[test]
     fn whoever_has_read_a_trace_can_make_no_other() {
-        let text = mark().sign("acl setuser *");
-        assert!(mark().read(text.as_bytes()).is_some());
+        let text = key().sign("acl setuser *");
+        assert!(key().read(text.as_bytes()).is_some());
         for other in [text.replace("setuser", "deluser"), format!("{text} *"), text.replace("respgate:", "respgate:0")]
         {
-            assert_eq!(mark().read(other.as_bytes()), None, "{other}");
+            assert_eq!(key().read(other.as_bytes()), None, "{other}");
         }
-        assert_eq!(Mark::new(&[8; 32]).read(text.as_bytes()), None, "of another process");
+        assert_eq!(TraceKey::new(&[8; 32]).read(text.as_bytes()), None, "of another process");
     }
 
     fn word() -> impl Strategy<Value = Vec<u8>> {
@@ -281,19 +281,19 @@ mod tests {
             words in vec(word(), 1..80),
         ) {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-            let (trace, mark) = (trace(role, &words), mark());
-            let text = mark.write(&trace);
+            let (trace, key) = (trace(role, &words), key());
+            let text = key.write(&trace);
             prop_assert!(text.len() <= LONGEST);
             prop_assert_eq!(trace.words().count(), words.len().min(MOST_WORDS));
-            prop_assert_eq!(mark.read(text.as_bytes()), Some(trace));
+            prop_assert_eq!(key.read(text.as_bytes()), Some(trace));
         }
 
         #[test]
         fn what_a_client_wrote_is_not_read(signature in any::<u64>(), words in "[ -~]{0,100}") {
-            let mark = mark();
-            prop_assert_eq!(mark.read(format!("respgate:{signature:016x} {words}").as_bytes()), None);
-            prop_assert_eq!(mark.read(words.as_bytes()), None);
-            prop_assert_eq!(mark.read(format!("{words} {}", mark.sign("auth *")).as_bytes()), None);
+            let key = key();
+            prop_assert_eq!(key.read(format!("respgate:{signature:016x} {words}").as_bytes()), None);
+            prop_assert_eq!(key.read(words.as_bytes()), None);
+            prop_assert_eq!(key.read(format!("{words} {}", key.sign("auth *")).as_bytes()), None);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::rig::{CLOSED, OPEN, Rig, request, trace};
 use crate::resp::encode_request;
 use crate::session::answer::MOST_TRACES;
 use crate::session::pending::Slot;
-use crate::session::trace::Mark;
+use crate::session::trace::TraceKey;
 use crate::session::{CloseReason, LoginOutcome};
 
 const USERS: &str = "user default on nopass ~* &* +@all\nuser alice on nopass ~a:* &* +@all\n";
@@ -28,7 +28,7 @@ fn line(arguments: &[&str]) -> String {
 
 /// The text of a trace with these words.
 fn text(words: &str) -> String {
-    Mark::new(&[7; 32]).sign(words)
+    TraceKey::new(&[7; 32]).sign(words)
 }
 
 fn monitoring() -> Rig {
