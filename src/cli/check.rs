@@ -48,9 +48,11 @@ pub fn check(arguments: &CheckArgs) -> Exit {
     match generation::build(&config, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), None, None) {
         Ok(built) => {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
-            built.misnamed.iter().for_each(|error| eprintln!("error: {error}"));
+            let faults = || built.misnamed.iter().chain(&built.faults);
+            faults().for_each(|error| eprintln!("error: {error}"));
             print!("{}", summary(&config));
-            let mut is_good = built.misnamed.is_empty();
+            built.contents.iter().for_each(|line| println!("{line}"));
+            let mut is_good = faults().next().is_none();
             for path in &arguments.client_cert {
                 is_good &= check_client(path, &config, &built.generation);
             }
@@ -67,8 +69,8 @@ pub fn check(arguments: &CheckArgs) -> Exit {
 fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
     let chain = match client_file::read(path) {
         Ok(chain) => chain,
-        Err(error) => {
-            eprintln!("error: {error}");
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
             return false;
         }
     };

@@ -34,8 +34,14 @@ impl Authority {
 
     /// A CA certificate signed by this one.
     pub(crate) fn intermediate(&self, cn: &str) -> Authority {
+        self.intermediate_with(cn, |_| {})
+    }
+
+    pub(crate) fn intermediate_with(&self, cn: &str, adjust: impl FnOnce(&mut CertificateParams)) -> Authority {
+        let mut params = authority(cn);
+        adjust(&mut params);
         let key = KeyPair::generate().expect("a key");
-        Authority { issuer: CertifiedIssuer::signed_by(authority(cn), key, &self.issuer).expect("a CA") }
+        Authority { issuer: CertifiedIssuer::signed_by(params, key, &self.issuer).expect("a CA") }
     }
 
     pub(crate) fn pem(&self) -> String {

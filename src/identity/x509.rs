@@ -7,10 +7,12 @@ use x509_parser::der_parser::oid::Oid;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_DOMAIN_COMPONENT, OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME,
-    OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT,
-    OID_X509_STATE_OR_PROVINCE_NAME,
+    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE,
+    OID_X509_EXT_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME,
+    OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME,
 };
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::X509Name;
 
@@ -41,6 +43,15 @@ pub struct Purposes {
     pub server: bool,
 }
 
+/// What the key usage extension allows the key to be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// `digitalSignature`: it may prove in a handshake that its holder is there.
+    pub digital_signature: bool,
+    /// `keyCertSign`: it may issue certificates.
+    pub certificate_sign: bool,
+}
+
 /// The parts of a certificate that this program looks at.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -60,10 +71,18 @@ pub struct Certificate {
     pub not_after: i64,
     /// basicConstraints says CA:TRUE.
     pub is_ca: bool,
+    /// pathLenConstraint: how many CA certificates may stand between it and a leaf; `None` is any number.
+    pub path_length: Option<u32>,
+    /// `None`: no such extension, good for any use.
+    pub key_usage: Option<KeyUsage>,
     /// `None`: no such extension, good for any purpose.
     pub purposes: Option<Purposes>,
     /// OID of the signature algorithm, dotted.
     pub signature_algorithm: String,
+    /// The length of an RSA key, in bits; `None` of any other key, and of one that cannot be read.
+    pub rsa_bits: Option<usize>,
+    /// OIDs, dotted, of critical extensions that nobody here looks at.
+    pub unknown_critical: Vec<String>,
     sans: Result<Option<SubjectAlternativeNames>, Flaw>,
 }
 
@@ -98,14 +117,54 @@ impl Certificate {
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
             is_ca: certificate.is_ca(),
+            path_length: path_length(&certificate),
+            key_usage: key_usage(&certificate),
             purposes,
             signature_algorithm: certificate.signature_algorithm.algorithm.to_id_string(),
+            rsa_bits: match certificate.public_key().parsed() {
+                Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+                _ => None,
+            },
+            unknown_critical: certificate
+                .iter_extensions()
+                .filter(|extension| extension.critical && !KNOWN_EXTENSIONS.contains(&extension.oid))
+                .map(|extension| extension.oid.to_id_string())
+                .collect(),
             sans: read_sans(&certificate),
         })
     }
 
     pub(super) fn subject_alternative_names(&self) -> Result<Option<SubjectAlternativeNames>, Flaw> {
         self.sans.clone()
+    }
+}
+
+/// The extensions that decide here or in webpki.
+const KNOWN_EXTENSIONS: [Oid<'static>; 6] = [
+    OID_X509_EXT_BASIC_CONSTRAINTS,
+    OID_X509_EXT_KEY_USAGE,
+    OID_X509_EXT_EXTENDED_KEY_USAGE,
+    OID_X509_EXT_SUBJECT_ALT_NAME,
+    OID_X509_EXT_NAME_CONSTRAINTS,
+    OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
+];
+
+/// An extension that cannot be read allows no CA below.
+fn path_length(certificate: &X509Certificate<'_>) -> Option<u32> {
+    match certificate.basic_constraints() {
+        Ok(extension) => extension.and_then(|extension| extension.value.path_len_constraint),
+        Err(_) => Some(0),
+    }
+}
+
+/// An extension that cannot be read allows nothing.
+fn key_usage(certificate: &X509Certificate<'_>) -> Option<KeyUsage> {
+    match certificate.key_usage() {
+        Ok(extension) => extension.map(|extension| KeyUsage {
+            digital_signature: extension.value.digital_signature(),
+            certificate_sign: extension.value.key_cert_sign(),
+        }),
+        Err(_) => Some(KeyUsage { digital_signature: false, certificate_sign: false }),
     }
 }
 
@@ -283,6 +342,14 @@ pub struct RevocationList {
     pub next_update: Option<i64>,
     /// The serial numbers it revokes, in the form of [`Certificate::serial`].
     pub serials: Vec<String>,
+    /// 1 or 2.
+    pub version: u32,
+    /// It has extensions, which every list of today has.
+    pub has_extensions: bool,
+    /// What is signed, DER.
+    pub signed: Vec<u8>,
+    /// The signature over it.
+    pub signature: Vec<u8>,
 }
 
 impl RevocationList {
@@ -296,6 +363,10 @@ impl RevocationList {
             issuer: Name::read(list.issuer()),
             next_update: list.next_update().map(|time| time.timestamp()),
             serials: list.iter_revoked_certificates().map(|revoked| hex(revoked.raw_serial())).collect(),
+            version: list.version().map_or(1, |version| version.0.saturating_add(1)),
+            has_extensions: !list.extensions().is_empty(),
+            signed: list.tbs_cert_list.as_ref().to_vec(),
+            signature: list.signature_value.data.to_vec(),
         })
     }
 }

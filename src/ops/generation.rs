@@ -14,7 +14,7 @@ use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
-use crate::tls::{self, TlsMaterial, TlsSettings};
+use crate::tls::{self, Finding, Severity, TlsMaterial, TlsSettings};
 use crate::upstream::look::Facts;
 
 /// Policy and trust that belong together.
@@ -76,6 +76,10 @@ pub struct Built {
     pub warnings: Vec<String>,
     /// For whoever runs `check`.
     pub advice: Vec<String>,
+    /// What is wrong, and in force all the same, because not to have it would be worse.
+    pub faults: Vec<String>,
+    /// What each file gave.
+    pub contents: Vec<String>,
     /// Commands whose names upstream and configuration disagree about, and which are refused for that.
     pub misnamed: Vec<String>,
 }
@@ -103,7 +107,7 @@ pub enum Hearing<'a> {
 }
 
 /// Loads everything that a configuration names. `users` are kept, where they are not to be read; `before` is the
-/// generation in force, if there is one: what has expired since it was read holds nothing else up.
+/// generation in force, if there is one.
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
@@ -114,8 +118,7 @@ pub fn build(
     users: Option<&Acl>,
 ) -> Result<Built, Vec<BuildError>> {
     let number = before.map_or(1, |before| before.number + 1);
-    let mut builder =
-        Builder { config, errors: Vec::new(), warnings: Vec::new(), advice: Vec::new(), misnamed: Vec::new() };
+    let mut builder = Builder::new(config);
     let table = table(config, upstream);
     let acl = match users {
         Some(users) => Some(users.recompiled(&table)),
@@ -124,8 +127,8 @@ pub fn build(
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
     let renames = builder.renames(&table, upstream);
-    let listeners = builder.listeners(before.map_or(&[], |before| &before.listeners));
-    let Builder { errors, warnings, advice, misnamed, .. } = builder;
+    let listeners = builder.listeners();
+    let Builder { errors, warnings, advice, faults, contents, misnamed, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
     else {
@@ -152,6 +155,8 @@ pub fn build(
         generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor },
         warnings,
         advice,
+        faults,
+        contents,
         misnamed,
     })
 }
@@ -239,10 +244,18 @@ struct Builder<'a> {
     errors: Vec<BuildError>,
     warnings: Vec<String>,
     advice: Vec<String>,
+    faults: Vec<String>,
+    contents: Vec<String>,
     misnamed: Vec<String>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(config: &'a Config) -> Self {
+        let (errors, misnamed) = (Vec::new(), Vec::new());
+        let (warnings, advice, faults, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { config, errors, warnings, advice, faults, contents, misnamed }
+    }
+
     fn acl(&mut self, table: &CommandTable) -> Option<Acl> {
         match &self.config.acl {
             AclSource::File(path) => {
@@ -343,12 +356,11 @@ impl Builder<'_> {
             .ok()
     }
 
-    fn listeners(&mut self, before: &[Option<Arc<TlsMaterial>>]) -> Vec<Option<Arc<TlsMaterial>>> {
+    fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
         let mut loaded: Vec<(TlsSettings, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
         let pins = pinned_keys(&self.config.certificates);
-        for (position, listener) in self.config.listeners.iter().enumerate() {
-            let before = before.get(position).and_then(Option::as_deref);
+        for listener in &self.config.listeners {
             let settings = listener.tls.as_ref().map(|files| TlsSettings {
                 pinned_keys: pins.clone(),
                 ..tls_settings(files, self.config.strict_permissions)
@@ -358,9 +370,9 @@ impl Builder<'_> {
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(&settings, before, SystemTime::now()) {
+                match tls::material::load(&settings, SystemTime::now()) {
                     Ok(material) => {
-                        self.warnings.extend(material.warnings().iter().map(ToString::to_string));
+                        material.findings().iter().for_each(|finding| self.tell(finding));
                         let material = Arc::new(material);
                         loaded.push((settings, Arc::clone(&material)));
                         Some(material)
@@ -378,6 +390,20 @@ impl Builder<'_> {
             }));
         }
         listeners
+    }
+
+    /// Listeners that share files say the same of them.
+    fn tell(&mut self, finding: &Finding) {
+        let told = match finding.severity {
+            Severity::Error => &mut self.faults,
+            Severity::Warning => &mut self.warnings,
+            Severity::Advice => &mut self.advice,
+            Severity::Info => &mut self.contents,
+        };
+        let text = finding.to_string();
+        if !told.contains(&text) {
+            told.push(text);
+        }
     }
 }
 

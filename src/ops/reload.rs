@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::generation::{self, BuildError, Contents, Digest, Generation, Hearing};
+use super::generation::{self, BuildError, Built, Contents, Digest, Generation, Hearing};
 use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
 use crate::auth::pool::AuthPool;
@@ -63,8 +63,8 @@ pub struct Reloader {
     /// The configuration asks for something that only a restart gives, and the log says so.
     outdated: bool,
     facts: Option<Facts>,
-    /// Warnings of the current generation: they are not repeated with every new one.
-    warned: Vec<String>,
+    /// What was told of the current generation: it is not repeated with every new one.
+    told: Vec<String>,
     generation: Arc<ArcSwap<Generation>>,
     /// Digests of the watched files, as of when they were last looked at.
     seen: Contents,
@@ -85,8 +85,8 @@ pub struct Start {
     pub config: Config,
     /// The watched files, as they were just before.
     pub seen: Contents,
-    /// The warnings that there were.
-    pub warned: Vec<String>,
+    /// What was told of it.
+    pub told: Vec<String>,
     /// Where reloads that fail are counted.
     pub failures: Rc<Cell<u64>>,
 }
@@ -110,14 +110,14 @@ impl Reloader {
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let Start { config, seen, warned, failures } = start;
+        let Start { config, seen, told, failures } = start;
         let mut reloader = Self {
             config,
             reread,
             declare,
             outdated: false,
             facts: None,
-            warned,
+            told,
             generation,
             seen,
             agreed: None,
@@ -297,14 +297,11 @@ impl Reloader {
             Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
         };
         match built {
-            Ok(mut built) => {
+            Ok(built) => {
                 self.config = config.unwrap_or_else(|_| self.config.clone());
                 let declared = generation::declared_names(&self.config);
                 self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
-                built.warnings.append(&mut built.misnamed);
-                let news = built.warnings.iter().filter(|warning| !self.warned.contains(warning));
-                news.for_each(|warning| warn!("{warning}"));
-                self.warned = built.warnings;
+                self.told = tell(&built, &self.told);
                 if users == Users::Read {
                     if self.unsaved {
                         warn!(event = "reload", cause, "edits of users that were not saved are given up");
@@ -383,6 +380,15 @@ impl Reloader {
     fn digest_of_acl_file(&self) -> Option<Digest> {
         self.acl_file().and_then(|path| *self.seen.get(path)?)
     }
+}
+
+/// Logs what there is to say of a generation, but for what was told of the one before it. Returns all of it.
+pub(super) fn tell(built: &Built, told: &[String]) -> Vec<String> {
+    let is_news = |text: &&String| !told.contains(text);
+    built.contents.iter().filter(is_news).for_each(|text| info!("{text}"));
+    built.warnings.iter().chain(&built.misnamed).filter(is_news).for_each(|text| warn!("{text}"));
+    built.faults.iter().filter(is_news).for_each(|text| error!("{text}"));
+    [&built.contents, &built.warnings, &built.misnamed, &built.faults].into_iter().flatten().cloned().collect()
 }
 
 /// The command, and the users it names, for the audit log: of many or long names the beginning. Rules may hold passwords.

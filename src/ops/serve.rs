@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::admin::{self, AdminSocket, Health, InForce};
 use super::generation::{self, BuildError, Generation, Hearing};
 use super::refusals::Refusals;
-use super::reload::{Edit, Reloader, Reread, Start};
+use super::reload::{self, Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::auth::random;
@@ -113,8 +113,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     // Before they are read: a change in between is found by the first look at them.
     let seen = generation::contents(&config.watched_files);
     let built = generation::build(&config, Hearing::NotYet, None, None).map_err(RunError::Load)?;
-    built.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let warned = built.warnings;
+    let told = reload::tell(&built, &[]);
     let first = built.generation;
     let target = Target::from(&config);
     if config.require_upstream {
@@ -153,7 +152,7 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, seen, warned, failures };
+    let start = Start { config, seen, told, failures };
     let mut reloader = Reloader::new(start, reread, declare, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -1,11 +1,10 @@
-//! The client CAs and their validity, at which rustls does not look: to it an anchor is a name and a key.
-
-use std::borrow::Cow;
-use std::sync::Arc;
+//! The client CAs, with what webpki does not keep of them: to it an anchor is a name, a key and name constraints.
 
 use rustls::pki_types::TrustAnchor;
-use rustls::{Error, RootCertStore};
+use rustls::{DistinguishedName, Error, RootCertStore};
+use webpki::VerifiedPath;
 
+use crate::identity::Fingerprint;
 use crate::identity::x509::Certificate;
 
 /// The client CAs.
@@ -13,7 +12,15 @@ use crate::identity::x509::Certificate;
 pub(super) struct Anchors {
     store: RootCertStore,
     /// Of each in the store, in the same order.
-    validity: Vec<Validity>,
+    limits: Vec<Limits>,
+}
+
+/// How far the word of a CA goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) validity: Validity,
+    /// How many CA certificates may stand between it and a leaf; `None` is any number.
+    pub(super) path_length: Option<u32>,
 }
 
 /// Both in seconds since 1970 UTC, and included.
@@ -28,15 +35,19 @@ impl Validity {
         Validity { not_before: certificate.not_before, not_after: certificate.not_after }
     }
 
-    pub(super) fn contains(self, now: i64) -> bool {
-        (self.not_before..=self.not_after).contains(&now)
+    pub(super) fn has_begun(self, now: i64) -> bool {
+        self.not_before <= now
+    }
+
+    pub(super) fn has_ended(self, now: i64) -> bool {
+        self.not_after < now
     }
 }
 
 impl Default for Anchors {
     /// None.
     fn default() -> Anchors {
-        Anchors { store: RootCertStore::empty(), validity: Vec::new() }
+        Anchors { store: RootCertStore::empty(), limits: Vec::new() }
     }
 }
 
@@ -47,42 +58,38 @@ impl Anchors {
     /// rustls cannot use it.
     pub(super) fn add(&mut self, certificate: &Certificate, der: &[u8]) -> Result<(), Error> {
         self.store.add(der.to_vec().into())?;
-        self.validity.push(Validity::of(certificate));
+        self.limits.push(Limits { validity: Validity::of(certificate), path_length: certificate.path_length });
         Ok(())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.store.is_empty()
-    }
-
-    pub(super) fn store(&self) -> Arc<RootCertStore> {
-        Arc::new(self.store.clone())
     }
 
     pub(super) fn all(&self) -> &[TrustAnchor<'static>] {
         &self.store.roots
     }
 
-    /// Those that are valid now; nothing is copied where all are.
-    pub(super) fn valid_at(&self, now: i64) -> Cow<'_, [TrustAnchor<'static>]> {
-        if self.validity.iter().all(|validity| validity.contains(now)) {
-            return Cow::Borrowed(self.all());
-        }
-        let with_validity = self.all().iter().zip(&self.validity);
-        with_validity.filter(|(_, validity)| validity.contains(now)).map(|(anchor, _)| anchor.clone()).collect()
+    /// Their names, for clients to choose a certificate by.
+    pub(super) fn subjects(&self) -> Vec<DistinguishedName> {
+        self.store.subjects()
     }
 
-    pub(super) fn is_any_valid_at(&self, now: i64) -> bool {
-        self.validity.iter().any(|validity| validity.contains(now))
+    /// The limits of the one that a path ends in. `None` if it is none of these.
+    pub(super) fn limits_of(&self, path: &VerifiedPath<'_>) -> Option<Limits> {
+        // webpki lends the anchor out of the slice that it was given.
+        let position = self.all().iter().position(|anchor| std::ptr::eq::<TrustAnchor<'_>>(anchor, path.anchor()))?;
+        self.limits.get(position).copied()
+    }
+
+    /// SHA-256 of the SubjectPublicKeyInfo, if there is only one.
+    pub(super) fn only_key(&self) -> Option<Fingerprint> {
+        if let [only] = self.all() { Some(key_of(only)) } else { None }
     }
 
     /// The last second of each.
     pub(super) fn ends(&self) -> impl Iterator<Item = i64> {
-        self.validity.iter().map(|validity| validity.not_after)
+        self.limits.iter().map(|limits| limits.validity.not_after)
     }
+}
 
-    /// Whether one that is not valid now is so because it has ended.
-    pub(super) fn has_any_ended(&self, now: i64) -> bool {
-        self.ends().any(|end| end < now)
-    }
+/// SHA-256 of the SubjectPublicKeyInfo.
+pub(super) fn key_of(anchor: &TrustAnchor<'_>) -> Fingerprint {
+    Fingerprint::of(webpki::spki_for_anchor(anchor).as_ref())
 }

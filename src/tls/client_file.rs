@@ -25,11 +25,12 @@ pub struct Judgement {
 ///
 /// # Errors
 /// It cannot be read, or is no chain.
-pub fn read(path: &Path) -> Result<CertificateChain, LoadError> {
+pub fn read(path: &Path) -> Result<CertificateChain, Vec<LoadError>> {
     let error = |problem| LoadError { setting: "--client-cert", path: Some(path.to_owned()), problem };
-    let (content, _) = loader::read_file(path).map_err(|io| error(Problem::Read(io)))?;
-    let certificates = pem::certificates(&content).map_err(|pem| error(Problem::Pem(pem)))?;
-    CertificateChain::new(certificates).ok_or_else(|| error(Problem::Unusable("holds no certificate".to_owned())))
+    let (content, _) = loader::read_file(path).map_err(|io| vec![error(Problem::Read(io))])?;
+    let certificates = pem::certificate_chain(&content)
+        .map_err(|errors| errors.into_iter().map(|pem| error(Problem::Pem(pem))).collect::<Vec<_>>())?;
+    CertificateChain::new(certificates).ok_or_else(|| vec![error(Problem::Unusable("holds no certificate".to_owned()))])
 }
 
 /// Judges as a handshake of this moment would.

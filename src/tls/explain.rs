@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use time::OffsetDateTime;
+
 use crate::identity::x509::Certificate;
 
 /// How long before a certificate or list expires it is worth a warning.
@@ -31,6 +33,51 @@ pub(super) fn expires_soon(expires_at: i64, now: SystemTime) -> Option<String> {
     Some(format!("expires in {number} {unit}"))
 }
 
+/// The day of a time in seconds since 1970 UTC.
+pub(super) fn date(seconds: i64) -> String {
+    match OffsetDateTime::from_unix_timestamp(seconds) {
+        Ok(time) => format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day()),
+        Err(_) => "a day that no calendar has".to_owned(),
+    }
+}
+
+/// Why a certificate cannot be one of the client CAs; nothing if it can. Whether it is valid now is another question.
+pub(super) fn authority(certificate: &Certificate) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if certificate.version != 3 {
+        reasons.push(format!(
+            "it is X.509 version {}, so nothing in it says that it is a CA; make it anew with the same key: \
+             openssl req -x509 -new -key CA.KEY -subj SUBJECT -days N -addext basicConstraints=critical,CA:TRUE \
+             -addext keyUsage=critical,keyCertSign,cRLSign",
+            certificate.version
+        ));
+        return reasons;
+    }
+    if !certificate.is_ca {
+        reasons.push("it is no CA certificate (no CA:TRUE)".to_owned());
+    }
+    if certificate.key_usage.is_some_and(|usage| !usage.certificate_sign) {
+        reasons.push("its key usage does not allow keyCertSign".to_owned());
+    }
+    if certificate.purposes.is_some_and(|purposes| !purposes.client) {
+        reasons.push("its extended key usage does not allow clientAuth, and so does nothing it has issued".to_owned());
+    }
+    if !certificate.unknown_critical.is_empty() {
+        let extensions = certificate.unknown_critical.join(", ");
+        reasons.push(format!("it has a critical extension that is not known here ({extensions})"));
+    }
+    reasons
+}
+
+/// How to trust a client's certificate for its key, which is what somebody wants who writes it into the CA file.
+pub(super) fn pin(certificate: &Certificate) -> String {
+    format!(
+        ". To trust the holder of this key alone, take it out of the file and write a [[certificate]] with \
+         trust = \"pin\", spki-sha256 = \"{}\" and its user",
+        certificate.spki_sha256
+    )
+}
+
 /// Why a certificate would be refused from a client whoever issued it; nothing if it would not.
 pub fn client_certificate(certificate: &Certificate, now: SystemTime) -> Vec<String> {
     let mut reasons = shared(certificate, now);
@@ -44,6 +91,12 @@ pub fn client_certificate(certificate: &Certificate, now: SystemTime) -> Vec<Str
     if certificate.purposes.is_some_and(|purposes| !purposes.client) {
         reasons.push(
             "its extended key usage does not allow clientAuth; issue it with extendedKeyUsage=clientAuth, or with none"
+                .to_owned(),
+        );
+    }
+    if certificate.key_usage.is_some_and(|usage| !usage.digital_signature) {
+        reasons.push(
+            "its key usage does not allow digitalSignature; issue it with keyUsage=digitalSignature, or with none"
                 .to_owned(),
         );
     }

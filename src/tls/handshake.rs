@@ -175,7 +175,9 @@ impl fmt::Display for HandshakeError {
             }),
             HandshakeError::Timeout => f.write_str("the handshake took too long"),
             HandshakeError::Closed => f.write_str("the client closed the connection during the handshake"),
-            HandshakeError::NoCertificate => f.write_str("the client showed no certificate"),
+            HandshakeError::NoCertificate => f.write_str(
+                "the client showed no certificate (nor does one whose key no handshake can use: see check --client-cert)",
+            ),
             HandshakeError::Certificate(refusal) => refusal.fmt(f),
             HandshakeError::RejectedByPeer(rejection) => f.write_str(match rejection {
                 Rejection::UnknownCa => "the client does not know the CA of our certificate",

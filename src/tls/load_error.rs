@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::pem::PemError;
+use super::pem::{PemError, PemFault};
 
 /// What is wrong with the settings or a file they name.
 #[derive(Debug)]
@@ -57,11 +57,14 @@ impl Problem {
         let path = path.display();
         match self {
             Problem::Read(error) => format!("cannot be read: {error}"),
-            Problem::Pem(PemError::EncryptedKey) => format!(
+            Problem::Pem(error @ PemError { fault: PemFault::TrustedCertificate, .. }) => {
+                format!("{error}; write it without them: openssl storeutl -certs -out {path}.pem {path}")
+            }
+            Problem::Pem(PemError { fault: PemFault::EncryptedKey, .. }) => format!(
                 "the private key is encrypted, and nobody is there to type its passphrase; decrypt it with: \
                  (umask 077; openssl pkey -in {path} -out {path}.plain)"
             ),
-            Problem::Pem(PemError::Der) => {
+            Problem::Pem(PemError { fault: PemFault::Der, .. }) => {
                 format!("is in DER form; convert it to PEM with: (umask 077; openssl storeutl -out {path}.pem {path})")
             }
             Problem::Pem(error) => error.to_string(),
@@ -75,17 +78,32 @@ impl Problem {
 
 impl std::error::Error for LoadError {}
 
-/// Something that works but should not stay so.
+/// Something about files that were loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// The file it is about.
-    pub path: PathBuf,
+pub struct Finding {
+    /// What it means.
+    pub severity: Severity,
+    /// The file it is about, or a setting without one.
+    pub subject: String,
     /// What about it.
     pub message: String,
 }
 
-impl fmt::Display for Warning {
+/// What a finding means for whoever reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It is wrong. It is in force all the same, because not to have it would be worse.
+    Error,
+    /// It works but should not stay so.
+    Warning,
+    /// For whoever runs `check`: it may well be meant.
+    Advice,
+    /// What a file gave.
+    Info,
+}
+
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.message)
+        write!(f, "{}: {}", self.subject, self.message)
     }
 }

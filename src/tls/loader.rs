@@ -1,6 +1,5 @@
 //! The files behind the settings: read, understood, and held against what rustls will make of them.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -8,24 +7,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, SupportedProtocolVersion};
 use zeroize::Zeroizing;
 
-use super::anchors::Anchors;
+use super::anchors::{Anchors, Validity};
 use super::explain::{self, unix_seconds};
-use super::load_error::{LoadError, Problem, Warning};
+use super::keys;
+use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::{self, PemError};
 use super::provider;
-use super::settings::{AuthClients, CrlCheck, CrlExpired, TlsSettings};
-use super::verifier::{Revoked, Verifier};
-use crate::identity::Fingerprint;
-use crate::identity::x509::{Certificate, Name, RevocationList};
+use super::revocation::Revocation;
+use super::settings::{AuthClients, CrlExpired, TlsSettings};
+use super::verifier::Verifier;
+use crate::identity::x509::{Certificate, RevocationList};
 
 /// No certificate, key or list file is longer; a device or a log given by mistake must not fill the memory.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// So many CAs are hardly those of one's own clients.
+const BUNDLE: usize = 20;
 
 /// All that the settings and their files come to.
 pub(super) struct Loaded {
@@ -35,28 +38,24 @@ pub(super) struct Loaded {
     /// `None` if clients are not asked for certificates.
     pub(super) verifier: Option<Arc<Verifier>>,
     pub(super) crl_expires_at: Option<i64>,
-    /// The CAs and CRLs, by the SHA-256 of their DER.
-    pub(super) known: HashSet<Fingerprint>,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
-    pub(super) warnings: Vec<Warning>,
+    pub(super) findings: Vec<Finding>,
 }
 
-/// Reads every file, whatever was wrong with the one before. `in_force` are CAs and CRLs that are in use already.
-pub(super) fn read_all(
-    settings: &TlsSettings,
-    in_force: &HashSet<Fingerprint>,
-    now: SystemTime,
-) -> Result<Loaded, Vec<LoadError>> {
-    let mut loader = Loader { settings, in_force, now, errors: Vec::new(), warnings: Vec::new() };
+/// Reads every file, whatever was wrong with the one before. What has expired is a finding and no error: it may have been
+/// good when it was read first, and a start must not depend on the hour.
+pub(super) fn read_all(settings: &TlsSettings, now: SystemTime) -> Result<Loaded, Vec<LoadError>> {
+    let algorithms = provider::provider().signature_verification_algorithms;
+    let mut loader = Loader { settings, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
     let trust = loader.trust();
     let versions = loader.versions();
     match (key, trust, versions) {
-        (Some((key, certificate_expires_at)), Some(Trust { verifier, crl_expires_at, known }), Some(versions))
+        (Some((key, certificate_expires_at)), Some(Trust { verifier, crl_expires_at }), Some(versions))
             if loader.errors.is_empty() =>
         {
-            let warnings = loader.warnings;
-            Ok(Loaded { key, certificate_expires_at, verifier, crl_expires_at, known, versions, warnings })
+            let findings = loader.findings;
+            Ok(Loaded { key, certificate_expires_at, verifier, crl_expires_at, versions, findings })
         }
         _ => Err(loader.errors),
     }
@@ -65,34 +64,22 @@ pub(super) fn read_all(
 /// Keeps everything that is wrong. A step that comes to nothing has left an error behind.
 struct Loader<'a> {
     settings: &'a TlsSettings,
-    in_force: &'a HashSet<Fingerprint>,
     now: SystemTime,
+    algorithms: WebPkiSupportedAlgorithms,
     errors: Vec<LoadError>,
-    warnings: Vec<Warning>,
+    findings: Vec<Finding>,
 }
 
 /// What client certificates are held against.
 struct Trust {
     verifier: Option<Arc<Verifier>>,
     crl_expires_at: Option<i64>,
-    known: HashSet<Fingerprint>,
 }
 
-/// All client CAs.
-#[derive(Default)]
-struct Authorities {
-    anchors: Anchors,
-    fingerprints: HashSet<Fingerprint>,
-    subjects: Vec<Name>,
-}
-
-/// All CRLs.
-struct Lists {
-    der: Vec<CertificateRevocationListDer<'static>>,
-    fingerprints: HashSet<Fingerprint>,
-    revoked: Revoked,
-    /// When the first of them is due for renewal.
-    expires_at: Option<i64>,
+/// A client CA.
+struct Authority {
+    der: CertificateDer<'static>,
+    certificate: Certificate,
 }
 
 impl Loader<'_> {
@@ -115,9 +102,7 @@ impl Loader<'_> {
             }
             // rustls says no more than that.
             Err(_) => {
-                let words = "the key is damaged or of a kind that is not accepted: RSA from 2048 bits, P-256, P-384, \
-                             P-521 and Ed25519 are"
-                    .to_owned();
+                let words = format!("the key is damaged or of a kind that is not accepted: {}", keys::ACCEPTED);
                 self.unusable("tls-key-file", &settings.key_file, words);
             }
         }
@@ -126,7 +111,7 @@ impl Loader<'_> {
 
     fn certificate_chain(&mut self, setting: &'static str, path: &Path) -> Option<(Vec<CertificateDer<'static>>, i64)> {
         let content = self.read(setting, path)?;
-        let chain = self.pem(setting, path, pem::certificates(&content))?;
+        let chain = self.pem(setting, path, pem::certificate_chain(&content))?;
         let certificate = self.parse(setting, path, 1, &chain[0])?;
         let reasons = explain::server_certificate(&certificate, self.now);
         if certificate.version != 3 {
@@ -144,6 +129,9 @@ impl Loader<'_> {
             }
             self.warn_of_expiry(path, &what, ca.not_after);
         }
+        let (count, name) = (counted(chain.len(), "certificate"), certificate.subject.display());
+        let end = explain::date(certificate.not_after);
+        self.note(path, Severity::Info, format!("{count}, the first of {name:?}, valid until {end}"));
         Some((chain, certificate.not_after))
     }
 
@@ -155,50 +143,32 @@ impl Loader<'_> {
     fn trust(&mut self) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
-            return Some(Trust { verifier: None, crl_expires_at: None, known: HashSet::new() });
+            return Some(Trust { verifier: None, crl_expires_at: None });
         }
         let authorities = self.authorities();
-        let lists = self.revocation_lists(authorities.as_ref().map_or(&[], |authorities| &authorities.subjects));
-        let (Authorities { anchors, fingerprints, .. }, lists) = authorities.zip(lists)?;
-        let provider = provider::provider();
-        let authorities = if anchors.is_empty() {
-            None
-        } else {
-            let mut builder = WebPkiClientVerifier::builder_with_provider(anchors.store(), Arc::clone(&provider))
-                .with_crls(lists.der);
-            if settings.crl_check == CrlCheck::Leaf {
-                builder = builder.only_check_end_entity_revocation();
+        let revocation = self.revocation(authorities.as_deref().unwrap_or_default());
+        let (authorities, revocation) = authorities.zip(revocation)?;
+        let mut anchors = Anchors::default();
+        for Authority { der, certificate } in &authorities {
+            if let Err(error) = anchors.add(certificate, der) {
+                let words = format!("the CA {} cannot be used: {error}", certificate.subject.display());
+                self.settings_error("tls-ca-cert-file", words);
+                return None;
             }
-            if settings.crl_expired == CrlExpired::Refuse {
-                builder = builder.enforce_revocation_expiration();
-            }
-            match builder.build() {
-                Ok(authorities) => Some(authorities),
-                Err(error) => {
-                    let words = format!("no trust can be built from the CAs and CRLs: {error}");
-                    self.settings_error("tls-ca-cert-file", words);
-                    return None;
-                }
-            }
-        };
-        let verifier = Arc::new(Verifier {
-            authorities,
-            anchors,
-            algorithms: provider.signature_verification_algorithms,
-            mandatory: settings.auth_clients == AuthClients::Yes,
-            pins: settings.pinned_keys.iter().copied().collect(),
-            revoked: lists.revoked,
-            whole_chain: settings.crl_check == CrlCheck::Chain,
-        });
-        let known = &fingerprints | &lists.fingerprints;
-        Some(Trust { verifier: Some(verifier), crl_expires_at: lists.expires_at, known })
+        }
+        let crl_expires_at = revocation.first_end();
+        let pins = settings.pinned_keys.iter().copied().collect();
+        let mandatory = settings.auth_clients == AuthClients::Yes;
+        let verifier = Verifier::new(anchors, pins, revocation, self.algorithms, mandatory);
+        Some(Trust { verifier: Some(Arc::new(verifier)), crl_expires_at })
     }
 
-    fn authorities(&mut self) -> Option<Authorities> {
+    /// The client CAs, none if keys are pinned instead.
+    fn authorities(&mut self) -> Option<Vec<Authority>> {
         let setting = "tls-ca-cert-file";
         let Some(path) = self.settings.ca_cert_file.as_deref() else {
             if !self.settings.pinned_keys.is_empty() {
-                return Some(Authorities::default());
+                return Some(Vec::new());
             }
             let words =
                 "is missing; it names the CAs whose client certificates are trusted (or set tls-auth-clients no)";
@@ -207,107 +177,154 @@ impl Loader<'_> {
         };
         let content = self.read(setting, path)?;
         self.warn_if_others_write(path);
-        let certificates = self.pem(setting, path, pem::certificates(&content))?;
-        let mut authorities = Authorities::default();
+        let (certificates, lists) = self.pem(setting, path, pem::authorities(&content))?;
         let errors_before = self.errors.len();
+        let mut authorities = Vec::with_capacity(certificates.len());
         for (position, der) in certificates.into_iter().enumerate() {
             let Some(certificate) = self.parse(setting, path, position + 1, &der) else { continue };
+            let mut reasons = explain::authority(&certificate);
+            if reasons.is_empty() && !keys::is_usable(&der, &certificate, &self.algorithms) {
+                reasons.push(format!("its key is of a kind that is not accepted: {}", keys::ACCEPTED));
+            }
+            if reasons.is_empty() {
+                authorities.push(Authority { der, certificate });
+                continue;
+            }
             let name = certificate.subject.display();
-            if certificate.not_after < unix_seconds(self.now) {
-                self.warn(path, format!("the CA {name} has expired: what it has issued is refused"));
-            } else if certificate.not_before > unix_seconds(self.now) {
-                self.warn(path, format!("the CA {name} is not valid yet: until then what it has issued is refused"));
-            }
-            self.warn_of_expiry(path, &format!("the CA {name}"), certificate.not_after);
+            let mut words =
+                format!("certificate {}, {name:?}, cannot be a client CA: {}", position + 1, reasons.join("; "));
             if !certificate.is_ca {
-                self.warn(
-                    path,
-                    format!(
-                        "{name} is not a CA certificate (no CA:TRUE), so no client certificate can be issued by it"
-                    ),
-                );
+                words += &explain::pin(&certificate);
             }
-            match authorities.anchors.add(&certificate, &der) {
-                Ok(()) => {
-                    authorities.fingerprints.insert(Fingerprint::of(&der));
-                    authorities.subjects.push(certificate.subject);
-                }
-                Err(error) => self.unusable(setting, path, format!("the CA {name} cannot be used: {error}")),
-            }
+            self.unusable(setting, path, words);
         }
         if self.errors.len() > errors_before {
             return None;
         }
-        // As with lists: what has only expired since it was read holds nothing else up.
-        let is_in_force = authorities.fingerprints.is_subset(self.in_force);
-        if !is_in_force && !authorities.anchors.is_any_valid_at(unix_seconds(self.now)) {
-            self.unusable(setting, path, "no CA in it is valid now".to_owned());
-            return None;
+        self.judge_authorities(path, &authorities);
+        if lists > 0 && !self.settings.crl_files.iter().any(|file| file == path) {
+            let lists = counted(lists, "CRL");
+            let words =
+                format!("{lists} in it revoke nothing: CRLs are read from tls-crl-file, name the file there too");
+            self.note(path, Severity::Warning, words);
         }
         Some(authorities)
     }
 
-    fn revocation_lists(&mut self, anchors: &[Name]) -> Option<Lists> {
+    fn judge_authorities(&mut self, path: &Path, authorities: &[Authority]) {
+        let now = unix_seconds(self.now);
+        let mut is_any_valid = false;
+        for Authority { certificate, .. } in authorities {
+            let name = certificate.subject.display();
+            let validity = Validity::of(certificate);
+            if validity.has_ended(now) {
+                self.warn(path, format!("the CA {name} has expired: what it has issued is refused"));
+            } else if !validity.has_begun(now) {
+                self.warn(path, format!("the CA {name} is not valid yet: until then what it has issued is refused"));
+            } else {
+                is_any_valid = true;
+            }
+            self.warn_of_expiry(path, &format!("the CA {name}"), certificate.not_after);
+        }
+        if !is_any_valid {
+            let words = "no CA in it is valid now: every client certificate is refused".to_owned();
+            self.note(path, Severity::Error, words);
+        }
+        if authorities.len() >= BUNDLE {
+            let words = format!(
+                "{} CAs: whoever has a certificate of any of them gets as far as the users; a public bundle is no list of                  client CAs",
+                authorities.len()
+            );
+            self.warn(path, words);
+        }
+        self.note(path, Severity::Info, counted(authorities.len(), "client CA"));
+    }
+
+    fn revocation(&mut self, authorities: &[Authority]) -> Option<Revocation> {
         let setting = "tls-crl-file";
         let errors_before = self.errors.len();
-        let mut all =
-            Lists { der: Vec::new(), fingerprints: HashSet::new(), revoked: Revoked::default(), expires_at: None };
+        let mut all = Revocation::new(self.settings.crl_check, self.settings.crl_expired);
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
             self.warn_if_others_write(path);
             let Some(lists) = self.pem(setting, path, pem::revocation_lists(&content)) else { continue };
-            for (position, der) in lists.into_iter().enumerate() {
-                match (RevocationList::parse(&der), webpki::BorrowedCertRevocationList::from_der(&der)) {
-                    (Ok(list), Ok(_)) => {
-                        let fingerprint = Fingerprint::of(&der);
-                        self.judge_expiry(setting, path, &list, self.in_force.contains(&fingerprint));
-                        all.fingerprints.insert(fingerprint);
-                        all.expires_at = all.expires_at.into_iter().chain(list.next_update).min();
-                        all.revoked.add(list);
-                        all.der.push(der);
-                    }
-                    (Ok(list), Err(error)) => self.unusable(
-                        setting,
-                        path,
-                        format!("the CRL of {} is of an unsupported kind: {error}", list.issuer.display()),
-                    ),
-                    (Err(error), _) => {
+            let mut revoked = 0;
+            for (position, der) in lists.iter().enumerate() {
+                let list = match RevocationList::parse(der) {
+                    Ok(list) => list,
+                    Err(error) => {
                         self.unusable(setting, path, format!("CRL {} in it is {error}", position + 1));
+                        continue;
+                    }
+                };
+                revoked += list.serials.len();
+                self.judge_expiry(path, &list);
+                self.judge_signer(path, &list, authorities);
+                let issuer = list.issuer.display();
+                if let Err(unsupported) = all.add(der, list) {
+                    self.unusable(setting, path, format!("the CRL of {issuer} {unsupported}"));
+                }
+            }
+            let words = format!("{}, {} revoked", counted(lists.len(), "CRL"), counted(revoked, "certificate"));
+            self.note(path, Severity::Info, words);
+        }
+        match self.settings.crl_files.first() {
+            Some(path) => {
+                for Authority { certificate, .. } in authorities {
+                    if !all.covers(&certificate.subject) {
+                        let name = certificate.subject.display();
+                        let words = "every certificate it has issued will be refused";
+                        self.warn(path, format!("there is no CRL of the CA {name}: {words}"));
                     }
                 }
             }
-        }
-        if let Some(path) = self.settings.crl_files.first() {
-            for anchor in anchors.iter().filter(|anchor| !all.revoked.covers(anchor)) {
-                let name = anchor.display();
-                let message =
-                    format!("there is no CRL of the CA {name}: every certificate it has issued will be refused");
-                self.warn(path, message);
+            None => {
+                let words = "none: a certificate that is revoked is let in all the same, until it ends";
+                let (subject, message) = (setting.to_owned(), words.to_owned());
+                self.findings.push(Finding { severity: Severity::Info, subject, message });
             }
         }
         (self.errors.len() == errors_before).then_some(all)
     }
 
-    /// A list that was good when it was first read and has expired since is no reason to keep other files from being
-    /// read: it stays what it is, and handshakes that depend on it are refused.
-    fn judge_expiry(&mut self, setting: &'static str, path: &Path, list: &RevocationList, is_in_force: bool) {
+    /// What an expired list revokes stays revoked; it only cannot say any more that others are not.
+    fn judge_expiry(&mut self, path: &Path, list: &RevocationList) {
         let issuer = list.issuer.display();
         let Some(next_update) = list.next_update else { return };
         let expired = next_update <= unix_seconds(self.now);
         match self.settings.crl_expired {
-            CrlExpired::Refuse if expired && is_in_force => self.warn(
+            CrlExpired::Refuse if expired => self.note(
                 path,
-                format!("the CRL of {issuer} has expired: handshakes that depend on it are refused; fetch a new one"),
-            ),
-            CrlExpired::Refuse if expired => self.unusable(
-                setting,
-                path,
-                format!("the CRL of {issuer} has expired; fetch a new one, or set crl-expired = \"ignore\""),
+                Severity::Error,
+                format!(
+                    "the CRL of {issuer} has expired: what it revokes stays revoked, and new handshakes that depend on it                      are refused; fetch a new one, or set crl-expired = \"ignore\""
+                ),
             ),
             CrlExpired::Ignore if expired => {
                 self.warn(path, format!("the CRL of {issuer} has expired and is used all the same"));
             }
             _ => self.warn_of_expiry(path, &format!("the CRL of {issuer}"), next_update),
+        }
+    }
+
+    /// A list by another key than the CA's makes every certificate of that CA refused. One of a CA that is not in the file
+    /// may be that of an intermediate.
+    fn judge_signer(&mut self, path: &Path, list: &RevocationList, authorities: &[Authority]) {
+        let mut named = authorities.iter().filter(|ca| ca.certificate.subject == list.issuer).peekable();
+        let issuer = list.issuer.display();
+        if named.peek().is_none() {
+            let words = format!(
+                "the CRL of {issuer} is of no CA in tls-ca-cert-file: it counts for what an intermediate of that name issued"
+            );
+            self.note(path, Severity::Advice, words);
+        } else if !named.any(|ca| keys::has_signed(&ca.der, &list.signed, &list.signature, &self.algorithms)) {
+            self.warn(
+                path,
+                format!(
+                    "the CRL of {issuer} is not signed by the key of that CA in tls-ca-cert-file: what the CA has issued \
+                     is refused; fetch the CRL of this CA"
+                ),
+            );
         }
     }
 
@@ -356,8 +373,8 @@ impl Loader<'_> {
         }
     }
 
-    fn pem<T>(&mut self, setting: &'static str, path: &Path, result: Result<T, PemError>) -> Option<T> {
-        result.map_err(|error| self.fail(setting, path, Problem::Pem(error))).ok()
+    fn pem<T>(&mut self, setting: &'static str, path: &Path, result: Result<T, Vec<PemError>>) -> Option<T> {
+        result.map_err(|errors| errors.into_iter().for_each(|error| self.fail(setting, path, Problem::Pem(error)))).ok()
     }
 
     fn parse(&mut self, setting: &'static str, path: &Path, position: usize, der: &[u8]) -> Option<Certificate> {
@@ -380,7 +397,11 @@ impl Loader<'_> {
     }
 
     fn warn(&mut self, path: &Path, message: String) {
-        self.warnings.push(Warning { path: path.to_owned(), message });
+        self.note(path, Severity::Warning, message);
+    }
+
+    fn note(&mut self, path: &Path, severity: Severity, message: String) {
+        self.findings.push(Finding { severity, subject: path.display().to_string(), message });
     }
 
     fn warn_of_expiry(&mut self, path: &Path, what: &str, expires_at: i64) {
@@ -388,6 +409,11 @@ impl Loader<'_> {
             self.warn(path, format!("{what} {when}"));
         }
     }
+}
+
+/// `1 CRL`, `2 CRLs`.
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The content and the permission bits.

@@ -1,6 +1,5 @@
 //! From settings to what a listener needs: keys, trust and rustls's configuration, built as one.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,7 +10,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::chain::CertificateChain;
-use super::load_error::{LoadError, Problem, Warning};
+use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded};
 use super::provider;
 use super::refusal::CertificateRefusal;
@@ -26,27 +25,20 @@ pub struct TlsMaterial {
     verifier: Option<Arc<Verifier>>,
     certificate_expires_at: i64,
     crl_expires_at: Option<i64>,
-    /// The CAs and CRLs, by the SHA-256 of their DER.
-    known: HashSet<Fingerprint>,
-    warnings: Vec<Warning>,
+    findings: Vec<Finding>,
 }
 
-/// Reads every file the settings name and builds the material of a new generation, with its own ticket keys. Reports
-/// everything that is wrong, not the first. A CRL that has expired is wrong, and so are CAs of which none is valid,
-/// unless they are in `before`, the material of the generation in force, already.
-pub fn load(
-    settings: &TlsSettings,
-    before: Option<&TlsMaterial>,
-    now: SystemTime,
-) -> Result<TlsMaterial, Vec<LoadError>> {
-    let none = HashSet::new();
-    let in_force = before.map_or(&none, |material| &material.known);
-    let Loaded { key, certificate_expires_at, verifier, crl_expires_at, known, versions, warnings } =
-        loader::read_all(settings, in_force, now)?;
+/// Reads every file the settings name and builds the material of a new generation, with its own ticket keys.
+///
+/// # Errors
+/// Everything that is wrong, not the first. What has only expired is told by [`TlsMaterial::findings`].
+pub fn load(settings: &TlsSettings, now: SystemTime) -> Result<TlsMaterial, Vec<LoadError>> {
+    let Loaded { key, certificate_expires_at, verifier, crl_expires_at, versions, findings } =
+        loader::read_all(settings, now)?;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
     })?;
-    Ok(TlsMaterial { config, verifier, certificate_expires_at, crl_expires_at, known, warnings })
+    Ok(TlsMaterial { config, verifier, certificate_expires_at, crl_expires_at, findings })
 }
 
 impl TlsMaterial {
@@ -55,15 +47,13 @@ impl TlsMaterial {
     pub fn reverify(&self, chain: &CertificateChain, now: SystemTime) -> Result<(), CertificateRefusal> {
         let verifier = self.verifier.as_ref().ok_or(CertificateRefusal::NotAsked)?;
         let (leaf, intermediates) = chain.parts();
-        verifier
-            .verify(leaf, intermediates, unix_time(now))
-            .map_err(|error| CertificateRefusal::from_rustls(&error).unwrap_or(CertificateRefusal::Other))
+        verifier.verify(leaf, intermediates, unix_time(now))
     }
 
     /// Whether a CA that the chain may depend on, one it shows or one of ours, has ended in this span of seconds since
     /// 1970 UTC, so that the chain has to be verified again.
     pub fn has_aged(&self, chain: &CertificateChain, span: &Range<i64>) -> bool {
-        let anchors = self.verifier.iter().flat_map(|verifier| verifier.anchors.ends());
+        let anchors = self.verifier.iter().flat_map(|verifier| verifier.anchor_ends());
         anchors.chain(chain.ca_ends()).any(|end| span.contains(&end))
     }
 
@@ -98,9 +88,9 @@ impl TlsMaterial {
         self.crl_expires_at
     }
 
-    /// What should not stay as it is.
-    pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+    /// What there is to say about the files.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Whether clients are asked for certificates.

@@ -9,20 +9,22 @@ pub mod client_file;
 pub mod close;
 pub mod explain;
 pub mod handshake;
+mod keys;
 pub mod load_error;
 mod loader;
 pub mod material;
 mod pem;
 mod provider;
 pub mod refusal;
+mod revocation;
 pub mod settings;
 #[cfg(test)]
 mod test_files;
 mod verifier;
 
 pub use chain::CertificateChain;
-pub use load_error::{LoadError, Problem, Warning};
+pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
-pub use pem::PemError;
+pub use pem::{PemError, PemFault};
 pub use refusal::CertificateRefusal;
 pub use settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};

@@ -1,8 +1,9 @@
 //! Why a client certificate is not trusted, in words that stay the same.
 
 use std::fmt;
+use std::sync::Arc;
 
-use rustls::{CertRevocationListError, CertificateError, Error};
+use rustls::{CertificateError, Error, OtherError};
 
 /// Why a client certificate is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +24,8 @@ pub enum CertificateRefusal {
     BadRevocationList,
     /// Its extended key usage does not allow clientAuth.
     WrongPurpose,
+    /// Its key usage does not allow digitalSignature.
+    WrongKeyUsage,
     /// It is a CA certificate (CA:TRUE) used as a client's own.
     CaAsLeaf,
     /// It is X.509 version 1, or 2.
@@ -31,7 +34,7 @@ pub enum CertificateRefusal {
     BadSignature,
     /// A signature algorithm or key that is not accepted, SHA-1 and RSA under 2048 bits among them.
     UnsupportedAlgorithm,
-    /// An unknown critical extension, a name constraint or a path length forbids it.
+    /// An unknown critical extension, a name constraint, a path length or a CA's key usage forbids it.
     Constraint,
     /// It cannot be read.
     Malformed,
@@ -43,7 +46,7 @@ pub enum CertificateRefusal {
 
 impl CertificateRefusal {
     /// Every reason.
-    pub const ALL: [CertificateRefusal; 16] = [
+    pub const ALL: [CertificateRefusal; 17] = [
         CertificateRefusal::UnknownIssuer,
         CertificateRefusal::Expired,
         CertificateRefusal::NotYetValid,
@@ -52,6 +55,7 @@ impl CertificateRefusal {
         CertificateRefusal::RevocationListExpired,
         CertificateRefusal::BadRevocationList,
         CertificateRefusal::WrongPurpose,
+        CertificateRefusal::WrongKeyUsage,
         CertificateRefusal::CaAsLeaf,
         CertificateRefusal::OldVersion,
         CertificateRefusal::BadSignature,
@@ -73,6 +77,7 @@ impl CertificateRefusal {
             CertificateRefusal::RevocationListExpired => "revocation_list_expired",
             CertificateRefusal::BadRevocationList => "bad_revocation_list",
             CertificateRefusal::WrongPurpose => "wrong_purpose",
+            CertificateRefusal::WrongKeyUsage => "wrong_key_usage",
             CertificateRefusal::CaAsLeaf => "ca_as_leaf",
             CertificateRefusal::OldVersion => "old_version",
             CertificateRefusal::BadSignature => "bad_signature",
@@ -88,63 +93,98 @@ impl CertificateRefusal {
     pub(super) fn from_rustls(error: &Error) -> Option<CertificateRefusal> {
         match error {
             Error::InvalidCertificate(error) => Some(from_certificate_error(error)),
-            Error::InvalidCertRevocationList(error) => Some(from_crl_error(error)),
             _ => None,
         }
     }
+
+    /// Why webpki finds no path.
+    pub(super) fn from_webpki(error: &webpki::Error) -> CertificateRefusal {
+        use CertificateRefusal as R;
+        use webpki::Error as E;
+        #[allow(deprecated, reason = "webpki still has the variants it no longer produces")]
+        match error {
+            E::UnknownIssuer => R::UnknownIssuer,
+            E::CertExpired { .. } | E::InvalidCertValidity => R::Expired,
+            E::CertNotValidYet { .. } => R::NotYetValid,
+            E::CertRevoked => R::Revoked,
+            E::UnknownRevocationStatus => R::NoRevocationList,
+            E::CrlExpired { .. } => R::RevocationListExpired,
+            E::InvalidCrlSignatureForPublicKey
+            | E::UnsupportedCrlSignatureAlgorithm
+            | E::UnsupportedCrlSignatureAlgorithmContext(_)
+            | E::UnsupportedCrlSignatureAlgorithmForPublicKey
+            | E::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_)
+            | E::IssuerNotCrlSigner => R::BadRevocationList,
+            E::RequiredEkuNotFound | E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => R::WrongPurpose,
+            E::CaUsedAsEndEntity => R::CaAsLeaf,
+            E::UnsupportedCertVersion => R::OldVersion,
+            E::InvalidSignatureForPublicKey => R::BadSignature,
+            E::UnsupportedSignatureAlgorithm
+            | E::UnsupportedSignatureAlgorithmContext(_)
+            | E::UnsupportedSignatureAlgorithmForPublicKey
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => R::UnsupportedAlgorithm,
+            E::EndEntityUsedAsCa
+            | E::NameConstraintViolation
+            | E::PathLenConstraintViolated
+            | E::UnsupportedCriticalExtension
+            | E::MalformedNameConstraint
+            | E::MaximumPathDepthExceeded
+            | E::MaximumPathBuildCallsExceeded
+            | E::MaximumSignatureChecksExceeded
+            | E::MaximumNameConstraintComparisonsExceeded => R::Constraint,
+            E::BadDer
+            | E::BadDerTime
+            | E::TrailingData(_)
+            | E::MalformedExtensions
+            | E::ExtensionValueInvalid
+            | E::InvalidSerialNumber
+            | E::SignatureAlgorithmMismatch
+            | E::MalformedDnsIdentifier => R::Malformed,
+            _ => R::Other,
+        }
+    }
+
+    /// For rustls, which chooses the alert by it; [`from_rustls`](Self::from_rustls) gives back the same.
+    pub(super) fn into_rustls(self) -> Error {
+        use CertificateError as E;
+        use CertificateRefusal as R;
+        Error::InvalidCertificate(match self {
+            R::UnknownIssuer => E::UnknownIssuer,
+            R::Expired => E::Expired,
+            R::NotYetValid => E::NotValidYet,
+            R::Revoked => E::Revoked,
+            R::NoRevocationList => E::UnknownRevocationStatus,
+            R::RevocationListExpired => E::ExpiredRevocationList,
+            R::WrongPurpose => E::InvalidPurpose,
+            R::BadSignature => E::BadSignature,
+            R::Malformed => E::BadEncoding,
+            other => E::Other(OtherError(Arc::new(other))),
+        })
+    }
 }
+
+impl std::error::Error for CertificateRefusal {}
 
 fn from_certificate_error(error: &CertificateError) -> CertificateRefusal {
     use CertificateError as E;
     use CertificateRefusal as R;
-    #[allow(deprecated, reason = "rustls still has the variant it no longer produces")]
     match error {
         E::UnknownIssuer => R::UnknownIssuer,
-        E::Expired | E::ExpiredContext { .. } => R::Expired,
-        E::NotValidYet | E::NotValidYetContext { .. } => R::NotYetValid,
+        E::Expired => R::Expired,
+        E::NotValidYet => R::NotYetValid,
         E::Revoked => R::Revoked,
         E::UnknownRevocationStatus => R::NoRevocationList,
-        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => R::RevocationListExpired,
-        E::InvalidPurpose | E::InvalidPurposeContext { .. } => R::WrongPurpose,
+        E::ExpiredRevocationList => R::RevocationListExpired,
+        E::InvalidPurpose => R::WrongPurpose,
         E::BadSignature => R::BadSignature,
-        E::UnsupportedSignatureAlgorithm
-        | E::UnsupportedSignatureAlgorithmContext { .. }
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => R::UnsupportedAlgorithm,
-        E::UnhandledCriticalExtension => R::Constraint,
         E::BadEncoding => R::Malformed,
-        E::Other(other) => other.0.downcast_ref::<webpki::Error>().map_or(R::Other, from_webpki),
+        // rustls asks webpki itself about the signature over the handshake.
+        E::UnsupportedSignatureAlgorithmContext { .. } | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            R::UnsupportedAlgorithm
+        }
+        E::Other(other) => other.0.downcast_ref().copied().unwrap_or(R::Other),
         _ => R::Other,
     }
-}
-
-/// rustls passes on as they are the reasons that it has no name for.
-fn from_webpki(error: &webpki::Error) -> CertificateRefusal {
-    use CertificateRefusal as R;
-    use webpki::Error as E;
-    match error {
-        E::CaUsedAsEndEntity => R::CaAsLeaf,
-        E::UnsupportedCertVersion => R::OldVersion,
-        E::EmptyEkuExtension => R::WrongPurpose,
-        E::EndEntityUsedAsCa
-        | E::NameConstraintViolation
-        | E::PathLenConstraintViolated
-        | E::UnsupportedCriticalExtension
-        | E::MalformedNameConstraint
-        | E::MaximumPathDepthExceeded
-        | E::MaximumPathBuildCallsExceeded
-        | E::MaximumSignatureChecksExceeded
-        | E::MaximumNameConstraintComparisonsExceeded => R::Constraint,
-        E::MalformedExtensions
-        | E::ExtensionValueInvalid
-        | E::InvalidSerialNumber
-        | E::SignatureAlgorithmMismatch
-        | E::MalformedDnsIdentifier => R::Malformed,
-        _ => R::Other,
-    }
-}
-
-fn from_crl_error(_: &CertRevocationListError) -> CertificateRefusal {
-    CertificateRefusal::BadRevocationList
 }
 
 impl fmt::Display for CertificateRefusal {
@@ -157,14 +197,19 @@ impl fmt::Display for CertificateRefusal {
             CertificateRefusal::NoRevocationList => "there is no CRL of the client certificate's issuer",
             CertificateRefusal::RevocationListExpired => "the CRL of the client certificate's issuer has expired",
             CertificateRefusal::BadRevocationList => "the CRL of the client certificate's issuer is not valid",
-            CertificateRefusal::WrongPurpose => "the client certificate's extended key usage does not allow clientAuth",
+            CertificateRefusal::WrongPurpose => {
+                "the extended key usage of the client certificate, or of a CA in its chain, does not allow clientAuth"
+            }
+            CertificateRefusal::WrongKeyUsage => "the client certificate's key usage does not allow digitalSignature",
             CertificateRefusal::CaAsLeaf => "the client certificate is a CA certificate (CA:TRUE)",
             CertificateRefusal::OldVersion => "the client certificate is not X.509 version 3",
             CertificateRefusal::BadSignature => "a signature in the client certificate's chain is wrong",
             CertificateRefusal::UnsupportedAlgorithm => {
                 "the client certificate's chain uses a signature algorithm or key that is not accepted"
             }
-            CertificateRefusal::Constraint => "a constraint or critical extension forbids the client certificate",
+            CertificateRefusal::Constraint => {
+                "a constraint, a CA's key usage or a critical extension forbids the client certificate"
+            }
             CertificateRefusal::Malformed => "the client certificate is malformed",
             CertificateRefusal::NotAsked => "client certificates are no longer accepted here",
             CertificateRefusal::Other => "the client certificate was refused",
@@ -175,6 +220,13 @@ impl fmt::Display for CertificateRefusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_comes_back_from_rustls() {
+        for refusal in CertificateRefusal::ALL {
+            assert_eq!(CertificateRefusal::from_rustls(&refusal.into_rustls()), Some(refusal));
+        }
+    }
 
     #[test]
     fn every_reason_is_documented() {

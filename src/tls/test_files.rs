@@ -70,7 +70,7 @@ impl TestFiles {
     }
 
     pub(super) fn try_load(&self) -> Result<TlsMaterial, Vec<LoadError>> {
-        load(&self.settings, None, SystemTime::now())
+        load(&self.settings, SystemTime::now())
     }
 
     /// The errors as people see them, paths cut down to file names.

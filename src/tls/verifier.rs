@@ -1,124 +1,157 @@
-//! Who is trusted: rustls's own verifier, and three things around it that it does not do.
+//! Who is trusted: webpki builds and verifies paths, and what it leaves to its caller is asked here.
 //!
-//! A certificate that any CRL of its issuer lists is refused, while rustls asks only the first CRL of that issuer. One
-//! of a CA that has expired is refused, while rustls looks at no anchor's validity. And a certificate whose key is pinned
-//! is trusted without a CA. All signature work is rustls's.
+//! That is: `keyCertSign` of the CAs that are shown, validity and path length of the anchor, `digitalSignature` of the
+//! leaf, `anyExtendedKeyUsage`, and whether the key can take part in a handshake at all. A certificate that any CRL of its
+//! issuer lists is refused, while webpki asks only one of that issuer. And a certificate whose key is pinned is trusted
+//! without a CA. All signature work is webpki's and rustls's.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use webpki::{EndEntityCert, KeyUsage};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
+    RevocationOptions, VerifiedPath,
+};
 
-use super::anchors::Anchors;
+use super::anchors::{Anchors, Validity, key_of};
 use super::chain::CertificateChain;
+use super::keys;
+use super::refusal::CertificateRefusal;
+use super::revocation::Revocation;
 use crate::identity::Fingerprint;
-use crate::identity::x509::{Certificate, Name, RevocationList};
+use crate::identity::x509::Certificate;
 
 /// The trust of one generation.
 pub(super) struct Verifier {
-    /// rustls's verifier over the client CAs and CRLs; `None` if only pins are configured.
-    pub(super) authorities: Option<Arc<dyn ClientCertVerifier>>,
-    /// The client CAs.
-    pub(super) anchors: Anchors,
+    /// The client CAs; none if only pins are configured.
+    anchors: Anchors,
+    /// Their names, or none where a client that goes by them would not show its pinned certificate.
+    hints: Vec<DistinguishedName>,
     /// What the provider can verify.
-    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    algorithms: WebPkiSupportedAlgorithms,
     /// A client must show a certificate.
-    pub(super) mandatory: bool,
+    mandatory: bool,
     /// Keys trusted for themselves, by the SHA-256 of their SubjectPublicKeyInfo.
-    pub(super) pins: HashSet<Fingerprint>,
-    /// Everything the CRLs list.
-    pub(super) revoked: Revoked,
-    /// CA certificates that are shown must not be listed either.
-    pub(super) whole_chain: bool,
+    pins: HashSet<Fingerprint>,
+    revocation: Revocation,
 }
 
 impl Verifier {
-    /// Nothing but rustls reads a certificate before it is known to be from one of our CAs, or to hold a pinned key.
+    pub(super) fn new(
+        anchors: Anchors,
+        pins: HashSet<Fingerprint>,
+        revocation: Revocation,
+        algorithms: WebPkiSupportedAlgorithms,
+        mandatory: bool,
+    ) -> Verifier {
+        let hints = if pins.is_empty() { anchors.subjects() } else { Vec::new() };
+        Verifier { anchors, hints, algorithms, mandatory, pins, revocation }
+    }
+
+    /// The one judgement about a chain: in a full handshake, on resumption, after a reload, and in `check`.
+    ///
+    /// Nothing but webpki reads a certificate before it is known to be from one of our CAs, or to hold a pinned key.
     pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(), Error> {
-        if self.is_pinned(leaf)? {
-            check_validity(leaf, now)?;
-        } else {
-            let authorities = self.authorities.as_ref().ok_or(CertificateError::UnknownIssuer)?;
-            self.check_anchor(leaf, intermediates, now)?;
-            authorities.verify_client_cert(leaf, intermediates, now)?;
+    ) -> Result<(), CertificateRefusal> {
+        let is_pinned = self.is_pinned(leaf)?;
+        if !is_pinned {
+            let walk = |revocation: Option<RevocationOptions<'_>>| self.anchor_of(leaf, intermediates, now, revocation);
+            // A list that has only expired ends no live session, so whatever else is wrong has to be known.
+            self.revocation.with_options(walk).or_else(|refusal| match refusal {
+                CertificateRefusal::RevocationListExpired => walk(None).and(Err(refusal)),
+                other => Err(other),
+            })?;
+        }
+        let certificate = Certificate::parse(leaf).map_err(|_| CertificateRefusal::Malformed)?;
+        if is_pinned {
+            check_validity(Validity::of(&certificate), unix_seconds(now))?;
+        } else if certificate.key_usage.is_some_and(|usage| !usage.digital_signature) {
+            return Err(CertificateRefusal::WrongKeyUsage);
+        }
+        if !keys::is_usable(leaf, &certificate, &self.algorithms) {
+            return Err(CertificateRefusal::UnsupportedAlgorithm);
         }
         if self.lists_as_revoked(leaf, intermediates) {
-            return Err(CertificateError::Revoked.into());
+            return Err(CertificateRefusal::Revoked);
         }
         Ok(())
     }
 
     /// Whether a CRL lists the leaf, or, if the whole chain counts, one of the CA certificates.
     pub(super) fn lists_as_revoked(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> bool {
-        if self.revoked.is_empty() {
-            return false;
-        }
-        let rest = if self.whole_chain { intermediates } else { &[] };
-        [leaf].into_iter().chain(rest).any(|der| Certificate::parse(der).is_ok_and(|shown| self.revoked.lists(&shown)))
+        self.revocation.lists_any([leaf].into_iter().chain(intermediates).map(AsRef::as_ref))
     }
 
     /// The SubjectPublicKeyInfo of the anchor that a trusted chain ends in, as SHA-256.
     pub(super) fn anchor(&self, chain: &CertificateChain, now: UnixTime) -> Option<Fingerprint> {
-        let (leaf, intermediates) = chain.parts();
         // With one CA and no pins there is nothing to find out.
-        if let ([only], true) = (self.anchors.all(), self.pins.is_empty()) {
-            return Some(spki_of(only));
+        if let (Some(only), true) = (self.anchors.only_key(), self.pins.is_empty()) {
+            return Some(only);
         }
-        self.path_to(&self.anchors.valid_at(unix_seconds(now)), leaf, intermediates, now)
+        let (leaf, intermediates) = chain.parts();
+        self.anchor_of(leaf, intermediates, now, None).ok()
     }
 
-    /// Refuses a chain that ends in none of our CAs but one that is not valid now. What ends in none at all is left to
-    /// rustls, and so is everything else about it.
-    fn check_anchor(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let seconds = unix_seconds(now);
-        let Cow::Owned(valid) = self.anchors.valid_at(seconds) else { return Ok(()) };
-        let ends_in = |anchors| self.path_to(anchors, leaf, intermediates, now).is_some();
-        if ends_in(&valid) || !ends_in(self.anchors.all()) {
-            return Ok(());
-        }
-        let is_late = self.anchors.has_any_ended(seconds);
-        Err(if is_late { CertificateError::Expired } else { CertificateError::NotValidYet }.into())
-    }
-
-    /// The SubjectPublicKeyInfo of that of the anchors that a chain ends in, as SHA-256. Revocation is not looked at.
-    fn path_to(
-        &self,
-        anchors: &[TrustAnchor<'_>],
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Option<Fingerprint> {
-        let leaf = EndEntityCert::try_from(leaf).ok()?;
-        let usage = KeyUsage::client_auth();
-        let path = leaf.verify_for_usage(self.algorithms.all, anchors, intermediates, now, usage, None, None);
-        path.ok().map(|path| spki_of(path.anchor()))
+    /// The last second of each client CA, since 1970 UTC.
+    pub(super) fn anchor_ends(&self) -> impl Iterator<Item = i64> {
+        self.anchors.ends()
     }
 
     /// Whether the key is pinned.
-    pub(super) fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, Error> {
+    pub(super) fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, CertificateRefusal> {
         if self.pins.is_empty() {
             return Ok(false);
         }
-        let spki = ParsedCertificate::try_from(leaf)?.subject_public_key_info();
-        Ok(self.pins.contains(&Fingerprint::of(&spki)))
+        let parsed = ParsedCertificate::try_from(leaf).map_err(|_| CertificateRefusal::Malformed)?;
+        Ok(self.pins.contains(&Fingerprint::of(&parsed.subject_public_key_info())))
+    }
+
+    /// The SubjectPublicKeyInfo of the anchor that a path ends in which is good in every respect, as SHA-256.
+    fn anchor_of(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        revocation: Option<RevocationOptions<'_>>,
+    ) -> Result<Fingerprint, CertificateRefusal> {
+        let refusal = |error| CertificateRefusal::from_webpki(&error);
+        let leaf = EndEntityCert::try_from(leaf).map_err(refusal)?;
+        let judge = |path: &VerifiedPath<'_>| self.judge(path, now);
+        let (algorithms, anchors) = (self.algorithms.all, self.anchors.all());
+        leaf.verify_for_usage(algorithms, anchors, intermediates, now, ClientAuth, revocation, Some(&judge))
+            .map(|path| key_of(path.anchor()))
+            .map_err(refusal)
+    }
+
+    /// What webpki has verified, but for what it does not look at. On an error it tries the next path.
+    fn judge(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
+        let limits = self.anchors.limits_of(path).ok_or(webpki::Error::UnknownIssuer)?;
+        check_validity(limits.validity, unix_seconds(now)).map_err(|refusal| match refusal {
+            CertificateRefusal::NotYetValid => webpki::Error::CertNotValidYet { time: now, not_before: now },
+            _ => webpki::Error::CertExpired { time: now, not_after: now },
+        })?;
+        let mut authorities: u32 = 0;
+        for shown in path.intermediate_certificates() {
+            authorities += 1;
+            let certificate = Certificate::parse(&shown.der()).map_err(|_| webpki::Error::BadDer)?;
+            if certificate.key_usage.is_some_and(|usage| !usage.certificate_sign) {
+                return Err(webpki::Error::EndEntityUsedAsCa);
+            }
+        }
+        match limits.path_length {
+            Some(most) if authorities > most => Err(webpki::Error::PathLenConstraintViolated),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -134,11 +167,7 @@ impl ClientCertVerifier for Verifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        match &self.authorities {
-            // A client that goes by the names of our CAs would not show its pinned certificate.
-            Some(authorities) if self.pins.is_empty() => authorities.root_hint_subjects(),
-            _ => &[],
-        }
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -147,7 +176,9 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.verify(end_entity, intermediates, now).map(|()| ClientCertVerified::assertion())
+        self.verify(end_entity, intermediates, now)
+            .map(|()| ClientCertVerified::assertion())
+            .map_err(CertificateRefusal::into_rustls)
     }
 
     fn verify_tls12_signature(
@@ -173,44 +204,39 @@ impl ClientCertVerifier for Verifier {
     }
 }
 
-/// The serial numbers that the CRLs of each issuer list.
-#[derive(Debug, Default)]
-pub(super) struct Revoked {
-    /// Few: one per CA.
-    issuers: Vec<(Name, HashSet<String>)>,
+/// An extended key usage has to allow clientAuth or anything; where there is none, all is allowed (RFC 5280, 4.2.1.12).
+struct ClientAuth;
+
+impl ClientAuth {
+    /// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2.
+    const CLIENT: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
+    /// anyExtendedKeyUsage, 2.5.29.37.0.
+    const ANY: KeyPurposeId<'static> = KeyPurposeId::new(&[0x55, 29, 37, 0]);
 }
 
-impl Revoked {
-    pub(super) fn add(&mut self, list: RevocationList) {
-        match self.issuers.iter_mut().find(|(issuer, _)| *issuer == list.issuer) {
-            Some((_, serials)) => serials.extend(list.serials),
-            None => self.issuers.push((list.issuer, list.serials.into_iter().collect())),
+impl ExtendedKeyUsageValidator for ClientAuth {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let mut present = Vec::new();
+        for purpose in purposes {
+            let purpose = purpose?;
+            if [ClientAuth::CLIENT, ClientAuth::ANY].contains(&purpose) {
+                return Ok(());
+            }
+            present.push(purpose.to_decoded_oid());
         }
-    }
-
-    /// Whether there is a CRL of this CA.
-    pub(super) fn covers(&self, authority: &Name) -> bool {
-        self.issuers.iter().any(|(issuer, _)| issuer == authority)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.issuers.is_empty()
-    }
-
-    fn lists(&self, certificate: &Certificate) -> bool {
-        self.issuers
-            .iter()
-            .any(|(issuer, serials)| *issuer == certificate.issuer && serials.contains(&certificate.serial))
+        if present.is_empty() {
+            return Ok(());
+        }
+        let required = KeyUsage::client_auth();
+        Err(webpki::Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext { required, present }))
     }
 }
 
-fn check_validity(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let certificate = Certificate::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
-    let now = unix_seconds(now);
-    if now > certificate.not_after {
-        Err(CertificateError::Expired.into())
-    } else if now < certificate.not_before {
-        Err(CertificateError::NotValidYet.into())
+fn check_validity(validity: Validity, now: i64) -> Result<(), CertificateRefusal> {
+    if validity.has_ended(now) {
+        Err(CertificateRefusal::Expired)
+    } else if !validity.has_begun(now) {
+        Err(CertificateRefusal::NotYetValid)
     } else {
         Ok(())
     }
@@ -218,8 +244,4 @@ fn check_validity(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error>
 
 fn unix_seconds(time: UnixTime) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn spki_of(anchor: &TrustAnchor<'_>) -> Fingerprint {
-    Fingerprint::of(webpki::spki_for_anchor(anchor).as_ref())
 }

@@ -35,5 +35,6 @@ mod traces;
 mod tracking;
 mod transactions;
 mod trust;
+mod trust_files;
 mod upstream;
 mod volume;

@@ -88,8 +88,8 @@ fn replace_certificate(gate: &Respgate, reloads: &mut Reloads) {
 fn replace_crl(gate: &Respgate, reloads: &mut Reloads, round: usize) {
     gate.pki().write_crl(&[round as u64 + 1]);
     reloads.succeed();
-    gate.pki().write_expired_crl();
-    reloads.fail(&["ca.crl", "has expired"]);
+    gate.pki().write_crl_text("-----BEGIN X509 CRL-----\ngarbage\n");
+    reloads.fail(&["ca.crl", "has no end"]);
     gate.pki().write_crl(&[]);
     reloads.succeed();
 }

@@ -1,12 +1,16 @@
 use std::time::Duration;
 
-use rcgen::{ExtendedKeyUsagePurpose, KeyPair, RsaKeySize, SerialNumber};
+use rcgen::{
+    BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RsaKeySize,
+    SerialNumber,
+};
 use rustls::pki_types::CertificateDer;
 
 use super::*;
 use crate::identity::test_pki::{Authority, Issued, client, params};
 use crate::identity::x509::Certificate;
 use crate::tls::explain::{self, unix_seconds};
+use crate::tls::load_error::Severity;
 use crate::tls::pem;
 use crate::tls::settings::{AuthClients, CrlCheck, CrlExpired, Protocols};
 use crate::tls::test_files::TestFiles;
@@ -34,7 +38,7 @@ fn chain_of(certificates: impl IntoIterator<Item = Vec<u8>>) -> CertificateChain
 }
 
 fn from_pem(pem: &[u8]) -> Vec<u8> {
-    pem::certificates(pem).expect("PEM")[0].to_vec()
+    pem::certificate_chain(pem).expect("PEM")[0].to_vec()
 }
 
 fn verdict(material: &TlsMaterial, leaf: &Issued) -> Result<(), CertificateRefusal> {
@@ -42,7 +46,12 @@ fn verdict(material: &TlsMaterial, leaf: &Issued) -> Result<(), CertificateRefus
 }
 
 fn warnings(files: &TestFiles) -> Vec<String> {
-    files.load().warnings().iter().map(|warning| warning.message.clone()).collect()
+    told(&files.load(), Severity::Warning)
+}
+
+fn told(material: &TlsMaterial, severity: Severity) -> Vec<String> {
+    let findings = material.findings().iter().filter(|finding| finding.severity == severity);
+    findings.map(|finding| finding.message.clone()).collect()
 }
 
 fn only_error(files: &TestFiles) -> String {
@@ -87,7 +96,7 @@ fn every_error_is_reported_with_its_setting_and_file() {
         "tls-cert-file server.crt: cannot be read: No such file",
         "tls-key-file server.key: holds no PEM block; expected -----BEGIN PRIVATE KEY-----",
         "tls-ca-cert-file ca.crt: holds no PEM block",
-        "tls-crl-file ca.crl: holds a damaged PEM block",
+        "tls-crl-file ca.crl: line 1: holds a damaged PEM block",
         "tls-protocols: names no protocol",
     ]) {
         assert!(error.starts_with(start), "{error}");
@@ -258,8 +267,9 @@ fn what_a_ca_has_issued_that_is_not_valid_now_is_refused() {
     let files = TestFiles::new(&new);
     files.write("ca.crt", old.pem() + &new.pem() + &next.pem());
     let material = files.load();
-    assert_eq!(material.warnings()[0].message, "the CA CN=old has expired: what it has issued is refused");
-    assert!(material.warnings()[1].message.starts_with("the CA CN=next is not valid yet"));
+    let told_of = told(&material, Severity::Warning);
+    assert_eq!(told_of[0], "the CA CN=old has expired: what it has issued is refused");
+    assert!(told_of[1].starts_with("the CA CN=next is not valid yet"));
     assert_eq!(verdict(&material, &old.client("alice")), Err(CertificateRefusal::Expired));
     assert_eq!(verdict(&material, &new.client("alice")), Ok(()));
     assert_eq!(verdict(&material, &Authority::new("other").client("alice")), Err(CertificateRefusal::UnknownIssuer));
@@ -271,7 +281,13 @@ fn what_a_ca_has_issued_that_is_not_valid_now_is_refused() {
     assert_eq!(files.load().reverify(&early, in_days(2)), Ok(()));
 
     files.write("ca.crt", old.pem());
-    assert_eq!(only_error(&files), "tls-ca-cert-file ca.crt: no CA in it is valid now");
+    let material = files.load();
+    assert_eq!(
+        told(&material, Severity::Error),
+        ["no CA in it is valid now: every client certificate is refused"],
+        "a start does not depend on the hour"
+    );
+    assert_eq!(verdict(&material, &old.client("alice")), Err(CertificateRefusal::Expired));
 }
 
 #[test]
@@ -284,8 +300,7 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.reverify(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    assert!(load(&files.settings, None, in_days(2)).is_err());
-    let again = load(&files.settings, Some(&material), in_days(2)).expect("nothing is new");
+    let again = load(&files.settings, in_days(2)).expect("what has expired is no error");
     assert_eq!(again.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
 
@@ -310,11 +325,127 @@ fn a_chain_ages_with_the_cas_that_it_may_depend_on() {
 }
 
 #[test]
-fn a_leaf_among_the_cas_is_a_warning() {
-    let authority = Authority::new("root");
-    let files = TestFiles::new(&authority);
-    files.write("ca.crt", authority.pem() + &authority.client("alice").pem);
-    assert!(warnings(&files)[0].starts_with("CN=alice is not a CA certificate"));
+fn what_cannot_be_a_ca_refuses_the_whole_file_and_every_one_is_named() {
+    let root = Authority::new("root");
+    let files = TestFiles::new(&root);
+    let alice = root.client("alice");
+    let no_signing = Authority::with("no-signing", |ca| ca.key_usages = vec![KeyUsagePurpose::CrlSign]);
+    let servers_only =
+        Authority::with("servers", |ca| ca.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    let critical = Authority::with("critical", |ca| {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3], vec![5, 0]);
+        extension.set_criticality(true);
+        ca.custom_extensions.push(extension);
+    });
+    let old = String::from_utf8_lossy(include_bytes!("../testdata/version1.pem")).into_owned();
+    let all = [root.pem(), alice.pem.clone(), no_signing.pem(), servers_only.pem(), critical.pem(), old];
+    files.write("ca.crt", all.concat());
+    let errors = files.errors();
+    let spki = Certificate::parse(&alice.der).expect("readable").spki_sha256.to_string();
+    let expected: [&[&str]; 5] = [
+        &["certificate 2, \"CN=alice\"", "no CA:TRUE", "trust = \"pin\"", &spki],
+        &["certificate 3, \"CN=no-signing\"", "keyCertSign"],
+        &["certificate 4, \"CN=servers\"", "clientAuth"],
+        &["certificate 5, \"CN=critical\"", "critical extension", "1.2.3"],
+        &["certificate 6", "X.509 version 1", "openssl req -x509 -new -key"],
+    ];
+    assert_eq!(errors.len(), expected.len(), "{errors:?}");
+    for (error, words) in errors.iter().zip(expected) {
+        assert!(words.iter().all(|word| error.contains(word)), "{words:?} in {error}");
+    }
+}
+
+#[test]
+fn a_ca_that_may_do_anything_is_good_for_clients() {
+    let root = Authority::with("root", |ca| ca.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any]);
+    let issuing = root.intermediate_with("issuing", |ca| ca.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any]);
+    let mut alice = params(["alice"]);
+    alice.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
+    let alice = chain_of([issuing.issue(alice).der, issuing.der()]);
+    assert_eq!(TestFiles::new(&root).load().reverify(&alice, SystemTime::now()), Ok(()));
+}
+
+/// What a CA that is shown, or the CA file, allows below it: each chain is alice's and has one outcome.
+#[test]
+fn what_a_ca_is_not_allowed_to_issue_is_refused() {
+    use CertificateRefusal as R;
+    let root = Authority::new("root");
+    let now = SystemTime::now();
+    let usage = |usages: &[KeyUsagePurpose]| root.intermediate_with("issuing", |ca| ca.key_usages = usages.to_vec());
+    let through = |issuing: &Authority| chain_of([issuing.client("alice").der, issuing.der()]);
+    let material = TestFiles::new(&root).load();
+    assert_eq!(material.reverify(&through(&usage(&[])), now), Ok(()), "no key usage at all");
+    assert_eq!(material.reverify(&through(&usage(&[KeyUsagePurpose::KeyCertSign])), now), Ok(()));
+    let crl_sign = usage(&[KeyUsagePurpose::CrlSign]);
+    assert_eq!(material.reverify(&through(&crl_sign), now), Err(R::Constraint), "no keyCertSign");
+    let servers = root.intermediate_with("issuing", |ca| {
+        ca.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    assert_eq!(material.reverify(&through(&servers), now), Err(R::WrongPurpose));
+    // bob's own certificate, which is no CA's, signs alice's.
+    let bob = root.intermediate_with("bob", |leaf| leaf.is_ca = IsCa::ExplicitNoCa);
+    assert_eq!(material.reverify(&through(&bob), now), Err(R::Constraint));
+    let short = root.intermediate_with("short", |ca| ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    let below = short.intermediate("below");
+    let deep = chain_of([below.client("alice").der, below.der(), short.der()]);
+    assert_eq!(material.reverify(&deep, now), Err(R::Constraint), "path length of a CA that is shown");
+
+    let short = Authority::with("root", |ca| ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    let material = TestFiles::new(&short).load();
+    assert_eq!(verdict(&material, &short.client("alice")), Ok(()));
+    let issuing = short.intermediate("issuing");
+    assert_eq!(material.reverify(&through(&issuing), now), Err(R::Constraint), "path length of a CA of the file");
+}
+
+#[test]
+fn another_path_is_found_around_a_ca_whose_word_does_not_go_that_far() {
+    let short = Authority::with("root", |ca| ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    let files = TestFiles::new(&short);
+    files.write("ca.crt", short.pem() + &short.renewed("root", in_days(100)));
+    let issuing = short.intermediate("issuing");
+    let alice = chain_of([issuing.client("alice").der, issuing.der()]);
+    assert_eq!(files.load().reverify(&alice, SystemTime::now()), Ok(()), "the renewed one allows any length");
+}
+
+#[test]
+fn many_cas_are_a_warning() {
+    let authorities: Vec<Authority> = (0..20).map(|number| Authority::new(&format!("root {number}"))).collect();
+    let files = TestFiles::new(&authorities[0]);
+    files.write("ca.crt", authorities.iter().map(Authority::pem).collect::<String>());
+    assert!(
+        warnings(&files)[0].starts_with("20 CAs: whoever has a certificate of any of them"),
+        "{:?}",
+        warnings(&files)
+    );
+}
+
+#[test]
+fn what_each_file_gave_is_told() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    let info = |files: &TestFiles| told(&files.load(), Severity::Info);
+    let server = "1 certificate, the first of \"CN=localhost\", valid until ";
+    let none = "none: a certificate that is revoked is let in all the same, until it ends";
+    let told = info(&files);
+    assert!(told[0].starts_with(server), "{told:?}");
+    assert_eq!(told[1..], ["1 client CA", none]);
+    let list = |serials: &[u64], days| root.crl(serials, in_days(days)).pem().expect("PEM");
+    files.add_crl("ca.crl", list(&[7, 8], 50) + &list(&[9], 100));
+    assert_eq!(info(&files)[1..], ["1 client CA", "2 CRLs, 3 certificates revoked"]);
+}
+
+#[test]
+fn revocation_lists_in_the_ca_file_are_a_warning_unless_they_are_read() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    let both = root.pem() + &root.crl(&[7], in_days(100)).pem().expect("PEM");
+    files.write("ca.crt", &both);
+    assert!(warnings(&files)[0].starts_with("1 CRL in it revoke nothing"), "{:?}", warnings(&files));
+    files.add_crl("ca.crt", both);
+    assert_eq!(warnings(&files), Vec::<String>::new());
+    let mut params = client("alice");
+    params.serial_number = Some(SerialNumber::from(7_u64));
+    assert_eq!(verdict(&files.load(), &root.issue(params)), Err(CertificateRefusal::Revoked));
 }
 
 #[test]
@@ -355,35 +486,64 @@ fn crls_load_as_pem_and_as_der() {
 }
 
 #[test]
-fn an_expired_crl_is_an_error_unless_expiry_is_ignored() {
+fn an_expired_crl_is_taken_all_the_same_and_what_depends_on_it_refused_unless_expiry_is_ignored() {
     let authority = Authority::new("root");
     let mut files = TestFiles::new(&authority);
-    files.add_crl("ca.crl", authority.crl(&[], days_ago(1)).pem().expect("PEM"));
-    assert_eq!(
-        only_error(&files),
-        "tls-crl-file ca.crl: the CRL of CN=root has expired; fetch a new one, or set crl-expired = \"ignore\""
-    );
+    files.add_crl("ca.crl", authority.crl(&[7], days_ago(1)).pem().expect("PEM"));
+    let told_of = told(&files.load(), Severity::Error);
+    assert!(told_of[0].starts_with("the CRL of CN=root has expired: what it revokes stays revoked"), "{told_of:?}");
+    assert_eq!(verdict(&files.load(), &authority.client("alice")), Err(CertificateRefusal::RevocationListExpired));
+    let mut revoked = client("alice");
+    revoked.serial_number = Some(SerialNumber::from(7_u64));
+    let revoked = chain(&authority.issue(revoked));
+    assert!(files.load().lists_as_revoked(&revoked), "which ends its live sessions");
     files.settings.crl_expired = CrlExpired::Ignore;
     assert_eq!(warnings(&files), ["the CRL of CN=root has expired and is used all the same"]);
     assert_eq!(verdict(&files.load(), &authority.client("alice")), Ok(()));
+    assert_eq!(files.load().reverify(&revoked, SystemTime::now()), Err(CertificateRefusal::Revoked));
 }
 
 #[test]
-fn an_expired_crl_that_is_in_force_already_is_a_warning_and_another_is_an_error() {
+fn of_several_crls_of_a_ca_the_freshest_says_whether_they_have_expired() {
     let authority = Authority::new("root");
-    let mut files = TestFiles::new(&authority);
-    files.add_crl("ca.crl", authority.crl(&[], in_days(1)).pem().expect("PEM"));
-    let before = files.load();
-    let load_tomorrow = |files: &TestFiles, before| load(&files.settings, before, in_days(2));
-    assert!(load_tomorrow(&files, None).is_err());
-    let again = load_tomorrow(&files, Some(&before)).expect("nothing is new");
-    let warning = &again.warnings()[0].message;
-    assert!(warning.starts_with("the CRL of CN=root has expired: handshakes"), "{warning}");
-    let alice = chain(&authority.client("alice"));
-    assert_eq!(again.reverify(&alice, in_days(2)), Err(CertificateRefusal::RevocationListExpired));
-    assert!(load_tomorrow(&files, Some(&again)).is_ok(), "nor is it the next time");
-    files.write("ca.crl", authority.crl(&[], in_days(1) + DAY / 24).pem().expect("PEM"));
-    assert!(load_tomorrow(&files, Some(&again)).is_err(), "another list that has expired");
+    let old = authority.crl(&[7], days_ago(1)).pem().expect("PEM");
+    let new = authority.crl(&[], in_days(100)).pem().expect("PEM");
+    for content in [old.clone() + &new, new + &old] {
+        let mut files = TestFiles::new(&authority);
+        files.add_crl("ca.crl", content);
+        assert_eq!(verdict(&files.load(), &authority.client("alice")), Ok(()));
+    }
+}
+
+#[test]
+fn crls_that_cannot_be_used_are_told_with_what_to_do() {
+    let root = Authority::new("root");
+    for (content, words) in [
+        (&include_bytes!("../testdata/crl-version1.pem")[..], "is version 1 without extensions"),
+        (include_bytes!("../testdata/crl-no-extensions.pem"), "is version 2 without extensions"),
+        (include_bytes!("../testdata/crl-no-next-update.pem"), "openssl ca -gencrl -crldays N"),
+        (include_bytes!("../testdata/crl-user-certificates.pem"), "covers only a part"),
+        (include_bytes!("../testdata/crl-delta.pem"), "is a delta CRL"),
+        (include_bytes!("../testdata/crl-indirect.pem"), "is an indirect CRL"),
+    ] {
+        let mut files = TestFiles::new(&root);
+        files.add_crl("ca.crl", content);
+        let errors = files.errors();
+        assert!(errors.len() == 1 && errors[0].contains(words), "{words} in {errors:?}");
+    }
+}
+
+#[test]
+fn a_crl_by_another_key_than_that_of_its_ca_is_a_warning() {
+    let (root, forger) = (Authority::new("root"), Authority::new("root"));
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", forger.crl(&[], in_days(100)).pem().expect("PEM"));
+    assert!(warnings(&files)[0].starts_with("the CRL of CN=root is not signed by the key of that CA"));
+    files.write("ca.crt", root.pem() + &forger.pem());
+    assert_eq!(warnings(&files), Vec::<String>::new(), "one of two CAs of that name");
+    files.write("ca.crl", root.intermediate("issuing").crl(&[], in_days(100)).pem().expect("PEM"));
+    let advice = told(&files.load(), Severity::Advice);
+    assert!(advice[0].starts_with("the CRL of CN=issuing is of no CA in tls-ca-cert-file"), "{advice:?}");
 }
 
 #[test]
@@ -458,10 +618,11 @@ fn a_crl_with_a_forged_signature_revokes_and_permits_nothing() {
 #[test]
 fn client_certificates_are_trusted_or_refused_for_the_right_reason() {
     use CertificateRefusal as R;
+    use ExtendedKeyUsagePurpose as P;
+    use KeyUsagePurpose as U;
     let (root, other) = (Authority::new("root"), Authority::new("other"));
-    let mut files = TestFiles::new(&root);
+    let files = TestFiles::new(&root);
     files.write("ca.crt", root.pem() + &String::from_utf8_lossy(include_bytes!("../testdata/old-root.pem")));
-    files.settings.crl_check = CrlCheck::Leaf;
     let material = files.load();
 
     let issue = |adjust: &dyn Fn(&mut rcgen::CertificateParams)| {
@@ -485,6 +646,9 @@ fn client_certificates_are_trusted_or_refused_for_the_right_reason() {
         ("no CN", root.issue(params([])).der, Ok(())),
         ("two CNs", root.issue(params(["alice", "bob"])).der, Ok(())),
         ("NUL in CN", root.client("alice\0.evil").der, Ok(())),
+        ("anyExtendedKeyUsage", issue(&|params| params.extended_key_usages = vec![P::Any]), Ok(())),
+        ("digitalSignature", issue(&|params| params.key_usages = vec![U::DigitalSignature]), Ok(())),
+        ("keyAgreement alone", issue(&|params| params.key_usages = vec![U::KeyAgreement]), Err(R::WrongKeyUsage)),
         ("EKU serverAuth", root.server().der, Err(R::WrongPurpose)),
         ("expired", issue(&|params| params.not_after = an_hour_ago().into()), Err(R::Expired)),
         ("not yet valid", issue(&|params| params.not_before = in_days(1).into()), Err(R::NotYetValid)),
@@ -498,6 +662,27 @@ fn client_certificates_are_trusted_or_refused_for_the_right_reason() {
         ("no certificate at all", b"not DER".to_vec(), Err(R::Malformed)),
     ] {
         assert_eq!(material.reverify(&chain_of([der]), SystemTime::now()), expected, "{what}");
+    }
+}
+
+/// Each is of a CA of the file, and pinned as well: with no signature of such a key could a handshake be completed.
+#[test]
+fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
+    for (what, pem) in [
+        ("RSA-PSS", &include_bytes!("../testdata/key-rsa-pss.pem")[..]),
+        ("Ed448", include_bytes!("../testdata/key-ed448.pem")),
+        ("brainpool", include_bytes!("../testdata/key-brainpool.pem")),
+        ("RSA 1024", include_bytes!("../testdata/key-rsa-1024.pem")),
+    ] {
+        let mut files = TestFiles::new(&Authority::new("root"));
+        files.write("ca.crt", include_bytes!("../testdata/key-ca.pem"));
+        let leaf = from_pem(pem);
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
+        let load = |files: &TestFiles| load(&files.settings, at).expect("good files");
+        assert_eq!(load(&files).reverify(&chain_of([leaf.clone()]), at), refused, "{what}");
+        files.settings.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
+        assert_eq!(load(&files).reverify(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");
     }
 }
 

@@ -128,6 +128,47 @@ impl Pki {
         identity
     }
 
+    /// A client certificate for a key that `openssl genpkey` makes with these arguments, which rcgen may not know.
+    pub(crate) fn openssl_client(&self, common_name: &str, key: &str) -> Identity {
+        let identity = self.identity("openssl");
+        let [authority, request, extensions] =
+            ["openssl-ca.key", "openssl.csr", "openssl.ext"].map(|f| self.dir.join(f));
+        fs::write(&authority, self.ca.key().serialize_pem()).unwrap();
+        fs::write(&extensions, "extendedKeyUsage=clientAuth").unwrap();
+        openssl(Command::new("openssl").arg("genpkey").args(key.split(' ')).arg("-out").arg(&identity.key));
+        let subject = format!("/CN={common_name}");
+        openssl(
+            Command::new("openssl")
+                .args(["req", "-new", "-subj", &subject, "-key"])
+                .arg(&identity.key)
+                .arg("-out")
+                .arg(&request),
+        );
+        openssl(
+            Command::new("openssl")
+                .args(["x509", "-req", "-set_serial", "99", "-days", "90", "-in"])
+                .arg(&request)
+                .arg("-CA")
+                .arg(self.ca_cert())
+                .arg("-CAkey")
+                .arg(&authority)
+                .arg("-extfile")
+                .arg(&extensions)
+                .arg("-out")
+                .arg(&identity.cert),
+        );
+        identity
+    }
+
+    /// A client certificate that the holder of another client certificate has signed, with that one behind it.
+    pub(crate) fn client_signed_by(&self, signer: &Identity, common_name: &str) -> Identity {
+        let [cert, key] = [&signer.cert, &signer.key].map(|file| fs::read_to_string(file).unwrap());
+        let signer = Issuer::from_ca_cert_pem(&cert, KeyPair::from_pem(&key).unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let signed = client_params(common_name).signed_by(&key, &signer).unwrap();
+        self.store("signed", &(signed.pem() + &cert), &key)
+    }
+
     /// A certificate with the right name from an authority of another name.
     pub(crate) fn client_of_a_stranger(&self, common_name: &str) -> Identity {
         let other = authority("a stranger's CA", &self.dir.join("stranger-ca.crt"));
@@ -202,7 +243,12 @@ impl Pki {
 
     /// `ca.crl`, empty, whose next edition was due an hour ago.
     pub(crate) fn write_expired_crl(&self) {
-        self.write_crl_text(&self.crl(&[], SystemTime::now() - Duration::from_secs(3600)));
+        self.write_expired_crl_of(&[]);
+    }
+
+    /// Replaces the list by one that lists these and has expired.
+    pub(crate) fn write_expired_crl_of(&self, serials: &[u64]) {
+        self.write_crl_text(&self.crl(serials, SystemTime::now() - Duration::from_secs(3600)));
     }
 
     /// `ca.crl`, empty, whose next edition is due so many whole seconds from now.
