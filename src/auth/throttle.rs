@@ -196,7 +196,7 @@ impl Record {
 }
 
 fn origin(address: IpAddr) -> Origin {
-    match address.to_canonical() {
+    match address {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
     }

@@ -1,9 +1,9 @@
 //! One small parser for each kind of value.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// A size in bytes: `1048576`, or with a unit as in redis.conf: `k` is 1000, `kb` is 1024, and so on to `gb`. Any case.
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -65,28 +65,49 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Stri
 }
 
 /// `ADDRESS:PORT`, `[ADDRESS]:PORT` or `localhost:PORT`. Names are not resolved: what they mean may change.
+/// `[::ffff:127.0.0.1]:PORT` is the IPv4 address in it.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     let loopback = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    loopback.as_deref().unwrap_or(text).parse().map_err(|_| {
+    let mut address: SocketAddr = loopback.as_deref().unwrap_or(text).parse().map_err(|_| {
         format!(
             "{text:?} is no address: write IP:PORT such as \"127.0.0.1:6379\" or \"[::1]:6379\", \
              host names are not resolved"
         )
-    })
+    })?;
+    if let ip @ IpAddr::V4(_) = address.ip().to_canonical() {
+        address.set_ip(ip);
+    }
+    Ok(address)
 }
 
-/// A network such as `10.116.0.0/16`, or a single address.
+/// A network such as `10.116.0.0/16`, or a single address. `::ffff:10.116.0.0/112` is the IPv4 network in it, as such a
+/// client's address is the IPv4 one.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse().map(|address: std::net::IpAddr| IpNet::from(address));
+    let address = text.parse().map(|address: IpAddr| IpNet::from(address));
     let network = text
         .parse::<IpNet>()
         .or(address)
         .map_err(|_| format!("{text:?} is no network: write an address or a CIDR such as \"10.116.0.0/16\""))?;
+    let network = match (network.addr().to_canonical(), network) {
+        (IpAddr::V4(address), IpNet::V6(mapped)) => {
+            let prefix = mapped.prefix_len().checked_sub(MAPPED_PREFIX).ok_or_else(|| {
+                format!(
+                    "{text:?} is no network: an IPv4 network in this form has a prefix of {MAPPED_PREFIX} to 128; write it \
+                     as IPv4, such as \"10.116.0.0/16\""
+                )
+            })?;
+            Ipv4Net::new(address, prefix).map(IpNet::V4).map_err(|error| format!("{text:?}: {error}"))?
+        }
+        _ => network,
+    };
     match network.trunc() == network {
         true => Ok(network),
         false => Err(format!("{text:?} has bits beyond its prefix: did you mean {}?", network.trunc())),
     }
 }
+
+/// IPv4 addresses written as IPv6 have these first bits in common: `::ffff:0:0/96`.
+const MAPPED_PREFIX: u8 = 96;
 
 /// Digits, then whatever follows. No sign, no blank, no fraction.
 fn split_unit(text: &str) -> Option<(u64, &str)> {
@@ -147,8 +168,30 @@ mod tests {
     fn addresses_need_a_port_and_no_resolver() {
         assert_eq!(socket_address("localhost:1"), Ok("127.0.0.1:1".parse().unwrap()));
         assert_eq!(socket_address("[::]:6380"), Ok("[::]:6380".parse().unwrap()));
+        assert_eq!(socket_address("[::ffff:127.0.0.1]:1"), Ok("127.0.0.1:1".parse().unwrap()));
         for text in ["", "6379", "redis:6379", "127.0.0.1", "127.0.0.1:70000"] {
             assert!(socket_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_network_may_be_written_as_ipv6() {
+        for (text, means) in [
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("::ffff:a00:1", "10.0.0.1/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            // These are IPv6 networks, in which no IPv4 client is.
+            ("::/0", "::/0"),
+            ("::fffe:0:0/95", "::fffe:0:0/95"),
+            ("::10.0.0.1", "::a00:1/128"),
+        ] {
+            assert_eq!(network(text), Ok(means.parse().unwrap()), "{text}");
+        }
+        let message = "\"::ffff:10.0.0.1/104\" has bits beyond its prefix: did you mean 10.0.0.0/8?";
+        assert_eq!(network("::ffff:10.0.0.1/104"), Err(message.to_owned()));
+        for text in ["::ffff:10.0.0.0/8", "::ffff:0:0/95", "::ffff:10.0.0.1/0"] {
+            assert!(network(text).is_err_and(|message| message.contains("a prefix of 96 to 128")), "{text}");
         }
     }
 

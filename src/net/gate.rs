@@ -47,7 +47,6 @@ impl Gate {
 
     /// A place for a connection from `address`. Over the limit there are a few more, for telling clients so; then none.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
-        let address = address.to_canonical();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let here = counts.by_address.get(&address).copied().unwrap_or(0);
         let surplus = counts.all >= self.limits.connections || self.limits.per_address.is_some_and(|most| here >= most);
@@ -71,7 +70,6 @@ impl Gate {
 impl Permit {
     /// The connection turns out to come from another address: it counts there from now on.
     pub fn move_to(&mut self, address: IpAddr) {
-        let address = address.to_canonical();
         let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.leave(self.address);
         let here = counts.by_address.entry(address).or_default();

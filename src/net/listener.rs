@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Arrival {
     /// The connection, non-blocking, TCP_NODELAY.
     pub socket: std::net::TcpStream,
-    /// Where it comes from; where `announced` is set, the balancer's address.
+    /// Where it comes from, [`canonical`]; where `announced` is set, the balancer's address.
     pub address: SocketAddr,
     /// Which listener it came in through.
     pub listener: usize,
@@ -46,15 +46,23 @@ pub struct AddressFilter {
 }
 
 impl AddressFilter {
-    /// Whether a client may connect from there.
+    /// Whether a client may connect from this [`canonical`] address.
     pub fn admits(&self, address: IpAddr) -> bool {
         !is_in(&self.deny, address) && (self.allow.is_empty() || is_in(&self.allow, address))
     }
 }
 
 fn is_in(ranges: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
     ranges.iter().any(|range| range.contains(&address))
+}
+
+/// The one form in which a client's address is known from its entry on: a socket that takes both families, and some
+/// balancers, show IPv4 addresses as IPv6 (`::ffff:192.0.2.1`). Rules are read into the same form.
+pub(super) fn canonical(mut address: SocketAddr) -> SocketAddr {
+    if let ip @ IpAddr::V4(_) = address.ip().to_canonical() {
+        address.set_ip(ip);
+    }
+    address
 }
 
 /// Binds a listening socket. Needs a tokio runtime.
@@ -82,7 +90,7 @@ pub async fn accept(
     let failing = Episode::default();
     loop {
         let (socket, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
+            Ok((socket, address)) => (socket, canonical(address)),
             // That one client has gone again.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
@@ -119,8 +127,21 @@ mod tests {
         let filter =
             AddressFilter { allow: ranges("10.0.0.0/8 ::1/128"), deny: ranges("10.1.0.0/16"), proxies: vec![] };
         let admits = |address: &str| filter.admits(address.parse().unwrap());
-        assert!(admits("10.2.3.4") && admits("::1") && admits("::ffff:10.2.3.4"));
-        assert!(!admits("10.1.2.3") && !admits("::ffff:10.1.2.3") && !admits("127.0.0.1"));
+        assert!(admits("10.2.3.4") && admits("::1"));
+        assert!(!admits("10.1.2.3") && !admits("127.0.0.1"));
         assert!(AddressFilter::default().admits("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_form_is_that_address() {
+        for (shown, meant) in [
+            ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+            ("[fe80::1%2]:80", "[fe80::1%2]:80"),
+            ("[::192.0.2.1]:80", "[::c000:201]:80"),
+        ] {
+            assert_eq!(canonical(shown.parse().unwrap()), meant.parse().unwrap());
+        }
     }
 }

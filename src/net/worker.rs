@@ -21,7 +21,7 @@ use super::budget::{Held, MemoryBudget};
 use super::episode::Episode;
 use super::farewell::{Rest, farewell, linger, turn_away};
 use super::gate::Permit;
-use super::listener::{AddressFilter, Arrival};
+use super::listener::{AddressFilter, Arrival, canonical};
 use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, Condemned};
@@ -376,7 +376,7 @@ impl Worker {
         let error = match tokio::time::timeout_at(deadline, proxy_protocol::read(socket)).await {
             Ok(Ok(origin)) => {
                 let client = match origin {
-                    Origin::Client(client) => client,
+                    Origin::Client(client) => canonical(client),
                     Origin::Own => balancer,
                 };
                 if filter.admits(client.ip()) {

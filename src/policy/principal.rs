@@ -235,7 +235,7 @@ impl Policy {
 
     fn may_come_from(&self, user: &User, address: IpAddr) -> bool {
         let ranges = &self.settings_of(user).allow_from;
-        ranges.is_empty() || ranges.iter().any(|range| range.contains(&address.to_canonical()))
+        ranges.is_empty() || ranges.iter().any(|range| range.contains(&address))
     }
 }
 

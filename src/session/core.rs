@@ -40,7 +40,7 @@ const REDIS_IS_FULL: &[u8] = b"-ERR max number of clients reached\r\n";
 /// Who is at the other end.
 #[derive(Debug)]
 pub struct Peer {
-    /// Where the client comes from.
+    /// Where the client comes from. An IPv4 address has its own form here, never that of IPv6.
     pub address: SocketAddr,
     /// Its certificate, if it showed one.
     pub certificate: Option<Arc<PeerIdentity>>,

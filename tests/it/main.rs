@@ -10,6 +10,7 @@
 mod support;
 
 mod acl_family;
+mod addresses;
 mod auth;
 mod cert;
 mod certificates;

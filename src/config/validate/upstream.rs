@@ -1,7 +1,6 @@
 //! The upstream: its address, the proxy's login there, and what it calls its commands.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,7 +48,7 @@ impl Judge<'_> {
         }
         let origin = setting.origin.clone();
         let address = self.read(Some(setting), socket_address)?;
-        match (is_loopback(address.ip()), unsafe_upstream) {
+        match (address.ip().is_loopback(), unsafe_upstream) {
             (true, _) => {}
             (false, true) => {
                 self.warn(&origin, format!("{address} is beyond loopback: what goes there is not encrypted"));
@@ -101,11 +100,6 @@ impl Judge<'_> {
         let named = |name: String| Some(Redacted::new(name.into_bytes())).filter(|name| !name.expose().is_empty());
         renames.into_iter().map(|(original, name)| Rename { original, name: named(name) }).collect()
     }
-}
-
-/// `::ffff:127.0.0.1` is loopback too.
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 /// The messages hold the original at most: the new name is meant to stay unknown.

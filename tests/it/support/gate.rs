@@ -1,7 +1,7 @@
 //! The real binary, started for one test and watched through its log.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -44,6 +44,7 @@ pub(crate) struct Setup {
     tables: String,
     environment: Vec<(String, String)>,
     args: Vec<String>,
+    listen: String,
     open_files: Option<u32>,
     announced: Vec<String>,
 }
@@ -82,6 +83,7 @@ impl Respgate {
             tables: String::new(),
             environment: Vec::new(),
             args: Vec::new(),
+            listen: "127.0.0.1:0".to_owned(),
             open_files: None,
             announced: Vec::new(),
         }
@@ -240,6 +242,12 @@ impl Setup {
         self
     }
 
+    /// Listens on IPv6 and IPv4 alike, on a port the system picks. Clients of the test come over IPv4.
+    pub(crate) fn dual_stack(mut self) -> Setup {
+        self.listen = "[::]:0".to_owned();
+        self
+    }
+
     /// Starts it under this limit of open files (RLIMIT_NOFILE).
     pub(crate) fn open_files(mut self, limit: u32) -> Setup {
         self.open_files = Some(limit);
@@ -284,7 +292,7 @@ impl Setup {
             Some(limit) => respgate_binary_with_open_files(limit),
         };
         let child = { program }
-            .args(["run", "--listen", "127.0.0.1:0", "--log-format", "json", "--config"])
+            .args(["run", "--listen", &self.listen, "--log-format", "json", "--config"])
             .arg(config)
             .args(&self.args)
             .envs(self.environment)
@@ -296,6 +304,9 @@ impl Setup {
         let mut gate =
             Respgate { folder: self.folder, child: Some(child), address: unknown, announced: self.announced };
         gate.address = gate.wait_until_listening();
+        if gate.address.ip().is_unspecified() {
+            gate.address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
         gate
     }
 }
