@@ -1,5 +1,6 @@
 //! Accepting connections and handing them to workers.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use super::episode::Episode;
 use super::gate::{Gate, Permit};
 use super::worker::Mailbox;
+use crate::ops::audit::{self, RateLimit};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -45,10 +47,37 @@ pub struct AddressFilter {
     pub proxies: Vec<IpNet>,
 }
 
+/// Why nobody may connect from an address. `Display` is a stable word for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressRefusal {
+    /// `deny` names it.
+    Denied,
+    /// There is an `allow`, which does not name it.
+    NotAllowed,
+}
+
+impl fmt::Display for AddressRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Denied => "denied",
+            Self::NotAllowed => "not-allowed",
+        })
+    }
+}
+
 impl AddressFilter {
     /// Whether a client may connect from this [`canonical`] address.
-    pub fn admits(&self, address: IpAddr) -> bool {
-        !is_in(&self.deny, address) && (self.allow.is_empty() || is_in(&self.allow, address))
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn admit(&self, address: IpAddr) -> Result<(), AddressRefusal> {
+        if is_in(&self.deny, address) {
+            Err(AddressRefusal::Denied)
+        } else if self.allow.is_empty() || is_in(&self.allow, address) {
+            Ok(())
+        } else {
+            Err(AddressRefusal::NotAllowed)
+        }
     }
 }
 
@@ -88,6 +117,7 @@ pub async fn accept(
 ) {
     let filter = Arc::new(filter);
     let failing = Episode::default();
+    let log_limit = RateLimit::default();
     loop {
         let (socket, address) = match listener.accept().await {
             Ok((socket, address)) => (socket, canonical(address)),
@@ -105,8 +135,12 @@ pub async fn accept(
             tracing::info!(failures, "accepting connections again");
         }
         let announced = is_in(&filter.proxies, address.ip()).then(|| Arc::clone(&filter));
-        if announced.is_none() && !filter.admits(address.ip()) {
-            tracing::debug!(client = %address, "connection from an address that is not allowed");
+        if announced.is_none()
+            && let Err(refusal) = filter.admit(address.ip())
+        {
+            if let Some(left_out) = log_limit.admit() {
+                audit::refused_address(address, None, refusal, left_out);
+            }
             continue;
         }
         let Some(permit) = gate.enter(address.ip()) else { continue };
@@ -126,10 +160,11 @@ mod tests {
         let ranges = |text: &str| text.split(' ').map(|range| range.parse().unwrap()).collect();
         let filter =
             AddressFilter { allow: ranges("10.0.0.0/8 ::1/128"), deny: ranges("10.1.0.0/16"), proxies: vec![] };
-        let admits = |address: &str| filter.admits(address.parse().unwrap());
-        assert!(admits("10.2.3.4") && admits("::1"));
-        assert!(!admits("10.1.2.3") && !admits("127.0.0.1"));
-        assert!(AddressFilter::default().admits("192.0.2.1".parse().unwrap()));
+        let admit = |address: &str| filter.admit(address.parse().unwrap());
+        assert_eq!((admit("10.2.3.4"), admit("::1")), (Ok(()), Ok(())));
+        assert_eq!(admit("10.1.2.3"), Err(AddressRefusal::Denied));
+        assert_eq!(admit("127.0.0.1"), Err(AddressRefusal::NotAllowed));
+        assert_eq!(AddressFilter::default().admit("192.0.2.1".parse().unwrap()), Ok(()));
     }
 
     #[test]

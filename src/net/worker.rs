@@ -379,10 +379,10 @@ impl Worker {
                     Origin::Client(client) => canonical(client),
                     Origin::Own => balancer,
                 };
-                if filter.admits(client.ip()) {
-                    return Some(client);
+                let Err(refusal) = filter.admit(client.ip()) else { return Some(client) };
+                if let Some(left_out) = self.log_limit.admit() {
+                    audit::refused_address(client, Some(balancer), refusal, left_out);
                 }
-                tracing::debug!(%client, %balancer, "connection from an address that is not allowed");
                 return None;
             }
             Ok(Err(error)) => error,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::reload::Editor;
+use crate::net::listener::AddressRefusal;
 use crate::net::proxy_protocol::HeaderError;
 use crate::policy::{Principal, UserRefusal};
 use crate::session::driver::Volume;
@@ -67,6 +68,19 @@ pub fn announcement_refused(balancer: SocketAddr, error: HeaderError, left_out: 
         %error,
         left_out,
         "no usable PROXY protocol header"
+    );
+}
+
+/// Nobody may connect from this address, whoever announced it.
+pub fn refused_address(client: SocketAddr, balancer: Option<SocketAddr>, reason: AddressRefusal, left_out: u64) {
+    info!(
+        event = "connection",
+        outcome = "refused",
+        %client,
+        balancer = balancer.map(tracing::field::display),
+        %reason,
+        left_out,
+        "address not allowed"
     );
 }
 
