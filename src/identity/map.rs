@@ -14,7 +14,7 @@ pub enum UserFrom {
     Off,
     /// The common name, exactly, with or without subject alternative names.
     Cn,
-    /// The one URI subject alternative name, exactly.
+    /// One of the URI subject alternative names, exactly: the first that is a user who is on.
     Uri,
 }
 
@@ -22,10 +22,11 @@ pub enum UserFrom {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Mapping {
-    /// This user, if there is one that is on.
+    /// A user, if there is one of these that is on.
     User {
-        /// The user's name.
-        name: String,
+        /// The names that it may have, at least one: the first that is a user who is on counts. Several only where
+        /// `tls-auth-clients-user` found several URIs.
+        names: Vec<String>,
         /// The name was taken out of the certificate, so it may be neither `default` nor an exempt user.
         from_template: bool,
         /// Position of the rule that matched, from 0; `None` if `tls-auth-clients-user` did.
@@ -111,7 +112,11 @@ impl CertificateMap {
         for (position, rule) in self.rules.iter().enumerate() {
             if rule.matches(peer) {
                 return match fill(&rule.user, peer) {
-                    Ok(name) => Mapping::User { name, from_template: !rule.user.is_literal(), rule: Some(position) },
+                    Ok(name) => Mapping::User {
+                        names: vec![name],
+                        from_template: !rule.user.is_literal(),
+                        rule: Some(position),
+                    },
                     Err((field, obstacle)) => {
                         Mapping::Refused(MappingRefusal { rule: Some(position), field, obstacle })
                     }
@@ -125,11 +130,20 @@ impl CertificateMap {
             UserFrom::Cn => FieldName::Cn,
             UserFrom::Uri => FieldName::Uri,
         };
-        match named_by(field, peer) {
-            Ok(name) => Mapping::User { name, from_template: true, rule: None },
-            Err(Obstacle::Missing) => Mapping::Unmapped,
+        match candidates(field, peer) {
+            Ok(names) if names.is_empty() => Mapping::Unmapped,
+            Ok(names) => Mapping::User { names, from_template: true, rule: None },
             Err(obstacle) => Mapping::Refused(MappingRefusal { rule: None, field, obstacle }),
         }
+    }
+}
+
+/// All values of a field that may be names of users, in the order of the certificate.
+fn candidates(field: FieldName, peer: &PeerIdentity) -> Result<Vec<String>, Obstacle> {
+    let Some(values) = peer.field(field) else { return Ok(Vec::new()) };
+    match values.flaw() {
+        Some(flaw) => Err(Obstacle::Flawed(flaw)),
+        None => values.values().iter().map(|value| without_blank(value)).collect(),
     }
 }
 
@@ -147,12 +161,16 @@ fn fill(template: &Template, peer: &PeerIdentity) -> Result<String, (FieldName, 
 fn named_by(field: FieldName, peer: &PeerIdentity) -> Result<String, Obstacle> {
     if let Some(values) = peer.field(field) {
         let value = values.only().map_err(Obstacle::Flawed)?.ok_or(Obstacle::Missing)?;
-        return if value.contains(char::is_whitespace) { Err(Obstacle::Blank) } else { Ok(value.to_owned()) };
+        return without_blank(value);
     }
     if field == FieldName::Serial {
         return Ok(peer.serial().to_owned());
     }
     peer.digest(field).map(|digest| digest.to_string()).ok_or(Obstacle::Missing)
+}
+
+fn without_blank(value: &str) -> Result<String, Obstacle> {
+    if value.contains(char::is_whitespace) { Err(Obstacle::Blank) } else { Ok(value.to_owned()) }
 }
 
 #[cfg(test)]

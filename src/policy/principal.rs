@@ -78,7 +78,7 @@ pub enum UserRefusal {
     NoSuchUser,
     /// The user is off.
     UserOff,
-    /// A template produced a name that only a literal rule may give: `default` or an exempt user.
+    /// The certificate gave a name that only a literal rule may give: `default` or an exempt user.
     ReservedName,
     /// The user may not come from this address.
     Address,
@@ -112,25 +112,39 @@ impl Policy {
         let Some(identity) = certificate else {
             return self.admit_nopass(address);
         };
-        let (name, from_template) = match self.certificates.user_for(identity) {
-            Mapping::User { name, from_template, .. } => (name, from_template),
-            Mapping::Unmapped if self.unmapped == Unmapped::Password => return self.admit_nopass(address),
-            Mapping::Unmapped => return Admission::Refused(UserRefusal::Unmapped),
-            Mapping::Refused(_) => return Admission::Refused(UserRefusal::HostileName),
+        match self.user_named_by(identity) {
+            Ok(Some(user)) if self.may_come_from(user, address) => {
+                Admission::User(Principal { user: Arc::clone(user), proof: Proof::Certificate, password: None })
+            }
+            Ok(Some(_)) => Admission::Refused(UserRefusal::Address),
+            Ok(None) if self.unmapped == Unmapped::Password => self.admit_nopass(address),
+            Ok(None) => Admission::Refused(UserRefusal::Unmapped),
+            Err(reason) => Admission::Refused(reason),
+        }
+    }
+
+    /// The user that a certificate names, wherever it may come from; `None` if it names nobody.
+    ///
+    /// Of several names the first that is a user who is on counts, as for Valkey (`getCertSanUri`). Where that is one
+    /// that only a literal rule may give, none of those behind it stands in for it.
+    fn user_named_by(&self, certificate: &PeerIdentity) -> Result<Option<&Arc<User>>, UserRefusal> {
+        let (names, from_template) = match self.certificates.user_for(certificate) {
+            Mapping::User { names, from_template, .. } => (names, from_template),
+            Mapping::Unmapped => return Ok(None),
+            Mapping::Refused(_) => return Err(UserRefusal::HostileName),
         };
-        if from_template && (name == "default" || self.blocklist.exempts(name.as_bytes())) {
-            return Admission::Refused(UserRefusal::ReservedName);
+        let is_reserved = |name: &str| from_template && (name == "default" || self.blocklist.exempts(name.as_bytes()));
+        let mut refusal = UserRefusal::NoSuchUser;
+        for name in &names {
+            match self.acl.user(name.as_bytes()) {
+                Some(user) if user.is_enabled() && !is_reserved(name) => return Ok(Some(user)),
+                Some(user) if user.is_enabled() => return Err(UserRefusal::ReservedName),
+                _ if is_reserved(name) => refusal = UserRefusal::ReservedName,
+                Some(_) if refusal == UserRefusal::NoSuchUser => refusal = UserRefusal::UserOff,
+                _ => {}
+            }
         }
-        let Some(user) = self.acl.user(name.as_bytes()) else {
-            return Admission::Refused(UserRefusal::NoSuchUser);
-        };
-        if !user.is_enabled() {
-            return Admission::Refused(UserRefusal::UserOff);
-        }
-        if !self.may_come_from(user, address) {
-            return Admission::Refused(UserRefusal::Address);
-        }
-        Admission::User(Principal { user: Arc::clone(user), proof: Proof::Certificate, password: None })
+        Err(refusal)
     }
 
     /// Redis lets a new connection act for `default` where that user is on and needs no password
@@ -157,7 +171,7 @@ impl Policy {
         address: IpAddr,
     ) -> Result<(), UserRefusal> {
         let maps_to_user = certificate.is_some_and(|identity| {
-            matches!(self.certificates.user_for(identity), Mapping::User { name, .. } if name.as_bytes() == user.name().as_str().as_bytes())
+            self.user_named_by(identity).is_ok_and(|named| named.is_some_and(|named| named.name() == user.name()))
         });
         let settings = self.settings_of(user);
         if !user.is_enabled() {
@@ -247,6 +261,7 @@ mod tests {
     use super::*;
     use crate::acl::Acl;
     use crate::command::{CommandTable, Dialect};
+    use crate::identity::test_pki::{Authority, client, uri};
     use crate::identity::{CertificateMap, UserFrom};
     use crate::policy::{Blocklist, Renames, ScriptRights};
 
@@ -324,6 +339,87 @@ mod tests {
         assert!(!with(UserSettings { certificate_only: true, ..UserSettings::default() }));
         assert!(!with(UserSettings { certificate_required: true, ..UserSettings::default() }));
         assert!(!with(UserSettings { allow_from: vec!["192.0.2.0/24".parse().unwrap()], ..UserSettings::default() }));
+    }
+
+    /// A certificate with these URIs, in this order.
+    fn certificate(uris: &[&str]) -> PeerIdentity {
+        let mut params = client("x");
+        params.subject_alt_names = uris.iter().map(|name| uri(name)).collect();
+        PeerIdentity::from_der(&Authority::new("root").issue(params).der, None).unwrap()
+    }
+
+    /// URIs name users, of whom `urn:exempt` is exempt from the blocklist.
+    fn by_uri(acl: &str) -> Policy {
+        let policy = policy(acl);
+        let certificates = CertificateMap::build(Vec::new(), UserFrom::Uri).unwrap();
+        let blocklist = Blocklist::build(&[], &["urn:exempt".to_owned()], &[], &policy.table).unwrap();
+        Policy { certificates, unmapped: Unmapped::Refuse, blocklist, ..policy }
+    }
+
+    fn named(policy: &Policy, uris: &[&str]) -> Result<String, UserRefusal> {
+        match policy.admit(Some(&certificate(uris)), ADDRESS) {
+            Admission::User(principal) => Ok(principal.user.name().to_string()),
+            Admission::Refused(reason) => Err(reason),
+            Admission::Password => panic!("no password was asked for"),
+        }
+    }
+
+    #[test]
+    fn the_first_of_several_uris_that_is_a_user_who_is_on_names_the_user() {
+        let policy = by_uri("user urn:a on\nuser urn:b on\nuser urn:off off");
+        for (uris, user) in [
+            (&["urn:a"][..], Ok("urn:a".to_owned())),
+            (&["urn:b", "urn:a"], Ok("urn:b".to_owned())),
+            (&["spiffe://suite/x", "urn:a", "urn:b"], Ok("urn:a".to_owned())),
+            (&["urn:off", "urn:b"], Ok("urn:b".to_owned())),
+            (&["spiffe://suite/x", "urn:off"], Err(UserRefusal::UserOff)),
+            (&["spiffe://suite/x", "spiffe://suite/y"], Err(UserRefusal::NoSuchUser)),
+            (&["urn:a", "urn:b c"], Err(UserRefusal::HostileName)),
+            (&["urn:a", "urn:b\0"], Err(UserRefusal::HostileName)),
+            (&[], Err(UserRefusal::Unmapped)),
+        ] {
+            assert_eq!(named(&policy, uris), user, "{uris:?}");
+        }
+    }
+
+    #[test]
+    fn no_uri_stands_in_for_one_before_it_that_may_not_name_the_user() {
+        let policy = by_uri("user default on\nuser urn:exempt on\nuser urn:a on");
+        for uris in [&["default"][..], &["default", "urn:a"], &["urn:exempt", "urn:a"], &["urn:none", "urn:exempt"]] {
+            assert_eq!(named(&policy, uris), Err(UserRefusal::ReservedName), "{uris:?}");
+        }
+        assert_eq!(named(&policy, &["urn:a", "urn:exempt"]), Ok("urn:a".to_owned()), "it is not asked for");
+        let off = by_uri("user default off\nuser urn:a on");
+        assert_eq!(named(&off, &["default", "urn:exempt", "urn:a"]), Ok("urn:a".to_owned()), "they are off or absent");
+        assert_eq!(named(&off, &["default", "urn:none"]), Err(UserRefusal::ReservedName));
+        let settings = UserSettings { allow_from: vec!["192.0.2.0/24".parse().unwrap()], ..UserSettings::default() };
+        let settings = HashMap::from([("urn:b".to_owned(), settings)]);
+        let elsewhere = Policy { settings, ..by_uri("user urn:a on\nuser urn:b on") };
+        assert_eq!(named(&elsewhere, &["urn:b", "urn:a"]), Err(UserRefusal::Address));
+    }
+
+    #[test]
+    fn a_session_ends_when_an_earlier_uri_of_its_certificate_becomes_a_user() {
+        let peer = certificate(&["urn:new", "urn:a"]);
+        let Admission::User(principal) = by_uri("user urn:a on").admit(Some(&peer), ADDRESS) else { panic!("in") };
+        let renewed = |acl: &str| by_uri(acl).renew(&principal, Some(&peer), ADDRESS).map(drop);
+        assert_eq!(renewed("user urn:a on\nuser urn:new off"), Ok(()));
+        assert_eq!(renewed("user urn:a on\nuser urn:new on"), Err(UserRefusal::Unmapped));
+        assert_eq!(renewed("user urn:a off\nuser urn:new off"), Err(UserRefusal::UserOff));
+    }
+
+    #[test]
+    fn a_certificate_that_is_required_has_to_name_the_user_that_logs_in_and_no_other() {
+        let settings = UserSettings { certificate_required: true, ..UserSettings::default() };
+        let policy = Policy {
+            settings: HashMap::from([("urn:b".to_owned(), settings)]),
+            ..by_uri("user urn:a on >pw\nuser urn:b on >pw")
+        };
+        let may = |uris: &[&str]| {
+            policy.may_log_in(policy.acl.user(b"urn:b").unwrap(), None, Some(&certificate(uris)), ADDRESS)
+        };
+        assert_eq!(may(&["urn:x", "urn:b", "urn:a"]), Ok(()));
+        assert_eq!(may(&["urn:a", "urn:b"]), Err(UserRefusal::CertificateRequired));
     }
 
     #[test]

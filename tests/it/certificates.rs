@@ -6,8 +6,9 @@ use rcgen::{
     DnType, DnValue, ExtendedKeyUsagePurpose, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, SanType, SerialNumber,
     date_time_ymd,
 };
+use rustix::process::Signal;
 
-use crate::support::{Identity, Pki, RedisServer, Respgate, eventually, upstream_of};
+use crate::support::{Identity, Pki, RedisServer, Respgate, eventually, respgate_binary, upstream_of};
 
 /// What becomes of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,76 @@ fn every_kind_of_certificate_has_its_documented_outcome() {
             assert!(documentation.contains(&format!("`{reason}`")), "{reason} is not documented");
         }
     }
+}
+
+#[test]
+fn of_several_uris_the_first_that_is_a_user_who_is_on_names_the_user() {
+    const EXEMPT: &str = "[block]\nexempt-users = [\"urn:ops\"]";
+    let redis = RedisServer::start();
+    let acl = "user apps on +@all ~*\nuser off off +@all ~*\nuser alice on +@all ~*\nuser urn:ops on +@all ~*\n";
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl_file(acl)
+        .setting("tls-auth-clients-user = \"URI\"")
+        .table(EXEMPT)
+        .start()
+        .settled();
+    let uri = |uri: &&str| SanType::URI((*uri).try_into().unwrap());
+    let others = || [SanType::DnsName("shop.suite".try_into().unwrap()), SanType::IpAddress([10, 0, 0, 9].into())];
+    for (number, (uris, expected)) in [
+        (&["apps"][..], User("apps")),
+        (&["spiffe://suite/ns/a/sa/b", "apps"], User("apps")),
+        (&["off", "alice", "apps"], User("alice")),
+        (&["apps", "alice"], User("apps")),
+        (&["apps", "urn:ops"], User("apps")),
+        (&["urn:ops", "apps"], Nobody("reserved-name")),
+        (&["spiffe://suite/x", "off"], Nobody("user-off")),
+        (&["spiffe://suite/x", "spiffe://suite/y"], Nobody("no-such-user")),
+        (&["apps", "alice\0.evil"], Nobody("hostile-name")),
+        (&["apps", "alice\n"], Nobody("hostile-name")),
+        (&["apps", "alice on"], Nobody("hostile-name")),
+        (&[], Nobody("unmapped")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let identity = gate.pki().odd_client(&format!("uris-{number}"), "alice", |params| {
+            params.subject_alt_names = others().into_iter().chain(uris.iter().map(uri)).collect();
+        });
+        assert_eq!(outcome(&gate, "several URIs", Some(&identity)), expected, "{uris:?}");
+        let mut check = respgate_binary();
+        check.args(["check", "--listen", "127.0.0.1:0", "--config"]).arg(gate.path("respgate.toml"));
+        let said = check.arg("--client-cert").arg(&identity.cert).output().unwrap();
+        let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        let words = match expected {
+            User(user) => format!("trusted, user {user}"),
+            Nobody(reason) | Untrusted(reason) => format!("trusted, but nobody ({reason})"),
+        };
+        assert!(said.contains(&words), "{uris:?}: {said}");
+    }
+}
+
+#[test]
+fn a_user_that_an_earlier_uri_names_takes_the_place_of_the_later_one_and_ends_its_sessions() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl_file("user second on +@all ~*\n")
+        .setting("tls-auth-clients-user = \"URI\"")
+        .start()
+        .settled();
+    let identity = gate.pki().odd_client("uris", "x", |params| {
+        params.subject_alt_names = ["first", "second"].map(|uri| SanType::URI(uri.try_into().unwrap())).to_vec();
+    });
+    let mut client = gate.connect_as(Some(&identity));
+    assert_eq!(client.text(&["ACL", "WHOAMI"]), "$6\r\nsecond");
+    gate.write_acl("user second on +@all ~*\nuser first off +@all ~*\n");
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["reload", "done", "\"generation\":3"]);
+    assert_eq!(client.text(&["ACL", "WHOAMI"]), "$6\r\nsecond", "the first is off");
+    gate.write_acl("user second on +@all ~*\nuser first on +@all ~*\n");
+    gate.signal(Signal::HUP);
+    client.expect_closed();
+    gate.wait_for_log(&["\"close\"", "\"second\"", "unmapped"]);
+    assert_eq!(gate.connect_as(Some(&identity)).text(&["ACL", "WHOAMI"]), "$5\r\nfirst");
 }
 
 fn matrix(pki: &Pki) -> Vec<(&'static str, Option<Identity>, Outcome)> {

@@ -33,11 +33,11 @@ fn map(rules: Vec<RuleSpec>) -> CertificateMap {
 }
 
 fn user(name: &str, rule: usize) -> Mapping {
-    Mapping::User { name: name.to_owned(), from_template: false, rule: Some(rule) }
+    Mapping::User { names: vec![name.to_owned()], from_template: false, rule: Some(rule) }
 }
 
 fn filled(name: &str, rule: Option<usize>) -> Mapping {
-    Mapping::User { name: name.to_owned(), from_template: true, rule }
+    Mapping::User { names: vec![name.to_owned()], from_template: true, rule }
 }
 
 fn refused(rule: Option<usize>, field: FieldName, obstacle: Obstacle) -> Mapping {
@@ -223,11 +223,30 @@ fn the_user_field_stands_after_the_rules_and_is_exact() {
 }
 
 #[test]
-fn the_user_may_be_the_one_uri() {
+fn the_user_may_be_any_of_the_uris_in_their_order() {
     let map = CertificateMap::build(vec![], UserFrom::Uri).expect("good");
     assert!(!map.is_empty());
     assert_eq!(map.user_for(&with_sans("x", [uri("urn:alice")])), filled("urn:alice", None));
     assert_eq!(map.user_for(&peer(client("alice"))), Mapping::Unmapped);
+    let names = ["urn:b", "urn:a", "spiffe://suite/c"];
+    let several = with_sans("x", [dns("x.suite"), uri(names[0]), uri(names[1]), email("x@suite"), uri(names[2])]);
+    let names = names.map(str::to_owned).to_vec();
+    assert_eq!(map.user_for(&several), Mapping::User { names, from_template: true, rule: None });
+}
+
+#[test]
+fn one_uri_that_is_unfit_for_a_name_spoils_those_before_and_behind_it() {
+    let map = CertificateMap::build(vec![], UserFrom::Uri).expect("good");
+    for (bad, obstacle) in [
+        ("urn:bob\0.evil", Obstacle::Flawed(Flaw::Nul)),
+        ("urn:bob\r\n", Obstacle::Flawed(Flaw::Control)),
+        ("", Obstacle::Flawed(Flaw::Empty)),
+        ("urn:bob on", Obstacle::Blank),
+    ] {
+        for uris in [[uri("urn:alice"), uri(bad)], [uri(bad), uri("urn:alice")]] {
+            assert_eq!(map.user_for(&with_sans("x", uris)), refused(None, FieldName::Uri, obstacle), "{bad:?}");
+        }
+    }
 }
 
 #[test]
