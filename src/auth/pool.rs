@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::aging::AgingMap;
 use super::hash::{self, Floor, Memory, PasswordHash, Verification};
 use super::random;
-use super::throttle::{self, Admission, Throttle};
+use super::throttle::{self, Admission, Reach, Throttle};
 
 /// The priority of the threads: a flood of guesses must not slow the sessions.
 const NICE: i32 = 10;
@@ -61,6 +61,8 @@ pub struct Attempt {
     pub address: IpAddr,
     /// The name given.
     pub user: Vec<u8>,
+    /// Whether only this name can be tried where it comes from.
+    pub reach: Reach,
     /// The password given; wiped when the attempt ends.
     pub password: Zeroizing<Vec<u8>>,
     /// The user's hashes; `None` for a user that is unknown, off, or not allowed to log in with a password. Such an
@@ -205,6 +207,7 @@ struct State {
 
 struct Waiter {
     address: IpAddr,
+    reach: Reach,
     user: Arc<[u8]>,
     sender: oneshot::Sender<AuthOutcome>,
 }
@@ -213,6 +216,7 @@ struct Job {
     secret: Secret,
     /// Whose guess it is: the first that made it.
     address: IpAddr,
+    reach: Reach,
     user: Arc<[u8]>,
     password: Zeroizing<Vec<u8>>,
     candidates: Option<Arc<[PasswordHash]>>,
@@ -234,35 +238,35 @@ impl Shared {
     ) -> Option<(oneshot::Sender<AuthOutcome>, AuthOutcome)> {
         let secret = self.secret(&attempt);
         let now = Instant::now();
-        let Attempt { address, user, password, candidates, generation } = attempt;
+        let Attempt { address, user, reach, password, candidates, generation } = attempt;
         let mut state = self.lock();
         if state.closed {
             return Some((sender, AuthOutcome::Busy));
         }
         state.move_to(generation);
-        if let Admission::Wait(_) = state.throttle.check(address, &user, now) {
+        if let Admission::Wait(_) = state.throttle.check(address, &user, reach, now) {
             return Some((sender, AuthOutcome::Throttled));
         }
         if candidates.is_some()
             && let Some(index) = state.remembered(&secret, now, self.remember)
         {
-            state.throttle.succeeded(address, &user, now);
+            state.throttle.succeeded(address, &user, reach, now);
             return Some((sender, AuthOutcome::Accepted(index)));
         }
         let user: Arc<[u8]> = user.into();
         if let Some(waiters) = state.in_flight.get_mut(&secret) {
-            waiters.push(Waiter { address, user, sender });
+            waiters.push(Waiter { address, reach, user, sender });
             return None;
         }
         if !state.has_room_for(address, self.queue_limit) {
             return Some((sender, AuthOutcome::Busy));
         }
-        if let Admission::Wait(_) = state.throttle.begin_guess(address, &user, now) {
+        if let Admission::Wait(_) = state.throttle.begin_guess(address, &user, reach, now) {
             return Some((sender, AuthOutcome::Throttled));
         }
-        state.in_flight.insert(secret, vec![Waiter { address, user: Arc::clone(&user), sender }]);
+        state.in_flight.insert(secret, vec![Waiter { address, reach, user: Arc::clone(&user), sender }]);
         let floor = state.floor;
-        state.queue.push_back(Job { secret, address, user, password, candidates, generation, floor });
+        state.queue.push_back(Job { secret, address, reach, user, password, candidates, generation, floor });
         drop(state);
         self.work_arrived.notify_one();
         None
@@ -296,7 +300,7 @@ impl Shared {
                 return Some(job);
             }
             state.in_flight.remove(&job.secret);
-            state.throttle.end_guess(job.address, &job.user);
+            state.throttle.end_guess(job.address, &job.user, job.reach);
         }
     }
 
@@ -304,7 +308,7 @@ impl Shared {
         let now = Instant::now();
         let mut state = self.lock();
         let waiters = state.in_flight.remove(&job.secret).unwrap_or_default();
-        state.throttle.end_guess(job.address, &job.user);
+        state.throttle.end_guess(job.address, &job.user, job.reach);
         let outcome = match verification {
             Verification::Match(index) => AuthOutcome::Accepted(index),
             Verification::Mismatch => AuthOutcome::Rejected,
@@ -316,10 +320,11 @@ impl Shared {
         }
         // One guess counts once for an address, however many of its connections made it at the same time.
         let mut counted = HashSet::new();
-        for Waiter { address, user, .. } in waiters.iter().filter(|waiter| counted.insert(waiter.address)) {
+        let firsts = waiters.iter().filter(|waiter| counted.insert((waiter.address, waiter.reach)));
+        for Waiter { address, reach, user, .. } in firsts {
             match verification {
-                Verification::Match(_) => state.throttle.succeeded(*address, user, now),
-                Verification::Mismatch => state.throttle.failed(*address, user, now),
+                Verification::Match(_) => state.throttle.succeeded(*address, user, *reach, now),
+                Verification::Mismatch => state.throttle.failed(*address, user, *reach, now),
             }
         }
         drop(state);

@@ -21,6 +21,16 @@ pub enum Admission {
     Wait(Duration),
 }
 
+/// What an attempt could be a guess at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Any user: whoever makes it may try another one next.
+    Anybody,
+    /// The one user that the connection has proven to be already, by its certificate. Such attempts are counted apart:
+    /// those of strangers do not hold them up, and they hold up nobody else.
+    Itself,
+}
+
 /// The allowances.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -63,7 +73,7 @@ impl Default for Limits {
 /// An IPv4 address, or an IPv6 network of /64: whoever has one address there has them all.
 type Origin = IpAddr;
 
-/// User names come from strangers and may be long: remembered by a keyed hash.
+/// User names come from strangers and may be long: remembered by a keyed hash, of the reach too.
 type UserKey = u64;
 
 /// The memory of failures, successes and guesses.
@@ -99,12 +109,12 @@ impl Throttle {
     }
 
     /// Whether this address may try this user at all now. Asked before anything is looked up, a cache included.
-    pub fn check(&mut self, address: IpAddr, user: &[u8], now: Instant) -> Admission {
-        let (origin, user) = self.keys(address, user);
+    pub fn check(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
+        let (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
         let pair = self.pairs.touch(&(origin, user)).copied().unwrap_or_default().at(now, &limits);
         let mut wait = pair.pause_left(limits.pair_failures, now, &limits);
-        if pair.last_success.is_none() {
+        if pair.last_success.is_none() && reach == Reach::Anybody {
             let whole = self.addresses.touch(&origin).copied().unwrap_or_default().at(now, &limits);
             wait = wait.max(whole.pause_left(limits.address_failures, now, &limits));
         }
@@ -113,8 +123,8 @@ impl Throttle {
 
     /// Whether a guess that nobody else is making may be verified, and if so, that it is under way. Each one admitted
     /// must end in [`end_guess`](Self::end_guess).
-    pub fn begin_guess(&mut self, address: IpAddr, user: &[u8], now: Instant) -> Admission {
-        let (origin, user) = self.keys(address, user);
+    pub fn begin_guess(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
+        let (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
         let pair = self.pairs.touch_or_insert_with(&(origin, user), Record::default);
         *pair = pair.at(now, &limits);
@@ -123,7 +133,7 @@ impl Throttle {
         if pair.guessing >= allowed {
             return Admission::Wait(limits.first_pause);
         }
-        if pair.last_success.is_none() {
+        if pair.last_success.is_none() && reach == Reach::Anybody {
             let burst = limits.user_interval * limits.user_burst.saturating_sub(1);
             let fits_at = self.users.touch_or_insert_with(&user, || now);
             let ahead = fits_at.saturating_duration_since(now);
@@ -137,16 +147,16 @@ impl Throttle {
     }
 
     /// The guess begun with [`begin_guess`](Self::begin_guess) has ended, one way or other.
-    pub fn end_guess(&mut self, address: IpAddr, user: &[u8]) {
-        let key = self.keys(address, user);
+    pub fn end_guess(&mut self, address: IpAddr, user: &[u8], reach: Reach) {
+        let key = self.keys(address, user, reach);
         if let Some(pair) = self.pairs.touch(&key) {
             pair.guessing = pair.guessing.saturating_sub(1);
         }
     }
 
     /// This user logged in from this address.
-    pub fn succeeded(&mut self, address: IpAddr, user: &[u8], now: Instant) {
-        let key = self.keys(address, user);
+    pub fn succeeded(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) {
+        let key = self.keys(address, user, reach);
         let pair = self.pairs.touch_or_insert_with(&key, Record::default);
         pair.failures = 0;
         pair.last_failure = None;
@@ -154,21 +164,18 @@ impl Throttle {
     }
 
     /// A wrong password for this user from this address. The address keeps its count when it logs in as another.
-    pub fn failed(&mut self, address: IpAddr, user: &[u8], now: Instant) {
-        let (origin, user) = self.keys(address, user);
+    pub fn failed(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) {
+        let (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
-        for record in [
-            self.pairs.touch_or_insert_with(&(origin, user), Record::default),
-            self.addresses.touch_or_insert_with(&origin, Record::default),
-        ] {
-            *record = record.at(now, &limits);
-            record.failures = record.failures.saturating_add(1);
-            record.last_failure = Some(now);
+        let pair = self.pairs.touch_or_insert_with(&(origin, user), Record::default);
+        pair.fail(now, &limits);
+        if reach == Reach::Anybody {
+            self.addresses.touch_or_insert_with(&origin, Record::default).fail(now, &limits);
         }
     }
 
-    fn keys(&self, address: IpAddr, user: &[u8]) -> (Origin, UserKey) {
-        (origin(address), self.hasher.hash_one(user))
+    fn keys(&self, address: IpAddr, user: &[u8], reach: Reach) -> (Origin, UserKey) {
+        (origin(address), self.hasher.hash_one((user, reach)))
     }
 }
 
@@ -184,6 +191,12 @@ impl Record {
             last_success: recent(self.last_success, limits.success_memory),
             guessing: self.guessing,
         }
+    }
+
+    fn fail(&mut self, now: Instant, limits: &Limits) {
+        *self = self.at(now, limits);
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = Some(now);
     }
 
     fn pause_left(&self, allowed: u32, now: Instant, limits: &Limits) -> Duration {

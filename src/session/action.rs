@@ -11,6 +11,8 @@ use crate::acl::PasswordHash;
 pub struct Credentials {
     /// The name that was given.
     pub user: Vec<u8>,
+    /// The session's certificate has made it this user already.
+    pub is_own: bool,
     /// The password that was given.
     pub password: Zeroizing<Vec<u8>>,
     /// What it is compared with; `None` for a user that cannot log in, which takes the same time.

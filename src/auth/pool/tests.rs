@@ -21,6 +21,7 @@ fn attempt(user: &str, password: &str, candidates: &Option<Arc<[PasswordHash]>>)
     Attempt {
         address: HOME,
         user: user.into(),
+        reach: Reach::Anybody,
         password: Zeroizing::new(password.into()),
         candidates: candidates.clone(),
         generation: 1,

@@ -31,20 +31,20 @@ impl Bench {
 
     fn fail(&mut self, address: IpAddr, user: &str, times: u32) {
         for _ in 0..times {
-            self.throttle.failed(address, user.as_bytes(), self.now);
+            self.throttle.failed(address, user.as_bytes(), Reach::Anybody, self.now);
         }
     }
 
     fn succeed(&mut self, address: IpAddr, user: &str) {
-        self.throttle.succeeded(address, user.as_bytes(), self.now);
+        self.throttle.succeeded(address, user.as_bytes(), Reach::Anybody, self.now);
     }
 
     fn check(&mut self, address: IpAddr, user: &str) -> Admission {
-        self.throttle.check(address, user.as_bytes(), self.now)
+        self.throttle.check(address, user.as_bytes(), Reach::Anybody, self.now)
     }
 
     fn guess(&mut self, address: IpAddr, user: &str) -> Admission {
-        self.throttle.begin_guess(address, user.as_bytes(), self.now)
+        self.throttle.begin_guess(address, user.as_bytes(), Reach::Anybody, self.now)
     }
 }
 
@@ -145,7 +145,7 @@ fn guesses_under_way_count_against_the_allowance() {
     assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
     assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
     assert_eq!(bench.guess(HOME, "alice"), wait(1));
-    bench.throttle.end_guess(HOME, b"alice");
+    bench.throttle.end_guess(HOME, b"alice", Reach::Anybody);
     assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
 }
 
@@ -185,6 +185,41 @@ fn an_ipv6_network_is_one_address() {
     }
     assert_eq!(bench.check(address("2001:db8::4"), "alice"), wait(1));
     assert_eq!(bench.check(address("2001:db8:0:1::4"), "alice"), Admission::Admitted);
+}
+
+#[test]
+fn guesses_of_the_user_itself_pause_itself_and_nobody_else() {
+    let mut bench = Bench::new();
+    let now = bench.now;
+    let itself = |throttle: &mut Throttle| throttle.check(HOME, b"alice", Reach::Itself, now);
+    for _ in 0..2 {
+        bench.throttle.failed(HOME, b"alice", Reach::Itself, now);
+    }
+    assert_eq!(itself(&mut bench.throttle), Admission::Admitted);
+    for _ in 0..20 {
+        bench.throttle.failed(HOME, b"alice", Reach::Itself, now);
+    }
+    assert_eq!(itself(&mut bench.throttle), wait(8));
+    for user in ["alice", "bob", "default"] {
+        assert_eq!(bench.check(HOME, user), Admission::Admitted, "{user} by password, from the same address");
+    }
+    assert_eq!(bench.throttle.check(AWAY, b"alice", Reach::Itself, now), Admission::Admitted);
+}
+
+#[test]
+fn guesses_of_strangers_do_not_hold_up_the_user_itself() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 20);
+    bench.fail(HOME, "bob", 20);
+    for host in 0..100 {
+        let _ = bench.guess(IpAddr::from([198, 51, 100, host]), "alice");
+    }
+    assert_eq!(bench.check(HOME, "alice"), wait(8));
+    assert_eq!(bench.throttle.check(HOME, b"alice", Reach::Itself, bench.now), Admission::Admitted);
+    for _ in 0..LIMITS.pair_failures {
+        assert_eq!(bench.throttle.begin_guess(HOME, b"alice", Reach::Itself, bench.now), Admission::Admitted);
+    }
+    assert_eq!(bench.throttle.begin_guess(HOME, b"alice", Reach::Itself, bench.now), wait(1), "one burst of its own");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::{Current, Worker};
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
+use crate::auth::throttle::Reach;
 use crate::ops::audit;
 use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
@@ -78,12 +79,13 @@ impl Surroundings for World {
     }
 
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
-        let Credentials { user, password, hashes, generation } = credentials;
+        let Credentials { user, is_own, password, hashes, generation } = credentials;
         let candidates =
             hashes.and_then(|hashes| hashes.iter().map(PasswordHash::try_from).collect::<Result<_, _>>().ok());
         self.worker.settings.pool.verify(Attempt {
             address: core.peer().address.ip(),
             user,
+            reach: if is_own { Reach::Itself } else { Reach::Anybody },
             password,
             candidates,
             generation,

@@ -104,6 +104,7 @@ impl SessionCore {
         self.wait = Some(Wait::Verifying(login));
         self.act(Action::Verify(Credentials {
             user: name.to_vec(),
+            is_own: self.is_by_certificate(name),
             password: Zeroizing::new(password.to_vec()),
             hashes,
             generation: policy.generation,
@@ -145,7 +146,7 @@ impl SessionCore {
                 self.login_failed(policy, &login, "busy");
                 self.shared.tally.call(&login.call.command, true);
                 let text = "ERR respgate: too many logins are waiting, try again later";
-                self.fail(CloseReason::AuthenticationBusy, text, now, out);
+                self.put_off(CloseReason::AuthenticationBusy, text, now, out);
             }
             LoginOutcome::Throttled => {
                 self.login_failed(policy, &login, "throttled");
@@ -160,7 +161,17 @@ impl SessionCore {
     /// The pause after a throttled login is over.
     pub(in crate::session) fn tell_throttled(&mut self, now: Instant, out: &mut Output<'_>) {
         let text = "ERR respgate: too many failed logins, try again later";
-        self.fail(CloseReason::Throttled, text, now, out);
+        self.put_off(CloseReason::Throttled, text, now, out);
+    }
+
+    /// Tells the client that its password was not looked at. Whom a certificate has let in stays in.
+    fn put_off(&mut self, reason: CloseReason, text: &'static str, now: Instant, out: &mut Output<'_>) {
+        let Some(Principal { proof: Proof::Certificate, .. }) = &self.principal else {
+            return self.fail(reason, text, now, out);
+        };
+        self.wait = None;
+        self.answer(&Reply::error(text), out);
+        self.settle();
     }
 
     /// Ends the pause at once: nothing is gained by it any more.
@@ -179,11 +190,7 @@ impl SessionCore {
         let Some(user) = policy.acl.user(&login.user) else { return };
         self.report(|| Report::LoggedIn { user: user.name().to_string() });
         // A session that entered as this user by certificate still stands on that.
-        let by_certificate = self
-            .principal
-            .as_ref()
-            .is_some_and(|principal| principal.proof == Proof::Certificate && principal.user.name() == user.name());
-        if !by_certificate {
+        if !self.is_by_certificate(&login.user) {
             self.principal = Some(Principal { user: Arc::clone(user), proof: Proof::Password, password });
             self.id_changes_hands();
             self.outdate_mirror();
@@ -195,6 +202,13 @@ impl SessionCore {
                 self.greet(policy, greeting, out);
             }
         }
+    }
+
+    /// Whether the session is this user, and by its certificate.
+    fn is_by_certificate(&self, name: &[u8]) -> bool {
+        self.principal.as_ref().is_some_and(|principal| {
+            principal.proof == Proof::Certificate && principal.user.name().as_str().as_bytes() == name
+        })
     }
 
     fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
@@ -209,8 +223,14 @@ impl SessionCore {
                 .map(|refusal| refusal.to_string()),
         };
         self.report(|| Report::LoginFailed {
-            user: String::from_utf8_lossy(&login.user).into_owned(),
+            user: shown(&login.user),
             reason: refusal.unwrap_or_else(|| reason.to_owned()),
         });
     }
+}
+
+/// A name that was given, for the log: of a long one the beginning.
+fn shown(name: &[u8]) -> String {
+    const SHOWN: usize = 256;
+    String::from_utf8_lossy(&name[..name.len().min(SHOWN)]).into_owned()
 }
