@@ -30,6 +30,8 @@ pub struct Config {
     pub tls_auth_clients_user: ClientsUser,
     /// What a trusted certificate that maps to nobody may do.
     pub unmapped: Unmapped,
+    /// `stray-auth = "ignore"`: passwords that can make nobody else of a session are ignored, where its user does not say.
+    pub ignore_stray_auth: bool,
     /// Commands refused whatever the ACL says.
     pub block: Block,
     /// What Redis calls renamed commands, originals in upper case, sorted and unique.
@@ -218,6 +220,8 @@ pub struct UserSettings {
     pub auth_certificate_only: bool,
     /// A session that a certificate made may AUTH as another user.
     pub reauth: bool,
+    /// `stray-auth`; `None` leaves it to the setting outside. Not ignored, there or here, where `reauth` is set.
+    pub ignore_stray_auth: Option<bool>,
     /// Addresses from which the user may log in. Empty: any.
     pub allow_from: Vec<IpNet>,
 }

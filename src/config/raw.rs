@@ -123,6 +123,9 @@ pub(super) struct Settings {
     /// What a trusted certificate that maps to nobody may do [default: refuse, or password where nothing maps]
     #[arg(long, value_name = "refuse|password", help_heading = "Users")]
     pub(super) unmapped: Option<Setting>,
+    /// What is said to a password that can make nobody else of a session that its certificate made [default: refuse]
+    #[arg(long, value_name = "refuse|ignore", help_heading = "Users")]
+    pub(super) stray_auth: Option<Setting>,
     /// Refuse key and secret files that others can read, instead of warning
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     #[arg(help_heading = "Users")]
@@ -287,6 +290,7 @@ pub(super) struct UserSection {
     pub(super) certificate: Option<Setting>,
     pub(super) auth: Option<Setting>,
     pub(super) reauth: Option<Setting>,
+    pub(super) stray_auth: Option<Setting>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) allow_from: Option<Vec<Setting>>,
 }

@@ -478,6 +478,7 @@ fn defaults_are_these() {
         certificates: Vec::new(),
         tls_auth_clients_user: ClientsUser::Off,
         unmapped: Unmapped::Password,
+        ignore_stray_auth: false,
         block: Block {
             commands: DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
             exempt_users: Vec::new(),
@@ -575,6 +576,35 @@ user = "%{{cn}}"
     assert_eq!(config.certificates[0].location, "/etc/respgate.toml:27");
     assert_eq!(config.certificates[1].user, "%{cn}");
     assert_eq!(config.unmapped, Unmapped::Refuse);
+}
+
+#[test]
+fn stray_passwords_are_ignored_only_where_none_could_be_meant() {
+    let with = |top: &str, user: &str| {
+        format!("{MINIMAL}{top}\n[user.app]\n{user}\n[[certificate]]\ncn = \"a\"\nuser = \"app\"")
+    };
+    let ignore = "stray-auth = \"ignore\"";
+    let config = load(&with("", ignore));
+    assert_eq!((config.ignore_stray_auth, config.users["app"].ignore_stray_auth), (false, Some(true)));
+    let config = load(&with(ignore, "reauth = true\nstray-auth = \"refuse\""));
+    assert_eq!((config.ignore_stray_auth, config.users["app"].ignore_stray_auth), (true, Some(false)));
+    load(&with(ignore, "auth = \"certificate\"\nreauth = false"));
+    let told = refusal(&with("", "reauth = true\nstray-auth = \"ignore\""));
+    assert!(told.contains("11:14: `ignore` and reauth = \"yes\" exclude each other"), "{told}");
+    let told = refusal(&with(ignore, "reauth = true"));
+    assert!(told.contains("10:10: `reauth` and stray-auth = \"ignore\", which holds for all users,"), "{told}");
+    let told = refusal(&with("stray-auth = \"yes\"", ""));
+    assert!(told.contains("\"yes\" is none of \"refuse\", \"ignore\""), "{told}");
+}
+
+#[test]
+fn ignoring_stray_passwords_where_no_certificate_names_a_user_is_warned_about() {
+    for text in ["stray-auth = \"ignore\"", "[user.app]\nstray-auth = \"ignore\""] {
+        let told = warnings(&format!("{MINIMAL}{text}"), &[]);
+        assert!(told.iter().any(|told| told.contains("stray-auth = \"ignore\" changes nothing")), "{told:?}");
+    }
+    let text = "stray-auth = \"ignore\"\ntls-auth-clients-user = \"CN\"";
+    assert_eq!(warnings(&format!("{MINIMAL}{text}"), &[]), [""; 0]);
 }
 
 #[test]

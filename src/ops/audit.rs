@@ -150,6 +150,18 @@ pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
             Report::LoginFailed { user: name, reason } => {
                 info!(event = "login", outcome = "failed", %client, user = name, reason, left_out, "login failed");
             }
+            Report::StrayAuth { attempted, is_ignored } => {
+                let outcome = if is_ignored { "ignored" } else { "refused" };
+                info!(
+                    event = "login",
+                    outcome,
+                    %client,
+                    user,
+                    attempted,
+                    left_out,
+                    "a password where the certificate says who it is (told once a session)"
+                );
+            }
             Report::Refused { reason, command } => {
                 info!(event = "refusal", %client, user, command, reason, left_out, "request refused");
             }

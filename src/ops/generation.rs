@@ -147,6 +147,7 @@ pub fn build(
             config::Unmapped::Password => Unmapped::Password,
         },
         settings: config.users.iter().map(|(name, settings)| (name.clone(), user_settings(settings))).collect(),
+        ignore_stray_auth: config.ignore_stray_auth,
         blocklist,
         renames,
         script_rights,
@@ -492,6 +493,7 @@ fn user_settings(settings: &config::UserSettings) -> UserSettings {
         certificate_required: settings.certificate_required,
         certificate_only: settings.auth_certificate_only,
         reauth: settings.reauth,
+        ignore_stray_auth: settings.ignore_stray_auth,
         allow_from: settings.allow_from.clone(),
     }
 }

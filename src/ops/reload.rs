@@ -335,6 +335,7 @@ impl Reloader {
             certificates: now.certificates.clone(),
             tls_auth_clients_user: now.tls_auth_clients_user,
             unmapped: now.unmapped,
+            ignore_stray_auth: now.ignore_stray_auth,
             block: now.block.clone(),
             renames: now.renames.clone(),
             users: now.users.clone(),

@@ -8,6 +8,7 @@ mod decide;
 mod mirror;
 mod principal;
 mod rename;
+mod stray;
 mod verdict;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ pub use self::decide::{Requester, Stance};
 pub use self::mirror::ScriptRights;
 pub use self::principal::{Admission, Principal, Proof, UserRefusal, UserSettings};
 pub use self::rename::{RenameError, Renames};
+pub use self::stray::StrayAuth;
 pub use self::verdict::{Denial, LocalCommand, Permit, Verdict};
 use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect};
@@ -48,6 +50,8 @@ pub struct Policy {
     pub unmapped: Unmapped,
     /// Settings of users that Redis's ACL language has no words for.
     pub settings: HashMap<String, UserSettings>,
+    /// Whether passwords that can make nobody else of a session are ignored, where its user's settings do not say.
+    pub ignore_stray_auth: bool,
     /// Commands refused whoever asks.
     pub blocklist: Blocklist,
     /// Commands that the upstream knows under other names.

@@ -51,6 +51,9 @@ pub struct UserSettings {
     pub certificate_only: bool,
     /// A session that entered as this user by certificate may AUTH as somebody else.
     pub reauth: bool,
+    /// Whether passwords that can make nobody else of such a session are ignored; `None` leaves it to
+    /// [`Policy::ignore_stray_auth`]. Never together with `reauth`.
+    pub ignore_stray_auth: Option<bool>,
     /// Where this user may come from: empty means from anywhere.
     pub allow_from: Vec<IpNet>,
 }
@@ -242,6 +245,7 @@ impl Policy {
             certificate_required: false,
             certificate_only: false,
             reauth: false,
+            ignore_stray_auth: None,
             allow_from: Vec::new(),
         };
         self.settings.get(&user.name().to_string()).unwrap_or(&NONE)
@@ -276,6 +280,7 @@ mod tests {
             certificates: CertificateMap::build(Vec::new(), UserFrom::Off).unwrap(),
             unmapped: Unmapped::Password,
             settings: HashMap::new(),
+            ignore_stray_auth: false,
             blocklist: Blocklist::build(&[], &[], &[], &table).unwrap(),
             renames: Renames::default(),
             script_rights: ScriptRights::Upstream,

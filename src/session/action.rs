@@ -74,6 +74,13 @@ pub enum Report {
         /// A stable word.
         reason: String,
     },
+    /// A password that could make nobody else of the session was not looked at: the first of the session.
+    StrayAuth {
+        /// The name that was given.
+        attempted: String,
+        /// The client was told that all is well.
+        is_ignored: bool,
+    },
     /// A request was refused.
     Refused {
         /// A stable word.

@@ -159,6 +159,8 @@ pub struct SessionCore {
     pub(super) refusals: Vec<Refusal>,
     actions: VecDeque<Action>,
     reports: Vec<Report>,
+    /// A password that was not looked at has been reported.
+    pub(super) stray_auth_reported: bool,
     /// Reports that were left out because too many came at once.
     unreported: u64,
     /// Bytes that wait for each socket, as the driver last said.
@@ -229,6 +231,7 @@ impl SessionCore {
             refusals: Vec::new(),
             actions: VecDeque::new(),
             reports: Vec::new(),
+            stray_auth_reported: false,
             unreported: 0,
             backlog_downstream: 0,
             backlog_upstream: 0,

@@ -21,6 +21,7 @@ mod reset;
 mod rig;
 mod scenario;
 mod slots;
+mod stray_auth;
 mod streaming;
 mod traces;
 mod tracking;

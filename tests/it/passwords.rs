@@ -88,9 +88,103 @@ fn a_certificate_session_becomes_another_user_only_where_reauth_says_so() {
         assert_eq!(reply == "+OK", expected == "other", "{reply}");
         assert_eq!(client.text(&["ACL", "WHOAMI"]), format!("${}\r\n{expected}", expected.len()));
         if expected == "app" {
-            gate.wait_for_log(&["\"login\"", "failed", "\"reauth\""]);
+            gate.wait_for_log(&["INFO", "\"login\"", "refused", "\"user\":\"app\"", "\"attempted\":\"other\""]);
         }
     }
+}
+
+#[test]
+fn passwords_left_over_beside_a_certificate_shut_nobody_out_and_cost_no_hash() {
+    const SESSIONS: usize = 30;
+    let redis = RedisServer::start();
+    for (setting, answer) in [("refuse", WRONGPASS), ("ignore", "+OK")] {
+        let mut gate = with_old_password(&redis).setting(&format!("stray-auth = {setting:?}")).start().settled();
+        for number in 0..SESSIONS {
+            let mut client = gate.connect("app");
+            for line in [&["AUTH", "old password"][..], &["AUTH", "default", "wrong"], &["AUTH", "default", ""]] {
+                assert_eq!(client.text(line), answer, "{setting}: session {number}");
+            }
+            assert_eq!(client.text(&["AUTH", "other", "correct horse"]), WRONGPASS);
+            let hello = client.text(&["HELLO", "3", "AUTH", "default", "old password", "SETNAME", "worker"]);
+            assert_eq!(hello.starts_with('%'), setting == "ignore", "{hello}");
+            assert_eq!(client.text(&["ACL", "WHOAMI"]), "$3\r\napp");
+            let name = if setting == "ignore" { "$6\r\nworker" } else { "$-1" };
+            assert_eq!(client.text(&["CLIENT", "GETNAME"]), name);
+        }
+        let mut by_password = gate.connect("some-machine");
+        assert_eq!(by_password.text(&["AUTH", "old password"]), "+OK", "nobody of the address is paused");
+        drop(by_password);
+        let outcome = if setting == "ignore" { "ignored" } else { "refused" };
+        let log = gate.log_text();
+        let told = log.lines().filter(|line| line.contains("\"login\"") && line.contains("\"attempted\""));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), SESSIONS, "once a session");
+        assert!(
+            told.iter().all(|line| line.contains(&format!("\"outcome\":\"{outcome}\"")) && line.contains("\"INFO\""))
+        );
+        assert!(!log.contains("old password") && !log.contains("correct horse"), "{log}");
+        gate.signal(Signal::TERM);
+        gate.wait_for_log(&["stopped", "\"hashes_computed\":1}"]);
+        assert!(gate.exit_status().success());
+    }
+}
+
+#[test]
+fn the_setting_of_a_user_stands_above_and_both_take_effect_with_a_reload() {
+    let redis = RedisServer::start();
+    let gate = with_old_password(&redis)
+        .setting("stray-auth = \"refuse\"")
+        .table("[user.app]\nstray-auth = \"ignore\" # app")
+        .start()
+        .settled();
+    let mut client = gate.connect("app");
+    let mut other = gate.connect("other");
+    let mut said = || [&mut client, &mut other].map(|client| client.text(&["AUTH", "old password"]));
+    assert_eq!(said(), ["+OK", WRONGPASS]);
+    gate.edit_config("stray-auth = \"ignore\" # app", "stray-auth = \"refuse\" # app");
+    gate.wait_for_log(&["reload", "done", "\"generation\":3"]);
+    assert_eq!(said(), [WRONGPASS, WRONGPASS]);
+    gate.edit_config("stray-auth = \"refuse\"\n", "stray-auth = \"ignore\"\n");
+    gate.wait_for_log(&["reload", "done", "\"generation\":4"]);
+    assert_eq!(said(), [WRONGPASS, "+OK"]);
+}
+
+#[test]
+fn guesses_at_the_own_password_of_a_certificate_pause_only_sessions_of_that_certificates_user() {
+    const THROTTLED: &str = "-ERR respgate: too many failed logins, try again later";
+    let redis = RedisServer::start();
+    let gate = with_old_password(&redis).start().settled();
+    let mut thief = gate.connect("app");
+    for number in 0..5 {
+        assert_eq!(thief.text(&["AUTH", "app", &format!("guess {number}")]), WRONGPASS);
+    }
+    assert_eq!(thief.text(&["AUTH", "app", "correct horse"]), THROTTLED);
+    assert_eq!(thief.text(&["ACL", "WHOAMI"]), "$3\r\napp", "the certificate is still good");
+    for user in ["app", "other", "default"] {
+        let password = if user == "default" { "old password" } else { "correct horse" };
+        assert_eq!(login(&gate, "some-machine", user, password), "+OK", "{user}");
+    }
+    let mut neighbour = gate.connect("other");
+    assert_eq!(neighbour.text(&["AUTH", "other", "correct horse"]), "+OK");
+    assert_eq!(neighbour.text(&["AUTH", "other", "wrong"]), WRONGPASS, "and is looked at");
+}
+
+#[test]
+fn guesses_of_strangers_do_not_keep_a_certificate_from_its_own_password() {
+    let redis = RedisServer::start();
+    let gate = with_old_password(&redis).start().settled();
+    let mut guesser = gate.connect("some-machine");
+    for number in 0..5 {
+        assert_eq!(guesser.text(&["AUTH", "app", &format!("guess {number}")]), WRONGPASS);
+    }
+    assert_eq!(gate.connect("app").text(&["AUTH", "app", "correct horse"]), "+OK");
+}
+
+/// Certificates of `app` and `other` name these users; `default` has the password of the time before.
+fn with_old_password(redis: &RedisServer) -> Setup {
+    setup(redis, "app on $HASH +@all ~*\nuser other on $HASH +@all ~*\nuser default on $OLD +@all ~*")
+        .setting("unmapped = \"password\"")
+        .table("[[certificate]]\ncn = [\"app\", \"other\"]\nuser = \"%{cn}\"")
 }
 
 fn with_rules(redis: &RedisServer, table: &str) -> Setup {
@@ -100,10 +194,12 @@ fn with_rules(redis: &RedisServer, table: &str) -> Setup {
         .table(table)
 }
 
-/// `$HASH` in the users stands for the hash of `correct horse` at its usual cost.
+/// `$HASH` in the users stands for the hash of `correct horse` at its usual cost, `$OLD` for that of `old password`.
 fn setup(redis: &RedisServer, users: &str) -> Setup {
     let hash = super::auth::hash_password("correct horse", &[]);
-    Respgate::setup(&upstream_of(redis)).acl_file(&format!("user {}\n", users.replace("$HASH", &hash)))
+    let old = if users.contains("$OLD") { super::auth::hash_password("old password", &[]) } else { String::new() };
+    Respgate::setup(&upstream_of(redis))
+        .acl_file(&format!("user {}\n", users.replace("$HASH", &hash).replace("$OLD", &old)))
 }
 
 /// What a login on a new connection with this certificate is answered.

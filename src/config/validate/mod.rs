@@ -13,7 +13,7 @@ use std::time::Duration;
 use self::judge::Judge;
 use self::words::{
     MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, log_format, log_level, max_args, positive_count,
-    positive_duration, positive_size, threads, unmapped_word,
+    positive_duration, positive_size, stray_auth_word, threads, unmapped_word,
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
@@ -49,6 +49,7 @@ pub(super) fn validate(
     judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
     let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
+    let ignore_stray_auth = judge.or(settings.stray_auth.take(), stray_auth_word, false);
     let config = Config {
         watched_files: watched_files(&listeners, &acl),
         listeners,
@@ -60,7 +61,8 @@ pub(super) fn validate(
         unmapped: judge.or(settings.unmapped.take(), unmapped_word, unmapped),
         block,
         renames: judge.renames(&mut settings),
-        users: judge.users(std::mem::take(&mut settings.user)),
+        users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth),
+        ignore_stray_auth,
         limits: judge.limits(&mut settings),
         reload_interval: judge.or(settings.reload_interval.take(), positive_duration, Duration::from_millis(500)),
         threads: judge.or(settings.threads.take(), threads, host.cores.max(1)),
@@ -69,6 +71,7 @@ pub(super) fn validate(
         admin_listen: judge.admin_listen(settings.admin_listen.take()),
         require_upstream: judge.or(settings.require_upstream.take(), yes_no, false),
     };
+    judge.unused_stray_auth(&config, nothing_maps);
     Validated { config, errors: judge.errors, warnings: judge.warnings }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::judge::Judge;
-use super::words::{auth_word, blocked_command, certificate_word, trust_word, user_name};
+use super::words::{auth_word, blocked_command, certificate_word, stray_auth_word, trust_word, user_name};
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
-use crate::config::model::{AclSource, Block, CertificateRule, ClientsUser, Listener, UserSettings};
+use crate::config::model::{AclSource, Block, CertificateRule, ClientsUser, Config, Listener, UserSettings};
 use crate::config::raw::{BlockSection, CertificateSection, Settings, UserSection, Variables};
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
@@ -117,25 +117,55 @@ impl Judge<'_> {
         }
     }
 
-    pub(super) fn users(&mut self, sections: BTreeMap<Spanned<String>, UserSection>) -> BTreeMap<String, UserSettings> {
+    /// `ignore_stray_auth` is what holds for those who do not say.
+    pub(super) fn users(
+        &mut self,
+        sections: BTreeMap<Spanned<String>, UserSection>,
+        ignore_stray_auth: bool,
+    ) -> BTreeMap<String, UserSettings> {
         let mut users = BTreeMap::new();
         for (name, section) in sections {
             if let Err(message) = user_name(name.get_ref()) {
                 self.error(&Origin::File(name.span()), message);
             }
-            let auth = section.auth.as_ref().map(|setting| setting.origin.clone());
+            let [auth, reauth, stray_auth] = [&section.auth, &section.reauth, &section.stray_auth]
+                .map(|setting| setting.as_ref().map(|setting| setting.origin.clone()));
             let settings = UserSettings {
                 certificate_required: self.or(section.certificate, certificate_word, false),
                 auth_certificate_only: self.or(section.auth, auth_word, false),
                 reauth: self.or(section.reauth, yes_no, false),
+                ignore_stray_auth: self.read(section.stray_auth, stray_auth_word),
                 allow_from: self.all(section.allow_from, network),
             };
             if let (true, true, Some(auth)) = (settings.auth_certificate_only, settings.certificate_required, auth) {
                 self.warn(&auth, "certificate = \"required\" says nothing beside auth = \"certificate\"");
             }
+            match (settings.reauth, settings.ignore_stray_auth, reauth, stray_auth) {
+                (true, Some(true), _, Some(stray_auth)) => self.error(
+                    &stray_auth,
+                    "`ignore` and reauth = \"yes\" exclude each other: a password that may make somebody else of a session \
+                     has to be looked at",
+                ),
+                (true, None, Some(reauth), _) if ignore_stray_auth => self.error(
+                    &reauth,
+                    "`reauth` and stray-auth = \"ignore\", which holds for all users, exclude each other: give this one \
+                     stray-auth = \"refuse\"",
+                ),
+                _ => {}
+            }
             users.insert(name.into_inner(), settings);
         }
         users
+    }
+
+    /// Only sessions whose user a certificate named are concerned.
+    pub(super) fn unused_stray_auth(&mut self, config: &Config, nothing_maps: bool) {
+        let ignores = |settings: &UserSettings| settings.ignore_stray_auth == Some(true);
+        if nothing_maps && (config.ignore_stray_auth || config.users.values().any(ignores)) {
+            let message = "stray-auth = \"ignore\" changes nothing: no certificate names a user; see [[certificate]] and \
+                           tls-auth-clients-user";
+            self.warnings.push(ConfigError::new(Place::Whole, message));
+        }
     }
 
     pub(super) fn block(&mut self, section: BlockSection, mirror_users: bool) -> Block {

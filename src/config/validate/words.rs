@@ -44,6 +44,11 @@ pub(super) fn auth_word(text: &str) -> Result<bool, String> {
     one_of(text, &[("certificate", true), ("any", false)])
 }
 
+/// Whether it is ignored.
+pub(super) fn stray_auth_word(text: &str) -> Result<bool, String> {
+    one_of(text, &[("refuse", false), ("ignore", true)])
+}
+
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }

@@ -10,7 +10,7 @@ use super::Call;
 use super::hello::Greeting;
 use crate::acl::{PasswordHash, Refusal, RefusalReason};
 use crate::command::Argv;
-use crate::policy::{Policy, Principal, Proof};
+use crate::policy::{Policy, Principal, Proof, StrayAuth};
 use crate::resp::Reply;
 use crate::session::action::{Action, Credentials, LoginOutcome, Report};
 use crate::session::close::CloseReason;
@@ -60,7 +60,9 @@ impl SessionCore {
         }
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
             (Some(password), None, None) => {
-                if policy.acl.user(b"default").is_some_and(|user| user.is_nopass()) {
+                if policy.stray_auth(self.principal.as_ref(), b"default").is_none()
+                    && policy.acl.user(b"default").is_some_and(|user| user.is_nopass())
+                {
                     self.answer_call(policy, &call, &Reply::error(NO_PASSWORD_NEEDED), out);
                     return;
                 }
@@ -85,6 +87,10 @@ impl SessionCore {
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
     ) {
+        if let Some(stray) = policy.stray_auth(self.principal.as_ref(), name) {
+            self.answer_stray(policy, stray, call, name, greeting, out);
+            return;
+        }
         let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user));
         if let Some(user) = user
             && user.is_nopass()
@@ -195,11 +201,40 @@ impl SessionCore {
             self.id_changes_hands();
             self.outdate_mirror();
         }
-        match login.greeting {
-            None => self.answer_call(policy, &login.call, &Reply::OK, out),
+        self.welcome(policy, &login.call, login.greeting, out);
+    }
+
+    /// The reply to a login that is well.
+    fn welcome(&mut self, policy: &Policy, call: &Call, greeting: Option<Greeting>, out: &mut Output<'_>) {
+        match greeting {
+            None => self.answer_call(policy, call, &Reply::OK, out),
             Some(greeting) => {
-                self.leave_trace(policy, &login.call.trace, out);
+                self.leave_trace(policy, &call.trace, out);
                 self.greet(policy, greeting, out);
+            }
+        }
+    }
+
+    /// Answers a login whose password can make nobody else of the session. It is no guess: nothing is verified, and it
+    /// counts against nobody.
+    fn answer_stray(
+        &mut self,
+        policy: &Policy,
+        stray: StrayAuth,
+        call: Call,
+        name: &[u8],
+        greeting: Option<Greeting>,
+        out: &mut Output<'_>,
+    ) {
+        if !std::mem::replace(&mut self.stray_auth_reported, true) {
+            let is_ignored = stray == StrayAuth::Ignore;
+            self.report(|| Report::StrayAuth { attempted: shown(name), is_ignored });
+        }
+        match stray {
+            StrayAuth::Ignore => self.welcome(policy, &call, greeting, out),
+            StrayAuth::Refuse => {
+                self.note_failed_login(&call, name);
+                self.answer_call(policy, &call, &Reply::error(WRONG_PASSWORD), out);
             }
         }
     }
@@ -211,10 +246,15 @@ impl SessionCore {
         })
     }
 
-    fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
-        let command = login.call.command.to_ascii_uppercase();
+    /// For `ACL LOG`.
+    fn note_failed_login(&mut self, call: &Call, name: &[u8]) {
+        let command = call.command.to_ascii_uppercase();
         let context = self.refusal_context();
-        self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), &login.user));
+        self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), name));
+    }
+
+    fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
+        self.note_failed_login(&login.call, &login.user);
         let refusal = match policy.acl.user(&login.user) {
             None => Some("no-such-user".to_owned()),
             Some(user) => policy

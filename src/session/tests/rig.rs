@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
-use crate::identity::{CertificateMap, UserFrom};
+use crate::identity::{CertificateMap, PeerIdentity, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
 use crate::resp::{Limits, Reply, encode_request};
 use crate::session::{
@@ -81,6 +81,7 @@ pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
         certificates: CertificateMap::build(Vec::new(), UserFrom::Off).expect("no rule is wrong"),
         unmapped: Unmapped::Password,
         settings: HashMap::new(),
+        ignore_stray_auth: false,
         blocklist: Blocklist::build(&blocked, &[], &[], &table).expect("the entries are commands"),
         renames: Renames::default(),
         script_rights: ScriptRights::Upstream,
@@ -110,7 +111,15 @@ impl Rig {
 
     /// One of several sessions of a process.
     pub(crate) fn among(shared: &Arc<Shared>, acl: &str) -> Rig {
-        let policy = policy(acl, 1);
+        Rig::of(shared, policy(acl, 1), None)
+    }
+
+    /// A session of whoever holds this certificate.
+    pub(crate) fn with_certificate(policy: Policy, certificate: PeerIdentity) -> Rig {
+        Rig::of(&Arc::new(Shared::new(&[7; 32])), policy, Some(Arc::new(certificate)))
+    }
+
+    fn of(shared: &Arc<Shared>, policy: Policy, certificate: Option<Arc<PeerIdentity>>) -> Rig {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let limits = SessionLimits {
             request: Limits::AUTHENTICATED,
@@ -122,7 +131,7 @@ impl Rig {
             half_close_timeout: HALF_CLOSE_TIMEOUT,
         };
         let now = Instant::now();
-        let peer = Rc::new(Peer { address, certificate: None });
+        let peer = Rc::new(Peer { address, certificate });
         let core = SessionCore::new(peer, Rc::new(limits), Arc::clone(shared), &policy, now).expect("anybody may try");
         Rig {
             core,
