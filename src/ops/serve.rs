@@ -52,13 +52,13 @@ pub enum RunError {
     Bind(SocketAddr, io::Error),
     /// Redis is not there, and `--require-upstream` says that it has to be.
     Upstream(ConnectError),
-    /// `maxclients` is more than the file-descriptor limit allows.
+    /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
     Descriptors {
         /// What is configured.
-        wanted: u32,
+        wanted: Option<u32>,
         /// What is possible.
         possible: u32,
-        /// The limit that it takes.
+        /// The limit that it takes, for one client where nothing is configured.
         needed: u64,
     },
     /// The system denies something that every process needs.
@@ -72,11 +72,14 @@ impl fmt::Display for RunError {
                 let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
                 f.write_str(&lines.join("\n"))
             }
-            Self::Descriptors { wanted, possible, needed } => write!(
+            Self::Descriptors { wanted: Some(wanted), possible, needed } => write!(
                 f,
                 "error: maxclients = {wanted}, but the file-descriptor limit allows {possible} clients; raise it with: \
                  ulimit -n {needed}"
             ),
+            Self::Descriptors { wanted: None, needed, .. } => {
+                write!(f, "error: the file-descriptor limit allows no client; one takes at least: ulimit -n {needed}")
+            }
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Upstream(error) => write!(f, "error: the upstream does not answer: {error}"),
             Self::System(error) => write!(f, "error: {error}"),
@@ -91,13 +94,15 @@ impl std::error::Error for RunError {}
 /// # Errors
 /// Nothing was started, or everything has been stopped again.
 pub fn run(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+    // Before anything fails for want of descriptors in words of its own.
+    let capacity = capacity(config.limits.maxclients, config.threads)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended = LocalSet::new().block_on(&runtime, serve(config, reread, log));
+    let ended = LocalSet::new().block_on(&runtime, serve(config, capacity, reread, log));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+async fn serve(config: Config, capacity: u32, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
     // First of all: loading takes a tenth of a second, most of it the seeding of the random generator, and a client that
     // comes in between is better kept waiting than refused.
     let mut listeners = Vec::new();
@@ -119,7 +124,6 @@ async fn serve(config: Config, reread: Reread, log: &LogHandle) -> Result<(), Ru
     if config.require_upstream {
         look::open(&target, &[]).await.map_err(RunError::Upstream)?;
     }
-    let capacity = capacity(config.limits.maxclients, config.threads)?;
     info!(maxclients = capacity, "capacity");
     let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
@@ -320,11 +324,9 @@ fn capacity(wanted: Option<u32>, workers: usize) -> Result<u32, RunError> {
     let others = OTHER_DESCRIPTORS + WORKER_DESCRIPTORS * workers as u64 + u64::from(SURPLUS);
     let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(others) / 2);
     let possible = u32::try_from(possible).unwrap_or(u32::MAX);
-    match wanted {
-        Some(wanted) if wanted > possible => {
-            Err(RunError::Descriptors { wanted, possible, needed: u64::from(wanted) * 2 + others })
-        }
-        Some(wanted) => Ok(wanted),
-        None => Ok(possible.min(DEFAULT_MAXCLIENTS)),
+    let least = wanted.unwrap_or(1);
+    if least > possible {
+        return Err(RunError::Descriptors { wanted, possible, needed: u64::from(least) * 2 + others });
     }
+    Ok(wanted.unwrap_or(possible.min(DEFAULT_MAXCLIENTS)))
 }

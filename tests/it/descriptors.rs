@@ -30,6 +30,32 @@ fn more_clients_than_the_limit_of_open_files_allows_are_an_error_that_says_how_t
 }
 
 #[test]
+fn a_limit_of_open_files_that_leaves_room_for_no_client_is_an_error_with_the_number_it_takes() {
+    let setup = Respgate::setup("unix:/nowhere")
+        .acl(ACL)
+        .default_of("maxclients")
+        .setting("threads = 2")
+        .expect_log("upstream");
+    let config = setup.write_config();
+    let start = |limit: u32| {
+        let mut program = respgate_binary_with_open_files(limit);
+        program.args(["run", "--listen", "127.0.0.1:0", "--config"]).arg(&config).output().unwrap()
+    };
+    let mut needed = 0;
+    // Also where there are too few to start with.
+    for limit in [8, 16, 64] {
+        let output = start(limit);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{limit}: {said}");
+        assert!(said.contains("the file-descriptor limit allows no client"), "{limit}: {said}");
+        needed = said.trim().rsplit(' ').next().unwrap().parse().unwrap();
+    }
+    assert_eq!(start(needed - 1).status.code(), Some(78));
+    let gate = setup.open_files(needed).start();
+    assert_eq!(number_in(&gate.wait_for_log(&["\"capacity\""]), "maxclients"), 1);
+}
+
+#[test]
 fn the_limit_of_open_files_bounds_the_clients_and_the_log_says_to_how_many() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
