@@ -29,8 +29,8 @@ pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
 pub use error::{ConfigError, ConfigErrors};
 pub use host::Host;
 pub use model::{
-    AclSource, Block, CertificateRule, ClientsUser, Config, Limits, Listener, LogFormat, LogLevel, LogSettings, Rename,
-    TlsFiles, Unmapped, Upstream, UpstreamAddress, UserSettings,
+    AclSource, Block, CertificateRule, ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel,
+    LogSettings, Rename, TlsFiles, Unmapped, Upstream, UpstreamAddress, UserSettings,
 };
 pub use raw::{Flags, Variables};
 pub use secret::Redacted;

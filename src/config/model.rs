@@ -226,10 +226,14 @@ pub struct UserSettings {
     pub allow_from: Vec<IpNet>,
 }
 
+/// Clients at once where nothing is configured; Redis's own default.
+pub const DEFAULT_MAXCLIENTS: u32 = 10_000;
+
 /// Bounds on connections, time and memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections, all listeners together; `None` is as many as the file-descriptor limit allows, up to 10,000.
+    /// Connections, all listeners together; `None` is as many as the file-descriptor limit allows, up to
+    /// [`DEFAULT_MAXCLIENTS`].
     pub maxclients: Option<u32>,
     /// Connections of one address; `None` is no limit.
     pub max_connections_per_address: Option<u32>,

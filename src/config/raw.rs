@@ -11,7 +11,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::setting::{Setting, one_or_many};
+use super::setting::{Setting, one_or_many, one_or_more};
 
 /// Environment variables by name.
 pub type Variables = BTreeMap<String, OsString>;
@@ -51,7 +51,7 @@ pub(super) struct Settings {
     pub(super) tls_auth_clients: Option<Setting>,
     /// TLS versions to accept [default: "TLSv1.2 TLSv1.3"]
     #[arg(long, value_name = "VERSIONS", value_delimiter = ',', help_heading = "Listener")]
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) tls_protocols: Option<Vec<Setting>>,
     /// How much of a client's chain needs a CRL [default: chain]
     #[arg(long, value_name = "chain|leaf", help_heading = "Listener")]
@@ -61,7 +61,7 @@ pub(super) struct Settings {
     pub(super) crl_expired: Option<Setting>,
     /// Networks that may connect [default: all]
     #[arg(long, value_name = "CIDR", value_delimiter = ',', help_heading = "Listener")]
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) allow: Option<Vec<Setting>>,
     /// Networks that may not connect
     #[arg(long, value_name = "CIDR", value_delimiter = ',', help_heading = "Listener")]
@@ -219,11 +219,11 @@ pub(super) struct ListenerSection {
     #[serde(deserialize_with = "one_or_many")]
     pub(super) tls_crl_file: Option<Vec<Setting>>,
     pub(super) tls_auth_clients: Option<Setting>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) tls_protocols: Option<Vec<Setting>>,
     pub(super) crl_check: Option<Setting>,
     pub(super) crl_expired: Option<Setting>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) allow: Option<Vec<Setting>>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) deny: Option<Vec<Setting>>,
@@ -244,27 +244,27 @@ pub(super) struct UpstreamAuthSection {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct CertificateSection {
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) uri: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) dns: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) email: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) cn: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) ou: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) o: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) issuer_cn: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) serial: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) sha256: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) spki_sha256: Option<Vec<Setting>>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) ca_spki_sha256: Option<Vec<Setting>>,
     pub(super) user: Option<Setting>,
     pub(super) trust: Option<Setting>,
@@ -291,7 +291,7 @@ pub(super) struct UserSection {
     pub(super) auth: Option<Setting>,
     pub(super) reauth: Option<Setting>,
     pub(super) stray_auth: Option<Setting>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "one_or_more")]
     pub(super) allow_from: Option<Vec<Setting>>,
 }
 

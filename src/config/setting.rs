@@ -126,6 +126,16 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }))
 }
 
+/// The same, where a list of nothing would mean everything.
+pub(super) fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Setting>>, D::Error> {
+    match one_or_many(deserializer)? {
+        Some(settings) if settings.is_empty() => {
+            Err(de::Error::custom("the list is empty, so that nothing would fit: leave the key out where anything may"))
+        }
+        settings => Ok(settings),
+    }
+}
+
 enum OneOrMany {
     One(Scalar),
     Many(Vec<Setting>),

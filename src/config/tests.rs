@@ -148,6 +148,22 @@ fn each_fault_is_told_with_its_place_and_a_hint() {
 }
 
 #[test]
+fn an_empty_list_that_would_widen_what_it_restricts_is_refused() {
+    for (line, place) in [
+        ("allow = []", ":8:9: "),
+        ("tls-protocols = []", ":8:17: "),
+        ("[[listener]]\nallow = []", ":9:9: "),
+        ("[[certificate]]\nuser = \"ops\"\ncn = []\nou = \"apps\"", ":10:6: "),
+        ("[user.ops]\nallow-from = []", ":9:14: "),
+    ] {
+        let told = refusal_with(line);
+        assert!(told.contains(place) && told.contains("the list is empty"), "{line}: {told}");
+    }
+    // Nobody is denied, no balancer is trusted, nobody is exempt: that is what these say.
+    load(&format!("{MINIMAL}deny = []\nproxy-protocol-from = []\ntls-crl-file = []\n[block]\nexempt-users = []\n"));
+}
+
+#[test]
 fn a_syntax_error_is_told_with_its_place() {
     let expected = "/etc/respgate.toml:1:12: string values must be quoted, expected literal string\n\
                     \x20 1 | upstream = …\n    |            ^\n";
@@ -637,6 +653,18 @@ fn renames_come_from_redis_conf_and_may_not_contradict_it() {
     fs::write(&path, "\nrename-command CONFIG\n").unwrap();
     let told = load_all(MINIMAL, &[], &arguments).unwrap_err().to_string();
     assert_eq!(told, format!("{}:2:1: rename-command takes a command and its new name\n", path.display()));
+}
+
+#[test]
+fn a_bound_that_another_one_keeps_from_ever_being_reached_is_warned_about() {
+    let told = |lines: &str| warnings(&format!("{MINIMAL}{lines}"), &[]);
+    let per_address = "max-connections-per-address = 100\n";
+    assert!(told(per_address).is_empty());
+    assert!(told(&format!("maxclients = 101\n{per_address}")).is_empty());
+    let expected = "/etc/respgate.toml:9:31: bounds nothing: `maxclients` is 100";
+    assert!(told(&format!("maxclients = 100\n{per_address}"))[0].starts_with(expected));
+    let expected = "/etc/respgate.toml:8:31: bounds nothing: `maxclients` is 10000";
+    assert!(told("max-connections-per-address = 10000")[0].starts_with(expected));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use super::reload::{self, Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::auth::random;
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, Settings};
 use crate::net::{Gate, GateLimits, MemoryBudget, SURPLUS};
@@ -39,9 +39,6 @@ const OTHER_DESCRIPTORS: u64 = 32;
 
 /// File descriptors of a worker's event loop.
 const WORKER_DESCRIPTORS: u64 = 4;
-
-/// Clients at once where nothing is configured; Redis's own default.
-const DEFAULT_MAXCLIENTS: u32 = 10_000;
 
 /// Why the proxy does not run (any more).
 #[derive(Debug)]

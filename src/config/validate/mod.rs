@@ -17,7 +17,9 @@ use self::words::{
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
-use super::model::{AclSource, ClientsUser, Config, Limits, Listener, LogFormat, LogLevel, LogSettings, Unmapped};
+use super::model::{
+    AclSource, ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings, Unmapped,
+};
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
 use super::setting::Setting;
@@ -118,11 +120,12 @@ impl Judge<'_> {
         };
         let request_buffer = buffer(settings.request_buffer.take(), 64 << 20);
         let hold_buffer = buffer(settings.hold_buffer.take(), 16 << 20);
+        let maxclients = self.read(settings.maxclients.take(), positive_count);
+        let max_connections_per_address =
+            self.connections_per_address(settings.max_connections_per_address.take(), maxclients);
         Limits {
-            maxclients: self.read(settings.maxclients.take(), positive_count),
-            max_connections_per_address: self
-                .read(settings.max_connections_per_address.take(), count)
-                .filter(|n| *n > 0),
+            maxclients,
+            max_connections_per_address,
             max_handshakes: self.or(settings.max_handshakes.take(), positive_count, 256),
             handshake_timeout: self.or(settings.handshake_timeout.take(), positive_duration, seconds(5)),
             auth_timeout: self.or(settings.auth_timeout.take(), positive_duration, seconds(10)),
@@ -136,6 +139,17 @@ impl Judge<'_> {
             hold_buffer,
             memory_budget: budget,
         }
+    }
+
+    /// 0 is no limit.
+    fn connections_per_address(&mut self, setting: Option<Setting>, maxclients: Option<u32>) -> Option<u32> {
+        let origin = setting.as_ref()?.origin.clone();
+        let most = self.read(setting, count).filter(|most| *most > 0)?;
+        let all = maxclients.unwrap_or(DEFAULT_MAXCLIENTS);
+        if most >= all {
+            self.warn(&origin, format!("bounds nothing: `maxclients` is {all}, for all addresses together"));
+        }
+        Some(most)
     }
 
     fn log(&mut self, settings: &mut Settings) -> LogSettings {
