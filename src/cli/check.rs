@@ -111,6 +111,7 @@ fn ask_upstream(config: &Config) -> Result<Facts, ConnectError> {
 /// The decisions of a configuration that a reviewer looks for first, one a line.
 fn summary(config: &Config) -> String {
     let mut lines: Vec<String> = config.listeners.iter().map(listener).collect();
+    let renamed: Vec<String> = config.renames.iter().map(|rename| rename.original.to_ascii_lowercase()).collect();
     lines.push(match &config.upstream.address {
         UpstreamAddress::Tcp(address) => format!("upstream: {address}"),
         UpstreamAddress::Unix(path) => format!("upstream: unix:{}", path.display()),
@@ -122,6 +123,7 @@ fn summary(config: &Config) -> String {
     });
     lines.push(format!("certificate rules: {}", config.certificates.len()));
     lines.push(format!("blocked: {}", list(&config.block.commands)));
+    lines.push(format!("renamed at Redis: {}", list(&renamed)));
     lines.push(format!("exempt users: {}", list(&config.block.exempt_users)));
     lines.push(format!("scripting users: {}", list(&config.block.scripting_users)));
     lines.iter().map(|line| format!("{line}\n")).collect()

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where: `file:line:column`, the line itself and a caret under the spot.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,14 @@ pub struct ConfigError {
 impl ConfigError {
     pub(super) fn new(place: Place, message: impl Into<String>) -> ConfigError {
         ConfigError { place, message: message.into(), hint: None, permission: false }
+    }
+
+    /// A file that cannot be read.
+    pub(super) fn unreadable(place: Place, path: &Path, error: &io::Error) -> ConfigError {
+        ConfigError {
+            permission: error.kind() == io::ErrorKind::PermissionDenied,
+            ..ConfigError::new(place, format!("cannot read {}: {error}", path.display()))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod host;
 mod interpolate;
+mod mistaken;
 mod model;
 mod nearest;
 mod raw;
@@ -37,6 +38,7 @@ pub use secret::Redacted;
 
 use error::{Disclosure, Place, SourceFile};
 use file::Fault;
+use mistaken::mistaken;
 use raw::Settings;
 
 /// Where settings come from.
@@ -133,7 +135,13 @@ fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<So
 
 fn read(path: PathBuf) -> Result<SourceFile, ConfigErrors> {
     match fs::read_to_string(&path) {
-        Ok(text) => Ok(SourceFile { path, text }),
+        Ok(text) => match mistaken(text.as_bytes()) {
+            None => Ok(SourceFile { path, text }),
+            Some(mistaken) => Err(ConfigErrors(vec![ConfigError::new(
+                Place::Named(path.display().to_string()),
+                format!("{mistaken}, and no configuration"),
+            )])),
+        },
         Err(error) => Err(ConfigErrors(vec![ConfigError {
             permission: error.kind() == io::ErrorKind::PermissionDenied,
             ..ConfigError::new(Place::Named(path.display().to_string()), format!("cannot read it: {error}"))

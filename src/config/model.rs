@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -36,6 +36,8 @@ pub struct Config {
     pub block: Block,
     /// What Redis calls renamed commands, originals in upper case, sorted and unique.
     pub renames: Vec<Rename>,
+    /// The redis.conf that renames come from, and what it includes.
+    pub redis_conf_files: Vec<PathBuf>,
     /// `[user.NAME]`, by user name.
     pub users: BTreeMap<String, UserSettings>,
     /// Bounds on connections, time and memory.
@@ -52,9 +54,15 @@ pub struct Config {
     pub admin_listen: Option<PathBuf>,
     /// `run --require-upstream`: exit 69 at start where the upstream does not answer.
     pub require_upstream: bool,
-    /// Files whose change is a reason to build a new generation (certificates, keys, CRLs, ACL, the configuration
-    /// file itself), without duplicates.
+    /// Certificates, keys, CRLs, the ACL file and the configuration file itself, without duplicates.
     pub watched_files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Every file whose change is a reason to build a new generation.
+    pub fn watched(&self) -> impl Iterator<Item = &Path> {
+        self.watched_files.iter().chain(&self.redis_conf_files).map(PathBuf::as_path)
+    }
 }
 
 /// One listening socket.

@@ -524,6 +524,7 @@ fn defaults_are_these() {
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Info, file: None },
         admin_listen: Some("/run/user/1000/respgate.sock".into()),
         require_upstream: false,
+        redis_conf_files: Vec::new(),
         watched_files: ["ca.crt", "server.crt", "server.key", "users.acl"]
             .map(|name| PathBuf::from("/etc").join(name))
             .into(),
@@ -653,6 +654,133 @@ fn renames_come_from_redis_conf_and_may_not_contradict_it() {
     fs::write(&path, "\nrename-command CONFIG\n").unwrap();
     let told = load_all(MINIMAL, &[], &arguments).unwrap_err().to_string();
     assert_eq!(told, format!("{}:2:1: rename-command takes a command and its new name\n", path.display()));
+}
+
+/// A redis.conf and files beside it; in their texts DIR is the directory they are in.
+struct RedisConf(tempfile::TempDir);
+
+impl RedisConf {
+    fn new(files: &[(&str, &str)]) -> RedisConf {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text.replace("DIR", directory.path().to_str().unwrap())).unwrap();
+        }
+        RedisConf(directory)
+    }
+
+    fn load(&self) -> Result<Loaded, ConfigErrors> {
+        load_all(MINIMAL, &[], &["--redis-conf", self.0.path().join("redis.conf").to_str().unwrap()])
+    }
+
+    /// `COMMAND name`, and the files that are read for it.
+    fn read(&self) -> (Vec<String>, Vec<String>) {
+        let config = self.load().unwrap_or_else(|errors| panic!("{errors}")).config;
+        let name =
+            |rename: &Rename| rename.name.as_ref().map(|name| String::from_utf8(name.expose().to_vec()).unwrap());
+        let renames = config.renames.iter();
+        let renames = renames.map(|rename| format!("{} {}", rename.original, name(rename).unwrap_or_default()));
+        let files = config.redis_conf_files.iter().map(|path| self.relative(&path.display().to_string()));
+        (renames.collect(), files.collect())
+    }
+
+    fn refusal(&self) -> String {
+        self.relative(&self.load().unwrap_err().to_string())
+    }
+
+    fn relative(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.0.path().display()), "")
+    }
+}
+
+#[test]
+fn what_a_redis_conf_includes_is_read_in_its_place() {
+    let conf = RedisConf::new(&[
+        ("redis.conf", "rename-command CONFIG first\ninclude DIR/conf.d/*.conf\ndir DIR\ninclude sub/last.conf\n"),
+        ("conf.d/b.conf", "ded\nrename-command DEBUG second\n"),
+        ("conf.d/a.conf", "rename-command MODULE loa"),
+        ("conf.d/.hidden.conf", "rename-command KEYS x\n"),
+        ("conf.d/other.txt", "rename-command KEYS x\n"),
+        ("conf.d/sub.conf/x", ""),
+        ("sub/last.conf", "dir sub\ninclude deep?.conf\ninclude none*\nRENAME-command first \"\\x65nd\"\n"),
+        ("sub/deep1.conf", "rename-command FLUSHALL ''\n"),
+    ]);
+    let (renames, files) = conf.read();
+    assert_eq!(renames, ["CONFIG end", "DEBUG second", "FLUSHALL ", "MODULE loaded"]);
+    assert_eq!(files, ["conf.d/a.conf", "conf.d/b.conf", "redis.conf", "sub/deep1.conf", "sub/last.conf"]);
+}
+
+#[test]
+fn what_is_wrong_with_an_included_file_is_told_with_its_own_place() {
+    for (files, expected) in [
+        (&[("redis.conf", "\ninclude DIR/none\n")][..], "redis.conf:2:1: cannot read none: No such file or directory"),
+        (&[("redis.conf", "include none\n")], "redis.conf:1:1: include none: a relative path starts in the directory"),
+        (&[("redis.conf", "dir data\ninclude none\n")], "redis.conf:2:1: include none: a relative path starts in"),
+        (&[("redis.conf", "include DIR/[ab].conf\n")], "redis.conf:1:1: include [ab].conf: of patterns, only * and ?"),
+        (&[("redis.conf", "include DIR/redis.conf\n")], "redis.conf:1:1: include redis.conf: it includes itself"),
+        (
+            &[("redis.conf", "include DIR/a\n"), ("a", "include DIR/b\n"), ("b", "#\ninclude DIR/./redis.*\n")],
+            "b:2:1: include redis.conf: it includes itself",
+        ),
+        (
+            &[("redis.conf", "include DIR/a\n"), ("a", "-----BEGIN PRIVATE KEY-----\nMIIsecret\n")],
+            "a: this is PEM, a certificate or a key, and no redis.conf",
+        ),
+        (&[("redis.conf", "include DIR/a\n"), ("a", "secret: 5\n")], "a:1:1: no directive of Redis begins this line"),
+        (&[("redis.conf", "include DIR/a\n"), ("a", "\nrename-command A 'secret\n")], "a:2:1: unbalanced quotes"),
+        (
+            &[("redis.conf", "rename-command A secret\ninclude DIR/a\n"), ("a", "rename-command a secret\n")],
+            "a:1:1: A is renamed before: Redis does not know it by this name any more",
+        ),
+        (
+            &[("redis.conf", "include DIR/a\nrename-command A 'sec ret'\n"), ("a", "")],
+            "redis.conf:2:1: the new name of A has blanks or bytes beyond ASCII",
+        ),
+    ] {
+        let told = RedisConf::new(files).refusal();
+        assert!(told.contains(expected), "{expected}\nin\n{told}");
+        assert!(!told.contains("sec"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn includes_that_never_end_are_refused() {
+    let names: Vec<String> = (0..12).map(|number| format!("file-{number}")).collect();
+    let texts: Vec<String> = (1..=12).map(|next| format!("include DIR/file-{next}\n").repeat(2)).collect();
+    let mut files: Vec<(&str, &str)> =
+        names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    files.push(("file-12", ""));
+    files.push(("redis.conf", "include DIR/file-0\n"));
+    let told = RedisConf::new(&files).refusal();
+    assert!(told.contains("more than 256 files are included"), "{told}");
+}
+
+#[test]
+fn a_redis_conf_without_renames_is_warned_about() {
+    let conf = RedisConf::new(&[("redis.conf", "bind 127.0.0.1\n")]);
+    let warnings = conf.load().unwrap().warnings;
+    assert!(warnings[0].to_string().contains("no rename-command is in it"), "{warnings:?}");
+}
+
+#[test]
+fn a_key_given_in_the_place_of_another_file_is_called_one_and_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("server.key");
+    fs::write(&path, "-----BEGIN PRIVATE KEY-----\nMIIsecret\nsecret=\n-----END PRIVATE KEY-----\n").unwrap();
+    let given = path.to_str().unwrap();
+    let without_users = MINIMAL.replace("aclfile = \"users.acl\"\n", "");
+    let sources = Sources { file: Some(path.clone()), variables: &Variables::new(), flags: &flags(&[]), host: &host() };
+    for told in [
+        load_all(MINIMAL, &[], &["--redis-conf", given]).unwrap_err().to_string(),
+        load_all(&without_users, &[], &["--requirepass-file", given]).unwrap_err().to_string(),
+        load_all(MINIMAL, &[], &["--upstream-password-file", given]).unwrap_err().to_string(),
+        super::load(&sources).unwrap_err().to_string(),
+    ] {
+        assert!(told.contains("server.key: this is PEM, a certificate or a key, and no "), "{told}");
+        assert!(!told.contains("secret"), "{told}");
+    }
 }
 
 #[test]

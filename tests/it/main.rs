@@ -25,6 +25,7 @@ mod limits;
 mod parity;
 mod passwords;
 mod proxy_protocol;
+mod redis_conf;
 mod refused;
 mod reload;
 mod reload_under_load;

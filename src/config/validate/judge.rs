@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::config::error::{ConfigError, Disclosure, Place, SourceFile};
 use crate::config::host::Host;
+use crate::config::mistaken::{Mistaken, mistaken};
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 
@@ -94,18 +95,6 @@ impl<'a> Judge<'a> {
         Some(path)
     }
 
-    pub(super) fn text_file(&mut self, setting: Setting) -> Option<(PathBuf, String)> {
-        let origin = setting.origin.clone();
-        let path = self.path(Some(setting))?;
-        match fs::read_to_string(&path) {
-            Ok(text) => Some((path, text)),
-            Err(error) => {
-                self.unreadable(&origin, &path, &error);
-                None
-            }
-        }
-    }
-
     /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above
     /// what the configuration file says, as every flag and variable does.
     pub(super) fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>, name: &str) -> Option<Redacted> {
@@ -150,6 +139,11 @@ impl<'a> Judge<'a> {
             self.error(&origin, format!("{}: the password is empty", path.display()));
             return None;
         }
+        // Any bytes may be a password, but nobody means to send the whole of a key.
+        if let Some(mistaken @ Mistaken::Pem) = mistaken(&content) {
+            self.error(&origin, format!("{}: {mistaken}, and no password", path.display()));
+            return None;
+        }
         Some(Redacted::new(std::mem::take(&mut *content)))
     }
 
@@ -162,10 +156,8 @@ impl<'a> Judge<'a> {
         if self.strict_permissions { self.error(origin, message) } else { self.warn(origin, message) }
     }
 
-    fn unreadable(&mut self, origin: &Origin, path: &Path, error: &io::Error) {
-        let mut finding = ConfigError::new(self.place(origin), format!("cannot read {}: {error}", path.display()));
-        finding.permission = error.kind() == io::ErrorKind::PermissionDenied;
-        self.errors.push(finding);
+    pub(super) fn unreadable(&mut self, origin: &Origin, path: &Path, error: &io::Error) {
+        self.errors.push(ConfigError::unreadable(self.place(origin), path, error));
     }
 
     pub(super) fn error(&mut self, origin: &Origin, message: impl Into<String>) {

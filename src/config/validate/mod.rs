@@ -2,6 +2,7 @@
 
 mod judge;
 mod listener;
+mod redis_conf;
 mod upstream;
 mod users;
 mod words;
@@ -32,7 +33,7 @@ pub(super) struct Validated {
     pub(super) warnings: Vec<ConfigError>,
 }
 
-/// Judges every setting. Reads the secret files and the redis.conf they name.
+/// Judges every setting. Reads the secret files and the redis.conf they name, and what that includes.
 pub(super) fn validate(
     mut settings: Settings,
     source: Option<&SourceFile>,
@@ -49,6 +50,7 @@ pub(super) fn validate(
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
     let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
     judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
+    let (renames, redis_conf_files) = judge.renames(&mut settings);
     let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
     let ignore_stray_auth = judge.or(settings.stray_auth.take(), stray_auth_word, false);
@@ -62,7 +64,8 @@ pub(super) fn validate(
         tls_auth_clients_user,
         unmapped: judge.or(settings.unmapped.take(), unmapped_word, unmapped),
         block,
-        renames: judge.renames(&mut settings),
+        renames,
+        redis_conf_files,
         users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth),
         ignore_stray_auth,
         limits: judge.limits(&mut settings),

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::judge::Judge;
+use super::redis_conf::RenamedCommand;
 use super::words::{is_command_name, positive_duration, user_name};
-use crate::config::error::{ConfigError, Place, Spot};
+use crate::config::error::ConfigError;
 use crate::config::model::{Rename, Upstream, UpstreamAddress};
 use crate::config::raw::{Settings, UpstreamAuthSection};
-use crate::config::redis_conf;
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{duration, socket_address, yes_no};
@@ -77,44 +77,39 @@ impl Judge<'_> {
         (self.read(user, user_name), self.secret(password, file, "password"))
     }
 
-    pub(super) fn renames(&mut self, settings: &mut Settings) -> Vec<Rename> {
-        let mut renames: BTreeMap<String, String> = BTreeMap::new();
-        let file = settings.redis_conf.take();
-        if let Some((path, text)) = file.and_then(|file| self.text_file(file)) {
-            let (lines, errors) = redis_conf::rename_lines(&text);
-            let place = |line| Place::Spot(Spot { path: path.clone(), line, column: 1, excerpt: None });
-            for error in errors {
-                self.errors.push(ConfigError::new(place(error.line), error.fault.to_string()));
-            }
-            for rename in lines {
-                if let Err(message) = add_rename(&mut renames, &rename.original, rename.name) {
-                    self.errors.push(ConfigError::new(place(rename.line), message));
-                }
+    /// What Redis calls its commands, and the files that say so.
+    pub(super) fn renames(&mut self, settings: &mut Settings) -> (Vec<Rename>, Vec<PathBuf>) {
+        let mut renames = BTreeMap::new();
+        let file = settings.redis_conf.take().map(|file| self.redis_conf(file)).unwrap_or_default();
+        for RenamedCommand { original, name, place } in file.renames {
+            if let Err(message) = add_rename(&mut renames, &original, name) {
+                self.errors.push(ConfigError::new(place, message));
             }
         }
         for (original, name) in std::mem::take(&mut settings.rename) {
-            if let Err(message) = add_rename(&mut renames, original.get_ref(), name.text) {
+            if let Err(message) = add_rename(&mut renames, original.get_ref(), name.text.into_bytes()) {
                 self.secret_error(&Origin::File(original.span()), message);
             }
         }
-        let named = |name: String| Some(Redacted::new(name.into_bytes())).filter(|name| !name.expose().is_empty());
-        renames.into_iter().map(|(original, name)| Rename { original, name: named(name) }).collect()
+        let named = |name: Vec<u8>| Some(Redacted::new(name)).filter(|name| !name.expose().is_empty());
+        let renames = renames.into_iter().map(|(original, name)| Rename { original, name: named(name) }).collect();
+        (renames, file.files)
     }
 }
 
 /// The messages hold the original at most: the new name is meant to stay unknown.
-fn add_rename(renames: &mut BTreeMap<String, String>, original: &str, name: String) -> Result<(), String> {
+fn add_rename(renames: &mut BTreeMap<String, Vec<u8>>, original: &str, name: Vec<u8>) -> Result<(), String> {
     let original = original.to_ascii_uppercase();
     if !is_command_name(&original) {
         return Err(format!("{original:?} is no command name"));
     }
-    if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !name.iter().all(u8::is_ascii_graphic) {
         return Err(format!("the new name of {original} has blanks or bytes beyond ASCII"));
     }
-    if name.eq_ignore_ascii_case(&original) {
+    if name.eq_ignore_ascii_case(original.as_bytes()) {
         return Err(format!("{original} is renamed to itself"));
     }
-    let taken = |other: &String| !name.is_empty() && name.eq_ignore_ascii_case(other);
+    let taken = |other: &Vec<u8>| !name.is_empty() && name.eq_ignore_ascii_case(other);
     if let Some((other, _)) = renames.iter().find(|(other, used)| **other != original && taken(used)) {
         return Err(format!("{original} and {other} have the same new name"));
     }

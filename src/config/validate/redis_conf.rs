@@ -1,0 +1,253 @@
+//! The redis.conf of the upstream, with all that it includes: what Redis calls its commands.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+use super::judge::Judge;
+use crate::config::error::{ConfigError, Place, Spot};
+use crate::config::mistaken::mistaken;
+use crate::config::redis_conf::{self, Directive, Line, LineFault};
+use crate::config::setting::Setting;
+
+/// No redis.conf is longer; a device or a log given by mistake must not fill the memory.
+const MAX_FILE: u64 = 4 << 20;
+/// More are no configuration but an accident, such as two files that each include all the others twice.
+const MAX_FILES: usize = 256;
+
+/// What a redis.conf comes to.
+#[derive(Default)]
+pub(super) struct RedisConf {
+    pub(super) renames: Vec<RenamedCommand>,
+    /// It, and what it includes, without duplicates.
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// A command under another name. No `Debug`: that name is meant to stay unknown.
+pub(super) struct RenamedCommand {
+    pub(super) original: String,
+    /// Empty where it is disabled. Redis takes any bytes.
+    pub(super) name: Vec<u8>,
+    /// The line that gave it this name.
+    pub(super) place: Place,
+}
+
+impl Judge<'_> {
+    /// Reads a redis.conf as Redis does when it starts.
+    pub(super) fn redis_conf(&mut self, setting: Setting) -> RedisConf {
+        let origin = setting.origin.clone();
+        let Some(path) = self.path(Some(setting)) else { return RedisConf::default() };
+        let mut reading = Reading::default();
+        match contents(&path) {
+            Ok(text) => reading.read(vec![(path, text)]),
+            Err(error) => self.unreadable(&origin, &path, &error),
+        }
+        if reading.errors.is_empty() && reading.found.renames.is_empty() && !reading.found.files.is_empty() {
+            self.warn(&origin, "no rename-command is in it, and nothing else is read from it");
+        }
+        self.errors.append(&mut reading.errors);
+        reading.found.files.sort();
+        reading.found.files.dedup();
+        reading.found
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    found: RedisConf,
+    /// The files that are being read, each included by the one before, as the system names them.
+    open: Vec<PathBuf>,
+    /// Where relative paths start, once `dir` has said so.
+    directory: Option<PathBuf>,
+    errors: Vec<ConfigError>,
+}
+
+impl Reading {
+    /// Reads files as one text.
+    fn read(&mut self, files: Vec<(PathBuf, Vec<u8>)>) {
+        let depth = self.open.len();
+        let mut sound = Vec::new();
+        for (path, text) in &files {
+            let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            self.open.push(canonical);
+            self.found.files.push(path.clone());
+            match mistaken(text) {
+                Some(mistaken) => {
+                    let place = Place::Named(path.display().to_string());
+                    self.errors.push(ConfigError::new(place, format!("{mistaken}, and no redis.conf")));
+                }
+                None => sound.push((path.as_path(), text.as_slice())),
+            }
+        }
+        for line in redis_conf::lines(sound) {
+            match redis_conf::directive(&line.content) {
+                Ok(Directive::Rename { original, name }) => self.rename(&line, &original, name),
+                Ok(Directive::Include(path)) => self.include(&line, &path),
+                Ok(Directive::Directory(path)) => {
+                    let path = PathBuf::from(OsString::from_vec(path));
+                    self.directory = self.resolve(&path);
+                }
+                Ok(Directive::Other) => {}
+                Err(fault) => {
+                    self.error(&line, fault.to_string());
+                    // The rest of another kind of file is of no interest.
+                    if fault == LineFault::NoDirective {
+                        break;
+                    }
+                }
+            }
+        }
+        self.open.truncate(depth);
+    }
+
+    /// Looks the command up by the name that it has by now, as Redis does.
+    fn rename(&mut self, line: &Line, original: &[u8], name: Vec<u8>) {
+        let place = spot(line);
+        let renames = &mut self.found.renames;
+        let by_new_name = |known: &&mut RenamedCommand| known.name.eq_ignore_ascii_case(original);
+        if let Some(known) = renames.iter_mut().filter(|known| !known.name.is_empty()).find(by_new_name) {
+            (known.name, known.place) = (name, place);
+            return;
+        }
+        let original = String::from_utf8_lossy(original).to_ascii_uppercase();
+        if renames.iter().any(|known| known.original == original) {
+            self.error(line, format!("{original} is renamed before: Redis does not know it by this name any more"));
+        } else {
+            renames.push(RenamedCommand { original, name, place });
+        }
+    }
+
+    /// Reads what a path or a pattern names. What is not there is an error, unless it is a pattern.
+    fn include(&mut self, line: &Line, path: &[u8]) {
+        let path = Path::new(OsStr::from_bytes(path));
+        let Some(resolved) = self.resolve(path) else {
+            let words = "a relative path starts in the directory where Redis was started, which is not known here: write \
+                         the whole path, or `dir` with a whole path before it";
+            self.error(line, format!("include {}: {words}", path.display()));
+            return;
+        };
+        let paths = if is_pattern(path.as_os_str().as_bytes()) {
+            match matches(self.directory.as_deref(), path) {
+                Ok(paths) => paths,
+                Err(why) => return self.error(line, format!("include {}: {why}", path.display())),
+            }
+        } else {
+            vec![resolved]
+        };
+        let mut files = Vec::new();
+        for path in paths {
+            let canonical = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            if self.open.contains(&canonical) {
+                self.error(line, format!("include {}: it includes itself", path.display()));
+                continue;
+            }
+            if self.found.files.len() + files.len() >= MAX_FILES {
+                return self.error(line, format!("more than {MAX_FILES} files are included"));
+            }
+            match contents(&path) {
+                Ok(text) => files.push((path, text)),
+                // Redis opens a directory, and reads nothing from it.
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
+                Err(error) => self.errors.push(ConfigError::unreadable(spot(line), &path, &error)),
+            }
+        }
+        self.read(files);
+    }
+
+    fn resolve(&self, path: &Path) -> Option<PathBuf> {
+        match &self.directory {
+            _ if path.is_absolute() => Some(path.to_owned()),
+            Some(directory) => Some(directory.join(path)),
+            None => None,
+        }
+    }
+
+    fn error(&mut self, line: &Line, message: String) {
+        self.errors.push(ConfigError::new(spot(line), message));
+    }
+}
+
+fn spot(line: &Line) -> Place {
+    Place::Spot(Spot { path: line.path.clone(), line: line.number, column: 1, excerpt: None })
+}
+
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    match u64::try_from(text.len()) {
+        Ok(length) if length <= MAX_FILE => Ok(text),
+        _ => Err(io::Error::other("it is longer than any redis.conf")),
+    }
+}
+
+fn is_pattern(path: &[u8]) -> bool {
+    path.iter().any(|byte| b"*?[".contains(byte))
+}
+
+/// The paths that a pattern names, in their order; of glob(3), `*` and `?`.
+fn matches(directory: Option<&Path>, pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    if pattern.as_os_str().as_bytes().iter().any(|byte| b"[\\".contains(byte)) {
+        return Err("of patterns, only * and ? are understood here: include the files one by one".to_owned());
+    }
+    let mut paths = vec![directory.unwrap_or(Path::new("/")).to_owned()];
+    for component in pattern.components() {
+        paths = match component {
+            Component::Normal(name) if is_pattern(name.as_bytes()) => {
+                let mut found = Vec::new();
+                for path in &paths {
+                    let names = names(path, name.as_bytes())
+                        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                    found.extend(names.iter().map(|name| path.join(name)));
+                }
+                found
+            }
+            other => paths.iter().map(|path| path.join(other)).collect(),
+        };
+    }
+    paths.retain(|path| path.symlink_metadata().is_ok());
+    Ok(paths)
+}
+
+/// What in a directory fits a pattern; nothing where there is no directory.
+fn names(directory: &Path, pattern: &[u8]) -> io::Result<Vec<OsString>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let is_hidden = |name: &[u8]| name.starts_with(b".") && !pattern.starts_with(b".");
+    names.retain(|name| !is_hidden(name.as_bytes()) && fits(name.as_bytes(), pattern));
+    names.sort();
+    Ok(names)
+}
+
+fn fits(name: &[u8], pattern: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], name) => name.is_empty(),
+        ([b'*', rest @ ..], name) => (0..=name.len()).any(|from| fits(&name[from..], rest)),
+        ([b'?', rest @ ..], [_, name @ ..]) => fits(name, rest),
+        ([byte, rest @ ..], [first, name @ ..]) => byte == first && fits(name, rest),
+        (_, []) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_know_stars_and_question_marks() {
+        for (name, pattern) in [("a.conf", "*.conf"), ("a.conf", "?.c*f"), (".conf", "*.conf"), ("", "*"), ("a*", "a*")]
+        {
+            assert!(fits(name.as_bytes(), pattern.as_bytes()), "{name} {pattern}");
+        }
+        for (name, pattern) in [("a.conf~", "*.conf"), ("ab.conf", "?.conf"), ("", "?"), ("a", "b"), ("a", "")] {
+            assert!(!fits(name.as_bytes(), pattern.as_bytes()), "{name} {pattern}");
+        }
+    }
+}
