@@ -169,8 +169,8 @@ pub type Digest = [u8; 32];
 pub type Contents = HashMap<PathBuf, Option<Digest>>;
 
 /// The contents of all watched files.
-pub fn contents(paths: &[PathBuf]) -> Contents {
-    paths.iter().map(|path| (path.clone(), digest(path))).collect()
+pub fn contents(config: &Config) -> Contents {
+    config.watched().map(|path| (path.to_owned(), digest(path))).collect()
 }
 
 /// The content of a file, `None` if it cannot be read.

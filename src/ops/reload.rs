@@ -149,7 +149,7 @@ impl Reloader {
 
     /// Reads everything again, whatever has been edited since.
     pub async fn reload(&mut self) {
-        let contents = generation::contents(&self.config.watched_files);
+        let contents = generation::contents(&self.config);
         let users = match self.acl_file() {
             Some(_) => Users::Read,
             None => Users::Kept,
@@ -249,11 +249,11 @@ impl Reloader {
 
     /// Builds a new generation if there is a reason to.
     async fn refresh(&mut self, cause: &str, forced: bool) {
-        let contents = generation::contents(&self.config.watched_files);
+        let contents = generation::contents(&self.config);
         let users = self.users_for(&contents);
         let acl_file = self.acl_file().filter(|_| users == Users::Kept);
-        let mut files = self.config.watched_files.iter().filter(|path| Some(path.as_path()) != acl_file);
-        if forced || files.any(|path| contents.get(path) != self.seen.get(path)) {
+        let is_new = |path: &Path| Some(path) != acl_file && contents.get(path) != self.seen.get(path);
+        if forced || self.config.watched().any(is_new) {
             self.rebuild(cause, users, contents).await;
         } else {
             self.seen = contents;
@@ -338,6 +338,7 @@ impl Reloader {
             ignore_stray_auth: now.ignore_stray_auth,
             block: now.block.clone(),
             renames: now.renames.clone(),
+            redis_conf_files: now.redis_conf_files.clone(),
             users: now.users.clone(),
             ..self.config.clone()
         };

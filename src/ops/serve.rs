@@ -113,7 +113,7 @@ async fn serve(config: Config, capacity: u32, reread: Reread, log: &LogHandle) -
         listeners.push((bound, filter));
     }
     // Before they are read: a change in between is found by the first look at them.
-    let seen = generation::contents(&config.watched_files);
+    let seen = generation::contents(&config);
     let built = generation::build(&config, Hearing::NotYet, None, None).map_err(RunError::Load)?;
     let told = reload::tell(&built, &[]);
     let first = built.generation;

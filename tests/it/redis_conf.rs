@@ -1,8 +1,8 @@
-//! What respgate makes of a redis.conf is what Redis makes of it.
+//! What respgate makes of a redis.conf is what Redis makes of it, and follows what an operator changes in it.
 
 use std::fs;
 
-use crate::support::{RedisServer, Respgate, respgate_binary, upstream_of};
+use crate::support::{RedisServer, Respgate, Setup, eventually, respgate_binary, upstream_of};
 
 /// Every way to write a name, and to spread lines over files. DIR is the folder of the upstream's files.
 const FILES: &[(&str, &str)] = &[
@@ -52,4 +52,46 @@ fn redis_confirms_every_name_that_is_read_from_its_own_redis_conf() {
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let renamed = "renamed at Redis: bgsave config dbsize debug echo keys lolwut monitor save shutdown swapdb time\n";
     assert!(said.contains(renamed), "{said}");
+}
+
+#[test]
+fn what_changes_in_a_redis_conf_or_in_what_it_includes_takes_effect_by_itself() {
+    let renames = [["CONFIG", "hidden"], ["DBSIZE", "size"], ["FLUSHALL", ""]];
+    let arguments: Vec<&str> = renames.iter().flat_map(|[old, new]| ["--rename-command", old, new]).collect();
+    let redis = RedisServer::start_with(&arguments);
+    let setup = Respgate::setup(&upstream_of(&redis)).file("included.conf", "# nothing yet\n");
+    let (file, included) = (setup.path("redis.conf"), setup.path("included.conf"));
+    let include = format!("rename-command FLUSHALL ''\ninclude {}\n", included.display());
+    let gate = declaring(setup.file("redis.conf", &include)).start().settled();
+    let mut client = gate.connect("ops");
+    assert!(client.text(&["CONFIG", "GET", "maxmemory"]).starts_with("-ERR unknown command"));
+    fs::write(&included, "rename-command CONFIG hidden\n").unwrap();
+    eventually("the included file to be read again", || {
+        client.text(&["CONFIG", "GET", "maxmemory"]).starts_with("*2").then_some(())
+    });
+    fs::write(&file, include + "rename-command DBSIZE size\n").unwrap();
+    eventually("the file itself to be read again", || client.text(&["DBSIZE"]).starts_with(':').then_some(()));
+}
+
+#[test]
+fn a_redis_conf_that_cannot_be_read_any_more_changes_nothing_and_is_an_error() {
+    let redis = RedisServer::start_with(&["--rename-command", "CONFIG", "hidden"]);
+    let setup = Respgate::setup(&upstream_of(&redis)).file("redis.conf", "rename-command CONFIG hidden\n");
+    let file = setup.path("redis.conf");
+    let gate = declaring(setup).expect_log("\"reload\"").start().settled();
+    fs::write(&file, "include /nonexistent/renames.conf\n").unwrap();
+    gate.wait_for_log(&["reload", "failed", "redis.conf:1", "/nonexistent/renames.conf"]);
+    assert!(gate.connect("ops").text(&["CONFIG", "GET", "maxmemory"]).starts_with("*2"));
+}
+
+/// What commands are called is in `redis.conf`, and `ops` may do everything.
+fn declaring(setup: Setup) -> Setup {
+    let redis_conf = setup.path("redis.conf");
+    setup
+        .acl("user ops on +@all ~* &*\n")
+        .table("[[certificate]]\ncn = \"ops\"\nuser = \"ops\"")
+        .table("[block]\nexempt-users = [\"ops\"]")
+        .setting(&format!("redis-conf = {redis_conf:?}"))
+        // Until everything is declared.
+        .expect_log("upstream has renamed")
 }
