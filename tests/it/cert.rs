@@ -25,6 +25,16 @@ fn openssl_finds_nothing_wrong_with_what_is_issued() {
 }
 
 #[test]
+fn no_two_authorities_have_the_same_name_unless_they_are_given_it() {
+    let subject = |dir: &Path| openssl(dir, &["x509", "-noout", "-subject", "-nameopt", "multiline", "-in", "ca.crt"]);
+    let (one, other, named) = (authority(), authority(), tempfile::tempdir().unwrap());
+    assert!(subject(one.path()).contains("respgate CA "), "{}", subject(one.path()));
+    assert_ne!(subject(one.path()), subject(other.path()));
+    done(cert(named.path(), &["ca", "--name", "my own"]));
+    assert!(subject(named.path()).trim().ends_with("= my own"), "{}", subject(named.path()));
+}
+
+#[test]
 fn a_revoked_name_is_in_the_list_and_no_other() {
     let dir = authority();
     for name in ["shop", "ops"] {

@@ -101,6 +101,13 @@ impl Authority {
     }
 }
 
+/// A name for an authority. By their names CRLs and certificates find the authority that signed them, so that no two
+/// should have the same.
+pub(super) fn name() -> Result<String, CertError> {
+    let digits: String = random()?[..3].iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("respgate CA {digits}"))
+}
+
 fn parameters(name: &str, now: SystemTime, expires: SystemTime) -> Result<CertificateParams, CertError> {
     if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
         return Err(CertError::Name(name.to_owned(), "cannot be a common name: 1 to 64 bytes, no control character"));
@@ -127,10 +134,13 @@ fn check_host(name: &str) -> Result<(), CertError> {
 
 /// 126 random bits. The first byte is neither 0 nor above 0x7f: DER writes all of them the same length.
 fn random_serial() -> Result<Vec<u8>, CertError> {
-    let random = argon2::password_hash::try_generate_salt();
-    let mut serial = random.map_err(|error| CertError::Signing(error.to_string()))?.to_vec();
+    let mut serial = random()?;
     serial[0] = serial[0] & 0x3f | 0x40;
-    Ok(serial)
+    Ok(serial.to_vec())
+}
+
+fn random() -> Result<[u8; 16], CertError> {
+    argon2::password_hash::try_generate_salt().map_err(|error| CertError::Signing(error.to_string()))
 }
 
 fn signed(certificate: &rcgen::Certificate, key: &KeyPair, params: &CertificateParams) -> Signed {

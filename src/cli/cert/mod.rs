@@ -39,9 +39,9 @@ pub struct CertArgs {
 enum CertCommand {
     /// Make the authority: ca.crt, ca.key and an empty revocation list, ca.crl
     Ca {
-        /// The name in its certificate
-        #[arg(long, value_name = "NAME", default_value = "respgate CA")]
-        name: String,
+        /// The name in its certificate, which no other authority should have [default: respgate CA and six hex digits]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
         /// Days until it expires
         #[arg(long, value_name = "N", default_value_t = AUTHORITY_DAYS, value_parser = days())]
         days: u32,
@@ -110,7 +110,8 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
     let path = |file: &str| dir.join(file).display().to_string();
     match &arguments.command {
         CertCommand::Ca { name, days } => {
-            Store::create(dir, name, now, after(*days))?.write_crl(now, after(CRL_DAYS))?;
+            let name = name.clone().map_or_else(authority::name, Ok)?;
+            Store::create(dir, &name, now, after(*days))?.write_crl(now, after(CRL_DAYS))?;
             Ok(format!("{}, its key, and an empty {}\n", path("ca.crt"), path(CRL_FILE)))
         }
         CertCommand::Server { names, file, days } => {
