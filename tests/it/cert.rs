@@ -35,6 +35,24 @@ fn no_two_authorities_have_the_same_name_unless_they_are_given_it() {
 }
 
 #[test]
+fn a_revocation_list_lasts_as_long_as_its_authority_and_nothing_lasts_longer() {
+    let end = |dir: &Path, arguments: &[&str]| openssl(dir, arguments).trim().split_once('=').unwrap().1.to_owned();
+    let end_of_list = |dir: &Path| end(dir, &["crl", "-noout", "-nextupdate", "-in", "ca.crl"]);
+    let end_of = |dir: &Path, file: &str| end(dir, &["x509", "-noout", "-enddate", "-in", file]);
+    let dir = authority();
+    let last = end_of(dir.path(), "ca.crt");
+    assert_eq!(end_of_list(dir.path()), last);
+    done(cert(dir.path(), &["client", "shop", "--days", "36500"]));
+    assert_eq!(end_of(dir.path(), "shop.crt"), last);
+    done(cert(dir.path(), &["crl", "--days", "7"]));
+    assert_ne!(end_of_list(dir.path()), last);
+    done(cert(dir.path(), &["revoke", "shop", "--days", "36500"]));
+    assert_eq!(end_of_list(dir.path()), last);
+    done(cert(dir.path(), &["crl"]));
+    assert_eq!(end_of_list(dir.path()), last);
+}
+
+#[test]
 fn a_revoked_name_is_in_the_list_and_no_other() {
     let dir = authority();
     for name in ["shop", "ops"] {

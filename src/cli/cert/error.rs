@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::tls::LoadError;
+
 /// Why nothing was issued, revoked or shown. Never holds a key.
 #[derive(Debug)]
 pub(super) enum CertError {
@@ -13,6 +15,10 @@ pub(super) enum CertError {
     Exists(PathBuf),
     /// There is no authority in this directory.
     NoAuthority(PathBuf),
+    /// The authority in this directory has expired.
+    Expired(PathBuf),
+    /// A file that should hold a certificate: everything that is wrong with it.
+    Certificate(Vec<LoadError>),
     /// A line of the index is damaged: file and line, from 1.
     Index(PathBuf, usize),
     /// A name that cannot be that of a file or certificate, and why.
@@ -32,7 +38,11 @@ impl CertError {
     }
 
     pub(super) fn is_permission(&self) -> bool {
-        matches!(self, CertError::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied)
+        match self {
+            CertError::File(_, error) => error.kind() == io::ErrorKind::PermissionDenied,
+            CertError::Certificate(errors) => errors.iter().all(LoadError::is_permission),
+            _ => false,
+        }
     }
 }
 
@@ -44,6 +54,13 @@ impl fmt::Display for CertError {
             CertError::NoAuthority(dir) => {
                 let dir = dir.display();
                 write!(f, "there is no authority in {dir}; make one with: respgate cert ca --dir {dir}")
+            }
+            CertError::Expired(dir) => {
+                write!(f, "the authority in {} has expired, and nobody trusts what it signs any more", dir.display())
+            }
+            CertError::Certificate(errors) => {
+                let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join("\n"))
             }
             CertError::Index(path, line) => write!(f, "{}:{line}: not a line of this index", path.display()),
             CertError::Name(name, why) => write!(f, "{name:?} {why}"),

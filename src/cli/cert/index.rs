@@ -53,10 +53,10 @@ impl Entry {
             kind: Kind::parse(words.next()?)?,
             name: words.next().filter(|name| !name.is_empty())?.to_owned(),
             serial: words.next().filter(|serial| is_serial(serial))?.to_owned(),
-            expires: time(words.next()?)?,
+            expires: parse_time(words.next()?)?,
             revoked: match words.next()? {
                 "-" => None,
-                word => Some(time(word)?),
+                word => Some(parse_time(word)?),
             },
         };
         words.next().is_none().then_some(entry)
@@ -91,8 +91,14 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn time(word: &str) -> Option<SystemTime> {
+fn parse_time(word: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(word.parse().ok()?))
+}
+
+/// A point in time, in seconds since 1970 UTC.
+pub(super) fn time(seconds: i64) -> SystemTime {
+    let seconds = u64::try_from(seconds).unwrap_or_default();
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! [`store`] keeps the directory, [`index`] is its list of what was issued, [`authority`] makes what is signed.
 
 mod authority;
+mod certificate_file;
 mod error;
 mod index;
 mod store;
@@ -22,8 +23,6 @@ use super::Exit;
 const AUTHORITY_DAYS: u32 = 3650;
 /// Days that a certificate lasts: no client accepts a server's for much longer.
 const CERTIFICATE_DAYS: u32 = 397;
-/// Days until a revocation list has to be renewed.
-const CRL_DAYS: u32 = 30;
 
 /// Where the authority is, and what it is to do.
 #[derive(Debug, Args)]
@@ -72,15 +71,15 @@ enum CertCommand {
         /// As `list` shows it
         #[arg(value_name = "NAME")]
         name: String,
-        /// Days until it has to be renewed
-        #[arg(long, value_name = "N", default_value_t = CRL_DAYS, value_parser = days())]
-        days: u32,
+        /// Days until the list has to be renewed [default: until the authority expires, and never later]
+        #[arg(long, value_name = "N", value_parser = days())]
+        days: Option<u32>,
     },
-    /// Write ca.crl anew, before it has to be renewed
+    /// Write ca.crl anew
     Crl {
-        /// Days until it has to be renewed
-        #[arg(long, value_name = "N", default_value_t = CRL_DAYS, value_parser = days())]
-        days: u32,
+        /// Days until the list has to be renewed [default: until the authority expires, and never later]
+        #[arg(long, value_name = "N", value_parser = days())]
+        days: Option<u32>,
     },
     /// Show what was issued
     List,
@@ -108,30 +107,33 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
     let dir = &arguments.dir;
     let after = |days: u32| now + Duration::from_secs(u64::from(days) * 86_400);
     let path = |file: &str| dir.join(file).display().to_string();
+    let made = |file: &str, end| format!("{} and its key, good until {}\n", path(&format!("{file}.crt")), date(end));
     match &arguments.command {
         CertCommand::Ca { name, days } => {
             let name = name.clone().map_or_else(authority::name, Ok)?;
-            Store::create(dir, &name, now, after(*days))?.write_crl(now, after(CRL_DAYS))?;
+            let store = Store::create(dir, &name, now, after(*days))?;
+            store.write_crl(now, store.end())?;
             Ok(format!("{}, its key, and an empty {}\n", path("ca.crt"), path(CRL_FILE)))
         }
         CertCommand::Server { names, file, days } => {
             let file = file.as_ref().unwrap_or(&names[0]);
-            Store::open(dir)?.issue(file, &Names::Server(names), now, after(*days))?;
-            Ok(format!("{} and its key\n", path(&format!("{file}.crt"))))
+            let end = Store::open(dir)?.issue(file, &Names::Server(names), now, after(*days))?;
+            Ok(made(file, end))
         }
         CertCommand::Client { name, days } => {
-            Store::open(dir)?.issue(name, &Names::Client(name), now, after(*days))?;
-            Ok(format!("{} and its key\n", path(&format!("{name}.crt"))))
+            let end = Store::open(dir)?.issue(name, &Names::Client(name), now, after(*days))?;
+            Ok(made(name, end))
         }
         CertCommand::Revoke { name, days } => {
             let store = Store::open(dir)?;
             let revoked = store.revoke(name, now)?;
-            store.write_crl(now, after(*days))?;
-            Ok(format!("{revoked} revoked: {} is to be renewed before {}\n", path(CRL_FILE), date(after(*days))))
+            let end = store.write_crl(now, days.map_or(store.end(), after))?;
+            Ok(format!("{revoked} revoked: {} is good until {}\n", path(CRL_FILE), date(end)))
         }
         CertCommand::Crl { days } => {
-            Store::open(dir)?.write_crl(now, after(*days))?;
-            Ok(format!("{} is to be renewed before {}\n", path(CRL_FILE), date(after(*days))))
+            let store = Store::open(dir)?;
+            let end = store.write_crl(now, days.map_or(store.end(), after))?;
+            Ok(format!("{} is good until {}\n", path(CRL_FILE), date(end)))
         }
         CertCommand::List => Ok(table(&Store::open(dir)?.entries()?, now)),
     }

@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use zeroize::Zeroizing;
 
 use super::authority::{Authority, Names, Signed};
+use super::certificate_file;
 use super::error::CertError;
 use super::index::{self, Entry, HEADER, Kind};
 
@@ -29,6 +30,8 @@ const SECRET: u32 = 0o600;
 pub(super) struct Store {
     dir: PathBuf,
     authority: Authority,
+    /// When it expires, and everything with it.
+    end: SystemTime,
     /// The lock ends when it is closed.
     _lock: File,
 }
@@ -56,19 +59,27 @@ impl Store {
         })?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|error| CertError::file(&path, error.into()))?;
         let key = Zeroizing::new(read(&path)?);
-        let authority = Authority::read(&read(&dir.join("ca.crt"))?, &key)?;
-        Ok(Store { dir: dir.to_owned(), authority, _lock: lock })
+        let certificate = dir.join("ca.crt");
+        let authority = Authority::read(&read(&certificate)?, &key)?;
+        let end = index::time(certificate_file::read(&certificate)?.not_after);
+        Ok(Store { dir: dir.to_owned(), authority, end, _lock: lock })
     }
 
-    /// Issues a certificate into `FILE.crt` and `FILE.key`.
+    /// When the authority expires.
+    pub(super) fn end(&self) -> SystemTime {
+        self.end
+    }
+
+    /// Issues a certificate into `FILE.crt` and `FILE.key`. Returns when it expires, which is not after the authority.
     pub(super) fn issue(
         &self,
         file: &str,
         names: &Names<'_>,
         now: SystemTime,
         expires: SystemTime,
-    ) -> Result<(), CertError> {
+    ) -> Result<SystemTime, CertError> {
         check_file_name(file)?;
+        let expires = self.no_later(expires, now)?;
         for extension in ["crt", "key"] {
             refuse_existing(&self.dir.join(format!("{file}.{extension}")))?;
         }
@@ -80,7 +91,8 @@ impl Store {
         let mut entries = self.entries()?;
         entries.push(entry(kind, file, &signed, expires));
         self.write_index(&entries)?;
-        write_pair(&self.dir, file, &signed)
+        write_pair(&self.dir, file, &signed)?;
+        Ok(expires)
     }
 
     /// Marks every certificate of a name as revoked, and says how many there were.
@@ -100,10 +112,17 @@ impl Store {
         Ok(revoked)
     }
 
-    /// Writes the list of all that is revoked.
-    pub(super) fn write_crl(&self, now: SystemTime, next: SystemTime) -> Result<(), CertError> {
+    /// Writes the list of all that is revoked. Returns until when it is good, which is not after the authority expires.
+    pub(super) fn write_crl(&self, now: SystemTime, next: SystemTime) -> Result<SystemTime, CertError> {
+        let next = self.no_later(next, now)?;
         let list = self.authority.crl(&self.entries()?, now, next)?;
-        replace(&self.dir.join(CRL_FILE), &list, PUBLIC)
+        replace(&self.dir.join(CRL_FILE), &list, PUBLIC)?;
+        Ok(next)
+    }
+
+    /// Nothing that it signs is of use to anybody once the authority has expired.
+    fn no_later(&self, end: SystemTime, now: SystemTime) -> Result<SystemTime, CertError> {
+        if self.end <= now { Err(CertError::Expired(self.dir.clone())) } else { Ok(end.min(self.end)) }
     }
 
     /// All certificates, in the order they were issued.
@@ -172,7 +191,20 @@ fn read(path: &Path) -> Result<String, CertError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn an_authority_that_has_expired_signs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let (before, tomorrow) = (now - Duration::from_secs(7200), now + Duration::from_secs(86_400));
+        let store = Store::create(dir.path(), "old", before, now - Duration::from_secs(3600)).unwrap();
+        assert!(store.write_crl(before, tomorrow).is_ok_and(|end| end == store.end()));
+        assert!(matches!(store.write_crl(now, tomorrow), Err(CertError::Expired(_))));
+        assert!(matches!(store.issue("shop", &Names::Client("shop"), now, tomorrow), Err(CertError::Expired(_))));
+    }
 
     #[test]
     fn a_name_leads_nowhere_but_into_the_directory() {
