@@ -59,7 +59,8 @@ fn a_revoked_name_is_in_the_list_and_no_other() {
         done(cert(dir.path(), &["client", name]));
     }
     let said = done(cert(dir.path(), &["revoke", "shop"]));
-    assert!(said.starts_with("1 revoked: "), "{said}");
+    assert!(said.starts_with("revoked: client shop, serial "), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
     let verify = |file: &str| {
         let arguments = ["verify", "-crl_check", "-CAfile", "ca.crt", "-CRLfile", "ca.crl", file];
         Command::new("openssl").args(arguments).current_dir(dir.path()).output().unwrap()
@@ -70,6 +71,62 @@ fn a_revoked_name_is_in_the_list_and_no_other() {
     let list = done(cert(dir.path(), &["list"]));
     let states = list.lines().map(|line| (line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap()));
     assert_eq!(states.collect::<Vec<_>>(), [("STATE", "NAME"), ("valid", "ca"), ("revoked", "shop"), ("valid", "ops")]);
+}
+
+#[test]
+fn of_several_certificates_with_one_name_the_file_or_the_serial_number_says_which() {
+    let dir = authority();
+    let path = |file: &str| dir.path().join(file);
+    for number in 1..=4 {
+        done(cert(dir.path(), &["client", "shop"]));
+        for kind in ["crt", "key"] {
+            fs::rename(path(&format!("shop.{kind}")), path(&format!("shop-{number}.{kind}"))).unwrap();
+        }
+    }
+    let serial = |number: u32| {
+        let said = openssl(dir.path(), &["x509", "-noout", "-serial", "-in", &format!("shop-{number}.crt")]);
+        said.trim().trim_start_matches("serial=").to_owned()
+    };
+    let list = || openssl(dir.path(), &["crl", "-noout", "-text", "-in", "ca.crl"]);
+    let before = [fs::read(path("index")).unwrap(), fs::read(path("ca.crl")).unwrap()];
+    let output = cert(dir.path(), &["revoke", "shop"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for number in 1..=4 {
+        assert!(said.contains(&serial(number).to_lowercase()) && said.contains("which expires on 20"), "{said}");
+    }
+    assert_eq!([fs::read(path("index")).unwrap(), fs::read(path("ca.crl")).unwrap()], before);
+    done(cert(dir.path(), &["revoke", "--cert", path("shop-2.crt").to_str().unwrap()]));
+    done(cert(dir.path(), &["revoke", "--serial", &serial(3)]));
+    for (number, is_listed) in [(1, false), (2, true), (3, true), (4, false)] {
+        assert_eq!(list().contains(&serial(number)), is_listed, "{number}");
+    }
+    let said = done(cert(dir.path(), &["revoke", "shop", "--all"]));
+    assert_eq!(said.matches("revoked: client shop").count(), 2, "{said}");
+    assert!((1..=4).all(|number| list().contains(&serial(number))), "{}", list());
+}
+
+#[test]
+fn a_certificate_of_somebody_else_is_not_revoked() {
+    let (dir, stranger) = (authority(), authority());
+    done(cert(stranger.path(), &["client", "shop"]));
+    let theirs = stranger.path().join("shop.crt");
+    for (wrong, words) in [
+        (["--cert", theirs.to_str().unwrap()], "another authority"),
+        (["--cert", dir.path().join("ca.crt").to_str().unwrap()], "of the authority itself"),
+        (["--cert", dir.path().join("ca.key").to_str().unwrap()], "ca.key"),
+        (["--cert", "/nonexistent"], "/nonexistent"),
+        (["--serial", "1234"], "no certificate with the serial number 1234"),
+        (["--serial", "shop"], "no serial number"),
+    ] {
+        let output = cert(dir.path(), &["revoke", wrong[0], wrong[1]]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    for wrong in [&["revoke"][..], &["revoke", "shop", "--serial", "1"], &["revoke", "--serial", "1", "--all"]] {
+        assert_eq!(cert(dir.path(), wrong).status.code(), Some(2), "{wrong:?}");
+    }
 }
 
 #[test]

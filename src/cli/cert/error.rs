@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::index::ChoiceError;
 use crate::tls::LoadError;
 
 /// Why nothing was issued, revoked or shown. Never holds a key.
@@ -23,8 +24,10 @@ pub(super) enum CertError {
     Index(PathBuf, usize),
     /// A name that cannot be that of a file or certificate, and why.
     Name(String, &'static str),
-    /// No certificate of this name is there to be revoked.
-    Unknown(String),
+    /// What was to be revoked is not there, or not clear.
+    Choice(ChoiceError),
+    /// This file holds a certificate of another authority, of that name.
+    Stranger(PathBuf, String),
     /// The cryptography says no.
     Signing(String),
 }
@@ -64,8 +67,9 @@ impl fmt::Display for CertError {
             }
             CertError::Index(path, line) => write!(f, "{}:{line}: not a line of this index", path.display()),
             CertError::Name(name, why) => write!(f, "{name:?} {why}"),
-            CertError::Unknown(name) => {
-                write!(f, "no certificate named {name:?} is left to revoke; see: respgate cert list")
+            CertError::Choice(error) => error.fmt(f),
+            CertError::Stranger(path, issuer) => {
+                write!(f, "{}: issued by {issuer}, which is another authority", path.display())
             }
             CertError::Signing(why) => write!(f, "cannot sign: {why}"),
         }

@@ -1,5 +1,6 @@
 //! The list of what was issued: one certificate a line, in a text that people can read and repair. Pure.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 /// What a new index begins with.
@@ -47,6 +48,11 @@ impl Entry {
         format!("{} {} {} {} {revoked}\n", self.kind.word(), self.name, self.serial, seconds(self.expires))
     }
 
+    /// For people.
+    pub(super) fn in_words(&self) -> String {
+        format!("{} {}, serial {}, which expires on {}", self.kind.word(), self.name, self.serial, date(self.expires))
+    }
+
     fn parse(line: &str) -> Option<Entry> {
         let mut words = line.split(' ');
         let entry = Entry {
@@ -72,6 +78,82 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, usize> {
     lines.map(|(number, line)| Entry::parse(line).ok_or(number + 1)).collect()
 }
 
+/// Which certificates are meant.
+pub(super) enum Choice {
+    /// The valid one of this name; all of them, where there are several.
+    Name { name: String, all: bool },
+    /// As somebody has written it.
+    Serial(String),
+}
+
+/// Why nothing was chosen.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ChoiceError {
+    /// No valid certificate has this name.
+    NoName(String),
+    /// Several have.
+    Several(String, Vec<Entry>),
+    /// This is no serial number.
+    NoSerial(String),
+    /// No certificate has this one.
+    UnknownSerial(String),
+    /// It is the authority's.
+    Authority,
+    /// It is revoked already.
+    Revoked(Entry),
+}
+
+/// The positions of those that are meant.
+pub(super) fn chosen(entries: &[Entry], choice: &Choice, now: SystemTime) -> Result<Vec<usize>, ChoiceError> {
+    match choice {
+        Choice::Name { name, all } => {
+            let is_meant = |entry: &Entry| {
+                entry.kind != Kind::Authority && entry.name == *name && entry.revoked.is_none() && entry.expires > now
+            };
+            let meant: Vec<usize> = (0..entries.len()).filter(|position| is_meant(&entries[*position])).collect();
+            match meant.as_slice() {
+                [] => Err(ChoiceError::NoName(name.clone())),
+                [_, _, ..] if !all => {
+                    Err(ChoiceError::Several(name.clone(), meant.iter().map(|at| entries[*at].clone()).collect()))
+                }
+                _ => Ok(meant),
+            }
+        }
+        Choice::Serial(text) => {
+            let serial = serial_digits(text).ok_or_else(|| ChoiceError::NoSerial(text.clone()))?;
+            let found = entries.iter().position(|entry| serial_digits(&entry.serial).as_ref() == Some(&serial));
+            let position = found.ok_or(ChoiceError::UnknownSerial(serial))?;
+            match &entries[position] {
+                Entry { kind: Kind::Authority, .. } => Err(ChoiceError::Authority),
+                entry if entry.revoked.is_some() => Err(ChoiceError::Revoked(entry.clone())),
+                _ => Ok(vec![position]),
+            }
+        }
+    }
+}
+
+impl fmt::Display for ChoiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChoiceError::NoName(name) => {
+                write!(f, "no certificate named {name:?} is left to revoke; see: respgate cert list")
+            }
+            ChoiceError::Several(name, entries) => {
+                write!(f, "several certificates are named {name:?}: give --serial HEX for one of them, or --all")?;
+                entries.iter().try_for_each(|entry| write!(f, "\n  {}", entry.in_words()))
+            }
+            ChoiceError::NoSerial(text) => write!(f, "{text:?} is no serial number: hexadecimal digits are expected"),
+            ChoiceError::UnknownSerial(serial) => {
+                write!(f, "no certificate with the serial number {serial} was issued here; see: respgate cert list")
+            }
+            ChoiceError::Authority => f.write_str("this is the certificate of the authority itself"),
+            ChoiceError::Revoked(entry) => {
+                write!(f, "revoked already: {}; `respgate cert crl` writes the list anew", entry.in_words())
+            }
+        }
+    }
+}
+
 /// The text of an index.
 pub(super) fn text(entries: &[Entry]) -> String {
     entries.iter().fold(HEADER.to_owned(), |text, entry| text + &entry.line())
@@ -81,6 +163,13 @@ pub(super) fn text(entries: &[Entry]) -> String {
 pub(super) fn serial_bytes(serial: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or(0);
     serial.as_bytes().chunks(2).map(|pair| pair.iter().fold(0, |byte, half| byte << 4 | digit(*half))).collect()
+}
+
+/// The digits that count: with or without colons and 0x, in any case.
+fn serial_digits(text: &str) -> Option<String> {
+    let digits: String = text.trim().trim_start_matches("0x").chars().filter(|c| *c != ':').collect();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_number.then(|| digits.trim_start_matches('0').to_ascii_lowercase())
 }
 
 fn is_serial(word: &str) -> bool {
@@ -93,6 +182,12 @@ fn seconds(time: SystemTime) -> u64 {
 
 fn parse_time(word: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(word.parse().ok()?))
+}
+
+/// The day, UTC.
+pub(super) fn date(time: SystemTime) -> String {
+    let time = time::OffsetDateTime::from(time);
+    format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
 }
 
 /// A point in time, in seconds since 1970 UTC.
@@ -136,6 +231,45 @@ mod tests {
         ] {
             assert_eq!(parse(&format!("{HEADER}{}{line}\n", entry(None).line())), Err(3), "{line}");
         }
+    }
+
+    fn named(name: &str, serial: &str) -> Entry {
+        Entry { name: name.to_owned(), serial: serial.to_owned(), ..entry(None) }
+    }
+
+    #[test]
+    fn a_name_chooses_the_one_valid_certificate_that_bears_it() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let expired = Entry { expires: now, ..named("shop", "01") };
+        let authority = Entry { kind: Kind::Authority, ..named("ca", "02") };
+        let revoked = Entry { revoked: Some(now), ..named("shop", "03") };
+        let mut entries = vec![authority, expired, revoked, named("shop", "04"), named("ops", "05")];
+        let choose =
+            |entries: &[Entry], name: &str, all| chosen(entries, &Choice::Name { name: name.to_owned(), all }, now);
+        assert_eq!(choose(&entries, "shop", false), Ok(vec![3]));
+        assert_eq!(choose(&entries, "ca", true), Err(ChoiceError::NoName("ca".to_owned())));
+        entries.push(named("shop", "06"));
+        let several = vec![named("shop", "04"), named("shop", "06")];
+        assert_eq!(choose(&entries, "shop", false), Err(ChoiceError::Several("shop".to_owned(), several)));
+        assert_eq!(choose(&entries, "shop", true), Ok(vec![3, 5]));
+    }
+
+    #[test]
+    fn a_serial_number_chooses_however_it_is_written() {
+        let now = SystemTime::UNIX_EPOCH;
+        let authority = Entry { kind: Kind::Authority, ..named("ca", "02") };
+        let revoked = Entry { revoked: Some(now), ..named("shop", "03") };
+        let entries = [authority, revoked.clone(), named("shop", "4f00ff")];
+        let choose = |text: &str| chosen(&entries, &Choice::Serial(text.to_owned()), now);
+        for text in ["4f00ff", "4F:00:FF", "0x4f00ff", "004F00FF "] {
+            assert_eq!(choose(text), Ok(vec![2]), "{text}");
+        }
+        for text in ["", "shop", "4f 00ff", ":"] {
+            assert_eq!(choose(text), Err(ChoiceError::NoSerial(text.to_owned())));
+        }
+        assert_eq!(choose("4f"), Err(ChoiceError::UnknownSerial("4f".to_owned())));
+        assert_eq!(choose("2"), Err(ChoiceError::Authority));
+        assert_eq!(choose("3"), Err(ChoiceError::Revoked(revoked)));
     }
 
     #[test]

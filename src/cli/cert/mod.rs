@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 
 use self::authority::Names;
 use self::error::CertError;
-use self::index::{Entry, Kind};
+use self::index::{Choice, Entry, Kind, date};
 use self::store::{AUTHORITY, CRL_FILE, Store};
 use super::Exit;
 
@@ -66,11 +66,13 @@ enum CertCommand {
         #[arg(long, value_name = "N", default_value_t = CERTIFICATE_DAYS, value_parser = days())]
         days: u32,
     },
-    /// Revoke every certificate of this name, and write ca.crl anew
+    /// Revoke a certificate, and write ca.crl anew
     Revoke {
-        /// As `list` shows it
-        #[arg(value_name = "NAME")]
-        name: String,
+        #[command(flatten)]
+        which: WhichArgs,
+        /// Where several valid certificates bear the name: all of them
+        #[arg(long, conflicts_with_all = ["serial", "cert"])]
+        all: bool,
         /// Days until the list has to be renewed [default: until the authority expires, and never later]
         #[arg(long, value_name = "N", value_parser = days())]
         days: Option<u32>,
@@ -83,6 +85,21 @@ enum CertCommand {
     },
     /// Show what was issued
     List,
+}
+
+/// One certificate, in one of three ways.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct WhichArgs {
+    /// Its name, as `list` shows it
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Its serial number, as `list`, the proxy's log and openssl show it
+    #[arg(long, value_name = "HEX")]
+    serial: Option<String>,
+    /// A file that holds it
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
 }
 
 fn days() -> clap::builder::RangedI64ValueParser<u32> {
@@ -124,11 +141,12 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
             let end = Store::open(dir)?.issue(name, &Names::Client(name), now, after(*days))?;
             Ok(made(name, end))
         }
-        CertCommand::Revoke { name, days } => {
+        CertCommand::Revoke { which, all, days } => {
             let store = Store::open(dir)?;
-            let revoked = store.revoke(name, now)?;
+            let revoked = store.revoke(&which.choice(*all, &store)?, now)?;
             let end = store.write_crl(now, days.map_or(store.end(), after))?;
-            Ok(format!("{revoked} revoked: {} is good until {}\n", path(CRL_FILE), date(end)))
+            let lines: String = revoked.iter().map(|entry| format!("revoked: {}\n", entry.in_words())).collect();
+            Ok(format!("{lines}{} is good until {}\n", path(CRL_FILE), date(end)))
         }
         CertCommand::Crl { days } => {
             let store = Store::open(dir)?;
@@ -136,6 +154,16 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
             Ok(format!("{} is good until {}\n", path(CRL_FILE), date(end)))
         }
         CertCommand::List => Ok(table(&Store::open(dir)?.entries()?, now)),
+    }
+}
+
+impl WhichArgs {
+    fn choice(&self, all: bool, store: &Store) -> Result<Choice, CertError> {
+        match (&self.name, &self.serial, &self.cert) {
+            (_, Some(serial), _) => Ok(Choice::Serial(serial.clone())),
+            (_, _, Some(file)) => store.serial_of(file).map(Choice::Serial),
+            (name, None, None) => Ok(Choice::Name { name: name.clone().unwrap_or_default(), all }),
+        }
     }
 }
 
@@ -155,9 +183,4 @@ fn table(entries: &[Entry], now: SystemTime) -> String {
         lines.push_str(&format!("{state:<8} {kind:<10} {:<10} {serial:<34} {name}\n", date(entry.expires)));
     }
     lines
-}
-
-fn date(time: SystemTime) -> String {
-    let time = time::OffsetDateTime::from(time);
-    format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
 }

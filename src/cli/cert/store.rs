@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 use super::authority::{Authority, Names, Signed};
 use super::certificate_file;
 use super::error::CertError;
-use super::index::{self, Entry, HEADER, Kind};
+use super::index::{self, Choice, Entry, HEADER, Kind};
+use crate::identity::x509::{Certificate, Name};
 
 /// The name that the authority's own files begin with.
 pub(super) const AUTHORITY: &str = "ca";
@@ -30,6 +31,7 @@ const SECRET: u32 = 0o600;
 pub(super) struct Store {
     dir: PathBuf,
     authority: Authority,
+    name: Name,
     /// When it expires, and everything with it.
     end: SystemTime,
     /// The lock ends when it is closed.
@@ -61,8 +63,8 @@ impl Store {
         let key = Zeroizing::new(read(&path)?);
         let certificate = dir.join("ca.crt");
         let authority = Authority::read(&read(&certificate)?, &key)?;
-        let end = index::time(certificate_file::read(&certificate)?.not_after);
-        Ok(Store { dir: dir.to_owned(), authority, end, _lock: lock })
+        let Certificate { subject: name, not_after, .. } = certificate_file::read(&certificate)?;
+        Ok(Store { dir: dir.to_owned(), authority, name, end: index::time(not_after), _lock: lock })
     }
 
     /// When the authority expires.
@@ -95,21 +97,26 @@ impl Store {
         Ok(expires)
     }
 
-    /// Marks every certificate of a name as revoked, and says how many there were.
-    pub(super) fn revoke(&self, name: &str, now: SystemTime) -> Result<usize, CertError> {
+    /// Marks what was chosen as revoked, and returns it.
+    pub(super) fn revoke(&self, choice: &Choice, now: SystemTime) -> Result<Vec<Entry>, CertError> {
         let mut entries = self.entries()?;
-        let mut revoked = 0;
-        for entry in entries.iter_mut().filter(|entry| entry.kind != Kind::Authority && entry.name == name) {
-            if entry.revoked.is_none() {
-                entry.revoked = Some(now);
-                revoked += 1;
-            }
-        }
-        if revoked == 0 {
-            return Err(CertError::Unknown(name.to_owned()));
+        let chosen = index::chosen(&entries, choice, now).map_err(CertError::Choice)?;
+        let mut revoked = Vec::new();
+        for position in chosen {
+            entries[position].revoked = Some(now);
+            revoked.push(entries[position].clone());
         }
         self.write_index(&entries)?;
         Ok(revoked)
+    }
+
+    /// The serial number of a certificate that this authority has issued.
+    pub(super) fn serial_of(&self, file: &Path) -> Result<String, CertError> {
+        let certificate = certificate_file::read(file)?;
+        if certificate.issuer != self.name {
+            return Err(CertError::Stranger(file.to_owned(), certificate.issuer.display().to_string()));
+        }
+        Ok(certificate.serial)
     }
 
     /// Writes the list of all that is revoked. Returns until when it is good, which is not after the authority expires.
