@@ -90,6 +90,32 @@ pub fn admin_socket(
     if errors.is_empty() { Ok(path) } else { Err(ConfigErrors(errors)) }
 }
 
+/// Of one listener, where its revocation lists come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationLists {
+    /// The listener's address, as it is written.
+    pub listen: String,
+    /// `tls-crl-file`.
+    pub files: Vec<PathBuf>,
+}
+
+/// The revocation lists of every listener that asks for certificates, and the configuration file that says so; `None`
+/// where no file is named. For those who write such lists: the rest of the configuration may be out of their reach.
+///
+/// # Errors
+/// The file cannot be read or parsed, or says something about these listeners that is wrong.
+pub fn revocation_lists(
+    file: Option<PathBuf>,
+    variables: &Variables,
+    host: &Host,
+) -> Result<Option<(PathBuf, Vec<RevocationLists>)>, ConfigErrors> {
+    let Some(source) = source_file(file, variables)? else { return Ok(None) };
+    let (settings, mut errors) = settings(Some(&source), variables, &Flags::none())?;
+    let (lists, more) = validate::revocation_lists(settings, &source, host);
+    errors.extend(more);
+    if errors.is_empty() { Ok(Some((source.path, lists))) } else { Err(ConfigErrors(errors)) }
+}
+
 fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     let (settings, mut errors) = settings(source, sources.variables, sources.flags)?;
     let validated = validate::validate(settings, source, sources.variables, sources.host);

@@ -819,6 +819,33 @@ fn the_admin_socket_is_found_without_the_secrets_of_the_rest() {
 }
 
 #[test]
+fn the_revocation_lists_of_listeners_that_ask_for_certificates_are_found_without_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("respgate.toml");
+    let found = |text: &str, variables: &[(&str, &str)]| {
+        fs::write(&path, text).unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+        let (file, lists) = revocation_lists(Some(path.clone()), &variables, &host()).unwrap().unwrap();
+        assert_eq!(file, path);
+        let name = |file: &PathBuf| file.strip_prefix(directory.path()).unwrap_or(file).display().to_string();
+        let in_words = |lists: &RevocationLists| {
+            format!("{} {}", lists.listen, lists.files.iter().map(name).collect::<Vec<_>>().join(","))
+        };
+        lists.iter().map(in_words).collect::<Vec<_>>()
+    };
+    assert_eq!(found("listen = \"a\"\nrequirepass-file = \"gone\"\n", &[]), ["a "]);
+    assert_eq!(found("listen = \"a\"\ntls-crl-file = \"x\"\n", &[]), ["a x"]);
+    assert_eq!(found("listen = \"a\"\n", &[("RESPGATE_TLS_CRL_FILE", "/x,/y")]), ["a /x,/y"]);
+    assert_eq!(found("tls-crl-file = \"x\"\ntls-auth-clients = \"no\"\n", &[]), [""; 0]);
+    let sections = "tls-crl-file = [\"x\", \"y\"]\n[[listener]]\nlisten = \"a\"\n[[listener]]\nlisten = \"b\"\n\
+                    tls-crl-file = []\n[[listener]]\nlisten = \"c\"\ntls = \"no\"\n";
+    assert_eq!(found(sections, &[]), ["a x,y", "b "]);
+    assert_eq!(revocation_lists(None, &Variables::new(), &host()).unwrap(), None);
+    fs::write(&path, "tls-crl = \"x\"\n").unwrap();
+    assert!(revocation_lists(Some(path), &Variables::new(), &host()).is_err());
+}
+
+#[test]
 fn a_file_that_may_not_be_read_is_no_fault_of_the_configuration() {
     let denied = ConfigError { permission: true, ..ConfigError::new(Place::Whole, "x") };
     let wrong = ConfigError::new(Place::Whole, "y");

@@ -2,22 +2,25 @@
 //!
 //! [`store`] keeps the directory, [`index`] is its list of what was issued, [`authority`] makes what is signed.
 
+mod audience;
 mod authority;
 mod certificate_file;
 mod error;
 mod index;
 mod store;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
 
+use self::audience::Audience;
 use self::authority::Names;
 use self::error::CertError;
 use self::index::{Choice, Entry, Kind, date};
 use self::store::{AUTHORITY, CRL_FILE, Store};
 use super::Exit;
+use super::configuration::variables;
 
 /// Days that a certificate authority lasts.
 const AUTHORITY_DAYS: u32 = 3650;
@@ -70,6 +73,9 @@ enum CertCommand {
     Revoke {
         #[command(flatten)]
         which: WhichArgs,
+        /// The proxy's configuration, to see whether it reads the list [env: RESPGATE_CONFIG]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Where several valid certificates bear the name: all of them
         #[arg(long, conflicts_with_all = ["serial", "cert"])]
         all: bool,
@@ -130,7 +136,7 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
             let name = name.clone().map_or_else(authority::name, Ok)?;
             let store = Store::create(dir, &name, now, after(*days))?;
             store.write_crl(now, store.end())?;
-            Ok(format!("{}, its key, and an empty {}\n", path("ca.crt"), path(CRL_FILE)))
+            Ok(format!("{}, its key, and an empty {} for tls-crl-file\n", path("ca.crt"), path(CRL_FILE)))
         }
         CertCommand::Server { names, file, days } => {
             let file = file.as_ref().unwrap_or(&names[0]);
@@ -141,12 +147,13 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
             let end = Store::open(dir)?.issue(name, &Names::Client(name), now, after(*days))?;
             Ok(made(name, end))
         }
-        CertCommand::Revoke { which, all, days } => {
+        CertCommand::Revoke { which, config, all, days } => {
             let store = Store::open(dir)?;
             let revoked = store.revoke(&which.choice(*all, &store)?, now)?;
             let end = store.write_crl(now, days.map_or(store.end(), after))?;
-            let lines: String = revoked.iter().map(|entry| format!("revoked: {}\n", entry.in_words())).collect();
-            Ok(format!("{lines}{} is good until {}\n", path(CRL_FILE), date(end)))
+            let mut said: String = revoked.iter().map(|entry| format!("revoked: {}\n", entry.in_words())).collect();
+            said += &format!("{} is good until {}\n", path(CRL_FILE), date(end));
+            Ok(said + &tell_who_listens(&dir.join(CRL_FILE), config.clone()))
         }
         CertCommand::Crl { days } => {
             let store = Store::open(dir)?;
@@ -154,6 +161,21 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
             Ok(format!("{} is good until {}\n", path(CRL_FILE), date(end)))
         }
         CertCommand::List => Ok(table(&Store::open(dir)?.entries()?, now)),
+    }
+}
+
+/// A revocation that nobody reads is none: that is said as a warning, and what else there is to say is returned.
+fn tell_who_listens(list: &Path, config: Option<PathBuf>) -> String {
+    match Audience::of(list, config, &variables()) {
+        Ok(audience) => {
+            audience.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+            audience.remark().map(|remark| remark + "\n").unwrap_or_default()
+        }
+        Err(errors) => {
+            eprintln!("warning: whether anybody reads {} is not known, because of the configuration:", list.display());
+            errors.iter().for_each(|error| eprintln!("warning: {error}"));
+            String::new()
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::judge::Judge;
 use super::words::{auth_clients, crl_check, crl_expired};
+use crate::config::RevocationLists;
 use crate::config::model::{Listener, TlsFiles};
 use crate::config::raw::{ListenerSection, Settings};
 use crate::config::setting::{Origin, Setting};
@@ -51,6 +52,25 @@ impl Judge<'_> {
             }
         }
         listeners.into_iter().map(|(listener, _)| listener).collect()
+    }
+
+    /// Of every listener that asks for certificates.
+    pub(super) fn revocation_lists(&mut self, settings: &mut Settings) -> Vec<RevocationLists> {
+        let flat = flat_listener(settings);
+        let sections = std::mem::take(&mut settings.listener).into_iter();
+        let mut sections: Vec<_> = sections.map(|section| inherit(section.into_inner(), &flat)).collect();
+        if sections.is_empty() {
+            sections.push(flat);
+        }
+        let mut lists = Vec::new();
+        for section in sections {
+            let is_tls = self.or(section.tls, yes_no, true);
+            let asks = self.or(section.tls_auth_clients, auth_clients, AuthClients::Yes) != AuthClients::No;
+            let files = self.paths(section.tls_crl_file);
+            let listen = section.listen.map(|listen| listen.text).unwrap_or_default();
+            lists.extend((is_tls && asks).then_some(RevocationLists { listen, files }));
+        }
+        lists
     }
 
     fn listener(&mut self, section: ListenerSection, keys_are_pinned: bool) -> Option<Listener> {

@@ -16,6 +16,7 @@ use self::words::{
     MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, log_format, log_level, max_args, positive_count,
     positive_duration, positive_size, stray_auth_word, threads, unmapped_word,
 };
+use super::RevocationLists;
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
 use super::model::{
@@ -88,6 +89,16 @@ pub(super) fn admin_listen(
 ) -> (Option<PathBuf>, Vec<ConfigError>) {
     let mut judge = Judge::new(source, host);
     (judge.admin_listen(settings.admin_listen), judge.errors)
+}
+
+/// Judges what says where revocation lists come from.
+pub(super) fn revocation_lists(
+    mut settings: Settings,
+    source: &SourceFile,
+    host: &Host,
+) -> (Vec<RevocationLists>, Vec<ConfigError>) {
+    let mut judge = Judge::new(Some(source), host);
+    (judge.revocation_lists(&mut settings), judge.errors)
 }
 
 impl Judge<'_> {
