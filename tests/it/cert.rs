@@ -182,6 +182,24 @@ fn a_revocation_that_no_listener_reads_is_a_revocation_with_a_warning() {
 }
 
 #[test]
+fn a_list_that_is_a_symbolic_link_is_written_where_it_leads() {
+    let dir = authority();
+    let path = |file: &str| dir.path().join(file);
+    fs::create_dir(path("seen")).unwrap();
+    fs::rename(path("ca.crl"), path("seen/list.crl")).unwrap();
+    std::os::unix::fs::symlink("seen/list.crl", path("ca.crl")).unwrap();
+    let before = fs::read(path("seen/list.crl")).unwrap();
+    done(cert(dir.path(), &["client", "shop"]));
+    done(cert(dir.path(), &["revoke", "shop"]));
+    assert!(path("ca.crl").is_symlink());
+    assert_ne!(fs::read(path("seen/list.crl")).unwrap(), before);
+    fs::remove_file(path("seen/list.crl")).unwrap();
+    let output = cert(dir.path(), &["crl"]);
+    assert_eq!(output.status.code(), Some(1), "nobody would read it here: {output:?}");
+    assert!(path("ca.crl").is_symlink());
+}
+
+#[test]
 fn nothing_is_overwritten_and_keys_are_for_their_owner_only() {
     let dir = authority();
     done(cert(dir.path(), &["client", "shop"]));

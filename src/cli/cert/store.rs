@@ -179,8 +179,14 @@ fn write_new(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
     write().map_err(|error| CertError::file(path, error))
 }
 
-/// Swaps a file for one with another content.
+/// Swaps a file for one with another content. Where it is a symbolic link it is what that leads to: the link may lead into
+/// a directory that a container sees.
 fn replace(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
+    let path = match fs::canonicalize(path) {
+        Err(error) if path.is_symlink() => return Err(CertError::file(path, error)),
+        Err(_) => path.to_owned(),
+        Ok(path) => path,
+    };
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
@@ -189,7 +195,7 @@ fn replace(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
         _ => {}
     }
     write_new(&new, content, mode)?;
-    fs::rename(&new, path).map_err(|error| CertError::file(path, error))
+    fs::rename(&new, &path).map_err(|error| CertError::file(&path, error))
 }
 
 fn read(path: &Path) -> Result<String, CertError> {
