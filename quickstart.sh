@@ -26,7 +26,7 @@ main() {
     trap 'exit 130' INT TERM
 
     say "Certificates: a CA, a server, and the clients shop and ops"
-    certs-example/make.sh "$dir"
+    PATH=$(cd -- "$(dirname -- "$binary")" && pwd):$PATH certs-example/make.sh "$dir"
     cp certs-example/respgate.toml certs-example/users.acl "$dir"
 
     start_redis
@@ -93,6 +93,20 @@ prove() {
         '^NOPERM .*config.get' cli shop CONFIG GET requirepass
     expect_not "no certificate, no answer" \
         '^PONG$' cli "" PING
+    # A laptop is lost: its certificate is taken back, and shop has a new one.
+    mv -- "$dir/shop.crt" "$dir/lost.crt" && mv -- "$dir/shop.key" "$dir/lost.key"
+    expect "a certificate can be taken back" \
+        '^revoked: client shop' respgate cert revoke --cert "$dir/lost.crt" --dir "$dir" --config "$dir/respgate.toml"
+    for _ in $(seq 100); do
+        cli lost PING 2>&1 | grep -q '^PONG$' || break
+        sleep 0.1
+    done
+    expect_not "and does not get in any more" \
+        '^PONG$' cli lost PING
+    expect "but its successor does" \
+        'shop.crt' respgate cert client shop --dir "$dir"
+    expect "as the same user" \
+        '^PONG$' cli shop PING
     expect "the data is still there" \
         '^2 apples$' cli shop GET shop:cart:1
     # Redis itself is asked: it counts every command that it was ever sent.
@@ -110,6 +124,7 @@ It runs until Ctrl-C. In another terminal:
 
 Try SET shop:x 1, GET bank:x, FLUSHALL. The same with ops.crt and ops.key is the operator.
 Change $dir/users.acl and let respgate read it:  kill -HUP $respgate_pid
+Take a certificate back:  $binary cert revoke shop --dir $dir
 END
 }
 
@@ -120,6 +135,10 @@ cli() {
     local identity=()
     [[ -n $1 ]] && identity=(--cert "$dir/$1.crt" --key "$dir/$1.key")
     redis-cli -h 127.0.0.1 -p "$port" --tls --cacert "$dir/ca.crt" "${identity[@]}" "${@:2}"
+}
+
+respgate() {
+    "$binary" "$@"
 }
 
 expect() {

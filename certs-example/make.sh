@@ -3,8 +3,9 @@
 #
 #     certs-example/make.sh [DIRECTORY]          default: where this script is
 #
-# Where `respgate` is in the PATH, its own `respgate cert` makes the certificates, and `respgate cert revoke NAME` takes
-# them back; without it, openssl makes the same ones. What exists already is kept. For trying out and for tests: a real authority's key does not lie beside a server's.
+# Where `respgate` is in the PATH, its own `respgate cert` makes the certificates; without it, openssl makes the same ones.
+# The last line that it prints takes a certificate back. What exists already is kept. For trying out and for tests: a real
+# authority's key does not lie beside a server's.
 set -eu
 
 dir=${1:-$(dirname -- "$0")}
@@ -31,7 +32,7 @@ sign() {
 
 # An authority that openssl made has no index, and `respgate cert` would not know what it has issued.
 if [ -e index ] || { [ ! -e ca.crt ] && command -v respgate >/dev/null; }; then
-    [ -e ca.crt ] || respgate cert ca --name "respgate example CA"
+    [ -e ca.crt ] || respgate cert ca
     [ -e server.crt ] || respgate cert server localhost 127.0.0.1 ::1 --file server
     for client in shop ops; do
         [ -e "$client.crt" ] || respgate cert client "$client"
@@ -40,7 +41,7 @@ fi
 
 if [ ! -e ca.crt ]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -sha256 -days 3650 \
-        -keyout ca.key -out ca.crt -subj "/CN=respgate example CA" \
+        -keyout ca.key -out ca.crt -subj "/CN=respgate example CA $(openssl rand -hex 3)" \
         -addext "keyUsage = critical, keyCertSign, cRLSign" 2>/dev/null
     chmod 644 ca.crt
 fi
@@ -58,6 +59,28 @@ for client in shop ops; do
     fi
 done
 
+# What `openssl ca` needs for revoking.
+if [ ! -e index ] && [ ! -e openssl.cnf ]; then
+    printf '%s\n' "[ca]" "default_ca = own" "[own]" "certificate = ca.crt" "private_key = ca.key" \
+        "database = openssl.index" "crlnumber = openssl.crlnumber" "unique_subject = no" "default_md = sha256" \
+        "default_crl_days = 3650" "crl_extensions = crl" "[crl]" "authorityKeyIdentifier = keyid" >openssl.cnf
+    : >openssl.index
+    echo 01 >openssl.crlnumber
+fi
+
+# The list of what is revoked has a directory of its own, because that is what compose.yaml mounts: a container goes on
+# seeing the old list when a single mounted file is replaced.
+if [ ! -e crl/ca.crl ]; then
+    mkdir -p crl
+    if [ -e index ]; then
+        mv ca.crl crl/ca.crl
+    else
+        openssl ca -config openssl.cnf -gencrl -out crl/ca.crl 2>/dev/null
+    fi
+    ln -s crl/ca.crl ca.crl
+    chmod 644 crl/ca.crl
+fi
+
 # The password between respgate and Redis. Redis's own file of users holds its hash only, of 256 random bits, so others
 # may read that one: in a container Redis is not the user who owns these files.
 if [ ! -e redis_password ]; then
@@ -68,3 +91,9 @@ if [ ! -e redis_password ]; then
 fi
 
 echo "in $(pwd): ca.crt, server.crt and the clients shop.crt and ops.crt, each with its .key"
+if [ -e index ]; then
+    echo "to take one back: respgate cert revoke shop --dir $(pwd) --config $(pwd)/respgate.toml"
+else
+    echo "to take one back: cd $(pwd) && openssl ca -config openssl.cnf -revoke shop.crt &&" \
+        "openssl ca -config openssl.cnf -gencrl -out crl/ca.crl"
+fi

@@ -21,6 +21,46 @@ fn the_sample_configuration_passes_check_with_the_certificates_of_its_script() {
 }
 
 #[test]
+fn a_certificate_of_the_script_is_refused_once_it_is_revoked_as_the_script_says() {
+    for path in [search_path(), search_path_with_respgate()] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = std::env::join_paths(path).unwrap();
+        let said = make_certificates_with(dir.path(), &path);
+        for sample in ["respgate.toml", "users.acl"] {
+            fs::copy(samples().join(sample), dir.path().join(sample)).unwrap();
+        }
+        let verdict = |client: &str| {
+            let mut check = respgate_binary();
+            check.args(["check", "--config", "respgate.toml", "--client-cert", client]).current_dir(dir.path());
+            let output = check.output().unwrap();
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+        };
+        assert!(verdict("shop.crt").contains("trusted, user shop"), "{}", verdict("shop.crt"));
+        let (_, command) = said.split_once("to take one back: ").unwrap();
+        let output = Command::new("sh").args(["-ec", command]).env("PATH", &path).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("warning"), "{output:?}");
+        assert!(verdict("shop.crt").contains("refused (revoked)"), "{}", verdict("shop.crt"));
+        assert!(verdict("ops.crt").contains("trusted, user ops"), "{}", verdict("ops.crt"));
+    }
+}
+
+#[test]
+fn compose_mounts_every_file_that_the_sample_configuration_names() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (compose, sample) = (read("compose.yaml"), read("certs-example/respgate.toml"));
+    let sample = sample.lines().filter(|line| !line.starts_with('#'));
+    let files = sample.filter(|line| line.split(" = ").next().is_some_and(|key| key.ends_with("file")));
+    let files: Vec<&str> = files.map(|line| line.split('"').nth(1).unwrap()).collect();
+    assert_eq!(files.len(), 5, "{files:?}");
+    for file in files {
+        // Of what is replaced as a whole, the directory.
+        let mounted = Path::new(file).components().next().unwrap().as_os_str().to_str().unwrap();
+        assert!(compose.contains(&format!("target: /etc/respgate/{mounted}\n")), "{file}");
+    }
+}
+
+#[test]
 fn the_sample_acl_file_passes_acl_check() {
     let output = respgate_binary().args(["acl", "check"]).arg(samples().join("users.acl")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -38,8 +78,7 @@ fn the_certificate_script_keeps_what_is_there_already() {
 #[test]
 fn the_certificate_script_uses_respgate_where_it_is_in_the_path() {
     let dir = tempfile::tempdir().unwrap();
-    let own = Path::new(env!("CARGO_BIN_EXE_respgate")).parent().unwrap();
-    let path = std::env::join_paths([own].into_iter().map(Path::to_owned).chain(search_path())).unwrap();
+    let path = std::env::join_paths(search_path_with_respgate()).unwrap();
     make_certificates_with(dir.path(), &path);
     make_certificates_with(dir.path(), &path);
     let output = respgate_binary().args(["cert", "list", "--dir"]).arg(dir.path()).output().unwrap();
@@ -54,13 +93,20 @@ fn search_path() -> Vec<PathBuf> {
     std::env::split_paths(&path).filter(|folder| !folder.join("respgate").exists()).collect()
 }
 
+fn search_path_with_respgate() -> Vec<PathBuf> {
+    let own = Path::new(env!("CARGO_BIN_EXE_respgate")).parent().unwrap();
+    [own.to_owned()].into_iter().chain(search_path()).collect()
+}
+
 fn make_certificates(dir: &Path) {
     make_certificates_with(dir, &std::env::join_paths(search_path()).unwrap());
 }
 
-fn make_certificates_with(dir: &Path, path: &OsStr) {
+/// Returns what the script says.
+fn make_certificates_with(dir: &Path, path: &OsStr) -> String {
     let output = Command::new("sh").arg(samples().join("make.sh")).arg(dir).env("PATH", path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn samples() -> PathBuf {
