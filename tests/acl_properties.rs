@@ -44,8 +44,10 @@ fn rule() -> impl Strategy<Value = Vec<u8>> {
         "(-@all",
         "~b)",
         "(\"~a)\" &')')",
+        "~${a}",
+        "(\"~\\x24{a}\" '~$\\{a}')",
     ]);
-    let pattern = (select(vec!["~", "%R~", "%RW~", "&", "+select|"]), "[a-c*?\\[\\]^\\\\'\"()|-]{0,6}");
+    let pattern = (select(vec!["~", "%R~", "%RW~", "&", "+select|"]), "[a-c*?\\[\\]^\\\\'\"()|${}-]{0,6}");
     prop_oneof![
         4 => word.prop_map(|word| word.as_bytes().to_vec()),
         2 => pattern.prop_map(|(sign, text)| format!("{sign}{text}").into_bytes()),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::rule::{UnknownNames, merge_selectors};
+use super::rule::{RuleErrorKind, UnknownNames, holds_variable, merge_selectors};
 use super::user::{User, UserName};
 use super::users::Acl;
 use crate::command::CommandTable;
@@ -80,6 +80,9 @@ fn parse_user(line: &[u8], table: &CommandTable, unknown: UnknownNames, seen: &[
     let Some(user_name) = UserName::new(name) else {
         return Err((shown(name), "username is empty, contains invalid characters, or is not UTF-8".to_owned()));
     };
+    if holds_variable(name) {
+        return Err((shown(name), RuleErrorKind::Variable.to_string()));
+    }
     if seen.contains(&user_name) {
         let message = "Duplicate user found. A user can only be defined once in config files";
         return Err((shown(name), message.to_owned()));
@@ -136,6 +139,14 @@ mod tests {
                 "line 5: '(+get': Unmatched parenthesis in acl selector",
             ]
         );
+    }
+
+    #[test]
+    fn a_variable_is_an_error_on_its_line_but_in_a_comment() {
+        let errors = parse("# ${FINE}\nuser bob on >${REDIS_PASSWORD}\nuser ${NAME} on\n").unwrap_err();
+        let shown: Vec<_> = errors.iter().map(|error| (error.line, error.token.as_deref().unwrap_or(""))).collect();
+        assert_eq!(shown, [(2, ">…"), (3, "${NAME}")]);
+        assert!(errors.iter().all(|error| error.message.contains("not filled in here")), "{errors:?}");
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub enum RuleErrorKind {
     UnmatchedParenthesis,
     /// A user name that is empty, no UTF-8, or holds blanks or NUL.
     BadUserName,
+    /// A password that is empty.
+    EmptyPassword,
+    /// `${NAME}`, which would be taken as it stands.
+    Variable,
 }
 
 impl RuleError {
@@ -101,6 +105,11 @@ impl fmt::Display for RuleErrorKind {
             RuleErrorKind::DatabaseOutOfRange => "The provided database ID is out of range",
             RuleErrorKind::UnmatchedParenthesis => "Unmatched parenthesis in acl selector",
             RuleErrorKind::BadUserName => "Usernames can't contain spaces or null characters",
+            RuleErrorKind::EmptyPassword => "The password is empty",
+            RuleErrorKind::Variable => {
+                "Variables like ${NAME} are not filled in here: write the value, or of a password its hash (respgate \
+                 hash-password). A pattern that means the characters themselves has $\\{"
+            }
         })
     }
 }
@@ -134,6 +143,23 @@ pub(super) fn merge_selectors(words: &[&[u8]]) -> Result<Vec<Vec<u8>>, RuleError
 /// What may be in no name and no pattern (C: `isspace`).
 pub(super) fn has_blank(text: &[u8]) -> bool {
     text.iter().any(|b| matches!(b, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' | 0))
+}
+
+/// Whether `${NAME}` or `${NAME:-default}` is in it. Nothing of the ACL language fills that in, and whoever writes
+/// `>${REDIS_PASSWORD}` does not mean these very characters.
+pub(super) fn holds_variable(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.windows(2).position(|pair| pair == b"${") {
+        rest = &rest[at + 2..];
+        let name = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+        let is_name = rest.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+        match &rest[name..] {
+            [b'}', ..] if is_name => return true,
+            [b':', b'-', default @ ..] if is_name && default.contains(&b'}') => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Splits the inside of a selector at blanks, quoted as in Redis (`sdssplitargs`); `None` for unbalanced quotes.
@@ -226,6 +252,16 @@ mod tests {
         assert_eq!(split(br#""~a\x41\n" '~\'b'"#), Some(vec![b"~aA\n".to_vec(), b"~'b".to_vec()]));
         assert_eq!(split(b"\"open"), None);
         assert_eq!(split(b"\"a\"b"), None);
+    }
+
+    #[test]
+    fn a_variable_is_a_name_in_braces_behind_a_dollar() {
+        for held in ["${X}", ">${REDIS_PASSWORD}", "~a${b_1}*", "${_:-}", "${X:-a b}", "$${X}", "${${X}"] {
+            assert!(holds_variable(held.as_bytes()), "{held}");
+        }
+        for other in ["", "$", "${", "${}", "${1}", "${a", "${a-b}", "$a", "{a}", "$\\{a}", "${a:b}", "${a b}"] {
+            assert!(!holds_variable(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

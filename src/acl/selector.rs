@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
 use super::pattern::Pattern;
-use super::rule::{RuleErrorKind, UnknownNames, has_blank};
+use super::rule::{RuleErrorKind, UnknownNames, has_blank, holds_variable};
 use crate::command::{Access, CommandTable, Dialect};
 
 /// The root of a user, or one of its parenthesised selectors.
@@ -62,6 +62,10 @@ impl Selector {
         let has_databases = table.dialect() == Dialect::Valkey91;
         if rule.contains(&0) {
             return Err(RuleErrorKind::Syntax);
+        }
+        // Within a selector it can come out of quotes.
+        if holds_variable(rule) {
+            return Err(RuleErrorKind::Variable);
         }
         if is(b"allkeys") || is(b"~*") {
             self.keys = Keys { all: true, patterns: Vec::new() };

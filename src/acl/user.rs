@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::password::{ARGON2_PREFIX, PasswordHash};
-use super::rule::{RuleError, RuleErrorKind, UnknownNames, has_blank, split_quoted};
+use super::rule::{RuleError, RuleErrorKind, UnknownNames, has_blank, holds_variable, split_quoted};
 use super::selector::{Databases, Selector};
 use crate::command::{Access, CommandTable};
 
@@ -127,6 +127,9 @@ impl User {
         unknown: UnknownNames,
     ) -> Result<(), RuleErrorKind> {
         let is = |word: &str| rule.eq_ignore_ascii_case(word.as_bytes());
+        if holds_variable(rule) {
+            return Err(RuleErrorKind::Variable);
+        }
         if rule.is_empty() {
         } else if is("on") {
             self.enabled = true;
@@ -159,6 +162,9 @@ impl User {
     }
 
     fn add_password(&mut self, password: PasswordHash) -> Result<(), RuleErrorKind> {
+        if password == PasswordHash::of_password(b"") {
+            return Err(RuleErrorKind::EmptyPassword);
+        }
         if !self.passwords.contains(&password) {
             self.passwords.push(password);
         }

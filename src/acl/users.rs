@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::rule::{RuleError, RuleErrorKind, UnknownNames, merge_selectors};
+use super::rule::{RuleError, RuleErrorKind, UnknownNames, holds_variable, merge_selectors};
 use super::user::{User, UserName};
 use crate::command::CommandTable;
 
@@ -48,8 +48,11 @@ impl Acl {
         let mut user = match self.user(name) {
             Some(user) => User::clone(user),
             None => {
-                let name = UserName::new(name).ok_or_else(|| RuleError::new(name, RuleErrorKind::BadUserName))?;
-                User::new(name, table)
+                let user_name = UserName::new(name).ok_or_else(|| RuleError::new(name, RuleErrorKind::BadUserName))?;
+                if holds_variable(name) {
+                    return Err(RuleError::new(name, RuleErrorKind::Variable));
+                }
+                User::new(user_name, table)
             }
         };
         user.apply_all(&rules, table, UnknownNames::Refuse)?;

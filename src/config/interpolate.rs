@@ -39,6 +39,14 @@ pub(super) fn expand(text: &str, variables: &Variables) -> Result<String, Interp
     Ok(expanded)
 }
 
+/// Whether this is `${VAR}` or `${VAR:-default}` and nothing else: where nobody fills it in, somebody thought so.
+pub(super) fn is_reference(text: &[u8]) -> bool {
+    let inside = text.strip_prefix(b"${").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let name = inside.iter().take_while(|byte| is_name(byte)).count();
+    name > 0 && (name == inside.len() || inside[name..].starts_with(b":-"))
+}
+
 fn value(inside: &str, variables: &Variables) -> Result<String, InterpolationError> {
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -104,6 +112,16 @@ mod tests {
     #[test]
     fn what_was_filled_in_is_not_expanded_again() {
         assert_eq!(expand("${TRICK}", &variables()).unwrap(), "${HOME}");
+    }
+
+    #[test]
+    fn a_reference_is_told_from_other_text() {
+        for text in ["${HOME}", "${A_1:-x y}", "${A:-}"] {
+            assert!(is_reference(text.as_bytes()), "{text}");
+        }
+        for text in ["", "HOME", "${}", "${HOME} ", "x${HOME}", "${a b}", "${HOME", "$HOME"] {
+            assert!(!is_reference(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

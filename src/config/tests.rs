@@ -374,6 +374,17 @@ fn secret_files_lose_one_trailing_newline() {
 }
 
 #[test]
+fn a_password_that_is_a_variable_nobody_filled_in_is_an_error() {
+    let wanted = "the password is a variable, ${…}, that nobody has filled in\n";
+    assert!(with_secret_file("${REDIS_PASSWORD}\n", 0o600, "").unwrap_err().to_string().ends_with(wanted));
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", "");
+    let told = load_all(&text, &[("REDIS_PASSWORD", "${REDIS_PASSWORD}")], &[]).unwrap_err().to_string();
+    assert_eq!(told, format!("REDIS_PASSWORD: {wanted}"));
+    let meant = MINIMAL.replace("aclfile = \"users.acl\"", "requirepass = \"$${A}\"");
+    assert_eq!(load(&meant).acl, AclSource::Password(Redacted::new(b"${A}".to_vec())));
+}
+
+#[test]
 fn a_secret_file_that_others_read_is_a_warning_or_an_error() {
     let warnings = with_secret_file("x", 0o644, "").unwrap().warnings;
     assert!(warnings[0].to_string().contains("can be read by others (mode 0644): chmod 600 "), "{warnings:?}");

@@ -62,6 +62,16 @@ fn a_user_defined_twice_is_named_with_its_line() {
 }
 
 #[test]
+fn a_variable_and_an_empty_password_in_the_acl_file_are_named_with_their_lines() {
+    let setup = nowhere().acl("user alice on >${REDIS_PASSWORD} ~*\nuser bob on > ~*\n");
+    refuses(
+        &setup,
+        CONFIGURATION,
+        &["users.acl:1: '>…': Variables like ${NAME}", "users.acl:2: '>…': The password is"],
+    );
+}
+
+#[test]
 fn a_missing_acl_file_is_named() {
     let setup = nowhere().setting("aclfile = \"/nonexistent/users.acl\"");
     refuses(&setup, CONFIGURATION, &["/nonexistent/users.acl"]);

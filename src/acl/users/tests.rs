@@ -163,6 +163,48 @@ fn wrong_or_missing_passwords_are_refused() {
 }
 
 #[test]
+fn an_empty_password_is_none_and_refused() {
+    assert_refused(">", "The password is empty");
+    assert_refused("#e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "The password is empty");
+    assert_refused("<", "The password you are trying to remove from the user does not exist");
+}
+
+/// What is accepted here is saved, and has to load again.
+#[test]
+fn a_variable_is_refused_wherever_it_stands() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    for rule in [
+        ">${PASSWORD}",
+        "<${PASSWORD}",
+        "~${KEYS}:*",
+        "%R~a${B:-c}",
+        "&${CHANNEL}",
+        "+select|${DB}",
+        "${RULES}",
+        "(+get ~${KEYS})",
+        "(\"~\\x24{KEYS}\")",
+        "(\"~$\\{KEYS}\")",
+    ] {
+        let error = Acl::new(&table).set_user(b"bob", &[rule.as_bytes()], &table).unwrap_err();
+        assert_eq!(error.kind, RuleErrorKind::Variable, "{rule}");
+        assert!(error.to_string().contains("are not filled in here"), "{error}");
+        let line = format!("user bob on {rule}");
+        assert!(Acl::parse(line.as_bytes(), &table).unwrap_err()[0].message.contains("not filled in"), "{rule}");
+    }
+    let error = Acl::new(&table).set_user(b"${NAME}", &[], &table).unwrap_err();
+    assert_eq!(error.kind, RuleErrorKind::Variable);
+}
+
+#[test]
+fn a_pattern_can_mean_the_characters_of_a_variable() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let acl = Acl::new(&table).set_user(b"bob", &[b"~$\\{a}", b"(~$\\{a} '~$\\{a}\"')"], &table).unwrap();
+    let read = Acl::parse(&acl.to_file(&table), &table).unwrap();
+    assert_eq!(read.user(b"bob"), acl.user(b"bob"));
+    assert!(super::super::pattern::Pattern::new(b"$\\{a}").matches(b"${a}"));
+}
+
+#[test]
 fn reset_makes_a_new_user() {
     let rules = ["on", ">foo", "+@all", "~*", "&*", "(+get)", "skip-sanitize-payload", "reset"];
     assert_eq!(redis(&rules).unwrap(), "off sanitize-payload resetchannels -@all");

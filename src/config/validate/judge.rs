@@ -9,12 +9,16 @@ use zeroize::Zeroizing;
 
 use crate::config::error::{ConfigError, Disclosure, Place, SourceFile};
 use crate::config::host::Host;
+use crate::config::interpolate;
 use crate::config::mistaken::{Mistaken, mistaken};
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 
 /// A path in `sockaddr_un`, its final NUL left out.
 const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Of a password that others are to fill in: compose, a template, a shell.
+pub(super) const UNFILLED: &str = "the password is a variable, ${…}, that nobody has filled in";
 
 /// Collects findings while settings are read.
 pub(super) struct Judge<'a> {
@@ -142,6 +146,10 @@ impl<'a> Judge<'a> {
         // Any bytes may be a password, but nobody means to send the whole of a key.
         if let Some(mistaken @ Mistaken::Pem) = mistaken(&content) {
             self.error(&origin, format!("{}: {mistaken}, and no password", path.display()));
+            return None;
+        }
+        if interpolate::is_reference(&content) {
+            self.error(&origin, format!("{}: {UNFILLED}", path.display()));
             return None;
         }
         Some(Redacted::new(std::mem::take(&mut *content)))

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::judge::Judge;
+use super::judge::{Judge, UNFILLED};
 use super::words::{auth_word, blocked_command, certificate_word, stray_auth_word, trust_word, user_name};
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
+use crate::config::interpolate;
 use crate::config::model::{AclSource, Block, CertificateRule, ClientsUser, Config, Listener, UserSettings};
 use crate::config::raw::{BlockSection, CertificateSection, Settings, UserSection, Variables};
 use crate::config::secret::Redacted;
@@ -56,6 +57,9 @@ impl Judge<'_> {
         let mut settings = [None, None];
         for (slot, name) in settings.iter_mut().zip([PASSWORD_VARIABLE, PASSWORD_FILE_VARIABLE]) {
             match setting(name) {
+                Some((Some(text), origin)) if interpolate::is_reference(text.as_bytes()) => {
+                    self.error(&origin, UNFILLED)
+                }
                 Some((Some(text), origin)) => *slot = Some(Setting { text, origin }),
                 Some((None, origin)) => self.error(&origin, "not valid UTF-8"),
                 None => {}
