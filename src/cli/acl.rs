@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 
 use crate::acl::{Acl, User};
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
+use crate::ops::contradictions::nearest_user;
 use crate::ops::generation::{self, Hearing};
 use crate::policy::{Policy, Requester, Stance, Verdict};
 
@@ -68,7 +69,9 @@ fn explain(arguments: &AclExplainArgs) -> Exit {
         }
     };
     let Some(user) = policy.acl.user(arguments.user.as_bytes()) else {
-        eprintln!("error: there is no user {}", arguments.user);
+        let nearest = nearest_user(&arguments.user, &policy.acl);
+        let hint = nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+        eprintln!("error: there is no user {}{hint}", arguments.user);
         return Exit::Failure;
     };
     let argv: ArgvBuf = arguments.command.iter().map(|argument| argument.as_bytes()).collect();

@@ -31,8 +31,9 @@ pub use error::{ConfigError, ConfigErrors};
 pub use host::Host;
 pub use model::{
     AclSource, Block, CertificateRule, ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel,
-    LogSettings, Rename, TlsFiles, Unmapped, Upstream, UpstreamAddress, UserSettings,
+    LogSettings, NamedUser, Rename, TlsFiles, Unmapped, Upstream, UpstreamAddress, UserSettings,
 };
+pub use nearest::nearest;
 pub use raw::{Flags, Variables};
 pub use secret::Redacted;
 

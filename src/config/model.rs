@@ -40,6 +40,8 @@ pub struct Config {
     pub redis_conf_files: Vec<PathBuf>,
     /// `[user.NAME]`, by user name.
     pub users: BTreeMap<String, UserSettings>,
+    /// Every user that is named anywhere in it, for holding against the users that there are.
+    pub named_users: Vec<NamedUser>,
     /// Bounds on connections, time and memory.
     pub limits: Limits,
     /// How often watched files are read again to see whether they changed.
@@ -232,6 +234,17 @@ pub struct UserSettings {
     pub ignore_stray_auth: Option<bool>,
     /// Addresses from which the user may log in. Empty: any.
     pub allow_from: Vec<IpNet>,
+}
+
+/// A place of the configuration that names one of the proxy's users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedUser {
+    /// The user's name.
+    pub name: String,
+    /// What names it, such as `[block] exempt-users`.
+    pub key: String,
+    /// As `file:line`.
+    pub location: String,
 }
 
 /// Clients at once where nothing is configured; Redis's own default.

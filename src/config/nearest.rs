@@ -1,11 +1,12 @@
 //! The nearest known name to one that was mistyped.
 
 /// The candidate with the smallest edit distance to `name`, if it is small: at most a third of the name's length, and 1
-/// at least.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// at least. Case makes no distance, nor do underscores for dashes.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.chars().count() / 3).max(1);
-    let folded = name.to_ascii_lowercase().replace('_', "-");
-    let ranked = candidates.into_iter().map(|candidate| (edit_distance(&folded, candidate), candidate));
+    let fold = |name: &str| name.to_lowercase().replace('_', "-");
+    let folded = fold(name);
+    let ranked = candidates.into_iter().map(|candidate| (edit_distance(&folded, &fold(candidate)), candidate));
     ranked.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
@@ -40,6 +41,7 @@ mod tests {
     fn a_typing_error_finds_its_key() {
         assert_eq!(nearest("tls-cert-fil", ["tls-key-file", "tls-cert-file"]), Some("tls-cert-file"));
         assert_eq!(nearest("TLS_CERT_FILE", ["tls-key-file", "tls-cert-file"]), Some("tls-cert-file"));
+        assert_eq!(nearest("shopApp", ["ops", "Shop_app", "shop"]), Some("Shop_app"));
     }
 
     #[test]

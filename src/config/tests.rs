@@ -513,6 +513,7 @@ fn defaults_are_these() {
         },
         renames: Vec::new(),
         users: Default::default(),
+        named_users: Vec::new(),
         limits: Limits {
             maxclients: None,
             max_connections_per_address: None,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::contradictions::{Contradiction, contradictions};
 use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
@@ -59,6 +60,12 @@ impl BuildError {
 impl From<&ConfigError> for BuildError {
     fn from(error: &ConfigError) -> Self {
         Self::new(error)
+    }
+}
+
+impl From<&Contradiction> for BuildError {
+    fn from(contradiction: &Contradiction) -> Self {
+        Self::new(contradiction)
     }
 }
 
@@ -124,6 +131,9 @@ pub fn build(
         Some(users) => Some(users.recompiled(&table)),
         None => builder.acl(&table),
     };
+    if let Some(acl) = &acl {
+        builder.errors.extend(contradictions(config, acl).iter().map(BuildError::from));
+    }
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
     let renames = builder.renames(&table, upstream);

@@ -3,6 +3,7 @@
 mod acl_file;
 pub mod admin;
 pub mod audit;
+pub mod contradictions;
 pub mod generation;
 pub mod refusals;
 pub mod reload;

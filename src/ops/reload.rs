@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
+use super::contradictions::{self, contradictions};
 use super::generation::{self, BuildError, Built, Contents, Digest, Generation, Hearing};
 use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
@@ -74,6 +75,8 @@ pub struct Reloader {
     unsaved: bool,
     /// The ACL file is right, but was not taken because another file was wrong.
     held_up: bool,
+    /// The configuration was not taken because it contradicts the users: an edit may put that right.
+    waits_for_users: bool,
     failures: Rc<Cell<u64>>,
     mailboxes: Vec<Mailbox>,
     pool: Arc<AuthPool>,
@@ -123,6 +126,7 @@ impl Reloader {
             agreed: None,
             unsaved: false,
             held_up: false,
+            waits_for_users: false,
             failures,
             mailboxes,
             pool,
@@ -175,6 +179,15 @@ impl Reloader {
         let after = self.generation.load().number;
         // A session that is gone needs no answer.
         let _ = answer.send(Administered { reply, generation: (after != before).then_some(after) });
+        if after != before && self.waits_for_users && self.agrees_with_users() {
+            self.refresh("users edited", true).await;
+        }
+    }
+
+    /// Whether the configuration, as it is written now, fits the users in force.
+    fn agrees_with_users(&self) -> bool {
+        let acl = &self.generation.load().policy.acl;
+        (self.reread)().is_ok_and(|config| contradictions(&config, acl).is_empty())
     }
 
     async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
@@ -183,6 +196,7 @@ impl Reloader {
         let acl = current.policy.acl.set_user(name, &rules, &current.policy.table);
         let acl = acl.map_err(|error: RuleError| format!("ERR {error}"))?;
         generation::check_passwords(&acl, name).map_err(|error| format!("ERR Error in ACL SETUSER: {error}"))?;
+        self.refuse_contradictions(&acl)?;
         self.enforce_users(&current, acl).await;
         Ok(Reply::OK)
     }
@@ -197,6 +211,7 @@ impl Reloader {
                 deleted += 1;
             }
         }
+        self.refuse_contradictions(&acl)?;
         if deleted > 0 {
             self.enforce_users(&current, acl).await;
         }
@@ -207,7 +222,12 @@ impl Reloader {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let current = self.generation.load_full();
         let digest = generation::digest(&path);
-        match generation::read_acl(&path, &current.policy.table) {
+        let read = generation::read_acl(&path, &current.policy.table).and_then(|(acl, warnings)| {
+            let contradictions = contradictions(&self.config, &acl);
+            let errors: Vec<_> = contradictions.iter().map(BuildError::from).collect();
+            if errors.is_empty() { Ok((acl, warnings)) } else { Err(errors) }
+        });
+        match read {
             Ok((acl, warnings)) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 self.enforce_users(&current, acl).await;
@@ -216,6 +236,11 @@ impl Reloader {
             }
             Err(errors) => Err(load_error(&errors)),
         }
+    }
+
+    /// An edit must not make users with which the next start would fail.
+    fn refuse_contradictions(&self, acl: &Acl) -> Result<(), String> {
+        contradictions::refusal(&contradictions(&self.config, acl)).map_or(Ok(()), Err)
     }
 
     async fn save(&mut self) -> Result<Reply, String> {
@@ -302,6 +327,7 @@ impl Reloader {
                 let declared = generation::declared_names(&self.config);
                 self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
                 self.told = tell(&built, &self.told);
+                self.waits_for_users = false;
                 if users == Users::Read {
                     if self.unsaved {
                         warn!(event = "reload", cause, "edits of users that were not saved are given up");
@@ -319,6 +345,8 @@ impl Reloader {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
                 error!(event = "reload", outcome = "failed", cause, generation = current.number, "kept the old one");
+                self.waits_for_users =
+                    config.is_ok_and(|config| !contradictions(&config, &current.policy.acl).is_empty());
                 if users == Users::Read {
                     let is_right = |path| generation::read_acl(path, &current.policy.table).is_ok();
                     self.held_up = self.acl_file().is_some_and(is_right);
@@ -340,6 +368,7 @@ impl Reloader {
             renames: now.renames.clone(),
             redis_conf_files: now.redis_conf_files.clone(),
             users: now.users.clone(),
+            named_users: now.named_users.clone(),
             ..self.config.clone()
         };
         let outdated = config != now;

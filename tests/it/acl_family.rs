@@ -220,7 +220,7 @@ fn a_wrong_file_is_not_loaded_and_its_lines_are_named() {
 fn a_user_for_whom_less_is_blocked_is_changed_by_an_exempt_one_alone() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
-        .acl("user root on +@all ~*\nuser admin on +@all ~*\n")
+        .acl("user root on +@all ~*\nuser admin on +@all ~*\nuser spare off\nuser jobs off\n")
         .table("[block]\ncommands = [\"FLUSHALL\"]\nexempt-users = [\"root\", \"spare\"]\nscripting-users = [\"jobs\"]")
         .table("[[certificate]]\ncn = \"root\"\nuser = \"root\"")
         .start();
@@ -236,6 +236,52 @@ fn a_user_for_whom_less_is_blocked_is_changed_by_an_exempt_one_alone() {
     assert_eq!(root.text(&["ACL", "SETUSER", "spare", "on", "+@all"]), "+OK");
     assert_eq!(root.text(&["ACL", "SETUSER", "jobs", "on", "+@all"]), "+OK");
     assert_eq!(admin.text(&["ACL", "SETUSER", "bob", "on"]), "+OK");
+}
+
+#[test]
+fn a_user_that_the_configuration_names_is_not_deleted_and_the_key_that_names_it_is_told() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user admin on +@all ~*\nuser ops on +@all ~*\nuser bob on +@all ~*\n")
+        .table("[block]\ncommands = [\"FLUSHALL\"]\nexempt-users = [\"admin\"]\nscripting-users = [\"ops\"]")
+        .table("[user.ops]\ncertificate = \"required\"\n[[certificate]]\ncn = \"bob\"\nuser = \"bob\"")
+        .table("[[certificate]]\ncn = \"admin\"\nuser = \"admin\"")
+        .expect_log("the file has changed")
+        .start()
+        .settled();
+    let mut admin = gate.connect("admin");
+    let way_out = ": take it out there first, or switch the user off";
+    assert_eq!(
+        admin.text(&["ACL", "DELUSER", "nobody", "ops"]),
+        format!("-ERR user 'ops' is named by [block] scripting-users and [user.ops]{way_out}")
+    );
+    let refused = format!("-ERR user 'bob' is named by [[certificate]] user{way_out}");
+    assert_eq!(admin.text(&["ACL", "DELUSER", "bob"]), refused);
+    assert_eq!(admin.text(&["ACL", "SETUSER", "bob", "off"]), "+OK", "a user that is off is there");
+    gate.write_acl("user admin on +@all ~*\nuser bob off\n");
+    let refused = admin.text(&["ACL", "LOAD"]);
+    assert!(refused.starts_with("-ERR ") && refused.contains("[user.ops]: there is no user 'ops'"), "{refused}");
+    assert!(admin.text(&["ACL", "USERS"]).contains("ops"));
+    gate.wait_for_log(&["ERROR", "refused", "users.acl"]);
+}
+
+#[test]
+fn a_configuration_that_waits_for_a_user_is_taken_with_the_edit_that_makes_it() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(USERS)
+        .table("[block]\ncommands = [\"ACL LOAD\"]")
+        .expect_log("reload")
+        .start()
+        .settled();
+    let mut admin = gate.connect("admin");
+    gate.edit_config("\"ACL LOAD\"]", "\"ACL LOAD\", \"GET\"]\nscripting-users = [\"eve\"]");
+    gate.wait_for_log(&["respgate.toml:", "[block] scripting-users: there is no user 'eve'"]);
+    assert_eq!(admin.text(&["GET", "a"]), "$-1");
+    assert_eq!(admin.text(&["ACL", "SETUSER", "carol", "on"]), "+OK");
+    assert_eq!(admin.text(&["ACL", "SETUSER", "eve", "on"]), "+OK");
+    eventually("the configuration to be taken", || admin.text(&["GET", "a"]).starts_with("-NOPERM ").then_some(()));
+    assert_eq!(gate.in_force().1, 1, "what still cannot be taken is not tried again");
 }
 
 #[test]

@@ -72,6 +72,56 @@ fn a_variable_and_an_empty_password_in_the_acl_file_are_named_with_their_lines()
 }
 
 #[test]
+fn every_name_of_nobody_is_told_with_its_line_and_the_nearest_user() {
+    let setup = nowhere()
+        .acl("user ops off\nuser shop on +@read ~*\n")
+        .table("[block]\nexempt-users = [\"opps\",\n  \"ops\"]\nscripting-users = [\"Shopp\"]")
+        .table("[user.opss]\ncertificate = \"required\"\n[user.ops]\ncertificate = \"required\"")
+        .table("[[certificate]]\ncn = \"x\"\nuser = \"s_hop\"\n[[certificate]]\ncn = \"y\"\nuser = \"%{cn}\"")
+        .table("[[certificate]]\ncn = \"z\"\nuser = \"somebody\"");
+    let config = fs::read_to_string(setup.write_config()).unwrap();
+    let told = |line: &str, what: &str| {
+        let number = config.lines().position(|known| known.contains(line)).unwrap() + 1;
+        format!("respgate.toml:{number}: {what}\n")
+    };
+    let expected = [
+        told("exempt-users", "[block] exempt-users: there is no user 'opps'; did you mean 'ops'?"),
+        told("scripting-users", "[block] scripting-users: there is no user 'Shopp'; did you mean 'shop'?"),
+        told("s_hop", "[[certificate]] user: there is no user 's_hop'; did you mean 'shop'?"),
+        told(
+            "somebody",
+            "[[certificate]] user: there is no user 'somebody'; the ACL file has to have it, if only as: \
+             user somebody off",
+        ),
+        told("opss", "[user.opss]: there is no user 'opss'; did you mean 'ops'?"),
+    ];
+    refuses(&setup, CONFIGURATION, &expected.each_ref().map(String::as_str));
+    assert_eq!(text(&check(&setup)).matches("there is no user").count(), expected.len());
+}
+
+#[test]
+fn without_an_acl_file_default_is_the_only_user() {
+    let named = |name: &str| {
+        nowhere()
+            .file("password", "secret\n")
+            .setting("requirepass-file = \"password\"")
+            .table(&format!("[user.{name}]\nallow-from = \"127.0.0.1\""))
+    };
+    let told = "[user.ops]: there is no user 'ops'; without aclfile the only one is 'default'";
+    refuses(&named("ops"), CONFIGURATION, &[told]);
+    assert_eq!(check(&named("default")).status.code(), Some(0));
+}
+
+#[test]
+fn acl_explain_names_the_nearest_user() {
+    let mut command = respgate_binary();
+    command.args(["acl", "explain", "--listen", "127.0.0.1:0", "--user", "allice", "--config"]);
+    let output = command.arg(nowhere_config().1).args(["--", "GET", "a"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output), "error: there is no user allice; did you mean alice?\n");
+}
+
+#[test]
 fn a_missing_acl_file_is_named() {
     let setup = nowhere().setting("aclfile = \"/nonexistent/users.acl\"");
     refuses(&setup, CONFIGURATION, &["/nonexistent/users.acl"]);

@@ -66,6 +66,47 @@ fn an_acl_that_a_broken_certificate_held_up_is_taken_with_the_next_good_one() {
     });
 }
 
+const NAMING_BOB: (&str, &str) = ("commands = [\"FLUSHALL\"]", "commands = []\nscripting-users = [\"bob\"]");
+
+/// A configuration that names a user and the ACL file that has it, changed one after the other.
+fn start_without_bob() -> (RedisServer, Respgate) {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .table("[block]\ncommands = [\"FLUSHALL\"]")
+        .expect_log("reload")
+        .expect_log("[block]")
+        .start()
+        .settled();
+    (redis, gate)
+}
+
+#[test]
+fn a_configuration_that_names_a_user_is_taken_with_the_acl_file_that_has_it() {
+    let (_redis, gate) = start_without_bob();
+    gate.edit_config(NAMING_BOB.0, NAMING_BOB.1);
+    gate.wait_for_log(&["ERROR", "respgate.toml:", "[block] scripting-users: there is no user 'bob'"]);
+    assert!(gate.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM "), "the old one is in force");
+    gate.write_acl("user alice on +@all ~*\nuser bob off\n");
+    eventually("both to be in force", || (gate.connect("alice").text(&["FLUSHALL"]) == "+OK").then_some(()));
+}
+
+#[test]
+fn an_acl_file_without_a_named_user_is_taken_with_the_configuration_that_no_longer_names_it() {
+    let (_redis, gate) = start_without_bob();
+    gate.write_acl("user alice on +@all ~*\nuser bob off\n");
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["signal", "done"]);
+    gate.edit_config(NAMING_BOB.0, NAMING_BOB.1);
+    eventually("the name to be in force", || (gate.connect("alice").text(&["FLUSHALL"]) == "+OK").then_some(()));
+    gate.write_acl("user alice on +@read ~*\n");
+    gate.wait_for_log(&["ERROR", "[block] scripting-users: there is no user 'bob'"]);
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK", "the old one is in force");
+    gate.edit_config(NAMING_BOB.1, NAMING_BOB.0);
+    let mut alice = gate.connect("alice");
+    eventually("both to be in force", || alice.text(&["SET", "a", "1"]).starts_with("-NOPERM ").then_some(()));
+}
+
 #[test]
 fn a_user_switched_off_loses_the_live_session() {
     let (redis, gate) = start("user alice on +@all ~*\n");

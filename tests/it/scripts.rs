@@ -56,7 +56,7 @@ fn scripts_follow_the_rights_of_their_user_as_these_change() {
 fn what_a_session_may_do_it_may_do_after_a_script_too() {
     let redis = RedisServer::start();
     let rules = "on +@all -@dangerous +config|get +select|3 -select -object|help ~j:* %R~k:* &* (~m:* +@read)";
-    let gate = setup(&redis).acl(&format!("user jobs {rules}\n")).start().settled();
+    let gate = setup(&redis).acl(&format!("user jobs {rules}\nuser admin off\n")).start().settled();
     let (mut before, mut after) = (gate.connect("jobs"), gate.connect("jobs"));
     assert_eq!(script(&mut after, "return 1"), ":1");
     for line in [

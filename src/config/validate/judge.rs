@@ -11,6 +11,7 @@ use crate::config::error::{ConfigError, Disclosure, Place, SourceFile};
 use crate::config::host::Host;
 use crate::config::interpolate;
 use crate::config::mistaken::{Mistaken, mistaken};
+use crate::config::model::NamedUser;
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 
@@ -25,13 +26,21 @@ pub(super) struct Judge<'a> {
     pub(super) source: Option<&'a SourceFile>,
     pub(super) host: &'a Host,
     pub(super) strict_permissions: bool,
+    pub(super) named_users: Vec<NamedUser>,
     pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<ConfigError>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(source: Option<&'a SourceFile>, host: &'a Host) -> Judge<'a> {
-        Judge { source, host, strict_permissions: false, errors: Vec::new(), warnings: Vec::new() }
+        Judge {
+            source,
+            host,
+            strict_permissions: false,
+            named_users: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// The value of a setting that is there; what is wrong with it is noted.
@@ -68,6 +77,15 @@ impl<'a> Judge<'a> {
             settings,
             |text| if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) },
         )
+    }
+
+    /// Notes that `key` names a user there.
+    pub(super) fn names_user(&mut self, name: &str, key: impl Into<String>, origin: &Origin) {
+        let location = match (self.source, origin) {
+            (Some(source), Origin::File(span)) => source.location(span),
+            _ => origin.to_string(),
+        };
+        self.named_users.push(NamedUser { name: name.to_owned(), key: key.into(), location });
     }
 
     /// Paths in the file start from its directory, so that it means the same wherever the program is started.

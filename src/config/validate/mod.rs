@@ -68,6 +68,7 @@ pub(super) fn validate(
         renames,
         redis_conf_files,
         users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth),
+        named_users: std::mem::take(&mut judge.named_users),
         ignore_stray_auth,
         limits: judge.limits(&mut settings),
         reload_interval: judge.or(settings.reload_interval.take(), positive_duration, Duration::from_millis(500)),

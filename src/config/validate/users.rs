@@ -88,7 +88,7 @@ impl Judge<'_> {
                 spki_sha256: self.names(section.spki_sha256),
                 ca_spki_sha256: self.names(section.ca_spki_sha256),
                 user: match section.user {
-                    Some(user) => self.read(Some(user), user_name).unwrap_or_default(),
+                    Some(user) => self.certificate_user(user),
                     None => {
                         self.error(&origin, "this [[certificate]] has no `user`");
                         String::new()
@@ -104,6 +104,16 @@ impl Judge<'_> {
             rules.push(rule);
         }
         rules
+    }
+
+    fn certificate_user(&mut self, setting: Setting) -> String {
+        let origin = setting.origin.clone();
+        let name = self.read(Some(setting), user_name).unwrap_or_default();
+        let is_template = name.contains("%{");
+        if !name.is_empty() && !is_template {
+            self.names_user(&name, "[[certificate]] user", &origin);
+        }
+        name
     }
 
     /// Rules that no connection can ever meet are a misunderstanding.
@@ -129,8 +139,10 @@ impl Judge<'_> {
     ) -> BTreeMap<String, UserSettings> {
         let mut users = BTreeMap::new();
         for (name, section) in sections {
-            if let Err(message) = user_name(name.get_ref()) {
-                self.error(&Origin::File(name.span()), message);
+            let origin = Origin::File(name.span());
+            match user_name(name.get_ref()) {
+                Ok(name) => self.names_user(&name, format!("[user.{name}]"), &origin),
+                Err(message) => self.error(&origin, message),
             }
             let [auth, reauth, stray_auth] = [&section.auth, &section.reauth, &section.stray_auth]
                 .map(|setting| setting.as_ref().map(|setting| setting.origin.clone()));
@@ -192,9 +204,17 @@ impl Judge<'_> {
         }
         Block {
             commands,
-            exempt_users: self.all(section.exempt_users, user_name),
-            scripting_users: self.all(section.scripting_users, user_name),
+            exempt_users: self.user_names(section.exempt_users, "[block] exempt-users"),
+            scripting_users: self.user_names(section.scripting_users, "[block] scripting-users"),
         }
+    }
+
+    fn user_names(&mut self, settings: Option<Vec<Setting>>, key: &str) -> Vec<String> {
+        let named = settings.clone();
+        for setting in named.iter().flatten().filter(|setting| user_name(&setting.text).is_ok()) {
+            self.names_user(&setting.text, key, &setting.origin);
+        }
+        self.all(settings, user_name)
     }
 }
 
