@@ -40,6 +40,8 @@ pub struct Config {
     pub redis_conf_files: Vec<PathBuf>,
     /// `[user.NAME]`, by user name.
     pub users: BTreeMap<String, UserSettings>,
+    /// The operator said that users without a password are wanted where clients need no certificate either.
+    pub unsafe_nopass: bool,
     /// Every user that is named anywhere in it, for holding against the users that there are.
     pub named_users: Vec<NamedUser>,
     /// Bounds on connections, time and memory.

@@ -126,6 +126,10 @@ pub(super) struct Settings {
     /// What is said to a password that can make nobody else of a session that its certificate made [default: refuse]
     #[arg(long, value_name = "refuse|ignore", help_heading = "Users")]
     pub(super) stray_auth: Option<Setting>,
+    /// Accept users without a password (nopass) where clients need no certificate either
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = "Users")]
+    pub(super) unsafe_nopass: Option<Setting>,
     /// Refuse key and secret files that others can read, instead of warning
     #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
     #[arg(help_heading = "Users")]

@@ -513,6 +513,7 @@ fn defaults_are_these() {
         },
         renames: Vec::new(),
         users: Default::default(),
+        unsafe_nopass: false,
         named_users: Vec::new(),
         limits: Limits {
             maxclients: None,

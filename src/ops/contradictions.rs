@@ -2,9 +2,11 @@
 //! somebody wrote would silently not take effect.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::acl::{Acl, UserName};
-use crate::config::{AclSource, Config, NamedUser, nearest};
+use crate::config::{AclSource, Config, Listener, NamedUser, nearest};
+use crate::tls::AuthClients;
 
 /// One of them. `Display` is for whoever reads the log or runs `check`.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,18 +20,70 @@ pub enum Contradiction {
         /// There is no ACL file, so `default` is the only user at a start.
         only_default: bool,
     },
+    /// A user without a password, and a listener that asks for no certificate either.
+    Open {
+        /// The user.
+        user: UserName,
+        /// The listener.
+        listener: SocketAddr,
+        /// Whom that lets in.
+        way: &'static str,
+        /// `unsafe-nopass` says that this is wanted.
+        is_wanted: bool,
+    },
 }
 
-/// All of them.
+/// Everything for which this configuration and these users cannot be in force together.
 #[must_use]
 pub fn contradictions(config: &Config, acl: &Acl) -> Vec<Contradiction> {
+    let open = open_users(config, acl).filter(|_| !config.unsafe_nopass);
+    names_of_nobody(config, acl).chain(open).collect()
+}
+
+/// What would be a contradiction, had the operator not said that it is wanted.
+#[must_use]
+pub fn insisted_on(config: &Config, acl: &Acl) -> Vec<Contradiction> {
+    open_users(config, acl).filter(|_| config.unsafe_nopass).collect()
+}
+
+fn names_of_nobody(config: &Config, acl: &Acl) -> impl Iterator<Item = Contradiction> {
     let missing = config.named_users.iter().filter(|named| acl.user(named.name.as_bytes()).is_none());
-    let nobody = missing.map(|named| Contradiction::Nobody {
+    missing.map(|named| Contradiction::Nobody {
         named: named.clone(),
         nearest: nearest_user(&named.name, acl),
         only_default: !matches!(config.acl, AclSource::File(_)),
-    });
-    nobody.collect()
+    })
+}
+
+/// Users that anybody may become, for whom that takes nothing but a connection.
+fn open_users(config: &Config, acl: &Acl) -> impl Iterator<Item = Contradiction> {
+    let needs_certificate = |name: &UserName| {
+        let settings = config.users.get(name.as_str());
+        settings.is_some_and(|settings| settings.certificate_required || settings.auth_certificate_only)
+    };
+    let open = acl.users().filter(|user| user.is_enabled() && user.is_nopass());
+    open.map(|user| user.name()).filter(move |name| !needs_certificate(name)).flat_map(|name| {
+        let ways = config.listeners.iter().filter_map(|listener| Some((listener.address, way_in(listener)?)));
+        ways.map(|(listener, way)| Contradiction::Open {
+            user: name.clone(),
+            listener,
+            way,
+            is_wanted: config.unsafe_nopass,
+        })
+    })
+}
+
+/// Whom a listener lets in without a certificate, if anybody. Plaintext on loopback is for this host alone, as long as no
+/// balancer speaks for others there.
+fn way_in(listener: &Listener) -> Option<&'static str> {
+    match listener.tls.as_ref().map(|tls| tls.auth_clients) {
+        Some(AuthClients::Yes) => None,
+        Some(AuthClients::Optional) => Some("clients without a certificate (tls-auth-clients = \"optional\")"),
+        Some(AuthClients::No) => Some("clients without a certificate (tls-auth-clients = \"no\")"),
+        None if !listener.address.ip().to_canonical().is_loopback() => Some("plaintext clients from beyond loopback"),
+        None if !listener.proxy_protocol_from.is_empty() => Some("plaintext clients from behind a balancer"),
+        None => None,
+    }
 }
 
 /// The user whose name is nearest to this one, if it is near.
@@ -40,9 +94,13 @@ pub fn nearest_user(name: &str, acl: &Acl) -> Option<UserName> {
 
 /// What somebody is told whose edit of users would lead to these; `None` where there are none.
 pub fn refusal(contradictions: &[Contradiction]) -> Option<String> {
-    let Contradiction::Nobody { named: NamedUser { name, .. }, .. } = contradictions.first()?;
+    let first = contradictions.first()?;
+    let Contradiction::Nobody { named: NamedUser { name, .. }, .. } = first else {
+        return Some(format!("ERR {first}"));
+    };
     let keys = contradictions.iter().filter_map(|contradiction| match contradiction {
-        Contradiction::Nobody { named, .. } => (named.name == *name).then_some(named.key.as_str()),
+        Contradiction::Nobody { named, .. } if named.name == *name => Some(named.key.as_str()),
+        _ => None,
     });
     let keys = keys.collect::<Vec<_>>().join(" and ");
     Some(format!("ERR user '{name}' is named by {keys}: take it out there first, or switch the user off"))
@@ -57,6 +115,16 @@ impl fmt::Display for Contradiction {
                     _ if *only_default => f.write_str("; without aclfile the only one is 'default'"),
                     Some(nearest) => write!(f, "; did you mean '{nearest}'?"),
                     None => write!(f, "; the ACL file has to have it, if only as: user {name} off"),
+                }
+            }
+            Self::Open { user, listener, way, is_wanted } => {
+                write!(f, "user '{user}' is nopass, and {listener} lets in {way}: whoever connects can be '{user}'")?;
+                match is_wanted {
+                    true => f.write_str(", as unsafe-nopass has it"),
+                    false => write!(
+                        f,
+                        "; give it a password, or [user.{user}] certificate = \"required\"; unsafe-nopass = \"yes\" insists"
+                    ),
                 }
             }
         }

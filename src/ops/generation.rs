@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::contradictions::{Contradiction, contradictions};
+use super::contradictions::{Contradiction, contradictions, insisted_on};
 use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
@@ -133,6 +133,7 @@ pub fn build(
     };
     if let Some(acl) = &acl {
         builder.errors.extend(contradictions(config, acl).iter().map(BuildError::from));
+        builder.warnings.extend(insisted_on(config, acl).iter().map(ToString::to_string));
     }
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);

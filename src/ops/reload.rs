@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::contradictions::{self, contradictions};
+use super::contradictions::{self, contradictions, insisted_on};
 use super::generation::{self, BuildError, Built, Contents, Digest, Generation, Hearing};
 use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
@@ -185,9 +185,9 @@ impl Reloader {
     }
 
     /// Whether the configuration, as it is written now, fits the users in force.
-    fn agrees_with_users(&self) -> bool {
-        let acl = &self.generation.load().policy.acl;
-        (self.reread)().is_ok_and(|config| contradictions(&config, acl).is_empty())
+    fn agrees_with_users(&mut self) -> bool {
+        let policy = Arc::clone(&self.generation.load().policy);
+        self.current_config().is_ok_and(|config| contradictions(&config, &policy.acl).is_empty())
     }
 
     async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
@@ -369,6 +369,7 @@ impl Reloader {
             redis_conf_files: now.redis_conf_files.clone(),
             users: now.users.clone(),
             named_users: now.named_users.clone(),
+            unsafe_nopass: now.unsafe_nopass,
             ..self.config.clone()
         };
         let outdated = config != now;
@@ -380,6 +381,12 @@ impl Reloader {
     }
 
     async fn enforce_users(&mut self, current: &Generation, acl: Acl) {
+        for wanted in insisted_on(&self.config, &acl).iter().map(ToString::to_string) {
+            if !self.told.contains(&wanted) {
+                warn!("{wanted}");
+                self.told.push(wanted);
+            }
+        }
         self.unsaved = true;
         self.enforce(current.with_users(acl), Renewal::Policy).await;
     }

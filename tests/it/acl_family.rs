@@ -266,6 +266,35 @@ fn a_user_that_the_configuration_names_is_not_deleted_and_the_key_that_names_it_
 }
 
 #[test]
+fn nopass_is_refused_to_an_edit_as_it_is_to_a_file() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(&format!("{USERS}user eve off nopass\n"))
+        .setting("tls-auth-clients = \"optional\"")
+        .table("[block]\ncommands = [\"FLUSHALL\"]\n[user.bob]\ncertificate = \"required\"")
+        .expect_log("reload")
+        .expect_log("nopass")
+        .start()
+        .settled();
+    let mut admin = gate.connect("admin");
+    let edits = [&["ACL", "SETUSER", "eve", "on"][..], &["ACL", "SETUSER", "carol", "on", "nopass"]];
+    for edit in edits {
+        let refused = admin.text(edit);
+        let reason =
+            format!("-ERR user '{}' is nopass, and 127.0.0.1:0 lets in clients without a certificate", edit[2]);
+        assert!(refused.starts_with(&reason), "{refused}");
+    }
+    assert_eq!(admin.text(&["ACL", "SETUSER", "bob", "nopass"]), "+OK", "AUTH as bob takes a certificate");
+    gate.edit_config("\"required\"", "\"optional\"");
+    gate.wait_for_log(&["ERROR", "user 'bob' is nopass", "tls-auth-clients"]);
+    gate.edit_config("upstream =", "unsafe-nopass = true\nupstream =");
+    gate.wait_for_log(&["WARN", "user 'bob' is nopass", "as unsafe-nopass has it"]);
+    assert_eq!(admin.text(edits[1]), "+OK");
+    gate.wait_for_log(&["WARN", "user 'carol' is nopass"]);
+    assert_eq!(gate.connect_as(None).text(&["AUTH", "carol", "whatever"]), "+OK");
+}
+
+#[test]
 fn a_configuration_that_waits_for_a_user_is_taken_with_the_edit_that_makes_it() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))

@@ -122,6 +122,46 @@ fn acl_explain_names_the_nearest_user() {
 }
 
 #[test]
+fn nopass_is_refused_where_somebody_gets_in_without_a_certificate() {
+    let plaintext = |address: &str| format!("tls = \"no\"\nlisten = \"{address}\"");
+    let tls = |clients: &str| format!("listen = \"127.0.0.1:0\"\ntls-auth-clients = \"{clients}\"");
+    let optional = "127.0.0.1:0 lets in clients without a certificate (tls-auth-clients = \"optional\")";
+    let balancer = "\nproxy-protocol-from = \"127.0.0.1\"";
+    const OPEN: &str = "user bob on nopass +@all\n";
+    for (settings, acl, tables, refusal) in [
+        (tls("optional"), OPEN, "", Some(optional)),
+        (tls("no"), OPEN, "", Some("(tls-auth-clients = \"no\")")),
+        (tls("yes"), OPEN, "", None),
+        (tls("optional"), "user bob off nopass\n", "", None),
+        (tls("optional"), OPEN, "[user.bob]\ncertificate = \"required\"", None),
+        (tls("optional"), OPEN, "[user.bob]\nauth = \"certificate\"", None),
+        (tls("optional"), OPEN, "[user.bob]\nreauth = true", Some(optional)),
+        (plaintext("127.0.0.1:0"), OPEN, "", None),
+        (plaintext("[::ffff:127.0.0.1]:0"), OPEN, "", None),
+        (plaintext("192.0.2.1:0"), OPEN, "", Some("192.0.2.1:0 lets in plaintext clients from beyond loopback")),
+        (plaintext("127.0.0.1:0") + balancer, OPEN, "", Some("plaintext clients from behind a balancer")),
+    ] {
+        let setup = nowhere().acl_file(acl).setting(&settings).table(tables);
+        let run = |more: &[&str]| {
+            respgate_binary().arg("check").args(more).arg("--config").arg(setup.write_config()).output().unwrap()
+        };
+        let output = run(&[]);
+        let said = text(&output);
+        match refusal {
+            Some(words) => {
+                assert_eq!(output.status.code(), Some(CONFIGURATION), "{settings}: {said}");
+                assert!(said.contains("error: user 'bob' is nopass, and ") && said.contains(words), "{said}");
+                let insisted = text(&run(&["--unsafe-nopass"]));
+                assert!(insisted.contains("warning: user 'bob' is nopass, and "), "{insisted}");
+                assert!(insisted.contains("as unsafe-nopass has it\n"), "{insisted}");
+            }
+            None => assert_eq!(output.status.code(), Some(0), "{settings}: {said}"),
+        }
+    }
+    refuses(&nowhere().acl_file(OPEN).setting("tls-auth-clients = \"optional\""), CONFIGURATION, &[optional]);
+}
+
+#[test]
 fn a_missing_acl_file_is_named() {
     let setup = nowhere().setting("aclfile = \"/nonexistent/users.acl\"");
     refuses(&setup, CONFIGURATION, &["/nonexistent/users.acl"]);

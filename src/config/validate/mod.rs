@@ -68,6 +68,7 @@ pub(super) fn validate(
         renames,
         redis_conf_files,
         users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth),
+        unsafe_nopass: judge.or(settings.unsafe_nopass.take(), yes_no, false),
         named_users: std::mem::take(&mut judge.named_users),
         ignore_stray_auth,
         limits: judge.limits(&mut settings),
