@@ -27,7 +27,8 @@ main() {
 
     say "Certificates: a CA, a server, and the clients shop and ops"
     PATH=$(cd -- "$(dirname -- "$binary")" && pwd):$PATH certs-example/make.sh "$dir"
-    cp certs-example/respgate.toml certs-example/users.acl "$dir"
+    # respgate refuses files that others can change, as a clone under another umask makes them.
+    install -m 644 certs-example/respgate.toml certs-example/users.acl "$dir"
 
     start_redis
     start_respgate "$keep_running"

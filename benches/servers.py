@@ -1,6 +1,7 @@
 """A Redis and a respgate of one's own, for the programs beside this file. Needs redis-server, nothing else."""
 
 import contextlib
+import os
 import pathlib
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 def running(respgate, prepare):
     """Both in a new folder, as (respgate's process, folder, port), until the end of the block. `prepare(folder, port)` has
     to leave a respgate.toml there with the upstream unix:FOLDER/redis.sock; the log goes to FOLDER/log."""
+    os.umask(0o022)  # respgate refuses files that others can change
     with tempfile.TemporaryDirectory(prefix="respgate-bench.") as name:
         folder, port = pathlib.Path(name), free_port()
         prepare(folder, port)

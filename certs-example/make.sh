@@ -8,9 +8,16 @@
 # authority's key does not lie beside a server's.
 set -eu
 
+umask 022
 dir=${1:-$(dirname -- "$0")}
 mkdir -p -- "$dir"
 cd -- "$dir"
+# respgate refuses files that others can change, as a clone under another umask makes them.
+if [ $# -eq 0 ]; then
+    for sample in . respgate.toml users.acl; do
+        [ ! -e "$sample" ] || chmod go-w "$sample"
+    done
+fi
 umask 077
 days=825
 

@@ -13,6 +13,7 @@
 //! 9. [`upstream`] is the loopback connection of the session, logged in as the proxy's own user.
 //! 10. [`ops`] is what operators see: logs, audit, reload, drain, health.
 //!
+//! [`permissions`] tells who else may change the files that decide any of this.
 //! [`config`] and [`cli`] turn files, environment and flags into one validated `Config` before any of it runs.
 
 pub mod net;
@@ -26,5 +27,6 @@ pub mod acl;
 pub mod policy;
 pub mod upstream;
 pub mod ops;
+pub mod permissions;
 pub mod config;
 pub mod cli;

@@ -50,6 +50,8 @@ struct Figures {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    // respgate refuses files that others can change.
+    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     match LocalSet::new().block_on(&runtime, measure(&options)) {
         Ok(()) => ExitCode::SUCCESS,

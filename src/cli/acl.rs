@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use crate::acl::{Acl, User};
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
 use crate::ops::contradictions::nearest_user;
-use crate::ops::generation::{self, Hearing};
+use crate::ops::generation::{self, BuildError, Hearing};
 use crate::policy::{Policy, Requester, Stance, Verdict};
 
 use super::{ConfigurationArgs, Exit};
@@ -65,7 +65,8 @@ fn explain(arguments: &AclExplainArgs) -> Exit {
         Ok(built) => built.generation.policy,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
-            return Exit::Configuration;
+            let is_permission = errors.iter().any(BuildError::is_permission);
+            return if is_permission { Exit::Permission } else { Exit::Configuration };
         }
     };
     let Some(user) = policy.acl.user(arguments.user.as_bytes()) else {

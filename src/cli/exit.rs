@@ -16,7 +16,7 @@ pub enum Exit {
     Unavailable,
     /// 70: a fault of this program.
     Internal,
-    /// 77: a file or a port this process may not use.
+    /// 77: a file or a port this process may not use, or a file that others may.
     Permission,
     /// 78: the configuration.
     Configuration,

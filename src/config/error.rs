@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::permissions::Permissions;
+
 /// Everything that is wrong, in the order of the file. Never empty.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub(super) Vec<ConfigError>);
@@ -44,6 +46,11 @@ impl ConfigError {
     }
 
     /// A file that cannot be read.
+    /// Others may do with a file what they must not.
+    pub(super) fn permission(place: Place, message: String) -> ConfigError {
+        ConfigError { permission: true, ..ConfigError::new(place, message) }
+    }
+
     pub(super) fn unreadable(place: Place, path: &Path, error: &io::Error) -> ConfigError {
         ConfigError {
             permission: error.kind() == io::ErrorKind::PermissionDenied,
@@ -124,6 +131,7 @@ pub(super) enum Disclosure {
 pub(super) struct SourceFile {
     pub(super) path: PathBuf,
     pub(super) text: String,
+    pub(super) permissions: Permissions,
 }
 
 impl SourceFile {
@@ -144,6 +152,12 @@ impl SourceFile {
     pub(super) fn location(&self, span: &Range<usize>) -> String {
         let spot = self.spot(span, Disclosure::KeyOnly);
         format!("{}:{}", self.path.display(), spot.line)
+    }
+
+    /// What stands there holds something that no variable stands for.
+    pub(super) fn is_written_out(&self, span: &Range<usize>) -> bool {
+        let text = self.text.get(span.clone()).unwrap_or_default();
+        !text.replace("$${", "").contains("${")
     }
 
     /// The directory that relative paths in the file start from.
@@ -184,7 +198,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> SourceFile {
-        SourceFile { path: "x.toml".into(), text: text.to_owned() }
+        SourceFile { path: "x.toml".into(), text: text.to_owned(), permissions: Permissions::default() }
     }
 
     fn shown(text: &str, part: &str, disclosure: Disclosure) -> String {

@@ -22,7 +22,6 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -41,6 +40,8 @@ use error::{Disclosure, Place, SourceFile};
 use file::Fault;
 use mistaken::mistaken;
 use raw::Settings;
+
+use crate::permissions;
 
 /// Where settings come from.
 #[derive(Debug)]
@@ -119,6 +120,9 @@ pub fn revocation_lists(
 
 fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     let (settings, mut errors) = settings(source, sources.variables, sources.flags)?;
+    if let Some(fault) = source.and_then(|source| source.permissions.changeable()) {
+        errors.push(ConfigError::permission(Place::Whole, fault));
+    }
     let validated = validate::validate(settings, source, sources.variables, sources.host);
     // A variable that is not set is no address either: what is wrong with the form of a value is said once.
     let in_file = |error: &&ConfigError| matches!(error.place, Place::Spot(_));
@@ -161,9 +165,13 @@ fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<So
 }
 
 fn read(path: PathBuf) -> Result<SourceFile, ConfigErrors> {
-    match fs::read_to_string(&path) {
-        Ok(text) => match mistaken(text.as_bytes()) {
-            None => Ok(SourceFile { path, text }),
+    let read = permissions::read(&path).and_then(|(content, permissions)| match String::from_utf8(content) {
+        Ok(text) => Ok((text, permissions)),
+        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8")),
+    });
+    match read {
+        Ok((text, permissions)) => match mistaken(text.as_bytes()) {
+            None => Ok(SourceFile { path, text, permissions }),
             Some(mistaken) => Err(ConfigErrors(vec![ConfigError::new(
                 Place::Named(path.display().to_string()),
                 format!("{mistaken}, and no configuration"),

@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use tempfile::TempDir;
 
 use super::error::SourceFile;
 use super::raw::{
     BlockSection, CertificateSection, ListenerSection, Settings, UpstreamAuthSection, UserSection, flag_names,
 };
 use super::*;
+use crate::permissions::Permissions;
 use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
 
 const MINIMAL: &str = r#"
@@ -35,7 +38,8 @@ fn flags(arguments: &[&str]) -> Flags {
 }
 
 fn load_all(text: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Result<Loaded, ConfigErrors> {
-    let source = SourceFile { path: "/etc/respgate.toml".into(), text: text.to_owned() };
+    let source =
+        SourceFile { path: "/etc/respgate.toml".into(), text: text.to_owned(), permissions: Permissions::default() };
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
     let sources = Sources { file: None, variables: &variables, flags: &flags(arguments), host: &host() };
     load_text(Some(&source), &sources)
@@ -354,11 +358,24 @@ fn without_users_there_is_a_warning() {
     assert!(warnings(&text, &[])[0].starts_with("no users: "));
 }
 
+/// A folder in which nobody else can replace a file, whatever the umask is.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    folder
+}
+
+/// A file that nobody else can change or read, whatever the umask is.
+fn write(path: &Path, content: &str) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// A secret file with `content` and `mode`, and what the configuration makes of it.
 fn with_secret_file(content: &str, mode: u32, more: &str) -> Result<Loaded, ConfigErrors> {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let path = directory.path().join("secret");
-    fs::write(&path, content).unwrap();
+    write(&path, content);
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     let text = MINIMAL.replace("aclfile = \"users.acl\"", more);
     load_all(&text, &[("REDIS_PASSWORD_FILE", path.to_str().unwrap())], &[])
@@ -390,7 +407,41 @@ fn a_secret_file_that_others_read_is_a_warning_or_an_error() {
     assert!(warnings[0].to_string().contains("can be read by others (mode 0644): chmod 600 "), "{warnings:?}");
     assert!(with_secret_file("x", 0o600, "").unwrap().warnings.is_empty());
     let errors = with_secret_file("x", 0o640, "strict-permissions = true").unwrap_err();
-    assert!(errors.to_string().contains("mode 0640"), "{errors}");
+    assert!(errors.to_string().contains("mode 0640") && errors.is_permission(), "{errors}");
+}
+
+#[test]
+fn a_secret_file_that_others_can_change_is_an_error_of_permissions() {
+    let errors = with_secret_file("x", 0o602, "").unwrap_err();
+    assert!(errors.is_permission());
+    assert!(errors.to_string().contains(" can be changed by others (mode 0602): chmod go-w "), "{errors}");
+}
+
+#[test]
+fn a_password_in_a_configuration_file_that_others_read_is_a_warning_or_an_error() {
+    let directory = folder();
+    let path = directory.path().join("respgate.toml");
+    let load = |text: &str, mode| {
+        write(&path, &MINIMAL.replace("aclfile = \"users.acl\"", text));
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let variables = [("P".to_owned(), "hunter2".into())].into();
+        let sources = Sources { file: Some(path.clone()), variables: &variables, flags: &flags(&[]), host: &host() };
+        super::load(&sources)
+    };
+    for (text, mode, is_told) in [
+        ("requirepass = \"hunter2\"", 0o644, true),
+        ("requirepass = \"hunter2\"", 0o600, false),
+        ("requirepass = \"${P}\"", 0o644, false),
+        ("aclfile = \"x\"\n[upstream-auth]\npassword = \"hunter2\"", 0o644, true),
+        ("aclfile = \"x\"\n[upstream-auth]\npassword = \"$${P}\"", 0o644, true),
+    ] {
+        let warnings = load(text, mode).unwrap().warnings;
+        let told = warnings.iter().any(|warning| warning.to_string().contains(" can be read by others (mode 0644): "));
+        assert_eq!(told, is_told, "{text}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| !warning.to_string().contains("hunter2")), "{warnings:?}");
+    }
+    let errors = load("requirepass = \"hunter2\"\nstrict-permissions = true", 0o644).unwrap_err();
+    assert!(errors.is_permission() && !errors.to_string().contains("hunter2"), "{errors}");
 }
 
 #[test]
@@ -411,9 +462,9 @@ fn an_upstream_user_needs_a_password() {
 
 #[test]
 fn the_upstream_login_may_come_from_flags() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let path = directory.path().join("secret");
-    fs::write(&path, "from the flag\n").unwrap();
+    write(&path, "from the flag\n");
     let text = format!("{MINIMAL}[upstream-auth]\nuser = \"a\"\npassword = \"from the file\"\n");
     let arguments = ["--upstream-user", "b", "--upstream-password-file", path.to_str().unwrap()];
     let upstream = load_all(&text, &[], &arguments).unwrap().config.upstream;
@@ -423,9 +474,9 @@ fn the_upstream_login_may_come_from_flags() {
 
 #[test]
 fn a_password_file_from_a_flag_stands_above_the_password_of_the_file() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let path = directory.path().join("secret");
-    fs::write(&path, "from the flag\n").unwrap();
+    write(&path, "from the flag\n");
     let text = MINIMAL.replace("aclfile = \"users.acl\"", "requirepass = \"from the file\"");
     let config = load_all(&text, &[], &["--requirepass-file", path.to_str().unwrap()]).unwrap().config;
     assert_eq!(config.acl, AclSource::Password(Redacted::new(b"from the flag".to_vec())));
@@ -553,9 +604,9 @@ fn default_buffers_give_way_to_a_small_budget() {
 
 #[test]
 fn the_long_sample_is_understood() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let secret = directory.path().join("redis_password");
-    fs::write(&secret, "upstream secret\n").unwrap();
+    write(&secret, "upstream secret\n");
     let text = format!(
         r#"
 listen = "0.0.0.0:6380"
@@ -653,10 +704,9 @@ fn several_listeners_share_what_stands_outside() {
 
 #[test]
 fn renames_come_from_redis_conf_and_may_not_contradict_it() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let path = directory.path().join("redis.conf");
-    fs::write(&path, "requirepass ${REDIS_PASSWORD}\nrename-command FLUSHALL \"\"\nrename-command CONFIG hidden\n")
-        .unwrap();
+    write(&path, "requirepass ${REDIS_PASSWORD}\nrename-command FLUSHALL \"\"\nrename-command CONFIG hidden\n");
     let arguments = ["--redis-conf", path.to_str().unwrap()];
     let config = load_all(MINIMAL, &[], &arguments).unwrap().config;
     let originals: Vec<&str> = config.renames.iter().map(|rename| rename.original.as_str()).collect();
@@ -664,7 +714,7 @@ fn renames_come_from_redis_conf_and_may_not_contradict_it() {
     let text = format!("{MINIMAL}[rename]\nconfig = \"other\"\n");
     let told = load_all(&text, &[], &arguments).unwrap_err().to_string();
     assert!(told.contains("CONFIG is renamed twice, to different names"), "{told}");
-    fs::write(&path, "\nrename-command CONFIG\n").unwrap();
+    write(&path, "\nrename-command CONFIG\n");
     let told = load_all(MINIMAL, &[], &arguments).unwrap_err().to_string();
     assert_eq!(told, format!("{}:2:1: rename-command takes a command and its new name\n", path.display()));
 }
@@ -674,11 +724,12 @@ struct RedisConf(tempfile::TempDir);
 
 impl RedisConf {
     fn new(files: &[(&str, &str)]) -> RedisConf {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         for (name, text) in files {
             let path = directory.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text.replace("DIR", directory.path().to_str().unwrap())).unwrap();
+            fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o700)).unwrap();
+            write(&path, &text.replace("DIR", directory.path().to_str().unwrap()));
         }
         RedisConf(directory)
     }
@@ -759,6 +810,14 @@ fn what_is_wrong_with_an_included_file_is_told_with_its_own_place() {
 }
 
 #[test]
+fn a_file_that_others_can_change_is_refused_where_it_is_included() {
+    let conf = RedisConf::new(&[("redis.conf", "\ninclude DIR/a\n"), ("a", "")]);
+    fs::set_permissions(conf.0.path().join("a"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(conf.load().unwrap_err().is_permission());
+    assert_eq!(conf.refusal(), "redis.conf:2:1: a can be changed by others (mode 0666): chmod go-w a\n");
+}
+
+#[test]
 fn includes_that_never_end_are_refused() {
     let names: Vec<String> = (0..12).map(|number| format!("file-{number}")).collect();
     let texts: Vec<String> = (1..=12).map(|next| format!("include DIR/file-{next}\n").repeat(2)).collect();
@@ -779,9 +838,9 @@ fn a_redis_conf_without_renames_is_warned_about() {
 
 #[test]
 fn a_key_given_in_the_place_of_another_file_is_called_one_and_not_shown() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let path = directory.path().join("server.key");
-    fs::write(&path, "-----BEGIN PRIVATE KEY-----\nMIIsecret\nsecret=\n-----END PRIVATE KEY-----\n").unwrap();
+    write(&path, "-----BEGIN PRIVATE KEY-----\nMIIsecret\nsecret=\n-----END PRIVATE KEY-----\n");
     let given = path.to_str().unwrap();
     let without_users = MINIMAL.replace("aclfile = \"users.acl\"\n", "");
     let sources = Sources { file: Some(path.clone()), variables: &Variables::new(), flags: &flags(&[]), host: &host() };
@@ -822,9 +881,9 @@ fn misspelt_variables_are_warned_about_and_those_of_kubernetes_are_not() {
 
 #[test]
 fn the_admin_socket_is_found_without_the_secrets_of_the_rest() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let path = directory.path().join("respgate.toml");
-    fs::write(&path, "admin-listen = \"admin.sock\"\nrequirepass-file = \"gone\"\n").unwrap();
+    write(&path, "admin-listen = \"admin.sock\"\nrequirepass-file = \"gone\"\n");
     let found = admin_socket(Some(path.clone()), &Variables::new(), &host()).unwrap();
     assert_eq!(found, Some(directory.path().join("admin.sock")));
     let variables = [("RESPGATE_ADMIN_LISTEN".to_owned(), "off".into())].into();
@@ -833,7 +892,7 @@ fn the_admin_socket_is_found_without_the_secrets_of_the_rest() {
 
 #[test]
 fn the_revocation_lists_of_listeners_that_ask_for_certificates_are_found_without_the_rest() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = folder();
     let path = directory.path().join("respgate.toml");
     let found = |text: &str, variables: &[(&str, &str)]| {
         fs::write(&path, text).unwrap();

@@ -237,6 +237,13 @@ mod tests {
 
     use super::*;
 
+    /// Whatever the umask is.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        folder
+    }
+
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     }
@@ -251,7 +258,7 @@ mod tests {
     }
 
     fn answer_to(request: &'static [u8], health: Health) -> String {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let path = directory.path().join("admin.sock");
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_512_345);
         let in_force = InForce { generation: 7, since, failed_reloads: 3 };
@@ -294,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_socket_is_for_its_owner_and_goes_with_the_proxy() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let path = directory.path().join("new/admin.sock");
         let runtime = runtime();
         let _guard = runtime.enter();
@@ -307,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let path = directory.path().join("admin.sock");
         let runtime = runtime();
         let _guard = runtime.enter();
@@ -320,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_socket_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let path = directory.path().join("admin.sock");
         fs::write(&path, "precious").unwrap();
         let runtime = runtime();
@@ -331,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_others_write_to_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let runtime = runtime();
         let _guard = runtime.enter();

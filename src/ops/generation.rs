@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
+use crate::permissions;
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
 use crate::tls::{self, Finding, Severity, TlsMaterial, TlsSettings};
 use crate::upstream::look::Facts;
@@ -40,13 +40,18 @@ pub struct BuildError {
 }
 
 impl BuildError {
-    /// Whether it is a file that this process may not read.
+    /// Whether it is a file that this process may not read, or that others may.
     pub fn is_permission(&self) -> bool {
         self.permission
     }
 
     fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), permission: false }
+    }
+
+    /// Others may do something with a file that they must not.
+    fn permission(fault: String) -> Self {
+        Self { message: fault, permission: true }
     }
 
     fn file(path: &Path, error: &io::Error) -> Self {
@@ -185,8 +190,15 @@ pub fn contents(config: &Config) -> Contents {
 }
 
 /// The content of a file, `None` if it cannot be read.
+///
+/// A file that others can change is not the same as one that they cannot: once its mode is right it is read again.
 pub fn digest(path: &Path) -> Option<Digest> {
-    fs::read(path).ok().map(|bytes| digest_of(&bytes))
+    let (content, permissions) = permissions::read(path).ok()?;
+    let mut digest = digest_of(&content);
+    if permissions.changeable().is_some() {
+        digest[0] ^= 1;
+    }
+    Some(digest)
 }
 
 /// Of this content.
@@ -200,8 +212,12 @@ pub fn digest_of(content: &[u8]) -> Digest {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read_acl(path: &Path, table: &CommandTable) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
-    let mut reader = AclReader::default();
+pub fn read_acl(
+    path: &Path,
+    table: &CommandTable,
+    strict_permissions: bool,
+) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
+    let mut reader = AclReader { strict_permissions, ..AclReader::default() };
     match reader.read(path, table) {
         Some(acl) if reader.errors.is_empty() => Ok((acl, reader.warnings)),
         _ => Err(reader.errors),
@@ -271,7 +287,8 @@ impl<'a> Builder<'a> {
     fn acl(&mut self, table: &CommandTable) -> Option<Acl> {
         match &self.config.acl {
             AclSource::File(path) => {
-                let mut reader = AclReader::default();
+                let strict_permissions = self.config.strict_permissions;
+                let mut reader = AclReader { strict_permissions, ..AclReader::default() };
                 let acl = reader.read(path, table);
                 self.errors.append(&mut reader.errors);
                 self.warnings.append(&mut reader.warnings);
@@ -422,6 +439,7 @@ impl<'a> Builder<'a> {
 /// Reads an ACL file.
 #[derive(Default)]
 struct AclReader {
+    strict_permissions: bool,
     errors: Vec<BuildError>,
     warnings: Vec<String>,
     advice: Vec<String>,
@@ -429,7 +447,13 @@ struct AclReader {
 
 impl AclReader {
     fn read(&mut self, path: &Path, table: &CommandTable) -> Option<Acl> {
-        let text = fs::read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
+        let read = permissions::read(path).map_err(|error| self.errors.push(BuildError::file(path, &error)));
+        let (text, permissions) = read.ok()?;
+        self.errors.extend(permissions.changeable().map(BuildError::permission));
+        match permissions.readable().filter(|_| holds_passwords(&text)) {
+            Some(fault) if self.strict_permissions => self.errors.push(BuildError::permission(fault)),
+            fault => self.warnings.extend(fault),
+        }
         let place = |error: &FileError| {
             let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
             format!("{}:{}: {token}{}", path.display(), error.line, error.message)
@@ -470,6 +494,12 @@ impl AclReader {
             }
         }
     }
+}
+
+/// Whether passwords stand there as such, and not as hashes.
+fn holds_passwords(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
+    lines.any(|line| line.windows(2).any(|pair| pair == b" >"))
 }
 
 /// Whether a name that is not known may become known with a module of the upstream, rather than be a slip of the pen:

@@ -222,7 +222,8 @@ impl Reloader {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let current = self.generation.load_full();
         let digest = generation::digest(&path);
-        let read = generation::read_acl(&path, &current.policy.table).and_then(|(acl, warnings)| {
+        let read = generation::read_acl(&path, &current.policy.table, self.config.strict_permissions);
+        let read = read.and_then(|(acl, warnings)| {
             let contradictions = contradictions(&self.config, &acl);
             let errors: Vec<_> = contradictions.iter().map(BuildError::from).collect();
             if errors.is_empty() { Ok((acl, warnings)) } else { Err(errors) }
@@ -348,7 +349,8 @@ impl Reloader {
                 self.waits_for_users =
                     config.is_ok_and(|config| !contradictions(&config, &current.policy.acl).is_empty());
                 if users == Users::Read {
-                    let is_right = |path| generation::read_acl(path, &current.policy.table).is_ok();
+                    let strict_permissions = self.config.strict_permissions;
+                    let is_right = |path| generation::read_acl(path, &current.policy.table, strict_permissions).is_ok();
                     self.held_up = self.acl_file().is_some_and(is_right);
                 }
             }

@@ -1,8 +1,9 @@
 //! Bad configuration: what is said, with which exit code, and that nothing half-starts.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -208,6 +209,7 @@ fn a_key_that_may_not_be_read_is_a_permission_error() {
     if geteuid().is_root() {
         // Root reads everything: be the user nobody instead, who must be able to come this far.
         fs::set_permissions(config.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
         command.uid(65534).gid(65534);
     }
     let output = match command.output() {
@@ -216,6 +218,64 @@ fn a_key_that_may_not_be_read_is_a_permission_error() {
     };
     assert_eq!(output.status.code(), Some(PERMISSION), "{}", text(&output));
     assert!(text(&output).contains("server.key"), "{}", text(&output));
+}
+
+#[test]
+fn every_file_that_others_can_change_is_a_permission_error_with_the_command_that_mends_it() {
+    let setup = || {
+        let setup = nowhere().acl_file("user default off\n").file("redis.conf", "\n").file("password", "secret\n");
+        setup.setting("redis-conf = \"redis.conf\"").table("[upstream-auth]\npassword-file = \"password\"")
+    };
+    let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for file in ["respgate.toml", "users.acl", "redis.conf", "password"] {
+        let setup = setup();
+        setup.write_config();
+        let path = setup.path(file);
+        let link = setup.path("link");
+        fs::rename(&path, &link).unwrap();
+        symlink(&link, &path).unwrap();
+        chmod(&path, 0o666);
+        for command in ["check", "run"] {
+            let mut respgate = respgate_binary();
+            let output =
+                respgate.args([command, "--listen", "127.0.0.1:0", "--config"]).arg(setup.path("respgate.toml"));
+            let output = output.output().unwrap();
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(PERMISSION), "{file}: {said}");
+            let told = format!("{0} can be changed by others (mode 0666): chmod go-w {0}", path.display());
+            assert!(said.contains(&told), "{said}");
+        }
+    }
+    let setup = setup();
+    chmod(&setup.path(""), 0o777);
+    let said = text(&check(&setup));
+    for file in ["respgate.toml", "redis.conf", "password"] {
+        let path = setup.path(file);
+        assert!(said.contains(&format!("{} can be replaced by others (mode 0777 of ", path.display())), "{said}");
+    }
+    if geteuid().is_root() {
+        chmod(&setup.path(""), 0o755);
+        chmod(&setup.path("users.acl"), 0o664);
+        assert_eq!(check(&setup).status.code(), Some(0), "root's group is root");
+        std::os::unix::fs::chown(setup.path("users.acl"), None, Some(4711)).unwrap();
+        let said = text(&check(&setup));
+        assert!(said.contains("users.acl can be changed by group 4711 (mode 0664): chmod g-w "), "{said}");
+    }
+}
+
+#[test]
+fn passwords_in_an_acl_file_that_others_read_are_a_warning_or_an_error() {
+    let clear = nowhere().acl("# >\nuser alice on >secret ~*\n");
+    let hashed = nowhere().acl("# user alice >\nuser alice on +@read ~*\n");
+    for setup in [&clear, &hashed] {
+        fs::set_permissions(setup.path("users.acl"), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let warning = "users.acl can be read by others (mode 0644): chmod 600 ";
+    let (clear_said, hashed_said) = (check(&clear), check(&hashed));
+    assert_eq!(clear_said.status.code(), Some(0));
+    assert!(text(&clear_said).contains(warning), "{}", text(&clear_said));
+    assert!(!text(&hashed_said).contains(warning), "{}", text(&hashed_said));
+    refuses(&clear.setting("strict-permissions = true"), PERMISSION, &[warning]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{RedisServer, Respgate, Setup, eventually, respgate_binary, upstream_of};
+use crate::support::{RedisServer, Respgate, Setup, eventually, folder, respgate_binary, upstream_of};
 
 /// Every way to write a name, and to spread lines over files. DIR is the folder of the upstream's files.
 const FILES: &[(&str, &str)] = &[
@@ -34,7 +34,7 @@ include nothing-here-*
 
 #[test]
 fn redis_confirms_every_name_that_is_read_from_its_own_redis_conf() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     fs::create_dir(dir.path().join("parts")).unwrap();
     for (name, text) in FILES {
         fs::write(dir.path().join(name), text.replace("DIR", dir.path().to_str().unwrap())).unwrap();

@@ -1,6 +1,7 @@
 //! SIGHUP: a new generation, or the old one and every error.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use rustix::process::Signal;
 
@@ -38,6 +39,22 @@ fn a_broken_acl_file_keeps_the_old_one_and_is_reported_with_its_line() {
     gate.wait_for_log(&["users.acl:2", "sometimes"]);
     assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
     assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
+}
+
+#[test]
+fn an_acl_file_that_others_can_change_is_not_taken_until_they_cannot() {
+    let (_redis, gate) = start("user alice on +@all ~*\n");
+    let chmod = |mode| fs::set_permissions(gate.path("users.acl"), fs::Permissions::from_mode(mode)).unwrap();
+    chmod(0o666);
+    gate.wait_for_log(&["ERROR", "users.acl can be changed by others (mode 0666): chmod go-w "]);
+    gate.write_acl("user alice on +@read ~*\n");
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["signal", "kept the old one"]);
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
+    chmod(0o600);
+    eventually("the file to be taken", || {
+        gate.connect("alice").text(&["SET", "a", "1"]).starts_with("-NOPERM ").then_some(())
+    });
 }
 
 #[test]

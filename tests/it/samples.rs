@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::respgate_binary;
+use crate::support::{folder, respgate_binary};
 
 #[test]
 fn the_sample_configuration_passes_check_with_the_certificates_of_its_script() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     make_certificates(dir.path());
     for sample in ["respgate.toml", "users.acl"] {
-        fs::copy(samples().join(sample), dir.path().join(sample)).unwrap();
+        let text = fs::read(samples().join(sample)).unwrap();
+        fs::write(dir.path().join(sample), text).unwrap();
     }
     let output =
         respgate_binary().args(["check", "--config", "respgate.toml"]).current_dir(dir.path()).output().unwrap();
@@ -20,14 +21,40 @@ fn the_sample_configuration_passes_check_with_the_certificates_of_its_script() {
     assert_eq!(output.status.code(), Some(0), "{said}");
 }
 
+/// A clone is made under the umask of whoever makes it, with a group of his own.
+#[test]
+fn the_samples_of_any_clone_pass_check_once_the_script_has_run() {
+    for umask in ["000", "002", "022", "077"] {
+        let dir = folder();
+        let clone = dir.path().join("certs-example");
+        let sh = |line: &str| {
+            let line = format!("umask {umask}; {line}");
+            let output = Command::new("sh").args(["-ec", &line]).current_dir(&dir).output().unwrap();
+            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        sh("mkdir certs-example");
+        for sample in ["make.sh", "respgate.toml", "users.acl"] {
+            sh(&format!("cat {} >certs-example/{sample}", samples().join(sample).display()));
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(clone.join(sample), None, Some(4711)).unwrap();
+            }
+        }
+        sh("sh certs-example/make.sh");
+        let output =
+            respgate_binary().args(["check", "--config", "respgate.toml"]).current_dir(&clone).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{umask}: {said}");
+    }
+}
+
 #[test]
 fn a_certificate_of_the_script_is_refused_once_it_is_revoked_as_the_script_says() {
     for path in [search_path(), search_path_with_respgate()] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let path = std::env::join_paths(path).unwrap();
         let said = make_certificates_with(dir.path(), &path);
         for sample in ["respgate.toml", "users.acl"] {
-            fs::copy(samples().join(sample), dir.path().join(sample)).unwrap();
+            fs::write(dir.path().join(sample), fs::read(samples().join(sample)).unwrap()).unwrap();
         }
         let verdict = |client: &str| {
             let mut check = respgate_binary();
@@ -68,7 +95,7 @@ fn the_sample_acl_file_passes_acl_check() {
 
 #[test]
 fn the_certificate_script_keeps_what_is_there_already() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     make_certificates(dir.path());
     let before = fs::read(dir.path().join("ca.crt")).unwrap();
     make_certificates(dir.path());
@@ -77,7 +104,7 @@ fn the_certificate_script_keeps_what_is_there_already() {
 
 #[test]
 fn the_certificate_script_uses_respgate_where_it_is_in_the_path() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     let path = std::env::join_paths(search_path_with_respgate()).unwrap();
     make_certificates_with(dir.path(), &path);
     make_certificates_with(dir.path(), &path);

@@ -1,8 +1,6 @@
 //! Reading single values and collecting what is wrong with them.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -14,6 +12,7 @@ use crate::config::mistaken::{Mistaken, mistaken};
 use crate::config::model::NamedUser;
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
+use crate::permissions::{self, Permissions};
 
 /// A path in `sockaddr_un`, its final NUL left out.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -117,6 +116,22 @@ impl<'a> Judge<'a> {
         Some(path)
     }
 
+    /// The content of a file that others must not be able to change.
+    fn file(&mut self, origin: &Origin, path: &Path) -> Option<(Vec<u8>, Permissions)> {
+        match permissions::read(path) {
+            Ok((content, permissions)) => {
+                if let Some(fault) = permissions.changeable() {
+                    self.permission_error(origin, fault);
+                }
+                Some((content, permissions))
+            }
+            Err(error) => {
+                self.unreadable(origin, path, &error);
+                None
+            }
+        }
+    }
+
     /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above
     /// what the configuration file says, as every flag and variable does.
     pub(super) fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>, name: &str) -> Option<Redacted> {
@@ -131,7 +146,10 @@ impl<'a> Judge<'a> {
                 self.secret_error(&direct.origin, "the password is empty");
                 None
             }
-            (Some(direct), None) => Some(Redacted::new(direct.text.into_bytes())),
+            (Some(direct), None) => {
+                self.judge_source(&direct.origin);
+                Some(Redacted::new(direct.text.into_bytes()))
+            }
             (None, Some(file)) => self.secret_file(file),
             (None, None) => None,
         }
@@ -141,16 +159,9 @@ impl<'a> Judge<'a> {
     fn secret_file(&mut self, file: Setting) -> Option<Redacted> {
         let origin = file.origin.clone();
         let path = self.path(Some(file))?;
-        let mut content = match read_secret(&path) {
-            Ok((content, mode)) => {
-                self.judge_permissions(&origin, &path, mode);
-                content
-            }
-            Err(error) => {
-                self.unreadable(&origin, &path, &error);
-                return None;
-            }
-        };
+        let (content, permissions) = self.file(&origin, &path)?;
+        let mut content = Zeroizing::new(content);
+        self.judge_readers(&origin, &permissions);
         if content.ends_with(b"\n") {
             content.pop();
             if content.ends_with(b"\r") {
@@ -173,13 +184,29 @@ impl<'a> Judge<'a> {
         Some(Redacted::new(std::mem::take(&mut *content)))
     }
 
-    /// Secrets of Kubernetes and compose are 0644 by default: only a warning, unless `strict-permissions`.
-    fn judge_permissions(&mut self, origin: &Origin, path: &Path, mode: u32) {
-        if mode & 0o044 == 0 {
-            return;
+    /// A password that stands in the configuration file itself.
+    fn judge_source(&mut self, origin: &Origin) {
+        if let (Some(source), Origin::File(span)) = (self.source, origin)
+            && source.is_written_out(span)
+        {
+            self.judge_readers(origin, &source.permissions);
         }
-        let message = format!("{} can be read by others (mode {:04o}): chmod 600 {0}", path.display(), mode & 0o7777);
-        if self.strict_permissions { self.error(origin, message) } else { self.warn(origin, message) }
+    }
+
+    /// Secrets of Kubernetes and compose are 0644 by default: only a warning, unless `strict-permissions`.
+    fn judge_readers(&mut self, origin: &Origin, permissions: &Permissions) {
+        match permissions.readable() {
+            Some(fault) if self.strict_permissions => self.permission_error(origin, fault),
+            Some(fault) => {
+                let warning = ConfigError::new(self.secret_place(origin), fault);
+                self.warnings.push(warning);
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn permission_error(&mut self, origin: &Origin, message: String) {
+        self.errors.push(ConfigError::permission(self.secret_place(origin), message));
     }
 
     pub(super) fn unreadable(&mut self, origin: &Origin, path: &Path, error: &io::Error) {
@@ -192,11 +219,7 @@ impl<'a> Judge<'a> {
 
     /// An error about a value that must not be shown.
     pub(super) fn secret_error(&mut self, origin: &Origin, message: impl Into<String>) {
-        let place = match (self.source, origin) {
-            (Some(source), Origin::File(span)) => Place::Spot(source.spot(span, Disclosure::KeyOnly)),
-            _ => Place::Named(origin.to_string()),
-        };
-        self.errors.push(ConfigError::new(place, message));
+        self.errors.push(ConfigError::new(self.secret_place(origin), message));
     }
 
     pub(super) fn warn(&mut self, origin: &Origin, message: impl Into<String>) {
@@ -207,15 +230,17 @@ impl<'a> Judge<'a> {
         self.errors.push(ConfigError::new(Place::Whole, message));
     }
 
+    fn secret_place(&self, origin: &Origin) -> Place {
+        match (self.source, origin) {
+            (Some(source), Origin::File(span)) => Place::Spot(source.spot(span, Disclosure::KeyOnly)),
+            _ => Place::Named(origin.to_string()),
+        }
+    }
+
     fn place(&self, origin: &Origin) -> Place {
         match (self.source, origin) {
             (Some(source), Origin::File(span)) => Place::Spot(source.spot(span, Disclosure::Value)),
             _ => Place::Named(origin.to_string()),
         }
     }
-}
-
-fn read_secret(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
-    let mode = fs::metadata(path)?.permissions().mode();
-    Ok((Zeroizing::new(fs::read(path)?), mode))
 }

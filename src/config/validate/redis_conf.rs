@@ -1,8 +1,8 @@
 //! The redis.conf of the upstream, with all that it includes: what Redis calls its commands.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::config::error::{ConfigError, Place, Spot};
 use crate::config::mistaken::mistaken;
 use crate::config::redis_conf::{self, Directive, Line, LineFault};
 use crate::config::setting::Setting;
+use crate::permissions::{self, Permissions};
 
 /// No redis.conf is longer; a device or a log given by mistake must not fill the memory.
 const MAX_FILE: u64 = 4 << 20;
@@ -41,7 +42,12 @@ impl Judge<'_> {
         let Some(path) = self.path(Some(setting)) else { return RedisConf::default() };
         let mut reading = Reading::default();
         match contents(&path) {
-            Ok(text) => reading.read(vec![(path, text)]),
+            Ok((text, permissions)) => {
+                if let Some(fault) = permissions.changeable() {
+                    self.permission_error(&origin, fault);
+                }
+                reading.read(vec![(path, text)]);
+            }
             Err(error) => self.unreadable(&origin, &path, &error),
         }
         if reading.errors.is_empty() && reading.found.renames.is_empty() && !reading.found.files.is_empty() {
@@ -147,7 +153,11 @@ impl Reading {
                 return self.error(line, format!("more than {MAX_FILES} files are included"));
             }
             match contents(&path) {
-                Ok(text) => files.push((path, text)),
+                Ok((text, permissions)) => {
+                    let fault = permissions.changeable();
+                    self.errors.extend(fault.map(|fault| ConfigError::permission(spot(line), fault)));
+                    files.push((path, text));
+                }
                 // Redis opens a directory, and reads nothing from it.
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
                 Err(error) => self.errors.push(ConfigError::unreadable(spot(line), &path, &error)),
@@ -173,11 +183,10 @@ fn spot(line: &Line) -> Place {
     Place::Spot(Spot { path: line.path.clone(), line: line.number, column: 1, excerpt: None })
 }
 
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
+fn contents(path: &Path) -> io::Result<(Vec<u8>, Permissions)> {
+    let (text, permissions) = permissions::read_at_most(path, MAX_FILE + 1)?;
     match u64::try_from(text.len()) {
-        Ok(length) if length <= MAX_FILE => Ok(text),
+        Ok(length) if length <= MAX_FILE => Ok((text, permissions)),
         _ => Err(io::Error::other("it is longer than any redis.conf")),
     }
 }

@@ -3,14 +3,14 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Identity, Pki, RedisServer, RespClient, eventually};
+use super::{Identity, Pki, RedisServer, RespClient, eventually, folder};
 
 /// The program under test with a clean environment, for commands other than a running proxy.
 pub(crate) fn respgate_binary() -> Command {
@@ -62,7 +62,7 @@ impl Respgate {
 
     /// Prepares one: certificates are made, nothing else is configured but the way to `upstream`.
     pub(crate) fn setup(upstream: &str) -> Setup {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let pki = Pki::create(dir.path());
         let folder = Folder { dir, pki };
         let server = folder.pki.server();
@@ -200,7 +200,7 @@ impl Setup {
     /// Writes the ACL file only: certificates name nobody.
     pub(crate) fn acl_file(self, acl: &str) -> Setup {
         let file = self.folder.path("users.acl");
-        fs::write(&file, acl).unwrap();
+        write_private(&file, acl);
         self.setting(&format!("aclfile = {file:?}"))
     }
 
@@ -262,9 +262,7 @@ impl Setup {
 
     /// A file next to the configuration, readable by its owner only.
     pub(crate) fn file(self, name: &str, content: &str) -> Setup {
-        let path = self.folder.path(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        write_private(&self.folder.path(name), content);
         self
     }
 
@@ -279,7 +277,7 @@ impl Setup {
     /// Writes `respgate.toml` and names it.
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder.path("respgate.toml");
-        fs::write(&path, format!("{}\n{}", self.settings.join("\n"), self.tables)).unwrap();
+        write_private(&path, &format!("{}\n{}", self.settings.join("\n"), self.tables));
         path
     }
 
@@ -343,6 +341,12 @@ impl Folder {
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
+}
+
+/// Passwords may stand in it.
+fn write_private(path: &Path, content: &str) {
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// How the configuration names this Redis.

@@ -12,8 +12,18 @@ pub(crate) use redis_server::RedisServer;
 
 use std::time::{Duration, Instant};
 
+use rustix::fs::Mode;
+use tempfile::TempDir;
+
 /// The longest any single wait of a test may take before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder for files of a respgate. Those that others can change are refused, and whoever runs the tests may have any
+/// umask.
+pub(crate) fn folder() -> TempDir {
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    tempfile::tempdir().unwrap()
+}
 
 /// Asks again and again until `probe` has an answer; fails the test with `what` after [`PATIENCE`].
 pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
