@@ -30,7 +30,7 @@ use crate::ops::audit::{self, RateLimit};
 use crate::ops::generation::Generation;
 use crate::ops::refusals::Refusals;
 use crate::ops::reload::Edit;
-use crate::session::driver::{Driver, Remains, Stream, see_turn_out};
+use crate::session::driver::{Driver, Remains, Stream};
 use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::tls::{CertificateChain, CertificateRefusal};
@@ -453,10 +453,7 @@ impl Worker {
                 self.settings.upstream.lost.notify_one();
             }
             audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
-            let Remains { client, unsent, turn } = driver.into_remains();
-            if let Some((upstream, turn)) = turn {
-                spawn_local(see_turn_out(upstream, turn));
-            }
+            let Remains { client, unsent } = driver.into_remains();
             if let Some(rest) = self.close(client, unsent, reason, permit) {
                 rest.await;
             }

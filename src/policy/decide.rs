@@ -100,6 +100,9 @@ impl Policy {
         if holds_nul_keyword(spec, argv) {
             return Verdict::Deny(Denial::NulInKeyword(spec));
         }
+        if !is_supported(spec.role()) {
+            return Verdict::Deny(Denial::Unsupported(spec));
+        }
         // Redis would queue these, so whoever may not even run them hears what Redis would say.
         if stance.in_transaction && !fits_a_transaction(spec.role()) {
             return Verdict::Deny(Denial::InTransaction(spec));
@@ -120,12 +123,6 @@ impl Policy {
             UpstreamName::Renamed(name) => Some(name),
             UpstreamName::Disabled => None,
         }
-    }
-
-    /// Whether the upstream would take this name, in lower case, for that of a command.
-    pub fn is_upstream_command(&self, name: &str) -> bool {
-        let is_new_name = |name_there: &[u8]| name_there.eq_ignore_ascii_case(name.as_bytes());
-        self.table.by_name(name).is_some() || self.renames.iter().any(|(_, there)| there.is_some_and(is_new_name))
     }
 
     /// The error that tells the client of a denial, without the leading `-` and the line end. Of a denied EXEC Redis says
@@ -155,6 +152,7 @@ impl Policy {
                 Dialect::Redis70 | Dialect::Redis72 => "ERR Command not allowed inside a transaction".to_owned(),
                 Dialect::Valkey91 => format!("ERR Command '{}' not allowed inside a transaction", spec.full_name()),
             },
+            Denial::Unsupported(_) => "ERR respgate: not possible through the proxy".to_owned(),
             Denial::Blocked(spec) | Denial::NulInKeyword(spec) => acl_text(spec, AclDenial::Command),
             Denial::Acl(spec, denial) => acl_text(spec, *denial),
             Denial::Subscriber(spec) => format!(
@@ -173,14 +171,15 @@ fn answered_here(role: Role) -> bool {
     matches!(role, Role::Auth | Role::Hello | Role::Quit | Role::Reset | Role::Acl | Role::ClientReply)
 }
 
+/// SCRIPT DEBUG makes of what follows EVAL a conversation with Redis's debugger, in which the protocol is another one.
+fn is_supported(role: Role) -> bool {
+    role != Role::ScriptDebug
+}
+
 /// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.
-/// (SCRIPT DEBUG is what Redis refuses at EXEC.)
 fn fits_a_transaction(role: Role) -> bool {
     !role.changes_subscriptions()
-        && !matches!(
-            role,
-            Role::Hello | Role::Monitor | Role::Sync | Role::Psync | Role::ClientReply | Role::ScriptDebug
-        )
+        && !matches!(role, Role::Hello | Role::Monitor | Role::Sync | Role::Psync | Role::ClientReply)
 }
 
 /// The commands of Redis's RESP2 subscriber mode (`processCommand`).
@@ -191,6 +190,5 @@ fn fits_a_subscriber(role: Role) -> bool {
 /// Redis compares options with `strcasecmp`, which ends at a NUL: `CLIENT REPLY OFF\0x` is CLIENT REPLY OFF. What the
 /// session reads as a keyword must not be read differently by Redis. (HELLO is parsed by us and never passed on.)
 fn holds_nul_keyword(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
-    (spec.full_name().starts_with("client|") || spec.role() == Role::ScriptDebug)
-        && argv.iter().any(|argument| argument.contains(&0))
+    spec.full_name().starts_with("client|") && argv.iter().any(|argument| argument.contains(&0))
 }

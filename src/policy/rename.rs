@@ -80,9 +80,4 @@ impl Renames {
             Some(None) => UpstreamName::Disabled,
         }
     }
-
-    /// The declared pairs: command and new name, `None` where it is disabled.
-    pub fn iter(&self) -> impl Iterator<Item = (CommandId, Option<&[u8]>)> {
-        self.names.iter().map(|(id, name)| (*id, name.as_deref()))
-    }
 }

@@ -68,6 +68,8 @@ pub enum Denial<'p> {
     Unauthenticated(&'p CommandSpec),
     /// Not possible inside MULTI, through this proxy.
     InTransaction(&'p CommandSpec),
+    /// Not possible through this proxy, whoever asks.
+    Unsupported(&'p CommandSpec),
     /// On the blocklist.
     Blocked(&'p CommandSpec),
     /// The user's ACL does not allow it.
@@ -89,6 +91,7 @@ impl<'p> Denial<'p> {
             | Self::Arity(spec)
             | Self::Unauthenticated(spec)
             | Self::InTransaction(spec)
+            | Self::Unsupported(spec)
             | Self::Blocked(spec)
             | Self::Acl(spec, _)
             | Self::Subscriber(spec)
@@ -108,7 +111,7 @@ impl<'p> Denial<'p> {
 
     /// Whether this is a refusal that an operator wants to hear of, rather than a client's mistake.
     pub fn is_access_violation(&self) -> bool {
-        matches!(self, Self::Blocked(_) | Self::Acl(..) | Self::NulInKeyword(_))
+        matches!(self, Self::Unsupported(_) | Self::Blocked(_) | Self::Acl(..) | Self::NulInKeyword(_))
     }
 }
 
@@ -120,6 +123,7 @@ impl fmt::Display for Denial<'_> {
             Self::Arity(_) => "arity",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::InTransaction(_) => "in-transaction",
+            Self::Unsupported(_) => "unsupported",
             Self::Blocked(_) => "blocked",
             Self::Acl(_, AclDenial::Database { .. }) => "acl-database",
             Self::Acl(_, AclDenial::Command) => "acl-command",

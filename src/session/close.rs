@@ -53,8 +53,6 @@ pub enum CloseReason {
     Throttled,
     /// RESET again and again.
     ResetStorm,
-    /// The script that was debugged has ended: Redis closes then.
-    DebuggerEnded,
     /// Something but REPLCONF and PING after SYNC or PSYNC.
     ReplicationMisuse,
     /// The certificate gives nobody, or the user may not enter.
@@ -68,7 +66,7 @@ pub enum CloseReason {
     /// The certificate behind the session has expired.
     CertificateExpired,
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
-    /// blocking command, the debugger.
+    /// blocking command.
     StandingRightLost,
     /// The policy changed while a request was being streamed.
     PolicyChanged,
@@ -135,7 +133,6 @@ impl fmt::Display for CloseReason {
             Self::AuthenticationBusy => "authentication-busy",
             Self::Throttled => "throttled",
             Self::ResetStorm => "reset-storm",
-            Self::DebuggerEnded => "debugger-ended",
             Self::ReplicationMisuse => "replication-misuse",
             Self::Refused(reason) => return write!(f, "refused-{reason}"),
             Self::Revoked(reason) => return write!(f, "revoked-{reason}"),

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::action::{Action, Report, UpstreamFailure};
 use super::clients::OwnId;
 use super::close::CloseReason;
-use super::debugger::{Debugger, Turn};
 use super::local::ResetBudget;
 use super::mirror::Mirror;
 use super::output::{Output, Side};
@@ -146,9 +145,6 @@ pub struct SessionCore {
     pub(super) echo: Box<[u8]>,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
-    pub(super) debugger: Debugger,
-    /// It may be debugging soon, and nobody else.
-    pub(super) turn: Option<Turn>,
     /// What Redis goes on doing for this session, with the right it had when it asked.
     pub(super) standing: Standing,
     pub(super) stage: Stage,
@@ -221,8 +217,6 @@ impl SessionCore {
             untold: None,
             echo: Box::default(),
             replicating: false,
-            debugger: Debugger::Off,
-            turn: None,
             standing: Standing::default(),
             stage: Stage::Running,
             wait: None,
@@ -308,13 +302,10 @@ impl SessionCore {
     pub fn handle_eof(&mut self, side: Side, now: Instant) -> Result<(), CloseReason> {
         match side {
             Side::Upstream if self.link != Link::Ready => Ok(()),
-            Side::Upstream => {
-                self.end_turn();
-                Err(match self.stage {
-                    Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => reason,
-                    _ => CloseReason::UpstreamGone,
-                })
-            }
+            Side::Upstream => Err(match self.stage {
+                Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => reason,
+                _ => CloseReason::UpstreamGone,
+            }),
             Side::Downstream => {
                 self.client_closed = Some(now + self.limits.half_close_timeout);
                 self.end_pause();
@@ -377,10 +368,8 @@ impl SessionCore {
             if let Transaction::Open(queue) = &mut self.transaction {
                 queue.is_stale |= renewed.user != queue.user;
             }
-            // The debugger may run in a process of its own, which knows the mirror as it was.
-            let is_debugged = self.debugger.is_conversing() && self.has_mirror() && renewed.user != principal.user;
             self.principal = Some(renewed);
-            if loses_keys || is_debugged || !self.may_stand(policy) {
+            if loses_keys || !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);
             }
         } else if let Admission::Refused(reason) =
@@ -534,18 +523,17 @@ impl SessionCore {
             Stage::Running if self.client_closed.is_some() => self.client_closed,
             Stage::Running if self.principal.is_none() => Some(self.started + self.limits.auth_timeout),
             Stage::Running if self.is_owed() => self.upstream_deadline(),
-            // The debugger waits for the client, and may keep everybody else waiting.
-            Stage::Running if self.is_standing() && !self.debugger.is_conversing() => None,
+            Stage::Running if self.is_standing() => None,
             Stage::Running => self.limits.idle_timeout.map(|timeout| self.last_active + timeout),
             Stage::Closed => None,
         }
     }
 
-    /// Until when Redis has to say or take something. A command that blocks may take its time, a debugger waits for the
-    /// client, and whoever is not listened to is not silent.
+    /// Until when Redis has to say or take something. A command that blocks may take its time, and whoever is not listened
+    /// to is not silent.
     fn upstream_deadline(&self) -> Option<Instant> {
         let is_listened_to = self.backlog_downstream < DOWNSTREAM_BACKLOG;
-        let takes_its_time = self.debugger.is_conversing() || matches!(self.pending.front(), Some(Slot::Blocking(_)));
+        let takes_its_time = matches!(self.pending.front(), Some(Slot::Blocking(_)));
         let timeout = self.limits.upstream_timeout.filter(|_| self.is_owed() && is_listened_to && !takes_its_time)?;
         self.waited_since.checked_add(timeout)
     }
@@ -582,7 +570,6 @@ impl SessionCore {
             + self.transaction.answers_bytes()
             + self.subscriptions.memory()
             + self.standing.memory()
-            + self.debugger.memory()
             + self.mirror.memory()
             + self.untold.as_ref().map_or(0, |request| request.len())
     }
@@ -705,9 +692,9 @@ impl SessionCore {
     }
 
     /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
-    /// a subscription, MONITOR, a replication link. Or Redis waits for the client, in the debugger.
+    /// a subscription, MONITOR, a replication link.
     fn is_standing(&self) -> bool {
-        self.has_stream() || self.debugger.is_conversing() || matches!(self.pending.front(), Some(Slot::Blocking(_)))
+        self.has_stream() || matches!(self.pending.front(), Some(Slot::Blocking(_)))
     }
 
     /// Redis goes on sending without being asked.

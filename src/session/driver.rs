@@ -9,10 +9,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::Turn;
 use super::action::{Action, Credentials, LoginOutcome, UpstreamFailure};
 use super::buffer::Buffer;
 use super::close::CloseReason;
@@ -104,23 +103,11 @@ pub struct Driver<C, W: Surroundings> {
 }
 
 /// What is left of a session.
-pub struct Remains<C, U> {
+pub struct Remains<C> {
     /// The client's connection.
     pub client: C,
     /// What is still to be sent to it.
     pub unsent: Buffer,
-    /// A turn at Redis's debugger that is not over, and the connection that it is for.
-    pub turn: Option<(U, Turn)>,
-}
-
-/// Gives a turn back once Redis has ended the connection: it is told that nobody listens any more. Nothing that it says
-/// before tells for certain that it has come to what it was sent; it may be pushes of long ago.
-pub async fn see_turn_out<U: Stream>(mut upstream: U, turn: Turn) {
-    let mut scratch = [0; 1024];
-    // Where it cannot be told it has gone, and reading says so.
-    let _ = upstream.shutdown().await;
-    while let Ok(1..) = upstream.read(&mut scratch).await {}
-    drop(turn);
 }
 
 /// How much a read brought.
@@ -166,10 +153,9 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     /// Takes apart what is left of an ended session, which is no longer accounted for.
-    pub fn into_remains(mut self) -> Remains<C, W::Upstream> {
+    pub fn into_remains(self) -> Remains<C> {
         let _ = self.world.account(self.accounted, 0);
-        let turn = self.core.take_unanswered_turn();
-        Remains { client: self.client, unsent: self.queues.downstream, turn: self.upstream.zip(turn) }
+        Remains { client: self.client, unsent: self.queues.downstream }
     }
 
     /// Runs the session until it has to be closed.

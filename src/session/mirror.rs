@@ -125,11 +125,6 @@ impl SessionCore {
             && self.principal.as_ref().is_some_and(|principal| policy.wants_mirror(&principal.user, spec))
     }
 
-    /// Whether Redis knows the session as its user.
-    pub(super) fn has_mirror(&self) -> bool {
-        matches!(self.mirror.acts_as, ActsAs::Mirror { .. })
-    }
-
     /// Whether Redis has to be told of other rights, or of another user, before it gets anything more.
     pub(super) fn mirror_is_outdated(&self) -> bool {
         matches!(self.mirror.acts_as, ActsAs::Mirror { is_current: false, .. }) && !self.replicating

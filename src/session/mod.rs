@@ -11,7 +11,6 @@ mod buffer;
 mod clients;
 mod close;
 mod core;
-mod debugger;
 pub mod driver;
 mod info;
 mod local;
@@ -40,7 +39,6 @@ pub use self::action::{Action, Credentials, LoginOutcome, Report, UpstreamFailur
 pub use self::buffer::Buffer;
 pub use self::close::{CloseReason, Fault};
 pub use self::core::{Peer, SessionCore, SessionLimits, Traffic};
-pub use self::debugger::Turn;
 pub use self::local::{Administered, Administration, describe_log};
 pub use self::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};
 pub use self::output::{Output, Queues, Side};

@@ -27,10 +27,6 @@ pub(super) enum Slot {
     Info,
     /// The reply to CONFIG RESETSTAT: success forgets what was answered here.
     ResetStats,
-    /// The reply to SCRIPT DEBUG: success turns the debugger on or off.
-    ScriptDebug { on: bool },
-    /// An answer of the debugger, or the reply to what it has debugged.
-    Debugger,
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
     Confirm { kind: Kind, left: u64 },
     /// The reply to a login of ours, as a mirror of the session's user.

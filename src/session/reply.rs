@@ -20,8 +20,6 @@ pub(super) enum Route {
     /// What the first slot waits for, or an error in its place: to the client, unless it is to hear something else, or
     /// nothing.
     Answer { is_error: bool, is_shown: bool },
-    /// To the client; Redis closes after it.
-    LastReply,
     /// Nowhere; it answers no request.
     Hidden,
 }
@@ -122,9 +120,6 @@ impl SessionCore {
             FrameKind::Push => b'>',
             FrameKind::Reply(first) => first,
         };
-        if self.debugger.is_conversing() && first != b'>' {
-            return Ok(self.route_in_conversation(first, frame, complete));
-        }
         if self.may_be_notice(first) {
             match subscription::notice(frame) {
                 None if !complete => return Ok(None),
@@ -213,7 +208,6 @@ impl SessionCore {
         self.follows_reply = !matches!(route, Route::Stream | Route::Hidden);
         let is_error = match route {
             Route::Stream | Route::Hidden => return Ok(()),
-            Route::LastReply => return Err(CloseReason::DebuggerEnded),
             Route::Confirmation => false,
             Route::Answer { is_error, .. } => is_error,
         };
@@ -223,7 +217,6 @@ impl SessionCore {
             Some(Slot::Select(database)) if !is_error => self.database = *database,
             Some(Slot::Monitor) if !is_error => self.monitoring = true,
             Some(Slot::ResetStats) if !is_error => self.shared.tally.reset(),
-            Some(&Slot::ScriptDebug { on }) => self.note_script_debug(on, is_error),
             Some(Slot::Multi) if is_error && self.pending.multis() == 1 => self.transaction = Transaction::None,
             Some(_) => {}
             None => return Err(CloseReason::UpstreamRefused),

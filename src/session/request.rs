@@ -8,7 +8,6 @@ use super::action::{Action, Report};
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{DOWNSTREAM_BACKLOG, Link, SessionCore, Stage};
-use super::debugger;
 use super::output::{Output, Queues, Side};
 use super::pending::{Audience, ExecReply, Slot};
 use super::standing::StandingChange;
@@ -149,11 +148,6 @@ impl SessionCore {
     ) -> Result<Judged, CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.scanner.spans());
-        if self.debugger.is_conversing() {
-            self.traffic.requests += 1;
-            self.converse(debugger::request(policy, &argv), out);
-            return Ok(Judged::Taken);
-        }
         let verdict = policy.decide(self.requester(), &argv);
         if let Some(first) = self.has_to_come_first(policy, &verdict) {
             self.wait = Some(Wait::Drained(first));
@@ -202,10 +196,6 @@ impl SessionCore {
             Verdict::Forward(permit) if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) => {
                 Some(AfterDrain::Mirror { anew: false })
             }
-            // Redis takes it alone only.
-            Verdict::Forward(permit) if permit.spec().role() == Role::ScriptDebug && self.pending.traces() > 0 => {
-                Some(AfterDrain::Judge)
-            }
             Verdict::Local(local) if self.awaits_multi(local) => Some(AfterDrain::Judge),
             _ => None,
         }
@@ -233,15 +223,6 @@ impl SessionCore {
             self.wait = Some(Wait::Drained(AfterDrain::Replicate(request.into())));
             return;
         }
-        if self.debugs(permit) {
-            self.debug_once_drained(Argv::new(&out.input()[range], self.scanner.spans()).iter().collect());
-            return;
-        }
-        if let Owed::Slot(Slot::ScriptDebug { on: true }) = owed
-            && !self.takes_turn()
-        {
-            return self.object(permit, &debugger::NOT_OUR_TURN, out);
-        }
         self.prepare(policy, permit, owed, out);
         self.forward(permit, range, out);
     }
@@ -252,8 +233,6 @@ impl SessionCore {
             Some(NO_MIRROR)
         } else if self.redirects_to_a_stranger(permit, argv) {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
-        } else if self.debugs(permit) {
-            self.objection_to_debugging(policy)
         } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
             Some(Objection { reason: "no-reply", text: "ERR respgate: not possible before SYNC or PSYNC" })
         } else if permit.spec().role() == Role::ClusterSyncslots {
@@ -326,10 +305,6 @@ impl SessionCore {
             Role::SlowlogGet => Owed::Slot(Slot::Slowlog),
             Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
-            Role::ScriptDebug => {
-                let on = argv.get(2).is_none_or(|mode| !mode.eq_ignore_ascii_case(b"no"));
-                Owed::Slot(Slot::ScriptDebug { on })
-            }
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
             _ => Owed::Slot(Slot::Pass(1)),
@@ -386,15 +361,8 @@ impl SessionCore {
                 }
                 // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too. And what comes after
                 // a command that may block for long is judged when it is over, by the rights of that moment.
-                let barrier = matches!(
-                    slot,
-                    Slot::Select(_)
-                        | Slot::Monitor
-                        | Slot::Info
-                        | Slot::ResetStats
-                        | Slot::ScriptDebug { .. }
-                        | Slot::Blocking(_)
-                );
+                let barrier =
+                    matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats | Slot::Blocking(_));
                 let audience = self.audience();
                 self.pending.push(slot, audience);
                 if barrier {

@@ -1,7 +1,5 @@
 //! What all sessions of a process know together.
 
-use std::sync::atomic::AtomicBool;
-
 use super::clients::ClientIds;
 use super::tally::Tally;
 use super::trace::TraceKey;
@@ -12,19 +10,12 @@ pub struct Shared {
     pub(super) clients: ClientIds,
     pub(super) tally: Tally,
     pub(super) trace_key: TraceKey,
-    /// A session has its [turn](super::debugger::Turn) at the debugger.
-    pub(super) debugging: AtomicBool,
 }
 
 impl Shared {
     /// With a random key that no client can guess.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self {
-            clients: ClientIds::default(),
-            tally: Tally::default(),
-            trace_key: TraceKey::new(key),
-            debugging: AtomicBool::new(false),
-        }
+        Self { clients: ClientIds::default(), tally: Tally::default(), trace_key: TraceKey::new(key) }
     }
 }
 

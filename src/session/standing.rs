@@ -60,7 +60,7 @@ impl Standing {
 
 impl SessionCore {
     /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, the
-    /// blocking commands that it still waits for, the debugger (`ACLKillPubsubClientsIfNeeded`, and more than that).
+    /// blocking commands that it still waits for (`ACLKillPubsubClientsIfNeeded`, and more than that).
     pub(super) fn may_stand(&self, policy: &Policy) -> bool {
         let user = self.principal.as_ref().map(|principal| &*principal.user);
         let requester = Requester { user, stance: Stance::default(), database: self.database };
@@ -70,7 +70,6 @@ impl SessionCore {
         };
         self.subscriptions.requests().all(|request| is_allowed(&request))
             && self.standing.requests.iter().all(|(_, request)| is_allowed(request))
-            && self.pending.blocking().chain(self.debugger.script()).all(is_allowed)
-            && (self.debugger.is_off() || self.may_debug(policy))
+            && self.pending.blocking().all(is_allowed)
     }
 }

@@ -41,15 +41,14 @@ impl SessionCore {
     /// bytes were taken; 0 if it has to be held.
     pub(super) fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
         let large = self.scanner.open_bulk().filter(|bulk| bulk.len >= STREAM_FROM);
-        let is_held = self.replicating || self.debugger.is_conversing();
-        if let (Some(bulk), false, Some(argc)) = (large, is_held, self.scanner.argc()) {
+        if let (Some(bulk), false, Some(argc)) = (large, self.replicating, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match policy.decide_by_prefix(self.requester(), &prefix, argc) {
                 Some(Verdict::Forward(_)) if self.mirror_is_outdated() => {
                     self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
                 }
-                Some(Verdict::Forward(permit)) if is_plain(&permit) && !self.debugs(&permit) => {
+                Some(Verdict::Forward(permit)) if is_plain(&permit) => {
                     self.body = Body::Forwarding { prefix: prefix.iter().collect(), argc };
                     let taken = self.scanner.stream();
                     out.pass(at..at + taken);

@@ -5,7 +5,6 @@
 
 mod administration;
 mod deadlines;
-mod debugger;
 mod flow;
 mod hello;
 mod info;

@@ -7,7 +7,6 @@ use super::close::CloseReason;
 use super::core::{Link, SessionCore};
 use super::local::{Call, Login};
 use super::output::{Output, Side};
-use crate::command::ArgvBuf;
 use crate::policy::Policy;
 use crate::resp::Protocol;
 
@@ -34,7 +33,6 @@ impl Wait {
             Self::Verifying(login) => login.memory(),
             Self::Administering { call, memory } => call.memory() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
-            Self::Drained(AfterDrain::Debug(script)) => script.memory(),
             Self::Mirroring { memory } => *memory,
             Self::Throttled { .. }
             | Self::Drained(AfterDrain::Reset | AfterDrain::Judge | AfterDrain::Mirror { .. })
@@ -57,8 +55,6 @@ pub(super) enum AfterDrain {
         /// It did not know the mirror that was made before.
         anew: bool,
     },
-    /// EVAL that is to be debugged.
-    Debug(Box<ArgvBuf>),
 }
 
 impl SessionCore {
@@ -101,7 +97,6 @@ impl SessionCore {
                 self.replicating = true;
                 Ok(())
             }
-            Some(Wait::Drained(AfterDrain::Debug(script))) => self.begin_debugging(policy, script, out),
             Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
             Some(Wait::Drained(AfterDrain::Judge)) => Ok(()),
             waiting @ Some(

@@ -17,7 +17,6 @@ mod certificates;
 mod clients;
 mod cluster;
 mod config;
-mod debugger;
 mod descriptors;
 mod drain;
 mod info;

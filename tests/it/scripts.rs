@@ -39,6 +39,33 @@ fn a_script_in_a_transaction_is_bound_too() {
 }
 
 #[test]
+fn script_debug_is_refused_whoever_asks_and_aborts_a_transaction() {
+    const REFUSED: &str = "-ERR respgate: not possible through the proxy";
+    let redis = RedisServer::start();
+    let gate = setup(&redis).start().settled();
+    let mut jobs = gate.connect("jobs");
+    let blocked = "-NOPERM this user has no permissions to run the 'script|debug' command";
+    assert_eq!(jobs.text(&["SCRIPT", "DEBUG", "YES"]), blocked);
+    assert_eq!(script(&mut jobs, "return 1"), ":1");
+    let mut admin = gate.connect("admin");
+    for mode in ["YES", "SYNC", "NO", "no\0"] {
+        assert_eq!(admin.text(&["script", "debug", mode]), REFUSED);
+    }
+    assert_eq!(script(&mut admin, "return 1"), ":1", "nothing is debugged");
+    for (words, reply) in [
+        (&["MULTI"][..], "+OK"),
+        (&["SET", "k", "1"], "+QUEUED"),
+        (&["SCRIPT", "DEBUG", "YES"], REFUSED),
+        (&["EXEC"], "-EXECABORT Transaction discarded because of previous errors."),
+        (&["EXISTS", "k"], ":0"),
+    ] {
+        assert_eq!(admin.text(words), reply);
+    }
+    gate.wait_for_log(&["unsupported", "script|debug"]);
+    assert_eq!(redis.calls("script|debug"), 0);
+}
+
+#[test]
 fn scripts_follow_the_rights_of_their_user_as_these_change() {
     let redis = RedisServer::start();
     let gate = setup(&redis).start().settled();

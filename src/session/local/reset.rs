@@ -7,7 +7,6 @@ use crate::resp::{Protocol, Reply, ReplyFramer};
 use crate::session::action::Action;
 use crate::session::close::CloseReason;
 use crate::session::core::{Link, ReplyMode, SessionCore};
-use crate::session::debugger::Debugger;
 use crate::session::mirror::Mirror;
 use crate::session::output::Output;
 use crate::session::pending::Pending;
@@ -82,8 +81,6 @@ impl SessionCore {
             self.reply_mode = ReplyMode::On;
         }
         self.monitoring = false;
-        self.debugger = Debugger::Off;
-        self.end_turn();
         self.answer_untraced("reset", &Reply::Simple("RESET".into()), out);
         Ok(())
     }
