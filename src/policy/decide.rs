@@ -171,9 +171,10 @@ fn answered_here(role: Role) -> bool {
     matches!(role, Role::Auth | Role::Hello | Role::Quit | Role::Reset | Role::Acl | Role::ClientReply)
 }
 
-/// SCRIPT DEBUG makes of what follows EVAL a conversation with Redis's debugger, in which the protocol is another one.
+/// SCRIPT DEBUG makes of what follows EVAL a conversation with Redis's debugger, in which the protocol is another one. Of
+/// CLUSTER SYNCSLOTS some has no reply, and some turns the connection into a stream.
 fn is_supported(role: Role) -> bool {
-    role != Role::ScriptDebug
+    !matches!(role, Role::ScriptDebug | Role::ClusterSyncslots)
 }
 
 /// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.

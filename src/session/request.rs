@@ -235,9 +235,6 @@ impl SessionCore {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
         } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
             Some(Objection { reason: "no-reply", text: "ERR respgate: not possible before SYNC or PSYNC" })
-        } else if permit.spec().role() == Role::ClusterSyncslots {
-            // Some of it has no reply, and some turns the connection into a stream.
-            Some(Objection { reason: "no-reply", text: "ERR respgate: not possible through the proxy" })
         } else if permit.spec().role() == Role::Echo
             && argv.get(1).is_some_and(|text| self.shared.trace_key.read(text).is_some())
         {
