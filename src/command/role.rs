@@ -45,8 +45,6 @@ pub enum Role {
     ClientNoTouch,
     ClientKill,
     ClientList,
-    Info,
-    ConfigResetstat,
     /// EVAL, FCALL and their relatives.
     Script,
     ScriptDebug,
@@ -108,8 +106,6 @@ impl Role {
             "client|no-touch" => Role::ClientNoTouch,
             "client|kill" => Role::ClientKill,
             "client|list" => Role::ClientList,
-            "info" => Role::Info,
-            "config|resetstat" => Role::ConfigResetstat,
             "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Role::Script,
             "script|debug" => Role::ScriptDebug,
             "echo" => Role::Echo,

@@ -100,15 +100,6 @@ impl<'p> Denial<'p> {
         }
     }
 
-    /// The command whose call is refused, if there is such a one: a subcommand that does not exist is no call of its
-    /// container.
-    pub fn rejected(&self) -> Option<&'p CommandSpec> {
-        match self {
-            Self::UnknownSubcommand(_) => None,
-            denial => denial.spec(),
-        }
-    }
-
     /// Whether this is a refusal that an operator wants to hear of, rather than a client's mistake.
     pub fn is_access_violation(&self) -> bool {
         matches!(self, Self::Unsupported(_) | Self::Blocked(_) | Self::Acl(..) | Self::NulInKeyword(_))

@@ -30,9 +30,6 @@ impl SessionCore {
 
     /// A reply of ours in its place, unless the client wants none.
     pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
-        if let Reply::Error(text) = reply {
-            self.shared.tally.error(text);
-        }
         // A replica takes what it reads for data.
         if self.audience() == Audience::Nobody || self.replicating {
             return;
@@ -52,15 +49,8 @@ impl SessionCore {
         bytes.into()
     }
 
-    /// The reply of ours to a command that was carried out here and leaves no trace.
-    pub(super) fn answer_untraced(&mut self, command: &str, reply: &Reply, out: &mut Output<'_>) {
-        self.shared.tally.call(command, matches!(reply, Reply::Error(_)));
-        self.answer(reply, out);
-    }
-
     /// The reply of ours to a command that was carried out here.
     pub(super) fn answer_call(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
-        self.shared.tally.call(&call.command, matches!(reply, Reply::Error(_)));
         self.answer(reply, out);
         self.leave_trace(policy, &call.trace, out);
     }
@@ -92,7 +82,6 @@ impl SessionCore {
 
     fn send_trace(&mut self, request: &[u8], out: &mut Output<'_>) {
         out.send(Side::Upstream, request);
-        self.shared.tally.compensate_call("echo");
         self.pending.push(Slot::Trace(1), Audience::Nobody);
     }
 
@@ -117,11 +106,8 @@ impl SessionCore {
             return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
         };
         match &mut self.transaction {
-            Transaction::Open(queue) if queue.has_room(answer.len()) => queue.answer(&call.command, answer),
-            _ => {
-                self.shared.tally.rejection(&call.command);
-                return self.refuse("ERR respgate: too long a transaction".to_owned(), out);
-            }
+            Transaction::Open(queue) if queue.has_room(answer.len()) => queue.answer(answer),
+            _ => return self.refuse("ERR respgate: too long a transaction".to_owned(), out),
         }
         out.send(Side::Upstream, &self.trace_request(echo, &call.trace));
         let audience = self.audience();
@@ -141,11 +127,7 @@ impl SessionCore {
 
     /// An error of ours in place of one of Redis's, and who hears it.
     fn own_error(&mut self, text: String) -> (Box<[u8]>, Audience) {
-        let reply = Reply::error(text);
-        if let Reply::Error(text) = &reply {
-            self.shared.tally.error(text);
-        }
-        (self.encoded(&reply), self.audience())
+        (self.encoded(&Reply::error(text)), self.audience())
     }
 
     /// Has Redis refuse a request, whose error it remembers until EXEC; the client gets `ours` in place of the error.
@@ -155,7 +137,6 @@ impl SessionCore {
     /// by then or not. Should Redis know the name after all, its reply is no error, and the session is closed.
     pub(super) fn spoil(&mut self, ours: Box<[u8]>, audience: Audience, out: &mut Output<'_>) {
         out.send(Side::Upstream, REFUSED);
-        self.shared.tally.compensate_error("ERR");
         self.pending.push(Slot::Replace(ours), audience);
     }
 
@@ -170,8 +151,6 @@ impl SessionCore {
         let mut request = Vec::new();
         encode_request(&[exec, b"refused"], &mut request);
         out.send(Side::Upstream, &request);
-        self.shared.tally.compensate_rejection("exec");
-        self.shared.tally.compensate_error("EXECABORT");
         let (ours, audience) = self.own_error(text);
         self.pending.push(Slot::Replace(ours), audience);
     }

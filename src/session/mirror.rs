@@ -53,8 +53,6 @@ pub struct MirrorLogin {
     pub name: String,
     /// The password.
     pub password: Zeroizing<String>,
-    /// Redis was told of it just now.
-    pub is_told: bool,
 }
 
 /// Why there is no mirror. Redis's words go to the log.
@@ -181,9 +179,6 @@ impl SessionCore {
             return self.go_without_mirror();
         };
         order.name = login.name.as_str().into();
-        if login.is_told {
-            self.shared.tally.compensate_call("acl|setuser");
-        }
         if !order.anew && matches!(&self.mirror.acts_as, ActsAs::Mirror { name, .. } if **name == *login.name) {
             self.act_as_mirror();
             return Ok(());
@@ -193,7 +188,6 @@ impl SessionCore {
         let mut request = Zeroizing::new(Vec::new());
         encode_request(&[auth, login.name.as_bytes(), login.password.as_bytes()], &mut request);
         out.send(Side::Upstream, &request);
-        self.shared.tally.compensate_call("auth");
         self.pending.push(Slot::Login, Audience::Nobody);
         self.wait = Some(Wait::Barrier);
         Ok(())

@@ -23,10 +23,6 @@ pub(super) enum Slot {
     Select(Option<u32>),
     /// The reply to MONITOR: success starts the stream.
     Monitor,
-    /// The reply to INFO: what was answered here is added to it.
-    Info,
-    /// The reply to CONFIG RESETSTAT: success forgets what was answered here.
-    ResetStats,
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
     Confirm { kind: Kind, left: u64 },
     /// The reply to a login of ours, as a mirror of the session's user.
@@ -45,9 +41,9 @@ pub(super) enum Slot {
 
 impl ExecReply {
     /// With these answers of ours in their places.
-    pub(super) fn new(answers: Vec<OwnAnswer>, resets: Option<u32>) -> Self {
+    pub(super) fn new(answers: Vec<OwnAnswer>) -> Self {
         let memory = answers.iter().map(OwnAnswer::memory).sum();
-        Self { answers: answers.into(), resets, memory, left: None, place: 0 }
+        Self { answers: answers.into(), memory, left: None, place: 0 }
     }
 }
 
@@ -72,8 +68,6 @@ impl Slot {
 pub(super) struct ExecReply {
     /// Our answers by place, in rising order.
     pub(super) answers: VecDeque<OwnAnswer>,
-    /// The place of a CONFIG RESETSTAT.
-    pub(super) resets: Option<u32>,
     /// Bytes of memory that the answers took at first.
     pub(super) memory: usize,
     /// Elements still to come, once the header has been seen.
@@ -87,8 +81,6 @@ pub(super) struct ExecReply {
 pub(super) struct OwnAnswer {
     /// Its place in the EXEC reply.
     pub(super) place: u32,
-    /// The full name of the command.
-    pub(super) command: Box<str>,
     /// As the client is sent it.
     pub(super) reply: Box<[u8]>,
 }
@@ -96,7 +88,7 @@ pub(super) struct OwnAnswer {
 impl OwnAnswer {
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.command.len() + self.reply.len()
+        size_of::<Self>() + self.reply.len()
     }
 }
 

@@ -3,11 +3,10 @@
 use super::close::CloseReason;
 use super::core::{ReplyMode, SessionCore};
 use super::output::{Output, Side};
-use super::pending::{Audience, ExecReply, OwnAnswer, Slot};
+use super::pending::{Audience, ExecReply, Slot};
 use super::subscription::{self, Kind, Notice};
-use super::tally::Tally;
 use super::transaction::Transaction;
-use super::{info, monitor, slowlog};
+use super::{monitor, slowlog};
 use crate::resp::{FrameKind, Protocol, ReplyError, parse_integer};
 
 /// What becomes of the frame that is being read.
@@ -144,11 +143,7 @@ impl SessionCore {
                 }
                 Ok(Some(answer))
             }
-            Some(Slot::Info | Slot::Slowlog) if !complete && frame.len() <= info::LARGEST => Ok(None),
-            Some(Slot::Info) if complete => {
-                let merged = self.shared.tally.counts().and_then(|counts| info::merge(frame, counts));
-                Ok(Some(self.give_instead(merged).unwrap_or(answer)))
-            }
+            Some(Slot::Slowlog) if !complete && frame.len() <= slowlog::LARGEST => Ok(None),
             Some(Slot::Slowlog) if complete => {
                 let rewritten = slowlog::rewrite(&self.shared.trace_key, &self.echo, frame);
                 Ok(Some(self.give_instead(rewritten).unwrap_or(answer)))
@@ -216,7 +211,6 @@ impl SessionCore {
             Some(Slot::Hello(protocol)) if !is_error => self.protocol = *protocol,
             Some(Slot::Select(database)) if !is_error => self.database = *database,
             Some(Slot::Monitor) if !is_error => self.monitoring = true,
-            Some(Slot::ResetStats) if !is_error => self.shared.tally.reset(),
             Some(Slot::Multi) if is_error && self.pending.multis() == 1 => self.transaction = Transaction::None,
             Some(_) => {}
             None => return Err(CloseReason::UpstreamRefused),
@@ -250,11 +244,9 @@ impl SessionCore {
             if is_element && reply.next_is_ours() {
                 if step.complete
                     && let Some(ours) = reply.answers.pop_front()
+                    && is_heard
                 {
-                    ours.count(&self.shared.tally);
-                    if is_heard {
-                        out.send(Side::Downstream, &ours.reply);
-                    }
+                    out.send(Side::Downstream, &ours.reply);
                 }
             } else if is_heard || !is_element {
                 out.pass(at..at + step.len);
@@ -262,9 +254,6 @@ impl SessionCore {
             if !step.complete {
                 self.framer.take();
             } else if is_element {
-                if reply.resets == Some(reply.place) {
-                    self.shared.tally.reset();
-                }
                 reply.place += 1;
                 reply.left = reply.left.map(|left| left.saturating_sub(1));
             }
@@ -296,18 +285,6 @@ impl SessionCore {
 impl ExecReply {
     fn next_is_ours(&self) -> bool {
         self.answers.front().is_some_and(|answer| answer.place == self.place)
-    }
-}
-
-impl OwnAnswer {
-    /// Its command was executed, and counts as such; the echo that Redis executed in its place does not.
-    pub(super) fn count(&self, tally: &Tally) {
-        let error = self.reply.strip_prefix(b"-");
-        tally.compensate_call("echo");
-        tally.call(&self.command, error.is_some());
-        if let Some(text) = error {
-            tally.error(&String::from_utf8_lossy(text));
-        }
     }
 }
 

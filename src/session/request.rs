@@ -250,7 +250,6 @@ impl SessionCore {
         self.traffic.refused += 1;
         let command = permit.spec().full_name();
         self.report(|| Report::Refused { reason: objection.reason.to_owned(), command: command.to_owned() });
-        self.shared.tally.call(command, true);
         self.refuse(objection.text.to_owned(), out);
     }
 
@@ -298,9 +297,7 @@ impl SessionCore {
             Role::Multi => Owed::Slot(Slot::Multi),
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
-            Role::Info => Owed::Slot(Slot::Info),
             Role::SlowlogGet => Owed::Slot(Slot::Slowlog),
-            Role::ConfigResetstat => Owed::Slot(Slot::ResetStats),
             Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
@@ -340,13 +337,7 @@ impl SessionCore {
                 }
                 let slot = match slot {
                     // Inside a transaction these are only queued, and answered in the EXEC reply.
-                    Slot::Select(_)
-                    | Slot::Blocking(_)
-                    | Slot::ClientId
-                    | Slot::Multi
-                    | Slot::Info
-                    | Slot::Slowlog
-                    | Slot::ResetStats
+                    Slot::Select(_) | Slot::Blocking(_) | Slot::ClientId | Slot::Multi | Slot::Slowlog
                         if in_transaction =>
                     {
                         Slot::Pass(1)
@@ -356,10 +347,9 @@ impl SessionCore {
                 if let Slot::Monitor | Slot::Slowlog = slot {
                     self.echo = policy.upstream_name("ECHO").unwrap_or_default().into();
                 }
-                // What is answered here after INFO or CONFIG RESETSTAT is to be counted after it, too. And what comes after
-                // a command that may block for long is judged when it is over, by the rights of that moment.
-                let barrier =
-                    matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Info | Slot::ResetStats | Slot::Blocking(_));
+                // What comes after a command that may block for long is judged when it is over, by the rights of that
+                // moment.
+                let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Blocking(_));
                 let audience = self.audience();
                 self.pending.push(slot, audience);
                 if barrier {
@@ -384,15 +374,11 @@ impl SessionCore {
                 self.spoil(Box::default(), Audience::Nobody, out);
                 Slot::Pass(1)
             }
-            Transaction::Open(Queue { answers, selects, resets, .. }) => {
+            Transaction::Open(Queue { answers, selects, .. }) => {
                 if selects {
                     self.database = None;
                 }
-                if answers.is_empty() && resets.is_none() {
-                    Slot::Pass(1)
-                } else {
-                    Slot::Exec(Box::new(ExecReply::new(answers, resets)))
-                }
+                if answers.is_empty() { Slot::Pass(1) } else { Slot::Exec(Box::new(ExecReply::new(answers))) }
             }
         };
         let audience = self.audience();
@@ -452,9 +438,6 @@ impl SessionCore {
 
     pub(super) fn note_denial(&mut self, denial: &Denial<'_>, refusal: Option<Refusal>) {
         self.traffic.refused += 1;
-        if let Some(spec) = denial.rejected() {
-            self.shared.tally.rejection(spec.full_name());
-        }
         if let Some(refusal) = refusal {
             self.note_refusal(refusal);
         }

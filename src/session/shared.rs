@@ -1,21 +1,19 @@
 //! What all sessions of a process know together.
 
 use super::clients::ClientIds;
-use super::tally::Tally;
 use super::trace::TraceKey;
 
 /// Shared by all sessions, of all workers. Forwarding a request touches none of it.
 #[derive(Debug)]
 pub struct Shared {
     pub(super) clients: ClientIds,
-    pub(super) tally: Tally,
     pub(super) trace_key: TraceKey,
 }
 
 impl Shared {
     /// With a random key that no client can guess.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self { clients: ClientIds::default(), tally: Tally::default(), trace_key: TraceKey::new(key) }
+        Self { clients: ClientIds::default(), trace_key: TraceKey::new(key) }
     }
 }
 

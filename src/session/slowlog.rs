@@ -4,6 +4,9 @@
 use super::trace::TraceKey;
 use crate::resp::{encode_request, parse_integer};
 
+/// A larger reply is passed on as it comes.
+pub(super) const LARGEST: usize = 1 << 20;
+
 /// The reply with the commands that were carried out here, whose traces were left under this name of ECHO; `None` if there
 /// is none in it, or if it is no reply to SLOWLOG GET.
 pub(super) fn rewrite(key: &TraceKey, echo: &[u8], reply: &[u8]) -> Option<Vec<u8>> {

@@ -7,7 +7,6 @@ mod administration;
 mod deadlines;
 mod flow;
 mod hello;
-mod info;
 mod mirror;
 mod order;
 mod properties;

@@ -38,8 +38,6 @@ pub(super) struct Queue {
     answers_bytes: usize,
     /// One of them is SELECT.
     pub(super) selects: bool,
-    /// The place of the last CONFIG RESETSTAT in the EXEC reply.
-    pub(super) resets: Option<u32>,
 }
 
 impl Queue {
@@ -49,8 +47,8 @@ impl Queue {
     }
 
     /// Takes an answer of ours to the next place; Redis is given something else to queue there.
-    pub(super) fn answer(&mut self, command: &str, reply: Box<[u8]>) {
-        let answer = OwnAnswer { place: self.length, command: command.into(), reply };
+    pub(super) fn answer(&mut self, reply: Box<[u8]>) {
+        let answer = OwnAnswer { place: self.length, reply };
         self.answers_bytes += answer.memory();
         self.answers.push(answer);
         self.length = self.length.saturating_add(1);
@@ -68,7 +66,6 @@ impl Transaction {
             answers: Vec::new(),
             answers_bytes: 0,
             selects: false,
-            resets: None,
         })
     }
 
@@ -87,11 +84,7 @@ impl Transaction {
     /// Notes that Redis was given one more command to queue.
     pub(super) fn queued(&mut self, spec: &CommandSpec) {
         if let Self::Open(queue) = self {
-            match spec.role() {
-                Role::Select => queue.selects = true,
-                Role::ConfigResetstat => queue.resets = Some(queue.length),
-                _ => {}
-            }
+            queue.selects |= spec.role() == Role::Select;
             queue.length = queue.length.saturating_add(1);
             if !queue.commands.contains(&spec.id()) {
                 queue.commands.push(spec.id());

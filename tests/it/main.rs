@@ -19,7 +19,7 @@ mod cluster;
 mod config;
 mod descriptors;
 mod drain;
-mod info;
+mod introspection;
 mod limits;
 mod parity;
 mod passwords;

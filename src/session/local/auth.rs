@@ -150,13 +150,11 @@ impl SessionCore {
             }
             LoginOutcome::Busy => {
                 self.login_failed(policy, &login, "busy");
-                self.shared.tally.call(&login.call.command, true);
                 let text = "ERR respgate: too many logins are waiting, try again later";
                 self.put_off(CloseReason::AuthenticationBusy, text, now, out);
             }
             LoginOutcome::Throttled => {
                 self.login_failed(policy, &login, "throttled");
-                self.shared.tally.call(&login.call.command, true);
                 self.wait = Some(Wait::Throttled { until: now + PAUSE });
             }
         }

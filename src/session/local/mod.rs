@@ -21,7 +21,7 @@ use crate::resp::Reply;
 
 /// A command that is carried out here.
 pub(super) struct Call {
-    /// Its full name, by which it counts.
+    /// Its full name.
     pub(super) command: Box<str>,
     /// What Redis is told of it.
     pub(super) trace: Trace,
@@ -52,7 +52,7 @@ impl SessionCore {
             Role::Auth => self.auth(policy, call, argv, out),
             Role::Hello => self.hello(policy, call, argv, out),
             Role::Quit => {
-                self.answer_untraced("quit", &Reply::OK, out);
+                self.answer(&Reply::OK, out);
                 self.finish(CloseReason::Quit, now);
                 self.settle();
             }

@@ -9,18 +9,16 @@ use crate::session::output::Output;
 impl SessionCore {
     /// `CLIENT REPLY ON|OFF|SKIP` (`clientCommand`).
     pub(super) fn client_reply(&mut self, argv: &Argv<'_>, out: &mut Output<'_>) {
-        const COMMAND: &str = "client|reply";
         let mode = match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
             Some(b"on") => {
                 self.reply_mode = ReplyMode::On;
-                return self.answer_untraced(COMMAND, &Reply::OK, out);
+                return self.answer(&Reply::OK, out);
             }
             Some(b"off") => ReplyMode::Off,
             Some(b"skip") if self.reply_mode == ReplyMode::Off => ReplyMode::Off,
             Some(b"skip") => ReplyMode::SkipNext,
-            _ => return self.answer_untraced(COMMAND, &Reply::error("ERR syntax error"), out),
+            _ => return self.answer(&Reply::error("ERR syntax error"), out),
         };
-        self.shared.tally.call(COMMAND, false);
         self.reply_mode = mode;
     }
 }

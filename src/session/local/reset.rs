@@ -81,7 +81,7 @@ impl SessionCore {
             self.reply_mode = ReplyMode::On;
         }
         self.monitoring = false;
-        self.answer_untraced("reset", &Reply::Simple("RESET".into()), out);
+        self.answer(&Reply::Simple("RESET".into()), out);
         Ok(())
     }
 }

@@ -244,7 +244,7 @@ impl Rig {
     pub(crate) fn mirrored(&mut self, is_there: bool) {
         let order = self.mirroring.take().expect("a mirror was asked for");
         let password = Zeroizing::new("between-us".to_owned());
-        let login = MirrorLogin { name: format!("mirror:{}", order.user), password, is_told: true };
+        let login = MirrorLogin { name: format!("mirror:{}", order.user), password };
         self.told_of_mirror(is_there.then_some(login).ok_or(MirrorFailure::Refused));
     }
 

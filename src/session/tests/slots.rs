@@ -36,6 +36,16 @@ fn a_denial_waits_for_all_earlier_replies_and_for_no_later_one() {
 }
 
 #[test]
+fn info_is_a_request_like_any_other() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&["INFO", "FLUSHALL", "GET a"].map(request).concat());
+    assert_eq!(rig.forwarded(), "INFO\nGET a", "nothing waits for its reply");
+    let reply = format!("${}\r\n# Stats\r\ntotal_error_replies:7\r\n", 1 << 20);
+    rig.redis(&reply);
+    assert_eq!(rig.heard(), reply, "which is not held");
+}
+
+#[test]
 fn a_push_between_replies_takes_no_slot() {
     let mut rig = resp3();
     rig.client(&[request("GET a"), request("FLUSHALL")].concat());

@@ -210,14 +210,6 @@ fn the_rest_of_a_hello_keeps_the_skip_that_it_follows() {
 }
 
 #[test]
-fn a_trace_is_not_counted() {
-    let mut rig = Rig::new(OPEN);
-    rig.say("ACL WHOAMI");
-    let counts = rig.core.shared.tally.counts().unwrap();
-    assert_eq!((counts.commands["echo"].calls, counts.commands["acl|whoami"].calls), (-1, 1));
-}
-
-#[test]
 fn monitor_shows_the_command_in_place_of_its_trace_however_the_line_is_cut() {
     let before = line(&["PING"]);
     let whole = format!("{before}{}{before}", line(&["ECHO", &text("hello 2 AUTH * *")]));

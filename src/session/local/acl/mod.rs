@@ -39,10 +39,7 @@ impl SessionCore {
         match self.acl_answer(policy, local, argv) {
             Answer::Now(reply) => self.answer_or_queue(policy, &call, &reply, out),
             Answer::Later(administration) => self.administer(call, administration),
-            Answer::Refused(text) => {
-                self.shared.tally.rejection(&call.command);
-                self.refuse(text, out);
-            }
+            Answer::Refused(text) => self.refuse(text, out),
         }
     }
 
