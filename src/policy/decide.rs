@@ -177,10 +177,14 @@ fn is_supported(role: Role) -> bool {
     !matches!(role, Role::ScriptDebug | Role::ClusterSyncslots)
 }
 
-/// Commands that change how replies are counted would break the frame of the EXEC reply; logging in belongs outside.
+/// Commands that change how replies are counted would break the frame of the EXEC reply; and what is answered here would
+/// have to be done at EXEC, only if that is executed.
 fn fits_a_transaction(role: Role) -> bool {
     !role.changes_subscriptions()
-        && !matches!(role, Role::Hello | Role::Monitor | Role::Sync | Role::Psync | Role::ClientReply)
+        && !matches!(
+            role,
+            Role::Auth | Role::Hello | Role::Acl | Role::ClientReply | Role::Monitor | Role::Sync | Role::Psync
+        )
 }
 
 /// The commands of Redis's RESP2 subscriber mode (`processCommand`).

@@ -91,29 +91,6 @@ impl SessionCore {
         request.into()
     }
 
-    /// The reply of ours to a command that Redis would queue in a transaction: there it takes the place of its trace.
-    pub(super) fn answer_or_queue(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
-        match self.transaction {
-            Transaction::None => self.answer_call(policy, call, reply, out),
-            Transaction::Dirty => self.answer(&Reply::Simple("QUEUED".into()), out),
-            Transaction::Open(_) => self.queue(policy, call, reply, out),
-        }
-    }
-
-    fn queue(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
-        let answer = self.encoded(reply);
-        let Some(echo) = policy.upstream_name("ECHO") else {
-            return self.refuse("ERR respgate: not possible inside MULTI without ECHO".to_owned(), out);
-        };
-        match &mut self.transaction {
-            Transaction::Open(queue) if queue.has_room(answer.len()) => queue.answer(answer),
-            _ => return self.refuse("ERR respgate: too long a transaction".to_owned(), out),
-        }
-        out.send(Side::Upstream, &self.trace_request(echo, &call.trace));
-        let audience = self.audience();
-        self.pending.push(Slot::Pass(1), audience);
-    }
-
     /// Refuses the request in its place. The first time in a transaction Redis refuses one too, and is dirty from then.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
         if let Transaction::Open(_) = self.transaction {

@@ -567,7 +567,6 @@ impl SessionCore {
             + self.body.memory()
             + self.wait.as_ref().map_or(0, Wait::memory)
             + self.pending.memory()
-            + self.transaction.answers_bytes()
             + self.subscriptions.memory()
             + self.standing.memory()
             + self.mirror.memory()

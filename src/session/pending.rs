@@ -31,20 +31,10 @@ pub(super) enum Slot {
     Slowlog,
     /// So many replies to ECHOs of ours, the traces of commands that were carried out here, or errors in their place.
     Trace(u64),
-    /// The reply to EXEC, some elements of which are ours.
-    Exec(Box<ExecReply>),
     /// An error of which the client hears ours instead. Any other reply ends the session.
     Replace(Box<[u8]>),
     /// A reply of ours.
     Local(Box<[u8]>),
-}
-
-impl ExecReply {
-    /// With these answers of ours in their places.
-    pub(super) fn new(answers: Vec<OwnAnswer>) -> Self {
-        let memory = answers.iter().map(OwnAnswer::memory).sum();
-        Self { answers: answers.into(), memory, left: None, place: 0 }
-    }
 }
 
 /// Bytes of memory that a small allocation takes besides those that were asked for, at the most.
@@ -56,39 +46,9 @@ impl Slot {
         size_of::<Place>()
             + match self {
                 Self::Blocking(request) => ALLOCATION + size_of::<ArgvBuf>() + request.memory(),
-                Self::Exec(reply) => ALLOCATION + size_of::<ExecReply>() + reply.memory,
                 Self::Replace(bytes) | Self::Local(bytes) => ALLOCATION + bytes.len(),
                 _ => 0,
             }
-    }
-}
-
-/// An EXEC reply on its way, element by element.
-#[derive(Debug)]
-pub(super) struct ExecReply {
-    /// Our answers by place, in rising order.
-    pub(super) answers: VecDeque<OwnAnswer>,
-    /// Bytes of memory that the answers took at first.
-    pub(super) memory: usize,
-    /// Elements still to come, once the header has been seen.
-    pub(super) left: Option<u64>,
-    /// The place of the next element.
-    pub(super) place: u32,
-}
-
-/// An answer of ours to a command in a transaction.
-#[derive(Debug)]
-pub(super) struct OwnAnswer {
-    /// Its place in the EXEC reply.
-    pub(super) place: u32,
-    /// As the client is sent it.
-    pub(super) reply: Box<[u8]>,
-}
-
-impl OwnAnswer {
-    /// Bytes of memory that it takes.
-    pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.reply.len()
     }
 }
 

@@ -3,11 +3,11 @@
 use super::close::CloseReason;
 use super::core::{ReplyMode, SessionCore};
 use super::output::{Output, Side};
-use super::pending::{Audience, ExecReply, Slot};
+use super::pending::{Audience, Slot};
 use super::subscription::{self, Kind, Notice};
 use super::transaction::Transaction;
 use super::{monitor, slowlog};
-use crate::resp::{FrameKind, Protocol, ReplyError, parse_integer};
+use crate::resp::{FrameKind, Protocol, ReplyError};
 
 /// What becomes of the frame that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +46,6 @@ impl SessionCore {
             let taken = if self.replicating {
                 out.pass(at..input.len());
                 input.len() - at
-            } else if self.is_exec_reply(input[at]) {
-                self.take_exec(at, out)?
             } else {
                 self.take_frames(at, out)?
             };
@@ -221,96 +219,5 @@ impl SessionCore {
             self.pending.complete(1);
         }
         Ok(())
-    }
-
-    /// Whether the next byte belongs to an EXEC reply with elements of ours. Pushes may come before it.
-    fn is_exec_reply(&self, next: u8) -> bool {
-        match self.pending.front() {
-            Some(Slot::Exec(reply)) => reply.left.is_some() || (self.open_frame.is_none() && next != b'>'),
-            _ => false,
-        }
-    }
-
-    /// Takes the header or an element of an EXEC reply, or a part of one, and puts our answers into their places.
-    fn take_exec(&mut self, at: usize, out: &mut Output<'_>) -> Result<usize, CloseReason> {
-        let rest = &out.input()[at..];
-        let is_heard = self.pending.is_heard();
-        let Some(slot) = self.pending.front_mut() else { return Ok(0) };
-        let Slot::Exec(reply) = slot else { return Ok(0) };
-        let taken = if reply.left.is_some() {
-            let step = self.framer.scan(rest)?;
-            // Redis 7.0 puts a message that the transaction published to its own client before the element it is at.
-            let is_element = step.kind != FrameKind::Push;
-            if is_element && reply.next_is_ours() {
-                if step.complete
-                    && let Some(ours) = reply.answers.pop_front()
-                    && is_heard
-                {
-                    out.send(Side::Downstream, &ours.reply);
-                }
-            } else if is_heard || !is_element {
-                out.pass(at..at + step.len);
-            }
-            if !step.complete {
-                self.framer.take();
-            } else if is_element {
-                reply.place += 1;
-                reply.left = reply.left.map(|left| left.saturating_sub(1));
-            }
-            step.len
-        } else {
-            match header(rest)? {
-                Header::Incomplete => return Ok(0),
-                Header::Array { elements, len } => {
-                    reply.left = Some(elements);
-                    if is_heard {
-                        out.pass(at..at + len);
-                    }
-                    len
-                }
-                Header::Other => {
-                    self.pending.replace_front(Slot::Pass(1));
-                    return self.take_frames(at, out);
-                }
-            }
-        };
-        if reply.left == Some(0) {
-            self.follows_reply = true;
-            self.pending.complete(1);
-        }
-        Ok(taken)
-    }
-}
-
-impl ExecReply {
-    fn next_is_ours(&self) -> bool {
-        self.answers.front().is_some_and(|answer| answer.place == self.place)
-    }
-}
-
-/// How an EXEC reply begins.
-enum Header {
-    Incomplete,
-    Array {
-        elements: u64,
-        len: usize,
-    },
-    /// Not executed: an error or a null takes the place of the whole.
-    Other,
-}
-
-fn header(bytes: &[u8]) -> Result<Header, ReplyError> {
-    const LONGEST: usize = 24;
-    if bytes.first() != Some(&b'*') {
-        return Ok(Header::Other);
-    }
-    match memchr::memchr(b'\n', &bytes[..bytes.len().min(LONGEST)]) {
-        None if bytes.len() >= LONGEST => Err(ReplyError::InvalidLength),
-        None => Ok(Header::Incomplete),
-        Some(end) => {
-            let digits = bytes[1..end].strip_suffix(b"\r").ok_or(ReplyError::MissingCrlf)?;
-            let count = parse_integer(digits).ok_or(ReplyError::InvalidLength)?;
-            Ok(u64::try_from(count).map_or(Header::Other, |elements| Header::Array { elements, len: end + 1 }))
-        }
     }
 }

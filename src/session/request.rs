@@ -9,7 +9,7 @@ use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{DOWNSTREAM_BACKLOG, Link, SessionCore, Stage};
 use super::output::{Output, Queues, Side};
-use super::pending::{Audience, ExecReply, Slot};
+use super::pending::{Audience, Slot};
 use super::standing::StandingChange;
 use super::stream::Body;
 use super::subscription::Kind;
@@ -17,7 +17,7 @@ use super::transaction::{Queue, Transaction};
 use super::wait::{AfterDrain, Wait};
 use crate::acl::Refusal;
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
-use crate::policy::{Denial, LocalCommand, Permit, Policy, Principal, Verdict};
+use crate::policy::{Denial, Permit, Policy, Principal, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 
 /// Why the session does not forward what the policy permits.
@@ -196,16 +196,8 @@ impl SessionCore {
             Verdict::Forward(permit) if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) => {
                 Some(AfterDrain::Mirror { anew: false })
             }
-            Verdict::Local(local) if self.awaits_multi(local) => Some(AfterDrain::Judge),
             _ => None,
         }
-    }
-
-    /// Whether what is answered here waits for the reply to MULTI. Redis may refuse that, and then there is nothing to
-    /// take a place in.
-    fn awaits_multi(&self, local: &LocalCommand<'_>) -> bool {
-        let acts_at_once = matches!(local.role(), Role::Quit | Role::Reset);
-        matches!(self.transaction, Transaction::Open(_)) && self.pending.multis() > 0 && !acts_at_once
     }
 
     /// Takes a request that the policy permits, complete and in memory.
@@ -367,22 +359,20 @@ impl SessionCore {
 
     /// EXEC, which Redis answers in any case. What may no longer be executed, it is made to abort.
     fn execute(&mut self, policy: &Policy, out: &mut Output<'_>) {
-        let slot = match std::mem::take(&mut self.transaction) {
-            Transaction::None | Transaction::Dirty => Slot::Pass(1),
+        match std::mem::take(&mut self.transaction) {
+            Transaction::None | Transaction::Dirty => {}
             Transaction::Open(queue) if !self.may_still_execute(policy, &queue) => {
                 self.note_lost_commands(policy, &queue);
                 self.spoil(Box::default(), Audience::Nobody, out);
-                Slot::Pass(1)
             }
-            Transaction::Open(Queue { answers, selects, .. }) => {
-                if selects {
+            Transaction::Open(queue) => {
+                if queue.selects {
                     self.database = None;
                 }
-                if answers.is_empty() { Slot::Pass(1) } else { Slot::Exec(Box::new(ExecReply::new(answers))) }
             }
-        };
+        }
         let audience = self.audience();
-        self.pending.push(slot, audience);
+        self.pending.push(Slot::Pass(1), audience);
     }
 
     /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been

@@ -34,9 +34,7 @@ impl Wait {
             Self::Administering { call, memory } => call.memory() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
             Self::Mirroring { memory } => *memory,
-            Self::Throttled { .. }
-            | Self::Drained(AfterDrain::Reset | AfterDrain::Judge | AfterDrain::Mirror { .. })
-            | Self::Barrier => 0,
+            Self::Throttled { .. } | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. }) | Self::Barrier => 0,
         }
     }
 }
@@ -48,8 +46,6 @@ pub(super) enum AfterDrain {
     Replicate(Box<[u8]>),
     /// HELLO, as canonical multibulk, after a login in it.
     Hello(Protocol, Box<[u8]>),
-    /// Reading the request that waits again.
-    Judge,
     /// Telling Redis for whom the session is.
     Mirror {
         /// It did not know the mirror that was made before.
@@ -98,7 +94,6 @@ impl SessionCore {
                 Ok(())
             }
             Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
-            Some(Wait::Drained(AfterDrain::Judge)) => Ok(()),
             waiting @ Some(
                 Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring { .. },
             ) => {

@@ -4,6 +4,7 @@ use crate::support::{RedisServer, RespClient, Respgate, Setup, request, upstream
 
 const ACL: &str = "user alice on +@all ~* &*\n";
 const REFUSED: &str = "-NOPERM this user has no permissions to run the 'flushall' command";
+const NOT_IN_MULTI: &str = "-ERR Command not allowed inside a transaction";
 const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.";
 
 #[test]
@@ -15,7 +16,7 @@ fn a_refusal_aborts_exec_at_redis_itself() {
     assert_eq!(monitor.text(&["MONITOR"]), "+OK");
 
     let lines = ["WATCH w", "MULTI", "SET a 1", "FLUSHALL", "ACL WHOAMI", "SET b 1", "EXEC"];
-    let replies = ["+OK", "+OK", "+QUEUED", REFUSED, "+QUEUED", "+QUEUED", ABORTED];
+    let replies = ["+OK", "+OK", "+QUEUED", REFUSED, NOT_IN_MULTI, "+QUEUED", ABORTED];
     assert_eq!(all_at_once(&mut client, &lines), replies);
     assert_eq!(client.text(&["EXISTS", "a", "b"]), ":0", "nothing was executed");
     assert_eq!(commands(&mut monitor), ["WATCH", "MULTI", "EXEC", "EXISTS"]);
@@ -56,23 +57,48 @@ fn a_refusal_where_replies_are_off_aborts_exec_as_well() {
 }
 
 #[test]
-fn local_commands_and_hello_work_under_the_names_that_redis_has_for_what_they_need() {
-    let redis = RedisServer::start_with(&["--rename-command", "ECHO", "say", "--rename-command", "HELLO", "greet"]);
-    let gate = declaring(&redis, "ECHO = \"say\"\nHELLO = \"greet\"").start().settled();
+fn auth_and_acl_inside_multi_are_refused_and_abort_exec() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on >pw-6c1f +@all ~* &*\nuser bob on >pw-77ae\n");
+    let gate = setup.table("[block]\ncommands = [\"FLUSHALL\"]").start().settled();
     let mut client = gate.connect("alice");
-    let replies = ["+OK", "+QUEUED", "+QUEUED", "*2\r\n$5\r\nalice\r\n+OK"];
-    assert_eq!(all_at_once(&mut client, &["MULTI", "ACL WHOAMI", "SET a 1", "EXEC"]), replies);
-    assert!(client.text(&["HELLO", "3"]).starts_with('%'));
+    let mut monitor = redis.direct();
+    assert_eq!(monitor.text(&["MONITOR"]), "+OK");
+    for refused in [
+        "AUTH alice pw-6c1f",
+        "auth bob pw-77ae",
+        "AUTH pw-6c1f",
+        "ACL WHOAMI",
+        "acl setuser bob on +@all",
+        "ACL DELUSER bob",
+        "ACL LOAD",
+        "ACL LOG",
+        "ACL GENPASS",
+        "HELLO 3 AUTH alice pw-6c1f",
+        "HELLO 3",
+    ] {
+        let lines = ["MULTI", "SET a 1", refused, "SET b 1", "EXEC", "EXISTS a b", "ACL WHOAMI"];
+        let replies = ["+OK", "+QUEUED", NOT_IN_MULTI, "+QUEUED", ABORTED, ":0", "$5\r\nalice"];
+        assert_eq!(all_at_once(&mut client, &lines), replies, "{refused}");
+    }
+    assert!(client.text(&["ACL", "DRYRUN", "bob", "GET", "a"]).contains("no permissions"), "bob is as he was");
+    let shown = String::from_utf8(monitor.read_until_quiet()).unwrap();
+    assert!(!shown.contains("pw-") && !shown.contains("setuser"), "{shown}");
 }
 
 #[test]
-fn local_commands_in_a_transaction_and_hello_are_refused_where_redis_lacks_what_they_need() {
-    let redis = RedisServer::start_with(&["--rename-command", "ECHO", "", "--rename-command", "HELLO", "greet"]);
-    let gate = declaring(&redis, "ECHO = \"\"").expect_log("upstream has renamed HELLO").start().settled();
+fn hello_works_under_the_name_that_redis_has_for_it() {
+    let redis = RedisServer::start_with(&["--rename-command", "HELLO", "greet"]);
+    let gate = declaring(&redis, "HELLO = \"greet\"").start().settled();
+    assert!(gate.connect("alice").text(&["HELLO", "3"]).starts_with('%'));
+}
+
+#[test]
+fn hello_is_refused_where_redis_has_none() {
+    let redis = RedisServer::start_with(&["--rename-command", "HELLO", "greet"]);
+    let gate =
+        Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream has renamed HELLO").start().settled();
     let mut client = gate.connect("alice");
-    let refused = "-ERR respgate: not possible inside MULTI without ECHO";
-    let replies = ["+OK", refused, "+QUEUED", ABORTED, ":0"];
-    assert_eq!(all_at_once(&mut client, &["MULTI", "ACL WHOAMI", "SET a 1", "EXEC", "EXISTS a"]), replies);
     assert!(client.text(&["HELLO", "3"]).starts_with("-ERR unknown command 'HELLO'"));
     assert_eq!(client.text(&["ACL", "WHOAMI"]), "$5\r\nalice");
 }

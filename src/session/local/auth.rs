@@ -21,7 +21,6 @@ use crate::session::wait::Wait;
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any password configured for the default user. Are \
                                   you sure your configuration is correct?";
-const NOT_IN_MULTI: &str = "ERR AUTH is not possible inside MULTI";
 
 /// How long a client whose login is throttled waits to hear of it. The guess is not looked at in any case, but whoever makes
 /// it is kept from making the next: on as many connections as he may have, he gets through one a second on each.
@@ -51,13 +50,8 @@ impl Login {
 }
 
 impl SessionCore {
-    /// `AUTH [username] password` (`authCommand`). Nobody becomes somebody else in the middle of a transaction: there it
-    /// is queued, as in Redis, and fails in its place.
+    /// `AUTH [username] password` (`authCommand`).
     pub(super) fn auth(&mut self, policy: &Policy, call: Call, argv: &Argv<'_>, out: &mut Output<'_>) {
-        if self.transaction.is_open() {
-            self.answer_or_queue(policy, &call, &Reply::error(NOT_IN_MULTI), out);
-            return;
-        }
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
             (Some(password), None, None) => {
                 if policy.stray_auth(self.principal.as_ref(), b"default").is_none()

@@ -93,6 +93,7 @@ impl Redis {
                 return [format!("*{}\r\n", replies.len()).into_bytes(), replies.concat()].concat();
             }
             (b"eval", _) if !self.has_login => panic!("a script runs for nobody in particular"),
+            (b"auth", Some(_)) => panic!("a login inside a transaction"),
             (_, Some(queue)) => {
                 let reply = told(name, &argument(1));
                 queue.push(reply);

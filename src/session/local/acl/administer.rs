@@ -81,7 +81,7 @@ impl SessionCore {
                 return;
             }
         };
-        self.answer_or_queue(policy, &call, &administered.reply, out);
+        self.answer_call(policy, &call, &administered.reply, out);
         // Whoever deletes its own user hears that it worked.
         if let Err(reason) = self.renew(policy, administered.generation) {
             self.finish(reason, now);
@@ -91,9 +91,6 @@ impl SessionCore {
 
     /// Commands that change users.
     pub(super) fn edit(&self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>) -> Answer {
-        if self.transaction.is_open() {
-            return refused_in_transaction(local);
-        }
         let names = match local.spec.full_name() {
             "acl|setuser" => 2..3,
             "acl|deluser" => 2..argv.len(),
@@ -135,12 +132,7 @@ impl SessionCore {
         /// Entries that are shown where no number is given.
         const SHOWN: i64 = 10;
         let count = match how {
-            Some(word) if word.eq_ignore_ascii_case(b"reset") => {
-                return match self.transaction.is_open() {
-                    true => Answer::Refused("ERR respgate: ACL LOG RESET is not possible inside MULTI".to_owned()),
-                    false => Answer::Later(Administration::ResetLog),
-                };
-            }
+            Some(word) if word.eq_ignore_ascii_case(b"reset") => return Answer::Later(Administration::ResetLog),
             Some(number) => match parse_integer(number) {
                 Some(count) => count,
                 None => return Answer::Now(Reply::error(texts::NOT_AN_INTEGER)),
@@ -149,12 +141,6 @@ impl SessionCore {
         };
         Answer::Later(Administration::Log(usize::try_from(count.max(0)).unwrap_or(usize::MAX)))
     }
-}
-
-/// The changes would have to be made at EXEC, and only if it is executed.
-fn refused_in_transaction(local: LocalCommand<'_>) -> Answer {
-    let name = local.spec.full_name().replace('|', " ").to_ascii_uppercase();
-    Answer::Refused(format!("ERR respgate: {name} is not possible inside MULTI"))
 }
 
 /// `ACL GENPASS [bits]`.

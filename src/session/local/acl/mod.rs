@@ -23,7 +23,6 @@ enum Answer {
     Now(Reply),
     /// The session waits for the reply.
     Later(Administration),
-    /// Not possible here: inside a transaction this spoils it.
     Refused(String),
 }
 
@@ -37,7 +36,7 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) {
         match self.acl_answer(policy, local, argv) {
-            Answer::Now(reply) => self.answer_or_queue(policy, &call, &reply, out),
+            Answer::Now(reply) => self.answer_call(policy, &call, &reply, out),
             Answer::Later(administration) => self.administer(call, administration),
             Answer::Refused(text) => self.refuse(text, out),
         }
