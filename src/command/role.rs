@@ -48,8 +48,6 @@ pub enum Role {
     /// EVAL, FCALL and their relatives.
     Script,
     ScriptDebug,
-    Echo,
-    SlowlogGet,
 }
 
 impl Role {
@@ -108,8 +106,6 @@ impl Role {
             "client|list" => Role::ClientList,
             "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Role::Script,
             "script|debug" => Role::ScriptDebug,
-            "echo" => Role::Echo,
-            "slowlog|get" => Role::SlowlogGet,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,
         }

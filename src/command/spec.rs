@@ -213,8 +213,7 @@ impl CommandSpec {
     ///
     /// At least 2, because of first-argument rules. SET counts with its strictest reading, as if it had GET.
     pub fn decided_by(&self) -> Option<usize> {
-        if !matches!(self.role, Role::Ordinary | Role::Echo | Role::Publish | Role::Spublish) || self.names_databases()
-        {
+        if !matches!(self.role, Role::Ordinary | Role::Publish | Role::Spublish) || self.names_databases() {
             return None;
         }
         let keys = match self.extractor {

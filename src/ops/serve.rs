@@ -16,7 +16,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
-use zeroize::Zeroizing;
 
 use super::admin::{self, AdminSocket, Health, InForce};
 use super::generation::{self, BuildError, Generation, Hearing};
@@ -24,7 +23,6 @@ use super::refusals::Refusals;
 use super::reload::{self, Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
 use crate::auth::pool::{AuthPool, PoolSettings};
-use crate::auth::random;
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, Settings};
@@ -269,9 +267,7 @@ fn start_workers(
     let budget = MemoryBudget::new(bounds.memory_budget);
     let refusals = Arc::new(Refusals::default());
     let sessions = Arc::new(AtomicU64::new(1));
-    let mut key = Zeroizing::new([0; 32]);
-    random::fill(&mut *key)?;
-    let shared = Arc::new(Shared::new(&key));
+    let shared = Arc::new(Shared::default());
     let workers = (0..config.threads).map(|number| {
         let settings = Settings {
             limits: limits.clone(),

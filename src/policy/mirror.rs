@@ -9,9 +9,6 @@ use super::Policy;
 use crate::acl::User;
 use crate::command::{CommandSpec, CommandTable, Role, UpstreamCommand};
 
-/// What a session of respgate itself sends between the requests of its client.
-const OUR_OWN: &str = "echo";
-
 /// Commands that run scripts.
 const SCRIPTS: [&str; 6] = ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"];
 
@@ -59,11 +56,7 @@ impl Policy {
         }
         let name = user.name().as_str().as_bytes();
         let is_there = |spec: &CommandSpec| present.get(spec.id().index()).copied().unwrap_or(false);
-        let mut rules = user.exact_rules(&self.table, is_there, |spec| self.blocklist.blocks(name, spec));
-        if self.table.by_name(OUR_OWN).is_some_and(is_there) {
-            rules.push(format!("+{OUR_OWN}").into_bytes());
-        }
-        Some(rules)
+        Some(user.exact_rules(&self.table, is_there, |spec| self.blocklist.blocks(name, spec)))
     }
 
     fn may_run_scripts(&self, user: &User) -> bool {

@@ -1,19 +1,14 @@
-//! What we tell the client in Redis's place, and what Redis is sent so that it knows.
+//! What we tell the client in Redis's place.
 
 use super::core::{Link, ReplyMode, SessionCore};
-use super::local::Call;
 use super::output::{Output, Side};
 use super::pending::{Audience, Slot};
-use super::trace::Trace;
 use super::transaction::Transaction;
 use crate::policy::Policy;
 use crate::resp::{Reply, encode_request};
 
 /// Sent inside a transaction in place of a request that we refused: no Redis knows the name, so each refuses it.
 const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
-
-/// Traces of one session that may be unanswered.
-pub(super) const MOST_TRACES: u64 = 256;
 
 impl SessionCore {
     /// Who hears the reply to the request that is being dealt with; uses up CLIENT REPLY SKIP.
@@ -47,48 +42,6 @@ impl SessionCore {
         let mut bytes = Vec::new();
         reply.encode(self.protocol, &mut bytes);
         bytes.into()
-    }
-
-    /// The reply of ours to a command that was carried out here.
-    pub(super) fn answer_call(&mut self, policy: &Policy, call: &Call, reply: &Reply, out: &mut Output<'_>) {
-        self.answer(reply, out);
-        self.leave_trace(policy, &call.trace, out);
-    }
-
-    /// Has Redis show a command that was carried out here, if Redis can be told. It is not waited for.
-    pub(super) fn leave_trace(&mut self, policy: &Policy, trace: &Trace, out: &mut Output<'_>) {
-        // More are not left, so that nothing ever has to wait for a Redis that answers none.
-        let is_possible = self.pending.traces() < MOST_TRACES
-            && !self.replicating
-            && !self.monitoring
-            && !self.transaction.is_open()
-            && !self.subscriptions.in_band(self.protocol);
-        let Some(echo) = policy.upstream_name("ECHO").filter(|_| is_possible) else { return };
-        let request = self.trace_request(echo, trace);
-        if self.link == Link::Ready {
-            self.send_trace(&request, out);
-        } else if self.principal.is_some() {
-            // A login: Redis is told of it once there is a connection, and of what strangers say never.
-            self.untold = Some(request);
-        }
-    }
-
-    /// Has Redis show the login that came before the connection.
-    pub(super) fn tell_of_login(&mut self, out: &mut Output<'_>) {
-        if let Some(request) = self.untold.take() {
-            self.send_trace(&request, out);
-        }
-    }
-
-    fn send_trace(&mut self, request: &[u8], out: &mut Output<'_>) {
-        out.send(Side::Upstream, request);
-        self.pending.push(Slot::Trace(1), Audience::Nobody);
-    }
-
-    fn trace_request(&self, echo: &[u8], trace: &Trace) -> Box<[u8]> {
-        let mut request = Vec::new();
-        encode_request(&[echo, self.shared.trace_key.write(trace).as_bytes()], &mut request);
-        request.into()
     }
 
     /// Refuses the request in its place. The first time in a transaction Redis refuses one too, and is dirty from then.

@@ -125,8 +125,6 @@ pub struct SessionCore {
     pub(super) framer: ReplyFramer,
     /// Where the frame goes of which only a part has come and been passed on.
     pub(super) open_frame: Option<Route>,
-    /// The last whole frame was a reply: a push right behind it belongs to it.
-    pub(super) follows_reply: bool,
     pub(super) link: Link,
     /// Redis has said something on it that is no refusal.
     is_let_in: bool,
@@ -139,10 +137,6 @@ pub struct SessionCore {
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
     pub(super) monitoring: bool,
-    /// The trace of a login, until there is a connection to leave it at.
-    pub(super) untold: Option<Box<[u8]>>,
-    /// The name that Redis has for ECHO, once there is something to be read by it: MONITOR or the SLOWLOG.
-    pub(super) echo: Box<[u8]>,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
     pub(super) replicating: bool,
     /// What Redis goes on doing for this session, with the right it had when it asked.
@@ -204,7 +198,6 @@ impl SessionCore {
             window: ReplyWindow::default(),
             framer: ReplyFramer::new(),
             open_frame: None,
-            follows_reply: false,
             link: Link::Absent,
             is_let_in: false,
             mirror: Mirror::default(),
@@ -214,8 +207,6 @@ impl SessionCore {
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
             monitoring: false,
-            untold: None,
-            echo: Box::default(),
             replicating: false,
             standing: Standing::default(),
             stage: Stage::Running,
@@ -327,7 +318,6 @@ impl SessionCore {
             Ok(()) => {
                 self.link = Link::Ready;
                 self.is_let_in = false;
-                self.tell_of_login(out);
             }
             Err(UpstreamFailure::Full) => {
                 self.link = Link::Absent;
@@ -499,8 +489,7 @@ impl SessionCore {
         let drained = self.is_drained()
             && match self.wait {
                 Some(Wait::Drained(AfterDrain::Reset)) => self.backlog_upstream == 0,
-                Some(Wait::Drained(AfterDrain::Hello(..)) | Wait::Barrier) => true,
-                Some(Wait::Drained(_)) => self.pending.is_empty(),
+                Some(Wait::Drained(_) | Wait::Barrier) => true,
                 _ => false,
             };
         self.stage == Stage::Running
@@ -541,7 +530,7 @@ impl SessionCore {
     /// Redis owes the client something, or has not taken what it was sent; or a request waits for it to say something that
     /// the client does not hear.
     fn is_owed(&self) -> bool {
-        matches!(self.wait, Some(Wait::Drained(_))) || !self.pending.is_silent() || self.backlog_upstream > 0
+        matches!(self.wait, Some(Wait::Drained(_))) || !self.pending.is_empty() || self.backlog_upstream > 0
     }
 
     /// Who the session acts for.
@@ -570,7 +559,6 @@ impl SessionCore {
             + self.subscriptions.memory()
             + self.standing.memory()
             + self.mirror.memory()
-            + self.untold.as_ref().map_or(0, |request| request.len())
     }
 
     // Helpers of all parts.
@@ -661,9 +649,9 @@ impl SessionCore {
         }
     }
 
-    /// No reply is owed to the client, and none is half way. It is not made to wait for what Redis says to traces.
+    /// No reply is owed, and none is half way to the client.
     pub(super) fn is_drained(&self) -> bool {
-        self.pending.is_silent() && self.open_frame.is_none_or(|route| !route.is_shown())
+        self.pending.is_empty() && self.open_frame.is_none_or(|route| !route.is_shown())
     }
 
     /// Whether the next request has to wait, between two requests.

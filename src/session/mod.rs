@@ -2,8 +2,8 @@
 //!
 //! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
 //! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `stream` does
-//! not wait for the end of large ones, `local/` carries out what Redis must not see, `answer` says so and leaves a
-//! `trace` of it, `pending` keeps the order of replies, `reply` brings the upstream's replies to their places.
+//! not wait for the end of large ones, `local/` carries out what Redis must not see, `answer` says so,
+//! `pending` keeps the order of replies, `reply` brings the upstream's replies to their places.
 
 mod action;
 mod answer;
@@ -14,18 +14,15 @@ mod core;
 pub mod driver;
 mod local;
 mod mirror;
-mod monitor;
 mod output;
 mod pending;
 mod refusal;
 mod reply;
 mod request;
 mod shared;
-mod slowlog;
 mod standing;
 mod stream;
 mod subscription;
-mod trace;
 mod transaction;
 mod wait;
 mod window;

@@ -27,10 +27,6 @@ pub(super) enum Slot {
     Confirm { kind: Kind, left: u64 },
     /// The reply to a login of ours, as a mirror of the session's user.
     Login,
-    /// The reply to SLOWLOG GET: the commands that were carried out here are put in place of their traces.
-    Slowlog,
-    /// So many replies to ECHOs of ours, the traces of commands that were carried out here, or errors in their place.
-    Trace(u64),
     /// An error of which the client hears ours instead. Any other reply ends the session.
     Replace(Box<[u8]>),
     /// A reply of ours.
@@ -69,10 +65,8 @@ struct Place {
 #[derive(Default)]
 pub(super) struct Pending {
     places: VecDeque<Place>,
-    /// Replies that Redis owes to requests: never more than the window of the session.
+    /// Replies that Redis owes: never more than the window of the session.
     replies: u64,
-    /// Replies that Redis owes to traces.
-    traces: u64,
     /// Bytes in `Slot::Local`.
     local_bytes: usize,
     /// Bytes of memory of all slots.
@@ -84,19 +78,9 @@ impl Pending {
         self.places.is_empty()
     }
 
-    /// Nothing in it has anything for the client.
-    pub(super) fn is_silent(&self) -> bool {
-        self.places.iter().all(|place| matches!(place.slot, Slot::Trace(_)))
-    }
-
-    /// How many replies Redis owes to requests.
+    /// How many replies Redis owes.
     pub(super) fn replies(&self) -> u64 {
         self.replies
-    }
-
-    /// How many replies Redis owes to traces.
-    pub(super) fn traces(&self) -> u64 {
-        self.traces
     }
 
     /// How many bytes of ours wait for earlier replies.
@@ -113,7 +97,7 @@ impl Pending {
         self.places.front().map(|place| &place.slot)
     }
 
-    pub(super) fn front_mut(&mut self) -> Option<&mut Slot> {
+    fn front_mut(&mut self) -> Option<&mut Slot> {
         self.places.front_mut().map(|place| &mut place.slot)
     }
 
@@ -135,15 +119,6 @@ impl Pending {
         self.places.iter().filter(|place| matches!(place.slot, Slot::Multi)).count()
     }
 
-    /// The first slot waits for one reply of another kind after all.
-    pub(super) fn replace_front(&mut self, by: Slot) {
-        if let Some(place) = self.places.front_mut() {
-            self.memory -= place.slot.memory();
-            place.slot = by;
-            self.memory += place.slot.memory();
-        }
-    }
-
     /// How many replies in a row, from now, are all the same to us.
     pub(super) fn pass_run(&self) -> u64 {
         match self.front() {
@@ -159,12 +134,6 @@ impl Pending {
                 self.replies += more;
                 return;
             }
-            (Slot::Trace(more), Some(Place { slot: Slot::Trace(count), .. })) => {
-                *count += more;
-                self.traces += more;
-                return;
-            }
-            (Slot::Trace(count), _) => self.traces += count,
             (Slot::Local(bytes), _) => self.local_bytes += bytes.len(),
             (Slot::Pass(count), _) => self.replies += count,
             (Slot::Confirm { left, .. }, _) => self.replies += left,
@@ -176,10 +145,9 @@ impl Pending {
 
     /// `count` replies of the first slot have come.
     pub(super) fn complete(&mut self, count: u64) {
-        let owed = if let Some(Slot::Trace(_)) = self.front() { &mut self.traces } else { &mut self.replies };
-        *owed = owed.saturating_sub(count);
+        self.replies = self.replies.saturating_sub(count);
         match self.front_mut() {
-            Some(Slot::Pass(left) | Slot::Trace(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
+            Some(Slot::Pass(left) | Slot::Confirm { left, .. }) if *left > count => *left -= count,
             _ => drop(self.pop()),
         }
     }

@@ -3,10 +3,9 @@
 use super::close::CloseReason;
 use super::core::{ReplyMode, SessionCore};
 use super::output::{Output, Side};
-use super::pending::{Audience, Slot};
+use super::pending::Slot;
 use super::subscription::{self, Kind, Notice};
 use super::transaction::Transaction;
-use super::{monitor, slowlog};
 use crate::resp::{FrameKind, Protocol, ReplyError};
 
 /// What becomes of the frame that is being read.
@@ -42,7 +41,7 @@ impl SessionCore {
         let input = out.input();
         let mut at = 0;
         while at < input.len() {
-            self.release_before(&input[at..], out);
+            self.release(out);
             let taken = if self.replicating {
                 out.pass(at..input.len());
                 input.len() - at
@@ -54,17 +53,13 @@ impl SessionCore {
             }
             at += taken;
         }
-        if at == input.len() {
-            self.release_before(&[], out);
-        }
+        self.release(out);
         Ok(at)
     }
 
-    /// Sends the answers of ours that wait for nothing any more. A push that Redis sent right behind a reply belongs to
-    /// that and goes first, unless it is the reply to a later request.
-    fn release_before(&mut self, rest: &[u8], out: &mut Output<'_>) {
-        let is_reply = || matches!(subscription::notice(rest), Some(Notice::Confirmation { .. }));
-        if self.open_frame.is_none() && (!self.follows_reply || !rest.starts_with(b">") || is_reply()) {
+    /// Sends the answers of ours that wait for nothing any more.
+    fn release(&mut self, out: &mut Output<'_>) {
+        if self.open_frame.is_none() {
             self.pending.release(out);
         }
     }
@@ -79,7 +74,6 @@ impl SessionCore {
                     out.pass(at..at + len);
                 }
                 self.pending.complete(frames);
-                self.follows_reply = true;
                 return Ok(len);
             }
         }
@@ -131,8 +125,7 @@ impl SessionCore {
         let hidden = Route::Answer { is_error, is_shown: false };
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
-            Some(Slot::Replace(_) | Slot::Trace(_)) if is_error => Ok(Some(hidden)),
-            Some(Slot::Trace(_)) if first == b'$' => Ok(Some(hidden)),
+            Some(Slot::Replace(_)) if is_error => Ok(Some(hidden)),
             Some(Slot::ClientId | Slot::Hello(_) | Slot::Login) if !complete => Ok(None),
             Some(Slot::Login) => self.mirror_answered(is_error).map(|()| Some(hidden)),
             Some(Slot::ClientId | Slot::Hello(_)) => {
@@ -141,39 +134,15 @@ impl SessionCore {
                 }
                 Ok(Some(answer))
             }
-            Some(Slot::Slowlog) if !complete && frame.len() <= slowlog::LARGEST => Ok(None),
-            Some(Slot::Slowlog) if complete => {
-                let rewritten = slowlog::rewrite(&self.shared.trace_key, &self.echo, frame);
-                Ok(Some(self.give_instead(rewritten).unwrap_or(answer)))
-            }
-            Some(Slot::Replace(_) | Slot::Confirm { .. } | Slot::Trace(_)) if !is_error => {
-                Err(CloseReason::UpstreamDesynchronised)
-            }
+            Some(Slot::Replace(_) | Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
             Some(_) => Ok(Some(answer)),
             // Redis sends no lines to a monitor that wants no replies.
             None if self.monitoring && first == b'+' && self.reply_mode == ReplyMode::Off => Ok(Some(Route::Hidden)),
-            None if self.monitoring && first == b'+' => {
-                if !complete && frame.len() <= monitor::LONGEST {
-                    return Ok(None);
-                }
-                let rewritten = monitor::rewrite(&self.shared.trace_key, &self.echo, frame);
-                Ok(Some(self.give_instead(rewritten).unwrap_or(Route::Stream)))
-            }
+            None if self.monitoring && first == b'+' => Ok(Some(Route::Stream)),
             // Redis says why it closes: the client may hear it.
             None if first == b'-' => Ok(complete.then_some(answer)),
             None => Err(CloseReason::UpstreamDesynchronised),
         }
-    }
-
-    /// Gives the client something of ours, if it is there, in place of a whole frame.
-    fn give_instead(&mut self, ours: Option<Vec<u8>>) -> Option<Route> {
-        let ours = Slot::Replace(ours?.into());
-        if self.pending.is_empty() {
-            self.pending.push(ours, Audience::Client);
-        } else {
-            self.pending.replace_front(ours);
-        }
-        Some(Route::Answer { is_error: false, is_shown: false })
     }
 
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
@@ -198,7 +167,6 @@ impl SessionCore {
     }
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        self.follows_reply = !matches!(route, Route::Stream | Route::Hidden);
         let is_error = match route {
             Route::Stream | Route::Hidden => return Ok(()),
             Route::Confirmation => false,

@@ -227,11 +227,6 @@ impl SessionCore {
             Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
         } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
             Some(Objection { reason: "no-reply", text: "ERR respgate: not possible before SYNC or PSYNC" })
-        } else if permit.spec().role() == Role::Echo
-            && argv.get(1).is_some_and(|text| self.shared.trace_key.read(text).is_some())
-        {
-            // Who has read a trace somewhere else cannot repeat it.
-            Some(Objection { reason: "reserved-text", text: "ERR respgate: this text is reserved" })
         } else {
             None
         }
@@ -289,7 +284,6 @@ impl SessionCore {
             Role::Multi => Owed::Slot(Slot::Multi),
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
-            Role::SlowlogGet => Owed::Slot(Slot::Slowlog),
             Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
             _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
@@ -329,16 +323,11 @@ impl SessionCore {
                 }
                 let slot = match slot {
                     // Inside a transaction these are only queued, and answered in the EXEC reply.
-                    Slot::Select(_) | Slot::Blocking(_) | Slot::ClientId | Slot::Multi | Slot::Slowlog
-                        if in_transaction =>
-                    {
+                    Slot::Select(_) | Slot::Blocking(_) | Slot::ClientId | Slot::Multi if in_transaction => {
                         Slot::Pass(1)
                     }
                     slot => slot,
                 };
-                if let Slot::Monitor | Slot::Slowlog = slot {
-                    self.echo = policy.upstream_name("ECHO").unwrap_or_default().into();
-                }
                 // What comes after a command that may block for long is judged when it is over, by the rights of that
                 // moment.
                 let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Blocking(_));

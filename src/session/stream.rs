@@ -90,11 +90,11 @@ impl SessionCore {
 }
 
 /// Whether a request is answered by one ordinary reply, so that it can be streamed without further care. Nothing that the
-/// session objects to is: an ECHO of a trace is too short.
+/// session objects to is.
 fn is_plain(permit: &Permit<'_>) -> bool {
     permit.upstream_name().is_none()
         && !permit.spec().is_blocking()
-        && matches!(permit.spec().role(), Role::Ordinary | Role::Echo | Role::Publish | Role::Spublish)
+        && matches!(permit.spec().role(), Role::Ordinary | Role::Publish | Role::Spublish)
 }
 
 /// Whether no later argument could turn the denial into a permit. The strictest reading of a prefix may ask for more

@@ -21,7 +21,6 @@ mod scenario;
 mod slots;
 mod stray_auth;
 mod streaming;
-mod traces;
 mod tracking;
 mod transactions;
 mod upstream;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::action::Action;
 use super::close::CloseReason;
 use super::core::{Link, SessionCore};
-use super::local::{Call, Login};
+use super::local::Login;
 use super::output::{Output, Side};
 use crate::policy::Policy;
 use crate::resp::Protocol;
@@ -17,7 +17,7 @@ pub(super) enum Wait {
     /// A login was throttled; the client is told so at this time.
     Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
-    Administering { call: Call, memory: usize },
+    Administering { memory: usize },
     /// Redis is told of a user, or of its rights, which take so many bytes.
     Mirroring { memory: usize },
     /// Something that has to follow all earlier replies.
@@ -31,9 +31,8 @@ impl Wait {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Verifying(login) => login.memory(),
-            Self::Administering { call, memory } => call.memory() + *memory,
             Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
-            Self::Mirroring { memory } => *memory,
+            Self::Administering { memory } | Self::Mirroring { memory } => *memory,
             Self::Throttled { .. } | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. }) | Self::Barrier => 0,
         }
     }
@@ -81,11 +80,6 @@ impl SessionCore {
             Some(Wait::Drained(AfterDrain::Hello(protocol, request))) => {
                 out.send(Side::Upstream, &request);
                 self.expect_hello(protocol);
-                Ok(())
-            }
-            // What comes from Redis then is not to be mistaken for what it says to a trace.
-            waiting @ Some(Wait::Drained(_)) if !self.pending.is_empty() => {
-                self.wait = waiting;
                 Ok(())
             }
             Some(Wait::Drained(AfterDrain::Replicate(request))) => {

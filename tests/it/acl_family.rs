@@ -335,6 +335,19 @@ fn in_a_transaction_the_acl_commands_are_refused_and_change_nothing() {
 }
 
 #[test]
+fn whoever_switches_a_user_off_hears_of_it_while_redis_is_stuck() {
+    let (redis, gate) = start(USERS);
+    let mut admin = gate.connect("admin");
+    assert_eq!(admin.text(&["SET", "k", "1"]), "+OK");
+    redis.pause();
+    for user in ["bob", "eve"] {
+        assert_eq!(admin.text(&["ACL", "SETUSER", user, "off"]), "+OK");
+    }
+    redis.resume();
+    assert_eq!(admin.text(&["GET", "k"]), "$1\r\n1");
+}
+
+#[test]
 fn refusals_are_logged_grouped_and_forgotten() {
     let (_redis, gate) = start("user admin on +@all ~* &*\nuser bob on +@all -@admin ~a* &news\n");
     let (mut admin, mut bob) = (gate.connect("admin"), gate.connect("bob"));

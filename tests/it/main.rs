@@ -32,7 +32,6 @@ mod replica;
 mod samples;
 mod scripts;
 mod secrets;
-mod traces;
 mod tracking;
 mod transactions;
 mod trust;

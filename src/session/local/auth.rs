@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::Call;
 use super::hello::Greeting;
 use crate::acl::{PasswordHash, Refusal, RefusalReason};
 use crate::command::Argv;
@@ -28,8 +27,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A login whose password is being verified.
 pub(in crate::session) struct Login {
-    /// The command that it came in.
-    call: Call,
     user: Vec<u8>,
     /// What the password is compared with.
     hashes: Vec<PasswordHash>,
@@ -42,60 +39,55 @@ pub(in crate::session) struct Login {
 impl Login {
     /// Bytes of memory that are held for it.
     pub(in crate::session) fn memory(&self) -> usize {
-        self.call.memory()
-            + self.user.capacity()
-            + self.credentials
-            + self.greeting.as_ref().map_or(0, Greeting::memory)
+        self.user.capacity() + self.credentials + self.greeting.as_ref().map_or(0, Greeting::memory)
     }
 }
 
 impl SessionCore {
     /// `AUTH [username] password` (`authCommand`).
-    pub(super) fn auth(&mut self, policy: &Policy, call: Call, argv: &Argv<'_>, out: &mut Output<'_>) {
+    pub(super) fn auth(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
             (Some(password), None, None) => {
                 if policy.stray_auth(self.principal.as_ref(), b"default").is_none()
                     && policy.acl.user(b"default").is_some_and(|user| user.is_nopass())
                 {
-                    self.answer_call(policy, &call, &Reply::error(NO_PASSWORD_NEEDED), out);
+                    self.answer(&Reply::error(NO_PASSWORD_NEEDED), out);
                     return;
                 }
                 (&b"default"[..], password)
             }
             (Some(user), Some(password), None) => (user, password),
             _ => {
-                self.answer_call(policy, &call, &Reply::error("ERR syntax error"), out);
+                self.answer(&Reply::error("ERR syntax error"), out);
                 return;
             }
         };
-        self.log_in(policy, call, user, password, None, out);
+        self.log_in(policy, user, password, None, out);
     }
 
     /// Starts a login, or ends it at once where no password has to be verified.
     pub(super) fn log_in(
         &mut self,
         policy: &Policy,
-        call: Call,
         name: &[u8],
         password: &[u8],
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
     ) {
         if let Some(stray) = policy.stray_auth(self.principal.as_ref(), name) {
-            self.answer_stray(policy, stray, call, name, greeting, out);
+            self.answer_stray(policy, stray, name, greeting, out);
             return;
         }
         let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user));
         if let Some(user) = user
             && user.is_nopass()
         {
-            let login = Login { call, user: name.to_vec(), hashes: Vec::new(), greeting, credentials: 0 };
+            let login = Login { user: name.to_vec(), hashes: Vec::new(), greeting, credentials: 0 };
             self.logged_in(policy, login, None, out);
             return;
         }
         let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
         let login = Login {
-            call,
             user: name.to_vec(),
             hashes: hashes.clone().unwrap_or_default(),
             greeting,
@@ -140,7 +132,7 @@ impl SessionCore {
             }
             LoginOutcome::Accepted(_) | LoginOutcome::Rejected => {
                 self.login_failed(policy, &login, "wrong-password");
-                self.answer_call(policy, &login.call, &Reply::error(WRONG_PASSWORD), out);
+                self.answer(&Reply::error(WRONG_PASSWORD), out);
             }
             LoginOutcome::Busy => {
                 self.login_failed(policy, &login, "busy");
@@ -193,17 +185,14 @@ impl SessionCore {
             self.id_changes_hands();
             self.outdate_mirror();
         }
-        self.welcome(policy, &login.call, login.greeting, out);
+        self.welcome(policy, login.greeting, out);
     }
 
     /// The reply to a login that is well.
-    fn welcome(&mut self, policy: &Policy, call: &Call, greeting: Option<Greeting>, out: &mut Output<'_>) {
+    fn welcome(&mut self, policy: &Policy, greeting: Option<Greeting>, out: &mut Output<'_>) {
         match greeting {
-            None => self.answer_call(policy, call, &Reply::OK, out),
-            Some(greeting) => {
-                self.leave_trace(policy, &call.trace, out);
-                self.greet(policy, greeting, out);
-            }
+            None => self.answer(&Reply::OK, out),
+            Some(greeting) => self.greet(policy, greeting, out),
         }
     }
 
@@ -213,7 +202,6 @@ impl SessionCore {
         &mut self,
         policy: &Policy,
         stray: StrayAuth,
-        call: Call,
         name: &[u8],
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
@@ -223,10 +211,10 @@ impl SessionCore {
             self.report(|| Report::StrayAuth { attempted: shown(name), is_ignored });
         }
         match stray {
-            StrayAuth::Ignore => self.welcome(policy, &call, greeting, out),
+            StrayAuth::Ignore => self.welcome(policy, greeting, out),
             StrayAuth::Refuse => {
-                self.note_failed_login(&call, name);
-                self.answer_call(policy, &call, &Reply::error(WRONG_PASSWORD), out);
+                self.note_failed_login(greeting.as_ref(), name);
+                self.answer(&Reply::error(WRONG_PASSWORD), out);
             }
         }
     }
@@ -239,14 +227,14 @@ impl SessionCore {
     }
 
     /// For `ACL LOG`.
-    fn note_failed_login(&mut self, call: &Call, name: &[u8]) {
-        let command = call.command.to_ascii_uppercase();
+    fn note_failed_login(&mut self, greeting: Option<&Greeting>, name: &[u8]) {
+        let command = if greeting.is_some() { "HELLO" } else { "AUTH" };
         let context = self.refusal_context();
         self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), name));
     }
 
     fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
-        self.note_failed_login(&login.call, &login.user);
+        self.note_failed_login(login.greeting.as_ref(), &login.user);
         let refusal = match policy.acl.user(&login.user) {
             None => Some("no-such-user".to_owned()),
             Some(user) => policy

@@ -1,6 +1,5 @@
 //! HELLO: its login is ours, the rest is Redis's, which gets it without the login.
 
-use super::Call;
 use crate::command::Argv;
 use crate::policy::Policy;
 use crate::resp::{Protocol, Reply, encode_request, parse_integer};
@@ -39,13 +38,13 @@ struct Hello<'a> {
 impl SessionCore {
     /// `HELLO [protover [AUTH username password] [SETNAME name]]` (`helloCommand`). Version, option syntax, login, and
     /// only then the switch; a failure changes nothing.
-    pub(super) fn hello(&mut self, policy: &Policy, call: Call, argv: &Argv<'_>, out: &mut Output<'_>) {
+    pub(super) fn hello(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
         match parse(argv) {
-            Err(text) => self.answer_call(policy, &call, &Reply::error(text), out),
+            Err(text) => self.answer(&Reply::error(text), out),
             Ok(Hello { greeting, login: Some((user, password)) }) => {
-                self.log_in(policy, call, user, password, Some(greeting), out);
+                self.log_in(policy, user, password, Some(greeting), out);
             }
-            Ok(_) if self.principal.is_none() => self.answer_call(policy, &call, &Reply::error(LOG_IN_FIRST), out),
+            Ok(_) if self.principal.is_none() => self.answer(&Reply::error(LOG_IN_FIRST), out),
             Ok(Hello { greeting, login: None }) => self.greet(policy, greeting, out),
         }
     }

@@ -14,29 +14,9 @@ pub(super) use self::reset::ResetBudget;
 use super::close::CloseReason;
 use super::core::SessionCore;
 use super::output::Output;
-use super::trace::Trace;
 use crate::command::{Argv, Role};
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::Reply;
-
-/// A command that is carried out here.
-pub(super) struct Call {
-    /// Its full name.
-    pub(super) command: Box<str>,
-    /// What Redis is told of it.
-    pub(super) trace: Trace,
-}
-
-impl Call {
-    fn new(local: LocalCommand<'_>, argv: &Argv<'_>) -> Self {
-        Self { command: local.spec.full_name().into(), trace: Trace::of(local.role(), argv) }
-    }
-
-    /// Bytes of memory that it takes.
-    pub(super) fn memory(&self) -> usize {
-        self.command.len() + self.trace.memory()
-    }
-}
 
 impl SessionCore {
     pub(super) fn answer_locally(
@@ -47,10 +27,9 @@ impl SessionCore {
         now: Instant,
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
-        let call = Call::new(local, argv);
         match local.role() {
-            Role::Auth => self.auth(policy, call, argv, out),
-            Role::Hello => self.hello(policy, call, argv, out),
+            Role::Auth => self.auth(policy, argv, out),
+            Role::Hello => self.hello(policy, argv, out),
             Role::Quit => {
                 self.answer(&Reply::OK, out);
                 self.finish(CloseReason::Quit, now);
@@ -58,7 +37,7 @@ impl SessionCore {
             }
             Role::Reset => self.request_reset(),
             Role::ClientReply => self.client_reply(argv, out),
-            _ => self.acl(policy, local, call, argv, out),
+            _ => self.acl(policy, local, argv, out),
         }
         Ok(())
     }

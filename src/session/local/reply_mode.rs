@@ -1,5 +1,4 @@
-//! CLIENT REPLY: Redis goes on replying, so that we know what became of each request; the client does not hear it. Who
-//! loads much says SKIP before each request, so it leaves no trace.
+//! CLIENT REPLY: Redis goes on replying, so that we know what became of each request; the client does not hear it.
 
 use crate::command::Argv;
 use crate::resp::Reply;

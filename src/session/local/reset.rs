@@ -66,7 +66,6 @@ impl SessionCore {
         }
         self.own_id = None;
         self.mirror = Mirror::default();
-        self.untold = None;
         self.framer = ReplyFramer::new();
         self.open_frame = None;
         self.pending = Pending::default();

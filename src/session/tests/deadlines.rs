@@ -112,23 +112,6 @@ fn a_redis_that_may_take_its_time_or_is_not_listened_to_is_waited_for() {
 }
 
 #[test]
-fn who_waits_for_what_redis_says_to_a_trace_is_waited_with_and_who_does_not_is_idle() {
-    for (behind, after, reason) in
-        [(Some("PSYNC ? -1"), UPSTREAM_TIMEOUT, CloseReason::UpstreamTimeout), (None, IDLE_TIMEOUT, CloseReason::Idle)]
-    {
-        let mut rig = Rig::new(OPEN);
-        rig.say("GET a");
-        rig.redis("$-1\r\n");
-        rig.say("ACL WHOAMI");
-        behind.into_iter().for_each(|line| rig.say(line));
-        rig.wait(after - A_MOMENT);
-        assert_eq!(rig.closed, None);
-        rig.wait(A_MOMENT);
-        assert_eq!(rig.closed, Some(reason));
-    }
-}
-
-#[test]
 fn a_script_waits_for_a_redis_that_was_never_heard_up_to_the_timeout() {
     let mut rig = Rig::new("user default on nopass ~a:* +@all\n");
     rig.mirror_users();

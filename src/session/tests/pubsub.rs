@@ -178,6 +178,26 @@ fn after_monitor_only_quit_and_reset_are_accepted() {
 }
 
 #[test]
+fn lines_of_monitor_pass_as_they_come() {
+    let short = "+1795497215.974607 [0 127.0.0.1:42650] \"ECHO\" \"respgate:0123456789abcdef auth * *\"\r\n".repeat(2);
+    let large = format!("+1795497215.974607 [0 127.0.0.1:42650] \"SET\" \"k\" \"{}\"\r\n", "x".repeat(1 << 20));
+    for (lines, cuts) in [(&short, 1..short.len()), (&large, 1000..1001)] {
+        for cut in cuts {
+            let mut rig = Rig::new(OPEN);
+            rig.say("MONITOR");
+            rig.redis("+OK\r\n");
+            rig.heard();
+            rig.redis(&lines[..cut]);
+            let first = rig.heard();
+            assert_eq!(first, lines[..first.len()], "cut at {cut}");
+            assert!(cut - first.len() < 4, "{} bytes are held", cut - first.len());
+            rig.redis(&lines[cut..]);
+            assert!(first + &rig.heard() == *lines, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
 fn a_monitor_that_is_refused_by_redis_changes_nothing() {
     let mut rig = Rig::new(OPEN);
     rig.say("MONITOR");

@@ -53,8 +53,6 @@ pub(crate) struct Rig {
     /// Mirrors are there as soon as they are asked for.
     pub(crate) mirrors: bool,
     pub(crate) mirroring: Option<MirrorOrder>,
-    /// The trace of a login that came before the connection is answered at once, and is not among what Redis was sent.
-    pub(crate) hides_login: bool,
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
     pub(crate) closed: Option<CloseReason>,
@@ -89,14 +87,6 @@ pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
     }
 }
 
-/// What stands in [`Rig::forwarded`] before the words of a trace.
-const SIGNED: &str = "respgate:(signed) ";
-
-/// The ECHO that tells Redis of a command that was carried out here, in these words.
-pub(crate) fn trace(words: &str) -> String {
-    format!("ECHO {SIGNED}{words}")
-}
-
 /// A request, its arguments between blanks.
 pub(crate) fn request(line: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -106,7 +96,7 @@ pub(crate) fn request(line: &str) -> Vec<u8> {
 
 impl Rig {
     pub(crate) fn new(acl: &str) -> Rig {
-        Rig::among(&Arc::new(Shared::new(&[7; 32])), acl)
+        Rig::among(&Arc::default(), acl)
     }
 
     /// One of several sessions of a process.
@@ -116,7 +106,7 @@ impl Rig {
 
     /// A session of whoever holds this certificate.
     pub(crate) fn with_certificate(policy: Policy, certificate: PeerIdentity) -> Rig {
-        Rig::of(&Arc::new(Shared::new(&[7; 32])), policy, Some(Arc::new(certificate)))
+        Rig::of(&Arc::default(), policy, Some(Arc::new(certificate)))
     }
 
     fn of(shared: &Arc<Shared>, policy: Policy, certificate: Option<Arc<PeerIdentity>>) -> Rig {
@@ -146,7 +136,6 @@ impl Rig {
             administering: None,
             mirrors: false,
             mirroring: None,
-            hides_login: true,
             connections: 0,
             closed: None,
             client_socket: Vec::new(),
@@ -199,10 +188,6 @@ impl Rig {
         self.connections += u32::from(result.is_ok());
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         self.core.handle_connected(result, self.now, &mut out);
-        if self.hides_login && !self.queues.upstream.is_empty() {
-            self.queues.upstream.advance(usize::MAX);
-            self.redis_socket.extend_from_slice(b"$1\r\nt\r\n");
-        }
         self.run();
     }
 
@@ -350,7 +335,7 @@ impl Rig {
         let bytes = self.sent();
         let (requests, rest) = super::redis::requests(&bytes);
         assert!(rest.is_empty(), "only whole requests: {}", rest.escape_ascii());
-        let lines = requests.iter().map(|arguments| line(&String::from_utf8_lossy(&arguments.join(&b' '))));
+        let lines = requests.iter().map(|arguments| String::from_utf8_lossy(&arguments.join(&b' ')).into_owned());
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -474,13 +459,5 @@ impl Rig {
         if let Err(reason) = result {
             self.closed = Some(reason);
         }
-    }
-}
-
-/// A request as a line, without the signature of a trace.
-fn line(words: &str) -> String {
-    match words.split_once(" respgate:").and_then(|(echo, signed)| Some((echo, signed.split_once(' ')?))) {
-        Some((echo, (signature, words))) if signature.len() == 16 => format!("{echo} {SIGNED}{words}"),
-        _ => words.to_owned(),
     }
 }

@@ -205,8 +205,7 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(mut rig: Rig) -> Talk {
-        rig.hides_login = false;
+    fn new(rig: Rig) -> Talk {
         Talk {
             rig,
             redis: Redis::default(),

@@ -12,7 +12,6 @@ const UNKNOWN: &str = "-ERR unknown command 'respgate:refused', with args beginn
 fn in_multi(acl: &str) -> Rig {
     let mut rig = Rig::new(acl);
     rig.say("AUTH alice x");
-    rig.redis_answers_traces();
     rig.say("MULTI");
     rig.redis("+OK\r\n");
     rig.heard();
@@ -191,7 +190,6 @@ fn a_push_inside_an_exec_reply_passes_and_is_no_element() {
     for cut in 0..replies.len() {
         let mut rig = Rig::new(ACL);
         rig.client(&["HELLO 3 AUTH alice x"].map(request).concat());
-        rig.redis_answers_traces();
         rig.redis("%0\r\n");
         rig.say("MULTI");
         rig.redis("+OK\r\n");
@@ -243,7 +241,6 @@ fn exec_is_aborted_if_its_commands_go_by_the_numbers_of_others_since() {
         let mut rig = Rig::new(ACL);
         rig.load_module("one.get");
         rig.say("AUTH alice x");
-        rig.redis_answers_traces();
         rig.say("MULTI");
         rig.redis("+OK\r\n");
         rig.say("ONE.GET");

@@ -1,7 +1,7 @@
 //! Redis slow, lost, or speaking nonsense.
 
 use super::rig::{CLOSED, OPEN, Rig, request};
-use crate::session::UpstreamFailure;
+use crate::session::{LoginOutcome, UpstreamFailure};
 
 #[test]
 fn what_is_no_reply_to_anything_ends_the_session() {
@@ -118,6 +118,16 @@ fn a_client_that_leaves_while_redis_connects_is_served_what_it_asked_for() {
     rig.redis(":1\r\n");
     assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("INCR n", ":1\r\n"));
     assert!(rig.closed.is_some());
+}
+
+#[test]
+fn a_stranger_that_does_not_log_in_opens_no_connection() {
+    let mut rig = Rig::new(CLOSED);
+    for said in ["AUTH", "AUTH default wrong", "HELLO 4"] {
+        rig.say(said);
+    }
+    rig.verified(LoginOutcome::Rejected);
+    assert_eq!((rig.connections, rig.forwarded().as_str()), (0, ""));
 }
 
 #[test]

@@ -12,7 +12,6 @@ use crate::policy::{LocalCommand, Policy};
 use crate::resp::{Reply, parse_integer};
 use crate::session::action::Action;
 use crate::session::core::SessionCore;
-use crate::session::local::Call;
 use crate::session::output::Output;
 use crate::session::wait::Wait;
 
@@ -61,8 +60,8 @@ pub struct Administered {
 }
 
 impl SessionCore {
-    pub(super) fn administer(&mut self, call: Call, administration: Administration) {
-        self.wait = Some(Wait::Administering { call, memory: administration.memory() });
+    pub(super) fn administer(&mut self, administration: Administration) {
+        self.wait = Some(Wait::Administering { memory: administration.memory() });
         self.act(Action::Administer(administration));
     }
 
@@ -74,14 +73,11 @@ impl SessionCore {
         now: Instant,
         out: &mut Output<'_>,
     ) {
-        let call = match self.wait.take() {
-            Some(Wait::Administering { call, .. }) => call,
-            other => {
-                self.wait = other;
-                return;
-            }
-        };
-        self.answer_call(policy, &call, &administered.reply, out);
+        if !matches!(self.wait, Some(Wait::Administering { .. })) {
+            return;
+        }
+        self.wait = None;
+        self.answer(&administered.reply, out);
         // Whoever deletes its own user hears that it worked.
         if let Err(reason) = self.renew(policy, administered.generation) {
             self.finish(reason, now);

@@ -10,7 +10,6 @@ mod users;
 
 pub use self::administer::{Administered, Administration};
 pub use self::log::describe_log;
-use super::Call;
 use crate::acl::texts;
 use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy};
@@ -27,17 +26,10 @@ enum Answer {
 }
 
 impl SessionCore {
-    pub(super) fn acl(
-        &mut self,
-        policy: &Policy,
-        local: LocalCommand<'_>,
-        call: Call,
-        argv: &Argv<'_>,
-        out: &mut Output<'_>,
-    ) {
+    pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
         match self.acl_answer(policy, local, argv) {
-            Answer::Now(reply) => self.answer_call(policy, &call, &reply, out),
-            Answer::Later(administration) => self.administer(call, administration),
+            Answer::Now(reply) => self.answer(&reply, out),
+            Answer::Later(administration) => self.administer(administration),
             Answer::Refused(text) => self.refuse(text, out),
         }
     }
