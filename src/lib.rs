@@ -2,11 +2,11 @@
 //!
 //! One request, top to bottom; the modules are declared in this order:
 //!
-//! 1. [`net`] takes a connection permit, accepts, and hands the socket to a worker.
+//! 1. [`net`] takes a connection permit, accepts, and hands the socket to a worker, whose driver does all I/O of a session.
 //! 2. [`tls`] (on the worker) completes the handshake under a deadline. Unknown CAs and revoked certificates end here.
 //! 3. [`identity`] turns the certificate into a `PeerIdentity`, and the certificate map turns that into a user, or nobody.
 //! 4. [`auth`] verifies passwords, off the I/O threads.
-//! 5. [`session`] holds the state of one client: its core is a pure state machine, its driver the only I/O.
+//! 5. [`session`] holds the state of one client: a pure state machine.
 //! 6. [`resp`] scans requests and replies in place.
 //! 7. [`command`] resolves a name and subcommand to a `CommandSpec`. Unknown stays unknown.
 //! 8. [`acl`] and [`policy`] decide: blocklist, state, ACL. Only `policy` can make a `Permit`, and forwarding takes one.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::gate::Permit;
+use crate::net::driver::Stream;
 use crate::session::Buffer;
-use crate::session::driver::Stream;
 use crate::tls::close;
 
 /// The rest of a connection's life.

@@ -1,6 +1,7 @@
 //! Listeners, workers and the registry of live connections.
 
 mod budget;
+pub mod driver;
 mod episode;
 mod farewell;
 mod gate;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::reload::Editor;
+use crate::net::driver::Volume;
 use crate::net::listener::AddressRefusal;
 use crate::net::proxy_protocol::HeaderError;
 use crate::policy::{Principal, UserRefusal};
-use crate::session::driver::Volume;
 use crate::session::{CloseReason, Peer, Report, SessionCore};
 use crate::tls::handshake::HandshakeError;
 use crate::upstream::ConnectError;

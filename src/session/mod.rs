@@ -1,4 +1,4 @@
-//! One client's session: a pure core and the driver that does its I/O.
+//! One client's session, pure: the driver in [`net`](crate::net) does its I/O.
 //!
 //! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
 //! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `stream` does
@@ -11,7 +11,6 @@ mod buffer;
 mod clients;
 mod close;
 mod core;
-pub mod driver;
 mod local;
 mod mirror;
 mod output;

@@ -13,11 +13,11 @@ use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
+use crate::net::driver::{Connecting, Surroundings};
 use crate::ops::audit;
 use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
 use crate::resp::Reply;
-use crate::session::driver::{Connecting, Surroundings};
 use crate::session::{
     Administered, Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
 };

@@ -12,17 +12,14 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use super::action::{Action, Credentials, LoginOutcome, UpstreamFailure};
-use super::buffer::Buffer;
-use super::close::CloseReason;
-use super::core::SessionCore;
-use super::local::{Administered, Administration};
-use super::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};
-use super::output::{Output, Queues, Side};
+use super::registry::{Handle, Order};
 use crate::auth::pool::AuthOutcome;
-use crate::net::registry::{Handle, Order};
 use crate::policy::Policy;
 use crate::resp::Reply;
+use crate::session::{
+    Action, Administered, Administration, Buffer, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
+    MirrorOrder, Output, Queues, SessionCore, Side, UpstreamFailure,
+};
 
 /// Bytes read at once, into a buffer that all sessions of a worker share.
 const SCRATCH: usize = 64 << 10;
