@@ -17,11 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth/hash", &["acl"]),
     ("auth/throttle", &[]),
     ("policy", &["acl", "command", "resp", "identity"]),
-    ("session", &["policy", "acl", "command", "resp", "identity", "auth"]),
+    ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];
-
-/// The impure files inside otherwise pure modules.
-const SHELL: &[&str] = &["session/driver"];
 
 /// What a pure file never names. Addresses are values and no sockets: the throttle counts by them, denials name them.
 const IMPURE: &[&str] = &[
@@ -115,7 +112,7 @@ fn redis_protocol_is_named_by_resp_and_upstream_only() {
 
 #[test]
 fn rustls_is_named_by_the_modules_that_own_connections_only() {
-    let owners = ["tls/", "net/", "session/driver", "ops/", "upstream/"];
+    let owners = ["tls/", "net/", "ops/", "upstream/"];
     let files = files_naming("rustls");
     assert!(files.iter().all(|file| owners.iter().any(|owner| file.starts_with(owner))), "{files:?}");
 }
@@ -141,14 +138,10 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Every file of a module, given as a path below `src` without `.rs`; tests and the impure shell left out.
+/// Every file of a module, given as a path below `src` without `.rs`; tests left out.
 fn files_of(module: &str) -> Vec<PathBuf> {
     let mut files = rust_files(&src().join(module));
     files.extend(Some(src().join(format!("{module}.rs"))).filter(|file| file.is_file()));
-    files.retain(|file| {
-        let name = below_src(file);
-        !SHELL.iter().any(|shell| name == format!("{shell}.rs") || name.starts_with(&format!("{shell}/")))
-    });
     files
 }
 

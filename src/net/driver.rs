@@ -35,14 +35,14 @@ thread_local! {
 }
 
 /// A stream that can be polled for both directions.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// A connection to Redis on its way.
-pub type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
+pub(super) type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
 
 /// What the driver needs of the world around it.
-pub trait Surroundings {
+pub(super) trait Surroundings {
     /// The connection to Redis.
     type Upstream: Stream;
     /// The policy in force, while it is lent out.
@@ -75,7 +75,7 @@ pub struct Volume {
 }
 
 /// A session and its sockets.
-pub struct Driver<C, W: Surroundings> {
+pub(super) struct Driver<C, W: Surroundings> {
     core: SessionCore,
     client: C,
     upstream: Option<W::Upstream>,
@@ -100,11 +100,11 @@ pub struct Driver<C, W: Surroundings> {
 }
 
 /// What is left of a session.
-pub struct Remains<C> {
+pub(super) struct Remains<C> {
     /// The client's connection.
-    pub client: C,
+    pub(super) client: C,
     /// What is still to be sent to it.
-    pub unsent: Buffer,
+    pub(super) unsent: Buffer,
 }
 
 /// How much a read brought.
@@ -117,7 +117,7 @@ enum Read {
 
 impl<C: Stream, W: Surroundings> Driver<C, W> {
     /// A session that is about to begin.
-    pub fn new(core: SessionCore, client: C, handle: Rc<Handle>, world: W) -> Self {
+    pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, world: W) -> Self {
         Self {
             core,
             client,
@@ -140,23 +140,23 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     /// The core, for the log.
-    pub fn core(&self) -> &SessionCore {
+    pub(super) fn core(&self) -> &SessionCore {
         &self.core
     }
 
     /// What went over the client's connection.
-    pub fn volume(&self) -> Volume {
+    pub(super) fn volume(&self) -> Volume {
         self.volume
     }
 
     /// Takes apart what is left of an ended session, which is no longer accounted for.
-    pub fn into_remains(self) -> Remains<C> {
+    pub(super) fn into_remains(self) -> Remains<C> {
         let _ = self.world.account(self.accounted, 0);
         Remains { client: self.client, unsent: self.queues.downstream }
     }
 
     /// Runs the session until it has to be closed.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
         let administered = self.poll_administered(cx);

@@ -1,7 +1,7 @@
 //! Listeners, workers and the registry of live connections.
 
 mod budget;
-pub mod driver;
+mod driver;
 mod episode;
 mod farewell;
 mod gate;
@@ -12,5 +12,6 @@ mod reverify;
 pub mod worker;
 
 pub use self::budget::MemoryBudget;
+pub use self::driver::Volume;
 pub use self::episode::Episode;
 pub use self::gate::{Gate, GateLimits, Permit, SURPLUS};

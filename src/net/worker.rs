@@ -18,6 +18,7 @@ use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use self::world::{Lease, World};
 use super::budget::{Held, MemoryBudget};
+use super::driver::{Driver, Remains, Stream};
 use super::episode::Episode;
 use super::farewell::{Rest, farewell, linger, turn_away};
 use super::gate::Permit;
@@ -26,7 +27,6 @@ use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, Condemned};
 use crate::auth::pool::AuthPool;
-use crate::net::driver::{Driver, Remains, Stream};
 use crate::ops::audit::{self, RateLimit};
 use crate::ops::generation::Generation;
 use crate::ops::refusals::Refusals;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::reload::Editor;
-use crate::net::driver::Volume;
+use crate::net::Volume;
 use crate::net::listener::AddressRefusal;
 use crate::net::proxy_protocol::HeaderError;
 use crate::policy::{Principal, UserRefusal};
