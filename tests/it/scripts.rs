@@ -29,7 +29,7 @@ fn a_script_may_do_what_its_sender_may_and_nothing_else() {
 #[test]
 fn a_script_may_nothing_that_its_sender_may_not_not_even_echo() {
     let redis = RedisServer::start();
-    let gate = setup(&redis).acl("user jobs on +@all -echo ~j:* &*\n").start().settled();
+    let gate = setup(&redis).acl("user jobs on +@all -echo ~j:* &*\nuser admin off\n").start().settled();
     assert!(script(&mut gate.connect("jobs"), "return redis.call('ECHO', 'x')").contains(CANNOT));
 }
 
