@@ -11,7 +11,7 @@
 //! 7. [`command`] resolves a name and subcommand to a `CommandSpec`. Unknown stays unknown.
 //! 8. [`acl`] and [`policy`] decide: blocklist, state, ACL. Only `policy` can make a `Permit`, and forwarding takes one.
 //! 9. [`upstream`] is the loopback connection of the session, logged in as the proxy's own user.
-//! 10. [`ops`] is what operators see: logs, audit, reload, drain, health.
+//! 10. [`audit`] says what happened to whom; [`ops`] is what operators do: reload, drain, health.
 //!
 //! [`permissions`] tells who else may change the files that decide any of this.
 //! [`config`] and [`cli`] turn files, environment and flags into one validated `Config` before any of it runs.
@@ -26,6 +26,7 @@ pub mod command;
 pub mod acl;
 pub mod policy;
 pub mod upstream;
+pub mod audit;
 pub mod ops;
 pub mod permissions;
 pub mod config;

@@ -86,18 +86,6 @@ pub enum AuthOutcome {
     Throttled,
 }
 
-impl AuthOutcome {
-    /// A stable word for logs and metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            AuthOutcome::Accepted(_) => "accepted",
-            AuthOutcome::Rejected => "rejected",
-            AuthOutcome::Busy => "busy",
-            AuthOutcome::Throttled => "throttled",
-        }
-    }
-}
-
 /// The process's verification threads. Dropping it ends them; attempts still waiting get a closed channel.
 pub struct AuthPool {
     shared: Arc<Shared>,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::acl::{Acl, User};
+use crate::audit::words;
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
 use crate::ops::contradictions::nearest_user;
 use crate::ops::generation::{self, BuildError, Hearing};
@@ -97,7 +98,11 @@ fn verdict(policy: &Policy, user: &User, argv: &Argv<'_>) -> (Vec<String>, Exit)
             Exit::Success
         }
         Verdict::Deny(denial) => {
-            lines.push(format!("refused ({denial}): {}", policy.denial_text(&denial, Some(user), argv)));
+            lines.push(format!(
+                "refused ({}): {}",
+                words::denial(denial.reason()),
+                policy.denial_text(&denial, Some(user), argv)
+            ));
             Exit::Failure
         }
     };

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 
+use crate::audit::words;
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
 use crate::ops::generation::{self, BuildError, Generation, Hearing};
 use crate::policy::{Admission, UserRefusal};
@@ -94,9 +95,11 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
                     println!("{place}: trusted, has to log in with a password{advice}");
                     is_let_in = true;
                 }
-                Admission::Refused(reason) => eprintln!("error: {place}: trusted, but nobody ({reason}){advice}"),
+                Admission::Refused(reason) => {
+                    eprintln!("error: {place}: trusted, but nobody ({}){advice}", words::user(reason))
+                }
             },
-            Err(refusal) => eprintln!("error: {place}: refused ({}): {refusal}{advice}", refusal.label()),
+            Err(refusal) => eprintln!("error: {place}: refused ({}): {refusal}{advice}", words::certificate(refusal)),
         }
     }
     is_let_in

@@ -60,17 +60,6 @@ pub enum Obstacle {
     Blank,
 }
 
-impl Obstacle {
-    /// A stable word for logs and metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Obstacle::Missing => "missing",
-            Obstacle::Flawed(flaw) => flaw.label(),
-            Obstacle::Blank => "blank",
-        }
-    }
-}
-
 impl fmt::Display for MappingRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = self.field;

@@ -8,6 +8,7 @@ mod field;
 mod glob;
 mod map;
 mod peer;
+mod refusal;
 mod rule;
 mod template;
 #[cfg(test)]
@@ -17,4 +18,5 @@ pub mod x509;
 pub use field::{Field, FieldName, Flaw};
 pub use map::{CertificateMap, Mapping, MappingRefusal, Obstacle, UserFrom};
 pub use peer::{Fingerprint, IdentityError, PeerIdentity};
+pub use refusal::CertificateRefusal;
 pub use rule::{RuleError, RuleSpec};

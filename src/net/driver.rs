@@ -13,7 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::registry::{Handle, Order};
+use crate::audit::events::Volume;
 use crate::auth::pool::AuthOutcome;
+use crate::identity::CertificateRefusal;
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
@@ -63,15 +65,6 @@ pub(super) trait Surroundings {
     fn report(&self, core: &mut SessionCore);
     /// Whether so many more bytes may be held, of `held` already; notes them if so.
     fn account(&self, was: usize, is: usize) -> bool;
-}
-
-/// Bytes moved over the client's connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Volume {
-    /// From the client.
-    pub received: u64,
-    /// To the client.
-    pub sent: u64,
 }
 
 /// A session and its sockets.
@@ -237,7 +230,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             Some(Order::Drain(deadline)) => self.core.handle_drain(deadline)?,
         }
         if self.handle.has_expired(now) {
-            return Err(CloseReason::CertificateExpired);
+            return Err(CloseReason::Certificate(CertificateRefusal::Expired));
         }
         self.core.handle_policy(policy)?;
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);

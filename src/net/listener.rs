@@ -1,6 +1,5 @@
 //! Accepting connections and handing them to workers.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +12,8 @@ use tokio::net::TcpListener;
 use super::episode::Episode;
 use super::gate::{Gate, Permit};
 use super::worker::Mailbox;
-use crate::ops::audit::{self, RateLimit};
+use crate::audit::events::{self, RateLimit};
+use crate::audit::words::AddressRefusal;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -45,24 +45,6 @@ pub struct AddressFilter {
     pub deny: Vec<IpNet>,
     /// Balancers: who speaks the PROXY protocol, and is not judged itself.
     pub proxies: Vec<IpNet>,
-}
-
-/// Why nobody may connect from an address. `Display` is a stable word for the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressRefusal {
-    /// `deny` names it.
-    Denied,
-    /// There is an `allow`, which does not name it.
-    NotAllowed,
-}
-
-impl fmt::Display for AddressRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Denied => "denied",
-            Self::NotAllowed => "not-allowed",
-        })
-    }
 }
 
 impl AddressFilter {
@@ -139,7 +121,7 @@ pub async fn accept(
             && let Err(refusal) = filter.admit(address.ip())
         {
             if let Some(left_out) = log_limit.admit() {
-                audit::refused_address(address, None, refusal, left_out);
+                events::refused_address(address, None, refusal, left_out);
             }
             continue;
         }

@@ -12,6 +12,5 @@ mod reverify;
 pub mod worker;
 
 pub use self::budget::MemoryBudget;
-pub use self::driver::Volume;
 pub use self::episode::Episode;
 pub use self::gate::{Gate, GateLimits, Permit, SURPLUS};

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use crate::identity::CertificateRefusal;
 use crate::identity::Fingerprint;
 use crate::ops::generation::Generation;
 use crate::session::CloseReason;
-use crate::tls::{CertificateChain, CertificateRefusal, TlsMaterial};
+use crate::tls::{CertificateChain, TlsMaterial};
 
 /// A certificate chain, by the listener whose trust it stands under.
 pub(super) type ChainKey = (usize, Fingerprint);
@@ -24,13 +25,16 @@ pub(super) fn split(generation: &Generation, chains: Chains) -> (Condemned, Chai
     let (listed, unlisted): (Chains, Chains) = chains
         .into_iter()
         .partition(|(key, chain)| material(generation, key).is_some_and(|material| material.lists_as_revoked(chain)));
-    (listed.into_iter().map(|(key, _)| (key, CloseReason::CertificateRevoked)).collect(), unlisted)
+    (
+        listed.into_iter().map(|(key, _)| (key, CloseReason::Certificate(CertificateRefusal::Revoked))).collect(),
+        unlisted,
+    )
 }
 
 /// Those that are not trusted any more.
 pub(super) fn verify(generation: &Generation, chains: &[(ChainKey, CertificateChain)], now: SystemTime) -> Condemned {
     let judged = chains.iter().map(|(key, chain)| (key, verdict(material(generation, key), chain, now)));
-    judged.filter_map(|(key, verdict)| Some((*key, close_reason(verdict.err()?)))).collect()
+    judged.filter_map(|(key, verdict)| Some((*key, CloseReason::Certificate(verdict.err()?)))).collect()
 }
 
 fn material<'a>(generation: &'a Generation, key: &ChainKey) -> Option<&'a TlsMaterial> {
@@ -46,13 +50,5 @@ fn verdict(
         // No word against a session that is there already: only new ones have to wait for the next list.
         Err(CertificateRefusal::RevocationListExpired) => Ok(()),
         verdict => verdict,
-    }
-}
-
-fn close_reason(refusal: CertificateRefusal) -> CloseReason {
-    match refusal {
-        CertificateRefusal::Revoked => CloseReason::CertificateRevoked,
-        CertificateRefusal::Expired => CloseReason::CertificateExpired,
-        refusal => CloseReason::CertificateUntrusted(refusal.label()),
     }
 }

@@ -26,14 +26,15 @@ use super::listener::{AddressFilter, Arrival, canonical};
 use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, Condemned};
+use crate::audit::Refusals;
+use crate::audit::events::{self, RateLimit};
 use crate::auth::pool::AuthPool;
-use crate::ops::audit::{self, RateLimit};
+use crate::identity::CertificateRefusal;
 use crate::ops::generation::Generation;
-use crate::ops::refusals::Refusals;
 use crate::ops::reload::Edit;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
+use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
-use crate::tls::{CertificateChain, CertificateRefusal};
 use crate::upstream::Upstream;
 
 /// How often deadlines are looked at.
@@ -311,7 +312,7 @@ impl Worker {
 
     /// Verification has broken down: nobody knows who is still trusted.
     fn end_all_unverified(&self) {
-        self.registry.order_all(Order::Close(CloseReason::CertificateUntrusted("other")));
+        self.registry.order_all(Order::Close(CloseReason::Certificate(CertificateRefusal::Other)));
     }
 
     /// One connection, from accept to close. What it takes to let it in is not kept for as long as it lasts.
@@ -361,7 +362,7 @@ impl Worker {
 
     fn note_failed_handshake(&self, client: SocketAddr, error: &HandshakeError) {
         if let Some(left_out) = self.log_limit.admit() {
-            audit::handshake_failed(client, error, left_out);
+            events::handshake_failed(client, error, left_out);
         }
     }
 
@@ -381,7 +382,7 @@ impl Worker {
                 };
                 let Err(refusal) = filter.admit(client.ip()) else { return Some(client) };
                 if let Some(left_out) = self.log_limit.admit() {
-                    audit::refused_address(client, Some(balancer), refusal, left_out);
+                    events::refused_address(client, Some(balancer), refusal, left_out);
                 }
                 return None;
             }
@@ -389,7 +390,7 @@ impl Worker {
             Err(_elapsed) => HeaderError::Timeout,
         };
         if let Some(left_out) = self.log_limit.admit() {
-            audit::announcement_refused(balancer, error, left_out);
+            events::announcement_refused(balancer, &error, left_out);
         }
         None
     }
@@ -436,12 +437,12 @@ impl Worker {
         let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), shared, &policy, started) {
             Ok(core) => core,
             Err(reason) => {
-                audit::refused_connection(&peer, reason);
+                events::refused_connection(&peer, reason);
                 return turn_away(client, NO_ENTRY, permit);
             }
         };
         drop(policy);
-        audit::connected(&peer, core.principal());
+        events::connected(&peer, core.principal());
         let handle = Rc::new(Handle::new(listener, chain, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
@@ -452,7 +453,7 @@ impl Worker {
             if reason == CloseReason::UpstreamGone {
                 self.settings.upstream.lost.notify_one();
             }
-            audit::closed(driver.core(), driver.volume(), reason, started.elapsed());
+            events::closed(driver.core(), driver.volume(), reason, started.elapsed());
             let Remains { client, unsent } = driver.into_remains();
             if let Some(rest) = self.close(client, unsent, reason, permit) {
                 rest.await;

@@ -15,10 +15,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
+use super::acl_file;
 use super::contradictions::{self, contradictions, insisted_on};
 use super::generation::{self, BuildError, Built, Contents, Digest, Generation, Hearing};
-use super::{acl_file, audit};
 use crate::acl::{Acl, RuleError};
+use crate::audit::events;
 use crate::auth::pool::AuthPool;
 use crate::config::{AclSource, Config, ConfigErrors};
 use crate::net::worker::{Mailbox, Renewal};
@@ -174,7 +175,7 @@ impl Reloader {
             // A worker does these itself.
             Administration::Log(_) | Administration::ResetLog | Administration::GeneratePassword(_) => return,
         };
-        audit::administered(&editor, command, &names, outcome.is_ok());
+        events::administered(&editor.user, editor.client, command, &names, outcome.is_ok());
         let reply = outcome.unwrap_or_else(Reply::error);
         let after = self.generation.load().number;
         // A session that is gone needs no answer.

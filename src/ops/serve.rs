@@ -19,9 +19,9 @@ use tracing::{error, info, warn};
 
 use super::admin::{self, AdminSocket, Health, InForce};
 use super::generation::{self, BuildError, Generation, Hearing};
-use super::refusals::Refusals;
 use super::reload::{self, Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
+use crate::audit::Refusals;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::net::listener::{self, AddressFilter};

@@ -19,7 +19,7 @@ pub use self::mirror::ScriptRights;
 pub use self::principal::{Admission, Principal, Proof, UserRefusal, UserSettings};
 pub use self::rename::{RenameError, Renames};
 pub use self::stray::StrayAuth;
-pub use self::verdict::{Denial, LocalCommand, Permit, Verdict};
+pub use self::verdict::{Denial, DenialReason, LocalCommand, Permit, Verdict};
 use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect};
 use crate::identity::CertificateMap;

@@ -93,22 +93,6 @@ pub enum UserRefusal {
     PasswordRemoved,
 }
 
-impl fmt::Display for UserRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unmapped => "unmapped",
-            Self::HostileName => "hostile-name",
-            Self::NoSuchUser => "no-such-user",
-            Self::UserOff => "user-off",
-            Self::ReservedName => "reserved-name",
-            Self::Address => "address",
-            Self::CertificateRequired => "certificate-required",
-            Self::Reauth => "reauth",
-            Self::PasswordRemoved => "password-removed",
-        })
-    }
-}
-
 impl Policy {
     /// Who a connection with this certificate (or none) from this address is.
     pub fn admit(&self, certificate: Option<&PeerIdentity>, address: IpAddr) -> Admission {

@@ -1,7 +1,5 @@
 //! What a judgement can be.
 
-use std::fmt;
-
 use crate::acl::AclDenial;
 use crate::command::{CommandSpec, Role};
 
@@ -54,8 +52,7 @@ impl LocalCommand<'_> {
     }
 }
 
-/// Why a request was refused. `Display` is a stable word for logs and counters, the client's text is made by
-/// [`Policy::denial_text`](super::Policy::denial_text).
+/// Why a request was refused. The client's text is made by [`Policy::denial_text`](super::Policy::denial_text).
 #[derive(Debug, Clone)]
 pub enum Denial<'p> {
     /// No such command, or a renamed one.
@@ -100,30 +97,52 @@ impl<'p> Denial<'p> {
         }
     }
 
+    /// The same without the command.
+    pub fn reason(&self) -> DenialReason {
+        match self {
+            Self::UnknownCommand => DenialReason::UnknownCommand,
+            Self::UnknownSubcommand(_) => DenialReason::UnknownSubcommand,
+            Self::Arity(_) => DenialReason::Arity,
+            Self::Unauthenticated(_) => DenialReason::Unauthenticated,
+            Self::InTransaction(_) => DenialReason::InTransaction,
+            Self::Unsupported(_) => DenialReason::Unsupported,
+            Self::Blocked(_) => DenialReason::Blocked,
+            Self::Acl(_, denial) => DenialReason::Acl(*denial),
+            Self::Subscriber(_) => DenialReason::Subscriber,
+            Self::Monitor(_) => DenialReason::Monitor,
+            Self::NulInKeyword(_) => DenialReason::NulInKeyword,
+        }
+    }
+
     /// Whether this is a refusal that an operator wants to hear of, rather than a client's mistake.
     pub fn is_access_violation(&self) -> bool {
         matches!(self, Self::Unsupported(_) | Self::Blocked(_) | Self::Acl(..) | Self::NulInKeyword(_))
     }
 }
 
-impl fmt::Display for Denial<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownCommand => "unknown-command",
-            Self::UnknownSubcommand(_) => "unknown-subcommand",
-            Self::Arity(_) => "arity",
-            Self::Unauthenticated(_) => "unauthenticated",
-            Self::InTransaction(_) => "in-transaction",
-            Self::Unsupported(_) => "unsupported",
-            Self::Blocked(_) => "blocked",
-            Self::Acl(_, AclDenial::Database { .. }) => "acl-database",
-            Self::Acl(_, AclDenial::Command) => "acl-command",
-            Self::Acl(_, AclDenial::Key { .. } | AclDenial::Unextractable) => "acl-key",
-            Self::Acl(_, AclDenial::Channel { .. }) => "acl-channel",
-            Self::Acl(_, AclDenial::SortBy | AclDenial::SortGet) => "acl-sort",
-            Self::Subscriber(_) => "subscriber",
-            Self::Monitor(_) => "monitor",
-            Self::NulInKeyword(_) => "nul-in-keyword",
-        })
-    }
+/// Why a request was refused, for logs and counters: a [`Denial`] without its command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenialReason {
+    /// See [`Denial::UnknownCommand`].
+    UnknownCommand,
+    /// See [`Denial::UnknownSubcommand`].
+    UnknownSubcommand,
+    /// See [`Denial::Arity`].
+    Arity,
+    /// See [`Denial::Unauthenticated`].
+    Unauthenticated,
+    /// See [`Denial::InTransaction`].
+    InTransaction,
+    /// See [`Denial::Unsupported`].
+    Unsupported,
+    /// See [`Denial::Blocked`].
+    Blocked,
+    /// See [`Denial::Acl`].
+    Acl(AclDenial),
+    /// See [`Denial::Subscriber`].
+    Subscriber,
+    /// See [`Denial::Monitor`].
+    Monitor,
+    /// See [`Denial::NulInKeyword`].
+    NulInKeyword,
 }

@@ -6,6 +6,7 @@ use super::close::CloseReason;
 use super::local::Administration;
 use super::mirror::MirrorOrder;
 use crate::acl::PasswordHash;
+use crate::policy::{DenialReason, UserRefusal};
 
 /// A password to be verified.
 pub struct Credentials {
@@ -59,6 +60,34 @@ pub enum Action {
     Close(CloseReason),
 }
 
+/// Why a login failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginFailure {
+    /// The user has another password, or none.
+    WrongPassword,
+    /// The user may not log in, whatever the password is.
+    Refused(UserRefusal),
+    /// Too many distinct guesses are waiting.
+    Busy,
+    /// Too many failures from this address, or guesses at this user.
+    Throttled,
+}
+
+/// Why a request that an operator wants to hear of was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestRefusal {
+    /// The policy says so.
+    Denied(DenialReason),
+    /// Redis cannot be told for whom the script would run.
+    NoMirror,
+    /// Tracking would be redirected to somebody else.
+    Redirect,
+    /// Redis would not reply, which would shift the replies behind it.
+    NoReply,
+    /// Something but REPLCONF and PING after SYNC or PSYNC.
+    ReplicationMisuse,
+}
+
 /// Something an operator may want to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
@@ -71,8 +100,8 @@ pub enum Report {
     LoginFailed {
         /// The name that was given.
         user: String,
-        /// A stable word.
-        reason: String,
+        /// Why.
+        reason: LoginFailure,
     },
     /// A password that could make nobody else of the session was not looked at: the first of the session.
     StrayAuth {
@@ -83,8 +112,8 @@ pub enum Report {
     },
     /// A request was refused.
     Refused {
-        /// A stable word.
-        reason: String,
+        /// Why.
+        reason: RequestRefusal,
         /// The command's full name, empty where it is unknown.
         command: String,
     },

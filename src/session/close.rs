@@ -1,7 +1,6 @@
 //! Why a session ends.
 
-use std::fmt;
-
+use crate::identity::CertificateRefusal;
 use crate::policy::UserRefusal;
 use crate::resp::ProtocolError;
 
@@ -16,17 +15,7 @@ pub enum Fault {
     Internal,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Downstream => "downstream",
-            Self::Upstream => "upstream",
-            Self::Internal => "internal",
-        })
-    }
-}
-
-/// Why a session ended. `Display` is a stable word for logs and counters.
+/// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
     /// The client closed the connection.
@@ -55,16 +44,10 @@ pub enum CloseReason {
     ResetStorm,
     /// Something but REPLCONF and PING after SYNC or PSYNC.
     ReplicationMisuse,
-    /// The certificate gives nobody, or the user may not enter.
-    Refused(UserRefusal),
     /// The right behind the session has gone.
     Revoked(UserRefusal),
-    /// The certificate behind the session has been revoked.
-    CertificateRevoked,
-    /// The certificate behind the session is no longer trusted for another reason, which this stable word names.
-    CertificateUntrusted(&'static str),
-    /// The certificate behind the session has expired.
-    CertificateExpired,
+    /// The certificate behind the session is no longer trusted.
+    Certificate(CertificateRefusal),
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
     /// blocking command.
     StandingRightLost,
@@ -72,8 +55,6 @@ pub enum CloseReason {
     PolicyChanged,
     /// Redis cannot be told of the rights that the session's scripts have now.
     NoMirror,
-    /// Over the limit of clients.
-    MaxClients,
     /// The sum of all held bytes is over `memory-budget`.
     MemoryBudget,
     /// Redis takes no more clients.
@@ -104,53 +85,13 @@ impl CloseReason {
             | Self::UpstreamDesynchronised
             | Self::NoMirror => Fault::Upstream,
             Self::Revoked(_)
-            | Self::CertificateRevoked
-            | Self::CertificateUntrusted(_)
-            | Self::CertificateExpired
+            | Self::Certificate(_)
             | Self::StandingRightLost
             | Self::PolicyChanged
-            | Self::MaxClients
             | Self::MemoryBudget
             | Self::AuthenticationBusy
             | Self::Drained => Fault::Internal,
             _ => Fault::Downstream,
         }
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ClientGone => "client-gone",
-            Self::ClientLost => "client-lost",
-            Self::Quit => "quit",
-            Self::Protocol(_) => "protocol-error",
-            Self::RequestTooLarge => "request-too-large",
-            Self::UnreadReplies => "unread-replies",
-            Self::AuthenticationTimeout => "authentication-timeout",
-            Self::Idle => "idle",
-            Self::HalfCloseTimeout => "half-close-timeout",
-            Self::AuthenticationBusy => "authentication-busy",
-            Self::Throttled => "throttled",
-            Self::ResetStorm => "reset-storm",
-            Self::ReplicationMisuse => "replication-misuse",
-            Self::Refused(reason) => return write!(f, "refused-{reason}"),
-            Self::Revoked(reason) => return write!(f, "revoked-{reason}"),
-            Self::CertificateRevoked => "certificate-revoked",
-            Self::CertificateUntrusted(reason) => return write!(f, "certificate-untrusted-{reason}"),
-            Self::CertificateExpired => "certificate-expired",
-            Self::StandingRightLost => "standing-right-lost",
-            Self::PolicyChanged => "policy-changed",
-            Self::NoMirror => "no-mirror",
-            Self::MaxClients => "maxclients",
-            Self::MemoryBudget => "memory-budget",
-            Self::UpstreamUnavailable => "upstream-unavailable",
-            Self::UpstreamTimeout => "upstream-timeout",
-            Self::UpstreamGone => "upstream-gone",
-            Self::UpstreamRefused => "upstream-refused",
-            Self::UpstreamFull => "upstream-full",
-            Self::UpstreamDesynchronised => "upstream-desynchronised",
-            Self::Drained => "drained",
-        })
     }
 }

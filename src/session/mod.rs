@@ -29,7 +29,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use self::action::{Action, Credentials, LoginOutcome, Report, UpstreamFailure};
+pub use self::action::{Action, Credentials, LoginFailure, LoginOutcome, Report, RequestRefusal, UpstreamFailure};
 pub use self::buffer::Buffer;
 pub use self::close::{CloseReason, Fault};
 pub use self::core::{Peer, SessionCore, SessionLimits, Traffic};

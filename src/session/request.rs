@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::action::{Action, Report};
+use super::action::{Action, Report, RequestRefusal};
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{DOWNSTREAM_BACKLOG, Link, SessionCore, Stage};
@@ -23,13 +23,15 @@ use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 /// Why the session does not forward what the policy permits.
 pub(super) struct Objection {
     /// A stable word for the log.
-    pub(super) reason: &'static str,
+    pub(super) reason: RequestRefusal,
     /// What the client is told.
     pub(super) text: &'static str,
 }
 
-const NO_MIRROR: Objection =
-    Objection { reason: "no-mirror", text: "ERR respgate: Redis cannot be told for whom this script would run" };
+const NO_MIRROR: Objection = Objection {
+    reason: RequestRefusal::NoMirror,
+    text: "ERR respgate: Redis cannot be told for whom this script would run",
+};
 
 /// What became of a request that was judged.
 #[derive(PartialEq, Eq)]
@@ -224,9 +226,9 @@ impl SessionCore {
         if self.lacks_mirror(policy, permit) {
             Some(NO_MIRROR)
         } else if self.redirects_to_a_stranger(permit, argv) {
-            Some(Objection { reason: "redirect", text: NO_SUCH_CLIENT })
+            Some(Objection { reason: RequestRefusal::Redirect, text: NO_SUCH_CLIENT })
         } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
-            Some(Objection { reason: "no-reply", text: "ERR respgate: not possible before SYNC or PSYNC" })
+            Some(Objection { reason: RequestRefusal::NoReply, text: "ERR respgate: not possible before SYNC or PSYNC" })
         } else {
             None
         }
@@ -236,7 +238,7 @@ impl SessionCore {
         self.forget_failed_mirror();
         self.traffic.refused += 1;
         let command = permit.spec().full_name();
-        self.report(|| Report::Refused { reason: objection.reason.to_owned(), command: command.to_owned() });
+        self.report(|| Report::Refused { reason: objection.reason, command: command.to_owned() });
         self.refuse(objection.text.to_owned(), out);
     }
 
@@ -399,7 +401,7 @@ impl SessionCore {
         };
         self.traffic.refused += 1;
         let command = command.map(|spec| spec.full_name().to_owned()).unwrap_or_default();
-        self.report(|| Report::Refused { reason: CloseReason::ReplicationMisuse.to_string(), command });
+        self.report(|| Report::Refused { reason: RequestRefusal::ReplicationMisuse, command });
         Err(CloseReason::ReplicationMisuse)
     }
 
@@ -422,7 +424,7 @@ impl SessionCore {
         }
         if denial.is_access_violation() {
             self.report(|| Report::Refused {
-                reason: denial.to_string(),
+                reason: RequestRefusal::Denied(denial.reason()),
                 command: denial.spec().map(|spec| spec.full_name().to_owned()).unwrap_or_default(),
             });
         }

@@ -10,7 +10,7 @@ use super::load_error::{LoadError, Problem};
 use super::loader;
 use super::material::TlsMaterial;
 use super::pem;
-use super::refusal::CertificateRefusal;
+use crate::identity::CertificateRefusal;
 use crate::identity::x509::Certificate;
 
 /// What would become of a client that shows a certificate.

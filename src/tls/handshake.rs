@@ -14,8 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::chain::CertificateChain;
 use super::close;
 use super::material::TlsMaterial;
-use super::refusal::CertificateRefusal;
-use crate::identity::PeerIdentity;
+use crate::identity::{CertificateRefusal, PeerIdentity};
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
@@ -119,21 +118,6 @@ pub enum Rejection {
 }
 
 impl HandshakeError {
-    /// A stable word for logs and metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            HandshakeError::Plaintext(_) => "plaintext",
-            HandshakeError::Timeout => "timeout",
-            HandshakeError::Closed => "closed",
-            HandshakeError::NoCertificate => "no_certificate",
-            HandshakeError::Certificate(refusal) => refusal.label(),
-            HandshakeError::RejectedByPeer(_) => "rejected_by_peer",
-            HandshakeError::Incompatible => "incompatible",
-            HandshakeError::Protocol => "protocol",
-            HandshakeError::Io(_) => "io",
-        }
-    }
-
     fn from_io(error: &io::Error) -> HandshakeError {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {

@@ -13,10 +13,9 @@ use super::chain::CertificateChain;
 use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded};
 use super::provider;
-use super::refusal::CertificateRefusal;
 use super::settings::TlsSettings;
 use super::verifier::Verifier;
-use crate::identity::Fingerprint;
+use crate::identity::{CertificateRefusal, Fingerprint};
 
 /// Everything TLS of one listener in one generation. Never changed: a reload loads another.
 pub struct TlsMaterial {

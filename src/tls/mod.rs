@@ -15,7 +15,7 @@ mod loader;
 pub mod material;
 mod pem;
 mod provider;
-pub mod refusal;
+mod refusal;
 mod revocation;
 pub mod settings;
 #[cfg(test)]
@@ -26,5 +26,4 @@ pub use chain::CertificateChain;
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};
-pub use refusal::CertificateRefusal;
 pub use settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};

@@ -22,10 +22,9 @@ use webpki::{
 use super::anchors::{Anchors, Validity, key_of};
 use super::chain::CertificateChain;
 use super::keys;
-use super::refusal::CertificateRefusal;
 use super::revocation::Revocation;
-use crate::identity::Fingerprint;
 use crate::identity::x509::Certificate;
+use crate::identity::{CertificateRefusal, Fingerprint};
 
 /// The trust of one generation.
 pub(super) struct Verifier {

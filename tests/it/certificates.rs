@@ -152,7 +152,7 @@ fn matrix(pki: &Pki) -> Vec<(&'static str, Option<Identity>, Outcome)> {
             User("alice"),
         ),
         ("no EKU", purposes("no-eku", &[]), User("alice")),
-        ("EKU serverAuth only", pki.server_only_client("alice"), Untrusted("wrong_purpose")),
+        ("EKU serverAuth only", pki.server_only_client("alice"), Untrusted("wrong-purpose")),
         ("expired", pki.expired_client("alice"), Untrusted("expired")),
         (
             "not valid yet",
@@ -160,20 +160,20 @@ fn matrix(pki: &Pki) -> Vec<(&'static str, Option<Identity>, Outcome)> {
                 params.not_before = (SystemTime::now() + Duration::from_secs(86_400)).into();
                 params.not_after = date_time_ymd(2099, 1, 1);
             }),
-            Untrusted("not_yet_valid"),
+            Untrusted("not-yet-valid"),
         ),
-        ("from another CA", pki.client_of_a_stranger("alice"), Untrusted("unknown_issuer")),
-        ("from another CA of the same name", pki.client_of_another_ca("alice"), Untrusted("bad_signature")),
-        ("self-signed", pki.self_signed_client("alice"), Untrusted("unknown_issuer")),
-        ("self-signed, CA:TRUE", pki.openssl_self_signed("alice"), Untrusted("ca_as_leaf")),
-        ("a CA's own", pki.ca_as_client(), Untrusted("ca_as_leaf")),
+        ("from another CA", pki.client_of_a_stranger("alice"), Untrusted("unknown-issuer")),
+        ("from another CA of the same name", pki.client_of_another_ca("alice"), Untrusted("bad-signature")),
+        ("self-signed", pki.self_signed_client("alice"), Untrusted("unknown-issuer")),
+        ("self-signed, CA:TRUE", pki.openssl_self_signed("alice"), Untrusted("ca-as-leaf")),
+        ("a CA's own", pki.ca_as_client(), Untrusted("ca-as-leaf")),
         ("revoked", numbered(pki, 66), Untrusted("revoked")),
         (
             "of an intermediate CA without a CRL",
             pki.client_of_an_intermediate("alice"),
-            Untrusted("no_revocation_list"),
+            Untrusted("no-revocation-list"),
         ),
-        ("X.509 version 1", pki.version_1_client("alice"), Untrusted("old_version")),
+        ("X.509 version 1", pki.version_1_client("alice"), Untrusted("old-version")),
         ("no CN, URI", san("uri", "", uri()), User("apps")),
         ("CN and URI", san("cn-uri", "alice", uri()), User("apps")),
         ("CN and DNS name", san("cn-dns", "alice", dns), Nobody("unmapped")),
@@ -189,7 +189,7 @@ fn matrix(pki: &Pki) -> Vec<(&'static str, Option<Identity>, Outcome)> {
         ("serial number of one byte", numbered(pki, 1), User("alice")),
     ];
     let shown = certificates.map(|(kind, identity, outcome)| (kind, Some(identity), outcome));
-    shown.into_iter().chain([("none", None, Untrusted("no_certificate"))]).collect()
+    shown.into_iter().chain([("none", None, Untrusted("no-certificate"))]).collect()
 }
 
 fn numbered(pki: &Pki, serial: u64) -> Identity {

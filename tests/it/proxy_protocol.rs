@@ -31,7 +31,7 @@ fn a_balancer_that_says_nothing_or_nonsense_is_refused() {
         assert!(matches!(socket.read(&mut [0; 64]), Ok(0) | Err(_)));
     }
     for reason in ["no PROXY protocol header came", "header is damaged", "took too long"] {
-        gate.wait_for_log(&["proxy_header", reason]);
+        gate.wait_for_log(&["proxy-header", reason]);
     }
 }
 

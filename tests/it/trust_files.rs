@@ -123,7 +123,7 @@ fn an_expired_list_is_an_error_that_keeps_no_start_from_happening_and_still_revo
     gate.wait_for_log(&["ERROR", "ca.crl", "has expired: what it revokes stays revoked"]);
     let mut alice = gate.connect("alice");
     assert!(alice.try_send(&request(&["PING"])).and_then(|()| alice.try_reply()).is_err());
-    gate.wait_for_log(&["\"handshake\"", "failed", "\"revocation_list_expired\""]);
+    gate.wait_for_log(&["\"handshake\"", "failed", "\"revocation-list-expired\""]);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn check_refuses_a_certificate_for_a_key_that_no_handshake_can_use() {
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-        assert!(text(&output).contains("refused (unsupported_algorithm)"), "{}", text(&output));
+        assert!(text(&output).contains("refused (unsupported-algorithm)"), "{}", text(&output));
     }
 }
 

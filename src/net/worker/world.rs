@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use super::{Current, Worker};
+use crate::audit::events;
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
 use crate::net::driver::{Connecting, Surroundings};
-use crate::ops::audit;
 use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
 use crate::resp::Reply;
@@ -128,7 +128,7 @@ impl Surroundings for World {
             let Some(mirrored) = worker.settings.upstream.mirror(order, answer.closed()).await else { return };
             let mirrored = mirrored.map_err(|error| {
                 if let Some(left_out) = worker.log_limit.admit() {
-                    audit::no_mirror(&user, &error, left_out);
+                    events::no_mirror(&user, &error, left_out);
                 }
                 match error {
                     ConnectError::Refused(_) if !error.is_passing() => MirrorFailure::Refused,
@@ -146,7 +146,7 @@ impl Surroundings for World {
     }
 
     fn report(&self, core: &mut SessionCore) {
-        audit::reports(core, &self.worker.log_limit);
+        events::reports(core, &self.worker.log_limit);
     }
 
     fn account(&self, was: usize, is: usize) -> bool {

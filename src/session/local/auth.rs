@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 use super::hello::Greeting;
 use crate::acl::{PasswordHash, Refusal, RefusalReason};
 use crate::command::Argv;
-use crate::policy::{Policy, Principal, Proof, StrayAuth};
+use crate::policy::{Policy, Principal, Proof, StrayAuth, UserRefusal};
 use crate::resp::Reply;
-use crate::session::action::{Action, Credentials, LoginOutcome, Report};
+use crate::session::action::{Action, Credentials, LoginFailure, LoginOutcome, Report};
 use crate::session::close::CloseReason;
 use crate::session::core::SessionCore;
 use crate::session::output::Output;
@@ -131,16 +131,16 @@ impl SessionCore {
                 self.logged_in(policy, login, password, out);
             }
             LoginOutcome::Accepted(_) | LoginOutcome::Rejected => {
-                self.login_failed(policy, &login, "wrong-password");
+                self.login_failed(policy, &login, LoginFailure::WrongPassword);
                 self.answer(&Reply::error(WRONG_PASSWORD), out);
             }
             LoginOutcome::Busy => {
-                self.login_failed(policy, &login, "busy");
+                self.login_failed(policy, &login, LoginFailure::Busy);
                 let text = "ERR respgate: too many logins are waiting, try again later";
                 self.put_off(CloseReason::AuthenticationBusy, text, now, out);
             }
             LoginOutcome::Throttled => {
-                self.login_failed(policy, &login, "throttled");
+                self.login_failed(policy, &login, LoginFailure::Throttled);
                 self.wait = Some(Wait::Throttled { until: now + PAUSE });
             }
         }
@@ -233,19 +233,23 @@ impl SessionCore {
         self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), name));
     }
 
-    fn login_failed(&mut self, policy: &Policy, login: &Login, reason: &str) {
+    fn login_failed(&mut self, policy: &Policy, login: &Login, failure: LoginFailure) {
         self.note_failed_login(login.greeting.as_ref(), &login.user);
-        let refusal = match policy.acl.user(&login.user) {
-            None => Some("no-such-user".to_owned()),
-            Some(user) => policy
-                .may_log_in(user, self.principal.as_ref(), self.peer.certificate.as_deref(), self.peer.address.ip())
-                .err()
-                .map(|refusal| refusal.to_string()),
+        let reason = match failure {
+            LoginFailure::WrongPassword => self.wrong_password(policy, &login.user),
+            other => other,
         };
-        self.report(|| Report::LoginFailed {
-            user: shown(&login.user),
-            reason: refusal.unwrap_or_else(|| reason.to_owned()),
-        });
+        self.report(|| Report::LoginFailed { user: shown(&login.user), reason });
+    }
+
+    /// Why no password would have been right, if that is so.
+    fn wrong_password(&self, policy: &Policy, name: &[u8]) -> LoginFailure {
+        let Some(user) = policy.acl.user(name) else { return LoginFailure::Refused(UserRefusal::NoSuchUser) };
+        let (certificate, address) = (self.peer.certificate.as_deref(), self.peer.address.ip());
+        match policy.may_log_in(user, self.principal.as_ref(), certificate, address) {
+            Ok(()) => LoginFailure::WrongPassword,
+            Err(refusal) => LoginFailure::Refused(refusal),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Time: authentication, idleness, passwords under verification, drain.
 
+use crate::policy::UserRefusal;
 use std::time::Duration;
 
 use super::rig::{AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, UPSTREAM_TIMEOUT, request};
@@ -17,7 +18,7 @@ fn a_client_that_does_not_log_in_in_time_is_told_and_closed() {
     rig.heard();
     rig.wait(A_MOMENT);
     assert_eq!(rig.heard(), "-ERR respgate: authentication timed out\r\n");
-    assert_eq!(rig.closed.unwrap().to_string(), "authentication-timeout");
+    assert_eq!(rig.closed, Some(CloseReason::AuthenticationTimeout));
 }
 
 #[test]
@@ -25,7 +26,7 @@ fn a_password_that_is_being_verified_at_the_deadline_counts_as_none() {
     let mut rig = Rig::new(CLOSED);
     rig.say("AUTH default secret");
     rig.wait(AUTH_TIMEOUT);
-    assert_eq!(rig.closed.unwrap().to_string(), "authentication-timeout");
+    assert_eq!(rig.closed, Some(CloseReason::AuthenticationTimeout));
     rig.verified(LoginOutcome::Accepted(0));
     assert_eq!(rig.forwarded(), "");
 }
@@ -50,7 +51,7 @@ fn an_idle_client_is_closed_and_a_busy_or_blocked_one_is_not() {
     rig.wait(IDLE_TIMEOUT - A_MOMENT);
     assert_eq!(rig.closed, None);
     rig.wait(A_MOMENT);
-    assert_eq!(rig.closed.unwrap().to_string(), "idle");
+    assert_eq!(rig.closed, Some(CloseReason::Idle));
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn too_many_logins_close_with_a_text() {
     rig.client(&[request("AUTH default secret"), request("GET a")].concat());
     rig.verified(LoginOutcome::Busy);
     assert_eq!(rig.heard(), "-ERR respgate: too many logins are waiting, try again later\r\n");
-    assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.connections), ("authentication-busy", 0));
+    assert_eq!((rig.closed, rig.connections), (Some(CloseReason::AuthenticationBusy), 0));
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn a_throttled_login_is_told_so_after_a_second_and_closed() {
     assert_eq!((rig.heard().as_str(), rig.closed), ("", None));
     rig.wait(A_MOMENT);
     assert_eq!(rig.heard(), THROTTLED);
-    assert_eq!((rig.closed.unwrap().to_string().as_str(), rig.connections), ("throttled", 0));
+    assert_eq!((rig.closed, rig.connections), (Some(CloseReason::Throttled), 0));
 }
 
 #[test]
@@ -147,11 +148,11 @@ fn a_throttled_client_that_leaves_or_is_drained_is_told_at_once() {
     let mut rig = throttled();
     rig.client_leaves();
     rig.wait(Duration::ZERO);
-    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), (THROTTLED, "throttled"));
+    assert_eq!((rig.heard().as_str(), rig.closed), (THROTTLED, Some(CloseReason::Throttled)));
     let mut rig = throttled();
     rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
     rig.wait(Duration::ZERO);
-    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), (THROTTLED, "drained"));
+    assert_eq!((rig.heard().as_str(), rig.closed), (THROTTLED, Some(CloseReason::Drained)));
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_client_that_leaves_behind_a_login_is_served() {
     rig.verified(LoginOutcome::Accepted(0));
     rig.redis(":1\r\n");
     assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("INCR n", "+OK\r\n:1\r\n"));
-    assert_eq!(rig.closed.unwrap().to_string(), "client-gone");
+    assert_eq!(rig.closed, Some(CloseReason::ClientGone));
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn a_user_that_is_gone_ends_its_sessions() {
     let mut rig = Rig::new(CLOSED);
     rig.say("AUTH alice x");
     rig.reload("user default on >secret ~* &* +@all\n");
-    assert_eq!(rig.closed.unwrap().to_string(), "revoked-no-such-user");
+    assert_eq!(rig.closed, Some(CloseReason::Revoked(UserRefusal::NoSuchUser)));
 }
 
 #[test]
@@ -216,5 +217,5 @@ fn a_draining_session_ends_when_nothing_is_owed() {
     rig.say("GET b");
     rig.redis("$1\r\nv\r\n");
     assert_eq!((rig.heard().as_str(), rig.forwarded().as_str()), ("$1\r\nv\r\n", "GET a"));
-    assert_eq!(rig.closed.unwrap().to_string(), "drained");
+    assert_eq!(rig.closed, Some(CloseReason::Drained));
 }

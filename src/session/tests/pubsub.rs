@@ -1,6 +1,7 @@
 //! The SUBSCRIBE family, RESP2 subscriber mode, MONITOR.
 
 use super::rig::{CLOSED, OPEN, Rig, request};
+use crate::session::CloseReason;
 
 fn confirmation(kind: char, name: &str, channel: &str, total: u32) -> String {
     format!("{kind}3\r\n${}\r\n{name}\r\n${}\r\n{channel}\r\n:{total}\r\n", name.len(), channel.len())
@@ -174,7 +175,7 @@ fn after_monitor_only_quit_and_reset_are_accepted() {
     assert_eq!((rig.forwarded().as_str(), rig.closed), ("", None));
     rig.say("QUIT");
     assert_eq!(rig.heard(), "+OK\r\n");
-    assert_eq!(rig.closed.unwrap().to_string(), "quit");
+    assert_eq!(rig.closed, Some(CloseReason::Quit));
 }
 
 #[test]
@@ -210,10 +211,10 @@ fn a_monitor_that_is_refused_by_redis_changes_nothing() {
 fn a_subscriber_or_monitor_that_leaves_is_gone_at_once() {
     let mut rig = subscribed('*');
     rig.client_leaves();
-    assert_eq!(rig.closed.unwrap().to_string(), "client-gone");
+    assert_eq!(rig.closed, Some(CloseReason::ClientGone));
     let mut rig = Rig::new(OPEN);
     rig.say("MONITOR");
     rig.redis("+OK\r\n");
     rig.client_leaves();
-    assert_eq!(rig.closed.unwrap().to_string(), "client-gone");
+    assert_eq!(rig.closed, Some(CloseReason::ClientGone));
 }

@@ -1,5 +1,6 @@
 //! RESET: back to the beginning, over a fresh connection.
 
+use crate::session::CloseReason;
 use std::time::Duration;
 
 use super::rig::{AUTH_TIMEOUT, CLOSED, OPEN, Rig, request};
@@ -49,7 +50,7 @@ fn reset_logs_a_password_session_out_and_gives_it_the_time_to_log_in_again() {
     rig.wait(AUTH_TIMEOUT - Duration::from_millis(1));
     assert_eq!(rig.closed, None);
     rig.wait(Duration::from_millis(1));
-    assert_eq!(rig.closed.unwrap().to_string(), "authentication-timeout");
+    assert_eq!(rig.closed, Some(CloseReason::AuthenticationTimeout));
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn a_storm_of_resets_ends_the_session() {
         rig.client(&[request("PING"), request("RESET")].concat());
         rig.redis("+PONG\r\n");
     }
-    assert_eq!(rig.closed.unwrap().to_string(), "reset-storm");
+    assert_eq!(rig.closed, Some(CloseReason::ResetStorm));
     let mut rig = Rig::new(OPEN);
     for _ in 0..100 {
         rig.say("RESET");

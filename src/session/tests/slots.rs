@@ -1,6 +1,7 @@
 //! Replies leave in the order of their requests.
 
 use super::rig::{OPEN, Rig, request};
+use crate::session::CloseReason;
 
 const DENIAL: &str = "-NOPERM this user has no permissions to run the 'flushall' command\r\n";
 
@@ -139,7 +140,7 @@ fn quit_is_answered_after_all_earlier_replies_and_ends_the_session() {
     assert_eq!((rig.heard().as_str(), rig.closed), ("", None));
     rig.redis("+OK\r\n");
     assert_eq!(rig.heard(), "+OK\r\n+OK\r\n");
-    assert_eq!(rig.closed.unwrap().to_string(), "quit");
+    assert_eq!(rig.closed, Some(CloseReason::Quit));
     assert_eq!(rig.forwarded(), "SET a 1");
 }
 

@@ -1,5 +1,7 @@
 //! A password on a session whose certificate says who it is.
 
+use crate::policy::UserRefusal;
+use crate::session::CloseReason;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -177,7 +179,7 @@ fn a_change_of_the_setting_holds_for_sessions_that_are_there() {
     let certificates = CertificateMap::build(Vec::new(), UserFrom::Off).unwrap();
     rig.policy = Policy { certificates, generation: 3, ..rig.policy.clone() };
     rig.say("AUTH secret");
-    assert_eq!(rig.closed.unwrap().to_string(), "revoked-unmapped", "the certificate names it no longer");
+    assert_eq!(rig.closed, Some(CloseReason::Revoked(UserRefusal::Unmapped)), "the certificate names it no longer");
 }
 
 #[test]
@@ -227,7 +229,7 @@ fn a_verification_that_is_put_off_ends_no_session_that_a_certificate_let_in() {
 
 #[test]
 fn a_throttled_session_of_a_certificate_that_leaves_or_is_drained_is_told_at_once_and_ends() {
-    for (leaves, reason) in [(true, "client-gone"), (false, "drained")] {
+    for (leaves, reason) in [(true, CloseReason::ClientGone), (false, CloseReason::Drained)] {
         let mut rig = app(USERS, false);
         rig.say("AUTH app own");
         rig.verified(LoginOutcome::Throttled);
@@ -237,7 +239,7 @@ fn a_throttled_session_of_a_certificate_that_leaves_or_is_drained_is_told_at_onc
             rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
         }
         rig.wait(Duration::ZERO);
-        assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), (THROTTLED, reason));
+        assert_eq!((rig.heard().as_str(), rig.closed), (THROTTLED, Some(reason)));
     }
 }
 

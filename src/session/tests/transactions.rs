@@ -299,7 +299,7 @@ fn an_endless_line_in_place_of_an_exec_reply_ends_the_session() {
     rig.client(&["GET a:1", "EXEC"].map(request).concat());
     rig.redis("+QUEUED\r\n*");
     rig.redis("1".repeat(100));
-    assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised");
+    assert_eq!(rig.closed, Some(CloseReason::UpstreamDesynchronised));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Redis slow, lost, or speaking nonsense.
 
 use super::rig::{CLOSED, OPEN, Rig, request};
+use crate::session::CloseReason;
 use crate::session::{LoginOutcome, UpstreamFailure};
 
 #[test]
@@ -10,7 +11,7 @@ fn what_is_no_reply_to_anything_ends_the_session() {
         rig.say("GET a");
         rig.redis("$1\r\nv\r\n");
         rig.redis(nonsense);
-        assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised", "{nonsense}");
+        assert_eq!(rig.closed, Some(CloseReason::UpstreamDesynchronised), "{nonsense}");
     }
 }
 
@@ -20,7 +21,7 @@ fn what_is_no_frame_ends_the_session() {
         let mut rig = Rig::new(OPEN);
         rig.say("GET a");
         rig.redis(nonsense);
-        assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised", "{nonsense}");
+        assert_eq!(rig.closed, Some(CloseReason::UpstreamDesynchronised), "{nonsense}");
     }
 }
 
@@ -30,7 +31,7 @@ fn something_else_in_place_of_a_confirmation_ends_the_session() {
         let mut rig = Rig::new(OPEN);
         rig.say("SUBSCRIBE a");
         rig.redis(nonsense);
-        assert_eq!(rig.closed.unwrap().to_string(), "upstream-desynchronised", "{nonsense}");
+        assert_eq!(rig.closed, Some(CloseReason::UpstreamDesynchronised), "{nonsense}");
     }
 }
 
@@ -40,7 +41,7 @@ fn an_error_that_answers_nothing_is_told_and_ends_the_session() {
     rig.say("PING");
     rig.redis("+PONG\r\n-ERR some limit of Redis's own\r\n");
     assert_eq!(rig.heard(), "+PONG\r\n-ERR some limit of Redis's own\r\n");
-    assert_eq!(rig.closed.unwrap().to_string(), "upstream-refused");
+    assert_eq!(rig.closed, Some(CloseReason::UpstreamRefused));
 }
 
 #[test]
@@ -51,13 +52,13 @@ fn a_redis_that_is_full_is_a_closed_connection_to_the_client() {
         rig.client(&[request("GET a"), request("GET b")].concat());
         rig.redis(&full[..cut]);
         rig.redis(&full[cut..]);
-        assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), ("", "upstream-full"));
+        assert_eq!((rig.heard().as_str(), rig.closed), ("", Some(CloseReason::UpstreamFull)));
     }
     let mut rig = Rig::new(OPEN);
     rig.connects = false;
     rig.say("GET a");
     rig.connected(Err(UpstreamFailure::Full));
-    assert_eq!((rig.heard().as_str(), rig.closed.unwrap().to_string().as_str()), ("", "upstream-full"));
+    assert_eq!((rig.heard().as_str(), rig.closed), ("", Some(CloseReason::UpstreamFull)));
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn no_reply_is_invented_for_a_request_whose_fate_is_unknown() {
     rig.redis_leaves();
     let heard = rig.heard();
     assert!(heard.starts_with("+OK\r\n-NOPERM") && !heard.contains(":1"), "{heard}");
-    assert_eq!(rig.closed.unwrap().to_string(), "upstream-gone");
+    assert_eq!(rig.closed, Some(CloseReason::UpstreamGone));
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn an_upstream_that_is_not_to_be_had_is_told_and_ends_the_session() {
     assert_eq!(rig.heard(), "");
     rig.connected(Err(UpstreamFailure::Unavailable));
     assert_eq!(rig.heard(), "-ERR respgate: upstream unavailable\r\n");
-    assert_eq!(rig.closed.unwrap().to_string(), "upstream-unavailable");
+    assert_eq!(rig.closed, Some(CloseReason::UpstreamUnavailable));
     assert_eq!(rig.forwarded(), "");
 }
 

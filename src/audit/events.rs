@@ -1,15 +1,13 @@
-//! What happens to whom: one schema of events, with stable words as reasons, and never a value or a password.
+//! One function for each event of the log: one schema, words of [`words`] as reasons, and never a value or a password.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::reload::Editor;
-use crate::net::Volume;
-use crate::net::listener::AddressRefusal;
-use crate::net::proxy_protocol::HeaderError;
+use super::words::{self, AddressRefusal};
 use crate::policy::{Principal, UserRefusal};
 use crate::session::{CloseReason, Peer, Report, SessionCore};
 use crate::tls::handshake::HandshakeError;
@@ -50,7 +48,7 @@ impl RateLimit {
 
 /// A client did not get through its handshake.
 pub fn handshake_failed(client: SocketAddr, error: &HandshakeError, left_out: u64) {
-    info!(event = "handshake", outcome = "failed", %client, reason = error.label(), %error, left_out, "handshake failed");
+    info!(event = "handshake", outcome = "failed", %client, reason = words::handshake(*error), %error, left_out, "handshake failed");
 }
 
 /// Scripts of this user are refused: Redis does not let us make the user that they would run as.
@@ -59,12 +57,12 @@ pub fn no_mirror(user: &str, error: &ConnectError, left_out: u64) {
 }
 
 /// A balancer did not say in the PROXY protocol whom it speaks for.
-pub fn announcement_refused(balancer: SocketAddr, error: HeaderError, left_out: u64) {
+pub fn announcement_refused(balancer: SocketAddr, error: &dyn Display, left_out: u64) {
     info!(
         event = "handshake",
         outcome = "failed",
         client = %balancer,
-        reason = "proxy_header",
+        reason = words::PROXY_HEADER,
         %error,
         left_out,
         "no usable PROXY protocol header"
@@ -78,7 +76,7 @@ pub fn refused_address(client: SocketAddr, balancer: Option<SocketAddr>, reason:
         outcome = "refused",
         %client,
         balancer = balancer.map(tracing::field::display),
-        %reason,
+        reason = words::address(reason),
         left_out,
         "address not allowed"
     );
@@ -94,7 +92,7 @@ pub fn refused_connection(peer: &Peer, reason: UserRefusal) {
         subject = certificate.subject,
         serial = certificate.serial,
         fingerprint = certificate.fingerprint,
-        %reason,
+        reason = words::user(reason),
         "connection refused"
     );
 }
@@ -114,6 +112,15 @@ pub fn connected(peer: &Peer, principal: Option<&Principal>) {
     );
 }
 
+/// Bytes of one connection, decrypted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// From the client.
+    pub received: u64,
+    /// To the client.
+    pub sent: u64,
+}
+
 /// A connection has ended: the one line that says who, from where, why, how long and how much.
 pub fn closed(core: &SessionCore, volume: Volume, reason: CloseReason, lasted: Duration) {
     let peer = core.peer();
@@ -126,8 +133,8 @@ pub fn closed(core: &SessionCore, volume: Volume, reason: CloseReason, lasted: D
         subject = certificate.subject,
         serial = certificate.serial,
         fingerprint = certificate.fingerprint,
-        %reason,
-        side = %reason.fault(),
+        reason = words::close(reason),
+        side = words::side(reason.fault()),
         seconds = lasted.as_secs_f64(),
         received = volume.received,
         sent = volume.sent,
@@ -148,7 +155,7 @@ pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
         match report {
             Report::LoggedIn { user } => info!(event = "login", outcome = "accepted", %client, user, left_out, "login"),
             Report::LoginFailed { user: name, reason } => {
-                info!(event = "login", outcome = "failed", %client, user = name, reason, left_out, "login failed");
+                info!(event = "login", outcome = "failed", %client, user = name, reason = words::login(reason), left_out, "login failed");
             }
             Report::StrayAuth { attempted, is_ignored } => {
                 let outcome = if is_ignored { "ignored" } else { "refused" };
@@ -163,16 +170,15 @@ pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
                 );
             }
             Report::Refused { reason, command } => {
-                info!(event = "refusal", %client, user, command, reason, left_out, "request refused");
+                info!(event = "refusal", %client, user, command, reason = words::refusal(reason), left_out, "request refused");
             }
         }
     }
 }
 
 /// Somebody has changed users, or tried to. What the rules are is not told: they may hold passwords.
-pub fn administered(editor: &Editor, command: &str, names: &str, is_done: bool) {
+pub fn administered(user: &str, client: SocketAddr, command: &str, names: &str, is_done: bool) {
     let outcome = if is_done { "done" } else { "failed" };
-    let Editor { user, client } = editor;
     info!(event = "acl", outcome, %client, user, command, names, "users edited");
 }
 

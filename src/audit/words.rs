@@ -1,0 +1,288 @@
+//! The words of the log: why something ended, failed or was refused. They stay the same from version to version, because
+//! people search for them and count them. `docs/log.md` lists them all.
+
+use crate::acl::AclDenial;
+use crate::identity::CertificateRefusal;
+use crate::policy::{DenialReason, UserRefusal};
+use crate::session::{CloseReason, Fault, LoginFailure, RequestRefusal};
+use crate::tls::handshake::HandshakeError;
+
+/// Why nobody may connect from an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressRefusal {
+    /// `deny` names it.
+    Denied,
+    /// There is an `allow`, which does not name it.
+    NotAllowed,
+}
+
+/// One function from reasons to words, and the list of its words.
+macro_rules! words {
+    ($(#[$documentation:meta])* $function:ident, $list:ident: $reason:ty {
+        $($pattern:pat => $word:literal,)*
+    }) => {
+        $(#[$documentation])*
+        pub fn $function(reason: $reason) -> &'static str {
+            match reason {
+                $($pattern => $word,)*
+            }
+        }
+
+        #[cfg(test)]
+        const $list: &[&str] = &[$($word),*];
+    };
+}
+
+words! {
+    /// Why a session ended.
+    close, CLOSES: CloseReason {
+        CloseReason::ClientGone => "client-gone",
+        CloseReason::ClientLost => "client-lost",
+        CloseReason::Quit => "quit",
+        CloseReason::Protocol(_) => "protocol-error",
+        CloseReason::RequestTooLarge => "request-too-large",
+        CloseReason::UnreadReplies => "unread-replies",
+        CloseReason::AuthenticationTimeout => "authentication-timeout",
+        CloseReason::Idle => "idle",
+        CloseReason::HalfCloseTimeout => "half-close-timeout",
+        CloseReason::AuthenticationBusy => "authentication-busy",
+        CloseReason::Throttled => "throttled",
+        CloseReason::ResetStorm => "reset-storm",
+        CloseReason::ReplicationMisuse => "replication-misuse",
+        CloseReason::Revoked(UserRefusal::Unmapped) => "revoked-unmapped",
+        CloseReason::Revoked(UserRefusal::HostileName) => "revoked-hostile-name",
+        CloseReason::Revoked(UserRefusal::NoSuchUser) => "revoked-no-such-user",
+        CloseReason::Revoked(UserRefusal::UserOff) => "revoked-user-off",
+        CloseReason::Revoked(UserRefusal::ReservedName) => "revoked-reserved-name",
+        CloseReason::Revoked(UserRefusal::Address) => "revoked-address",
+        CloseReason::Revoked(UserRefusal::CertificateRequired) => "revoked-certificate-required",
+        CloseReason::Revoked(UserRefusal::Reauth) => "revoked-reauth",
+        CloseReason::Revoked(UserRefusal::PasswordRemoved) => "revoked-password-removed",
+        CloseReason::Certificate(CertificateRefusal::UnknownIssuer) => "certificate-unknown-issuer",
+        CloseReason::Certificate(CertificateRefusal::Expired) => "certificate-expired",
+        CloseReason::Certificate(CertificateRefusal::NotYetValid) => "certificate-not-yet-valid",
+        CloseReason::Certificate(CertificateRefusal::Revoked) => "certificate-revoked",
+        CloseReason::Certificate(CertificateRefusal::NoRevocationList) => "certificate-no-revocation-list",
+        CloseReason::Certificate(CertificateRefusal::RevocationListExpired) => "certificate-revocation-list-expired",
+        CloseReason::Certificate(CertificateRefusal::BadRevocationList) => "certificate-bad-revocation-list",
+        CloseReason::Certificate(CertificateRefusal::WrongPurpose) => "certificate-wrong-purpose",
+        CloseReason::Certificate(CertificateRefusal::WrongKeyUsage) => "certificate-wrong-key-usage",
+        CloseReason::Certificate(CertificateRefusal::CaAsLeaf) => "certificate-ca-as-leaf",
+        CloseReason::Certificate(CertificateRefusal::OldVersion) => "certificate-old-version",
+        CloseReason::Certificate(CertificateRefusal::BadSignature) => "certificate-bad-signature",
+        CloseReason::Certificate(CertificateRefusal::UnsupportedAlgorithm) => "certificate-unsupported-algorithm",
+        CloseReason::Certificate(CertificateRefusal::Constraint) => "certificate-constraint",
+        CloseReason::Certificate(CertificateRefusal::Malformed) => "certificate-malformed",
+        CloseReason::Certificate(CertificateRefusal::NotAsked) => "certificate-not-asked",
+        CloseReason::Certificate(CertificateRefusal::Other) => "certificate-other",
+        CloseReason::StandingRightLost => "standing-right-lost",
+        CloseReason::PolicyChanged => "policy-changed",
+        CloseReason::NoMirror => "no-mirror",
+        CloseReason::MemoryBudget => "memory-budget",
+        CloseReason::UpstreamUnavailable => "upstream-unavailable",
+        CloseReason::UpstreamTimeout => "upstream-timeout",
+        CloseReason::UpstreamGone => "upstream-gone",
+        CloseReason::UpstreamRefused => "upstream-refused",
+        CloseReason::UpstreamFull => "upstream-full",
+        CloseReason::UpstreamDesynchronised => "upstream-desynchronised",
+        CloseReason::Drained => "drained",
+    }
+}
+
+words! {
+    /// Whose doing the end of a session was.
+    side, SIDES: Fault {
+        Fault::Downstream => "downstream",
+        Fault::Upstream => "upstream",
+        Fault::Internal => "internal",
+    }
+}
+
+words! {
+    /// Why a trusted certificate may not enter.
+    user, USERS: UserRefusal {
+        UserRefusal::Unmapped => "unmapped",
+        UserRefusal::HostileName => "hostile-name",
+        UserRefusal::NoSuchUser => "no-such-user",
+        UserRefusal::UserOff => "user-off",
+        UserRefusal::ReservedName => "reserved-name",
+        UserRefusal::Address => "address",
+        UserRefusal::CertificateRequired => "certificate-required",
+        UserRefusal::Reauth => "reauth",
+        UserRefusal::PasswordRemoved => "password-removed",
+    }
+}
+
+words! {
+    /// Why a login failed.
+    login, LOGINS: LoginFailure {
+        LoginFailure::WrongPassword => "wrong-password",
+        LoginFailure::Busy => "busy",
+        LoginFailure::Throttled => "throttled",
+        LoginFailure::Refused(UserRefusal::NoSuchUser) => "no-such-user",
+        LoginFailure::Refused(UserRefusal::UserOff) => "user-off",
+        LoginFailure::Refused(UserRefusal::Address) => "address",
+        LoginFailure::Refused(UserRefusal::CertificateRequired) => "certificate-required",
+        LoginFailure::Refused(UserRefusal::Reauth) => "reauth",
+        LoginFailure::Refused(UserRefusal::PasswordRemoved) => "password-removed",
+        LoginFailure::Refused(UserRefusal::Unmapped) => "unmapped",
+        LoginFailure::Refused(UserRefusal::HostileName) => "hostile-name",
+        LoginFailure::Refused(UserRefusal::ReservedName) => "reserved-name",
+    }
+}
+
+words! {
+    /// Why a request was refused.
+    denial, DENIALS: DenialReason {
+        DenialReason::UnknownCommand => "unknown-command",
+        DenialReason::UnknownSubcommand => "unknown-subcommand",
+        DenialReason::Arity => "arity",
+        DenialReason::Unauthenticated => "unauthenticated",
+        DenialReason::InTransaction => "in-transaction",
+        DenialReason::Unsupported => "unsupported",
+        DenialReason::Blocked => "blocked",
+        DenialReason::Acl(AclDenial::Database { .. }) => "acl-database",
+        DenialReason::Acl(AclDenial::Command) => "acl-command",
+        DenialReason::Acl(AclDenial::Key { .. } | AclDenial::Unextractable) => "acl-key",
+        DenialReason::Acl(AclDenial::Channel { .. }) => "acl-channel",
+        DenialReason::Acl(AclDenial::SortBy | AclDenial::SortGet) => "acl-sort",
+        DenialReason::Subscriber => "subscriber",
+        DenialReason::Monitor => "monitor",
+        DenialReason::NulInKeyword => "nul-in-keyword",
+    }
+}
+
+words! {
+    /// Why a certificate is not trusted.
+    certificate, CERTIFICATES: CertificateRefusal {
+        CertificateRefusal::UnknownIssuer => "unknown-issuer",
+        CertificateRefusal::Expired => "expired",
+        CertificateRefusal::NotYetValid => "not-yet-valid",
+        CertificateRefusal::Revoked => "revoked",
+        CertificateRefusal::NoRevocationList => "no-revocation-list",
+        CertificateRefusal::RevocationListExpired => "revocation-list-expired",
+        CertificateRefusal::BadRevocationList => "bad-revocation-list",
+        CertificateRefusal::WrongPurpose => "wrong-purpose",
+        CertificateRefusal::WrongKeyUsage => "wrong-key-usage",
+        CertificateRefusal::CaAsLeaf => "ca-as-leaf",
+        CertificateRefusal::OldVersion => "old-version",
+        CertificateRefusal::BadSignature => "bad-signature",
+        CertificateRefusal::UnsupportedAlgorithm => "unsupported-algorithm",
+        CertificateRefusal::Constraint => "constraint",
+        CertificateRefusal::Malformed => "malformed",
+        CertificateRefusal::NotAsked => "not-asked",
+        CertificateRefusal::Other => "other",
+    }
+}
+
+words! {
+    /// Why nobody may connect from an address.
+    address, ADDRESSES: AddressRefusal {
+        AddressRefusal::Denied => "denied",
+        AddressRefusal::NotAllowed => "not-allowed",
+    }
+}
+
+words! {
+    /// Why a handshake failed.
+    handshake, HANDSHAKES: HandshakeError {
+        HandshakeError::Plaintext(_) => "plaintext",
+        HandshakeError::Timeout => "timeout",
+        HandshakeError::Closed => "closed",
+        HandshakeError::NoCertificate => "no-certificate",
+        HandshakeError::RejectedByPeer(_) => "rejected-by-peer",
+        HandshakeError::Incompatible => "incompatible",
+        HandshakeError::Protocol => "protocol",
+        HandshakeError::Io(_) => "io",
+        HandshakeError::Certificate(CertificateRefusal::UnknownIssuer) => "unknown-issuer",
+        HandshakeError::Certificate(CertificateRefusal::Expired) => "expired",
+        HandshakeError::Certificate(CertificateRefusal::NotYetValid) => "not-yet-valid",
+        HandshakeError::Certificate(CertificateRefusal::Revoked) => "revoked",
+        HandshakeError::Certificate(CertificateRefusal::NoRevocationList) => "no-revocation-list",
+        HandshakeError::Certificate(CertificateRefusal::RevocationListExpired) => "revocation-list-expired",
+        HandshakeError::Certificate(CertificateRefusal::BadRevocationList) => "bad-revocation-list",
+        HandshakeError::Certificate(CertificateRefusal::WrongPurpose) => "wrong-purpose",
+        HandshakeError::Certificate(CertificateRefusal::WrongKeyUsage) => "wrong-key-usage",
+        HandshakeError::Certificate(CertificateRefusal::CaAsLeaf) => "ca-as-leaf",
+        HandshakeError::Certificate(CertificateRefusal::OldVersion) => "old-version",
+        HandshakeError::Certificate(CertificateRefusal::BadSignature) => "bad-signature",
+        HandshakeError::Certificate(CertificateRefusal::UnsupportedAlgorithm) => "unsupported-algorithm",
+        HandshakeError::Certificate(CertificateRefusal::Constraint) => "constraint",
+        HandshakeError::Certificate(CertificateRefusal::Malformed) => "malformed",
+        HandshakeError::Certificate(CertificateRefusal::NotAsked) => "not-asked",
+        HandshakeError::Certificate(CertificateRefusal::Other) => "other",
+    }
+}
+
+/// A balancer did not say in the PROXY protocol whom it speaks for.
+pub const PROXY_HEADER: &str = "proxy-header";
+
+words! {
+    /// Why a request was refused that an operator wants to hear of.
+    refusal, REFUSALS: RequestRefusal {
+        RequestRefusal::NoMirror => "no-mirror",
+        RequestRefusal::Redirect => "redirect",
+        RequestRefusal::NoReply => "no-reply",
+        RequestRefusal::ReplicationMisuse => "replication-misuse",
+        RequestRefusal::Denied(DenialReason::Unsupported) => "unsupported",
+        RequestRefusal::Denied(DenialReason::UnknownCommand) => "unknown-command",
+        RequestRefusal::Denied(DenialReason::UnknownSubcommand) => "unknown-subcommand",
+        RequestRefusal::Denied(DenialReason::Arity) => "arity",
+        RequestRefusal::Denied(DenialReason::Unauthenticated) => "unauthenticated",
+        RequestRefusal::Denied(DenialReason::InTransaction) => "in-transaction",
+        RequestRefusal::Denied(DenialReason::Blocked) => "blocked",
+        RequestRefusal::Denied(DenialReason::Acl(AclDenial::Database { .. })) => "acl-database",
+        RequestRefusal::Denied(DenialReason::Acl(AclDenial::Command)) => "acl-command",
+        RequestRefusal::Denied(DenialReason::Acl(AclDenial::Key { .. } | AclDenial::Unextractable)) => "acl-key",
+        RequestRefusal::Denied(DenialReason::Acl(AclDenial::Channel { .. })) => "acl-channel",
+        RequestRefusal::Denied(DenialReason::Acl(AclDenial::SortBy | AclDenial::SortGet)) => "acl-sort",
+        RequestRefusal::Denied(DenialReason::Subscriber) => "subscriber",
+        RequestRefusal::Denied(DenialReason::Monitor) => "monitor",
+        RequestRefusal::Denied(DenialReason::NulInKeyword) => "nul-in-keyword",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const DOCUMENTATION: &str = include_str!("../../docs/log.md");
+
+    /// The words of the table under this heading.
+    fn documented(heading: &str) -> BTreeSet<&str> {
+        let section = DOCUMENTATION.split("\n## ").find(|section| section.starts_with(heading)).expect(heading);
+        section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+    }
+
+    #[test]
+    fn every_word_is_documented_and_nothing_else_is() {
+        for (heading, words) in [
+            ("Why a session ended", CLOSES.to_vec()),
+            ("Why a handshake failed", [HANDSHAKES, &[PROXY_HEADER]].concat()),
+            ("Why a connection was refused", [ADDRESSES, USERS].concat()),
+            ("Why a login failed", LOGINS.to_vec()),
+            ("Why a request was refused", [DENIALS, REFUSALS].concat()),
+        ] {
+            assert_eq!(documented(heading), words.into_iter().collect(), "{heading}");
+        }
+        assert!(SIDES.iter().all(|side| DOCUMENTATION.contains(&format!("`{side}` "))), "{SIDES:?}");
+    }
+
+    #[test]
+    fn a_certificate_has_the_same_word_wherever_it_is_refused() {
+        let certificates = include_str!("../../docs/certificates.md");
+        for word in CERTIFICATES {
+            assert!(HANDSHAKES.contains(word) && CLOSES.contains(&format!("certificate-{word}").as_str()), "{word}");
+            assert!(certificates.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+
+    #[test]
+    fn words_are_lower_case_with_hyphens() {
+        for word in [CLOSES, SIDES, HANDSHAKES, ADDRESSES, USERS, LOGINS, DENIALS, REFUSALS, CERTIFICATES].concat() {
+            assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{word}");
+        }
+    }
+}
