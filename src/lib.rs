@@ -14,7 +14,7 @@
 //! 10. [`audit`] says what happened to whom; [`ops`] is what operators do: reload, drain, health.
 //!
 //! [`permissions`] tells who else may change the files that decide any of this.
-//! [`config`] and [`cli`] turn files, environment and flags into one validated `Config` before any of it runs.
+//! [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config` before any of it runs.
 
 pub mod net;
 pub mod tls;
@@ -29,5 +29,6 @@ pub mod upstream;
 pub mod audit;
 pub mod ops;
 pub mod permissions;
+pub mod files;
 pub mod config;
 pub mod cli;

@@ -1,7 +1,6 @@
 //! Who else may change or read the files that decide who may do what.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -18,37 +17,21 @@ pub struct Permissions {
     open_folder: Option<(PathBuf, u32)>,
 }
 
-/// The content of a file, and the permissions of just the file that it came from.
-///
-/// # Errors
-/// It cannot be read.
-pub fn read(path: &Path) -> io::Result<(Vec<u8>, Permissions)> {
-    read_at_most(path, u64::MAX)
-}
-
-/// As [`read`], but so many bytes at most.
-///
-/// # Errors
-/// It cannot be read.
-pub fn read_at_most(path: &Path, limit: u64) -> io::Result<(Vec<u8>, Permissions)> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let mut content = Vec::new();
-    file.take(limit).read_to_end(&mut content)?;
-    // A pipe or a device has no content that somebody could have changed before.
-    let permissions = match metadata.is_file() {
-        true => Permissions {
-            path: path.to_owned(),
-            mode: metadata.mode() & 0o7777,
-            group: metadata.gid(),
-            open_folder: open_folder(path),
-        },
-        false => Permissions::default(),
-    };
-    Ok((content, permissions))
-}
-
 impl Permissions {
+    /// Of the file that was opened at this path.
+    pub fn of(path: &Path, opened: &Metadata) -> Permissions {
+        if !opened.is_file() {
+            // A pipe or a device has no content that somebody could have changed before.
+            return Permissions::default();
+        }
+        Permissions {
+            path: path.to_owned(),
+            mode: opened.mode() & 0o7777,
+            group: opened.gid(),
+            open_folder: open_folder(path),
+        }
+    }
+
     /// That others can change the file, or a group that is not root's, and the command that takes that away. Whoever
     /// changes it decides in the place of its owner.
     #[must_use]
@@ -99,6 +82,10 @@ mod tests {
         Permissions { path: "f".into(), mode, group, open_folder: None }.changeable()
     }
 
+    fn permissions(path: &Path) -> Permissions {
+        Permissions::of(path, &fs::File::open(path).unwrap().metadata().unwrap())
+    }
+
     fn set_mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -126,7 +113,7 @@ mod tests {
         set_mode(&path, 0o644);
         let said = |mode, path: &Path| {
             set_mode(&folder, mode);
-            read(path).unwrap().1.changeable()
+            permissions(path).changeable()
         };
         for mode in [0o700, 0o755, 0o775, 0o1777] {
             assert_eq!(said(mode, &path), None, "{mode:o}");
@@ -148,13 +135,12 @@ mod tests {
         symlink(&path, &link).unwrap();
         for (mode, is_open) in [(0o600, false), (0o666, true)] {
             set_mode(&path, mode);
-            let (content, permissions) = read(&link).unwrap();
-            assert_eq!((content.as_slice(), permissions.changeable().is_some()), (&b"x"[..], is_open));
+            assert_eq!(permissions(&link).changeable().is_some(), is_open);
         }
     }
 
     #[test]
     fn a_device_is_nobodys_to_change() {
-        assert_eq!(read(Path::new("/dev/null")).unwrap().1.changeable(), None);
+        assert_eq!(permissions(Path::new("/dev/null")).changeable(), None);
     }
 }

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use crate::acl::{Acl, User};
 use crate::audit::words;
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
+use crate::files::Files;
 use crate::ops::contradictions::nearest_user;
 use crate::ops::generation::{self, BuildError, Hearing};
 use crate::policy::{Policy, Requester, Stance, Verdict};
@@ -58,11 +59,12 @@ pub fn acl(command: &AclCommand) -> Exit {
 
 /// Prints the verdict on one request: exit 0 where it would be forwarded or answered, 1 where it would be refused.
 fn explain(arguments: &AclExplainArgs) -> Exit {
-    let config = match arguments.configuration.load() {
+    let files = Files::default();
+    let config = match arguments.configuration.load(&files) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let policy = match generation::build(&config, Hearing::NotAsked, None, None) {
+    let policy = match generation::build(&config, &files, Hearing::NotAsked, None, None) {
         Ok(built) => built.generation.policy,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));

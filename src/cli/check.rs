@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::audit::words;
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
+use crate::files::Files;
 use crate::ops::generation::{self, BuildError, Generation, Hearing};
 use crate::policy::{Admission, UserRefusal};
 use crate::tls::AuthClients;
@@ -35,7 +36,8 @@ pub struct CheckArgs {
 /// Loads the configuration and everything it names, and shows what follows from it. With `--require-upstream` the
 /// upstream is asked as well.
 pub fn check(arguments: &CheckArgs) -> Exit {
-    let config = match arguments.configuration.load() {
+    let files = Files::default();
+    let config = match arguments.configuration.load(&files) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -46,7 +48,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             return Exit::Unavailable;
         }
     };
-    match generation::build(&config, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), None, None) {
+    match generation::build(&config, &files, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), None, None) {
         Ok(built) => {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             let faults = || built.misnamed.iter().chain(&built.faults);
@@ -159,7 +161,9 @@ mod tests {
 
     #[test]
     fn the_summary_shows_what_is_blocked_by_default() {
-        let config = arguments("--listen 127.0.0.1:1 --tls no --upstream 127.0.0.1:2 --aclfile a").load().unwrap();
+        let config = arguments("--listen 127.0.0.1:1 --tls no --upstream 127.0.0.1:2 --aclfile a")
+            .load(&Files::default())
+            .unwrap();
         let summary = summary(&config);
         assert!(summary.starts_with("listen: 127.0.0.1:1 (plaintext)\nupstream: 127.0.0.1:2\nusers: a\n"), "{summary}");
         assert!(summary.contains("blocked: flushall flushdb config "), "{summary}");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{self, Config, ConfigErrors, Flags, Host, Loaded, Sources, Variables};
+use crate::files::Files;
 
 use super::Exit;
 
@@ -20,12 +21,12 @@ pub struct ConfigurationArgs {
 }
 
 impl ConfigurationArgs {
-    /// Loads the configuration, telling warnings and errors on standard error.
+    /// Loads the configuration out of `files`, telling warnings and errors on standard error.
     ///
     /// # Errors
     /// The exit that fits what was told.
-    pub fn load(&self) -> Result<Config, Exit> {
-        match self.read() {
+    pub fn load(&self, files: &Files) -> Result<Config, Exit> {
+        match self.read(files) {
             Ok(Loaded { config, warnings }) => {
                 warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
                 Ok(config)
@@ -34,14 +35,15 @@ impl ConfigurationArgs {
         }
     }
 
-    /// Loads the configuration.
+    /// Loads the configuration out of `files`.
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub fn read(&self) -> Result<Loaded, ConfigErrors> {
+    pub fn read(&self, files: &Files) -> Result<Loaded, ConfigErrors> {
         let variables = variables();
         let host = Host::current();
-        config::load(&Sources { file: self.config.clone(), variables: &variables, flags: &self.flags, host: &host })
+        let file = self.config.clone();
+        config::load(&Sources { file, variables: &variables, flags: &self.flags, host: &host, files })
     }
 
     #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `respgate run`: the proxy.
 
+use crate::files::Files;
 use crate::ops::serve::{self, RunError};
 use crate::ops::telemetry;
 
@@ -7,7 +8,8 @@ use super::{ConfigurationArgs, Exit};
 
 /// Loads the configuration and serves until told to stop.
 pub fn run(arguments: &ConfigurationArgs) -> Exit {
-    let config = match arguments.load() {
+    let files = Files::default();
+    let config = match arguments.load(&files) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -19,8 +21,8 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
         }
     };
     let sources = arguments.clone();
-    let reread = Box::new(move || sources.read().map(|loaded| loaded.config));
-    match serve::run(config, reread, &log) {
+    let reread = Box::new(move |files: &Files| sources.read(files).map(|loaded| loaded.config));
+    match serve::run(config, files, reread, &log) {
         Ok(()) => Exit::Success,
         Err(error) => {
             eprintln!("{error}");

@@ -41,7 +41,7 @@ use file::Fault;
 use mistaken::mistaken;
 use raw::Settings;
 
-use crate::permissions;
+use crate::files::Files;
 
 /// Where settings come from.
 #[derive(Debug)]
@@ -54,6 +54,8 @@ pub struct Sources<'a> {
     pub flags: &'a Flags,
     /// What defaults depend on.
     pub host: &'a Host,
+    /// The files, as they are read.
+    pub files: &'a Files,
 }
 
 /// A configuration, and what is to be said about it.
@@ -70,7 +72,7 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
-    let source = source_file(sources.file.clone(), sources.variables)?;
+    let source = source_file(sources.file.clone(), sources.variables, sources.files)?;
     let mut loaded = load_text(source.as_ref(), sources)?;
     loaded.config.watched_files.extend(source.map(|source| source.path));
     Ok(loaded)
@@ -85,7 +87,7 @@ pub fn admin_socket(
     variables: &Variables,
     host: &Host,
 ) -> Result<Option<PathBuf>, ConfigErrors> {
-    let source = source_file(file, variables)?;
+    let source = source_file(file, variables, &Files::default())?;
     let (settings, mut errors) = settings(source.as_ref(), variables, &Flags::none())?;
     let (path, more) = validate::admin_listen(settings, source.as_ref(), host);
     errors.extend(more);
@@ -111,7 +113,7 @@ pub fn revocation_lists(
     variables: &Variables,
     host: &Host,
 ) -> Result<Option<(PathBuf, Vec<RevocationLists>)>, ConfigErrors> {
-    let Some(source) = source_file(file, variables)? else { return Ok(None) };
+    let Some(source) = source_file(file, variables, &Files::default())? else { return Ok(None) };
     let (settings, mut errors) = settings(Some(&source), variables, &Flags::none())?;
     let (lists, more) = validate::revocation_lists(settings, &source, host);
     errors.extend(more);
@@ -123,7 +125,7 @@ fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loade
     if let Some(fault) = source.and_then(|source| source.permissions.changeable()) {
         errors.push(ConfigError::permission(Place::Whole, fault));
     }
-    let validated = validate::validate(settings, source, sources.variables, sources.host);
+    let validated = validate::validate(settings, source, sources);
     // A variable that is not set is no address either: what is wrong with the form of a value is said once.
     let in_file = |error: &&ConfigError| matches!(error.place, Place::Spot(_));
     let formless: Vec<_> = errors.iter().filter(in_file).map(|error| error.place.order()).collect();
@@ -159,16 +161,17 @@ fn settings(
     Ok((settings, errors))
 }
 
-fn source_file(file: Option<PathBuf>, variables: &Variables) -> Result<Option<SourceFile>, ConfigErrors> {
+fn source_file(
+    file: Option<PathBuf>,
+    variables: &Variables,
+    files: &Files,
+) -> Result<Option<SourceFile>, ConfigErrors> {
     let path = file.or_else(|| variables.get("RESPGATE_CONFIG").map(PathBuf::from));
-    path.map(read).transpose()
+    path.map(|path| read(path, files)).transpose()
 }
 
-fn read(path: PathBuf) -> Result<SourceFile, ConfigErrors> {
-    let read = permissions::read(&path).and_then(|(content, permissions)| match String::from_utf8(content) {
-        Ok(text) => Ok((text, permissions)),
-        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8")),
-    });
+fn read(path: PathBuf, files: &Files) -> Result<SourceFile, ConfigErrors> {
+    let read = files.read(&path).and_then(|content| Ok((content.text()?.to_owned(), content.permissions.clone())));
     match read {
         Ok((text, permissions)) => match mistaken(text.as_bytes()) {
             None => Ok(SourceFile { path, text, permissions }),

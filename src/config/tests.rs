@@ -41,7 +41,13 @@ fn load_all(text: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Resul
     let source =
         SourceFile { path: "/etc/respgate.toml".into(), text: text.to_owned(), permissions: Permissions::default() };
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
-    let sources = Sources { file: None, variables: &variables, flags: &flags(arguments), host: &host() };
+    let sources = Sources {
+        file: None,
+        variables: &variables,
+        flags: &flags(arguments),
+        host: &host(),
+        files: &Files::default(),
+    };
     load_text(Some(&source), &sources)
 }
 
@@ -303,7 +309,13 @@ fn one_run_needs_no_file() {
                      --tls-auth-clients-user CN";
     let arguments: Vec<&str> = arguments.split_ascii_whitespace().collect();
     let variables = Variables::new();
-    let sources = Sources { file: None, variables: &variables, flags: &flags(&arguments), host: &host() };
+    let sources = Sources {
+        file: None,
+        variables: &variables,
+        flags: &flags(&arguments),
+        host: &host(),
+        files: &Files::default(),
+    };
     let config = super::load(&sources).unwrap().config;
     assert_eq!(config.tls_auth_clients_user, ClientsUser::Cn);
     assert_eq!(config.unmapped, Unmapped::Refuse);
@@ -425,7 +437,13 @@ fn a_password_in_a_configuration_file_that_others_read_is_a_warning_or_an_error(
         write(&path, &MINIMAL.replace("aclfile = \"users.acl\"", text));
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let variables = [("P".to_owned(), "hunter2".into())].into();
-        let sources = Sources { file: Some(path.clone()), variables: &variables, flags: &flags(&[]), host: &host() };
+        let sources = Sources {
+            file: Some(path.clone()),
+            variables: &variables,
+            flags: &flags(&[]),
+            host: &host(),
+            files: &Files::default(),
+        };
         super::load(&sources)
     };
     for (text, mode, is_told) in [
@@ -843,7 +861,13 @@ fn a_key_given_in_the_place_of_another_file_is_called_one_and_not_shown() {
     write(&path, "-----BEGIN PRIVATE KEY-----\nMIIsecret\nsecret=\n-----END PRIVATE KEY-----\n");
     let given = path.to_str().unwrap();
     let without_users = MINIMAL.replace("aclfile = \"users.acl\"\n", "");
-    let sources = Sources { file: Some(path.clone()), variables: &Variables::new(), flags: &flags(&[]), host: &host() };
+    let sources = Sources {
+        file: Some(path.clone()),
+        variables: &Variables::new(),
+        flags: &flags(&[]),
+        host: &host(),
+        files: &Files::default(),
+    };
     for told in [
         load_all(MINIMAL, &[], &["--redis-conf", given]).unwrap_err().to_string(),
         load_all(&without_users, &[], &["--requirepass-file", given]).unwrap_err().to_string(),
@@ -928,7 +952,13 @@ fn a_file_that_may_not_be_read_is_no_fault_of_the_configuration() {
 #[test]
 fn a_file_that_is_not_there_is_an_error() {
     let variables = Variables::new();
-    let sources = Sources { file: Some("/gone.toml".into()), variables: &variables, flags: &flags(&[]), host: &host() };
+    let sources = Sources {
+        file: Some("/gone.toml".into()),
+        variables: &variables,
+        flags: &flags(&[]),
+        host: &host(),
+        files: &Files::default(),
+    };
     let told = super::load(&sources).unwrap_err().to_string();
     assert_eq!(told, "/gone.toml: cannot read it: No such file or directory (os error 2)\n");
 }

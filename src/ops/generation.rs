@@ -12,8 +12,8 @@ use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
+use crate::files::{Digest, Files};
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
-use crate::permissions;
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
 use crate::tls::{self, Finding, Severity, TlsMaterial, TlsSettings};
 use crate::upstream::look::Facts;
@@ -118,19 +118,20 @@ pub enum Hearing<'a> {
     Heard(&'a Facts),
 }
 
-/// Loads everything that a configuration names. `users` are kept, where they are not to be read; `before` is the
+/// Loads everything that a configuration names out of `files`. `users` are kept, where they are not to be read; `before` is the
 /// generation in force, if there is one.
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn build(
     config: &Config,
+    files: &Files,
     upstream: Hearing<'_>,
     before: Option<&Generation>,
     users: Option<&Acl>,
 ) -> Result<Built, Vec<BuildError>> {
     let number = before.map_or(1, |before| before.number + 1);
-    let mut builder = Builder::new(config);
+    let mut builder = Builder::new(config, files);
     let table = table(config, upstream);
     let acl = match users {
         Some(users) => Some(users.recompiled(&table)),
@@ -178,34 +179,17 @@ pub fn build(
     })
 }
 
-/// Of a file's content, for telling whether it has changed.
-pub type Digest = [u8; 32];
-
 /// What the watched files hold; `None` of one that cannot be read.
 pub type Contents = HashMap<PathBuf, Option<Digest>>;
 
 /// The contents of all watched files.
-pub fn contents(config: &Config) -> Contents {
-    config.watched().map(|path| (path.to_owned(), digest(path))).collect()
+pub fn contents(config: &Config, files: &Files) -> Contents {
+    config.watched().map(|path| (path.to_owned(), digest(path, files))).collect()
 }
 
 /// The content of a file, `None` if it cannot be read.
-///
-/// A file that others can change is not the same as one that they cannot: once its mode is right it is read again.
-pub fn digest(path: &Path) -> Option<Digest> {
-    let (content, permissions) = permissions::read(path).ok()?;
-    let mut digest = digest_of(&content);
-    if permissions.changeable().is_some() {
-        digest[0] ^= 1;
-    }
-    Some(digest)
-}
-
-/// Of this content.
-pub fn digest_of(content: &[u8]) -> Digest {
-    use sha2::Digest as _;
-
-    sha2::Sha256::digest(content).into()
+pub fn digest(path: &Path, files: &Files) -> Option<Digest> {
+    files.read(path).ok().map(|content| content.digest())
 }
 
 /// The users of an ACL file, and warnings.
@@ -214,11 +198,12 @@ pub fn digest_of(content: &[u8]) -> Digest {
 /// Everything that is wrong with it.
 pub fn read_acl(
     path: &Path,
+    files: &Files,
     table: &CommandTable,
     strict_permissions: bool,
 ) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
     let mut reader = AclReader { strict_permissions, ..AclReader::default() };
-    match reader.read(path, table) {
+    match reader.read(path, files, table) {
         Some(acl) if reader.errors.is_empty() => Ok((acl, reader.warnings)),
         _ => Err(reader.errors),
     }
@@ -269,6 +254,7 @@ fn script_rights(config: &Config, table: &CommandTable, upstream: Hearing<'_>) -
 
 struct Builder<'a> {
     config: &'a Config,
+    files: &'a Files,
     errors: Vec<BuildError>,
     warnings: Vec<String>,
     advice: Vec<String>,
@@ -278,10 +264,10 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(config: &'a Config) -> Self {
+    fn new(config: &'a Config, files: &'a Files) -> Self {
         let (errors, misnamed) = (Vec::new(), Vec::new());
         let (warnings, advice, faults, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { config, errors, warnings, advice, faults, contents, misnamed }
+        Self { config, files, errors, warnings, advice, faults, contents, misnamed }
     }
 
     fn acl(&mut self, table: &CommandTable) -> Option<Acl> {
@@ -289,7 +275,7 @@ impl<'a> Builder<'a> {
             AclSource::File(path) => {
                 let strict_permissions = self.config.strict_permissions;
                 let mut reader = AclReader { strict_permissions, ..AclReader::default() };
-                let acl = reader.read(path, table);
+                let acl = reader.read(path, self.files, table);
                 self.errors.append(&mut reader.errors);
                 self.warnings.append(&mut reader.warnings);
                 self.advice.append(&mut reader.advice);
@@ -399,7 +385,7 @@ impl<'a> Builder<'a> {
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(&settings, SystemTime::now()) {
+                match tls::material::load(&settings, self.files, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         let material = Arc::new(material);
@@ -446,11 +432,11 @@ struct AclReader {
 }
 
 impl AclReader {
-    fn read(&mut self, path: &Path, table: &CommandTable) -> Option<Acl> {
-        let read = permissions::read(path).map_err(|error| self.errors.push(BuildError::file(path, &error)));
-        let (text, permissions) = read.ok()?;
-        self.errors.extend(permissions.changeable().map(BuildError::permission));
-        match permissions.readable().filter(|_| holds_passwords(&text)) {
+    fn read(&mut self, path: &Path, files: &Files, table: &CommandTable) -> Option<Acl> {
+        let content = files.read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
+        let text = &content.bytes;
+        self.errors.extend(content.permissions.changeable().map(BuildError::permission));
+        match content.permissions.readable().filter(|_| holds_passwords(text)) {
             Some(fault) if self.strict_permissions => self.errors.push(BuildError::permission(fault)),
             fault => self.warnings.extend(fault),
         }
@@ -458,7 +444,7 @@ impl AclReader {
             let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
             format!("{}:{}: {token}{}", path.display(), error.line, error.message)
         };
-        if let Err(errors) = Acl::parse(&text, table) {
+        if let Err(errors) = Acl::parse(text, table) {
             let (waiting, wrong): (Vec<_>, Vec<_>) = errors.iter().partition(|error| may_be_a_module_s(error));
             self.warnings.extend(waiting.iter().map(|error| format!("{}: grants nothing as yet", place(error))));
             if !wrong.is_empty() {
@@ -466,7 +452,7 @@ impl AclReader {
                 return None;
             }
         }
-        let acl = match Acl::parse_keeping_unknown(&text, table) {
+        let acl = match Acl::parse_keeping_unknown(text, table) {
             Ok(acl) => acl,
             Err(errors) => {
                 self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));

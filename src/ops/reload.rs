@@ -17,11 +17,12 @@ use tracing::{error, info, warn};
 
 use super::acl_file;
 use super::contradictions::{self, contradictions, insisted_on};
-use super::generation::{self, BuildError, Built, Contents, Digest, Generation, Hearing};
+use super::generation::{self, BuildError, Built, Contents, Generation, Hearing};
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
 use crate::auth::pool::AuthPool;
 use crate::config::{AclSource, Config, ConfigErrors};
+use crate::files::{Digest, Files};
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
 use crate::session::{Administered, Administration};
@@ -53,8 +54,8 @@ pub struct Editor {
     pub client: SocketAddr,
 }
 
-/// Reads the configuration again, from where it was read first.
-pub type Reread = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
+/// Reads the configuration again, from where it was read first, out of these files.
+pub type Reread = Box<dyn Fn(&Files) -> Result<Config, ConfigErrors>>;
 
 /// Replaces generations.
 pub struct Reloader {
@@ -154,12 +155,13 @@ impl Reloader {
 
     /// Reads everything again, whatever has been edited since.
     pub async fn reload(&mut self) {
-        let contents = generation::contents(&self.config);
+        let files = Files::default();
+        let contents = generation::contents(&self.config, &files);
         let users = match self.acl_file() {
             Some(_) => Users::Read,
             None => Users::Kept,
         };
-        self.rebuild("signal", users, contents).await;
+        self.rebuild("signal", users, contents, &files).await;
     }
 
     /// Does what a session asks for.
@@ -188,7 +190,7 @@ impl Reloader {
     /// Whether the configuration, as it is written now, fits the users in force.
     fn agrees_with_users(&mut self) -> bool {
         let policy = Arc::clone(&self.generation.load().policy);
-        self.current_config().is_ok_and(|config| contradictions(&config, &policy.acl).is_empty())
+        self.current_config(&Files::default()).is_ok_and(|config| contradictions(&config, &policy.acl).is_empty())
     }
 
     async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
@@ -222,8 +224,9 @@ impl Reloader {
     async fn load(&mut self) -> Result<Reply, String> {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let current = self.generation.load_full();
-        let digest = generation::digest(&path);
-        let read = generation::read_acl(&path, &current.policy.table, self.config.strict_permissions);
+        let files = Files::default();
+        let digest = generation::digest(&path, &files);
+        let read = generation::read_acl(&path, &files, &current.policy.table, self.config.strict_permissions);
         let read = read.and_then(|(acl, warnings)| {
             let contradictions = contradictions(&self.config, &acl);
             let errors: Vec<_> = contradictions.iter().map(BuildError::from).collect();
@@ -249,10 +252,10 @@ impl Reloader {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let policy = Arc::clone(&self.generation.load().policy);
         let text = policy.acl.to_file(&policy.table);
-        if generation::digest(&path) != self.agreed {
+        if generation::digest(&path, &Files::default()) != self.agreed {
             warn!(event = "acl", file = %path.display(), "the file had changed: what it said is overwritten");
         }
-        let digest = generation::digest_of(&text);
+        let digest = Digest::of(&text);
         let target = path.clone();
         let written = tokio::task::spawn_blocking(move || acl_file::replace(&target, &text)).await;
         match written.unwrap_or_else(|lost| Err(lost.into())) {
@@ -276,12 +279,13 @@ impl Reloader {
 
     /// Builds a new generation if there is a reason to.
     async fn refresh(&mut self, cause: &str, forced: bool) {
-        let contents = generation::contents(&self.config);
+        let files = Files::default();
+        let contents = generation::contents(&self.config, &files);
         let users = self.users_for(&contents);
         let acl_file = self.acl_file().filter(|_| users == Users::Kept);
         let is_new = |path: &Path| Some(path) != acl_file && contents.get(path) != self.seen.get(path);
         if forced || self.config.watched().any(is_new) {
-            self.rebuild(cause, users, contents).await;
+            self.rebuild(cause, users, contents, &files).await;
         } else {
             self.seen = contents;
         }
@@ -311,15 +315,15 @@ impl Reloader {
     }
 
     /// Builds a new generation and puts it into force, or keeps the old one and says why.
-    async fn rebuild(&mut self, cause: &str, users: Users, contents: Contents) {
+    async fn rebuild(&mut self, cause: &str, users: Users, contents: Contents, files: &Files) {
         self.seen = contents;
         let current = self.generation.load_full();
         let kept = (users == Users::Kept).then_some(&current.policy.acl);
-        let config = self.current_config();
+        let config = self.current_config(files);
         let built = match &config {
             Ok(config) => {
                 let upstream = self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard);
-                generation::build(config, upstream, Some(&current), kept)
+                generation::build(config, files, upstream, Some(&current), kept)
             }
             Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
         };
@@ -351,7 +355,8 @@ impl Reloader {
                     config.is_ok_and(|config| !contradictions(&config, &current.policy.acl).is_empty());
                 if users == Users::Read {
                     let strict_permissions = self.config.strict_permissions;
-                    let is_right = |path| generation::read_acl(path, &current.policy.table, strict_permissions).is_ok();
+                    let is_right =
+                        |path| generation::read_acl(path, files, &current.policy.table, strict_permissions).is_ok();
                     self.held_up = self.acl_file().is_some_and(is_right);
                 }
             }
@@ -360,8 +365,8 @@ impl Reloader {
 
     /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
     /// the start.
-    fn current_config(&mut self) -> Result<Config, ConfigErrors> {
-        let now = (self.reread)()?;
+    fn current_config(&mut self, files: &Files) -> Result<Config, ConfigErrors> {
+        let now = (self.reread)(files)?;
         let config = Config {
             certificates: now.certificates.clone(),
             tls_auth_clients_user: now.tls_auth_clients_user,

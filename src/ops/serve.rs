@@ -24,6 +24,7 @@ use super::telemetry::LogHandle;
 use crate::audit::Refusals;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
+use crate::files::Files;
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, Settings};
 use crate::net::{Gate, GateLimits, MemoryBudget, SURPLUS};
@@ -84,20 +85,20 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs the proxy until it is told to stop and all is drained. `reread` reads the configuration again, for reloads.
+/// Runs the proxy until it is told to stop and all is drained. `files` is what the configuration was read from, `reread` reads the configuration again, for reloads.
 ///
 /// # Errors
 /// Nothing was started, or everything has been stopped again.
-pub fn run(config: Config, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+pub fn run(config: Config, files: Files, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
     // Before anything fails for want of descriptors in words of its own.
     let capacity = capacity(config.limits.maxclients, config.threads)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended = LocalSet::new().block_on(&runtime, serve(config, capacity, reread, log));
+    let ended = LocalSet::new().block_on(&runtime, serve(config, files, capacity, reread, log));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, capacity: u32, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
     // First of all: loading takes a tenth of a second, most of it the seeding of the random generator, and a client that
     // comes in between is better kept waiting than refused.
     let mut listeners = Vec::new();
@@ -110,9 +111,9 @@ async fn serve(config: Config, capacity: u32, reread: Reread, log: &LogHandle) -
         };
         listeners.push((bound, filter));
     }
-    // Before they are read: a change in between is found by the first look at them.
-    let seen = generation::contents(&config);
-    let built = generation::build(&config, Hearing::NotYet, None, None).map_err(RunError::Load)?;
+    let seen = generation::contents(&config, &files);
+    let built = generation::build(&config, &files, Hearing::NotYet, None, None).map_err(RunError::Load)?;
+    drop(files);
     let told = reload::tell(&built, &[]);
     let first = built.generation;
     let target = Target::from(&config);

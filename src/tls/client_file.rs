@@ -7,9 +7,9 @@ use super::chain::CertificateChain;
 use super::explain;
 use super::handshake::{self, Peer};
 use super::load_error::{LoadError, Problem};
-use super::loader;
 use super::material::TlsMaterial;
 use super::pem;
+use crate::files::Files;
 use crate::identity::CertificateRefusal;
 use crate::identity::x509::Certificate;
 
@@ -27,8 +27,8 @@ pub struct Judgement {
 /// It cannot be read, or is no chain.
 pub fn read(path: &Path) -> Result<CertificateChain, Vec<LoadError>> {
     let error = |problem| LoadError { setting: "--client-cert", path: Some(path.to_owned()), problem };
-    let (content, _) = loader::read_file(path).map_err(|io| vec![error(Problem::Read(io))])?;
-    let certificates = pem::certificate_chain(&content)
+    let content = Files::default().read(path).map_err(|io| vec![error(Problem::Read(io))])?;
+    let certificates = pem::certificate_chain(&content.bytes)
         .map_err(|errors| errors.into_iter().map(|pem| error(Problem::Pem(pem))).collect::<Vec<_>>())?;
     CertificateChain::new(certificates).ok_or_else(|| vec![error(Problem::Unusable("holds no certificate".to_owned()))])
 }

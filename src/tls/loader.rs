@@ -1,9 +1,8 @@
 //! The files behind the settings: read, understood, and held against what rustls will make of them.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,7 +10,6 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, SupportedProtocolVersion};
-use zeroize::Zeroizing;
 
 use super::anchors::{Anchors, Validity};
 use super::explain::{self, unix_seconds};
@@ -22,10 +20,8 @@ use super::provider;
 use super::revocation::Revocation;
 use super::settings::{AuthClients, CrlExpired, TlsSettings};
 use super::verifier::Verifier;
+use crate::files::{Content, Files};
 use crate::identity::x509::{Certificate, RevocationList};
-
-/// No certificate, key or list file is longer; a device or a log given by mistake must not fill the memory.
-const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// So many CAs are hardly those of one's own clients.
 const BUNDLE: usize = 20;
@@ -44,9 +40,9 @@ pub(super) struct Loaded {
 
 /// Reads every file, whatever was wrong with the one before. What has expired is a finding and no error: it may have been
 /// good when it was read first, and a start must not depend on the hour.
-pub(super) fn read_all(settings: &TlsSettings, now: SystemTime) -> Result<Loaded, Vec<LoadError>> {
+pub(super) fn read_all(settings: &TlsSettings, files: &Files, now: SystemTime) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
-    let mut loader = Loader { settings, now, algorithms, errors: Vec::new(), findings: Vec::new() };
+    let mut loader = Loader { settings, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
     let trust = loader.trust();
     let versions = loader.versions();
@@ -64,6 +60,7 @@ pub(super) fn read_all(settings: &TlsSettings, now: SystemTime) -> Result<Loaded
 /// Keeps everything that is wrong. A step that comes to nothing has left an error behind.
 struct Loader<'a> {
     settings: &'a TlsSettings,
+    files: &'a Files,
     now: SystemTime,
     algorithms: WebPkiSupportedAlgorithms,
     errors: Vec<LoadError>,
@@ -111,7 +108,7 @@ impl Loader<'_> {
 
     fn certificate_chain(&mut self, setting: &'static str, path: &Path) -> Option<(Vec<CertificateDer<'static>>, i64)> {
         let content = self.read(setting, path)?;
-        let chain = self.pem(setting, path, pem::certificate_chain(&content))?;
+        let chain = self.pem(setting, path, pem::certificate_chain(&content.bytes))?;
         let certificate = self.parse(setting, path, 1, &chain[0])?;
         let reasons = explain::server_certificate(&certificate, self.now);
         if certificate.version != 3 {
@@ -137,7 +134,7 @@ impl Loader<'_> {
 
     fn private_key(&mut self, setting: &'static str, path: &Path) -> Option<PrivateKeyDer<'static>> {
         let content = self.read_secret(setting, path)?;
-        self.pem(setting, path, pem::private_key(&content))
+        self.pem(setting, path, pem::private_key(&content.bytes))
     }
 
     fn trust(&mut self) -> Option<Trust> {
@@ -177,7 +174,7 @@ impl Loader<'_> {
         };
         let content = self.read(setting, path)?;
         self.warn_if_others_write(path);
-        let (certificates, lists) = self.pem(setting, path, pem::authorities(&content))?;
+        let (certificates, lists) = self.pem(setting, path, pem::authorities(&content.bytes))?;
         let errors_before = self.errors.len();
         let mut authorities = Vec::with_capacity(certificates.len());
         for (position, der) in certificates.into_iter().enumerate() {
@@ -247,7 +244,7 @@ impl Loader<'_> {
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
             self.warn_if_others_write(path);
-            let Some(lists) = self.pem(setting, path, pem::revocation_lists(&content)) else { continue };
+            let Some(lists) = self.pem(setting, path, pem::revocation_lists(&content.bytes)) else { continue };
             let mut revoked = 0;
             for (position, der) in lists.iter().enumerate() {
                 let list = match RevocationList::parse(der) {
@@ -344,13 +341,13 @@ impl Loader<'_> {
         Some(versions)
     }
 
-    fn read(&mut self, setting: &'static str, path: &Path) -> Option<Vec<u8>> {
-        self.read_with_mode(setting, path).map(|(content, _)| content)
+    fn read(&mut self, setting: &'static str, path: &Path) -> Option<Rc<Content>> {
+        self.files.read(path).map_err(|error| self.fail(setting, path, Problem::Read(error))).ok()
     }
 
-    fn read_secret(&mut self, setting: &'static str, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
-        let (content, mode) = self.read_with_mode(setting, path)?;
-        let content = Zeroizing::new(content);
+    fn read_secret(&mut self, setting: &'static str, path: &Path) -> Option<Rc<Content>> {
+        let content = self.read(setting, path)?;
+        let mode = content.metadata.permissions().mode() & 0o7777;
         if mode & 0o007 != 0 {
             let problem = Problem::Permissions(mode);
             if self.settings.strict_permissions {
@@ -360,10 +357,6 @@ impl Loader<'_> {
             self.warn(path, problem.in_words(path));
         }
         Some(content)
-    }
-
-    fn read_with_mode(&mut self, setting: &'static str, path: &Path) -> Option<(Vec<u8>, u32)> {
-        read_file(path).map_err(|error| self.fail(setting, path, Problem::Read(error))).ok()
     }
 
     fn warn_if_others_write(&mut self, path: &Path) {
@@ -414,19 +407,4 @@ impl Loader<'_> {
 /// `1 CRL`, `2 CRLs`.
 fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// The content and the permission bits.
-pub(super) fn read_file(path: &Path) -> io::Result<(Vec<u8>, u32)> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
-    }
-    let mut content = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
-    if u64::try_from(content.len()).unwrap_or(u64::MAX) > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
-    }
-    Ok((content, metadata.permissions().mode() & 0o7777))
 }

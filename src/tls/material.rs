@@ -15,6 +15,7 @@ use super::loader::{self, Loaded};
 use super::provider;
 use super::settings::TlsSettings;
 use super::verifier::Verifier;
+use crate::files::Files;
 use crate::identity::{CertificateRefusal, Fingerprint};
 
 /// Everything TLS of one listener in one generation. Never changed: a reload loads another.
@@ -31,9 +32,9 @@ pub struct TlsMaterial {
 ///
 /// # Errors
 /// Everything that is wrong, not the first. What has only expired is told by [`TlsMaterial::findings`].
-pub fn load(settings: &TlsSettings, now: SystemTime) -> Result<TlsMaterial, Vec<LoadError>> {
+pub fn load(settings: &TlsSettings, files: &Files, now: SystemTime) -> Result<TlsMaterial, Vec<LoadError>> {
     let Loaded { key, certificate_expires_at, verifier, crl_expires_at, versions, findings } =
-        loader::read_all(settings, now)?;
+        loader::read_all(settings, files, now)?;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
     })?;

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::load_error::LoadError;
 use super::material::{TlsMaterial, load};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
+use crate::files::Files;
 use crate::identity::test_pki::{Authority, Issued};
 
 pub(super) struct TestFiles {
@@ -70,7 +71,7 @@ impl TestFiles {
     }
 
     pub(super) fn try_load(&self) -> Result<TlsMaterial, Vec<LoadError>> {
-        load(&self.settings, SystemTime::now())
+        load(&self.settings, &Files::default(), SystemTime::now())
     }
 
     /// The errors as people see them, paths cut down to file names.

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-
-use zeroize::Zeroizing;
+use std::rc::Rc;
 
 use crate::config::error::{ConfigError, Disclosure, Place, SourceFile};
 use crate::config::host::Host;
@@ -12,7 +11,8 @@ use crate::config::mistaken::{Mistaken, mistaken};
 use crate::config::model::NamedUser;
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
-use crate::permissions::{self, Permissions};
+use crate::files::{Content, Files};
+use crate::permissions::Permissions;
 
 /// A path in `sockaddr_un`, its final NUL left out.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -24,6 +24,7 @@ pub(super) const UNFILLED: &str = "the password is a variable, ${…}, that nobo
 pub(super) struct Judge<'a> {
     pub(super) source: Option<&'a SourceFile>,
     pub(super) host: &'a Host,
+    pub(super) files: &'a Files,
     pub(super) strict_permissions: bool,
     pub(super) named_users: Vec<NamedUser>,
     pub(super) errors: Vec<ConfigError>,
@@ -31,10 +32,11 @@ pub(super) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(source: Option<&'a SourceFile>, host: &'a Host) -> Judge<'a> {
+    pub(super) fn new(source: Option<&'a SourceFile>, host: &'a Host, files: &'a Files) -> Judge<'a> {
         Judge {
             source,
             host,
+            files,
             strict_permissions: false,
             named_users: Vec::new(),
             errors: Vec::new(),
@@ -117,13 +119,13 @@ impl<'a> Judge<'a> {
     }
 
     /// The content of a file that others must not be able to change.
-    fn file(&mut self, origin: &Origin, path: &Path) -> Option<(Vec<u8>, Permissions)> {
-        match permissions::read(path) {
-            Ok((content, permissions)) => {
-                if let Some(fault) = permissions.changeable() {
+    fn file(&mut self, origin: &Origin, path: &Path) -> Option<Rc<Content>> {
+        match self.files.read(path) {
+            Ok(content) => {
+                if let Some(fault) = content.permissions.changeable() {
                     self.permission_error(origin, fault);
                 }
-                Some((content, permissions))
+                Some(content)
             }
             Err(error) => {
                 self.unreadable(origin, path, &error);
@@ -159,29 +161,24 @@ impl<'a> Judge<'a> {
     fn secret_file(&mut self, file: Setting) -> Option<Redacted> {
         let origin = file.origin.clone();
         let path = self.path(Some(file))?;
-        let (content, permissions) = self.file(&origin, &path)?;
-        let mut content = Zeroizing::new(content);
-        self.judge_readers(&origin, &permissions);
-        if content.ends_with(b"\n") {
-            content.pop();
-            if content.ends_with(b"\r") {
-                content.pop();
-            }
-        }
-        if content.is_empty() {
+        let content = self.file(&origin, &path)?;
+        self.judge_readers(&origin, &content.permissions);
+        let line = content.bytes.strip_suffix(b"\n");
+        let password = line.map_or(content.bytes.as_slice(), |line| line.strip_suffix(b"\r").unwrap_or(line));
+        if password.is_empty() {
             self.error(&origin, format!("{}: the password is empty", path.display()));
             return None;
         }
         // Any bytes may be a password, but nobody means to send the whole of a key.
-        if let Some(mistaken @ Mistaken::Pem) = mistaken(&content) {
+        if let Some(mistaken @ Mistaken::Pem) = mistaken(password) {
             self.error(&origin, format!("{}: {mistaken}, and no password", path.display()));
             return None;
         }
-        if interpolate::is_reference(&content) {
+        if interpolate::is_reference(password) {
             self.error(&origin, format!("{}: {UNFILLED}", path.display()));
             return None;
         }
-        Some(Redacted::new(std::mem::take(&mut *content)))
+        Some(Redacted::new(password.to_vec()))
     }
 
     /// A password that stands in the configuration file itself.

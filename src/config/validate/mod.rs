@@ -16,7 +16,6 @@ use self::words::{
     MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, log_format, log_level, max_args, positive_count,
     positive_duration, positive_size, stray_auth_word, threads, unmapped_word,
 };
-use super::RevocationLists;
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
 use super::model::{
@@ -26,6 +25,8 @@ use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
 use super::setting::Setting;
 use super::units::{count, duration, yes_no};
+use super::{RevocationLists, Sources};
+use crate::files::Files;
 
 /// What [`validate`] found. The configuration is of use only where there are no errors.
 pub(super) struct Validated {
@@ -35,13 +36,9 @@ pub(super) struct Validated {
 }
 
 /// Judges every setting. Reads the secret files and the redis.conf they name, and what that includes.
-pub(super) fn validate(
-    mut settings: Settings,
-    source: Option<&SourceFile>,
-    variables: &Variables,
-    host: &Host,
-) -> Validated {
-    let mut judge = Judge::new(source, host);
+pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sources: &Sources<'_>) -> Validated {
+    let Sources { variables, host, files, .. } = *sources;
+    let mut judge = Judge::new(source, host, files);
     judge.unknown_variables(variables);
     judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
     let listeners = judge.listeners(&mut settings);
@@ -89,7 +86,8 @@ pub(super) fn admin_listen(
     source: Option<&SourceFile>,
     host: &Host,
 ) -> (Option<PathBuf>, Vec<ConfigError>) {
-    let mut judge = Judge::new(source, host);
+    let files = Files::default();
+    let mut judge = Judge::new(source, host, &files);
     (judge.admin_listen(settings.admin_listen), judge.errors)
 }
 
@@ -99,7 +97,8 @@ pub(super) fn revocation_lists(
     source: &SourceFile,
     host: &Host,
 ) -> (Vec<RevocationLists>, Vec<ConfigError>) {
-    let mut judge = Judge::new(Some(source), host);
+    let files = Files::default();
+    let mut judge = Judge::new(Some(source), host, &files);
     (judge.revocation_lists(&mut settings), judge.errors)
 }
 

@@ -5,16 +5,17 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use super::judge::Judge;
 use crate::config::error::{ConfigError, Place, Spot};
 use crate::config::mistaken::mistaken;
 use crate::config::redis_conf::{self, Directive, Line, LineFault};
 use crate::config::setting::Setting;
-use crate::permissions::{self, Permissions};
+use crate::files::{Content, Files};
 
 /// No redis.conf is longer; a device or a log given by mistake must not fill the memory.
-const MAX_FILE: u64 = 4 << 20;
+const MAX_FILE: usize = 4 << 20;
 /// More are no configuration but an accident, such as two files that each include all the others twice.
 const MAX_FILES: usize = 256;
 
@@ -40,13 +41,13 @@ impl Judge<'_> {
     pub(super) fn redis_conf(&mut self, setting: Setting) -> RedisConf {
         let origin = setting.origin.clone();
         let Some(path) = self.path(Some(setting)) else { return RedisConf::default() };
-        let mut reading = Reading::default();
-        match contents(&path) {
-            Ok((text, permissions)) => {
-                if let Some(fault) = permissions.changeable() {
+        let mut reading = Reading::of(self.files);
+        match contents(&path, self.files) {
+            Ok(content) => {
+                if let Some(fault) = content.permissions.changeable() {
                     self.permission_error(&origin, fault);
                 }
-                reading.read(vec![(path, text)]);
+                reading.read(vec![(path, content)]);
             }
             Err(error) => self.unreadable(&origin, &path, &error),
         }
@@ -60,8 +61,8 @@ impl Judge<'_> {
     }
 }
 
-#[derive(Default)]
-struct Reading {
+struct Reading<'a> {
+    files: &'a Files,
     found: RedisConf,
     /// The files that are being read, each included by the one before, as the system names them.
     open: Vec<PathBuf>,
@@ -70,12 +71,17 @@ struct Reading {
     errors: Vec<ConfigError>,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
+    fn of(files: &'a Files) -> Reading<'a> {
+        Reading { files, found: RedisConf::default(), open: Vec::new(), directory: None, errors: Vec::new() }
+    }
+
     /// Reads files as one text.
-    fn read(&mut self, files: Vec<(PathBuf, Vec<u8>)>) {
+    fn read(&mut self, files: Vec<(PathBuf, Rc<Content>)>) {
         let depth = self.open.len();
         let mut sound = Vec::new();
-        for (path, text) in &files {
+        for (path, content) in &files {
+            let text = content.bytes.as_slice();
             let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
             self.open.push(canonical);
             self.found.files.push(path.clone());
@@ -84,7 +90,7 @@ impl Reading {
                     let place = Place::Named(path.display().to_string());
                     self.errors.push(ConfigError::new(place, format!("{mistaken}, and no redis.conf")));
                 }
-                None => sound.push((path.as_path(), text.as_slice())),
+                None => sound.push((path.as_path(), text)),
             }
         }
         for line in redis_conf::lines(sound) {
@@ -152,11 +158,11 @@ impl Reading {
             if self.found.files.len() + files.len() >= MAX_FILES {
                 return self.error(line, format!("more than {MAX_FILES} files are included"));
             }
-            match contents(&path) {
-                Ok((text, permissions)) => {
-                    let fault = permissions.changeable();
+            match contents(&path, self.files) {
+                Ok(content) => {
+                    let fault = content.permissions.changeable();
                     self.errors.extend(fault.map(|fault| ConfigError::permission(spot(line), fault)));
-                    files.push((path, text));
+                    files.push((path, content));
                 }
                 // Redis opens a directory, and reads nothing from it.
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
@@ -183,12 +189,12 @@ fn spot(line: &Line) -> Place {
     Place::Spot(Spot { path: line.path.clone(), line: line.number, column: 1, excerpt: None })
 }
 
-fn contents(path: &Path) -> io::Result<(Vec<u8>, Permissions)> {
-    let (text, permissions) = permissions::read_at_most(path, MAX_FILE + 1)?;
-    match u64::try_from(text.len()) {
-        Ok(length) if length <= MAX_FILE => Ok((text, permissions)),
-        _ => Err(io::Error::other("it is longer than any redis.conf")),
+fn contents(path: &Path, files: &Files) -> io::Result<Rc<Content>> {
+    let content = files.read(path)?;
+    if content.bytes.len() > MAX_FILE {
+        return Err(io::Error::other("it is longer than any redis.conf"));
     }
+    Ok(content)
 }
 
 fn is_pattern(path: &[u8]) -> bool {

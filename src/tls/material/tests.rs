@@ -300,7 +300,7 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.reverify(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    let again = load(&files.settings, in_days(2)).expect("what has expired is no error");
+    let again = load(&files.settings, &Files::default(), in_days(2)).expect("what has expired is no error");
     assert_eq!(again.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
 
@@ -679,7 +679,7 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let leaf = from_pem(pem);
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
-        let load = |files: &TestFiles| load(&files.settings, at).expect("good files");
+        let load = |files: &TestFiles| load(&files.settings, &Files::default(), at).expect("good files");
         assert_eq!(load(&files).reverify(&chain_of([leaf.clone()]), at), refused, "{what}");
         files.settings.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
         assert_eq!(load(&files).reverify(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");

@@ -1,0 +1,166 @@
+//! Files as they are at one moment.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use zeroize::Zeroizing;
+
+use crate::permissions::Permissions;
+
+/// No file that is named in a configuration is longer; a device or a log given by mistake must not fill the memory.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// Reads each file once, however often it is asked for: what was found to have changed is what is parsed.
+#[derive(Debug, Default)]
+pub struct Files {
+    read: RefCell<BTreeMap<PathBuf, Result<Rc<Content>, Unreadable>>>,
+}
+
+/// What a file held when it was read. It may be a secret.
+pub struct Content {
+    /// All of it.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Of the file that was read, not of what the path leads to by now.
+    pub metadata: Metadata,
+    /// Who else may change and read that file.
+    pub permissions: Permissions,
+}
+
+/// SHA-256 of a content, for telling whether it has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Digest([u8; 32]);
+
+impl Files {
+    /// The content of a file, as it was when it was first asked for.
+    ///
+    /// # Errors
+    /// It could not be read then, is a directory, or longer than 64 MiB.
+    pub fn read(&self, path: &Path) -> io::Result<Rc<Content>> {
+        let mut read = self.read.borrow_mut();
+        match read.entry(path.to_owned()).or_insert_with(|| Content::read(path).map_err(Unreadable::from)) {
+            Ok(content) => Ok(Rc::clone(content)),
+            Err(unreadable) => Err(unreadable.to_error()),
+        }
+    }
+
+    /// Every file that was asked for, those that could not be read among them.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.read.borrow().keys().cloned().collect()
+    }
+}
+
+impl Content {
+    fn read(path: &Path) -> io::Result<Rc<Content>> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        }
+        // Room for all of it, so that a secret is not left behind where the buffer was before it grew.
+        let room = metadata.len().min(MAX_FILE) + 1;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or_default()));
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
+        }
+        let permissions = Permissions::of(path, &metadata);
+        Ok(Rc::new(Content { bytes, metadata, permissions }))
+    }
+
+    /// What tells this content from another. A file that others can change is not the same as one that they cannot: once its
+    /// mode is right it is read again.
+    pub fn digest(&self) -> Digest {
+        let Digest(mut digest) = Digest::of(&self.bytes);
+        if self.permissions.changeable().is_some() {
+            digest[0] ^= 1;
+        }
+        Digest(digest)
+    }
+
+    /// As text.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn text(&self) -> io::Result<&str> {
+        std::str::from_utf8(&self.bytes)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({} bytes)", self.bytes.len())
+    }
+}
+
+impl Digest {
+    /// Of this content.
+    pub fn of(content: &[u8]) -> Digest {
+        use sha2::Digest as _;
+
+        Digest(sha2::Sha256::digest(content).into())
+    }
+}
+
+/// An error that can be told more than once.
+#[derive(Debug)]
+struct Unreadable {
+    kind: io::ErrorKind,
+    words: String,
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Unreadable {
+        Unreadable { kind: error.kind(), words: error.to_string() }
+    }
+}
+
+impl Unreadable {
+    fn to_error(&self) -> io::Error {
+        io::Error::new(self.kind, self.words.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_is_what_it_was_when_it_was_first_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "before").unwrap();
+        let files = Files::default();
+        assert_eq!(*files.read(&path).unwrap().bytes, b"before");
+        fs::write(&path, "after").unwrap();
+        assert_eq!(*files.read(&path).unwrap().bytes, b"before");
+        assert_eq!(*Files::default().read(&path).unwrap().bytes, b"after");
+    }
+
+    #[test]
+    fn a_file_that_was_not_there_stays_so_and_is_among_those_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        let files = Files::default();
+        let first = files.read(&path).unwrap_err();
+        fs::write(&path, "late").unwrap();
+        let second = files.read(&path).unwrap_err();
+        assert_eq!((first.kind(), first.to_string()), (second.kind(), second.to_string()));
+        assert_eq!(first.kind(), io::ErrorKind::NotFound);
+        assert_eq!(files.paths(), [path]);
+    }
+
+    #[test]
+    fn a_directory_and_a_device_without_end_are_no_files() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Files::default().read(folder.path()).unwrap_err().to_string(), "it is a directory");
+        assert_eq!(Files::default().read(Path::new("/dev/zero")).unwrap_err().to_string(), "it is longer than 64 MiB");
+    }
+}
