@@ -29,8 +29,8 @@ pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
 pub use error::{ConfigError, ConfigErrors};
 pub use host::Host;
 pub use model::{
-    AclSource, Block, CertificateRule, ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel,
-    LogSettings, NamedUser, Rename, TlsFiles, Unmapped, Upstream, UpstreamAddress, UserSettings,
+    AclSource, Block, CertificateRule, ClientsUser, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, Listener, LogFormat,
+    LogLevel, LogSettings, NamedUser, Rename, TlsFiles, Unmapped, Upstream, UpstreamAddress, UserSettings,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};
@@ -74,7 +74,7 @@ pub struct Loaded {
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     let source = source_file(sources.file.clone(), sources.variables, sources.files)?;
     let mut loaded = load_text(source.as_ref(), sources)?;
-    loaded.config.watched_files.extend(source.map(|source| source.path));
+    loaded.config.sources.extend(source.map(|source| source.path));
     Ok(loaded)
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -36,8 +36,6 @@ pub struct Config {
     pub block: Block,
     /// What Redis calls renamed commands, originals in upper case, sorted and unique.
     pub renames: Vec<Rename>,
-    /// The redis.conf that renames come from, and what it includes.
-    pub redis_conf_files: Vec<PathBuf>,
     /// `[user.NAME]`, by user name.
     pub users: BTreeMap<String, UserSettings>,
     /// The operator said that users without a password are wanted where clients need no certificate either.
@@ -58,14 +56,32 @@ pub struct Config {
     pub admin_listen: Option<PathBuf>,
     /// `run --require-upstream`: exit 69 at start where the upstream does not answer.
     pub require_upstream: bool,
-    /// Certificates, keys, CRLs, the ACL file and the configuration file itself, without duplicates.
-    pub watched_files: Vec<PathBuf>,
+    /// Files that all this was read from: the configuration file, secrets, the redis.conf and what it includes.
+    pub sources: Vec<PathBuf>,
+}
+
+/// When a change of a file takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// As soon as it is seen: half of such a file is no such file.
+    AtOnce,
+    /// Once it has settled: the first half could be read as a whole.
+    Settles,
 }
 
 impl Config {
-    /// Every file whose change is a reason to build a new generation.
-    pub fn watched(&self) -> impl Iterator<Item = &Path> {
-        self.watched_files.iter().chain(&self.redis_conf_files).map(PathBuf::as_path)
+    /// Files whose change is a reason to build a new generation.
+    pub fn watched_files(&self) -> BTreeMap<PathBuf, FileKind> {
+        let acl = match &self.acl {
+            AclSource::File(path) => Some(path),
+            AclSource::Password(_) | AclSource::None => None,
+        };
+        let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let trust = tls.flat_map(|files| {
+            [&files.cert_file, &files.key_file].into_iter().chain(&files.ca_cert_file).chain(&files.crl_files)
+        });
+        let settling = self.sources.iter().chain(acl).map(|path| (path.clone(), FileKind::Settles));
+        settling.chain(trust.map(|path| (path.clone(), FileKind::AtOnce))).collect()
     }
 }
 

@@ -600,18 +600,33 @@ fn defaults_are_these() {
             hold_buffer: 16 << 20,
             memory_budget: 1 << 30,
         },
-        reload_interval: Duration::from_millis(500),
+        reload_interval: Duration::from_millis(200),
         threads: 2,
         strict_permissions: false,
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Info, file: None },
         admin_listen: Some("/run/user/1000/respgate.sock".into()),
         require_upstream: false,
-        redis_conf_files: Vec::new(),
-        watched_files: ["ca.crt", "server.crt", "server.key", "users.acl"]
-            .map(|name| PathBuf::from("/etc").join(name))
-            .into(),
+        sources: Vec::new(),
     };
     assert_eq!(config, expected);
+}
+
+#[test]
+fn every_file_that_is_read_is_watched_and_what_half_of_could_be_a_whole_has_to_settle() {
+    let directory = folder();
+    let path = |name: &str| directory.path().join(name);
+    write(&path("secret"), "pw");
+    write(&path("redis.conf"), &format!("include {}\n", path("renames.conf").display()));
+    write(&path("renames.conf"), "rename-command KEYS other\n");
+    let more = "redis-conf = \"redis.conf\"\ntls-crl-file = \"ca.crl\"\n[upstream-auth]\npassword-file = \"secret\"\n";
+    write(&path("respgate.toml"), &format!("{MINIMAL}{more}"));
+    let (variables, file) = (Variables::new(), Some(path("respgate.toml")));
+    let sources = Sources { file, variables: &variables, flags: &flags(&[]), host: &host(), files: &Files::default() };
+    let watched = super::load(&sources).unwrap().config.watched_files();
+    let of_kind = |kind| watched.iter().filter(move |(_, known)| **known == kind).map(|(path, _)| path.clone());
+    let [at_once, settles] = [FileKind::AtOnce, FileKind::Settles].map(|kind| of_kind(kind).collect::<Vec<_>>());
+    assert_eq!(at_once, ["ca.crl", "ca.crt", "server.crt", "server.key"].map(path));
+    assert_eq!(settles, ["redis.conf", "renames.conf", "respgate.toml", "secret", "users.acl"].map(path));
 }
 
 #[test]
@@ -763,7 +778,7 @@ impl RedisConf {
             |rename: &Rename| rename.name.as_ref().map(|name| String::from_utf8(name.expose().to_vec()).unwrap());
         let renames = config.renames.iter();
         let renames = renames.map(|rename| format!("{} {}", rename.original, name(rename).unwrap_or_default()));
-        let files = config.redis_conf_files.iter().map(|path| self.relative(&path.display().to_string()));
+        let files = config.sources.iter().map(|path| self.relative(&path.display().to_string()));
         (renames.collect(), files.collect())
     }
 

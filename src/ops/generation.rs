@@ -1,9 +1,8 @@
 //! One generation: everything that is loaded from files and that decides, built together and replaced as one.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,7 +11,7 @@ use crate::acl::{Acl, FileError, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
-use crate::files::{Digest, Files};
+use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
 use crate::tls::{self, Finding, Severity, TlsMaterial, TlsSettings};
@@ -177,19 +176,6 @@ pub fn build(
         contents,
         misnamed,
     })
-}
-
-/// What the watched files hold; `None` of one that cannot be read.
-pub type Contents = HashMap<PathBuf, Option<Digest>>;
-
-/// The contents of all watched files.
-pub fn contents(config: &Config, files: &Files) -> Contents {
-    config.watched().map(|path| (path.to_owned(), digest(path, files))).collect()
-}
-
-/// The content of a file, `None` if it cannot be read.
-pub fn digest(path: &Path, files: &Files) -> Option<Digest> {
-    files.read(path).ok().map(|content| content.digest())
 }
 
 /// The users of an ACL file, and warnings.

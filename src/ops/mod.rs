@@ -7,3 +7,4 @@ pub mod generation;
 pub mod reload;
 pub mod serve;
 pub mod telemetry;
+mod watch;

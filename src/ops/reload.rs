@@ -2,14 +2,15 @@
 //!
 //! Users live in the generation. Another file's change builds a new one around them; the ACL file is read again only
 //! when its content is not what was last read or written, or when somebody says so. Edits that are not saved are not
-//! given up for a file that merely changed.
+//! given up for a file that merely changed. Likewise the configuration is read again only when one of its files has
+//! changed: one that is being written holds up nothing else.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
@@ -17,11 +18,12 @@ use tracing::{error, info, warn};
 
 use super::acl_file;
 use super::contradictions::{self, contradictions, insisted_on};
-use super::generation::{self, BuildError, Built, Contents, Generation, Hearing};
+use super::generation::{self, BuildError, Built, Generation, Hearing};
+use super::watch::{Look, Watch};
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
 use crate::auth::pool::AuthPool;
-use crate::config::{AclSource, Config, ConfigErrors};
+use crate::config::{AclSource, Config, ConfigErrors, FileKind};
 use crate::files::{Digest, Files};
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
@@ -69,14 +71,15 @@ pub struct Reloader {
     /// What was told of the current generation: it is not repeated with every new one.
     told: Vec<String>,
     generation: Arc<ArcSwap<Generation>>,
-    /// Digests of the watched files, as of when they were last looked at.
-    seen: Contents,
+    watch: Watch,
+    /// What its files say and is not in force.
+    pending_config: Pending,
+    /// The same of the ACL file.
+    pending_users: Pending,
     /// The digest of the ACL file as it was last read or written.
     agreed: Option<Digest>,
     /// Users were edited since.
     unsaved: bool,
-    /// The ACL file is right, but was not taken because another file was wrong.
-    held_up: bool,
     /// The configuration was not taken because it contradicts the users: an edit may put that right.
     waits_for_users: bool,
     failures: Rc<Cell<u64>>,
@@ -88,21 +91,29 @@ pub struct Reloader {
 pub struct Start {
     /// The configuration.
     pub config: Config,
-    /// The watched files, as they were just before.
-    pub seen: Contents,
+    /// The watched files, as they were read for it.
+    pub(super) watch: Watch,
     /// What was told of it.
     pub told: Vec<String>,
     /// Where reloads that fail are counted.
     pub failures: Rc<Cell<u64>>,
 }
 
-/// Where the users of a new generation come from.
+/// Whether a file says something that is not in force.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Users {
-    /// The one before it.
-    Kept,
-    /// The ACL file.
-    Read,
+enum Pending {
+    /// It does not, or what it says was refused for good.
+    Nothing,
+    /// It was not taken, perhaps because something else was wrong: it is read with whatever is read next.
+    HeldUp,
+    /// It is to be read.
+    Due,
+}
+
+/// What is read again, besides certificates, keys and CRLs. The rest is kept.
+struct Reading {
+    config: Option<Result<Config, ConfigErrors>>,
+    users: bool,
 }
 
 impl Reloader {
@@ -115,7 +126,7 @@ impl Reloader {
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let Start { config, seen, told, failures } = start;
+        let Start { config, watch, told, failures } = start;
         let mut reloader = Self {
             config,
             reread,
@@ -124,10 +135,11 @@ impl Reloader {
             facts: None,
             told,
             generation,
-            seen,
+            watch,
+            pending_config: Pending::Nothing,
+            pending_users: Pending::Nothing,
             agreed: None,
             unsaved: false,
-            held_up: false,
             waits_for_users: false,
             failures,
             mailboxes,
@@ -142,26 +154,43 @@ impl Reloader {
         &self.config
     }
 
-    /// Builds a new generation if a watched file has changed.
+    /// Looks at the watched files, and builds a new generation if there is something in them that takes effect.
     pub async fn look_at_files(&mut self) {
-        self.refresh("files changed", false).await;
+        let (files, now) = (Files::default(), Instant::now());
+        let look = self.watch.look(&files, now);
+        for path in &look.overdue {
+            let file = path.display();
+            warn!(event = "reload", %file, "the file does not settle: it takes effect once it stays as it is");
+        }
+        let users = self.users_are_to_be_read(&look);
+        if self.watch.of_kind(FileKind::Settles).any(|path| look.news.contains(path) && !self.is_acl_file(path)) {
+            self.pending_config = Pending::Due;
+        }
+        let is_trust_new = self.watch.of_kind(FileKind::AtOnce).any(|path| look.news.contains(path));
+        let is_reason = is_trust_new || users && self.pending_users == Pending::Due;
+        let config = match self.pending_config {
+            Pending::Due => self.settled_config(&look, &files, now),
+            Pending::HeldUp if is_reason => self.settled_config(&look, &files, now),
+            Pending::HeldUp | Pending::Nothing => None,
+        };
+        if is_reason || config.is_some() {
+            self.rebuild("files changed", Reading { config, users }, &files).await;
+        }
     }
 
     /// Builds a new generation with what the upstream has told.
     pub async fn learn(&mut self, facts: Facts) {
         self.facts = Some(facts);
-        self.refresh("upstream", true).await;
+        self.rebuild("upstream", Reading { config: None, users: false }, &Files::default()).await;
     }
 
-    /// Reads everything again, whatever has been edited since.
+    /// Reads everything again, as it is now, whatever has been edited since.
     pub async fn reload(&mut self) {
         let files = Files::default();
-        let contents = generation::contents(&self.config, &files);
-        let users = match self.acl_file() {
-            Some(_) => Users::Read,
-            None => Users::Kept,
-        };
-        self.rebuild("signal", users, contents, &files).await;
+        let config = Some(self.read_config(&files));
+        self.watch.take_all(&files);
+        let users = self.acl_file().is_some();
+        self.rebuild("signal", Reading { config, users }, &files).await;
     }
 
     /// Does what a session asks for.
@@ -183,14 +212,14 @@ impl Reloader {
         // A session that is gone needs no answer.
         let _ = answer.send(Administered { reply, generation: (after != before).then_some(after) });
         if after != before && self.waits_for_users && self.agrees_with_users() {
-            self.refresh("users edited", true).await;
+            self.pending_config = Pending::Due;
         }
     }
 
     /// Whether the configuration, as it is written now, fits the users in force.
     fn agrees_with_users(&mut self) -> bool {
         let policy = Arc::clone(&self.generation.load().policy);
-        self.current_config(&Files::default()).is_ok_and(|config| contradictions(&config, &policy.acl).is_empty())
+        self.read_config(&Files::default()).is_ok_and(|config| contradictions(&config, &policy.acl).is_empty())
     }
 
     async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
@@ -225,7 +254,6 @@ impl Reloader {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let current = self.generation.load_full();
         let files = Files::default();
-        let digest = generation::digest(&path, &files);
         let read = generation::read_acl(&path, &files, &current.policy.table, self.config.strict_permissions);
         let read = read.and_then(|(acl, warnings)| {
             let contradictions = contradictions(&self.config, &acl);
@@ -236,7 +264,8 @@ impl Reloader {
             Ok((acl, warnings)) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 self.enforce_users(&current, acl).await;
-                self.agree(path, digest);
+                self.watch.take(&path, &files);
+                self.agree(&path);
                 Ok(Reply::OK)
             }
             Err(errors) => Err(load_error(&errors)),
@@ -252,15 +281,16 @@ impl Reloader {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let policy = Arc::clone(&self.generation.load().policy);
         let text = policy.acl.to_file(&policy.table);
-        if generation::digest(&path, &Files::default()) != self.agreed {
+        let found = Files::default().read(&path).ok().map(|content| content.digest());
+        if found != self.agreed {
             warn!(event = "acl", file = %path.display(), "the file had changed: what it said is overwritten");
         }
-        let digest = Digest::of(&text);
-        let target = path.clone();
-        let written = tokio::task::spawn_blocking(move || acl_file::replace(&target, &text)).await;
+        let (target, copy) = (path.clone(), text.clone());
+        let written = tokio::task::spawn_blocking(move || acl_file::replace(&target, &copy)).await;
         match written.unwrap_or_else(|lost| Err(lost.into())) {
             Ok(()) => {
-                self.agree(path, Some(digest));
+                self.watch.take_written(&path, &text);
+                self.agree(&path);
                 Ok(Reply::OK)
             }
             Err(error) => {
@@ -271,55 +301,49 @@ impl Reloader {
     }
 
     /// File and users are the same now.
-    fn agree(&mut self, path: PathBuf, digest: Option<Digest>) {
-        self.seen.insert(path, digest);
-        self.agreed = digest;
+    fn agree(&mut self, path: &Path) {
+        self.agreed = self.watch.taken(path);
         self.unsaved = false;
+        self.pending_users = Pending::Nothing;
     }
 
-    /// Builds a new generation if there is a reason to.
-    async fn refresh(&mut self, cause: &str, forced: bool) {
-        let files = Files::default();
-        let contents = generation::contents(&self.config, &files);
-        let users = self.users_for(&contents);
-        let acl_file = self.acl_file().filter(|_| users == Users::Kept);
-        let is_new = |path: &Path| Some(path) != acl_file && contents.get(path) != self.seen.get(path);
-        if forced || self.config.watched().any(is_new) {
-            self.rebuild(cause, users, contents, &files).await;
-        } else {
-            self.seen = contents;
+    /// Whether the ACL file is to be read, if anything is. A file that would undo edits is not taken, but reported.
+    fn users_are_to_be_read(&mut self, look: &Look) -> bool {
+        let Some(path) = self.acl_file() else { return false };
+        if look.news.contains(path) {
+            let is_agreed = self.watch.taken(path) == self.agreed;
+            if self.unsaved && !is_agreed {
+                error!(
+                    event = "reload",
+                    outcome = "refused",
+                    file = %path.display(),
+                    "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or \
+                     SIGHUP gives the edits up"
+                );
+            }
+            self.pending_users = if self.unsaved || is_agreed { Pending::Nothing } else { Pending::Due };
+            return self.pending_users == Pending::Due;
         }
+        self.pending_users != Pending::Nothing && !self.unsaved && !look.unsettled.contains(path)
     }
 
-    /// Where the users come from when the files are like this. A file that would undo edits is not taken, but reported.
-    fn users_for(&self, contents: &Contents) -> Users {
-        let Some(path) = self.acl_file() else { return Users::Kept };
-        let content = contents.get(path);
-        let is_new = content != self.seen.get(path);
-        if content == Some(&self.agreed) || !(is_new || self.held_up) {
-            return Users::Kept;
+    /// The configuration, if none of its files is being written. A file that it names now and did not name before has to
+    /// settle first.
+    fn settled_config(&mut self, look: &Look, files: &Files, now: Instant) -> Option<Result<Config, ConfigErrors>> {
+        if look.unsettled.iter().any(|path| !self.is_acl_file(path)) {
+            return None;
         }
-        if !self.unsaved {
-            return Users::Read;
-        }
-        if is_new {
-            error!(
-                event = "reload",
-                outcome = "refused",
-                file = %path.display(),
-                "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or SIGHUP \
-                 gives the edits up"
-            );
-        }
-        Users::Kept
+        let config = self.read_config(files);
+        (!self.watch.discover(files, now)).then_some(config)
     }
 
     /// Builds a new generation and puts it into force, or keeps the old one and says why.
-    async fn rebuild(&mut self, cause: &str, users: Users, contents: Contents, files: &Files) {
-        self.seen = contents;
+    async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
         let current = self.generation.load_full();
-        let kept = (users == Users::Kept).then_some(&current.policy.acl);
-        let config = self.current_config(files);
+        let Reading { config, users } = reading;
+        let kept = (!users).then_some(&current.policy.acl);
+        let is_config_read = config.is_some();
+        let config = config.unwrap_or_else(|| Ok(self.config.clone()));
         let built = match &config {
             Ok(config) => {
                 let upstream = self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard);
@@ -329,17 +353,22 @@ impl Reloader {
         };
         match built {
             Ok(built) => {
-                self.config = config.unwrap_or_else(|_| self.config.clone());
+                if let (true, Ok(config)) = (is_config_read, config) {
+                    self.watch.follow(config.watched_files(), files);
+                    self.config = config;
+                    self.pending_config = Pending::Nothing;
+                    self.waits_for_users = false;
+                }
                 let declared = generation::declared_names(&self.config);
                 self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
                 self.told = tell(&built, &self.told);
-                self.waits_for_users = false;
-                if users == Users::Read {
+                if users {
                     if self.unsaved {
                         warn!(event = "reload", cause, "edits of users that were not saved are given up");
                     }
                     self.agreed = self.digest_of_acl_file();
-                    (self.unsaved, self.held_up) = (false, false);
+                    self.unsaved = false;
+                    self.pending_users = Pending::Nothing;
                 }
                 let number = built.generation.number;
                 self.enforce(built.generation, Renewal::Trust).await;
@@ -351,13 +380,17 @@ impl Reloader {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
                 error!(event = "reload", outcome = "failed", cause, generation = current.number, "kept the old one");
-                self.waits_for_users =
-                    config.is_ok_and(|config| !contradictions(&config, &current.policy.acl).is_empty());
-                if users == Users::Read {
+                if is_config_read {
+                    self.pending_config = Pending::HeldUp;
+                    self.waits_for_users =
+                        config.is_ok_and(|config| !contradictions(&config, &current.policy.acl).is_empty());
+                }
+                if users {
                     let strict_permissions = self.config.strict_permissions;
                     let is_right =
                         |path| generation::read_acl(path, files, &current.policy.table, strict_permissions).is_ok();
-                    self.held_up = self.acl_file().is_some_and(is_right);
+                    let is_held_up = self.acl_file().is_some_and(is_right);
+                    self.pending_users = if is_held_up { Pending::HeldUp } else { Pending::Nothing };
                 }
             }
         }
@@ -365,7 +398,7 @@ impl Reloader {
 
     /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
     /// the start.
-    fn current_config(&mut self, files: &Files) -> Result<Config, ConfigErrors> {
+    fn read_config(&mut self, files: &Files) -> Result<Config, ConfigErrors> {
         let now = (self.reread)(files)?;
         let config = Config {
             certificates: now.certificates.clone(),
@@ -374,10 +407,10 @@ impl Reloader {
             ignore_stray_auth: now.ignore_stray_auth,
             block: now.block.clone(),
             renames: now.renames.clone(),
-            redis_conf_files: now.redis_conf_files.clone(),
             users: now.users.clone(),
             named_users: now.named_users.clone(),
             unsafe_nopass: now.unsafe_nopass,
+            sources: now.sources.clone(),
             ..self.config.clone()
         };
         let outdated = config != now;
@@ -422,9 +455,13 @@ impl Reloader {
         }
     }
 
-    /// As it was when all files were last looked at.
+    fn is_acl_file(&self, path: &Path) -> bool {
+        self.acl_file() == Some(path)
+    }
+
+    /// As it was taken last.
     fn digest_of_acl_file(&self) -> Option<Digest> {
-        self.acl_file().and_then(|path| *self.seen.get(path)?)
+        self.watch.taken(self.acl_file()?)
     }
 }
 

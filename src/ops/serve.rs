@@ -21,6 +21,7 @@ use super::admin::{self, AdminSocket, Health, InForce};
 use super::generation::{self, BuildError, Generation, Hearing};
 use super::reload::{self, Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
+use super::watch::Watch;
 use crate::audit::Refusals;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
@@ -111,8 +112,8 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         };
         listeners.push((bound, filter));
     }
-    let seen = generation::contents(&config, &files);
     let built = generation::build(&config, &files, Hearing::NotYet, None, None).map_err(RunError::Load)?;
+    let watch = Watch::new(config.watched_files(), &files);
     drop(files);
     let told = reload::tell(&built, &[]);
     let first = built.generation;
@@ -152,7 +153,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, seen, told, failures };
+    let start = Start { config, watch, told, failures };
     let mut reloader = Reloader::new(start, reread, declare, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

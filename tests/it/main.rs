@@ -19,6 +19,7 @@ mod cluster;
 mod config;
 mod descriptors;
 mod drain;
+mod half_written;
 mod introspection;
 mod limits;
 mod parity;

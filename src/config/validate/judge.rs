@@ -1,5 +1,6 @@
 //! Reading single values and collecting what is wrong with them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,6 +26,8 @@ pub(super) struct Judge<'a> {
     pub(super) source: Option<&'a SourceFile>,
     pub(super) host: &'a Host,
     pub(super) files: &'a Files,
+    /// The files that were read.
+    pub(super) sources: BTreeSet<PathBuf>,
     pub(super) strict_permissions: bool,
     pub(super) named_users: Vec<NamedUser>,
     pub(super) errors: Vec<ConfigError>,
@@ -37,11 +40,17 @@ impl<'a> Judge<'a> {
             source,
             host,
             files,
+            sources: BTreeSet::new(),
             strict_permissions: false,
             named_users: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// The files that were read, of which there are no more to come.
+    pub(super) fn sources(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.sources).into_iter().collect()
     }
 
     /// The value of a setting that is there; what is wrong with it is noted.
@@ -120,6 +129,7 @@ impl<'a> Judge<'a> {
 
     /// The content of a file that others must not be able to change.
     fn file(&mut self, origin: &Origin, path: &Path) -> Option<Rc<Content>> {
+        self.sources.insert(path.to_owned());
         match self.files.read(path) {
             Ok(content) => {
                 if let Some(fault) = content.permissions.changeable() {

@@ -7,7 +7,6 @@ mod upstream;
 mod users;
 mod words;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,9 +17,7 @@ use self::words::{
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
-use super::model::{
-    AclSource, ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings, Unmapped,
-};
+use super::model::{ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, LogFormat, LogLevel, LogSettings, Unmapped};
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
 use super::setting::Setting;
@@ -48,12 +45,11 @@ pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sour
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
     let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
     judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
-    let (renames, redis_conf_files) = judge.renames(&mut settings);
+    let renames = judge.renames(&mut settings);
     let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
     let ignore_stray_auth = judge.or(settings.stray_auth.take(), stray_auth_word, false);
     let config = Config {
-        watched_files: watched_files(&listeners, &acl),
         listeners,
         upstream,
         acl,
@@ -63,18 +59,19 @@ pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sour
         unmapped: judge.or(settings.unmapped.take(), unmapped_word, unmapped),
         block,
         renames,
-        redis_conf_files,
         users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth),
         unsafe_nopass: judge.or(settings.unsafe_nopass.take(), yes_no, false),
         named_users: std::mem::take(&mut judge.named_users),
         ignore_stray_auth,
         limits: judge.limits(&mut settings),
-        reload_interval: judge.or(settings.reload_interval.take(), positive_duration, Duration::from_millis(500)),
+        reload_interval: judge.or(settings.reload_interval.take(), positive_duration, Duration::from_millis(200)),
         threads: judge.or(settings.threads.take(), threads, host.cores.max(1)),
         strict_permissions: judge.strict_permissions,
         log: judge.log(&mut settings),
         admin_listen: judge.admin_listen(settings.admin_listen.take()),
         require_upstream: judge.or(settings.require_upstream.take(), yes_no, false),
+        // The last of all, when everything has been read.
+        sources: judge.sources(),
     };
     judge.unused_stray_auth(&config, nothing_maps);
     Validated { config, errors: judge.errors, warnings: judge.warnings }
@@ -182,16 +179,4 @@ impl Judge<'_> {
             None => Some(self.host.runtime_directory.join("respgate.sock")),
         }
     }
-}
-
-fn watched_files(listeners: &[Listener], acl: &AclSource) -> Vec<PathBuf> {
-    let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    let mut files: BTreeSet<PathBuf> = tls
-        .flat_map(|tls| [&tls.cert_file, &tls.key_file].into_iter().chain(&tls.ca_cert_file).chain(&tls.crl_files))
-        .cloned()
-        .collect();
-    if let AclSource::File(path) = acl {
-        files.insert(path.clone());
-    }
-    files.into_iter().collect()
 }

@@ -21,10 +21,10 @@ const MAX_FILES: usize = 256;
 
 /// What a redis.conf comes to.
 #[derive(Default)]
-pub(super) struct RedisConf {
-    pub(super) renames: Vec<RenamedCommand>,
-    /// It, and what it includes, without duplicates.
-    pub(super) files: Vec<PathBuf>,
+struct RedisConf {
+    renames: Vec<RenamedCommand>,
+    /// It, and what it includes.
+    files: Vec<PathBuf>,
 }
 
 /// A command under another name. No `Debug`: that name is meant to stay unknown.
@@ -38,9 +38,9 @@ pub(super) struct RenamedCommand {
 
 impl Judge<'_> {
     /// Reads a redis.conf as Redis does when it starts.
-    pub(super) fn redis_conf(&mut self, setting: Setting) -> RedisConf {
+    pub(super) fn redis_conf(&mut self, setting: Setting) -> Vec<RenamedCommand> {
         let origin = setting.origin.clone();
-        let Some(path) = self.path(Some(setting)) else { return RedisConf::default() };
+        let Some(path) = self.path(Some(setting)) else { return Vec::new() };
         let mut reading = Reading::of(self.files);
         match contents(&path, self.files) {
             Ok(content) => {
@@ -55,9 +55,8 @@ impl Judge<'_> {
             self.warn(&origin, "no rename-command is in it, and nothing else is read from it");
         }
         self.errors.append(&mut reading.errors);
-        reading.found.files.sort();
-        reading.found.files.dedup();
-        reading.found
+        self.sources.extend(reading.found.files);
+        reading.found.renames
     }
 }
 

@@ -77,11 +77,10 @@ impl Judge<'_> {
         (self.read(user, user_name), self.secret(password, file, "password"))
     }
 
-    /// What Redis calls its commands, and the files that say so.
-    pub(super) fn renames(&mut self, settings: &mut Settings) -> (Vec<Rename>, Vec<PathBuf>) {
+    pub(super) fn renames(&mut self, settings: &mut Settings) -> Vec<Rename> {
         let mut renames = BTreeMap::new();
-        let file = settings.redis_conf.take().map(|file| self.redis_conf(file)).unwrap_or_default();
-        for RenamedCommand { original, name, place } in file.renames {
+        let in_file = settings.redis_conf.take().map(|file| self.redis_conf(file)).unwrap_or_default();
+        for RenamedCommand { original, name, place } in in_file {
             if let Err(message) = add_rename(&mut renames, &original, name) {
                 self.errors.push(ConfigError::new(place, message));
             }
@@ -92,8 +91,7 @@ impl Judge<'_> {
             }
         }
         let named = |name: Vec<u8>| Some(Redacted::new(name)).filter(|name| !name.expose().is_empty());
-        let renames = renames.into_iter().map(|(original, name)| Rename { original, name: named(name) }).collect();
-        (renames, file.files)
+        renames.into_iter().map(|(original, name)| Rename { original, name: named(name) }).collect()
     }
 }
 

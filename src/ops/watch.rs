@@ -1,0 +1,467 @@
+//! Which content of the watched files takes effect, and when. The time is passed in.
+//!
+//! A file that is written in place is half written for a while, and half a file may give rights that no version of it
+//! ever gave. So where half a file can be read as a whole one, content takes effect only once it has settled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use crate::config::FileKind;
+use crate::files::{Content, Digest, Files};
+
+/// How long content has to stay the same. A little less than the default `reload-interval`: two looks in a row are it.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// The same where it looks like the beginning of something longer.
+const QUIET_BEGINNING: Duration = Duration::from_secs(2);
+
+/// How long a file may go without settling before somebody is told.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// All watched files.
+pub(super) struct Watch {
+    files: BTreeMap<PathBuf, Watched>,
+}
+
+/// What has come of one look at all of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    /// Files with content that is to take effect now.
+    pub(super) news: BTreeSet<PathBuf>,
+    /// Files whose content has to stay as it is for a while before it takes effect.
+    pub(super) unsettled: BTreeSet<PathBuf>,
+    /// Those of them that have been so for too long. Each is told of once.
+    pub(super) overdue: Vec<PathBuf>,
+}
+
+impl Watch {
+    /// Watches these files. What `files` has read of them is in force.
+    pub(super) fn new(watched: BTreeMap<PathBuf, FileKind>, files: &Files) -> Watch {
+        let mut watch = Watch { files: BTreeMap::new() };
+        watch.follow(watched, files);
+        watch
+    }
+
+    /// Looks at every file.
+    pub(super) fn look(&mut self, files: &Files, now: Instant) -> Look {
+        let mut look = Look::default();
+        for (path, watched) in &mut self.files {
+            match watched.look(path, files, now) {
+                Standing::Taken => {}
+                Standing::News => {
+                    look.news.insert(path.clone());
+                }
+                Standing::Unsettled { is_overdue } => {
+                    look.unsettled.insert(path.clone());
+                    look.overdue.extend(is_overdue.then(|| path.clone()));
+                }
+            }
+        }
+        look
+    }
+
+    /// From now on these are watched. What `files` has read of those that are new is in force.
+    pub(super) fn follow(&mut self, watched: BTreeMap<PathBuf, FileKind>, files: &Files) {
+        self.files.retain(|path, _| watched.contains_key(path));
+        for (path, kind) in watched {
+            self.files.entry(path).or_insert_with_key(|path| Watched::taken(kind, path, files));
+        }
+    }
+
+    /// Watches what has been read and is not watched yet, none of which has settled. Says whether there was any.
+    pub(super) fn discover(&mut self, files: &Files, now: Instant) -> bool {
+        let mut is_any = false;
+        for path in files.paths().into_iter().filter(|path| !self.files.contains_key(path)).collect::<Vec<_>>() {
+            let mut watched = Watched::new(FileKind::Settles);
+            watched.look(&path, files, now);
+            self.files.insert(path, watched);
+            is_any = true;
+        }
+        is_any
+    }
+
+    /// All content is taken as it is, also that of files that were read without being watched.
+    pub(super) fn take_all(&mut self, files: &Files) {
+        let unknown: Vec<PathBuf> = files.paths().into_iter().filter(|path| !self.files.contains_key(path)).collect();
+        self.files.extend(unknown.into_iter().map(|path| (path, Watched::new(FileKind::Settles))));
+        for (path, watched) in &mut self.files {
+            watched.take(path, files);
+        }
+    }
+
+    /// The content of one file is taken as it is.
+    pub(super) fn take(&mut self, path: &Path, files: &Files) {
+        if let Some(watched) = self.files.get_mut(path) {
+            watched.take(path, files);
+        }
+    }
+
+    /// One file holds this, which was written by us.
+    pub(super) fn take_written(&mut self, path: &Path, bytes: &[u8]) {
+        if let Some(watched) = self.files.get_mut(path) {
+            watched.settling.take(Some(Digest::of(bytes)));
+            watched.keep(bytes);
+        }
+    }
+
+    /// The content that was taken last, `None` if it could not be read.
+    pub(super) fn taken(&self, path: &Path) -> Option<Digest> {
+        self.files.get(path)?.settling.taken?
+    }
+
+    /// Files of this kind.
+    pub(super) fn of_kind(&self, kind: FileKind) -> impl Iterator<Item = &Path> {
+        self.files.iter().filter(move |(_, watched)| watched.kind == kind).map(|(path, _)| path.as_path())
+    }
+}
+
+/// One file.
+struct Watched {
+    kind: FileKind,
+    settling: Settling,
+    /// What was taken last of a file that has to settle.
+    whole: Zeroizing<Vec<u8>>,
+    /// Pipes and devices are read when they are taken, and never again: what they gave is gone.
+    is_regular: bool,
+}
+
+impl Watched {
+    fn new(kind: FileKind) -> Watched {
+        Watched { kind, settling: Settling::default(), whole: Zeroizing::default(), is_regular: true }
+    }
+
+    fn taken(kind: FileKind, path: &Path, files: &Files) -> Watched {
+        let mut watched = Watched::new(kind);
+        watched.take(path, files);
+        watched
+    }
+
+    fn take(&mut self, path: &Path, files: &Files) {
+        let content = files.read(path).ok();
+        self.is_regular = content.as_deref().is_none_or(|content| content.metadata.is_file());
+        self.settling.take(content.as_deref().map(Content::digest));
+        self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
+    }
+
+    fn look(&mut self, path: &Path, files: &Files, now: Instant) -> Standing {
+        if !self.is_regular {
+            return Standing::Taken;
+        }
+        let content = files.read(path).ok();
+        let digest = content.as_deref().map(Content::digest);
+        let standing = match self.kind {
+            FileKind::AtOnce => self.settling.at_once(digest),
+            FileKind::Settles => {
+                let may_go_on = content.as_deref().is_none_or(|content| is_beginning(&content.bytes, &self.whole));
+                self.settling.look(Sight { content: digest, may_go_on }, now)
+            }
+        };
+        if standing == Standing::News {
+            self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
+        }
+        standing
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.kind == FileKind::Settles {
+            self.whole = Zeroizing::new(bytes.to_vec());
+        }
+    }
+}
+
+/// Whether content looks as if more were to come: its last line has no end, or it is what `whole` begins with.
+fn is_beginning(content: &[u8], whole: &[u8]) -> bool {
+    // What is the same can only have another mode by now.
+    content != whole && (!content.ends_with(b"\n") || whole.starts_with(content))
+}
+
+/// What one look at a file has shown.
+#[derive(Clone, Copy)]
+struct Sight {
+    /// `None` if it cannot be read.
+    content: Option<Digest>,
+    /// It looks like the beginning of something longer.
+    may_go_on: bool,
+}
+
+/// How a file stands after a look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// What it holds is what was taken last.
+    Taken,
+    /// What it holds is taken now.
+    News,
+    /// What it holds may not be all of it.
+    Unsettled { is_overdue: bool },
+}
+
+/// One file over time. The outer `None` is a file that nothing was taken of, the inner one content that cannot be read.
+#[derive(Default)]
+struct Settling {
+    taken: Option<Option<Digest>>,
+    unrest: Option<Unrest>,
+}
+
+/// Since something else was seen than what had been taken.
+struct Unrest {
+    began: Instant,
+    /// What was seen last, and since when without a change.
+    content: Option<Digest>,
+    since: Instant,
+    is_told: bool,
+}
+
+impl Settling {
+    fn take(&mut self, content: Option<Digest>) {
+        *self = Settling { taken: Some(content), unrest: None };
+    }
+
+    fn at_once(&mut self, content: Option<Digest>) -> Standing {
+        if self.taken == Some(content) {
+            return Standing::Taken;
+        }
+        self.take(content);
+        Standing::News
+    }
+
+    fn look(&mut self, sight: Sight, now: Instant) -> Standing {
+        let Sight { content, may_go_on } = sight;
+        if self.taken == Some(content) {
+            self.unrest = None;
+            return Standing::Taken;
+        }
+        let mut unrest = match self.unrest.take() {
+            Some(unrest) if unrest.content == content => unrest,
+            Some(unrest) => Unrest { content, since: now, ..unrest },
+            None => Unrest { began: now, content, since: now, is_told: false },
+        };
+        let quiet = if may_go_on { QUIET_BEGINNING } else { QUIET };
+        if now.saturating_duration_since(unrest.since) >= quiet {
+            self.take(content);
+            return Standing::News;
+        }
+        let is_overdue = !unrest.is_told && now.saturating_duration_since(unrest.began) >= PATIENCE;
+        unrest.is_told |= is_overdue;
+        self.unrest = Some(unrest);
+        Standing::Unsettled { is_overdue }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const UNSETTLED: Standing = Standing::Unsettled { is_overdue: false };
+    const OVERDUE: Standing = Standing::Unsettled { is_overdue: true };
+
+    /// One file that held `whole` at the beginning, looked at every so often.
+    struct Case {
+        settling: Settling,
+        whole: &'static str,
+        start: Instant,
+    }
+
+    impl Case {
+        fn of(whole: &'static str) -> Case {
+            let mut settling = Settling::default();
+            settling.take(Some(Digest::of(whole.as_bytes())));
+            Case { settling, whole, start: Instant::now() }
+        }
+
+        /// What becomes of this text, seen so many milliseconds after the start.
+        fn sees(&mut self, text: &str, after: u64) -> Standing {
+            let content = Some(Digest::of(text.as_bytes()));
+            let may_go_on = is_beginning(text.as_bytes(), self.whole.as_bytes());
+            self.settling.look(Sight { content, may_go_on }, self.start + Duration::from_millis(after))
+        }
+
+        fn sees_nothing(&mut self, after: u64) -> Standing {
+            let sight = Sight { content: None, may_go_on: true };
+            self.settling.look(sight, self.start + Duration::from_millis(after))
+        }
+    }
+
+    #[test]
+    fn what_two_looks_in_a_row_have_seen_is_taken() {
+        let mut file = Case::of("old\n");
+        assert_eq!(file.sees("new\n", 0), UNSETTLED);
+        assert_eq!(file.sees("new\n", 200), Standing::News);
+        assert_eq!(file.sees("new\n", 400), Standing::Taken);
+    }
+
+    #[test]
+    fn looks_that_come_close_together_are_one() {
+        let mut file = Case::of("old\n");
+        assert_eq!(file.sees("new\n", 0), UNSETTLED);
+        assert_eq!(file.sees("new\n", 1), UNSETTLED);
+        assert_eq!(file.sees("new\n", 150), Standing::News);
+    }
+
+    #[test]
+    fn what_changes_between_two_looks_starts_anew() {
+        let mut file = Case::of("old\n");
+        assert_eq!(file.sees("a\n", 0), UNSETTLED);
+        assert_eq!(file.sees("a\nb\n", 200), UNSETTLED);
+        assert_eq!(file.sees("a\nb\n", 400), Standing::News);
+    }
+
+    #[test]
+    fn without_a_final_newline_it_takes_two_seconds() {
+        let mut file = Case::of("old\n");
+        assert_eq!(file.sees("user bob +@all", 0), UNSETTLED);
+        assert_eq!(file.sees("user bob +@all", 1999), UNSETTLED);
+        assert_eq!(file.sees("user bob +@all", 2000), Standing::News);
+    }
+
+    #[test]
+    fn the_beginning_of_what_was_there_takes_two_seconds() {
+        let mut file = Case::of("a\nb\n");
+        for beginning in ["", "a\n"] {
+            let mut file = Case::of("a\nb\n");
+            assert_eq!(file.sees(beginning, 0), UNSETTLED);
+            assert_eq!(file.sees(beginning, 1999), UNSETTLED, "{beginning:?}");
+            assert_eq!(file.sees(beginning, 2000), Standing::News, "{beginning:?}");
+        }
+        assert_eq!(file.sees("b\n", 0), UNSETTLED);
+        assert_eq!(file.sees("b\n", 200), Standing::News, "it is no beginning");
+    }
+
+    #[test]
+    fn what_is_back_to_what_it_was_is_no_news() {
+        let mut file = Case::of("old\n");
+        assert_eq!(file.sees("o", 0), UNSETTLED);
+        assert_eq!(file.sees("old\n", 200), Standing::Taken);
+        assert_eq!(file.sees("o", 2100), UNSETTLED, "the time before does not count");
+    }
+
+    #[test]
+    fn what_never_settles_is_told_of_once_until_it_has_settled() {
+        let mut file = Case::of("old\n");
+        let texts = ["a\n", "b\n"];
+        for look in 0..25 {
+            assert_eq!(file.sees(texts[look as usize % 2], look * 200), UNSETTLED, "{look}");
+        }
+        assert_eq!(file.sees("b\n", 5000), OVERDUE);
+        assert_eq!(file.sees("a\n", 60_000), UNSETTLED, "told of already");
+        assert_eq!(file.sees("a\n", 60_200), Standing::News);
+        assert_eq!(file.sees("b\n", 70_000), UNSETTLED);
+        assert_eq!(file.sees("a", 75_000), OVERDUE);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_news_after_a_while() {
+        let mut file = Case::of("old\n");
+        assert_eq!(file.sees_nothing(0), UNSETTLED, "it may be on its way to another place");
+        assert_eq!(file.sees_nothing(1999), UNSETTLED);
+        assert_eq!(file.sees_nothing(2000), Standing::News);
+        assert_eq!(file.sees_nothing(4000), Standing::Taken);
+    }
+
+    #[test]
+    fn what_takes_effect_at_once_has_nothing_to_wait_for() {
+        let mut file = Case::of("old").settling;
+        let cut = Some(Digest::of(b"n"));
+        assert_eq!([file.at_once(cut), file.at_once(cut)], [Standing::News, Standing::Taken]);
+        assert_eq!([file.at_once(None), file.at_once(None)], [Standing::News, Standing::Taken]);
+    }
+
+    fn looked(watch: &mut Watch, now: Instant) -> Look {
+        watch.look(&Files::default(), now)
+    }
+
+    #[test]
+    fn a_file_that_does_not_settle_holds_no_other_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let [acl, crl] = ["users.acl", "ca.crl"].map(|name| folder.path().join(name));
+        fs::write(&acl, "old\n").unwrap();
+        fs::write(&crl, "old").unwrap();
+        let watched = [(acl.clone(), FileKind::Settles), (crl.clone(), FileKind::AtOnce)];
+        let mut watch = Watch::new(watched.into(), &Files::default());
+        let start = Instant::now();
+        assert_eq!(looked(&mut watch, start), Look::default());
+        fs::write(&acl, "ne").unwrap();
+        fs::write(&crl, "new").unwrap();
+        let look = looked(&mut watch, start);
+        assert_eq!((look.news, look.unsettled), ([crl].into(), [acl.clone()].into()));
+        fs::write(&acl, "new\n").unwrap();
+        assert_eq!(looked(&mut watch, start + QUIET).unsettled, [acl.clone()].into());
+        assert_eq!(looked(&mut watch, start + 2 * QUIET).news, [acl].into());
+    }
+
+    #[test]
+    fn the_content_that_was_looked_at_is_the_one_that_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "old\n").unwrap();
+        let mut watch = Watch::new([(path.clone(), FileKind::AtOnce)].into(), &Files::default());
+        fs::write(&path, "new\n").unwrap();
+        let files = Files::default();
+        assert_eq!(watch.look(&files, Instant::now()).news, [path.clone()].into());
+        fs::write(&path, "newer\n").unwrap();
+        assert_eq!(*files.read(&path).unwrap().bytes, b"new\n");
+        assert_eq!(looked(&mut watch, Instant::now()).news, [path].into());
+    }
+
+    #[test]
+    fn a_file_that_is_read_for_the_first_time_has_to_settle_like_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("redis.conf");
+        fs::write(&path, "rename-command a b\n").unwrap();
+        let mut watch = Watch::new(BTreeMap::new(), &Files::default());
+        let files = Files::default();
+        files.read(&path).unwrap();
+        let start = Instant::now();
+        assert!(watch.discover(&files, start));
+        assert!(!watch.discover(&files, start), "it is known now");
+        assert_eq!(looked(&mut watch, start).unsettled, [path.clone()].into());
+        assert_eq!(looked(&mut watch, start + QUIET).news, [path].into());
+    }
+
+    #[test]
+    fn what_is_taken_as_it_is_has_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let [acl, included] = ["users.acl", "redis.conf"].map(|name| folder.path().join(name));
+        fs::write(&acl, "old\n").unwrap();
+        let mut watch = Watch::new([(acl.clone(), FileKind::Settles)].into(), &Files::default());
+        fs::write(&acl, "half").unwrap();
+        fs::write(&included, "half").unwrap();
+        let files = Files::default();
+        files.read(&included).unwrap();
+        watch.take_all(&files);
+        assert_eq!(looked(&mut watch, Instant::now()), Look::default());
+        assert_eq!(watch.taken(&acl), Some(Digest::of(b"half")));
+        assert_eq!(watch.taken(&included), Some(Digest::of(b"half")));
+        watch.follow([(acl, FileKind::Settles)].into(), &files);
+        assert_eq!(watch.taken(&included), None, "nobody reads it any more");
+    }
+
+    #[test]
+    fn a_file_whose_mode_is_put_right_is_read_again() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "user bob on").unwrap();
+        let chmod = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        chmod(0o666);
+        let mut watch = Watch::new([(path.clone(), FileKind::Settles)].into(), &Files::default());
+        chmod(0o600);
+        let start = Instant::now();
+        assert_eq!(looked(&mut watch, start).unsettled, [path.clone()].into());
+        assert_eq!(looked(&mut watch, start + QUIET).news, [path.clone()].into());
+    }
+
+    #[test]
+    fn what_is_no_file_is_read_once() {
+        let null = PathBuf::from("/dev/null");
+        let mut watch = Watch::new([(null.clone(), FileKind::Settles)].into(), &Files::default());
+        let files = Files::default();
+        assert_eq!(watch.look(&files, Instant::now()), Look::default());
+        assert_eq!(files.paths(), [""; 0].map(PathBuf::from), "what a pipe gave is gone");
+    }
+}
