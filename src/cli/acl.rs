@@ -13,7 +13,7 @@ use crate::audit::words;
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
 use crate::files::Files;
 use crate::ops::contradictions::nearest_user;
-use crate::ops::generation::{self, BuildError, Hearing};
+use crate::ops::generation::{self, BuildError, Hearing, Kept};
 use crate::policy::{Policy, Requester, Stance, Verdict};
 
 use super::{ConfigurationArgs, Exit};
@@ -64,7 +64,7 @@ fn explain(arguments: &AclExplainArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let policy = match generation::build(&config, &files, Hearing::NotAsked, None, None) {
+    let policy = match generation::build(&config, &files, Hearing::NotAsked, Kept::default()) {
         Ok(built) => built.generation.policy,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));

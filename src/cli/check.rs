@@ -9,7 +9,7 @@ use clap::Args;
 use crate::audit::words;
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
 use crate::files::Files;
-use crate::ops::generation::{self, BuildError, Generation, Hearing};
+use crate::ops::generation::{self, BuildError, Generation, Hearing, Kept};
 use crate::policy::{Admission, UserRefusal};
 use crate::tls::AuthClients;
 use crate::tls::client_file::{self, Judgement};
@@ -48,7 +48,8 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             return Exit::Unavailable;
         }
     };
-    match generation::build(&config, &files, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), None, None) {
+    match generation::build(&config, &files, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), Kept::default())
+    {
         Ok(built) => {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             let faults = || built.misnamed.iter().chain(&built.faults);

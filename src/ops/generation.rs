@@ -117,23 +117,28 @@ pub enum Hearing<'a> {
     Heard(&'a Facts),
 }
 
-/// Loads everything that a configuration names out of `files`. `users` are kept, where they are not to be read; `before` is the
-/// generation in force, if there is one.
+/// What a new generation has from the one in force.
+#[derive(Clone, Copy, Default)]
+pub struct Kept<'a> {
+    /// The generation in force; `None` at the start.
+    pub before: Option<&'a Generation>,
+    /// Its users stay.
+    pub users: bool,
+    /// Its certificates, keys, CAs and CRLs stay.
+    pub trust: bool,
+}
+
+/// Loads everything that a configuration names out of `files`, but for what is kept.
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
-pub fn build(
-    config: &Config,
-    files: &Files,
-    upstream: Hearing<'_>,
-    before: Option<&Generation>,
-    users: Option<&Acl>,
-) -> Result<Built, Vec<BuildError>> {
+pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'_>) -> Result<Built, Vec<BuildError>> {
+    let before = kept.before;
     let number = before.map_or(1, |before| before.number + 1);
     let mut builder = Builder::new(config, files);
     let table = table(config, upstream);
-    let acl = match users {
-        Some(users) => Some(users.recompiled(&table)),
+    let acl = match before.filter(|_| kept.users) {
+        Some(before) => Some(before.policy.acl.recompiled(&table)),
         None => builder.acl(&table),
     };
     if let Some(acl) = &acl {
@@ -143,7 +148,10 @@ pub fn build(
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
     let renames = builder.renames(&table, upstream);
-    let listeners = builder.listeners();
+    let listeners = match before.filter(|_| kept.trust) {
+        Some(before) => builder.kept_listeners(&before.listeners),
+        None => builder.listeners(),
+    };
     let Builder { errors, warnings, advice, faults, contents, misnamed, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
@@ -355,6 +363,14 @@ impl<'a> Builder<'a> {
                 self.errors.extend(errors.iter().map(|error| BuildError::new(format!("[rename] {error}"))));
             })
             .ok()
+    }
+
+    /// As they are, and what there is to say of them.
+    fn kept_listeners(&mut self, before: &[Option<Arc<TlsMaterial>>]) -> Vec<Option<Arc<TlsMaterial>>> {
+        for material in before.iter().flatten() {
+            material.findings().iter().for_each(|finding| self.tell(finding));
+        }
+        before.to_vec()
     }
 
     fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::acl_file;
 use super::contradictions::{self, contradictions, insisted_on};
-use super::generation::{self, BuildError, Built, Generation, Hearing};
+use super::generation::{self, BuildError, Built, Generation, Hearing, Kept};
 use super::watch::{Look, Watch};
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
@@ -110,10 +110,12 @@ enum Pending {
     Due,
 }
 
-/// What is read again, besides certificates, keys and CRLs. The rest is kept.
+/// What is read again. The rest is kept.
 struct Reading {
     config: Option<Result<Config, ConfigErrors>>,
     users: bool,
+    /// Certificates, keys, CAs and CRLs.
+    trust: bool,
 }
 
 impl Reloader {
@@ -174,14 +176,14 @@ impl Reloader {
             Pending::HeldUp | Pending::Nothing => None,
         };
         if is_reason || config.is_some() {
-            self.rebuild("files changed", Reading { config, users }, &files).await;
+            self.rebuild("files changed", Reading { config, users, trust: true }, &files).await;
         }
     }
 
-    /// Builds a new generation with what the upstream has told.
+    /// Builds a new generation with what the upstream has told. No file is read, so none can keep it from being heard.
     pub async fn learn(&mut self, facts: Facts) {
         self.facts = Some(facts);
-        self.rebuild("upstream", Reading { config: None, users: false }, &Files::default()).await;
+        self.rebuild("upstream", Reading { config: None, users: false, trust: false }, &Files::default()).await;
     }
 
     /// Reads everything again, as it is now, whatever has been edited since.
@@ -190,7 +192,7 @@ impl Reloader {
         let config = Some(self.read_config(&files));
         self.watch.take_all(&files);
         let users = self.acl_file().is_some();
-        self.rebuild("signal", Reading { config, users }, &files).await;
+        self.rebuild("signal", Reading { config, users, trust: true }, &files).await;
     }
 
     /// Does what a session asks for.
@@ -340,14 +342,14 @@ impl Reloader {
     /// Builds a new generation and puts it into force, or keeps the old one and says why.
     async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
         let current = self.generation.load_full();
-        let Reading { config, users } = reading;
-        let kept = (!users).then_some(&current.policy.acl);
+        let Reading { config, users, trust } = reading;
+        let kept = Kept { before: Some(&current), users: !users, trust: !trust };
         let is_config_read = config.is_some();
         let config = config.unwrap_or_else(|| Ok(self.config.clone()));
         let built = match &config {
             Ok(config) => {
                 let upstream = self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard);
-                generation::build(config, files, upstream, Some(&current), kept)
+                generation::build(config, files, upstream, kept)
             }
             Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
         };
@@ -371,7 +373,8 @@ impl Reloader {
                     self.pending_users = Pending::Nothing;
                 }
                 let number = built.generation.number;
-                self.enforce(built.generation, Renewal::Trust).await;
+                let renewal = if trust { Renewal::Trust } else { Renewal::Policy };
+                self.enforce(built.generation, renewal).await;
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
             }
             Err(errors) => {

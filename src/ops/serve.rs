@@ -18,7 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
 
 use super::admin::{self, AdminSocket, Health, InForce};
-use super::generation::{self, BuildError, Generation, Hearing};
+use super::generation::{self, BuildError, Generation, Hearing, Kept};
 use super::reload::{self, Edit, Reloader, Reread, Start};
 use super::telemetry::LogHandle;
 use super::watch::Watch;
@@ -112,7 +112,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         };
         listeners.push((bound, filter));
     }
-    let built = generation::build(&config, &files, Hearing::NotYet, None, None).map_err(RunError::Load)?;
+    let built = generation::build(&config, &files, Hearing::NotYet, Kept::default()).map_err(RunError::Load)?;
     let watch = Watch::new(config.watched_files(), &files);
     drop(files);
     let told = reload::tell(&built, &[]);

@@ -193,6 +193,21 @@ fn new_trust_is_asked_of_new_connections() {
     assert!(answer.is_err(), "the old CA is no longer trusted");
 }
 
+#[test]
+fn a_broken_file_does_not_keep_redis_from_being_heard() {
+    let mut redis = RedisServer::stopped(&[]);
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .expect_log("reload")
+        .expect_log("upstream is not there")
+        .start();
+    gate.wait_for_log(&["upstream is not there"]);
+    fs::write(gate.pki().server().cert, "not a certificate\n").unwrap();
+    gate.wait_for_log(&["server.crt"]);
+    redis.restart();
+    gate.wait_for_log(&["reload", "done", "upstream"]);
+}
+
 fn start(acl: &str) -> (RedisServer, Respgate) {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
