@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use respgate::acl::Acl;
-use respgate::command::{ArgvBuf, CommandTable, Dialect};
+use respgate::acl::{Acl, Unknown};
+use respgate::command::{ArgvBuf, CommandTable, Dialect, UpstreamCommand};
 
 fn dialect() -> impl Strategy<Value = Dialect> {
     select(Dialect::ALL.to_vec())
@@ -60,7 +60,73 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => known.prop_map(|word| word.as_bytes().to_vec()), 1 => vec(any::<u8>(), 0..4)]
 }
 
+/// A server of this dialect with commands and a category that no table of ours has.
+fn live(dialect: Dialect) -> CommandTable {
+    let named = |name: &str| UpstreamCommand { name: name.to_owned(), arity: -1, ..Default::default() };
+    let module = UpstreamCommand {
+        flags: vec!["module".to_owned(), "write".to_owned()],
+        categories: vec!["@search".to_owned()],
+        subcommands: vec![named("ft.config|get")],
+        ..named("ft.config")
+    };
+    let container = UpstreamCommand { subcommands: vec![named("client|newest")], ..named("client") };
+    CommandTable::builtin(dialect).extended(&[module, named("newest"), container])
+}
+
+fn live_rule() -> impl Strategy<Value = Vec<u8>> {
+    let word = select(vec![
+        "+client|setinfo",
+        "-client|setinfo",
+        "+client|newest",
+        "-client",
+        "+ft.config",
+        "-ft.config|get",
+        "+@search",
+        "-@search",
+        "+newest|a*",
+        "-newest",
+        "+commandlog",
+        "db=0",
+        "alldbs",
+        "(+ft.config|get ~b db=1)",
+    ]);
+    prop_oneof![1 => rule(), 1 => word.prop_map(|word| word.as_bytes().to_vec())]
+}
+
 proptest! {
+    /// What a live proxy took and saved starts before it is known what server is behind it, and gives the same rights when
+    /// that is known.
+    #[test]
+    fn what_was_accepted_live_starts_and_comes_to_the_same(
+        dialect in dialect(),
+        rules in vec(live_rule(), 0..8),
+        keys in vec(select(vec!["a", "b"]), 3),
+        db in 0u32..2,
+    ) {
+        let table = live(dialect);
+        let mut acl = Acl::new(&table);
+        for rule in rules {
+            acl = acl.set_user(b"bob", &[&rule], &table).unwrap_or(acl);
+        }
+        let file = acl.to_file(&table);
+        let default = CommandTable::builtin(Dialect::Redis70);
+        let read = Acl::read(&file, &default, Unknown::Keep);
+        prop_assert!(read.is_ok(), "{}: {:?}", file.escape_ascii(), read.err());
+        let started = read.expect("just looked").acl;
+        let again = started.to_file(&default);
+        prop_assert_eq!(again.escape_ascii().to_string(), file.escape_ascii().to_string());
+        let heard = started.recompiled(&table);
+        let Some(bob) = acl.user(b"bob") else { return Ok(()) };
+        let restarted = heard.user(b"bob").expect("it was in the file");
+        prop_assert_eq!(restarted.unknown_rules().count(), 0);
+        prop_assert_eq!(restarted.is_unrestricted(), bob.is_unrestricted());
+        for spec in table.iter() {
+            let argv = ArgvBuf::from_iter(spec.full_name().split('|').chain(keys.iter().copied()));
+            let verdict = |user: &respgate::acl::User| user.check(spec, &argv.as_argv(), Some(db)).is_ok();
+            prop_assert_eq!(verdict(restarted), verdict(bob), "{}: {}", spec.full_name(), file.escape_ascii());
+        }
+    }
+
     #[test]
     fn accepted_rules_are_written_and_read_back_the_same(dialect in dialect(), rules in vec(rule(), 0..8)) {
         let table = CommandTable::builtin(dialect);

@@ -144,6 +144,9 @@ impl Selector {
     }
 
     fn judge_databases(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
+        if self.databases.are_foreign() {
+            return if spec.is_no_auth() { Ok(()) } else { Err(AclDenial::Command) };
+        }
         let named = spec.try_databases(argv, |named| match self.databases.allow(named.database) {
             true => Ok(()),
             false => Err(AclDenial::Database { index: named.index }),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rule::{RuleErrorKind, UnknownNames, has_blank};
+use super::rule::{RuleErrorKind, Unknown, has_blank};
 use crate::command::{Categories, CommandId, CommandSpec, CommandTable};
 
 /// A set of commands, and the rules that made it.
@@ -66,12 +66,7 @@ impl CommandSet {
     }
 
     /// A rule `+name`, `-name`, `+name|sub`, `+name|argument`, `+@category`.
-    pub(super) fn apply(
-        &mut self,
-        rule: &[u8],
-        table: &CommandTable,
-        unknown: UnknownNames,
-    ) -> Result<(), RuleErrorKind> {
+    pub(super) fn apply(&mut self, rule: &[u8], table: &CommandTable, unknown: Unknown) -> Result<(), RuleErrorKind> {
         let (allow, target) = match rule {
             [b'+', target @ ..] => (true, target),
             [b'-', target @ ..] => (false, target),
@@ -85,7 +80,7 @@ impl CommandSet {
             Ok(Effect::Category(category)) => self.change_category(category, allow, table),
             Ok(Effect::Command(spec)) => self.change(spec, allow, table),
             Ok(Effect::FirstArgument(spec, argument)) => self.allow_first_argument(spec.id(), argument),
-            Err(RuleErrorKind::UnknownName) if unknown == UnknownNames::Keep && is_name(target) => {
+            Err(RuleErrorKind::UnknownName) if unknown != Unknown::Refuse && could_be_known(allow, target) => {
                 self.unknown.push(lossy_lower(rule));
                 if !allow {
                     self.deny_upstream_commands(table);
@@ -106,7 +101,7 @@ impl CommandSet {
         }
         for rule in &self.rules {
             // Kept names cannot fail; a rule that a smaller table finds wrong in another way grants nothing.
-            if set.apply(rule.as_bytes(), table, UnknownNames::Keep).is_err() {
+            if set.apply(rule.as_bytes(), table, Unknown::KeepNames).is_err() {
                 set.unknown.push(rule.clone());
                 set.deny_upstream_commands(table);
             }
@@ -208,11 +203,22 @@ impl<'t, 'r> Effect<'t, 'r> {
     }
 }
 
-/// Could be the name of a command or category that some server knows.
-fn is_name(target: &[u8]) -> bool {
-    let name = target.strip_prefix(b"@").unwrap_or(target);
-    let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-' | b'|');
-    !name.is_empty() && name.iter().all(allowed) && !name.starts_with(b"|") && !name.ends_with(b"|")
+/// Could be a rule about a command or category that some server knows.
+fn could_be_known(allow: bool, target: &[u8]) -> bool {
+    let is_name = |name: &[u8]| {
+        let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+        !name.is_empty() && name.iter().all(allowed)
+    };
+    match (target, target.iter().position(|b| *b == b'|')) {
+        ([b'@', category @ ..], _) => is_name(category),
+        (command, None) => is_name(command),
+        (command, Some(at)) => {
+            // What stands behind a command without subcommands is an argument: any text.
+            let (command, rest) = (&command[..at], &command[at + 1..]);
+            let is_argument = allow && !rest.is_empty() && !has_blank(rest) && std::str::from_utf8(rest).is_ok();
+            is_name(command) && (is_argument || rest.split(|b| *b == b'|').all(is_name))
+        }
+    }
 }
 
 fn lossy_lower(rule: &[u8]) -> String {

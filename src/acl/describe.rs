@@ -31,7 +31,7 @@ pub struct SelectorDescription {
     pub keys: Vec<u8>,
     /// `&a*`, empty for none.
     pub channels: Vec<u8>,
-    /// `alldbs`, `db=0,1`, or empty for none; `None` where the dialect has no such rule.
+    /// `alldbs`, `db=0,1`, or empty for none; `None` where the dialect has no such rule and none was kept.
     pub databases: Option<String>,
 }
 
@@ -132,20 +132,19 @@ impl Selector {
 
     fn rules(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
         let commands = self.commands.describe(table, style);
-        join(&[&self.places(table, style), commands.as_bytes()])
+        join(&[&self.places(style), commands.as_bytes()])
     }
 
     /// Keys, channels and databases, in rules that read back as the same.
-    pub(super) fn place_rules(&self, table: &CommandTable) -> Vec<u8> {
-        self.places(table, CommandStyle::AsGiven)
+    pub(super) fn place_rules(&self) -> Vec<u8> {
+        self.places(CommandStyle::AsGiven)
     }
 
-    fn places(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
+    fn places(&self, style: CommandStyle) -> Vec<u8> {
         let reset: &[u8] = if self.channels.all { b"" } else { b"resetchannels" };
-        let databases = match self.describe_databases(table).as_deref() {
-            None | Some("alldbs") => String::new(),
-            Some("") => "resetdbs".to_owned(),
-            Some(listed) => listed.to_owned(),
+        let databases = match &self.databases {
+            Databases::All => String::new(),
+            limited => limited.to_rule(),
         };
         join(&[&self.keys.describe(style), reset, &self.channels.describe(), databases.as_bytes()])
     }
@@ -160,7 +159,10 @@ impl Selector {
     }
 
     fn describe_databases(&self, table: &CommandTable) -> Option<String> {
-        (table.dialect() == Dialect::Valkey91).then(|| self.databases.describe())
+        (table.dialect().has_databases() || self.databases.are_foreign()).then(|| match &self.databases {
+            Databases::Some(none) if none.is_empty() => String::new(),
+            databases => databases.to_rule(),
+        })
     }
 }
 
@@ -216,11 +218,11 @@ impl Channels {
 }
 
 impl Databases {
-    fn describe(&self) -> String {
+    pub(super) fn to_rule(&self) -> String {
         match self {
             Databases::All => "alldbs".to_owned(),
-            Databases::Some(none) if none.is_empty() => String::new(),
-            Databases::Some(some) => {
+            Databases::Some(none) | Databases::Foreign(none) if none.is_empty() => "resetdbs".to_owned(),
+            Databases::Some(some) | Databases::Foreign(some) => {
                 format!("db={}", some.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
             }
         }

@@ -9,7 +9,7 @@ use crate::command::{CommandSpec, CommandTable};
 impl User {
     /// Some selector allows the command, with some arguments.
     pub fn may_run(&self, spec: &CommandSpec) -> bool {
-        self.selectors.iter().any(|selector| {
+        self.granting().any(|selector| {
             let commands = &selector.commands;
             commands.allows(spec, None) || !commands.first_arguments(spec.id()).is_empty()
         })
@@ -44,7 +44,11 @@ impl Selector {
         is_there: &impl Fn(&CommandSpec) -> bool,
         is_withheld: &impl Fn(&CommandSpec) -> bool,
     ) -> Vec<Vec<u8>> {
-        let places = self.place_rules(table);
+        if self.databases.are_foreign() {
+            // What the server cannot be told about gives nothing.
+            return vec![b"-@all".to_vec()];
+        }
+        let places = self.place_rules();
         let places = places.split(|byte| *byte == b' ').filter(|rule| !rule.is_empty()).map(<[u8]>::to_vec);
         let commands = self.commands.exact_rules(table, is_there, is_withheld);
         places.chain(commands.into_iter().map(String::into_bytes)).collect()

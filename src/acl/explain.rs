@@ -71,7 +71,7 @@ impl CommandSet {
     /// A rule that fails to apply changes nothing.
     fn with(&self, rule: &str, table: &CommandTable) -> CommandSet {
         let mut set = self.clone();
-        match set.apply(rule.as_bytes(), table, super::rule::UnknownNames::Keep) {
+        match set.apply(rule.as_bytes(), table, super::rule::Unknown::KeepNames) {
             Ok(()) => set,
             Err(_) => self.clone(),
         }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::rule::{RuleErrorKind, UnknownNames, holds_variable, merge_selectors};
+use super::rule::{RuleErrorKind, Unknown, holds_variable, merge_selectors};
 use super::user::{User, UserName};
 use super::users::Acl;
 use crate::command::CommandTable;
 
-/// One thing that is wrong in an ACL file.
+/// One thing that is wrong in an ACL file, or that nobody knows as yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileError {
     /// Counted from 1.
@@ -30,28 +30,38 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
+/// What an ACL file says.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The users.
+    pub acl: Acl,
+    /// Rules that were kept and that the table does not know ([`User::unknown_rules`]), in the order of the lines.
+    pub unknown: Vec<FileError>,
+}
+
 impl Acl {
     /// The users of an ACL file. Blank lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
     /// Everything that is wrong, at most one error a line (Redis: `ACLLoadFromFile`).
     pub fn parse(text: &[u8], table: &CommandTable) -> Result<Acl, Vec<FileError>> {
-        parse(text, table, UnknownNames::Refuse)
+        Acl::read(text, table, Unknown::Refuse).map(|read| read.acl)
     }
 
-    /// As [`parse`](Acl::parse), but commands and categories that `table` does not know are kept: they grant nothing
-    /// until a table knows them ([`Acl::recompiled`]), and [`User::unknown_rules`] tells of them.
+    /// As [`parse`](Acl::parse), but rules that `table` does not know may be kept for one that does
+    /// ([`Acl::recompiled`]).
     ///
     /// # Errors
     /// Everything else that is wrong.
-    pub fn parse_keeping_unknown(text: &[u8], table: &CommandTable) -> Result<Acl, Vec<FileError>> {
-        parse(text, table, UnknownNames::Keep)
+    pub fn read(text: &[u8], table: &CommandTable, unknown: Unknown) -> Result<Read, Vec<FileError>> {
+        read(text, table, unknown)
     }
 }
 
-fn parse(text: &[u8], table: &CommandTable, unknown: UnknownNames) -> Result<Acl, Vec<FileError>> {
+fn read(text: &[u8], table: &CommandTable, unknown: Unknown) -> Result<Read, Vec<FileError>> {
     let mut acl = Acl::new(table);
     let mut errors = Vec::new();
+    let mut kept = Vec::new();
     let mut seen: Vec<UserName> = Vec::new();
     for (index, line) in text.split(|b| *b == b'\n').enumerate() {
         let line = line.trim_ascii();
@@ -60,18 +70,27 @@ fn parse(text: &[u8], table: &CommandTable, unknown: UnknownNames) -> Result<Acl
         }
         match parse_user(line, table, unknown, &seen) {
             Ok(user) => {
+                kept.extend(user.unknown_rules().map(|rule| unknown_rule(index + 1, &rule)));
                 seen.push(user.name().clone());
                 acl.insert(user);
             }
             Err((token, message)) => errors.push(FileError { line: index + 1, token, message }),
         }
     }
-    if errors.is_empty() { Ok(acl) } else { Err(errors) }
+    if errors.is_empty() { Ok(Read { acl, unknown: kept }) } else { Err(errors) }
+}
+
+fn unknown_rule(line: usize, rule: &str) -> FileError {
+    let message = match rule.starts_with(['+', '-']) {
+        true => RuleErrorKind::UnknownName.to_string(),
+        false => "only Valkey has such a rule".to_owned(),
+    };
+    FileError { line, token: Some(rule.to_owned()), message }
 }
 
 type LineError = (Option<String>, String);
 
-fn parse_user(line: &[u8], table: &CommandTable, unknown: UnknownNames, seen: &[UserName]) -> Result<User, LineError> {
+fn parse_user(line: &[u8], table: &CommandTable, unknown: Unknown, seen: &[UserName]) -> Result<User, LineError> {
     let words: Vec<&[u8]> = line.split(|b| *b == b' ').map(<[u8]>::trim_ascii).collect();
     let [b"user", name, rules @ ..] = words.as_slice() else {
         return Err((None, "should start with user keyword followed by the username".to_owned()));
@@ -158,8 +177,29 @@ mod tests {
     #[test]
     fn unknown_names_can_be_kept_for_a_table_that_knows_them() {
         let table = CommandTable::builtin(Dialect::Redis70);
-        let acl = Acl::parse_keeping_unknown(b"user bob on +json.get -ft.drop", &table).unwrap();
-        assert_eq!(acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>(), ["+json.get", "-ft.drop"]);
-        assert!(Acl::parse_keeping_unknown(b"user bob on !!", &table).is_err());
+        let text = b"user eve on\nuser bob on +json.get -ft.drop +get +new|>x +newer|a*";
+        let Read { acl, unknown } = Acl::read(text, &table, Unknown::KeepNames).unwrap();
+        let rules = acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>();
+        assert_eq!(rules, ["+json.get", "-ft.drop", "+new|>…", "+newer|a*"]);
+        let shown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        let told = |rule: &str| format!("line 2: '{rule}': Unknown command or category name in ACL");
+        assert_eq!(shown, ["+json.get", "-ft.drop", "+new|>…", "+newer|a*"].map(told));
+        for wrong in ["!!", "+", "+@", "+ge>t", "-new|a*", "-new|", "+new|", "db=0"] {
+            let text = format!("user bob on {wrong}");
+            assert!(Acl::read(text.as_bytes(), &table, Unknown::KeepNames).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rules_of_another_dialect_can_be_kept_too() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let text = b"user bob on +get ~* db=1,0 (+set ~* resetdbs) (+del ~* alldbs)";
+        let Read { acl, unknown } = Acl::read(text, &table, Unknown::Keep).unwrap();
+        let rules = acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>();
+        assert_eq!(rules, ["db=0,1", "resetdbs"]);
+        assert_eq!(unknown[0].to_string(), "line 1: 'db=0,1': only Valkey has such a rule");
+        let valkey = CommandTable::builtin(Dialect::Valkey91);
+        assert_eq!(acl.recompiled(&valkey).user(b"bob").unwrap().unknown_rules().count(), 0);
+        assert!(Acl::read(b"user bob on db=x", &table, Unknown::Keep).is_err());
     }
 }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-/// What to do with commands and categories that the table does not know.
+/// What to do with rules that the table does not know, and another server's may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum UnknownNames {
-    /// An error, as in Redis.
+pub enum Unknown {
+    /// They are errors, as in Redis.
     Refuse,
-    /// Kept: they grant nothing until a table knows them ([`Acl::recompiled`](super::Acl::recompiled)).
+    /// Commands and categories are kept: they grant nothing until a table knows them
+    /// ([`Acl::recompiled`](super::Acl::recompiled)).
+    KeepNames,
+    /// So are the rules of other dialects (`db=`): the selector they stand in grants nothing until the table has them.
     Keep,
 }
 
@@ -56,11 +59,16 @@ impl RuleError {
 
     /// The rule with nothing of a password in it.
     pub fn redacted_token(&self) -> String {
-        // Also behind something else, where a blank was forgotten: `(>secret`, `+get>secret`.
-        match self.token.find(['>', '<', '#', '!', '$']) {
-            Some(at) => format!("{}…", &self.token[..=at]),
-            None => self.token.clone(),
-        }
+        redacted(&self.token)
+    }
+}
+
+/// A rule with nothing of a password in it.
+pub(super) fn redacted(rule: &str) -> String {
+    // Also behind something else, where a blank was forgotten: `(>secret`, `+get>secret`.
+    match rule.find(['>', '<', '#', '!', '$']) {
+        Some(at) => format!("{}…", &rule[..=at]),
+        None => rule.to_owned(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
 use super::pattern::Pattern;
-use super::rule::{RuleErrorKind, UnknownNames, has_blank, holds_variable};
-use crate::command::{Access, CommandTable, Dialect};
+use super::rule::{RuleErrorKind, Unknown, has_blank, holds_variable};
+use crate::command::{Access, CommandTable};
 
 /// The root of a user, or one of its parenthesised selectors.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,11 +36,13 @@ pub(super) struct Channels {
     pub(super) patterns: Vec<Pattern>,
 }
 
-/// `db=` of Valkey 9.1. Elsewhere always all.
+/// `db=` of Valkey 9.1.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Databases {
     All,
     Some(BTreeSet<u32>),
+    /// The same in a dialect that has no such rules. What they limit cannot be told there, so nothing is allowed.
+    Foreign(BTreeSet<u32>),
 }
 
 impl Selector {
@@ -52,14 +54,9 @@ impl Selector {
     }
 
     /// One rule of a selector (Redis: `ACLSetSelector`).
-    pub(super) fn apply(
-        &mut self,
-        rule: &[u8],
-        table: &CommandTable,
-        unknown: UnknownNames,
-    ) -> Result<(), RuleErrorKind> {
+    pub(super) fn apply(&mut self, rule: &[u8], table: &CommandTable, unknown: Unknown) -> Result<(), RuleErrorKind> {
         let is = |word: &[u8]| rule.eq_ignore_ascii_case(word);
-        let has_databases = table.dialect() == Dialect::Valkey91;
+        let takes_databases = table.dialect().has_databases() || unknown == Unknown::Keep;
         if rule.contains(&0) {
             return Err(RuleErrorKind::Syntax);
         }
@@ -79,12 +76,12 @@ impl Selector {
             self.commands.allow_all(table);
         } else if is(b"nocommands") || is(b"-@all") {
             self.commands.deny_all(table);
-        } else if has_databases && is(b"alldbs") {
+        } else if takes_databases && is(b"alldbs") {
             self.databases = Databases::All;
-        } else if has_databases && is(b"resetdbs") {
-            self.databases = Databases::Some(BTreeSet::new());
-        } else if let Some(list) = strip_prefix_ignore_case(rule, b"db=").filter(|_| has_databases) {
-            self.databases = Databases::Some(databases(list)?);
+        } else if takes_databases && is(b"resetdbs") {
+            self.databases = Databases::limited_to(BTreeSet::new(), table);
+        } else if let Some(list) = strip_prefix_ignore_case(rule, b"db=").filter(|_| takes_databases) {
+            self.databases = Databases::limited_to(databases(list)?, table);
         } else {
             return match rule.first() {
                 Some(b'~' | b'%') => self.keys.add(rule),
@@ -97,7 +94,11 @@ impl Selector {
     }
 
     pub(super) fn recompiled(&self, table: &CommandTable) -> Selector {
-        Selector { commands: self.commands.recompiled(table), ..self.clone() }
+        let databases = match self.databases.clone() {
+            Databases::All => Databases::All,
+            Databases::Some(some) | Databases::Foreign(some) => Databases::limited_to(some, table),
+        };
+        Selector { commands: self.commands.recompiled(table), databases, ..self.clone() }
     }
 }
 
@@ -165,12 +166,25 @@ impl Channels {
 }
 
 impl Databases {
+    fn limited_to(databases: BTreeSet<u32>, table: &CommandTable) -> Databases {
+        if table.dialect().has_databases() { Databases::Some(databases) } else { Databases::Foreign(databases) }
+    }
+
     #[inline]
     pub(super) fn allow(&self, database: u32) -> bool {
         match self {
             Databases::All => true,
             Databases::Some(allowed) => allowed.contains(&database),
+            Databases::Foreign(_) => false,
         }
+    }
+
+    pub(super) fn are_foreign(&self) -> bool {
+        matches!(self, Databases::Foreign(_))
+    }
+
+    pub(super) fn foreign_rule(&self) -> Option<String> {
+        self.are_foreign().then(|| self.to_rule())
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::password::{ARGON2_PREFIX, PasswordHash};
-use super::rule::{RuleError, RuleErrorKind, UnknownNames, has_blank, holds_variable, split_quoted};
+use super::rule::{RuleError, RuleErrorKind, Unknown, has_blank, holds_variable, redacted, split_quoted};
 use super::selector::{Databases, Selector};
 use crate::command::{Access, CommandTable};
 
@@ -99,12 +99,17 @@ impl User {
     /// Whether all keys that the rules of `earlier` let read can still be read, as far as the rules tell: a rule is kept
     /// where it is still there, or where a shorter prefix or `~*` covers it.
     pub fn keeps_readable_keys_of(&self, earlier: &User) -> bool {
-        let may_read_all = |user: &User| user.selectors.iter().any(|selector| selector.keys.all_readable());
+        let may_read_all = |user: &User| user.granting().any(|selector| selector.keys.all_readable());
         may_read_all(self)
             || !may_read_all(earlier)
-                && (earlier.selectors.iter().flat_map(|selector| &selector.keys.patterns))
+                && (earlier.granting().flat_map(|selector| &selector.keys.patterns))
                     .filter(|rule| rule.access.covers(Access::READ))
-                    .all(|rule| self.selectors.iter().any(|selector| selector.keys.keep(rule)))
+                    .all(|rule| self.granting().any(|selector| selector.keys.keep(rule)))
+    }
+
+    /// The selectors that can allow something.
+    pub(super) fn granting(&self) -> impl Iterator<Item = &Selector> {
+        self.selectors.iter().filter(|selector| !selector.databases.are_foreign())
     }
 
     /// Some selector allows every command, those unknown to the table included, on every key and channel.
@@ -114,18 +119,16 @@ impl User {
         })
     }
 
-    /// Rules that name a command or category no table has known yet. They grant nothing.
-    pub fn unknown_rules(&self) -> impl Iterator<Item = &str> {
-        self.selectors.iter().flat_map(|selector| selector.commands.unknown()).map(String::as_str)
+    /// Rules that were kept and that the table does not know: of commands and categories, which grant nothing, and of
+    /// databases, where the selector grants nothing. Nothing of a password is in them.
+    pub fn unknown_rules(&self) -> impl Iterator<Item = String> {
+        self.selectors.iter().flat_map(|selector| {
+            selector.commands.unknown().iter().map(|rule| redacted(rule)).chain(selector.databases.foreign_rule())
+        })
     }
 
     /// One rule of `ACL SETUSER` or of a file (Redis: `ACLSetUser`).
-    pub(super) fn apply(
-        &mut self,
-        rule: &[u8],
-        table: &CommandTable,
-        unknown: UnknownNames,
-    ) -> Result<(), RuleErrorKind> {
+    pub(super) fn apply(&mut self, rule: &[u8], table: &CommandTable, unknown: Unknown) -> Result<(), RuleErrorKind> {
         let is = |word: &str| rule.eq_ignore_ascii_case(word.as_bytes());
         if holds_variable(rule) {
             return Err(RuleErrorKind::Variable);
@@ -178,12 +181,7 @@ impl User {
         Ok(())
     }
 
-    fn add_selector(
-        &mut self,
-        inside: &[u8],
-        table: &CommandTable,
-        unknown: UnknownNames,
-    ) -> Result<(), RuleErrorKind> {
+    fn add_selector(&mut self, inside: &[u8], table: &CommandTable, unknown: Unknown) -> Result<(), RuleErrorKind> {
         let mut selector = Selector::new(table);
         for rule in split_quoted(inside).ok_or(RuleErrorKind::Syntax)? {
             selector.apply(&rule, table, unknown)?;
@@ -201,7 +199,7 @@ impl User {
         &mut self,
         rules: &[Vec<u8>],
         table: &CommandTable,
-        unknown: UnknownNames,
+        unknown: Unknown,
     ) -> Result<(), RuleError> {
         rules.iter().try_for_each(|rule| self.apply(rule, table, unknown).map_err(|kind| RuleError::new(rule, kind)))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::rule::{RuleError, RuleErrorKind, UnknownNames, holds_variable, merge_selectors};
+use super::rule::{RuleError, RuleErrorKind, Unknown, holds_variable, merge_selectors};
 use super::user::{User, UserName};
 use crate::command::CommandTable;
 
@@ -55,7 +55,7 @@ impl Acl {
                 User::new(user_name, table)
             }
         };
-        user.apply_all(&rules, table, UnknownNames::Refuse)?;
+        user.apply_all(&rules, table, Unknown::Refuse)?;
         let mut acl = self.clone();
         acl.insert(user);
         Ok(acl)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::contradictions::{Contradiction, contradictions, insisted_on};
-use crate::acl::{Acl, FileError, UserName};
+use crate::acl::{Acl, FileError, Read, Unknown, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
@@ -117,6 +117,31 @@ pub enum Hearing<'a> {
     Heard(&'a Facts),
 }
 
+impl<'a> Hearing<'a> {
+    fn facts(self) -> Option<&'a Facts> {
+        match self {
+            Hearing::Heard(facts) => Some(facts),
+            Hearing::NotAsked | Hearing::NotYet => None,
+        }
+    }
+
+    /// It has said which commands it has. One that does not let us ask says nothing.
+    fn tells_commands(self) -> bool {
+        self.facts().is_some_and(|facts| !facts.commands.is_empty())
+    }
+
+    /// What becomes of rules that nobody knows: a newer server may, until the one that is there has said what it is. What
+    /// was taken while it was there has to be taken before it is.
+    pub fn unknown_rules(self, config: &Config) -> Unknown {
+        match (self.facts(), config.acl_dialect) {
+            _ if self.tells_commands() => Unknown::Refuse,
+            (None, None) => Unknown::Keep,
+            // The dialect is known, and with it the rules there are.
+            (Some(_), _) | (_, Some(_)) => Unknown::KeepNames,
+        }
+    }
+}
+
 /// What a new generation has from the one in force.
 #[derive(Clone, Copy, Default)]
 pub struct Kept<'a> {
@@ -126,6 +151,8 @@ pub struct Kept<'a> {
     pub users: bool,
     /// Its certificates, keys, CAs and CRLs stay.
     pub trust: bool,
+    /// Its configuration stays: what is in force is no error because another Redis does not know it.
+    pub config: bool,
 }
 
 /// Loads everything that a configuration names out of `files`, but for what is kept.
@@ -135,11 +162,12 @@ pub struct Kept<'a> {
 pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'_>) -> Result<Built, Vec<BuildError>> {
     let before = kept.before;
     let number = before.map_or(1, |before| before.number + 1);
-    let mut builder = Builder::new(config, files);
+    let mut builder = Builder::new(config, files, upstream, kept);
     let table = table(config, upstream);
+    let unknown = upstream.unknown_rules(config);
     let acl = match before.filter(|_| kept.users) {
-        Some(before) => Some(before.policy.acl.recompiled(&table)),
-        None => builder.acl(&table),
+        Some(before) => Some(builder.kept_users(&before.policy.acl, &table, unknown)),
+        None => builder.acl(&table, unknown),
     };
     if let Some(acl) = &acl {
         builder.errors.extend(contradictions(config, acl).iter().map(BuildError::from));
@@ -147,7 +175,7 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
     }
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
-    let renames = builder.renames(&table, upstream);
+    let renames = builder.renames(&table);
     let listeners = match before.filter(|_| kept.trust) {
         Some(before) => builder.kept_listeners(&before.listeners),
         None => builder.listeners(),
@@ -194,10 +222,11 @@ pub fn read_acl(
     path: &Path,
     files: &Files,
     table: &CommandTable,
+    unknown: Unknown,
     strict_permissions: bool,
 ) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
     let mut reader = AclReader { strict_permissions, ..AclReader::default() };
-    match reader.read(path, files, table) {
+    match reader.read(path, files, table, unknown) {
         Some(acl) if reader.errors.is_empty() => Ok((acl, reader.warnings)),
         _ => Err(reader.errors),
     }
@@ -222,10 +251,7 @@ fn floor(acl: &Acl) -> Floor {
 }
 
 fn table(config: &Config, upstream: Hearing<'_>) -> CommandTable {
-    let facts = match upstream {
-        Hearing::Heard(facts) => Some(facts),
-        Hearing::NotAsked | Hearing::NotYet => None,
-    };
+    let facts = upstream.facts();
     let dialect = match (config.acl_dialect, facts) {
         (Some(dialect), _) => dialect,
         (None, Some(facts)) => Dialect::for_server(&facts.server, facts.version.0, facts.version.1),
@@ -249,6 +275,8 @@ fn script_rights(config: &Config, table: &CommandTable, upstream: Hearing<'_>) -
 struct Builder<'a> {
     config: &'a Config,
     files: &'a Files,
+    upstream: Hearing<'a>,
+    kept: Kept<'a>,
     errors: Vec<BuildError>,
     warnings: Vec<String>,
     advice: Vec<String>,
@@ -258,18 +286,33 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(config: &'a Config, files: &'a Files) -> Self {
+    fn new(config: &'a Config, files: &'a Files, upstream: Hearing<'a>, kept: Kept<'a>) -> Self {
         let (errors, misnamed) = (Vec::new(), Vec::new());
         let (warnings, advice, faults, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { config, files, errors, warnings, advice, faults, contents, misnamed }
+        Self { config, files, upstream, kept, errors, warnings, advice, faults, contents, misnamed }
     }
 
-    fn acl(&mut self, table: &CommandTable) -> Option<Acl> {
+    /// Over another table. What the upstream does not know, now that it has said what it does, is no reason to stop.
+    fn kept_users(&mut self, users: &Acl, table: &CommandTable, unknown: Unknown) -> Acl {
+        let users = users.recompiled(table);
+        if unknown == Unknown::Refuse {
+            for user in users.users() {
+                let name = user.name();
+                self.warnings.extend(
+                    user.unknown_rules()
+                        .map(|rule| format!("user {name}: '{}': Redis knows no such rule: {}", rule, without(&rule))),
+                );
+            }
+        }
+        users
+    }
+
+    fn acl(&mut self, table: &CommandTable, unknown: Unknown) -> Option<Acl> {
         match &self.config.acl {
             AclSource::File(path) => {
                 let strict_permissions = self.config.strict_permissions;
                 let mut reader = AclReader { strict_permissions, ..AclReader::default() };
-                let acl = reader.read(path, self.files, table);
+                let acl = reader.read(path, self.files, table, unknown);
                 self.errors.append(&mut reader.errors);
                 self.warnings.append(&mut reader.warnings);
                 self.advice.append(&mut reader.advice);
@@ -312,17 +355,26 @@ impl<'a> Builder<'a> {
 
     fn blocklist(&mut self, table: &CommandTable) -> Option<Blocklist> {
         let block = &self.config.block;
-        Blocklist::build(&block.commands, &block.exempt_users, &block.scripting_users, table)
-            .map_err(|errors| {
-                self.errors.extend(errors.iter().map(|error| BuildError::new(format!("[block] {error}"))))
-            })
-            .ok()
+        let build = |entries: &[String]| Blocklist::build(entries, &block.exempt_users, &block.scripting_users, table);
+        let errors = match build(&block.commands) {
+            Ok(blocklist) => return Some(blocklist),
+            Err(errors) => errors,
+        };
+        let (waiting, wrong): (Vec<_>, Vec<_>) = errors
+            .into_iter()
+            .partition(|error| self.kept.config || !self.upstream.tells_commands() && may_be_a_modules(&error.entry));
+        self.errors.extend(wrong.iter().map(|error| BuildError::new(format!("[block] {error}"))));
+        self.warnings.extend(waiting.iter().map(|error| format!("[block] {error} that is known: it blocks nothing")));
+        let is_known = |entry: &&String| waiting.iter().all(|error| error.entry != **entry);
+        let known: Vec<String> = block.commands.iter().filter(is_known).cloned().collect();
+        build(&known).ok()
     }
 
     /// A command that the upstream has renamed and nobody declared is refused: under its own name Redis does not know it,
     /// and under the other we do not. So is one whose declared name the upstream does not confirm: it may be that of
     /// another command.
-    fn renames(&mut self, table: &CommandTable, upstream: Hearing<'_>) -> Option<Renames> {
+    fn renames(&mut self, table: &CommandTable) -> Option<Renames> {
+        let upstream = self.upstream;
         let mut pairs: Vec<(String, String)> =
             self.config.renames.iter().map(|rename| (rename.original.clone(), new_name(rename))).collect();
         for (original, name) in pairs.iter_mut().filter(|(_, name)| !name.is_empty()) {
@@ -358,11 +410,33 @@ impl<'a> Builder<'a> {
                 pairs.push((name.clone(), String::new()));
             }
         }
+        self.drop_unknown(&mut pairs, table);
         Renames::build(&pairs, table)
             .map_err(|errors| {
                 self.errors.extend(errors.iter().map(|error| BuildError::new(format!("[rename] {error}"))));
             })
             .ok()
+    }
+
+    /// What a command that nobody knows is called makes no difference as yet.
+    fn drop_unknown(&mut self, pairs: &mut Vec<(String, String)>, table: &CommandTable) {
+        let is_known = |name: &str| table.by_name(&name.to_ascii_lowercase()).is_some();
+        if self.kept.config || !self.upstream.tells_commands() {
+            pairs.retain(|(original, _)| {
+                let is_known = is_known(original);
+                if !is_known {
+                    self.warnings.push(format!("[rename] `{original}` is no command that is known: it is refused"));
+                }
+                is_known
+            });
+        }
+        if self.kept.config {
+            for (original, name) in pairs.iter_mut().filter(|(_, name)| is_known(name)) {
+                self.misnamed
+                    .push(format!("[rename]: the new name of {original} is that of another command: it is refused"));
+                name.clear();
+            }
+        }
     }
 
     /// As they are, and what there is to say of them.
@@ -434,11 +508,10 @@ struct AclReader {
 }
 
 impl AclReader {
-    fn read(&mut self, path: &Path, files: &Files, table: &CommandTable) -> Option<Acl> {
+    fn read(&mut self, path: &Path, files: &Files, table: &CommandTable, unknown: Unknown) -> Option<Acl> {
         let content = files.read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
-        let text = &content.bytes;
         self.errors.extend(content.permissions.changeable().map(BuildError::permission));
-        match content.permissions.readable().filter(|_| holds_passwords(text)) {
+        match content.permissions.readable().filter(|_| holds_passwords(&content.bytes)) {
             Some(fault) if self.strict_permissions => self.errors.push(BuildError::permission(fault)),
             fault => self.warnings.extend(fault),
         }
@@ -446,21 +519,17 @@ impl AclReader {
             let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
             format!("{}:{}: {token}{}", path.display(), error.line, error.message)
         };
-        if let Err(errors) = Acl::parse(text, table) {
-            let (waiting, wrong): (Vec<_>, Vec<_>) = errors.iter().partition(|error| may_be_a_module_s(error));
-            self.warnings.extend(waiting.iter().map(|error| format!("{}: grants nothing as yet", place(error))));
-            if !wrong.is_empty() {
-                self.errors.extend(wrong.iter().map(|error| BuildError::new(place(error))));
-                return None;
-            }
-        }
-        let acl = match Acl::parse_keeping_unknown(text, table) {
-            Ok(acl) => acl,
+        let Read { acl, unknown } = match Acl::read(&content.bytes, table, unknown) {
+            Ok(read) => read,
             Err(errors) => {
                 self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
                 return None;
             }
         };
+        self.warnings.extend(unknown.iter().map(|rule| {
+            let means = without(rule.token.as_deref().unwrap_or_default());
+            format!("{}; until Redis says that it knows it, {means}", place(rule))
+        }));
         for user in acl.users() {
             self.check_hashes(path, user.name(), user.passwords());
         }
@@ -490,14 +559,23 @@ fn holds_passwords(text: &[u8]) -> bool {
     lines.any(|line| line.windows(2).any(|pair| pair == b" >"))
 }
 
-/// Whether a name that is not known may become known with a module of the upstream, rather than be a slip of the pen:
-/// modules put their name and a dot before their commands, and some bring categories.
-fn may_be_a_module_s(error: &FileError) -> bool {
+/// Whether an entry of the blocklist that nobody knows may become known with a module of the upstream, rather than be a
+/// slip of the pen, which would leave open what is meant to be blocked: modules put their name and a dot before their
+/// commands, and some bring categories.
+fn may_be_a_modules(entry: &str) -> bool {
     const CATEGORIES: [&str; 8] = ["bloom", "cms", "cuckoo", "json", "search", "tdigest", "timeseries", "topk"];
-    let Some(name) = error.token.as_deref().and_then(|token| token.strip_prefix(['+', '-'])) else { return false };
-    match name.strip_prefix('@') {
+    match entry.strip_prefix('@') {
         Some(category) => CATEGORIES.contains(&category.to_ascii_lowercase().as_str()),
-        None => name.contains('.'),
+        None => entry.contains('.'),
+    }
+}
+
+/// What there is without a rule that nobody knows.
+fn without(rule: &str) -> &'static str {
+    match rule.as_bytes() {
+        [b'+', ..] => "it grants nothing",
+        [b'-', ..] => "commands that only Redis knows are refused",
+        _ => "the selector it stands in grants nothing",
     }
 }
 

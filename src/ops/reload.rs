@@ -23,6 +23,7 @@ use super::watch::{Look, Watch};
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
 use crate::auth::pool::AuthPool;
+use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, FileKind};
 use crate::files::{Digest, Files};
 use crate::net::worker::{Mailbox, Renewal};
@@ -184,6 +185,13 @@ impl Reloader {
     pub async fn learn(&mut self, facts: Facts) {
         self.facts = Some(facts);
         self.rebuild("upstream", Reading { config: None, users: false, trust: false }, &Files::default()).await;
+        // What was refused may be right for this one.
+        if self.pending_config == Pending::HeldUp {
+            self.pending_config = Pending::Due;
+        }
+        if self.acl_file().is_some() && self.digest_of_acl_file() != self.agreed {
+            self.pending_users = Pending::Due;
+        }
     }
 
     /// Reads everything again, as it is now, whatever has been edited since.
@@ -256,7 +264,7 @@ impl Reloader {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let current = self.generation.load_full();
         let files = Files::default();
-        let read = generation::read_acl(&path, &files, &current.policy.table, self.config.strict_permissions);
+        let read = self.read_acl(&path, &files, &current.policy.table);
         let read = read.and_then(|(acl, warnings)| {
             let contradictions = contradictions(&self.config, &acl);
             let errors: Vec<_> = contradictions.iter().map(BuildError::from).collect();
@@ -302,6 +310,16 @@ impl Reloader {
         }
     }
 
+    fn read_acl(
+        &self,
+        path: &Path,
+        files: &Files,
+        table: &CommandTable,
+    ) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
+        let unknown = self.upstream().unknown_rules(&self.config);
+        generation::read_acl(path, files, table, unknown, self.config.strict_permissions)
+    }
+
     /// File and users are the same now.
     fn agree(&mut self, path: &Path) {
         self.agreed = self.watch.taken(path);
@@ -343,14 +361,11 @@ impl Reloader {
     async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
         let current = self.generation.load_full();
         let Reading { config, users, trust } = reading;
-        let kept = Kept { before: Some(&current), users: !users, trust: !trust };
         let is_config_read = config.is_some();
+        let kept = Kept { before: Some(&current), users: !users, trust: !trust, config: !is_config_read };
         let config = config.unwrap_or_else(|| Ok(self.config.clone()));
         let built = match &config {
-            Ok(config) => {
-                let upstream = self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard);
-                generation::build(config, files, upstream, kept)
-            }
+            Ok(config) => generation::build(config, files, self.upstream(), kept),
             Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
         };
         match built {
@@ -389,9 +404,7 @@ impl Reloader {
                         config.is_ok_and(|config| !contradictions(&config, &current.policy.acl).is_empty());
                 }
                 if users {
-                    let strict_permissions = self.config.strict_permissions;
-                    let is_right =
-                        |path| generation::read_acl(path, files, &current.policy.table, strict_permissions).is_ok();
+                    let is_right = |path| self.read_acl(path, files, &current.policy.table).is_ok();
                     let is_held_up = self.acl_file().is_some_and(is_right);
                     self.pending_users = if is_held_up { Pending::HeldUp } else { Pending::Nothing };
                 }
@@ -456,6 +469,10 @@ impl Reloader {
             AclSource::File(path) => Some(path),
             AclSource::Password(_) | AclSource::None => None,
         }
+    }
+
+    fn upstream(&self) -> Hearing<'_> {
+        self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard)
     }
 
     fn is_acl_file(&self, path: &Path) -> bool {

@@ -22,6 +22,7 @@ mod drain;
 mod half_written;
 mod introspection;
 mod limits;
+mod newer_servers;
 mod parity;
 mod passwords;
 mod proxy_protocol;

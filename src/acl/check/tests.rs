@@ -1,5 +1,5 @@
 use super::*;
-use crate::acl::Acl;
+use crate::acl::{Acl, Unknown};
 use crate::command::{ArgvBuf, CommandTable, Dialect};
 
 /// Decides `request` for a user with `rules`, words separated by blanks.
@@ -230,15 +230,47 @@ fn kept_names_grant_nothing_until_they_are_known() {
         let argv = ArgvBuf::from_iter(["ft.drop"]);
         acl.user(b"bob").unwrap().check(extended.by_name("ft.drop").unwrap(), &argv.as_argv(), None)
     };
-    let granted = Acl::parse_keeping_unknown(b"user bob +ft.drop ~*", &table).unwrap();
+    let granted = keeping("user bob +ft.drop ~*", &table);
     assert_eq!(verdict(&granted), NO_COMMAND);
     assert_eq!(verdict(&granted.recompiled(&extended)), Ok(()));
     assert_eq!(granted.recompiled(&extended).user(b"bob").unwrap().unknown_rules().count(), 0);
 
-    let taken = Acl::parse_keeping_unknown(b"user bob +@all -ft.other ~* &*", &table).unwrap();
+    let taken = keeping("user bob +@all -ft.other ~* &*", &table);
     assert_eq!(verdict(&taken), NO_COMMAND, "it could be the one that was taken away");
     assert!(!taken.user(b"bob").unwrap().is_unrestricted());
     assert_eq!(verdict(&taken.recompiled(&extended)), NO_COMMAND, "it still could");
-    let given_back = Acl::parse_keeping_unknown(b"user bob +@all -@search +ft.drop ~* &*", &table).unwrap();
+    let given_back = keeping("user bob +@all -@search +ft.drop ~* &*", &table);
     assert_eq!(verdict(&given_back.recompiled(&extended)), Ok(()));
+}
+
+#[test]
+fn databases_in_a_dialect_that_has_none_shut_their_selector_until_they_are_understood() {
+    let [redis, valkey] = [Dialect::Redis70, Dialect::Valkey91].map(CommandTable::builtin);
+    let acl = keeping("user bob +@all ~* &* db=1 (+get ~a)", &redis);
+    let verdict = |acl: &Acl, table: &CommandTable, request: &[&str], db| {
+        let argv = ArgvBuf::from_iter(request);
+        let argv = argv.as_argv();
+        acl.user(b"bob").unwrap().check(table.resolve(&argv).unwrap(), &argv, Some(db))
+    };
+    for table in [&redis, &CommandTable::builtin(Dialect::Redis72)] {
+        let acl = acl.recompiled(table);
+        let bob = acl.user(b"bob").unwrap();
+        assert_eq!(verdict(&acl, table, &["GET", "b"], 1), no_key(1), "only the other selector is left");
+        assert_eq!(verdict(&acl, table, &["PING"], 1), NO_COMMAND);
+        assert_eq!(verdict(&acl, table, &["HELLO"], 1), Ok(()));
+        assert!(!bob.is_unrestricted() && !bob.may_run(table.by_name("set").unwrap()));
+        assert!(bob.may_run(table.by_name("get").unwrap()));
+        let rules = bob.exact_rules(table, |spec| spec.full_name() == "get", |_| false).join(&b' ');
+        assert_eq!(rules.escape_ascii().to_string(), "-@all (~a resetchannels -@all +get)");
+        let all = keeping("user bob +get ~*", table);
+        assert!(!bob.keeps_readable_keys_of(all.user(b"bob").unwrap()));
+    }
+    let acl = acl.recompiled(&valkey);
+    assert_eq!(verdict(&acl, &valkey, &["GET", "b"], 1), Ok(()));
+    assert_eq!(verdict(&acl, &valkey, &["GET", "b"], 0), no_key(1));
+}
+
+/// The users of a file, with every rule kept that the table does not know.
+fn keeping(text: &str, table: &CommandTable) -> Acl {
+    Acl::read(text.as_bytes(), table, Unknown::Keep).unwrap().acl
 }

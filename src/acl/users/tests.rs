@@ -1,5 +1,5 @@
 use super::*;
-use crate::acl::PasswordHash;
+use crate::acl::{PasswordHash, Unknown};
 use crate::command::Dialect;
 
 /// The line that lists bob after `rules`, or the error.
@@ -275,8 +275,30 @@ fn what_is_written_to_a_file_reads_back_the_same() {
 fn rules_in_a_file_keep_their_order_whatever_the_dialect() {
     let table = CommandTable::builtin(Dialect::Redis70);
     let line: &[u8] = b"user bob off resetchannels -@all +json.get -@read +get\nuser default off resetchannels -@all\n";
-    let acl = Acl::parse_keeping_unknown(line, &table).unwrap();
+    let acl = Acl::read(line, &table, Unknown::KeepNames).unwrap().acl;
     assert_eq!(acl.to_file(&table).escape_ascii().to_string(), line.escape_ascii().to_string());
+}
+
+#[test]
+fn what_was_kept_is_listed_and_written_as_it_was_read() {
+    let line =
+        "user bob off ~a resetchannels db=0,1 -@all +get +client|setinfo -@search (~b resetchannels resetdbs -@all)\n";
+    let file = format!("{line}user default off resetchannels -@all\n");
+    for dialect in [Dialect::Redis70, Dialect::Redis72] {
+        let table = CommandTable::builtin(dialect);
+        let acl = Acl::read(file.as_bytes(), &table, Unknown::Keep).unwrap().acl;
+        let written = String::from_utf8(acl.to_file(&table)).unwrap();
+        assert_eq!(written.replace("sanitize-payload ", ""), file);
+        let bob = acl.user(b"bob").unwrap();
+        let listed = String::from_utf8(bob.to_line(&table)).unwrap();
+        for rule in ["db=0,1", "+client|setinfo", "-@search", "resetdbs"] {
+            assert!(listed.contains(rule), "{listed}");
+        }
+        let told = bob.describe(&table);
+        assert!(told.root.commands.contains("+client|setinfo"), "{}", told.root.commands);
+        assert_eq!(told.root.databases.as_deref(), Some("db=0,1"));
+        assert_eq!(told.selectors[0].databases.as_deref(), Some("resetdbs"));
+    }
 }
 
 #[test]

@@ -40,6 +40,11 @@ impl Dialect {
         }
     }
 
+    /// Rules about databases are in its ACL language.
+    pub fn has_databases(self) -> bool {
+        self == Dialect::Valkey91
+    }
+
     /// The name it has in a configuration.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,11 +1,13 @@
 //! What the tests stand on: certificates, a Redis, a respgate, and clients.
 
 mod client;
+mod fake_redis;
 mod gate;
 mod pki;
 mod redis_server;
 
 pub(crate) use client::{RespClient, client_config, request};
+pub(crate) use fake_redis::FakeRedis;
 pub(crate) use gate::{Respgate, Setup, respgate_binary, respgate_binary_with_open_files, upstream_of};
 pub(crate) use pki::{Identity, Pki};
 pub(crate) use redis_server::RedisServer;
