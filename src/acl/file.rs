@@ -35,6 +35,8 @@ impl std::error::Error for FileError {}
 pub struct Read {
     /// The users.
     pub acl: Acl,
+    /// How many it names; `default` is among the users without being named.
+    pub named: usize,
     /// Rules that were kept and that the table does not know ([`User::unknown_rules`]), in the order of the lines.
     pub unknown: Vec<FileError>,
 }
@@ -77,7 +79,7 @@ fn read(text: &[u8], table: &CommandTable, unknown: Unknown) -> Result<Read, Vec
             Err((token, message)) => errors.push(FileError { line: index + 1, token, message }),
         }
     }
-    if errors.is_empty() { Ok(Read { acl, unknown: kept }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Read { acl, named: seen.len(), unknown: kept }) } else { Err(errors) }
 }
 
 fn unknown_rule(line: usize, rule: &str) -> FileError {
@@ -146,6 +148,14 @@ mod tests {
     }
 
     #[test]
+    fn default_is_not_named_by_being_there() {
+        let named = |text: &str| {
+            Acl::read(text.as_bytes(), &CommandTable::builtin(Dialect::Redis70), Unknown::Refuse).unwrap().named
+        };
+        assert_eq!([named(""), named("# user bob on\n\n"), named("user default off\nuser bob on\n")], [0, 0, 2]);
+    }
+
+    #[test]
     fn every_wrong_line_is_reported_with_its_number_and_word() {
         let errors = parse("user bob +gett\nusr eve on\nuser ann on\nuser ann off\nuser joe (+get ~a").unwrap_err();
         let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -178,7 +188,7 @@ mod tests {
     fn unknown_names_can_be_kept_for_a_table_that_knows_them() {
         let table = CommandTable::builtin(Dialect::Redis70);
         let text = b"user eve on\nuser bob on +json.get -ft.drop +get +new|>x +newer|a*";
-        let Read { acl, unknown } = Acl::read(text, &table, Unknown::KeepNames).unwrap();
+        let Read { acl, unknown, .. } = Acl::read(text, &table, Unknown::KeepNames).unwrap();
         let rules = acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>();
         assert_eq!(rules, ["+json.get", "-ft.drop", "+new|>…", "+newer|a*"]);
         let shown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
@@ -194,7 +204,7 @@ mod tests {
     fn rules_of_another_dialect_can_be_kept_too() {
         let table = CommandTable::builtin(Dialect::Redis70);
         let text = b"user bob on +get ~* db=1,0 (+set ~* resetdbs) (+del ~* alldbs)";
-        let Read { acl, unknown } = Acl::read(text, &table, Unknown::Keep).unwrap();
+        let Read { acl, unknown, .. } = Acl::read(text, &table, Unknown::Keep).unwrap();
         let rules = acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>();
         assert_eq!(rules, ["db=0,1", "resetdbs"]);
         assert_eq!(unknown[0].to_string(), "line 1: 'db=0,1': only Valkey has such a rule");

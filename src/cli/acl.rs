@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::acl::{Acl, User};
+use crate::acl::{Acl, Unknown, User};
 use crate::audit::words;
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
 use crate::files::Files;
 use crate::ops::contradictions::nearest_user;
-use crate::ops::generation::{self, BuildError, Hearing, Kept};
+use crate::ops::generation::{self, BuildError, Hearing, Kept, NO_USERS};
 use crate::policy::{Policy, Requester, Stance, Verdict};
 
 use super::{ConfigurationArgs, Exit};
@@ -136,9 +136,13 @@ fn check(arguments: &AclCheckArgs) -> Exit {
             };
         }
     };
-    let parsed = Dialect::ALL.map(|dialect| Acl::parse(&text, &CommandTable::builtin(dialect)));
-    if let Some(acl) = parsed.iter().find_map(|result| result.as_ref().ok()) {
-        println!("{path}: {} users", acl.users().count());
+    let parsed = Dialect::ALL.map(|dialect| Acl::read(&text, &CommandTable::builtin(dialect), Unknown::Refuse));
+    if let Some(read) = parsed.iter().find_map(|result| result.as_ref().ok()) {
+        if read.named == 0 {
+            eprintln!("error: {path}: {NO_USERS}");
+            return Exit::Configuration;
+        }
+        println!("{path}: {} users", read.acl.users().count());
         return Exit::Success;
     }
     if let [Err(errors), ..] = &parsed {

@@ -498,6 +498,9 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// What is wrong with an ACL file that names no user.
+pub const NO_USERS: &str = "names no user, so nobody could log in; if that is meant, write: user default off";
+
 /// Reads an ACL file.
 #[derive(Default)]
 struct AclReader {
@@ -519,13 +522,17 @@ impl AclReader {
             let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
             format!("{}:{}: {token}{}", path.display(), error.line, error.message)
         };
-        let Read { acl, unknown } = match Acl::read(&content.bytes, table, unknown) {
+        let Read { acl, named, unknown } = match Acl::read(&content.bytes, table, unknown) {
             Ok(read) => read,
             Err(errors) => {
                 self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
                 return None;
             }
         };
+        if named == 0 {
+            // More likely an accident, such as a disk that was full, than somebody who wants that.
+            self.errors.push(BuildError::new(format!("{}: {NO_USERS}", path.display())));
+        }
         self.warnings.extend(unknown.iter().map(|rule| {
             let means = without(rule.token.as_deref().unwrap_or_default());
             format!("{}; until Redis says that it knows it, {means}", place(rule))

@@ -163,6 +163,21 @@ fn nopass_is_refused_where_somebody_gets_in_without_a_certificate() {
 }
 
 #[test]
+fn an_acl_file_that_names_no_user_is_an_error_and_says_how_to_mean_it() {
+    for acl in ["", "\n", "# user alice on +@read ~*\n"] {
+        refuses(&nowhere().acl(acl), CONFIGURATION, &["users.acl: names no user", "user default off"]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("users.acl");
+    fs::write(&file, "# nobody\n").unwrap();
+    let output = respgate_binary().args(["acl", "check"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(CONFIGURATION));
+    assert!(text(&output).contains("users.acl: names no user"), "{}", text(&output));
+    let output = check(&nowhere().acl("user default off\n"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[test]
 fn a_missing_acl_file_is_named() {
     let setup = nowhere().setting("aclfile = \"/nonexistent/users.acl\"");
     refuses(&setup, CONFIGURATION, &["/nonexistent/users.acl"]);

@@ -69,6 +69,21 @@ fn a_file_without_a_final_newline_is_in_force_after_a_while() {
 }
 
 #[test]
+fn an_acl_file_that_was_emptied_is_refused_and_throws_nobody_out() {
+    let (_redis, gate) = start(|setup| setup.table("[block]\ncommands = [\"FLUSHALL\"]"));
+    let mut alice = gate.connect("alice");
+    gate.write_acl("");
+    gate.wait_for_log(&["users.acl: names no user", "files changed"]);
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    assert!(alice.text(&["ACL", "LOAD"]).contains("users.acl: names no user"));
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["users.acl: names no user", "signal"]);
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    gate.write_acl("user default off\n");
+    alice.expect_closed();
+}
+
+#[test]
 fn a_signal_takes_a_file_as_it_is() {
     let (_redis, gate) = start(|setup| setup);
     let writing = Writing::begin(&gate.path("users.acl"), "user alice on ~* &* +@all");
