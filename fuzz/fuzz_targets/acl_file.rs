@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
         let extended = table.extended(&[UpstreamCommand { name: "json.get".into(), arity: -2, ..Default::default() }]);
         assert_eq!(written(Ok(acl.recompiled(&extended)), &extended), file.escape_ascii().to_string());
         assert!(acl.user(b"default").is_some());
-        let is_known = acl.users().all(|user| user.unknown_rules().count() == 0);
+        let is_known = acl.users().all(|user| user.unknown_rules().is_empty());
         assert!(strict.is_err() || is_known, "an unknown name is refused");
     }
 });

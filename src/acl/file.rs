@@ -7,7 +7,7 @@ use super::user::{User, UserName};
 use super::users::Acl;
 use crate::command::CommandTable;
 
-/// One thing that is wrong in an ACL file, or that nobody knows as yet.
+/// One thing that is wrong in an ACL file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileError {
     /// Counted from 1.
@@ -37,8 +37,17 @@ pub struct Read {
     pub acl: Acl,
     /// How many it names; `default` is among the users without being named.
     pub named: usize,
-    /// Rules that were kept and that the table does not know ([`User::unknown_rules`]), in the order of the lines.
-    pub unknown: Vec<FileError>,
+    /// Lines with rules that were kept and that the table does not know ([`User::unknown_rules`]).
+    pub unknown: Vec<UnknownRules>,
+}
+
+/// Rules that the table does not know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnknownRules {
+    /// Counted from 1.
+    pub line: usize,
+    /// Each once, with nothing of a password in it.
+    pub rules: Vec<String>,
 }
 
 impl Acl {
@@ -72,7 +81,8 @@ fn read(text: &[u8], table: &CommandTable, unknown: Unknown) -> Result<Read, Vec
         }
         match parse_user(line, table, unknown, &seen) {
             Ok(user) => {
-                kept.extend(user.unknown_rules().map(|rule| unknown_rule(index + 1, &rule)));
+                let rules = user.unknown_rules();
+                kept.extend((!rules.is_empty()).then_some(UnknownRules { line: index + 1, rules }));
                 seen.push(user.name().clone());
                 acl.insert(user);
             }
@@ -80,14 +90,6 @@ fn read(text: &[u8], table: &CommandTable, unknown: Unknown) -> Result<Read, Vec
         }
     }
     if errors.is_empty() { Ok(Read { acl, named: seen.len(), unknown: kept }) } else { Err(errors) }
-}
-
-fn unknown_rule(line: usize, rule: &str) -> FileError {
-    let message = match rule.starts_with(['+', '-']) {
-        true => RuleErrorKind::UnknownName.to_string(),
-        false => "only Valkey has such a rule".to_owned(),
-    };
-    FileError { line, token: Some(rule.to_owned()), message }
 }
 
 type LineError = (Option<String>, String);
@@ -189,11 +191,9 @@ mod tests {
         let table = CommandTable::builtin(Dialect::Redis70);
         let text = b"user eve on\nuser bob on +json.get -ft.drop +get +new|>x +newer|a*";
         let Read { acl, unknown, .. } = Acl::read(text, &table, Unknown::KeepNames).unwrap();
-        let rules = acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>();
-        assert_eq!(rules, ["+json.get", "-ft.drop", "+new|>…", "+newer|a*"]);
-        let shown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
-        let told = |rule: &str| format!("line 2: '{rule}': Unknown command or category name in ACL");
-        assert_eq!(shown, ["+json.get", "-ft.drop", "+new|>…", "+newer|a*"].map(told));
+        let rules = ["+json.get", "-ft.drop", "+new|>…", "+newer|a*"];
+        assert_eq!(acl.user(b"bob").unwrap().unknown_rules(), rules);
+        assert_eq!(unknown, [UnknownRules { line: 2, rules: rules.map(str::to_owned).into() }]);
         for wrong in ["!!", "+", "+@", "+ge>t", "-new|a*", "-new|", "+new|", "db=0"] {
             let text = format!("user bob on {wrong}");
             assert!(Acl::read(text.as_bytes(), &table, Unknown::KeepNames).is_err(), "{wrong}");
@@ -203,13 +203,11 @@ mod tests {
     #[test]
     fn rules_of_another_dialect_can_be_kept_too() {
         let table = CommandTable::builtin(Dialect::Redis70);
-        let text = b"user bob on +get ~* db=1,0 (+set ~* resetdbs) (+del ~* alldbs)";
+        let text = b"user bob on +get ~* db=1,0 (+set ~* resetdbs) (+set ~b resetdbs) (+del ~* alldbs)";
         let Read { acl, unknown, .. } = Acl::read(text, &table, Unknown::Keep).unwrap();
-        let rules = acl.user(b"bob").unwrap().unknown_rules().collect::<Vec<_>>();
-        assert_eq!(rules, ["db=0,1", "resetdbs"]);
-        assert_eq!(unknown[0].to_string(), "line 1: 'db=0,1': only Valkey has such a rule");
+        assert_eq!(unknown[0].rules, ["db=0,1", "resetdbs"]);
         let valkey = CommandTable::builtin(Dialect::Valkey91);
-        assert_eq!(acl.recompiled(&valkey).user(b"bob").unwrap().unknown_rules().count(), 0);
+        assert_eq!(acl.recompiled(&valkey).user(b"bob").unwrap().unknown_rules(), [""; 0]);
         assert!(Acl::read(b"user bob on db=x", &table, Unknown::Keep).is_err());
     }
 }

@@ -21,7 +21,7 @@ mod users;
 pub use check::AclDenial;
 pub use describe::{SelectorDescription, UserDescription};
 pub use explain::SelectorExplanation;
-pub use file::{FileError, Read};
+pub use file::{FileError, Read, UnknownRules};
 pub use log::{AclLog, LogEntry, Refusal, RefusalContext, RefusalReason};
 pub use password::PasswordHash;
 pub use rule::{RuleError, RuleErrorKind, Unknown};

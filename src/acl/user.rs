@@ -120,11 +120,18 @@ impl User {
     }
 
     /// Rules that were kept and that the table does not know: of commands and categories, which grant nothing, and of
-    /// databases, where the selector grants nothing. Nothing of a password is in them.
-    pub fn unknown_rules(&self) -> impl Iterator<Item = String> {
-        self.selectors.iter().flat_map(|selector| {
-            selector.commands.unknown().iter().map(|rule| redacted(rule)).chain(selector.databases.foreign_rule())
-        })
+    /// databases, where the selector grants nothing. Each once, with nothing of a password in it.
+    pub fn unknown_rules(&self) -> Vec<String> {
+        let mut rules = Vec::new();
+        for selector in &self.selectors {
+            let names = selector.commands.unknown().iter().map(|rule| redacted(rule));
+            for rule in names.chain(selector.databases.foreign_rule()) {
+                if !rules.contains(&rule) {
+                    rules.push(rule);
+                }
+            }
+        }
+        rules
     }
 
     /// One rule of `ACL SETUSER` or of a file (Redis: `ACLSetUser`).

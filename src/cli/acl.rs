@@ -108,7 +108,7 @@ fn verdict(policy: &Policy, user: &User, argv: &Argv<'_>) -> (Vec<String>, Exit)
             Exit::Failure
         }
     };
-    lines.extend(user.unknown_rules().map(|rule| format!("not known as long as Redis is not asked: {rule}")));
+    lines.extend(user.unknown_rules().iter().map(|rule| format!("not known as long as Redis is not asked: {rule}")));
     if let Ok(spec) = policy.table.resolve(argv) {
         lines.push(match user.check(spec, argv, Some(0)) {
             Ok(()) => "the ACL alone would allow it".to_owned(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::contradictions::{Contradiction, contradictions, insisted_on};
-use crate::acl::{Acl, FileError, Read, Unknown, UserName};
+use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
 use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
@@ -297,11 +297,11 @@ impl<'a> Builder<'a> {
         let users = users.recompiled(table);
         if unknown == Unknown::Refuse {
             for user in users.users() {
-                let name = user.name();
-                self.warnings.extend(
-                    user.unknown_rules()
-                        .map(|rule| format!("user {name}: '{}': Redis knows no such rule: {}", rule, without(&rule))),
-                );
+                let rules = user.unknown_rules();
+                if !rules.is_empty() {
+                    let (name, rules, effect) = (user.name(), quoted(&rules), effect_of_unknown(&rules));
+                    self.warnings.push(format!("user {name}: {rules}: Redis knows no such rule: {effect}"));
+                }
             }
         }
         users
@@ -533,10 +533,11 @@ impl AclReader {
             // More likely an accident, such as a disk that was full, than somebody who wants that.
             self.errors.push(BuildError::new(format!("{}: {NO_USERS}", path.display())));
         }
-        self.warnings.extend(unknown.iter().map(|rule| {
-            let means = without(rule.token.as_deref().unwrap_or_default());
-            format!("{}; until Redis says that it knows it, {means}", place(rule))
-        }));
+        for UnknownRules { line, rules } in &unknown {
+            let (path, rules, effect) = (path.display(), quoted(rules), effect_of_unknown(rules));
+            self.warnings
+                .push(format!("{path}:{line}: {rules}: only Redis can tell what that is; until then {effect}"));
+        }
         for user in acl.users() {
             self.check_hashes(path, user.name(), user.passwords());
         }
@@ -577,13 +578,24 @@ fn may_be_a_modules(entry: &str) -> bool {
     }
 }
 
-/// What there is without a rule that nobody knows.
-fn without(rule: &str) -> &'static str {
-    match rule.as_bytes() {
-        [b'+', ..] => "it grants nothing",
-        [b'-', ..] => "commands that only Redis knows are refused",
-        _ => "the selector it stands in grants nothing",
+fn quoted(rules: &[String]) -> String {
+    rules.iter().map(|rule| format!("'{rule}'")).collect::<Vec<_>>().join(", ")
+}
+
+/// What rules come to that nobody knows.
+fn effect_of_unknown(rules: &[String]) -> String {
+    let mut effects = Vec::new();
+    for rule in rules {
+        let effect = match rule.as_bytes() {
+            [b'+', ..] => "what is added is not granted",
+            [b'-', ..] => "commands that only Redis knows are refused",
+            _ => "a selector with databases grants nothing",
+        };
+        if !effects.contains(&effect) {
+            effects.push(effect);
+        }
     }
+    effects.join(", ")
 }
 
 /// The keys that rules pin. What is no fingerprint is an error of its rule.

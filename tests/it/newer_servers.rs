@@ -39,7 +39,7 @@ fn what_was_accepted_live_and_saved_starts_whatever_is_there_and_comes_to_the_sa
     let listed = admin.text(&["ACL", "LIST"]);
     drop((live, valkey));
 
-    let alone = setup(&saved).expect_log("until Redis says").expect_log("upstream is not there").start();
+    let alone = setup(&saved).expect_log("only Redis can tell").expect_log("upstream is not there").start();
     alone.wait_for_log(&["upstream is not there"]);
     let valkey = FakeRedis::start(&socket, VALKEY, &module);
     let alone = alone.settled();
@@ -57,9 +57,9 @@ fn a_start_keeps_what_it_does_not_know_and_says_so_again_when_redis_does_not_kno
     let gate =
         open(Respgate::setup(&upstream_of(&redis)).acl(&acl)).expect_log("users.acl").expect_log("knows no such rule");
     let gate = gate.start();
-    gate.wait_for_log(&["users.acl:2", "-@search", "until Redis says"]);
-    gate.wait_for_log(&["users.acl:3", "+client|setinfo", "until Redis says", "grants nothing"]);
-    gate.wait_for_log(&["users.acl:4", "db=0,1", "until Redis says"]);
+    gate.wait_for_log(&["users.acl:2", "-@search", "only Redis can tell"]);
+    gate.wait_for_log(&["users.acl:3", "+client|setinfo", "only Redis can tell", "is not granted"]);
+    gate.wait_for_log(&["users.acl:4", "db=0,1", "only Redis can tell"]);
     gate.wait_for_log(&["user carol", "+client|setinfo", "knows no such rule"]);
     let gate = gate.settled();
     assert_eq!(gate.connect("bob").text(&["SET", "a", "1"]), "+OK");
