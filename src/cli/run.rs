@@ -21,7 +21,7 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
         }
     };
     let sources = arguments.clone();
-    let reread = Box::new(move |files: &Files| sources.read(files).map(|loaded| loaded.config));
+    let reread = Box::new(move |files: &Files| sources.read(files));
     match serve::run(config, files, reread, &log) {
         Ok(()) => Exit::Success,
         Err(error) => {

@@ -24,7 +24,7 @@ use crate::acl::{Acl, RuleError};
 use crate::audit::events;
 use crate::auth::pool::AuthPool;
 use crate::command::CommandTable;
-use crate::config::{AclSource, Config, ConfigErrors, FileKind};
+use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
 use crate::files::{Digest, Files};
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
@@ -58,11 +58,13 @@ pub struct Editor {
 }
 
 /// Reads the configuration again, from where it was read first, out of these files.
-pub type Reread = Box<dyn Fn(&Files) -> Result<Config, ConfigErrors>>;
+pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
 
 /// Replaces generations.
 pub struct Reloader {
     config: Config,
+    /// What there is to be said about it.
+    config_warnings: Vec<String>,
     reread: Reread,
     /// Where the looks at the upstream learn which new names of commands they have to ask for.
     declare: watch::Sender<Vec<String>>,
@@ -113,7 +115,7 @@ enum Pending {
 
 /// What is read again. The rest is kept.
 struct Reading {
-    config: Option<Result<Config, ConfigErrors>>,
+    config: Option<Result<Loaded, ConfigErrors>>,
     users: bool,
     /// Certificates, keys, CAs and CRLs.
     trust: bool,
@@ -132,6 +134,7 @@ impl Reloader {
         let Start { config, watch, told, failures } = start;
         let mut reloader = Self {
             config,
+            config_warnings: Vec::new(),
             reread,
             declare,
             outdated: false,
@@ -229,7 +232,7 @@ impl Reloader {
     /// Whether the configuration, as it is written now, fits the users in force.
     fn agrees_with_users(&mut self) -> bool {
         let policy = Arc::clone(&self.generation.load().policy);
-        self.read_config(&Files::default()).is_ok_and(|config| contradictions(&config, &policy.acl).is_empty())
+        self.read_config(&Files::default()).is_ok_and(|loaded| contradictions(&loaded.config, &policy.acl).is_empty())
     }
 
     async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
@@ -349,7 +352,7 @@ impl Reloader {
 
     /// The configuration, if none of its files is being written. A file that it names now and did not name before has to
     /// settle first.
-    fn settled_config(&mut self, look: &Look, files: &Files, now: Instant) -> Option<Result<Config, ConfigErrors>> {
+    fn settled_config(&mut self, look: &Look, files: &Files, now: Instant) -> Option<Result<Loaded, ConfigErrors>> {
         if look.unsettled.iter().any(|path| !self.is_acl_file(path)) {
             return None;
         }
@@ -361,21 +364,22 @@ impl Reloader {
     async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
         let current = self.generation.load_full();
         let Reading { config, users, trust } = reading;
-        let is_config_read = config.is_some();
-        let kept = Kept { before: Some(&current), users: !users, trust: !trust, config: !is_config_read };
-        let config = config.unwrap_or_else(|| Ok(self.config.clone()));
+        let kept = Kept { before: Some(&current), users: !users, trust: !trust, config: config.is_none() };
         let built = match &config {
-            Ok(config) => generation::build(config, files, self.upstream(), kept),
-            Err(errors) => Err(errors.iter().map(BuildError::from).collect()),
+            None => generation::build(&self.config, files, self.upstream(), kept),
+            Some(Ok(loaded)) => generation::build(&loaded.config, files, self.upstream(), kept),
+            Some(Err(errors)) => Err(errors.iter().map(BuildError::from).collect()),
         };
         match built {
-            Ok(built) => {
-                if let (true, Ok(config)) = (is_config_read, config) {
+            Ok(mut built) => {
+                if let Some(Ok(Loaded { config, warnings })) = config {
                     self.watch.follow(config.watched_files(), files);
                     self.config = config;
+                    self.config_warnings = warnings.iter().map(ToString::to_string).collect();
                     self.pending_config = Pending::Nothing;
                     self.waits_for_users = false;
                 }
+                built.warnings.extend(self.config_warnings.iter().cloned());
                 let declared = generation::declared_names(&self.config);
                 self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
                 self.told = tell(&built, &self.told);
@@ -398,10 +402,10 @@ impl Reloader {
                     error!(event = "reload", outcome = "failed", cause, "{problem}");
                 }
                 error!(event = "reload", outcome = "failed", cause, generation = current.number, "kept the old one");
-                if is_config_read {
+                if let Some(read) = config {
                     self.pending_config = Pending::HeldUp;
-                    self.waits_for_users =
-                        config.is_ok_and(|config| !contradictions(&config, &current.policy.acl).is_empty());
+                    let contradicts = |config: &Config| !contradictions(config, &current.policy.acl).is_empty();
+                    self.waits_for_users = read.is_ok_and(|loaded| contradicts(&loaded.config));
                 }
                 if users {
                     let is_right = |path| self.read_acl(path, files, &current.policy.table).is_ok();
@@ -414,8 +418,8 @@ impl Reloader {
 
     /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
     /// the start.
-    fn read_config(&mut self, files: &Files) -> Result<Config, ConfigErrors> {
-        let now = (self.reread)(files)?;
+    fn read_config(&mut self, files: &Files) -> Result<Loaded, ConfigErrors> {
+        let Loaded { config: now, warnings } = (self.reread)(files)?;
         let config = Config {
             certificates: now.certificates.clone(),
             tls_auth_clients_user: now.tls_auth_clients_user,
@@ -434,7 +438,7 @@ impl Reloader {
             warn!(event = "reload", "settings have changed that take effect only with a restart");
         }
         self.outdated = outdated;
-        Ok(config)
+        Ok(Loaded { config, warnings })
     }
 
     async fn enforce_users(&mut self, current: &Generation, acl: Acl) {

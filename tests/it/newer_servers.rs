@@ -144,12 +144,12 @@ fn what_is_blocked_or_renamed_of_a_module_or_a_newer_server_is_no_obstacle_at_th
     drop((gate, valkey));
 
     let redis = RedisServer::start();
-    let mistaken = Respgate::setup(&upstream_of(&redis)).acl(ADMIN).table("[block]\ncommands = [\"FT.DROP\"]");
+    let mistaken = Respgate::setup(&upstream_of(&redis)).acl(ADMIN).crl().table("[block]\ncommands = [\"FT.DROP\"]");
     let (code, said) = check(&mistaken, &["--require-upstream"]);
     assert_eq!(code, Some(78), "{said}");
     let gate = mistaken.expect_log("[block]").start().settled();
     assert_eq!(gate.connect("admin").text(&["PING"]), "+PONG");
-    gate.pki().renew_server();
+    gate.pki().write_crl(&[7]);
     gate.wait_for_log(&["reload", "done", "files changed"]);
 }
 

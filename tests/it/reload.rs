@@ -172,6 +172,23 @@ fn a_setting_that_needs_a_restart_is_warned_about_and_leaves_the_rest_in_force()
 }
 
 #[test]
+fn what_is_only_warned_of_in_a_configuration_is_warned_of_at_a_reload_too() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .crl()
+        .table("[block]\ncommands = [\"FLUSHALL\"]")
+        .expect_log("nothing is blocked")
+        .start()
+        .settled();
+    gate.edit_config("[\"FLUSHALL\"]", "[]");
+    gate.wait_for_log(&["WARN", "nothing is blocked"]);
+    gate.pki().write_crl(&[7]);
+    gate.wait_for_log(&["reload", "done", "\"generation\":4"]);
+    assert_eq!(gate.log_text().matches("nothing is blocked").count(), 1);
+}
+
+#[test]
 fn new_trust_is_asked_of_new_connections() {
     let (_redis, gate) = start("user alice on +@all ~*\n");
     let old = gate.pki().client("alice");
