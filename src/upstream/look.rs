@@ -127,8 +127,13 @@ async fn look(
     let commands = commands::decode(&ask(&mut connection, target, &["COMMAND"]).await?);
     let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
     let known = names_behind(&mut connection, target, &names).await?;
-    let renamed = names.iter().zip(known).filter(|(_, known)| known.is_none()).map(|(name, _)| (*name).to_owned());
-    let renamed = renamed.collect();
+    let renamed = names
+        .iter()
+        .zip(known)
+        // Another command may have been given the name that is free now.
+        .filter(|(name, known)| !known.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name)))
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
     let declared_names: Vec<&str> = declared.iter().map(String::as_str).collect();
     let behind = names_behind(&mut connection, target, &declared_names).await?;
     let declared = declared.iter().cloned().zip(behind).collect();

@@ -62,6 +62,18 @@ fn a_redis_that_does_not_know_command_is_served_by_what_is_known_of_it() {
     assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
 }
 
+/// GET is free, and FLUSHALL has its name: whoever may GET would flush everything.
+#[test]
+fn a_name_that_was_given_to_another_command_is_refused() {
+    let redis = RedisServer::start_with(&["--rename-command", "GET", "G1", "--rename-command", "FLUSHALL", "GET"]);
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("has renamed").start().settled();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+    assert!(client.text(&["GET", "a"]).starts_with("-ERR unknown command"), "it is refused");
+    assert_eq!(redis.direct().text(&["EXISTS", "a"]), ":1");
+    gate.wait_for_log(&["the upstream has renamed GET"]);
+}
+
 #[test]
 fn a_proxy_without_clients_is_no_client_of_redis() {
     let redis = RedisServer::start();
