@@ -171,6 +171,10 @@ impl SourceFile {
 fn excerpt(line: &str, underline: Range<usize>, disclosure: Disclosure) -> Option<Excerpt> {
     let key = line.split('=').next().unwrap_or_default().trim_end();
     let password = key.contains("pass") && !key.ends_with("-file");
+    // A file given by mistake may be a password in base64, which ends in `=`.
+    if line.contains('=') && !is_plain_key(key) {
+        return None;
+    }
     let shown = match (line.matches('=').count(), disclosure) {
         (1, Disclosure::Value) if !password => line.trim_end().to_owned(),
         (0, _) if line.trim_start().starts_with('[') => line.trim_end().to_owned(),
@@ -181,6 +185,15 @@ fn excerpt(line: &str, underline: Range<usize>, disclosure: Disclosure) -> Optio
     let last = text.chars().count().saturating_sub(1);
     let start = underline.start.min(last);
     Some(Excerpt { underline: start..underline.end.min(last + 1).max(start + 1), text })
+}
+
+/// Whether this looks like a key of a configuration, and like no secret.
+pub(super) fn is_plain_key(text: &str) -> bool {
+    const LONGEST: usize = 40;
+    let all = |letter: fn(&char) -> bool| {
+        text.chars().all(|c| letter(&c) || c.is_ascii_digit() || "-_.|\"' \t".contains(c) || !c.is_ascii())
+    };
+    text.chars().count() <= LONGEST && (all(char::is_ascii_lowercase) || all(char::is_ascii_uppercase))
 }
 
 impl Excerpt {
@@ -233,6 +246,15 @@ mod tests {
     fn a_neighbour_in_an_inline_table_is_cut_off() {
         let text = "upstream-auth = { user = 1, password = \"hunter2\" }";
         assert!(!shown(text, "1", Disclosure::Value).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_no_plain_key_is_not_shown() {
+        for secret in ["q0Zx9vKJm3RtY2uW8bL5nA==", "zWm1+eH4/0aTtB6sXk7oRgQpVc2yNfUdJiLhEwM3S5I=", "hunter2Hunter2 = 1"]
+        {
+            assert_eq!(shown(secret, "=", Disclosure::KeyOnly).lines().count(), 1, "{secret}");
+        }
+        assert!(shown("FLUSHALL = \"x\"", "=", Disclosure::KeyOnly).contains("FLUSHALL = …"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::error::is_plain_key;
 use super::interpolate;
 use super::nearest::nearest;
 use super::raw::{Settings, Variables};
@@ -104,7 +105,10 @@ fn fault(error: &toml::de::Error, text: &str) -> Fault {
     match unknown_key(error.message()) {
         Some((key, known)) => Fault {
             span,
-            message: format!("unknown key `{}`", key.escape_debug()),
+            message: match is_plain_key(key) {
+                true => format!("unknown key `{}`", key.escape_debug()),
+                false => "unknown key".to_owned(),
+            },
             hint: nearest(key, known).map(|known| format!("did you mean `{known}`?")),
         },
         None => Fault { span, message: error.message().to_owned(), hint: None },
