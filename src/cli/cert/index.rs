@@ -6,6 +6,9 @@ use std::time::{Duration, SystemTime};
 /// What a new index begins with.
 pub(super) const HEADER: &str = "# kind name serial expires revoked; times in seconds since 1970 UTC\n";
 
+/// The end of the year 9999, behind which certificates know no time (RFC 5280, 4.1.2.5).
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -181,7 +184,8 @@ fn seconds(time: SystemTime) -> u64 {
 }
 
 fn parse_time(word: &str) -> Option<SystemTime> {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(word.parse().ok()?))
+    let seconds = word.parse().ok().filter(|seconds| *seconds <= LAST_SECOND)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// The day, UTC.
@@ -228,6 +232,8 @@ mod tests {
             "client shop 4f 1 - -",
             "client  4f 1 -",
             "client shop 4f 99999999999999999999 -",
+            "client shop 4f 253402300800 -",
+            "client shop 4f 1 253402300800",
         ] {
             assert_eq!(parse(&format!("{HEADER}{}{line}\n", entry(None).line())), Err(3), "{line}");
         }
