@@ -10,7 +10,9 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls_pemfile::Item;
 use zeroize::Zeroizing;
 
-/// Labels are shown up to this length, in characters.
+use crate::identity::x509::{Certificate, RevocationList};
+
+/// Labels are shown up to this length, in bytes.
 const MAX_LABEL: usize = 40;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -38,6 +40,8 @@ pub enum PemFault {
     Der,
     /// The line looks like the beginning or the end of a block and is neither: indented, joined to another, mistyped.
     Marker,
+    /// The line stands outside of every block, and is no text for people: base64 without a marker, or binary.
+    Stray,
     /// The block that begins here is not ended by its `-----END …-----`.
     Unended,
     /// The content of a block cannot be decoded.
@@ -71,6 +75,10 @@ impl fmt::Display for PemError {
             PemFault::Marker => f.write_str(
                 "looks like the beginning or end of a PEM block, but is not one: -----BEGIN …----- and -----END …----- \
                  each stand alone on a line, unindented, in pairs (files joined without a newline look so)",
+            ),
+            PemFault::Stray => f.write_str(
+                "stands outside of every PEM block and is no text: what is binary (DER, UTF-16), or base64 without its \
+                 -----BEGIN …-----, would be lost; take it out, or write it as PEM",
             ),
             PemFault::Unended => f.write_str("the PEM block that begins here has no end"),
             PemFault::Damaged(why) => write!(f, "holds a damaged PEM block: {why}"),
@@ -161,10 +169,14 @@ impl Role {
                     found.blocks.push(block);
                     continue;
                 }
-                kind if self.passed_over.contains(&kind) => {
-                    found.passed_over += 1;
-                    continue;
-                }
+                // What is passed over has to be what it says: a list under another label would be lost.
+                kind if self.passed_over.contains(&kind) => match block.check(kind) {
+                    Ok(()) => {
+                        found.passed_over += 1;
+                        continue;
+                    }
+                    Err(error) => error.fault,
+                },
                 Kind::TrustedCertificate if self.read == Kind::Certificate => PemFault::TrustedCertificate,
                 Kind::EncryptedKey if self.read == Kind::Key => PemFault::EncryptedKey,
                 _ => PemFault::Unexpected { expected, label: block.shown_label() },
@@ -232,7 +244,23 @@ impl Block<'_> {
     }
 
     fn shown_label(&self) -> String {
-        String::from_utf8_lossy(self.label).chars().take(MAX_LABEL).flat_map(char::escape_debug).collect()
+        let is_label = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" .".contains(byte);
+        match self.label.len() <= MAX_LABEL && self.label.iter().all(is_label) {
+            true => String::from_utf8_lossy(self.label).into_owned(),
+            // It may be anything, a part of a key too.
+            false => "of an unusual label".to_owned(),
+        }
+    }
+
+    /// Whether it holds what its label says.
+    fn check(&self, kind: Kind) -> Result<(), PemError> {
+        let is_one = match kind {
+            Kind::Certificate => Certificate::parse(&self.certificate()?).is_ok(),
+            Kind::RevocationList => RevocationList::parse(&self.revocation_list()?).is_ok(),
+            // Nobody looks for a list or a certificate in these, and keys are none of this file's business.
+            Kind::TrustedCertificate | Kind::Key | Kind::EncryptedKey | Kind::Parameters | Kind::Other => true,
+        };
+        if is_one { Ok(()) } else { Err(self.damaged("it is not what its label says")) }
     }
 
     fn certificate(&self) -> Result<CertificateDer<'static>, PemError> {
@@ -296,6 +324,7 @@ fn blocks(content: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
                 match label(text, b"-----BEGIN ") {
                     Some(label) => open = Some(Block { line, label, content: Vec::new() }),
                     None if resembles_marker(text) => return Err(marker()),
+                    None if is_no_text(text) => return Err(PemError { line: Some(line), fault: PemFault::Stray }),
                     None => {}
                 }
             }
@@ -351,13 +380,26 @@ fn resembles_marker(line: &[u8]) -> bool {
         line.split(|byte| !byte.is_ascii_alphanumeric())
             .any(|word| wanted.iter().any(|wanted| word.eq_ignore_ascii_case(wanted)))
     };
-    let has_dashes = memchr::memmem::find(line, b"--").is_some();
-    word(&[b"BEGIN", b"END"]) && (has_dashes || word(&[b"CERTIFICATE", b"CRL", b"KEY", b"PARAMETERS"]))
+    let has_dashes = |dashes: &[u8]| memchr::memmem::find(line, dashes).is_some();
+    let is_rule = line.iter().all(|byte| b"-#=* \t".contains(byte));
+    has_dashes(b"-----") && !is_rule
+        || word(&[b"BEGIN", b"END"]) && (has_dashes(b"--") || word(&[b"CERTIFICATE", b"CRL", b"KEY", b"PARAMETERS"]))
+}
+
+/// Whether a line outside of blocks holds what nobody reads: bytes that no text has, or base64 as it stands in blocks.
+fn is_no_text(line: &[u8]) -> bool {
+    const TEXT: &[u8] = b"\t\x0b\x0c";
+    let is_base64 = line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
+    line.iter().any(|byte| byte.is_ascii_control() && !TEXT.contains(byte))
+        || is_base64 && (line.len() >= 60 || line.starts_with(b"MII"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CERTIFICATE: &str = include_str!("testdata/key-ca.pem");
+    const LIST: &str = include_str!("testdata/crl-delta.pem");
 
     /// The DER of the block is `0`.
     fn block(label: &str) -> String {
@@ -402,9 +444,34 @@ mod tests {
             (one.replace("END CERTIFICATE", "END X509 CRL"), 3),
             (one.replace("-----END CERTIFICATE-----\n", &one), 3),
             (one.replace("-----BEGIN CERTIFICATE-----\n", ""), 2),
+            (one.replace("BEGIN C", "BEGINC"), 1),
+            (one.replace("BEGIN", "BEG\u{200b}IN"), 1),
         ] {
             assert_eq!(faults(certificate_chain(text.as_bytes())), [(Some(line), PemFault::Marker)], "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_binary_or_base64_outside_of_blocks_is_an_error_with_its_line() {
+        let one = block("X509 CRL");
+        let utf16: Vec<u8> = one.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for stray in [
+            b"0\x82\x01\x0a\x02\x01\x01".to_vec(),
+            utf16,
+            vec![0x1f, 0x8b, 8, 0],
+            b"MIIBrzCCAVWgAwIBAgIUOFjE\n".to_vec(),
+            [b"Ab+/".repeat(16), b"\n".to_vec()].concat(),
+        ] {
+            let text = [one.as_bytes(), &stray].concat();
+            let told = faults(revocation_lists(&text));
+            assert!(
+                matches!(told.as_slice(), [(Some(4), PemFault::Stray | PemFault::Marker)]),
+                "{told:?} of {stray:?}"
+            );
+        }
+        let text =
+            format!("Certificate Revocation List (CRL):\n        Version 2 (0x1)\n\t# ----------\n==========\n{one}");
+        assert_eq!(revocation_lists(text.as_bytes()).map(|lists| lists.len()), Ok(1));
     }
 
     #[test]
@@ -444,6 +511,11 @@ mod tests {
             "X509 CRL",
             "CERTIFICATE REQUEST",
         ];
+        let pem = |label: &str| match label {
+            "CERTIFICATE" => CERTIFICATE.to_owned(),
+            "X509 CRL" => LIST.to_owned(),
+            other => block(other),
+        };
         let readers: [(&str, Reader, &[&str]); 4] = [
             (
                 "CERTIFICATE",
@@ -460,7 +532,7 @@ mod tests {
         ];
         for (own, read, beside) in readers {
             for label in LABELS {
-                let is_read = read((block(own) + &block(label)).as_bytes()).is_ok();
+                let is_read = read((block(own) + &pem(label)).as_bytes()).is_ok();
                 assert_eq!(is_read, beside.contains(&label), "{label} beside {own}");
             }
         }
@@ -468,8 +540,15 @@ mod tests {
 
     #[test]
     fn revocation_lists_in_a_ca_file_are_counted() {
-        let text = block("CERTIFICATE") + &block("X509 CRL") + &block("X509 CRL");
+        let text = block("CERTIFICATE") + LIST + LIST;
         assert_eq!(authorities(text.as_bytes()).map(|(certificates, lists)| (certificates.len(), lists)), Ok((1, 2)));
+    }
+
+    #[test]
+    fn what_is_passed_over_has_to_be_what_its_label_says() {
+        let mislabelled = LIST.replace("X509 CRL", "CERTIFICATE");
+        let told = faults(revocation_lists((LIST.to_owned() + &mislabelled).as_bytes()));
+        assert!(matches!(told.as_slice(), [(Some(_), PemFault::Damaged(_))]), "{told:?}");
     }
 
     #[test]
