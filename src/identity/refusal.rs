@@ -31,6 +31,8 @@ pub enum CertificateRefusal {
     BadSignature,
     /// A signature algorithm or key that is not accepted, SHA-1 and RSA under 2048 bits among them.
     UnsupportedAlgorithm,
+    /// So many certificates are shown that finding a path through them would take long.
+    ChainTooWide,
     /// An unknown critical extension, a name constraint, a path length or a CA's key usage forbids it.
     Constraint,
     /// It cannot be read.
@@ -44,7 +46,7 @@ pub enum CertificateRefusal {
 #[cfg(test)]
 impl CertificateRefusal {
     /// Every reason.
-    pub(crate) const ALL: [CertificateRefusal; 17] = [
+    pub(crate) const ALL: [CertificateRefusal; 18] = [
         CertificateRefusal::UnknownIssuer,
         CertificateRefusal::Expired,
         CertificateRefusal::NotYetValid,
@@ -58,6 +60,7 @@ impl CertificateRefusal {
         CertificateRefusal::OldVersion,
         CertificateRefusal::BadSignature,
         CertificateRefusal::UnsupportedAlgorithm,
+        CertificateRefusal::ChainTooWide,
         CertificateRefusal::Constraint,
         CertificateRefusal::Malformed,
         CertificateRefusal::NotAsked,
@@ -88,6 +91,7 @@ impl fmt::Display for CertificateRefusal {
             CertificateRefusal::Constraint => {
                 "a constraint, a CA's key usage or a critical extension forbids the client certificate"
             }
+            CertificateRefusal::ChainTooWide => "the client shows more certificates than a path can be looked for in",
             CertificateRefusal::Malformed => "the client certificate is malformed",
             CertificateRefusal::NotAsked => "client certificates are no longer accepted here",
             CertificateRefusal::Other => "the client certificate was refused",

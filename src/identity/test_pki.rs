@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
-    DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
-    SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 
 /// A CA that the tests issue certificates from.
@@ -44,14 +44,24 @@ impl Authority {
         Authority { issuer: CertifiedIssuer::signed_by(params, key, &self.issuer).expect("a CA") }
     }
 
+    /// A certificate by this one for the name and key of another CA, DER.
+    pub(crate) fn cross_sign(&self, other: &Authority, cn: &str) -> Vec<u8> {
+        authority(cn).signed_by(other.issuer.key(), &self.issuer).expect("a CA").der().to_vec()
+    }
+
     pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// Its certificate anew, of the same name and key, to end then.
     pub(crate) fn renewed(&self, cn: &str, not_after: SystemTime) -> String {
+        self.anew(cn, |params| params.not_after = not_after.into())
+    }
+
+    /// Its certificate anew, of the same key.
+    pub(crate) fn anew(&self, cn: &str, adjust: impl FnOnce(&mut CertificateParams)) -> String {
         let mut params = authority(cn);
-        params.not_after = not_after.into();
+        adjust(&mut params);
         params.self_signed(self.issuer.key()).expect("a CA").pem()
     }
 
@@ -83,28 +93,40 @@ impl Authority {
         Issued { der: certificate.der().to_vec(), pem: certificate.pem(), key_pem: key.serialize_pem() }
     }
 
+    /// A CRL that revokes nothing, and covers only the certificates that name this place.
+    pub(crate) fn partial_crl(&self, uri: &str, next_update: SystemTime) -> rcgen::CertificateRevocationList {
+        let mut params = crl_params(&[], next_update);
+        params.issuing_distribution_point = Some(CrlIssuingDistributionPoint {
+            distribution_point: CrlDistributionPoint { uris: vec![uri.to_owned()] },
+            scope: None,
+        });
+        params.signed_by(&self.issuer).expect("a CRL")
+    }
+
     /// A CRL that revokes these serial numbers, due for renewal at `next_update`.
     pub(crate) fn crl(&self, serials: &[u64], next_update: SystemTime) -> rcgen::CertificateRevocationList {
-        let this_update = SystemTime::now() - Duration::from_secs(30 * 86_400);
-        let revoked = serials
-            .iter()
-            .map(|serial| RevokedCertParams {
-                serial_number: SerialNumber::from(*serial),
-                revocation_time: this_update.into(),
-                reason_code: None,
-                invalidity_date: None,
-            })
-            .collect();
-        CertificateRevocationListParams {
-            this_update: this_update.into(),
-            next_update: next_update.into(),
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: revoked,
-            key_identifier_method: KeyIdMethod::Sha256,
-        }
-        .signed_by(&self.issuer)
-        .expect("a CRL")
+        crl_params(serials, next_update).signed_by(&self.issuer).expect("a CRL")
+    }
+}
+
+fn crl_params(serials: &[u64], next_update: SystemTime) -> CertificateRevocationListParams {
+    let this_update = SystemTime::now() - Duration::from_secs(30 * 86_400);
+    let revoked = serials
+        .iter()
+        .map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: this_update.into(),
+            reason_code: None,
+            invalidity_date: None,
+        })
+        .collect();
+    CertificateRevocationListParams {
+        this_update: this_update.into(),
+        next_update: next_update.into(),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: revoked,
+        key_identifier_method: KeyIdMethod::Sha256,
     }
 }
 

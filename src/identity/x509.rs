@@ -8,8 +8,9 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_DOMAIN_COMPONENT, OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME,
     OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE,
-    OID_X509_EXT_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME,
-    OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME,
+    OID_X509_EXT_ISSUER_DISTRIBUTION_POINT, OID_X509_EXT_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
+    OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT,
+    OID_X509_STATE_OR_PROVINCE_NAME,
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
@@ -50,6 +51,8 @@ pub struct KeyUsage {
     pub digital_signature: bool,
     /// `keyCertSign`: it may issue certificates.
     pub certificate_sign: bool,
+    /// `cRLSign`: it may issue revocation lists.
+    pub crl_sign: bool,
 }
 
 /// The parts of a certificate that this program looks at.
@@ -81,6 +84,8 @@ pub struct Certificate {
     pub signature_algorithm: String,
     /// The length of an RSA key, in bits; `None` of any other key, and of one that cannot be read.
     pub rsa_bits: Option<usize>,
+    /// It names places where CRLs about it are to be had.
+    pub has_distribution_points: bool,
     /// OIDs, dotted, of critical extensions that nobody here looks at.
     pub unknown_critical: Vec<String>,
     sans: Result<Option<SubjectAlternativeNames>, Flaw>,
@@ -125,6 +130,9 @@ impl Certificate {
                 Ok(PublicKey::RSA(key)) => Some(key.key_size()),
                 _ => None,
             },
+            has_distribution_points: certificate
+                .iter_extensions()
+                .any(|extension| extension.oid == OID_X509_EXT_CRL_DISTRIBUTION_POINTS),
             unknown_critical: certificate
                 .iter_extensions()
                 .filter(|extension| extension.critical && !KNOWN_EXTENSIONS.contains(&extension.oid))
@@ -132,6 +140,15 @@ impl Certificate {
                 .collect(),
             sans: read_sans(&certificate),
         })
+    }
+
+    /// What is signed of a DER certificate, and the signature over it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn signature_of(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>), ParseError> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| ParseError)?;
+        Ok((certificate.tbs_certificate.as_ref().to_vec(), certificate.signature_value.data.to_vec()))
     }
 
     pub(super) fn subject_alternative_names(&self) -> Result<Option<SubjectAlternativeNames>, Flaw> {
@@ -163,8 +180,9 @@ fn key_usage(certificate: &X509Certificate<'_>) -> Option<KeyUsage> {
         Ok(extension) => extension.map(|extension| KeyUsage {
             digital_signature: extension.value.digital_signature(),
             certificate_sign: extension.value.key_cert_sign(),
+            crl_sign: extension.value.crl_sign(),
         }),
-        Err(_) => Some(KeyUsage { digital_signature: false, certificate_sign: false }),
+        Err(_) => Some(KeyUsage { digital_signature: false, certificate_sign: false, crl_sign: false }),
     }
 }
 
@@ -324,7 +342,10 @@ fn escape(value: &str, out: &mut String) {
     }
 }
 
+/// Of equal numbers the same digits, also where the encoding is longer than it has to be.
 fn hex(serial: &[u8]) -> String {
+    let negative = serial.windows(2).take_while(|pair| pair[0] == 0xff && pair[1] >= 0x80).count();
+    let serial = serial.get(negative..).unwrap_or_default();
     let significant = serial.iter().position(|byte| *byte != 0).map_or(&[0][..], |first| &serial[first..]);
     significant.iter().fold(String::with_capacity(2 * significant.len()), |mut out, byte| {
         // Writing to a String cannot fail.
@@ -346,6 +367,10 @@ pub struct RevocationList {
     pub version: u32,
     /// It has extensions, which every list of today has.
     pub has_extensions: bool,
+    /// It has an issuingDistributionPoint: it may cover a part of what its CA has issued.
+    pub is_partial: bool,
+    /// When it was made, in seconds since 1970 UTC.
+    pub this_update: i64,
     /// What is signed, DER.
     pub signed: Vec<u8>,
     /// The signature over it.
@@ -365,6 +390,11 @@ impl RevocationList {
             serials: list.iter_revoked_certificates().map(|revoked| hex(revoked.raw_serial())).collect(),
             version: list.version().map_or(1, |version| version.0.saturating_add(1)),
             has_extensions: !list.extensions().is_empty(),
+            is_partial: list
+                .extensions()
+                .iter()
+                .any(|extension| extension.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT),
+            this_update: list.last_update().timestamp(),
             signed: list.tbs_cert_list.as_ref().to_vec(),
             signature: list.signature_value.data.to_vec(),
         })

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::reverify::{ChainKey, Condemned};
 use crate::session::CloseReason;
-use crate::tls::CertificateChain;
+use crate::tls::{CertificateChain, Voucher};
 
 /// What a worker wants of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +33,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A session that came in through a listener, with this certificate chain, which ends then.
-    pub fn new(listener: usize, chain: Option<CertificateChain>, expires: Option<Instant>) -> Self {
+    /// A session that came in through a listener, with this certificate chain, trusted for this, which ends then.
+    pub fn new(listener: usize, trusted: Option<(CertificateChain, Voucher)>, expires: Option<Instant>) -> Self {
         Self {
-            chain: chain.map(|chain| ((listener, chain.fingerprint()), chain)),
+            chain: trusted
+                .map(|(chain, voucher)| (ChainKey { listener, fingerprint: chain.fingerprint(), voucher }, chain)),
             expires,
             deadline: Cell::new(None),
             generation: Cell::new(0),
@@ -140,19 +141,22 @@ impl Registry {
     }
 
     /// The distinct certificate chains that are such, by listener, in no order.
-    pub fn chains(&self, is_such: impl Fn(usize, &CertificateChain) -> bool) -> Vec<(ChainKey, CertificateChain)> {
+    pub(super) fn chains(
+        &self,
+        is_such: impl Fn(usize, &CertificateChain) -> bool,
+    ) -> Vec<(ChainKey, CertificateChain)> {
         let handles = self.handles.borrow();
         let distinct: HashMap<ChainKey, CertificateChain> = handles
             .values()
             .filter_map(|handle| handle.chain.as_ref())
-            .filter(|((listener, _), chain)| is_such(*listener, chain))
+            .filter(|(key, chain)| is_such(key.listener, chain))
             .cloned()
             .collect();
         distinct.into_iter().collect()
     }
 
     /// The sessions of these certificate chains, and why they have to end.
-    pub fn condemned(&self, chains: &Condemned) -> Vec<(Rc<Handle>, CloseReason)> {
+    pub(super) fn condemned(&self, chains: &Condemned) -> Vec<(Rc<Handle>, CloseReason)> {
         let handles = self.handles.borrow();
         let reason = |handle: &Handle| handle.chain.as_ref().and_then(|(key, _)| chains.get(key)).copied();
         handles.values().filter_map(|handle| Some((Rc::clone(handle), reason(handle)?))).collect()
@@ -173,8 +177,10 @@ mod tests {
     fn only_the_chains_that_are_asked_for_are_given_and_each_once() {
         let registry = Rc::new(Registry::default());
         let chain = |first: u8| CertificateChain::new(vec![vec![first].into()]).expect("a certificate");
+        let pinned = |chain| Some((chain, Voucher::Pin));
         let enter = |listener, chain| registry.enter(Rc::new(Handle::new(listener, chain, None)));
-        let _entries = [enter(0, Some(chain(1))), enter(0, Some(chain(1))), enter(1, Some(chain(2))), enter(1, None)];
+        let _entries =
+            [enter(0, pinned(chain(1))), enter(0, pinned(chain(1))), enter(1, pinned(chain(2))), enter(1, None)];
         assert_eq!(registry.chains(|_, _| true).len(), 2);
         let asked: Vec<_> = registry.chains(|listener, _| listener == 1).into_iter().map(|(_, chain)| chain).collect();
         assert_eq!(asked, [chain(2)]);

@@ -5,14 +5,21 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use crate::identity::CertificateRefusal;
-use crate::identity::Fingerprint;
+use crate::identity::{CertificateRefusal, Fingerprint};
 use crate::ops::generation::Generation;
 use crate::session::CloseReason;
-use crate::tls::{CertificateChain, TlsMaterial};
+use crate::tls::{CertificateChain, TlsMaterial, Voucher, handshake};
 
-/// A certificate chain, by the listener whose trust it stands under.
-pub(super) type ChainKey = (usize, Fingerprint);
+/// A certificate chain that has let sessions in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ChainKey {
+    /// Whose trust it stands under.
+    pub(super) listener: usize,
+    /// Of the whole chain.
+    pub(super) fingerprint: Fingerprint,
+    /// What made it trusted, which is a part of whose it is.
+    pub(super) voucher: Voucher,
+}
 
 /// Chains whose sessions have to end, and why.
 pub(super) type Condemned = HashMap<ChainKey, CloseReason>;
@@ -31,24 +38,38 @@ pub(super) fn split(generation: &Generation, chains: Chains) -> (Condemned, Chai
     )
 }
 
-/// Those that are not trusted any more.
+/// Those that are not trusted any more, or for another reason, which makes them somebody else's.
 pub(super) fn verify(generation: &Generation, chains: &[(ChainKey, CertificateChain)], now: SystemTime) -> Condemned {
-    let judged = chains.iter().map(|(key, chain)| (key, verdict(material(generation, key), chain, now)));
-    judged.filter_map(|(key, verdict)| Some((*key, CloseReason::Certificate(verdict.err()?)))).collect()
+    let judged = chains.iter().map(|(key, chain)| (key, verdict(generation, key, chain, now)));
+    judged.filter_map(|(key, verdict)| Some((*key, verdict.err()?))).collect()
 }
 
 fn material<'a>(generation: &'a Generation, key: &ChainKey) -> Option<&'a TlsMaterial> {
-    generation.listeners.get(key.0).and_then(Option::as_deref)
+    generation.listeners.get(key.listener).and_then(Option::as_deref)
 }
 
 fn verdict(
-    material: Option<&TlsMaterial>,
+    generation: &Generation,
+    key: &ChainKey,
     chain: &CertificateChain,
     now: SystemTime,
-) -> Result<(), CertificateRefusal> {
-    match material.ok_or(CertificateRefusal::NotAsked)?.reverify(chain, now) {
-        // No word against a session that is there already: only new ones have to wait for the next list.
+) -> Result<(), CloseReason> {
+    let material = material(generation, key).ok_or(CloseReason::Certificate(CertificateRefusal::NotAsked))?;
+    match material.reverify(chain, now) {
+        Ok(voucher) if voucher == key.voucher || is_still_the_same(generation, key, chain, voucher) => Ok(()),
+        Ok(_) => Err(CloseReason::IdentityChanged),
+        // New sessions have to wait for the next list; it says nothing against one that is there already.
         Err(CertificateRefusal::RevocationListExpired) => Ok(()),
-        verdict => verdict,
+        Err(refusal) => Err(CloseReason::Certificate(refusal)),
     }
+}
+
+/// Whether the certificate is the same user's by both.
+fn is_still_the_same(generation: &Generation, key: &ChainKey, chain: &CertificateChain, voucher: Voucher) -> bool {
+    let user = |voucher| {
+        let identity = handshake::identity(chain, voucher).ok()?;
+        Some(generation.policy.certificates.user_for(&identity))
+    };
+    let before = user(key.voucher);
+    before.is_some() && before == user(voucher)
 }

@@ -351,8 +351,8 @@ impl Worker {
                 return Some(linger(permit, failure.linger()));
             }
         };
-        Some(match self.judge_again(peer.as_ref(), listener, began_with, began_at) {
-            Ok(()) => self.converse(stream, peer, address, listener, permit),
+        Some(match self.judge_again(peer, listener, began_with, began_at) {
+            Ok(peer) => self.converse(stream, peer, address, listener, permit),
             Err(refusal) => {
                 self.note_failed_handshake(address, &HandshakeError::Certificate(refusal));
                 turn_away(stream, NO_ENTRY, permit)
@@ -399,18 +399,23 @@ impl Worker {
     /// entry in the registry nothing waits, so that the next generation finds the session there.
     fn judge_again(
         &self,
-        peer: Option<&handshake::Peer>,
+        peer: Option<handshake::Peer>,
         listener: usize,
         began_with: u64,
         began_at: i64,
-    ) -> Result<(), CertificateRefusal> {
+    ) -> Result<Option<handshake::Peer>, CertificateRefusal> {
         let now = self.current();
-        let is_outdated = |peer: &&handshake::Peer| {
+        let is_outdated = |peer: &handshake::Peer| {
             now.generation.number != began_with || has_aged(&now, listener, &peer.chain, began_at..unix_seconds())
         };
-        let Some(peer) = peer.filter(is_outdated) else { return Ok(()) };
-        let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
-        material.ok_or(CertificateRefusal::NotAsked)?.reverify(&peer.chain, SystemTime::now())
+        match peer {
+            Some(peer) if is_outdated(&peer) => {
+                let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
+                let material = material.ok_or(CertificateRefusal::NotAsked)?;
+                handshake::judge(peer.chain, material, SystemTime::now()).map(Some)
+            }
+            peer => Ok(peer),
+        }
     }
 
     /// A session with a client that is in, or what is said to one that may not have any.
@@ -426,8 +431,8 @@ impl Worker {
             return turn_away(client, "max number of clients reached", permit);
         }
         let started = Instant::now();
-        let (certificate, chain) = match peer {
-            Some(handshake::Peer { chain, identity }) => (Some(identity), Some(chain)),
+        let (certificate, trusted) = match peer {
+            Some(handshake::Peer { chain, voucher, identity }) => (Some(identity), Some((chain, voucher))),
             None => (None, None),
         };
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
@@ -443,7 +448,7 @@ impl Worker {
         };
         drop(policy);
         events::connected(&peer, core.principal());
-        let handle = Rc::new(Handle::new(listener, chain, expires));
+        let handle = Rc::new(Handle::new(listener, trusted, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
         let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(&self), number }));

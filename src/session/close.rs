@@ -48,6 +48,8 @@ pub enum CloseReason {
     Revoked(UserRefusal),
     /// The certificate behind the session is no longer trusted.
     Certificate(CertificateRefusal),
+    /// The certificate is trusted for another reason now, by another CA or for its key alone, and is another user's.
+    IdentityChanged,
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
     /// blocking command.
     StandingRightLost,
@@ -86,6 +88,7 @@ impl CloseReason {
             | Self::NoMirror => Fault::Upstream,
             Self::Revoked(_)
             | Self::Certificate(_)
+            | Self::IdentityChanged
             | Self::StandingRightLost
             | Self::PolicyChanged
             | Self::MemoryBudget

@@ -7,6 +7,15 @@ use rustls::pki_types::CertificateDer;
 use crate::identity::Fingerprint;
 use crate::identity::x509::Certificate;
 
+/// What makes a chain trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Voucher {
+    /// The CA that its path ends in, by the SHA-256 of the CA's SubjectPublicKeyInfo.
+    Authority(Fingerprint),
+    /// The client's key is pinned.
+    Pin,
+}
+
 /// A client's certificate chain, leaf first, never empty; cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateChain {

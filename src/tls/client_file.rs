@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::chain::CertificateChain;
+use super::chain::{CertificateChain, Voucher};
 use super::explain;
 use super::handshake::{self, Peer};
 use super::load_error::{LoadError, Problem};
@@ -35,10 +35,10 @@ pub fn read(path: &Path) -> Result<CertificateChain, Vec<LoadError>> {
 
 /// Judges as a handshake of this moment would.
 pub fn judge(chain: &CertificateChain, material: &TlsMaterial, now: SystemTime) -> Judgement {
-    let verdict = handshake::peer(chain.clone(), material, true);
+    let verdict = handshake::judge(chain.clone(), material, now);
     let mut advice = Vec::new();
     if let Ok(certificate) = Certificate::parse(chain.leaf()) {
-        if !material.is_pinned(chain) {
+        if !matches!(&verdict, Ok(Peer { voucher: Voucher::Pin, .. })) {
             advice = explain::client_certificate(&certificate, now);
         }
         advice.extend(explain::expires_soon(certificate.not_after, now).map(|when| format!("it {when}")));

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::chain::CertificateChain;
+use super::chain::{CertificateChain, Voucher};
 use super::close;
 use super::material::TlsMaterial;
 use crate::identity::{CertificateRefusal, PeerIdentity};
@@ -41,6 +41,8 @@ pub struct Handshaken {
 pub struct Peer {
     /// What it has shown, for verifying again.
     pub chain: CertificateChain,
+    /// What makes it trusted.
+    pub voucher: Voucher,
     /// What its certificate says.
     pub identity: Arc<PeerIdentity>,
 }
@@ -201,7 +203,13 @@ pub async fn accept(
     let chain = connection.peer_certificates().and_then(|certificates| {
         CertificateChain::new(certificates.iter().map(|der| der.clone().into_owned()).collect())
     });
-    match chain.map(|chain| peer(chain, material, resumed)).transpose() {
+    // rustls has verified a chain unless the session was resumed, but does not say which CA its path ended in.
+    let only = material.only_voucher().filter(|_| !resumed);
+    let judged = |chain| match only {
+        Some(voucher) => peer(chain, voucher),
+        None => judge(chain, material, SystemTime::now()),
+    };
+    match chain.map(judged).transpose() {
         Ok(peer) => Ok(Handshaken { stream, peer, resumed, protocol, cipher }),
         Err(refusal) => Err(close_refused(stream, refusal, deadline).await),
     }
@@ -225,22 +233,30 @@ async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<ClientSt
         .map_err(|(error, socket)| HandshakeFailure { error: HandshakeError::from_io(&error), socket: Some(socket) })
 }
 
-/// Who shows this chain. One that rustls has not just verified is verified here.
-pub(super) fn peer(
-    chain: CertificateChain,
-    material: &TlsMaterial,
-    unverified: bool,
-) -> Result<Peer, CertificateRefusal> {
-    let now = SystemTime::now();
-    if unverified {
-        material.reverify(&chain, now)?;
-    }
-    let identity = if material.is_pinned(&chain) {
-        PeerIdentity::from_pinned_der(chain.leaf())
-    } else {
-        PeerIdentity::from_der(chain.leaf(), material.anchor(&chain, now))
+/// Who shows this chain, if it is trusted at this moment.
+///
+/// # Errors
+/// Why it is not.
+pub fn judge(chain: CertificateChain, material: &TlsMaterial, now: SystemTime) -> Result<Peer, CertificateRefusal> {
+    let voucher = material.reverify(&chain, now)?;
+    peer(chain, voucher)
+}
+
+fn peer(chain: CertificateChain, voucher: Voucher) -> Result<Peer, CertificateRefusal> {
+    let identity = Arc::new(identity(&chain, voucher)?);
+    Ok(Peer { chain, voucher, identity })
+}
+
+/// What a chain says about its holder, when this is what makes it trusted.
+///
+/// # Errors
+/// It cannot be read.
+pub fn identity(chain: &CertificateChain, voucher: Voucher) -> Result<PeerIdentity, CertificateRefusal> {
+    let identity = match voucher {
+        Voucher::Pin => PeerIdentity::from_pinned_der(chain.leaf()),
+        Voucher::Authority(authority) => PeerIdentity::from_der(chain.leaf(), Some(authority)),
     };
-    Ok(Peer { chain, identity: Arc::new(identity.map_err(|_| CertificateRefusal::Malformed)?) })
+    identity.map_err(|_| CertificateRefusal::Malformed)
 }
 
 /// The handshake is over, so there is no alert to send but close_notify.

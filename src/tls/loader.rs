@@ -17,11 +17,11 @@ use super::keys;
 use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::{self, PemError};
 use super::provider;
-use super::revocation::Revocation;
-use super::settings::{AuthClients, CrlExpired, TlsSettings};
-use super::verifier::Verifier;
+use super::revocation::{Revocation, Revoked, UsableList};
+use super::settings::{AuthClients, CrlCheck, CrlExpired, TlsSettings};
+use super::verifier::{Realm, Verifier};
 use crate::files::{Content, Files};
-use crate::identity::x509::{Certificate, RevocationList};
+use crate::identity::x509::{Certificate, Name, RevocationList};
 
 /// So many CAs are hardly those of one's own clients.
 const BUNDLE: usize = 20;
@@ -77,6 +77,16 @@ struct Trust {
 struct Authority {
     der: CertificateDer<'static>,
     certificate: Certificate,
+}
+
+impl Authority {
+    fn name(&self) -> &Name {
+        &self.certificate.subject
+    }
+
+    fn is_named(&self, name: &Name) -> bool {
+        self.name() == name
+    }
 }
 
 impl Loader<'_> {
@@ -143,21 +153,86 @@ impl Loader<'_> {
             return Some(Trust { verifier: None, crl_expires_at: None });
         }
         let authorities = self.authorities();
-        let revocation = self.revocation(authorities.as_deref().unwrap_or_default());
-        let (authorities, revocation) = authorities.zip(revocation)?;
-        let mut anchors = Anchors::default();
-        for Authority { der, certificate } in &authorities {
-            if let Err(error) = anchors.add(certificate, der) {
-                let words = format!("the CA {} cannot be used: {error}", certificate.subject.display());
-                self.settings_error("tls-ca-cert-file", words);
-                return None;
-            }
-        }
-        let crl_expires_at = revocation.first_end();
+        let lists = self.revocation_lists(authorities.as_deref().unwrap_or_default());
+        let (authorities, lists) = authorities.zip(lists)?;
+        let revoked = Revoked::new(&lists, settings.crl_check);
+        let authorities = self.without_revoked(authorities, &revoked);
+        let realms = self.realms(&authorities, &lists)?;
+        let crl_expires_at = lists.iter().map(|usable| usable.next_update).min();
         let pins = settings.pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
-        let verifier = Verifier::new(anchors, pins, revocation, self.algorithms, mandatory);
+        let verifier = Verifier::new(realms, pins, revoked, self.algorithms, mandatory);
         Some(Trust { verifier: Some(Arc::new(verifier)), crl_expires_at })
+    }
+
+    /// CAs that share no name in one realm, and of CRLs in each those that do not belong to a namesake elsewhere.
+    fn realms(&mut self, authorities: &[Authority], lists: &[UsableList]) -> Option<Vec<Realm>> {
+        let mut groups: Vec<Vec<&Authority>> = Vec::new();
+        for authority in authorities {
+            let is_free = |group: &&mut Vec<&Authority>| group.iter().all(|other| !other.is_named(authority.name()));
+            match groups.iter_mut().find(is_free) {
+                Some(group) => group.push(authority),
+                None => groups.push(vec![authority]),
+            }
+        }
+        let mut realms = Vec::new();
+        for group in groups {
+            let mut anchors = Anchors::default();
+            for Authority { der, certificate } in &group {
+                if let Err(error) = anchors.add(certificate, der) {
+                    let words = format!("the CA {} cannot be used: {error}", certificate.subject.display());
+                    self.settings_error("tls-ca-cert-file", words);
+                    return None;
+                }
+            }
+            let has_signed = |authority: &Authority, list: &RevocationList| {
+                authority.is_named(&list.issuer)
+                    && keys::has_signed(&authority.der, &list.signed, &list.signature, &self.algorithms)
+            };
+            let is_a_namesake_s = |usable: &&UsableList| {
+                let list = &usable.list;
+                group.iter().any(|authority| authority.is_named(&list.issuer))
+                    && !group.iter().any(|authority| has_signed(authority, list))
+                    && authorities.iter().any(|authority| has_signed(authority, list))
+            };
+            let own = lists.iter().filter(|usable| !is_a_namesake_s(usable));
+            let revocation =
+                Revocation::new(!lists.is_empty(), own, self.settings.crl_check, self.settings.crl_expired);
+            realms.push(Realm { anchors, revocation });
+        }
+        Some(realms)
+    }
+
+    /// An intermediate CA may stand in the file, and webpki looks at no anchor's revocation. One that is revoked, or was
+    /// issued by such a one alone, is no anchor.
+    fn without_revoked(&mut self, mut authorities: Vec<Authority>, revoked: &Revoked) -> Vec<Authority> {
+        let path = self.settings.ca_cert_file.clone().unwrap_or_default();
+        let mut gone: Vec<Authority> = Vec::new();
+        loop {
+            let issued = |issuer: &Authority, authority: &Authority| {
+                issuer.is_named(&authority.certificate.issuer)
+                    && !authority.is_named(&authority.certificate.issuer)
+                    && Certificate::signature_of(&authority.der).is_ok_and(|(signed, signature)| {
+                        keys::has_signed(&issuer.der, &signed, &signature, &self.algorithms)
+                    })
+            };
+            let is_revoked = |authority: &Authority| {
+                revoked.lists(&authority.certificate)
+                    || gone.iter().any(|issuer| issued(issuer, authority))
+                        && !authorities.iter().any(|issuer| issued(issuer, authority))
+            };
+            let Some(position) = authorities.iter().position(is_revoked) else { return authorities };
+            let name = authorities[position].name().display();
+            if self.settings.crl_check == CrlCheck::Leaf {
+                let words =
+                    format!("the CA {name} is revoked, and trusted all the same, because of crl-check = \"leaf\"");
+                self.note(&path, Severity::Warning, words);
+                return authorities;
+            }
+            let words = format!("the CA {name} is revoked: what it has issued is refused; take it out of the file");
+            self.note(&path, Severity::Error, words);
+            gone.push(authorities.remove(position));
+        }
     }
 
     /// The client CAs, none if keys are pinned instead.
@@ -229,7 +304,7 @@ impl Loader<'_> {
         }
         if authorities.len() >= BUNDLE {
             let words = format!(
-                "{} CAs: whoever has a certificate of any of them gets as far as the users; a public bundle is no list of                  client CAs",
+                "{} CAs: whoever has a certificate of any of them gets as far as the users; a public bundle is no list of client CAs",
                 authorities.len()
             );
             self.warn(path, words);
@@ -237,17 +312,18 @@ impl Loader<'_> {
         self.note(path, Severity::Info, counted(authorities.len(), "client CA"));
     }
 
-    fn revocation(&mut self, authorities: &[Authority]) -> Option<Revocation> {
+    fn revocation_lists(&mut self, authorities: &[Authority]) -> Option<Vec<UsableList>> {
         let setting = "tls-crl-file";
         let errors_before = self.errors.len();
-        let mut all = Revocation::new(self.settings.crl_check, self.settings.crl_expired);
+        let mut all: Vec<UsableList> = Vec::new();
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
             self.warn_if_others_write(path);
             let Some(lists) = self.pem(setting, path, pem::revocation_lists(&content.bytes)) else { continue };
+            let count = counted(lists.len(), "CRL");
             let mut revoked = 0;
-            for (position, der) in lists.iter().enumerate() {
-                let list = match RevocationList::parse(der) {
+            for (position, der) in lists.into_iter().enumerate() {
+                let list = match RevocationList::parse(&der) {
                     Ok(list) => list,
                     Err(error) => {
                         self.unusable(setting, path, format!("CRL {} in it is {error}", position + 1));
@@ -255,24 +331,23 @@ impl Loader<'_> {
                     }
                 };
                 revoked += list.serials.len();
-                self.judge_expiry(path, &list);
+                self.judge_times(path, &list);
                 self.judge_signer(path, &list, authorities);
                 let issuer = list.issuer.display();
-                if let Err(unsupported) = all.add(der, list) {
-                    self.unusable(setting, path, format!("the CRL of {issuer} {unsupported}"));
+                match UsableList::new(der, list) {
+                    Ok(usable) => all.push(usable),
+                    Err(unsupported) => self.unusable(setting, path, format!("the CRL of {issuer} {unsupported}")),
                 }
             }
-            let words = format!("{}, {} revoked", counted(lists.len(), "CRL"), counted(revoked, "certificate"));
-            self.note(path, Severity::Info, words);
+            self.note(path, Severity::Info, format!("{count}, {} revoked", counted(revoked, "certificate")));
         }
         match self.settings.crl_files.first() {
             Some(path) => {
-                for Authority { certificate, .. } in authorities {
-                    if !all.covers(&certificate.subject) {
-                        let name = certificate.subject.display();
-                        let words = "every certificate it has issued will be refused";
-                        self.warn(path, format!("there is no CRL of the CA {name}: {words}"));
-                    }
+                let covered = |name: &Name| all.iter().any(|usable| usable.list.issuer == *name);
+                for authority in authorities.iter().filter(|authority| !covered(authority.name())) {
+                    let name = authority.name().display();
+                    let words = "every certificate it has issued will be refused";
+                    self.warn(path, format!("there is no CRL of the CA {name}: {words}"));
                 }
             }
             None => {
@@ -285,8 +360,11 @@ impl Loader<'_> {
     }
 
     /// What an expired list revokes stays revoked; it only cannot say any more that others are not.
-    fn judge_expiry(&mut self, path: &Path, list: &RevocationList) {
+    fn judge_times(&mut self, path: &Path, list: &RevocationList) {
         let issuer = list.issuer.display();
+        if list.this_update > unix_seconds(self.now) {
+            self.warn(path, format!("the CRL of {issuer} was made in the future: one of two clocks is wrong"));
+        }
         let Some(next_update) = list.next_update else { return };
         let expired = next_update <= unix_seconds(self.now);
         match self.settings.crl_expired {
@@ -294,7 +372,7 @@ impl Loader<'_> {
                 path,
                 Severity::Error,
                 format!(
-                    "the CRL of {issuer} has expired: what it revokes stays revoked, and new handshakes that depend on it                      are refused; fetch a new one, or set crl-expired = \"ignore\""
+                    "the CRL of {issuer} has expired: what it revokes stays revoked, and new handshakes that depend on it are refused; fetch a new one, or set crl-expired = \"ignore\""
                 ),
             ),
             CrlExpired::Ignore if expired => {
@@ -304,25 +382,41 @@ impl Loader<'_> {
         }
     }
 
-    /// A list by another key than the CA's makes every certificate of that CA refused. One of a CA that is not in the file
-    /// may be that of an intermediate.
+    /// A list counts for certificates whose issuer has just its name and key. One of a CA that is not in the file may be that
+    /// of an intermediate.
     fn judge_signer(&mut self, path: &Path, list: &RevocationList, authorities: &[Authority]) {
-        let mut named = authorities.iter().filter(|ca| ca.certificate.subject == list.issuer).peekable();
         let issuer = list.issuer.display();
-        if named.peek().is_none() {
-            let words = format!(
-                "the CRL of {issuer} is of no CA in tls-ca-cert-file: it counts for what an intermediate of that name issued"
-            );
-            self.note(path, Severity::Advice, words);
-        } else if !named.any(|ca| keys::has_signed(&ca.der, &list.signed, &list.signature, &self.algorithms)) {
-            self.warn(
-                path,
-                format!(
-                    "the CRL of {issuer} is not signed by the key of that CA in tls-ca-cert-file: what the CA has issued \
-                     is refused; fetch the CRL of this CA"
-                ),
-            );
+        let algorithms = self.algorithms;
+        let signers = authorities
+            .iter()
+            .filter(|authority| keys::has_signed(&authority.der, &list.signed, &list.signature, &algorithms));
+        let (own, others): (Vec<&Authority>, Vec<&Authority>) =
+            signers.partition(|authority| authority.is_named(&list.issuer));
+        if own.iter().any(|authority| authority.certificate.key_usage.is_some_and(|usage| !usage.crl_sign)) {
+            self.warn(path, format!("the CRL of {issuer} is by a CA whose key usage does not allow cRLSign"));
         }
+        if let (true, Some(other)) = (own.is_empty(), others.first()) {
+            let words = format!(
+                "the CRL of {issuer} is signed by the key of the CA {}, but writes its name otherwise: it revokes nothing \
+                 that this CA has issued; issue it anew with this CA certificate",
+                other.name().display()
+            );
+            return self.note(path, Severity::Error, words);
+        }
+        if !own.is_empty() {
+            return;
+        }
+        if authorities.iter().any(|authority| authority.is_named(&list.issuer)) {
+            let words = format!(
+                "the CRL of {issuer} is not signed by the key of that CA in tls-ca-cert-file, or with SHA-1: what the CA \
+                 has issued is refused; fetch the CRL of this CA"
+            );
+            return self.warn(path, words);
+        }
+        let words = format!(
+            "the CRL of {issuer} is of no CA in tls-ca-cert-file: it counts for what an intermediate of that name issued"
+        );
+        self.note(path, Severity::Advice, words);
     }
 
     fn versions(&mut self) -> Option<Vec<&'static SupportedProtocolVersion>> {

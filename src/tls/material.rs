@@ -9,14 +9,14 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
-use super::chain::CertificateChain;
+use super::chain::{CertificateChain, Voucher};
 use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded};
 use super::provider;
 use super::settings::TlsSettings;
 use super::verifier::Verifier;
 use crate::files::Files;
-use crate::identity::{CertificateRefusal, Fingerprint};
+use crate::identity::CertificateRefusal;
 
 /// Everything TLS of one listener in one generation. Never changed: a reload loads another.
 pub struct TlsMaterial {
@@ -44,7 +44,10 @@ pub fn load(settings: &TlsSettings, files: &Files, now: SystemTime) -> Result<Tl
 impl TlsMaterial {
     /// Holds a chain against this generation's trust: issuer, validity, revocation, all as in a handshake. For
     /// resumed sessions, which rustls does not verify again, and for live ones after a reload.
-    pub fn reverify(&self, chain: &CertificateChain, now: SystemTime) -> Result<(), CertificateRefusal> {
+    ///
+    /// # Errors
+    /// Why it is not trusted.
+    pub fn reverify(&self, chain: &CertificateChain, now: SystemTime) -> Result<Voucher, CertificateRefusal> {
         let verifier = self.verifier.as_ref().ok_or(CertificateRefusal::NotAsked)?;
         let (leaf, intermediates) = chain.parts();
         verifier.verify(leaf, intermediates, unix_time(now))
@@ -65,16 +68,9 @@ impl TlsMaterial {
         self.verifier.as_ref().is_some_and(|verifier| verifier.lists_as_revoked(leaf, intermediates))
     }
 
-    /// SHA-256 of the SubjectPublicKeyInfo of the trust anchor that a verified chain ends in; `None` if it ends in
-    /// none, as that of a pinned key may. Says nothing about revocation.
-    pub fn anchor(&self, chain: &CertificateChain, now: SystemTime) -> Option<Fingerprint> {
-        self.verifier.as_ref()?.anchor(chain, unix_time(now))
-    }
-
-    /// Whether the client's key is pinned: it is trusted for that alone, whoever signed its certificate.
-    pub fn is_pinned(&self, chain: &CertificateChain) -> bool {
-        let (leaf, _) = chain.parts();
-        self.verifier.as_ref().is_some_and(|verifier| verifier.is_pinned(leaf).unwrap_or(false))
+    /// Who vouches for every client that is trusted, where there is only one who could.
+    pub fn only_voucher(&self) -> Option<Voucher> {
+        self.verifier.as_ref()?.only_voucher()
     }
 
     /// When the server's own certificate expires, in seconds since 1970 UTC.

@@ -22,7 +22,7 @@ pub mod settings;
 mod test_files;
 mod verifier;
 
-pub use chain::CertificateChain;
+pub use chain::{CertificateChain, Voucher};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};

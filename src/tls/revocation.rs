@@ -1,8 +1,10 @@
 //! Revocation: the CRLs of one generation, as webpki asks them and as they are asked in passing.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
 
+use rustls::pki_types::CertificateRevocationListDer;
 use webpki::{
     CertRevocationList, ExpirationPolicy, OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions,
     RevocationOptionsBuilder, UnknownStatusPolicy,
@@ -11,60 +13,116 @@ use webpki::{
 use super::settings::{CrlCheck, CrlExpired};
 use crate::identity::x509::{Certificate, Name, RevocationList};
 
-/// All CRLs. webpki asks the first one of an issuer that it finds, and no other: so the one that lasts longest stands
-/// first, and what any of them lists is kept beside.
+/// A CRL that can be used.
+pub(super) struct UsableList {
+    /// What it says.
+    pub(super) list: RevocationList,
+    /// When it is due for renewal, in seconds since 1970 UTC.
+    pub(super) next_update: i64,
+    der: CertificateRevocationListDer<'static>,
+}
+
+impl UsableList {
+    /// # Errors
+    /// Why it cannot be used, with what to do.
+    pub(super) fn new(
+        der: CertificateRevocationListDer<'static>,
+        list: RevocationList,
+    ) -> Result<UsableList, Unsupported> {
+        // webpki reads it anew for every realm.
+        OwnedCertRevocationList::from_der(&der).map_err(|error| Unsupported::new(&list, error))?;
+        let next_update = list.next_update.ok_or(Unsupported::NoNextUpdate)?;
+        Ok(UsableList { list, next_update, der })
+    }
+}
+
+/// The CRLs that webpki is to ask. It asks the first one of an issuer that it finds and no other, so the one that lasts
+/// longest stands first.
 pub(super) struct Revocation {
+    /// There are CRLs, if only of others: what none of these speaks of is refused.
+    is_wanted: bool,
     lists: Vec<CertRevocationList<'static>>,
-    /// When each of `lists` is due for renewal, in seconds since 1970 UTC.
-    ends: Vec<i64>,
     depth: RevocationCheckDepth,
     expiration: ExpirationPolicy,
-    /// The serial numbers that the lists of each issuer name. Few: one issuer per CA.
-    listed: Vec<(Name, HashSet<String>)>,
+    /// The CAs of which there is a list that covers all they have issued.
+    covered: Vec<Name>,
 }
 
 impl Revocation {
-    pub(super) fn new(check: CrlCheck, expired: CrlExpired) -> Revocation {
+    pub(super) fn new<'a>(
+        is_wanted: bool,
+        lists: impl IntoIterator<Item = &'a UsableList>,
+        check: CrlCheck,
+        expired: CrlExpired,
+    ) -> Revocation {
+        let mut usable: Vec<&UsableList> = lists.into_iter().collect();
+        usable.sort_by_key(|usable| Reverse(usable.next_update));
+        let whole = usable.iter().filter(|usable| !usable.list.is_partial);
         Revocation {
-            lists: Vec::new(),
-            ends: Vec::new(),
-            depth: match check {
-                CrlCheck::Chain => RevocationCheckDepth::Chain,
-                CrlCheck::Leaf => RevocationCheckDepth::EndEntity,
-            },
+            is_wanted,
+            covered: whole.map(|usable| usable.list.issuer.clone()).collect(),
+            lists: usable
+                .iter()
+                .filter_map(|usable| Some(OwnedCertRevocationList::from_der(&usable.der).ok()?.into()))
+                .collect(),
+            depth: depth(check),
             expiration: match expired {
                 CrlExpired::Refuse => ExpirationPolicy::Enforce,
                 CrlExpired::Ignore => ExpirationPolicy::Ignore,
             },
-            listed: Vec::new(),
         }
     }
 
-    /// One more.
-    ///
-    /// # Errors
-    /// Why it cannot be used, with what to do.
-    pub(super) fn add(&mut self, der: &[u8], list: RevocationList) -> Result<(), Unsupported> {
-        let owned = OwnedCertRevocationList::from_der(der).map_err(|error| Unsupported::new(&list, error))?;
-        let end = list.next_update.ok_or(Unsupported::NoNextUpdate)?;
-        let position = self.ends.partition_point(|other| *other >= end);
-        self.lists.insert(position, owned.into());
-        self.ends.insert(position, end);
-        match self.listed.iter_mut().find(|(issuer, _)| *issuer == list.issuer) {
-            Some((_, serials)) => serials.extend(list.serials),
-            None => self.listed.push((list.issuer, list.serials.into_iter().collect())),
+    /// Whether CA certificates have to be shown by a list not to be revoked, too.
+    pub(super) fn asks_about_authorities(&self) -> bool {
+        matches!(self.depth, RevocationCheckDepth::Chain)
+    }
+
+    /// What webpki leaves open: it asks nothing where it has no lists, and takes a list that covers a part of what its CA has
+    /// issued for the whole where a certificate does not say which part it belongs to.
+    pub(super) fn judge(&self, certificate: &[u8]) -> Result<(), webpki::Error> {
+        if !self.is_wanted {
+            return Ok(());
         }
-        Ok(())
+        let certificate = Certificate::parse(certificate).map_err(|_| webpki::Error::BadDer)?;
+        let is_asked = certificate.has_distribution_points && !self.lists.is_empty();
+        if is_asked || self.covered.contains(&certificate.issuer) {
+            return Ok(());
+        }
+        Err(webpki::Error::UnknownRevocationStatus)
     }
 
-    /// When the first of them is due for renewal, in seconds since 1970 UTC.
-    pub(super) fn first_end(&self) -> Option<i64> {
-        self.ends.last().copied()
+    /// Calls `with` with what webpki is to ask; with `None` where there are no CRLs: then nothing is revoked.
+    pub(super) fn with_options<T>(&self, with: impl FnOnce(Option<RevocationOptions<'_>>) -> T) -> T {
+        let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
+        let options = RevocationOptionsBuilder::new(&lists).ok().map(|builder| {
+            builder
+                .with_depth(self.depth)
+                .with_status_policy(UnknownStatusPolicy::Deny)
+                .with_expiration_policy(self.expiration)
+                .build()
+        });
+        with(options)
     }
+}
 
-    /// Whether there is a CRL of this CA.
-    pub(super) fn covers(&self, authority: &Name) -> bool {
-        self.listed.iter().any(|(issuer, _)| issuer == authority)
+/// What any CRL lists, whoever has signed it: asked without verifying anything.
+pub(super) struct Revoked {
+    /// The serial numbers that the lists of each issuer name. Few: one issuer per CA.
+    listed: Vec<(Name, HashSet<String>)>,
+    depth: RevocationCheckDepth,
+}
+
+impl Revoked {
+    pub(super) fn new<'a>(lists: impl IntoIterator<Item = &'a UsableList>, check: CrlCheck) -> Revoked {
+        let mut listed: Vec<(Name, HashSet<String>)> = Vec::new();
+        for UsableList { list, .. } in lists {
+            match listed.iter_mut().find(|(issuer, _)| *issuer == list.issuer) {
+                Some((_, serials)) => serials.extend(list.serials.iter().cloned()),
+                None => listed.push((list.issuer.clone(), list.serials.iter().cloned().collect())),
+            }
+        }
+        Revoked { listed, depth: depth(check) }
     }
 
     /// Whether a CRL lists one of these certificates that counts: leaf first, then the CA certificates shown.
@@ -79,23 +137,18 @@ impl Revocation {
         chain.into_iter().take(counting).any(|der| Certificate::parse(der).is_ok_and(|shown| self.lists(&shown)))
     }
 
-    fn lists(&self, certificate: &Certificate) -> bool {
+    /// Whether a CRL lists this certificate.
+    pub(super) fn lists(&self, certificate: &Certificate) -> bool {
         self.listed
             .iter()
             .any(|(issuer, serials)| *issuer == certificate.issuer && serials.contains(&certificate.serial))
     }
+}
 
-    /// Calls `with` with what webpki is to ask; with `None` where there are no CRLs: then nothing is revoked.
-    pub(super) fn with_options<T>(&self, with: impl FnOnce(Option<RevocationOptions<'_>>) -> T) -> T {
-        let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
-        let builder = RevocationOptionsBuilder::new(&lists).ok().map(|builder| {
-            builder
-                .with_depth(self.depth)
-                .with_status_policy(UnknownStatusPolicy::Deny)
-                .with_expiration_policy(self.expiration)
-                .build()
-        });
-        with(builder)
+fn depth(check: CrlCheck) -> RevocationCheckDepth {
+    match check {
+        CrlCheck::Chain => RevocationCheckDepth::Chain,
+        CrlCheck::Leaf => RevocationCheckDepth::EndEntity,
     }
 }
 

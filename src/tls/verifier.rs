@@ -11,7 +11,6 @@ use std::fmt;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use webpki::{
@@ -20,16 +19,27 @@ use webpki::{
 };
 
 use super::anchors::{Anchors, Validity, key_of};
-use super::chain::CertificateChain;
+use super::chain::Voucher;
 use super::keys;
-use super::revocation::Revocation;
+use super::revocation::{Revocation, Revoked};
 use crate::identity::x509::Certificate;
 use crate::identity::{CertificateRefusal, Fingerprint};
 
+/// More certificates than this are shown by nobody who means well: webpki goes up six CAs at most.
+const MOST_INTERMEDIATES: usize = 10;
+
+/// So many CAs of one name may be shown: the key of one was replaced, or others have cross-signed it. webpki tries every
+/// way through them, and the ways multiply.
+const MOST_NAMESAKES: usize = 2;
+
+/// As much of the CAs' names is sent to clients, in bytes. A handshake message holds less than 64 KiB of them, and a client
+/// that is sent none shows what it has.
+const MOST_HINTS: usize = 16 * 1024;
+
 /// The trust of one generation.
 pub(super) struct Verifier {
-    /// The client CAs; none if only pins are configured.
-    anchors: Anchors,
+    /// The client CAs; none if only pins are configured. One realm, unless CAs share a name.
+    realms: Vec<Realm>,
     /// Their names, or none where a client that goes by them would not show its pinned certificate.
     hints: Vec<DistinguishedName>,
     /// What the provider can verify.
@@ -38,39 +48,44 @@ pub(super) struct Verifier {
     mandatory: bool,
     /// Keys trusted for themselves, by the SHA-256 of their SubjectPublicKeyInfo.
     pins: HashSet<Fingerprint>,
-    revocation: Revocation,
+    /// What the CRLs of all CAs list.
+    revoked: Revoked,
+}
+
+/// CAs of different names, and the CRLs to ask about what they have issued. webpki goes by names alone, and asks the first
+/// CRL of a name, so CAs that share one are kept apart.
+pub(super) struct Realm {
+    pub(super) anchors: Anchors,
+    pub(super) revocation: Revocation,
 }
 
 impl Verifier {
     pub(super) fn new(
-        anchors: Anchors,
+        realms: Vec<Realm>,
         pins: HashSet<Fingerprint>,
-        revocation: Revocation,
+        revoked: Revoked,
         algorithms: WebPkiSupportedAlgorithms,
         mandatory: bool,
     ) -> Verifier {
-        let hints = if pins.is_empty() { anchors.subjects() } else { Vec::new() };
-        Verifier { anchors, hints, algorithms, mandatory, pins, revocation }
+        let mut hints: Vec<DistinguishedName> = realms.iter().flat_map(|realm| realm.anchors.subjects()).collect();
+        if !pins.is_empty() || hints.iter().map(|name| name.as_ref().len() + 2).sum::<usize>() > MOST_HINTS {
+            hints.clear();
+        }
+        Verifier { realms, hints, algorithms, mandatory, pins, revoked }
     }
 
     /// The one judgement about a chain: in a full handshake, on resumption, after a reload, and in `check`.
-    ///
-    /// Nothing but webpki reads a certificate before it is known to be from one of our CAs, or to hold a pinned key.
     pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(), CertificateRefusal> {
+    ) -> Result<Voucher, CertificateRefusal> {
         let is_pinned = self.is_pinned(leaf)?;
-        if !is_pinned {
-            let walk = |revocation: Option<RevocationOptions<'_>>| self.anchor_of(leaf, intermediates, now, revocation);
-            // A list that has only expired ends no live session, so whatever else is wrong has to be known.
-            self.revocation.with_options(walk).or_else(|refusal| match refusal {
-                CertificateRefusal::RevocationListExpired => walk(None).and(Err(refusal)),
-                other => Err(other),
-            })?;
-        }
+        let voucher = match is_pinned {
+            true => Voucher::Pin,
+            false => Voucher::Authority(self.authority_of(leaf, intermediates, now)?),
+        };
         let certificate = Certificate::parse(leaf).map_err(|_| CertificateRefusal::Malformed)?;
         if is_pinned {
             check_validity(Validity::of(&certificate), unix_seconds(now))?;
@@ -83,55 +98,75 @@ impl Verifier {
         if self.lists_as_revoked(leaf, intermediates) {
             return Err(CertificateRefusal::Revoked);
         }
-        Ok(())
+        Ok(voucher)
     }
 
     /// Whether a CRL lists the leaf, or, if the whole chain counts, one of the CA certificates.
     pub(super) fn lists_as_revoked(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> bool {
-        self.revocation.lists_any([leaf].into_iter().chain(intermediates).map(AsRef::as_ref))
+        self.revoked.lists_any([leaf].into_iter().chain(intermediates).map(AsRef::as_ref))
     }
 
-    /// The SubjectPublicKeyInfo of the anchor that a trusted chain ends in, as SHA-256.
-    pub(super) fn anchor(&self, chain: &CertificateChain, now: UnixTime) -> Option<Fingerprint> {
-        // With one CA and no pins there is nothing to find out.
-        if let (Some(only), true) = (self.anchors.only_key(), self.pins.is_empty()) {
-            return Some(only);
+    /// Who vouches for every chain that is trusted, where there is only one who could.
+    pub(super) fn only_voucher(&self) -> Option<Voucher> {
+        match self.realms.as_slice() {
+            [only] if self.pins.is_empty() => only.anchors.only_key().map(Voucher::Authority),
+            _ => None,
         }
-        let (leaf, intermediates) = chain.parts();
-        self.anchor_of(leaf, intermediates, now, None).ok()
     }
 
     /// The last second of each client CA, since 1970 UTC.
     pub(super) fn anchor_ends(&self) -> impl Iterator<Item = i64> {
-        self.anchors.ends()
+        self.realms.iter().flat_map(|realm| realm.anchors.ends())
     }
 
     /// Whether the key is pinned.
-    pub(super) fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, CertificateRefusal> {
+    fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, CertificateRefusal> {
         if self.pins.is_empty() {
             return Ok(false);
         }
-        let parsed = ParsedCertificate::try_from(leaf).map_err(|_| CertificateRefusal::Malformed)?;
-        Ok(self.pins.contains(&Fingerprint::of(&parsed.subject_public_key_info())))
+        let leaf = EndEntityCert::try_from(leaf).map_err(|error| CertificateRefusal::from_webpki(&error))?;
+        Ok(self.pins.contains(&Fingerprint::of(&leaf.subject_public_key_info())))
     }
 
-    /// The SubjectPublicKeyInfo of the anchor that a path ends in which is good in every respect, as SHA-256.
-    fn anchor_of(
+    /// The SubjectPublicKeyInfo of the CA that a path ends in which is good in every respect, as SHA-256.
+    ///
+    /// Nothing but webpki reads a certificate before it is known to be from one of our CAs.
+    fn authority_of(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-        revocation: Option<RevocationOptions<'_>>,
     ) -> Result<Fingerprint, CertificateRefusal> {
         let refusal = |error| CertificateRefusal::from_webpki(&error);
         let leaf = EndEntityCert::try_from(leaf).map_err(refusal)?;
-        let judge = |path: &VerifiedPath<'_>| self.judge(path, now);
-        let (algorithms, anchors) = (self.algorithms.all, self.anchors.all());
-        leaf.verify_for_usage(algorithms, anchors, intermediates, now, ClientAuth, revocation, Some(&judge))
-            .map(|path| key_of(path.anchor()))
-            .map_err(refusal)
+        check_width(intermediates)?;
+        let mut found = CertificateRefusal::UnknownIssuer;
+        for realm in &self.realms {
+            let walk = |revocation: Option<RevocationOptions<'_>>| {
+                let judge = |path: &VerifiedPath<'_>| realm.judge(path, now);
+                let (algorithms, anchors) = (self.algorithms.all, realm.anchors.all());
+                leaf.verify_for_usage(algorithms, anchors, intermediates, now, ClientAuth, revocation, Some(&judge))
+                    .map(|path| key_of(path.anchor()))
+                    .map_err(refusal)
+            };
+            // A list that has only expired ends no live session, so whatever else is wrong has to be known.
+            let walked = realm.revocation.with_options(walk).or_else(|refusal| match refusal {
+                CertificateRefusal::RevocationListExpired => walk(None).and(Err(refusal)),
+                other => Err(other),
+            });
+            match walked {
+                Ok(authority) => return Ok(authority),
+                // Of a namesake's realm: another one may know better.
+                Err(CertificateRefusal::UnknownIssuer | CertificateRefusal::BadSignature)
+                    if found != CertificateRefusal::UnknownIssuer => {}
+                Err(refusal) => found = refusal,
+            }
+        }
+        Err(found)
     }
+}
 
+impl Realm {
     /// What webpki has verified, but for what it does not look at. On an error it tries the next path.
     fn judge(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
         let limits = self.anchors.limits_of(path).ok_or(webpki::Error::UnknownIssuer)?;
@@ -139,18 +174,38 @@ impl Verifier {
             CertificateRefusal::NotYetValid => webpki::Error::CertNotValidYet { time: now, not_before: now },
             _ => webpki::Error::CertExpired { time: now, not_after: now },
         })?;
+        self.revocation.judge(&path.end_entity().der())?;
         let mut authorities: u32 = 0;
         for shown in path.intermediate_certificates() {
             authorities += 1;
-            let certificate = Certificate::parse(&shown.der()).map_err(|_| webpki::Error::BadDer)?;
+            let der = shown.der();
+            let certificate = Certificate::parse(&der).map_err(|_| webpki::Error::BadDer)?;
             if certificate.key_usage.is_some_and(|usage| !usage.certificate_sign) {
                 return Err(webpki::Error::EndEntityUsedAsCa);
+            }
+            if self.revocation.asks_about_authorities() {
+                self.revocation.judge(&der)?;
             }
         }
         match limits.path_length {
             Some(most) if authorities > most => Err(webpki::Error::PathLenConstraintViolated),
             _ => Ok(()),
         }
+    }
+}
+
+/// Refuses what would take long to find a path through.
+fn check_width(intermediates: &[CertificateDer<'_>]) -> Result<(), CertificateRefusal> {
+    if intermediates.len() > MOST_INTERMEDIATES {
+        return Err(CertificateRefusal::ChainTooWide);
+    }
+    // What cannot be read is left to webpki, which passes over it.
+    let shown: Vec<EndEntityCert<'_>> =
+        intermediates.iter().filter_map(|der| EndEntityCert::try_from(der).ok()).collect();
+    let namesakes = |of: &EndEntityCert<'_>| shown.iter().filter(|other| other.subject() == of.subject()).count();
+    match shown.iter().any(|certificate| namesakes(certificate) > MOST_NAMESAKES) {
+        true => Err(CertificateRefusal::ChainTooWide),
+        false => Ok(()),
     }
 }
 
@@ -176,7 +231,7 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         self.verify(end_entity, intermediates, now)
-            .map(|()| ClientCertVerified::assertion())
+            .map(|_| ClientCertVerified::assertion())
             .map_err(CertificateRefusal::into_rustls)
     }
 

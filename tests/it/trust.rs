@@ -359,6 +359,23 @@ fn a_pinned_self_signed_certificate_is_who_its_pin_says_and_nobody_else() {
 }
 
 #[test]
+fn a_session_ends_when_its_certificate_is_trusted_for_another_reason_that_makes_it_somebody_elses() {
+    let redis = RedisServer::start();
+    let prepared = setup(&redis, "user alice on +@all ~*\nuser jail on +ping\nuser bob on +@all ~*\n");
+    let [alice, bob] = ["alice", "bob"].map(|name| prepared.pki().client(name));
+    let key = spki_sha256(&alice.cert);
+    let gate = prepared.table("# rules").start().settled();
+    let [mut jailed, mut other] = [&alice, &bob].map(|identity| gate.connect_as(Some(identity)));
+    assert_eq!([jailed.text(&["PING"]), other.text(&["PING"])], ["+PONG", "+PONG"]);
+    gate.edit_config("# rules", &format!("[[certificate]]\ntrust = \"pin\"\nspki-sha256 = {key:?}\nuser = \"jail\""));
+    jailed.expect_closed();
+    gate.wait_for_log(&["\"close\"", "\"user\":\"alice\"", "identity-changed"]);
+    assert_eq!(other.text(&["PING"]), "+PONG");
+    let mut again = gate.connect_as(Some(&alice));
+    assert!(again.text(&["GET", "k"]).starts_with("-NOPERM"), "now it is jail");
+}
+
+#[test]
 fn check_refuses_a_pin_that_lets_the_certificate_choose_its_user() {
     let setup = Respgate::setup("unix:/nonexistent/redis.sock").acl_file("user shop on\n").table(&format!(
         "[[certificate]]\ntrust = \"pin\"\nspki-sha256 = \"{}\"\nuser = \"%{{cn}}\"\n\

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RsaKeySize,
-    SerialNumber,
+    BasicConstraints, CrlDistributionPoint, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    RsaKeySize, SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 
 use super::*;
+use crate::identity::Fingerprint;
 use crate::identity::test_pki::{Authority, Issued, client, params};
 use crate::identity::x509::Certificate;
 use crate::tls::explain::{self, unix_seconds};
@@ -41,8 +42,21 @@ fn from_pem(pem: &[u8]) -> Vec<u8> {
     pem::certificate_chain(pem).expect("PEM")[0].to_vec()
 }
 
+impl TlsMaterial {
+    fn judged(&self, chain: &CertificateChain, now: SystemTime) -> Result<(), CertificateRefusal> {
+        self.reverify(chain, now).map(drop)
+    }
+
+    fn anchor(&self, chain: &CertificateChain, now: SystemTime) -> Option<Fingerprint> {
+        match self.only_voucher().ok_or(CertificateRefusal::Other).or_else(|_| self.reverify(chain, now)) {
+            Ok(Voucher::Authority(authority)) => Some(authority),
+            _ => None,
+        }
+    }
+}
+
 fn verdict(material: &TlsMaterial, leaf: &Issued) -> Result<(), CertificateRefusal> {
-    material.reverify(&chain(leaf), SystemTime::now())
+    material.judged(&chain(leaf), SystemTime::now())
 }
 
 fn warnings(files: &TestFiles) -> Vec<String> {
@@ -277,8 +291,8 @@ fn what_a_ca_has_issued_that_is_not_valid_now_is_refused() {
     assert_eq!(material.anchor(&chain(&new.client("alice")), SystemTime::now()), Some(spki));
     files.write("ca.crt", new.pem() + &next.pem());
     let early = chain(&next.client("alice"));
-    assert_eq!(files.load().reverify(&early, SystemTime::now()), Err(CertificateRefusal::NotYetValid));
-    assert_eq!(files.load().reverify(&early, in_days(2)), Ok(()));
+    assert_eq!(files.load().judged(&early, SystemTime::now()), Err(CertificateRefusal::NotYetValid));
+    assert_eq!(files.load().judged(&early, in_days(2)), Ok(()));
 
     files.write("ca.crt", old.pem());
     let material = files.load();
@@ -297,11 +311,11 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     files.add_crl("ca.crl", root.crl(&[], in_days(1)).pem().expect("PEM"));
     let material = files.load();
     let alice = chain(&root.client("alice"));
-    assert_eq!(material.reverify(&alice, in_days(1) - DAY / 24), Ok(()));
+    assert_eq!(material.judged(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
-    assert_eq!(material.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
+    assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
     let again = load(&files.settings, &Files::default(), in_days(2)).expect("what has expired is no error");
-    assert_eq!(again.reverify(&alice, in_days(2)), Err(CertificateRefusal::Expired));
+    assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
 
 #[test]
@@ -309,7 +323,7 @@ fn a_renewed_ca_of_the_same_name_and_key_vouches_for_what_the_old_one_issued() {
     let old = Authority::with("root", |ca| ca.not_after = in_days(1).into());
     let files = TestFiles::new(&old);
     files.write("ca.crt", old.pem() + &old.renewed("root", in_days(100)));
-    assert_eq!(files.load().reverify(&chain(&old.client("alice")), in_days(2)), Ok(()));
+    assert_eq!(files.load().judged(&chain(&old.client("alice")), in_days(2)), Ok(()));
 }
 
 #[test]
@@ -362,7 +376,7 @@ fn a_ca_that_may_do_anything_is_good_for_clients() {
     let mut alice = params(["alice"]);
     alice.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
     let alice = chain_of([issuing.issue(alice).der, issuing.der()]);
-    assert_eq!(TestFiles::new(&root).load().reverify(&alice, SystemTime::now()), Ok(()));
+    assert_eq!(TestFiles::new(&root).load().judged(&alice, SystemTime::now()), Ok(()));
 }
 
 /// What a CA that is shown, or the CA file, allows below it: each chain is alice's and has one outcome.
@@ -374,27 +388,27 @@ fn what_a_ca_is_not_allowed_to_issue_is_refused() {
     let usage = |usages: &[KeyUsagePurpose]| root.intermediate_with("issuing", |ca| ca.key_usages = usages.to_vec());
     let through = |issuing: &Authority| chain_of([issuing.client("alice").der, issuing.der()]);
     let material = TestFiles::new(&root).load();
-    assert_eq!(material.reverify(&through(&usage(&[])), now), Ok(()), "no key usage at all");
-    assert_eq!(material.reverify(&through(&usage(&[KeyUsagePurpose::KeyCertSign])), now), Ok(()));
+    assert_eq!(material.judged(&through(&usage(&[])), now), Ok(()), "no key usage at all");
+    assert_eq!(material.judged(&through(&usage(&[KeyUsagePurpose::KeyCertSign])), now), Ok(()));
     let crl_sign = usage(&[KeyUsagePurpose::CrlSign]);
-    assert_eq!(material.reverify(&through(&crl_sign), now), Err(R::Constraint), "no keyCertSign");
+    assert_eq!(material.judged(&through(&crl_sign), now), Err(R::Constraint), "no keyCertSign");
     let servers = root.intermediate_with("issuing", |ca| {
         ca.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
-    assert_eq!(material.reverify(&through(&servers), now), Err(R::WrongPurpose));
+    assert_eq!(material.judged(&through(&servers), now), Err(R::WrongPurpose));
     // bob's own certificate, which is no CA's, signs alice's.
     let bob = root.intermediate_with("bob", |leaf| leaf.is_ca = IsCa::ExplicitNoCa);
-    assert_eq!(material.reverify(&through(&bob), now), Err(R::Constraint));
+    assert_eq!(material.judged(&through(&bob), now), Err(R::Constraint));
     let short = root.intermediate_with("short", |ca| ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
     let below = short.intermediate("below");
     let deep = chain_of([below.client("alice").der, below.der(), short.der()]);
-    assert_eq!(material.reverify(&deep, now), Err(R::Constraint), "path length of a CA that is shown");
+    assert_eq!(material.judged(&deep, now), Err(R::Constraint), "path length of a CA that is shown");
 
     let short = Authority::with("root", |ca| ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
     let material = TestFiles::new(&short).load();
     assert_eq!(verdict(&material, &short.client("alice")), Ok(()));
     let issuing = short.intermediate("issuing");
-    assert_eq!(material.reverify(&through(&issuing), now), Err(R::Constraint), "path length of a CA of the file");
+    assert_eq!(material.judged(&through(&issuing), now), Err(R::Constraint), "path length of a CA of the file");
 }
 
 #[test]
@@ -404,7 +418,7 @@ fn another_path_is_found_around_a_ca_whose_word_does_not_go_that_far() {
     files.write("ca.crt", short.pem() + &short.renewed("root", in_days(100)));
     let issuing = short.intermediate("issuing");
     let alice = chain_of([issuing.client("alice").der, issuing.der()]);
-    assert_eq!(files.load().reverify(&alice, SystemTime::now()), Ok(()), "the renewed one allows any length");
+    assert_eq!(files.load().judged(&alice, SystemTime::now()), Ok(()), "the renewed one allows any length");
 }
 
 #[test]
@@ -500,7 +514,7 @@ fn an_expired_crl_is_taken_all_the_same_and_what_depends_on_it_refused_unless_ex
     files.settings.crl_expired = CrlExpired::Ignore;
     assert_eq!(warnings(&files), ["the CRL of CN=root has expired and is used all the same"]);
     assert_eq!(verdict(&files.load(), &authority.client("alice")), Ok(()));
-    assert_eq!(files.load().reverify(&revoked, SystemTime::now()), Err(CertificateRefusal::Revoked));
+    assert_eq!(files.load().judged(&revoked, SystemTime::now()), Err(CertificateRefusal::Revoked));
 }
 
 #[test]
@@ -533,6 +547,137 @@ fn crls_that_cannot_be_used_are_told_with_what_to_do() {
     }
 }
 
+/// webpki asks about no anchor, but an intermediate may stand in the CA file, and its client leave it out.
+#[test]
+fn a_ca_of_the_file_that_is_revoked_is_trusted_no_longer_nor_what_it_alone_has_issued() {
+    let root = Authority::new("root");
+    let issuing = root.intermediate_with("issuing", |ca| ca.serial_number = Some(SerialNumber::from(7_u64)));
+    let below = issuing.intermediate("below");
+    let mut files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &issuing.pem() + &below.pem());
+    let lists = [root.crl(&[7], in_days(100)), issuing.crl(&[], in_days(100)), below.crl(&[], in_days(100))];
+    files.add_crl("ca.crl", lists.iter().map(|list| list.pem().expect("PEM")).collect::<String>());
+    let material = files.load();
+    let words = told(&material, Severity::Error);
+    assert_eq!(words.len(), 2, "{words:?}");
+    for (word, name) in words.iter().zip(["CN=issuing", "CN=below"]) {
+        assert!(word.starts_with(&format!("the CA {name} is revoked: what it has issued is refused")), "{word}");
+    }
+    assert_eq!(verdict(&material, &root.client("alice")), Ok(()));
+    for authority in [&issuing, &below] {
+        assert_eq!(verdict(&material, &authority.client("alice")), Err(CertificateRefusal::UnknownIssuer));
+    }
+    files.settings.crl_check = CrlCheck::Leaf;
+    assert!(warnings(&files)[0].contains("is revoked, and trusted all the same"), "{:?}", warnings(&files));
+    assert_eq!(verdict(&files.load(), &issuing.client("alice")), Ok(()));
+}
+
+/// The key of a CA is replaced, and its name stays: each has its own list, and webpki would ask the same for both.
+#[test]
+fn cas_that_share_a_name_are_each_asked_about_with_their_own_lists() {
+    let (old, new) = (Authority::new("root"), Authority::new("root"));
+    let mut files = TestFiles::new(&old);
+    files.write("ca.crt", old.pem() + &new.pem());
+    let numbered = |authority: &Authority, serial: u64| {
+        let mut params = client("alice");
+        params.serial_number = Some(SerialNumber::from(serial));
+        authority.issue(params)
+    };
+    for (days_old, days_new) in [(50, 100), (100, 50)] {
+        let lists = [old.crl(&[7], in_days(days_old)), new.crl(&[8], in_days(days_new))];
+        files.settings.crl_files.clear();
+        files.add_crl("ca.crl", lists.iter().map(|list| list.pem().expect("PEM")).collect::<String>());
+        let material = files.load();
+        assert_eq!(warnings(&files), Vec::<String>::new());
+        assert_eq!(verdict(&material, &numbered(&old, 1)), Ok(()));
+        assert_eq!(verdict(&material, &numbered(&new, 1)), Ok(()));
+        assert_eq!(verdict(&material, &numbered(&old, 7)), Err(CertificateRefusal::Revoked));
+        assert_eq!(verdict(&material, &numbered(&new, 8)), Err(CertificateRefusal::Revoked));
+        let forged = Authority::new("root").client("alice");
+        assert_eq!(verdict(&material, &forged), Err(CertificateRefusal::BadSignature));
+    }
+    files.write("ca.crl", old.crl(&[], in_days(1)).pem().expect("PEM"));
+    assert_eq!(verdict(&files.load(), &old.client("alice")), Ok(()));
+    assert_eq!(verdict(&files.load(), &new.client("alice")), Err(CertificateRefusal::NoRevocationList));
+}
+
+#[test]
+fn a_list_that_covers_a_part_says_nothing_of_a_certificate_that_may_be_of_another() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", root.partial_crl("http://pki.example/1.crl", in_days(100)).pem().expect("PEM"));
+    assert_eq!(verdict(&files.load(), &root.client("alice")), Err(CertificateRefusal::NoRevocationList));
+    let in_part = |uri: &str| {
+        let mut params = client("alice");
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![uri.to_owned()] }];
+        root.issue(params)
+    };
+    assert_eq!(verdict(&files.load(), &in_part("http://pki.example/1.crl")), Ok(()));
+    let other = in_part("http://pki.example/2.crl");
+    assert_eq!(verdict(&files.load(), &other), Err(CertificateRefusal::NoRevocationList));
+    files.add_crl("whole.crl", root.crl(&[], in_days(50)).pem().expect("PEM"));
+    assert_eq!(verdict(&files.load(), &root.client("alice")), Ok(()));
+}
+
+#[test]
+fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.write("ca.crt", root.anew("root", |ca| ca.key_usages = vec![KeyUsagePurpose::KeyCertSign]));
+    files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
+    assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
+    let long_ago = load(&files.settings, &Files::default(), days_ago(60)).expect("good files");
+    assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
+}
+
+/// Each more would multiply the ways through them, none of which has to lead anywhere.
+#[test]
+fn more_certificates_than_a_path_has_are_refused_before_one_is_looked_for() {
+    let root = Authority::new("root");
+    let material = TestFiles::new(&root).load();
+    let alice = root.client("alice");
+    let shown = |others: Vec<Vec<u8>>| chain_of([alice.der.clone()].into_iter().chain(others));
+    let names = |number: usize| Authority::new(&format!("other {number}")).der();
+    let now = SystemTime::now();
+    assert_eq!(material.judged(&shown((0..10).map(names).collect()), now), Ok(()));
+    let refused = Err(CertificateRefusal::ChainTooWide);
+    assert_eq!(material.judged(&shown((0..11).map(names).collect()), now), refused);
+    let namesakes = |count: usize| (0..count).map(|_| Authority::new("same").der()).collect::<Vec<_>>();
+    assert_eq!(material.judged(&shown(namesakes(2)), now), Ok(()));
+    assert_eq!(material.judged(&shown(namesakes(3)), now), refused);
+}
+
+#[test]
+fn many_names_of_cas_are_not_sent_to_clients() {
+    let name = "x".repeat(60);
+    let authorities: Vec<Authority> = (0..250).map(|number| Authority::new(&format!("{name}{number:03}"))).collect();
+    let files = TestFiles::new(&authorities[0]);
+    let hints = |files: &TestFiles| {
+        let verifier = files.load().verifier.expect("clients are asked");
+        rustls::server::danger::ClientCertVerifier::root_hint_subjects(&*verifier).len()
+    };
+    assert_eq!(hints(&files), 1);
+    files.write("ca.crt", authorities.iter().map(Authority::pem).collect::<String>());
+    assert_eq!(hints(&files), 0);
+}
+
+/// A path that revocation forbids makes nobody anybody.
+#[test]
+fn the_anchor_is_the_one_of_the_path_that_is_good_in_every_respect() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let issuing = one.intermediate_with("issuing", |ca| ca.serial_number = Some(SerialNumber::from(7_u64)));
+    let crossed = two.cross_sign(&issuing, "issuing");
+    let alice = chain_of([issuing.client("alice").der, issuing.der(), crossed]);
+    let spki = |authority: &Authority| Some(Certificate::parse(&authority.der()).expect("readable").spki_sha256);
+    let mut files = TestFiles::new(&one);
+    files.write("ca.crt", one.pem() + &two.pem());
+    let now = SystemTime::now();
+    assert_eq!(files.load().anchor(&alice, now), spki(&one));
+    let lists = [one.crl(&[], days_ago(1)), two.crl(&[], in_days(100)), issuing.crl(&[], in_days(100))];
+    files.add_crl("ca.crl", lists.iter().map(|list| list.pem().expect("PEM")).collect::<String>());
+    assert_eq!(files.load().anchor(&alice, now), spki(&two), "the list of the other has expired");
+}
+
 #[test]
 fn a_crl_by_another_key_than_that_of_its_ca_is_a_warning() {
     let (root, forger) = (Authority::new("root"), Authority::new("root"));
@@ -552,10 +697,10 @@ fn a_crl_that_expires_later_stops_being_enough_unless_expiry_is_ignored() {
     let mut files = TestFiles::new(&authority);
     files.add_crl("ca.crl", authority.crl(&[], in_days(30)).pem().expect("PEM"));
     let alice = chain(&authority.client("alice"));
-    assert_eq!(files.load().reverify(&alice, in_days(29)), Ok(()));
-    assert_eq!(files.load().reverify(&alice, in_days(31)), Err(CertificateRefusal::RevocationListExpired));
+    assert_eq!(files.load().judged(&alice, in_days(29)), Ok(()));
+    assert_eq!(files.load().judged(&alice, in_days(31)), Err(CertificateRefusal::RevocationListExpired));
     files.settings.crl_expired = CrlExpired::Ignore;
-    assert_eq!(files.load().reverify(&alice, in_days(31)), Ok(()));
+    assert_eq!(files.load().judged(&alice, in_days(31)), Ok(()));
 }
 
 #[test]
@@ -598,12 +743,12 @@ fn with_crl_check_chain_every_ca_of_the_chain_needs_a_crl_and_with_leaf_only_the
     let mut files = TestFiles::new(&root);
     files.add_crl("issuing.crl", issuing.crl(&[], in_days(100)).pem().expect("PEM"));
     let now = SystemTime::now();
-    assert_eq!(files.load().reverify(&alice, now), Err(CertificateRefusal::NoRevocationList));
+    assert_eq!(files.load().judged(&alice, now), Err(CertificateRefusal::NoRevocationList));
     files.settings.crl_check = CrlCheck::Leaf;
-    assert_eq!(files.load().reverify(&alice, now), Ok(()));
+    assert_eq!(files.load().judged(&alice, now), Ok(()));
     files.settings.crl_check = CrlCheck::Chain;
     files.add_crl("root.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
-    assert_eq!(files.load().reverify(&alice, now), Ok(()));
+    assert_eq!(files.load().judged(&alice, now), Ok(()));
 }
 
 #[test]
@@ -661,7 +806,7 @@ fn client_certificates_are_trusted_or_refused_for_the_right_reason() {
         ("SHA-1", from_pem(include_bytes!("../testdata/sha1.pem")), Err(R::UnsupportedAlgorithm)),
         ("no certificate at all", b"not DER".to_vec(), Err(R::Malformed)),
     ] {
-        assert_eq!(material.reverify(&chain_of([der]), SystemTime::now()), expected, "{what}");
+        assert_eq!(material.judged(&chain_of([der]), SystemTime::now()), expected, "{what}");
     }
 }
 
@@ -680,9 +825,9 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
         let load = |files: &TestFiles| load(&files.settings, &Files::default(), at).expect("good files");
-        assert_eq!(load(&files).reverify(&chain_of([leaf.clone()]), at), refused, "{what}");
+        assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
         files.settings.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
-        assert_eq!(load(&files).reverify(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");
+        assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");
     }
 }
 
@@ -707,9 +852,9 @@ fn a_chain_is_judged_at_the_time_given() {
     let root = Authority::new("root");
     let material = TestFiles::new(&root).load();
     let alice = chain(&root.client("alice"));
-    assert_eq!(material.reverify(&alice, in_days(364)), Ok(()));
-    assert_eq!(material.reverify(&alice, in_days(366)), Err(CertificateRefusal::Expired));
-    assert_eq!(material.reverify(&alice, days_ago(2)), Err(CertificateRefusal::NotYetValid));
+    assert_eq!(material.judged(&alice, in_days(364)), Ok(()));
+    assert_eq!(material.judged(&alice, in_days(366)), Err(CertificateRefusal::Expired));
+    assert_eq!(material.judged(&alice, days_ago(2)), Err(CertificateRefusal::NotYetValid));
 }
 
 #[test]
@@ -781,7 +926,7 @@ fn what_a_crl_lists_is_known_without_verifying() {
     assert!(!material.lists_as_revoked(&numbered(&root, 8)));
     assert!(!material.lists_as_revoked(&numbered(&other, 7)), "the same number of another CA");
     assert_eq!(
-        material.reverify(&numbered(&root, 0xff00_0000_0000_0001), SystemTime::now()),
+        material.judged(&numbered(&root, 0xff00_0000_0000_0001), SystemTime::now()),
         Err(CertificateRefusal::Revoked)
     );
 }
@@ -797,13 +942,13 @@ fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
             files.settings.ca_cert_file = None;
         }
         let material = files.load();
-        assert_eq!(material.reverify(&own(&pinned), SystemTime::now()), Ok(()));
-        assert_eq!(material.reverify(&own(&pinned), in_days(366)), Err(CertificateRefusal::Expired));
-        assert_eq!(material.reverify(&own(&pinned), days_ago(2)), Err(CertificateRefusal::NotYetValid));
-        assert!(material.reverify(&own(&other), SystemTime::now()).is_err());
+        assert_eq!(material.judged(&own(&pinned), SystemTime::now()), Ok(()));
+        assert_eq!(material.judged(&own(&pinned), in_days(366)), Err(CertificateRefusal::Expired));
+        assert_eq!(material.judged(&own(&pinned), days_ago(2)), Err(CertificateRefusal::NotYetValid));
+        assert!(material.judged(&own(&other), SystemTime::now()).is_err());
         assert_eq!(material.anchor(&own(&pinned), SystemTime::now()), None);
         assert_eq!(
-            material.reverify(&chain_of([b"not DER".to_vec()]), SystemTime::now()),
+            material.judged(&chain_of([b"not DER".to_vec()]), SystemTime::now()),
             Err(CertificateRefusal::Malformed)
         );
     }
@@ -816,7 +961,7 @@ fn a_ca_next_to_pins_is_trusted_and_named_as_anchor() {
     files.settings.pinned_keys = vec![Fingerprint::of(b"some key")];
     let material = files.load();
     let alice = chain(&root.client("alice"));
-    assert_eq!(material.reverify(&alice, SystemTime::now()), Ok(()));
+    assert_eq!(material.judged(&alice, SystemTime::now()), Ok(()));
     let spki = Certificate::parse(&root.der()).expect("readable").spki_sha256;
     assert_eq!(material.anchor(&alice, SystemTime::now()), Some(spki));
 }
