@@ -26,6 +26,8 @@ pub enum Problem {
     Pem(PemError),
     /// Others may read or change it, and `strict-permissions` forbids that. The mode is given.
     Permissions(u32),
+    /// Others can change or replace it; in words, with the command that takes that away.
+    Changeable(String),
     /// It cannot be used for another reason, given in words.
     Unusable(String),
 }
@@ -35,7 +37,7 @@ impl LoadError {
     pub fn is_permission(&self) -> bool {
         match &self.problem {
             Problem::Read(error) => error.kind() == io::ErrorKind::PermissionDenied,
-            Problem::Permissions(_) => true,
+            Problem::Permissions(_) | Problem::Changeable(_) => true,
             Problem::Pem(_) | Problem::Unusable(_) => false,
         }
     }
@@ -44,7 +46,9 @@ impl LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.setting)?;
-        if let Some(path) = &self.path {
+        // Its words name the file.
+        let path = self.path.as_ref().filter(|_| !matches!(self.problem, Problem::Changeable(_)));
+        if let Some(path) = path {
             write!(f, " {}", path.display())?;
         }
         write!(f, ": {}", self.problem.in_words(self.path.as_deref().unwrap_or(Path::new("FILE"))))
@@ -71,7 +75,7 @@ impl Problem {
             Problem::Permissions(mode) => {
                 format!("others have access to it (mode {mode:04o}); take it away with: chmod o= {path}")
             }
-            Problem::Unusable(words) => words.clone(),
+            Problem::Changeable(words) | Problem::Unusable(words) => words.clone(),
         }
     }
 }

@@ -248,7 +248,6 @@ impl Loader<'_> {
             return None;
         };
         let content = self.read(setting, path)?;
-        self.warn_if_others_write(path);
         let (certificates, lists) = self.pem(setting, path, pem::authorities(&content.bytes))?;
         let errors_before = self.errors.len();
         let mut authorities = Vec::with_capacity(certificates.len());
@@ -318,7 +317,6 @@ impl Loader<'_> {
         let mut all: Vec<UsableList> = Vec::new();
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
-            self.warn_if_others_write(path);
             let Some(lists) = self.pem(setting, path, pem::revocation_lists(&content.bytes)) else { continue };
             let count = counted(lists.len(), "CRL");
             let mut revoked = 0;
@@ -435,14 +433,19 @@ impl Loader<'_> {
         Some(versions)
     }
 
+    /// Whoever can change one of these files decides who is trusted, or who the server is.
     fn read(&mut self, setting: &'static str, path: &Path) -> Option<Rc<Content>> {
-        self.files.read(path).map_err(|error| self.fail(setting, path, Problem::Read(error))).ok()
+        let content = self.files.read(path).map_err(|error| self.fail(setting, path, Problem::Read(error))).ok()?;
+        if let Some(fault) = content.permissions.changeable() {
+            self.fail(setting, path, Problem::Changeable(fault));
+        }
+        Some(content)
     }
 
     fn read_secret(&mut self, setting: &'static str, path: &Path) -> Option<Rc<Content>> {
         let content = self.read(setting, path)?;
         let mode = content.metadata.permissions().mode() & 0o7777;
-        if mode & 0o007 != 0 {
+        if mode & 0o007 != 0 && content.permissions.changeable().is_none() {
             let problem = Problem::Permissions(mode);
             if self.settings.strict_permissions {
                 self.fail(setting, path, problem);
@@ -451,13 +454,6 @@ impl Loader<'_> {
             self.warn(path, problem.in_words(path));
         }
         Some(content)
-    }
-
-    fn warn_if_others_write(&mut self, path: &Path) {
-        let mode = path.metadata().map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o002 != 0 {
-            self.warn(path, format!("others may change it (mode {:04o}), and with it who is trusted", mode & 0o7777));
-        }
     }
 
     fn pem<T>(&mut self, setting: &'static str, path: &Path, result: Result<T, Vec<PemError>>) -> Option<T> {

@@ -480,10 +480,22 @@ fn a_key_that_others_can_read_is_a_warning_and_strictly_an_error() {
 }
 
 #[test]
-fn a_ca_file_that_others_can_change_is_a_warning() {
-    let files = TestFiles::new(&Authority::new("root"));
-    files.permit("ca.crt", 0o666);
-    assert!(warnings(&files)[0].starts_with("others may change it (mode 0666)"));
+fn a_file_of_trust_that_others_can_change_is_an_error() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
+    for (setting, name) in [
+        ("tls-cert-file", "server.crt"),
+        ("tls-key-file", "server.key"),
+        ("tls-ca-cert-file", "ca.crt"),
+        ("tls-crl-file", "ca.crl"),
+    ] {
+        files.permit(name, 0o666);
+        let wanted = format!("{setting}: {name} can be changed by others (mode 0666): chmod go-w {name}");
+        assert_eq!(only_error(&files), wanted);
+        assert!(files.try_load().is_err_and(|errors| errors.iter().all(LoadError::is_permission)));
+        files.permit(name, 0o600);
+    }
 }
 
 #[test]
