@@ -1,6 +1,6 @@
 //! respgate: an authenticating TLS proxy in front of a loopback-bound Redis.
 //!
-//! One request, top to bottom; the modules are declared in this order:
+//! One request, top to bottom:
 //!
 //! 1. [`net`] takes a connection permit, accepts, and hands the socket to a worker, whose driver does all I/O of a session.
 //! 2. [`tls`] (on the worker) completes the handshake under a deadline. Unknown CAs and revoked certificates end here.
@@ -11,24 +11,28 @@
 //! 7. [`command`] resolves a name and subcommand to a `CommandSpec`. Unknown stays unknown.
 //! 8. [`acl`] and [`policy`] decide: blocklist, state, ACL. Only `policy` can make a `Permit`, and forwarding takes one.
 //! 9. [`upstream`] is the loopback connection of the session, logged in as the proxy's own user.
-//! 10. [`audit`] says what happened to whom; [`ops`] is what operators do: reload, drain, health.
+//! 10. [`audit`] says what happened to whom.
 //!
-//! [`permissions`] tells who else may change the files that decide any of this.
-//! [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config` before any of it runs.
+//! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`, [`generation`] makes of
+//! it what decides, and [`serve`] starts everything, replaces the generation when files change, and ends it all.
+//! [`permissions`] tells who else may change those files.
+//!
+//! The modules are declared from the top of the stack to its foot: none names one that stands above it.
 
-pub mod net;
-pub mod tls;
-pub mod identity;
-pub mod auth;
-pub mod session;
-pub mod resp;
-pub mod command;
-pub mod acl;
-pub mod policy;
-pub mod upstream;
-pub mod audit;
-pub mod ops;
-pub mod permissions;
-pub mod files;
-pub mod config;
 pub mod cli;
+pub mod serve;
+pub mod net;
+pub mod audit;
+pub mod generation;
+pub mod upstream;
+pub mod session;
+pub mod policy;
+pub mod config;
+pub mod auth;
+pub mod tls;
+pub mod acl;
+pub mod command;
+pub mod resp;
+pub mod identity;
+pub mod files;
+pub mod permissions;

@@ -20,6 +20,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];
 
+/// The stack: a module names those of its own storey no more than those above.
+const STACK: &[&[&str]] = &[
+    &["cli"],
+    &["serve"],
+    &["net"],
+    &["audit"],
+    &["generation"],
+    &["upstream"],
+    &["session"],
+    &["policy"],
+    &["config"],
+    &["auth"],
+    &["tls"],
+    &["acl"],
+    &["command"],
+    &["resp", "identity"],
+    &["files"],
+    &["permissions"],
+];
+
 /// What a pure file never names. Addresses are values and no sockets: the throttle counts by them, denials name them.
 const IMPURE: &[&str] = &[
     "tokio",
@@ -57,6 +77,37 @@ fn pure_modules_name_only_the_modules_below_them() {
         }
     }
     assert_eq!(crossings, Vec::<String>::new());
+}
+
+#[test]
+fn every_module_stands_in_the_stack_and_names_only_those_below_it() {
+    let storey = |module: &str| STACK.iter().position(|storey| storey.contains(&module));
+    let mut crossings = Vec::new();
+    for file in rust_files(&src()) {
+        let below_src = below_src(&file);
+        let own = below_src.split(['/', '.']).next().unwrap();
+        if ["main", "lib"].contains(&own) {
+            continue;
+        }
+        let Some(own_storey) = storey(own) else { panic!("{own} stands nowhere") };
+        for named in modules_named_in(&file) {
+            if named != own && storey(&named).is_none_or(|storey| storey <= own_storey) {
+                crossings.push(format!("{below_src}: crate::{named}"));
+            }
+        }
+    }
+    assert_eq!(crossings, Vec::<String>::new());
+}
+
+#[test]
+fn the_modules_are_declared_in_the_order_of_the_stack() {
+    let root = code(&src().join("lib.rs"));
+    let declared: Vec<usize> = root
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .map(|module| STACK.iter().position(|storey| storey.contains(&module)).unwrap())
+        .collect();
+    assert!(declared.is_sorted() && declared.len() == STACK.concat().len(), "{declared:?}");
 }
 
 #[test]
@@ -112,7 +163,7 @@ fn redis_protocol_is_named_by_resp_and_upstream_only() {
 
 #[test]
 fn rustls_is_named_by_the_modules_that_own_connections_only() {
-    let owners = ["tls/", "net/", "ops/", "upstream/"];
+    let owners = ["tls/", "net/", "upstream/"];
     let files = files_naming("rustls");
     assert!(files.iter().all(|file| owners.iter().any(|owner| file.starts_with(owner))), "{files:?}");
 }

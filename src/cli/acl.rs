@@ -12,8 +12,8 @@ use crate::acl::{Acl, Unknown, User};
 use crate::audit::words;
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
 use crate::files::Files;
-use crate::ops::contradictions::nearest_user;
-use crate::ops::generation::{self, BuildError, Hearing, Kept, NO_USERS};
+use crate::generation::nearest_user;
+use crate::generation::{self, BuildError, Hearing, Kept, NO_USERS};
 use crate::policy::{Policy, Requester, Stance, Verdict};
 
 use super::{ConfigurationArgs, Exit};

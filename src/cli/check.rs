@@ -9,7 +9,7 @@ use clap::Args;
 use crate::audit::words;
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
 use crate::files::Files;
-use crate::ops::generation::{self, BuildError, Generation, Hearing, Kept};
+use crate::generation::{self, BuildError, Generation, Hearing, Kept};
 use crate::policy::{Admission, UserRefusal};
 use crate::tls::AuthClients;
 use crate::tls::client_file::{self, Judgement};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::config::{self, Host};
-use crate::ops::admin::{GENERATION_REQUEST, HEALTH_REQUEST, Health};
+use crate::serve::admin::{GENERATION_REQUEST, HEALTH_REQUEST, Health};
 
 use super::Exit;
 use super::configuration::{tell, variables};

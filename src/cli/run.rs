@@ -1,8 +1,8 @@
 //! `respgate run`: the proxy.
 
 use crate::files::Files;
-use crate::ops::serve::{self, RunError};
-use crate::ops::telemetry;
+use crate::serve::logging;
+use crate::serve::{self, RunError};
 
 use super::{ConfigurationArgs, Exit};
 
@@ -13,7 +13,7 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let log = match telemetry::init(&config.log) {
+    let log = match logging::init(&config.log) {
         Ok(log) => log,
         Err(error) => {
             eprintln!("error: {error}");

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use crate::generation::Generation;
 use crate::identity::{CertificateRefusal, Fingerprint};
-use crate::ops::generation::Generation;
 use crate::session::CloseReason;
 use crate::tls::{CertificateChain, TlsMaterial, Voucher, handshake};
 

@@ -14,8 +14,8 @@ use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
+use crate::generation::{Edit, Editor};
 use crate::net::driver::{Connecting, Surroundings};
-use crate::ops::reload::{Edit, Editor};
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{

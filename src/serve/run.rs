@@ -18,14 +18,13 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
 
 use super::admin::{self, AdminSocket, Health, InForce};
-use super::generation::{self, BuildError, Generation, Hearing, Kept};
-use super::reload::{self, Edit, Reloader, Reread, Start};
-use super::telemetry::LogHandle;
-use super::watch::Watch;
+use super::logging::LogHandle;
+use super::reload::{self, Reloader, Reread, Start};
 use crate::audit::Refusals;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::files::Files;
+use crate::generation::{self, BuildError, Edit, Generation, Hearing, Kept, Watch};
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, Settings};
 use crate::net::{Gate, GateLimits, MemoryBudget, SURPLUS};

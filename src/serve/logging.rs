@@ -19,7 +19,7 @@ use crate::config::{LogFormat, LogLevel, LogSettings};
 ///
 /// # Errors
 /// The file cannot be opened, or there is a log already.
-pub fn init(settings: &LogSettings) -> Result<LogHandle, TelemetryError> {
+pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
     match &settings.file {
         Some(path) => {
             let file = LogFile::open(path.clone())?;
@@ -45,15 +45,15 @@ impl LogHandle {
     ///
     /// # Errors
     /// The old file stays in use.
-    pub fn reopen(&self) -> Result<(), TelemetryError> {
+    pub fn reopen(&self) -> Result<(), LogError> {
         self.file.as_ref().map_or(Ok(()), LogFile::reopen)
     }
 }
 
 type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
 
-fn install(subscriber: BoxedSubscriber) -> Result<(), TelemetryError> {
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| TelemetryError::Installed)
+fn install(subscriber: BoxedSubscriber) -> Result<(), LogError> {
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Installed)
 }
 
 fn subscriber<W>(settings: &LogSettings, colours: bool, writer: W) -> BoxedSubscriber
@@ -113,20 +113,20 @@ struct LogFile {
 }
 
 impl LogFile {
-    fn open(path: PathBuf) -> Result<LogFile, TelemetryError> {
+    fn open(path: PathBuf) -> Result<LogFile, LogError> {
         let file = append(&path)?;
         Ok(LogFile { path: Arc::new(path), file: Arc::new(ArcSwap::from_pointee(file)) })
     }
 
-    fn reopen(&self) -> Result<(), TelemetryError> {
+    fn reopen(&self) -> Result<(), LogError> {
         self.file.store(Arc::new(append(&self.path)?));
         Ok(())
     }
 }
 
-fn append(path: &PathBuf) -> Result<File, TelemetryError> {
+fn append(path: &PathBuf) -> Result<File, LogError> {
     let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
-    file.map_err(|error| TelemetryError::File(path.clone(), error))
+    file.map_err(|error| LogError::File(path.clone(), error))
 }
 
 impl<'a> MakeWriter<'a> for LogFile {
@@ -139,23 +139,23 @@ impl<'a> MakeWriter<'a> for LogFile {
 
 /// Why there is no log.
 #[derive(Debug)]
-pub enum TelemetryError {
+pub enum LogError {
     /// The file cannot be opened.
     File(PathBuf, io::Error),
     /// The process has a log already.
     Installed,
 }
 
-impl fmt::Display for TelemetryError {
+impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TelemetryError::File(path, error) => write!(f, "log-file: {}: {error}", path.display()),
-            TelemetryError::Installed => f.write_str("the log is started already"),
+            LogError::File(path, error) => write!(f, "log-file: {}: {error}", path.display()),
+            LogError::Installed => f.write_str("the log is started already"),
         }
     }
 }
 
-impl std::error::Error for TelemetryError {}
+impl std::error::Error for LogError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! One generation: everything that is loaded from files and that decides, built together and replaced as one.
+//! From a configuration and files to a generation, or everything that is wrong with them.
 
 use std::fmt;
 use std::io;
@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::Generation;
+use super::acl_file::{AclReader, effect_of_unknown, floor, quoted};
 use super::contradictions::{Contradiction, contradictions, insisted_on};
-use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
-use crate::auth::hash::{self, Cost, Floor, HashError, PasswordHash};
+use crate::acl::{Acl, Unknown};
+use crate::auth::hash::{self, Cost};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
 use crate::files::Files;
@@ -16,20 +18,6 @@ use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
 use crate::tls::{self, Finding, Severity, TlsMaterial, TlsSettings};
 use crate::upstream::look::Facts;
-
-/// Policy and trust that belong together.
-pub struct Generation {
-    /// Counts from 1.
-    pub number: u64,
-    /// When it was built.
-    pub since: SystemTime,
-    /// What decides about requests.
-    pub policy: Arc<Policy>,
-    /// The TLS side of each listener, `None` for plaintext ones.
-    pub listeners: Vec<Option<Arc<TlsMaterial>>>,
-    /// What refusing a login has to cost, so that its time tells nothing.
-    pub floor: Floor,
-}
 
 /// One thing that is wrong with what was loaded.
 #[derive(Debug)]
@@ -44,16 +32,16 @@ impl BuildError {
         self.permission
     }
 
-    fn new(message: impl fmt::Display) -> Self {
+    pub(super) fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), permission: false }
     }
 
     /// Others may do something with a file that they must not.
-    fn permission(fault: String) -> Self {
+    pub(super) fn permission(fault: String) -> Self {
         Self { message: fault, permission: true }
     }
 
-    fn file(path: &Path, error: &io::Error) -> Self {
+    pub(super) fn file(path: &Path, error: &io::Error) -> Self {
         Self {
             message: format!("{}: cannot read it: {error}", path.display()),
             permission: error.kind() == io::ErrorKind::PermissionDenied,
@@ -93,17 +81,6 @@ pub struct Built {
     pub contents: Vec<String>,
     /// Commands whose names upstream and configuration disagree about, and which are refused for that.
     pub misnamed: Vec<String>,
-}
-
-impl Generation {
-    /// The next one, with other users: trust and everything else stay what they are.
-    pub fn with_users(&self, acl: Acl) -> Self {
-        let number = self.number + 1;
-        let floor = floor(&acl);
-        let policy = Policy { generation: number, acl, ..Policy::clone(&self.policy) };
-        let listeners = self.listeners.clone();
-        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor }
-    }
 }
 
 /// What is known of the upstream.
@@ -212,42 +189,6 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
         contents,
         misnamed,
     })
-}
-
-/// The users of an ACL file, and warnings.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn read_acl(
-    path: &Path,
-    files: &Files,
-    table: &CommandTable,
-    unknown: Unknown,
-    strict_permissions: bool,
-) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
-    let mut reader = AclReader { strict_permissions, ..AclReader::default() };
-    match reader.read(path, files, table, unknown) {
-        Some(acl) if reader.errors.is_empty() => Ok((acl, reader.warnings)),
-        _ => Err(reader.errors),
-    }
-}
-
-/// Whether passwords can be verified against the hashes of this user.
-///
-/// # Errors
-/// What is wrong with one that cannot.
-pub fn check_passwords(acl: &Acl, name: &[u8]) -> Result<(), HashError> {
-    let hashes = acl.user(name).map(|user| user.passwords()).unwrap_or_default();
-    hashes.iter().try_for_each(|hash| PasswordHash::try_from(hash).map(drop))
-}
-
-/// What refusing a login has to cost among these users.
-fn floor(acl: &Acl) -> Floor {
-    let hashes: Vec<Vec<PasswordHash>> = acl
-        .users()
-        .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
-        .collect();
-    Floor::covering(hashes.iter().map(Vec::as_slice))
 }
 
 fn table(config: &Config, upstream: Hearing<'_>) -> CommandTable {
@@ -498,75 +439,6 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// What is wrong with an ACL file that names no user.
-pub const NO_USERS: &str = "names no user, so nobody could log in; if that is meant, write: user default off";
-
-/// Reads an ACL file.
-#[derive(Default)]
-struct AclReader {
-    strict_permissions: bool,
-    errors: Vec<BuildError>,
-    warnings: Vec<String>,
-    advice: Vec<String>,
-}
-
-impl AclReader {
-    fn read(&mut self, path: &Path, files: &Files, table: &CommandTable, unknown: Unknown) -> Option<Acl> {
-        let content = files.read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
-        self.errors.extend(content.permissions.changeable().map(BuildError::permission));
-        match content.permissions.readable().filter(|_| holds_passwords(&content.bytes)) {
-            Some(fault) if self.strict_permissions => self.errors.push(BuildError::permission(fault)),
-            fault => self.warnings.extend(fault),
-        }
-        let place = |error: &FileError| {
-            let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
-            format!("{}:{}: {token}{}", path.display(), error.line, error.message)
-        };
-        let Read { acl, named, unknown } = match Acl::read(&content.bytes, table, unknown) {
-            Ok(read) => read,
-            Err(errors) => {
-                self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
-                return None;
-            }
-        };
-        if named == 0 {
-            // More likely an accident, such as a disk that was full, than somebody who wants that.
-            self.errors.push(BuildError::new(format!("{}: {NO_USERS}", path.display())));
-        }
-        for UnknownRules { line, rules } in &unknown {
-            let (path, rules, effect) = (path.display(), quoted(rules), effect_of_unknown(rules));
-            self.warnings
-                .push(format!("{path}:{line}: {rules}: only Redis can tell what that is; until then {effect}"));
-        }
-        for user in acl.users() {
-            self.check_hashes(path, user.name(), user.passwords());
-        }
-        Some(acl)
-    }
-
-    fn check_hashes(&mut self, path: &Path, name: &UserName, hashes: &[crate::acl::PasswordHash]) {
-        for hash in hashes {
-            match PasswordHash::try_from(hash) {
-                Err(error) => {
-                    self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
-                }
-                Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
-                    "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
-                     slow one",
-                    path.display()
-                )),
-                Ok(PasswordHash::Argon2id(_)) => {}
-            }
-        }
-    }
-}
-
-/// Whether passwords stand there as such, and not as hashes.
-fn holds_passwords(text: &[u8]) -> bool {
-    let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
-    lines.any(|line| line.windows(2).any(|pair| pair == b" >"))
-}
-
 /// Whether an entry of the blocklist that nobody knows may become known with a module of the upstream, rather than be a
 /// slip of the pen, which would leave open what is meant to be blocked: modules put their name and a dot before their
 /// commands, and some bring categories.
@@ -576,26 +448,6 @@ fn may_be_a_modules(entry: &str) -> bool {
         Some(category) => CATEGORIES.contains(&category.to_ascii_lowercase().as_str()),
         None => entry.contains('.'),
     }
-}
-
-fn quoted(rules: &[String]) -> String {
-    rules.iter().map(|rule| format!("'{rule}'")).collect::<Vec<_>>().join(", ")
-}
-
-/// What rules come to that nobody knows.
-fn effect_of_unknown(rules: &[String]) -> String {
-    let mut effects = Vec::new();
-    for rule in rules {
-        let effect = match rule.as_bytes() {
-            [b'+', ..] => "what is added is not granted",
-            [b'-', ..] => "commands that only Redis knows are refused",
-            _ => "a selector with databases grants nothing",
-        };
-        if !effects.contains(&effect) {
-            effects.push(effect);
-        }
-    }
-    effects.join(", ")
 }
 
 /// The keys that rules pin. What is no fingerprint is an error of its rule.

@@ -6,26 +6,24 @@
 //! changed: one that is being written holds up nothing else.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::acl_file;
-use super::contradictions::{self, contradictions, insisted_on};
-use super::generation::{self, BuildError, Built, Generation, Hearing, Kept};
-use super::watch::{Look, Watch};
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
 use crate::auth::pool::AuthPool;
 use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
 use crate::files::{Digest, Files};
+use crate::generation::{
+    self, BuildError, Built, Edit, Generation, Hearing, Kept, Look, Watch, contradictions, insisted_on,
+};
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
 use crate::session::{Administered, Administration};
@@ -37,25 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const NO_FILE: &str = "ERR This instance is not configured to use an ACL file. Name one with aclfile.";
 const NOT_SAVED: &str =
     "ERR There was an error trying to save the ACLs. Please check the server logs for more information";
-
-/// What a session asks for.
-pub struct Edit {
-    /// What is to be done.
-    pub administration: Administration,
-    /// Who wants it.
-    pub editor: Editor,
-    /// Where the outcome goes, once every session is under the policy it made.
-    pub answer: oneshot::Sender<Administered>,
-}
-
-/// Who edits users.
-#[derive(Debug, Clone)]
-pub struct Editor {
-    /// The user.
-    pub user: String,
-    /// Where it comes from.
-    pub client: SocketAddr,
-}
 
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
@@ -208,8 +187,8 @@ impl Reloader {
 
     /// Does what a session asks for.
     pub async fn edit(&mut self, edit: Edit) {
+        let (command, names) = edit.subject();
         let Edit { administration, editor, answer } = edit;
-        let (command, names) = subject(&administration);
         let before = self.generation.load().number;
         let outcome = match administration {
             Administration::SetUser { name, rules } => self.set_user(&name, &rules).await,
@@ -287,7 +266,7 @@ impl Reloader {
 
     /// An edit must not make users with which the next start would fail.
     fn refuse_contradictions(&self, acl: &Acl) -> Result<(), String> {
-        contradictions::refusal(&contradictions(&self.config, acl)).map_or(Ok(()), Err)
+        generation::refusal(&contradictions(&self.config, acl)).map_or(Ok(()), Err)
     }
 
     async fn save(&mut self) -> Result<Reply, String> {
@@ -299,7 +278,7 @@ impl Reloader {
             warn!(event = "acl", file = %path.display(), "the file had changed: what it said is overwritten");
         }
         let (target, copy) = (path.clone(), text.clone());
-        let written = tokio::task::spawn_blocking(move || acl_file::replace(&target, &copy)).await;
+        let written = tokio::task::spawn_blocking(move || generation::replace(&target, &copy)).await;
         match written.unwrap_or_else(|lost| Err(lost.into())) {
             Ok(()) => {
                 self.watch.take_written(&path, &text);
@@ -496,23 +475,6 @@ pub(super) fn tell(built: &Built, told: &[String]) -> Vec<String> {
     built.warnings.iter().chain(&built.misnamed).filter(is_news).for_each(|text| warn!("{text}"));
     built.faults.iter().filter(is_news).for_each(|text| error!("{text}"));
     [&built.contents, &built.warnings, &built.misnamed, &built.faults].into_iter().flatten().cloned().collect()
-}
-
-/// The command, and the users it names, for the audit log: of many or long names the beginning. Rules may hold passwords.
-fn subject(administration: &Administration) -> (&'static str, String) {
-    const SHOWN: usize = 256;
-    let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(SHOWN)]).into_owned();
-    match administration {
-        Administration::SetUser { name, .. } => ("acl|setuser", shown(name)),
-        Administration::DeleteUsers(names) => {
-            let named: Vec<&[u8]> = names.iter().take(SHOWN).map(Vec::as_slice).collect();
-            ("acl|deluser", shown(&named.join(&b' ')))
-        }
-        Administration::Load => ("acl|load", String::new()),
-        Administration::Save => ("acl|save", String::new()),
-        Administration::Log(_) | Administration::ResetLog => ("acl|log", String::new()),
-        Administration::GeneratePassword(_) => ("acl|genpass", String::new()),
-    }
 }
 
 /// All errors in one line, as Redis has them [ACLLoadFromFile].

@@ -22,31 +22,31 @@ const QUIET_BEGINNING: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All watched files.
-pub(super) struct Watch {
+pub struct Watch {
     files: BTreeMap<PathBuf, Watched>,
 }
 
 /// What has come of one look at all of them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Look {
+pub struct Look {
     /// Files with content that is to take effect now.
-    pub(super) news: BTreeSet<PathBuf>,
+    pub news: BTreeSet<PathBuf>,
     /// Files whose content has to stay as it is for a while before it takes effect.
-    pub(super) unsettled: BTreeSet<PathBuf>,
+    pub unsettled: BTreeSet<PathBuf>,
     /// Those of them that have been so for too long. Each is told of once.
-    pub(super) overdue: Vec<PathBuf>,
+    pub overdue: Vec<PathBuf>,
 }
 
 impl Watch {
     /// Watches these files. What `files` has read of them is in force.
-    pub(super) fn new(watched: BTreeMap<PathBuf, FileKind>, files: &Files) -> Watch {
+    pub fn new(watched: BTreeMap<PathBuf, FileKind>, files: &Files) -> Watch {
         let mut watch = Watch { files: BTreeMap::new() };
         watch.follow(watched, files);
         watch
     }
 
     /// Looks at every file.
-    pub(super) fn look(&mut self, files: &Files, now: Instant) -> Look {
+    pub fn look(&mut self, files: &Files, now: Instant) -> Look {
         let mut look = Look::default();
         for (path, watched) in &mut self.files {
             match watched.look(path, files, now) {
@@ -64,7 +64,7 @@ impl Watch {
     }
 
     /// From now on these are watched. What `files` has read of those that are new is in force.
-    pub(super) fn follow(&mut self, watched: BTreeMap<PathBuf, FileKind>, files: &Files) {
+    pub fn follow(&mut self, watched: BTreeMap<PathBuf, FileKind>, files: &Files) {
         self.files.retain(|path, _| watched.contains_key(path));
         for (path, kind) in watched {
             self.files.entry(path).or_insert_with_key(|path| Watched::taken(kind, path, files));
@@ -72,7 +72,7 @@ impl Watch {
     }
 
     /// Watches what has been read and is not watched yet, none of which has settled. Says whether there was any.
-    pub(super) fn discover(&mut self, files: &Files, now: Instant) -> bool {
+    pub fn discover(&mut self, files: &Files, now: Instant) -> bool {
         let mut is_any = false;
         for path in files.paths().into_iter().filter(|path| !self.files.contains_key(path)).collect::<Vec<_>>() {
             let mut watched = Watched::new(FileKind::Settles);
@@ -84,7 +84,7 @@ impl Watch {
     }
 
     /// All content is taken as it is, also that of files that were read without being watched.
-    pub(super) fn take_all(&mut self, files: &Files) {
+    pub fn take_all(&mut self, files: &Files) {
         let unknown: Vec<PathBuf> = files.paths().into_iter().filter(|path| !self.files.contains_key(path)).collect();
         self.files.extend(unknown.into_iter().map(|path| (path, Watched::new(FileKind::Settles))));
         for (path, watched) in &mut self.files {
@@ -93,14 +93,14 @@ impl Watch {
     }
 
     /// The content of one file is taken as it is.
-    pub(super) fn take(&mut self, path: &Path, files: &Files) {
+    pub fn take(&mut self, path: &Path, files: &Files) {
         if let Some(watched) = self.files.get_mut(path) {
             watched.take(path, files);
         }
     }
 
     /// One file holds this, which was written by us.
-    pub(super) fn take_written(&mut self, path: &Path, bytes: &[u8]) {
+    pub fn take_written(&mut self, path: &Path, bytes: &[u8]) {
         if let Some(watched) = self.files.get_mut(path) {
             watched.settling.take(Some(Digest::of(bytes)));
             watched.keep(bytes);
@@ -108,12 +108,12 @@ impl Watch {
     }
 
     /// The content that was taken last, `None` if it could not be read.
-    pub(super) fn taken(&self, path: &Path) -> Option<Digest> {
+    pub fn taken(&self, path: &Path) -> Option<Digest> {
         self.files.get(path)?.settling.taken?
     }
 
     /// Files of this kind.
-    pub(super) fn of_kind(&self, kind: FileKind) -> impl Iterator<Item = &Path> {
+    pub fn of_kind(&self, kind: FileKind) -> impl Iterator<Item = &Path> {
         self.files.iter().filter(move |(_, watched)| watched.kind == kind).map(|(path, _)| path.as_path())
     }
 }

@@ -1,0 +1,219 @@
+//! The ACL file: read with everything that is wrong with it, and written all or nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::build::BuildError;
+use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
+use crate::auth::hash::{Floor, HashError, PasswordHash};
+use crate::command::CommandTable;
+use crate::files::Files;
+
+/// The users of an ACL file, and warnings.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_acl(
+    path: &Path,
+    files: &Files,
+    table: &CommandTable,
+    unknown: Unknown,
+    strict_permissions: bool,
+) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
+    let mut reader = AclReader { strict_permissions, ..AclReader::default() };
+    match reader.read(path, files, table, unknown) {
+        Some(acl) if reader.errors.is_empty() => Ok((acl, reader.warnings)),
+        _ => Err(reader.errors),
+    }
+}
+
+/// Whether passwords can be verified against the hashes of this user.
+///
+/// # Errors
+/// What is wrong with one that cannot.
+pub fn check_passwords(acl: &Acl, name: &[u8]) -> Result<(), HashError> {
+    let hashes = acl.user(name).map(|user| user.passwords()).unwrap_or_default();
+    hashes.iter().try_for_each(|hash| PasswordHash::try_from(hash).map(drop))
+}
+
+/// What refusing a login has to cost among these users.
+pub(super) fn floor(acl: &Acl) -> Floor {
+    let hashes: Vec<Vec<PasswordHash>> = acl
+        .users()
+        .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
+        .collect();
+    Floor::covering(hashes.iter().map(Vec::as_slice))
+}
+
+/// What is wrong with an ACL file that names no user.
+pub const NO_USERS: &str = "names no user, so nobody could log in; if that is meant, write: user default off";
+
+/// Reads an ACL file.
+#[derive(Default)]
+pub(super) struct AclReader {
+    pub(super) strict_permissions: bool,
+    pub(super) errors: Vec<BuildError>,
+    pub(super) warnings: Vec<String>,
+    pub(super) advice: Vec<String>,
+}
+
+impl AclReader {
+    pub(super) fn read(&mut self, path: &Path, files: &Files, table: &CommandTable, unknown: Unknown) -> Option<Acl> {
+        let content = files.read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
+        self.errors.extend(content.permissions.changeable().map(BuildError::permission));
+        match content.permissions.readable().filter(|_| holds_passwords(&content.bytes)) {
+            Some(fault) if self.strict_permissions => self.errors.push(BuildError::permission(fault)),
+            fault => self.warnings.extend(fault),
+        }
+        let place = |error: &FileError| {
+            let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
+            format!("{}:{}: {token}{}", path.display(), error.line, error.message)
+        };
+        let Read { acl, named, unknown } = match Acl::read(&content.bytes, table, unknown) {
+            Ok(read) => read,
+            Err(errors) => {
+                self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
+                return None;
+            }
+        };
+        if named == 0 {
+            // More likely an accident, such as a disk that was full, than somebody who wants that.
+            self.errors.push(BuildError::new(format!("{}: {NO_USERS}", path.display())));
+        }
+        for UnknownRules { line, rules } in &unknown {
+            let (path, rules, effect) = (path.display(), quoted(rules), effect_of_unknown(rules));
+            self.warnings
+                .push(format!("{path}:{line}: {rules}: only Redis can tell what that is; until then {effect}"));
+        }
+        for user in acl.users() {
+            self.check_hashes(path, user.name(), user.passwords());
+        }
+        Some(acl)
+    }
+
+    fn check_hashes(&mut self, path: &Path, name: &UserName, hashes: &[crate::acl::PasswordHash]) {
+        for hash in hashes {
+            match PasswordHash::try_from(hash) {
+                Err(error) => {
+                    self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
+                }
+                Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
+                    "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
+                     slow one",
+                    path.display()
+                )),
+                Ok(PasswordHash::Argon2id(_)) => {}
+            }
+        }
+    }
+}
+
+/// Whether passwords stand there as such, and not as hashes.
+fn holds_passwords(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
+    lines.any(|line| line.windows(2).any(|pair| pair == b" >"))
+}
+
+pub(super) fn quoted(rules: &[String]) -> String {
+    rules.iter().map(|rule| format!("'{rule}'")).collect::<Vec<_>>().join(", ")
+}
+
+/// What rules come to that nobody knows.
+pub(super) fn effect_of_unknown(rules: &[String]) -> String {
+    let mut effects = Vec::new();
+    for rule in rules {
+        let effect = match rule.as_bytes() {
+            [b'+', ..] => "what is added is not granted",
+            [b'-', ..] => "commands that only Redis knows are refused",
+            _ => "a selector with databases grants nothing",
+        };
+        if !effects.contains(&effect) {
+            effects.push(effect);
+        }
+    }
+    effects.join(", ")
+}
+
+/// Replaces the file by one with this text, by way of a new file beside it that takes its place once it is on the disk.
+/// Mode and owner stay. Where the path is a symbolic link, the file it leads to is replaced.
+///
+/// # Errors
+/// The old file is still there, unchanged.
+pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = folder.join(name);
+    let written = write_beside(&beside, &path, text).and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // If it cannot be removed either, the next attempt will say so.
+        let _ = fs::remove_file(&beside);
+        return written;
+    }
+    File::open(folder)?.sync_all()
+}
+
+fn write_beside(beside: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let old = fs::metadata(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
+    file.write_all(text)?;
+    keep_owner(&file, &old);
+    file.set_permissions(old.permissions())?;
+    file.sync_all()
+}
+
+/// Only root may give a file away; to everybody else it belongs already, or cannot be made to.
+fn keep_owner(file: &File, old: &fs::Metadata) {
+    use std::os::unix::fs::MetadataExt;
+
+    let _ = std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_text_is_replaced_and_the_mode_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(mode(&path), 0o640);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("real.acl"), folder.path().join("users.acl"));
+        fs::write(&path, "old").unwrap();
+        symlink(&path, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        assert_eq!(replace(&path, b"new").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists());
+    }
+}

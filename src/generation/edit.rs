@@ -1,0 +1,45 @@
+//! A change of users that somebody asks for while the proxy runs.
+
+use std::net::SocketAddr;
+
+use tokio::sync::oneshot;
+
+use crate::session::{Administered, Administration};
+
+/// What a session asks for.
+pub struct Edit {
+    /// What is to be done.
+    pub administration: Administration,
+    /// Who wants it.
+    pub editor: Editor,
+    /// Where the outcome goes, once every session is under the policy it made.
+    pub answer: oneshot::Sender<Administered>,
+}
+
+/// Who edits users.
+#[derive(Debug, Clone)]
+pub struct Editor {
+    /// The user.
+    pub user: String,
+    /// Where it comes from.
+    pub client: SocketAddr,
+}
+
+impl Edit {
+    /// The command, and the users it names, for the audit log: of many or long names the beginning. Rules may hold passwords.
+    pub fn subject(&self) -> (&'static str, String) {
+        const SHOWN: usize = 256;
+        let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(SHOWN)]).into_owned();
+        match &self.administration {
+            Administration::SetUser { name, .. } => ("acl|setuser", shown(name)),
+            Administration::DeleteUsers(names) => {
+                let named: Vec<&[u8]> = names.iter().take(SHOWN).map(Vec::as_slice).collect();
+                ("acl|deluser", shown(&named.join(&b' ')))
+            }
+            Administration::Load => ("acl|load", String::new()),
+            Administration::Save => ("acl|save", String::new()),
+            Administration::Log(_) | Administration::ResetLog => ("acl|log", String::new()),
+            Administration::GeneratePassword(_) => ("acl|genpass", String::new()),
+        }
+    }
+}

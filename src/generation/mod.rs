@@ -1,0 +1,46 @@
+//! One generation: everything that is loaded from files and that decides, built together and replaced as one.
+
+mod acl_file;
+mod build;
+mod contradictions;
+mod edit;
+mod watch;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use self::acl_file::{NO_USERS, check_passwords, read_acl, replace};
+pub use self::build::{BuildError, Built, Hearing, Kept, build, declared_names};
+pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
+pub use self::edit::{Edit, Editor};
+pub use self::watch::{Look, Watch};
+
+use crate::acl::Acl;
+use crate::auth::hash::Floor;
+use crate::policy::Policy;
+use crate::tls::TlsMaterial;
+
+/// Policy and trust that belong together.
+pub struct Generation {
+    /// Counts from 1.
+    pub number: u64,
+    /// When it was built.
+    pub since: SystemTime,
+    /// What decides about requests.
+    pub policy: Arc<Policy>,
+    /// The TLS side of each listener, `None` for plaintext ones.
+    pub listeners: Vec<Option<Arc<TlsMaterial>>>,
+    /// What refusing a login has to cost, so that its time tells nothing.
+    pub floor: Floor,
+}
+
+impl Generation {
+    /// The next one, with other users: trust and everything else stay what they are.
+    pub fn with_users(&self, acl: Acl) -> Self {
+        let number = self.number + 1;
+        let floor = acl_file::floor(&acl);
+        let policy = Policy { generation: number, acl, ..Policy::clone(&self.policy) };
+        let listeners = self.listeners.clone();
+        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor }
+    }
+}

@@ -1,0 +1,8 @@
+//! The running proxy: started, reloaded, asked how it is, and ended.
+
+pub mod admin;
+pub mod logging;
+pub mod reload;
+mod run;
+
+pub use self::run::{RunError, run};
