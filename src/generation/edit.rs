@@ -12,9 +12,26 @@ pub struct Edit {
     pub administration: Administration,
     /// Who wants it.
     pub editor: Editor,
-    /// Where the outcome goes, once every session is under the policy it made.
-    pub answer: oneshot::Sender<Administered>,
+    /// Where the session that wants it hears of it.
+    pub answer: oneshot::Sender<EditProgress>,
 }
+
+/// How far an edit has come.
+pub enum EditProgress {
+    /// It is its turn, and no other edit is done meanwhile: the session judges it once more, by what is in force now, and
+    /// confirms it or drops `confirm`.
+    Turn {
+        /// What is to be done.
+        administration: Administration,
+        /// Where it goes if it is still right.
+        confirm: Confirm,
+    },
+    /// It is over, and every session is under the policy it made.
+    Done(Administered),
+}
+
+/// Takes an edit whose turn it is.
+pub type Confirm = oneshot::Sender<Edit>;
 
 /// Who edits users.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 pub use self::acl_file::{NO_USERS, check_passwords, read_acl, replace};
 pub use self::build::{BuildError, Built, Hearing, Kept, build, declared_names};
 pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
-pub use self::edit::{Edit, Editor};
+pub use self::edit::{Confirm, Edit, EditProgress, Editor};
 pub use self::watch::{Look, Watch};
 
 use crate::acl::Acl;

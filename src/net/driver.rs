@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::registry::{Handle, Order};
 use crate::audit::events::Volume;
 use crate::auth::pool::AuthOutcome;
+use crate::generation::{Confirm, EditProgress};
 use crate::identity::CertificateRefusal;
 use crate::policy::Policy;
 use crate::resp::Reply;
@@ -55,8 +56,13 @@ pub(super) trait Surroundings {
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Verifies a password.
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
-    /// Does what an ACL command asked for. The answer comes once every session is under the policy it made.
-    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered>;
+    /// Does what an ACL command asked for. What changes users is queued, or goes to `confirm` if its turn has come.
+    fn administer(
+        &self,
+        core: &mut SessionCore,
+        administration: Administration,
+        confirm: Option<Confirm>,
+    ) -> oneshot::Receiver<EditProgress>;
     /// Sees to it that Redis has a mirror of a user.
     fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
     /// Tells `ACL LOG` of what the core refused.
@@ -74,7 +80,9 @@ pub(super) struct Driver<C, W: Surroundings> {
     upstream: Option<W::Upstream>,
     connecting: Option<Connecting<W::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
-    administering: Option<oneshot::Receiver<Administered>>,
+    administering: Option<oneshot::Receiver<EditProgress>>,
+    /// The turn has come of what the core wanted done: nothing else is done until this is used or dropped.
+    confirm: Option<Confirm>,
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     /// What the core has not consumed yet.
     requests: Buffer,
@@ -118,6 +126,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             connecting: None,
             verifying: None,
             administering: None,
+            confirm: None,
             mirroring: None,
             requests: Buffer::default(),
             replies: Buffer::default(),
@@ -152,10 +161,12 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
-        let administered = self.poll_administered(cx);
+        let progress = self.poll_administered(cx);
         let lease = self.world.policy();
         self.handle.note_generation(lease.generation);
-        let outcome = self.run(cx, &lease, administered, Instant::now());
+        let outcome = self.run(cx, &lease, progress, Instant::now());
+        // It was confirmed at once or is not.
+        self.confirm = None;
         self.note_refusals();
         if self.core.has_reports() {
             self.world.report(&mut self.core);
@@ -169,25 +180,32 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         }
     }
 
-    fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<Administered> {
+    fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<EditProgress> {
         let Poll::Ready(outcome) = Pin::new(self.administering.as_mut()?).poll(cx) else { return None };
         self.administering = None;
         let gone = || Reply::error("ERR respgate: shutting down");
         // Nobody is there to do it only while the process ends.
-        Some(outcome.unwrap_or_else(|_| Administered { reply: gone(), generation: None }))
+        Some(outcome.unwrap_or_else(|_| EditProgress::Done(Administered { reply: gone(), generation: None })))
     }
 
     fn run(
         &mut self,
         cx: &mut Context<'_>,
         policy: &Policy,
-        administered: Option<Administered>,
+        edit: Option<EditProgress>,
         now: Instant,
     ) -> Result<(), CloseReason> {
         self.obey(policy, now)?;
-        if let Some(administered) = administered {
-            let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-            self.core.handle_administered(administered, policy, now, &mut out);
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        match edit {
+            None => {}
+            Some(EditProgress::Turn { administration, confirm }) => {
+                self.core.handle_turn(&administration, policy, &mut out)?;
+                self.confirm = Some(confirm);
+            }
+            Some(EditProgress::Done(administered)) => {
+                self.core.handle_administered(administered, policy, now, &mut out);
+            }
         }
         let (mut client, mut redis) = (Share::default(), Share::default());
         loop {
@@ -470,7 +488,8 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                     started = true;
                 }
                 Action::Administer(administration) => {
-                    self.administering = Some(self.world.administer(&mut self.core, administration));
+                    let confirm = self.confirm.take();
+                    self.administering = Some(self.world.administer(&mut self.core, administration, confirm));
                     // It is polled at the beginning of a wake-up.
                     cx.waker().wake_by_ref();
                 }

@@ -79,7 +79,7 @@ pub struct Settings {
 
 enum Command {
     Arrival(Arrival),
-    Renewed(Renewal, oneshot::Sender<()>),
+    Renewed(Renewal, Renewing),
     Drain(Instant),
 }
 
@@ -90,6 +90,20 @@ pub enum Renewal {
     Policy,
     /// Also which certificates are trusted.
     Trust,
+}
+
+/// How far a worker is with a new generation.
+pub struct Renewed {
+    /// Hears when all sessions are under it.
+    pub under: oneshot::Receiver<()>,
+    /// Ends when those whose certificate it does not trust have been told to close.
+    pub verified: oneshot::Receiver<()>,
+}
+
+/// The worker's ends of [`Renewed`].
+struct Renewing {
+    under: oneshot::Sender<()>,
+    verified: oneshot::Sender<()>,
 }
 
 /// Where a worker is reached.
@@ -112,11 +126,12 @@ impl Mailbox {
         let _ = self.commands.send(Command::Arrival(arrival));
     }
 
-    /// Another generation is in force: sessions are to see what it means for them. The receiver hears when all have.
-    pub fn renewed(&self, renewal: Renewal) -> oneshot::Receiver<()> {
-        let (done, receiver) = oneshot::channel();
-        let _ = self.commands.send(Command::Renewed(renewal, done));
-        receiver
+    /// Another generation is in force: sessions are to see what it means for them.
+    pub fn renewed(&self, renewal: Renewal) -> Renewed {
+        let (under, all_under) = oneshot::channel();
+        let (verified, all_verified) = oneshot::channel();
+        let _ = self.commands.send(Command::Renewed(renewal, Renewing { under, verified }));
+        Renewed { under: all_under, verified: all_verified }
     }
 
     /// No more connections, and the end of those that are there by `deadline`.
@@ -249,12 +264,17 @@ impl Worker {
 
     /// A new generation is in force: every session is woken to look at it. Where trust may have changed, every
     /// certificate is verified again, on a thread of its own, once.
-    async fn renew(self: Rc<Self>, renewal: Renewal, done: oneshot::Sender<()>) {
+    async fn renew(self: Rc<Self>, renewal: Renewal, done: Renewing) {
+        let Renewing { under, verified } = done;
         let generation = Arc::clone(&self.current().generation);
         let number = generation.number;
         if renewal == Renewal::Trust {
             let chains = self.registry.chains(|_, _| true);
-            spawn_local(Rc::clone(&self).reverify(generation, chains));
+            let worker = Rc::clone(&self);
+            spawn_local(async move {
+                worker.reverify(generation, chains).await;
+                drop(verified);
+            });
         }
         for slice in self.registry.snapshot().chunks(SLICE) {
             slice.iter().for_each(|handle| handle.wake());
@@ -264,7 +284,7 @@ impl Worker {
             tokio::task::yield_now().await;
         }
         // Whoever does not wait for it does not need to know.
-        let _ = done.send(());
+        let _ = under.send(());
     }
 
     /// A session ends with its own certificate by itself. With a CA many may, and some that another CA still vouches for

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::acl::{Acl, RuleError};
@@ -22,7 +22,7 @@ use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
 use crate::files::{Digest, Files};
 use crate::generation::{
-    self, BuildError, Built, Edit, Generation, Hearing, Kept, Look, Watch, contradictions, insisted_on,
+    self, BuildError, Built, Edit, EditProgress, Generation, Hearing, Kept, Look, Watch, contradictions, insisted_on,
 };
 use crate::net::worker::{Mailbox, Renewal};
 use crate::resp::Reply;
@@ -66,6 +66,8 @@ pub struct Reloader {
     waits_for_users: bool,
     failures: Rc<Cell<u64>>,
     mailboxes: Vec<Mailbox>,
+    /// Workers that may still be verifying certificates again.
+    reverifying: Vec<oneshot::Receiver<()>>,
     pool: Arc<AuthPool>,
 }
 
@@ -128,6 +130,7 @@ impl Reloader {
             waits_for_users: false,
             failures,
             mailboxes,
+            reverifying: Vec::new(),
             pool,
         };
         reloader.agreed = reloader.digest_of_acl_file();
@@ -185,8 +188,9 @@ impl Reloader {
         self.rebuild("signal", Reading { config, users, trust: true }, &files).await;
     }
 
-    /// Does what a session asks for.
+    /// Does what a session asks for, if it still may: between its request and now users and trust may have changed.
     pub async fn edit(&mut self, edit: Edit) {
+        let Some(edit) = self.confirmed(edit).await else { return };
         let (command, names) = edit.subject();
         let Edit { administration, editor, answer } = edit;
         let before = self.generation.load().number;
@@ -202,10 +206,37 @@ impl Reloader {
         let reply = outcome.unwrap_or_else(Reply::error);
         let after = self.generation.load().number;
         // A session that is gone needs no answer.
-        let _ = answer.send(Administered { reply, generation: (after != before).then_some(after) });
+        let generation = (after != before).then_some(after);
+        let _ = answer.send(EditProgress::Done(Administered { reply, generation }));
         if after != before && self.waits_for_users && self.agrees_with_users() {
             self.pending_config = Pending::Due;
         }
+    }
+
+    /// Has the session judge the edit once more, whose turn it is. Sessions that are no longer trusted know that by then, and
+    /// while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
+    async fn confirmed(&mut self, edit: Edit) -> Option<Edit> {
+        let Edit { administration, answer, .. } = edit;
+        if !self.is_reverified().await {
+            let reply = Reply::error("ERR respgate: certificates are being verified again, try again later");
+            let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
+            return None;
+        }
+        let (confirm, confirmed) = oneshot::channel();
+        answer.send(EditProgress::Turn { administration, confirm }).ok()?;
+        tokio::time::timeout(PATIENCE, confirmed).await.ok()?.ok()
+    }
+
+    /// Whether all certificates have been verified again since trust changed.
+    async fn is_reverified(&mut self) -> bool {
+        let all = async {
+            while let Some(verified) = self.reverifying.last_mut() {
+                // A worker that has ended has no sessions.
+                let _ = verified.await;
+                self.reverifying.pop();
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.is_ok()
     }
 
     /// Whether the configuration, as it is written now, fits the users in force.
@@ -432,12 +463,16 @@ impl Reloader {
     }
 
     /// Puts a generation into force and returns when every session is under it.
-    async fn enforce(&self, generation: Generation, renewal: Renewal) {
+    async fn enforce(&mut self, generation: Generation, renewal: Renewal) {
         self.pool.begin_generation(generation.number, generation.floor);
         self.generation.store(Arc::new(generation));
         let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
+        let (under, verified): (Vec<_>, Vec<_>) = renewed.into_iter().map(|it| (it.under, it.verified)).unzip();
+        if renewal == Renewal::Trust {
+            self.reverifying.extend(verified);
+        }
         let all = async {
-            for worker in renewed {
+            for worker in under {
                 // One that has ended has no sessions.
                 let _ = worker.await;
             }

@@ -185,6 +185,21 @@ impl SessionCore {
         Ok(Judged::Taken)
     }
 
+    /// Judges a request of the ACL family that had to wait, as if it came now.
+    pub(super) fn judge_again(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+        match policy.decide(self.requester(), argv) {
+            Verdict::Local(local) => self.acl(policy, local, argv, out),
+            Verdict::Deny(denial) => {
+                let text = self.denial_text(policy, &denial, argv);
+                let refusal = self.refusal(&denial, argv);
+                self.note_denial(&denial, refusal);
+                self.refuse(text, out);
+            }
+            // The proxy answers all of the family itself.
+            Verdict::Forward(_) => self.refuse("ERR respgate: not done, try again".to_owned(), out),
+        }
+    }
+
     fn deny(&mut self, policy: &Policy, is_exec: bool, text: String, out: &mut Output<'_>) {
         match is_exec {
             true => self.abort(policy, text, out),

@@ -62,6 +62,47 @@ fn a_user_that_is_deleted_or_switched_off_loses_its_sessions() {
 }
 
 #[test]
+fn an_edit_that_waits_for_its_turn_is_not_done_once_its_author_has_lost_the_right_to_it() {
+    for (taken_away, left) in [
+        (&["ACL", "DELUSER", "eve"][..], "$-1"),
+        (&["ACL", "SETUSER", "eve", "off"], "off"),
+        (&["ACL", "SETUSER", "eve", "-acl|setuser"], "-acl|setuser"),
+    ] {
+        let (_redis, gate) = start("user admin on +@all ~* &*\nuser eve on +@all ~*\n");
+        let mut admin = gate.connect("admin");
+        let mut eves: Vec<_> = (0..20).map(|_| gate.connect("eve")).collect();
+        for eve in &mut eves {
+            assert_eq!(eve.text(&["PING"]), "+PONG");
+        }
+        for eve in &mut eves {
+            eve.send(&request(&["ACL", "SETUSER", "eve", "on", "+@all", "~*"]).repeat(20));
+        }
+        assert!(!admin.text(taken_away).starts_with('-'));
+        // Its turn comes after that of all that waited before.
+        assert_eq!(admin.text(&["ACL", "SETUSER", "admin", "on"]), "+OK");
+        let eve = admin.text(&["ACL", "GETUSER", "eve"]);
+        assert!(eve.contains(left), "{taken_away:?}: {eve}");
+    }
+}
+
+#[test]
+fn the_edits_of_many_who_edit_at_once_are_all_done() {
+    let (_redis, gate) = start("user admin on +@all ~* &*\n");
+    let mut admins: Vec<_> = (0..8).map(|_| gate.connect("admin")).collect();
+    for (session, admin) in admins.iter_mut().enumerate() {
+        for number in 0..10 {
+            admin.send(&request(&["ACL", "SETUSER", &format!("user-{session}-{number}"), "on"]));
+        }
+    }
+    for admin in &mut admins {
+        for _ in 0..10 {
+            assert_eq!(admin.reply_text(), "+OK");
+        }
+    }
+    assert!(admins[0].text(&["ACL", "USERS"]).starts_with("*82\r\n"));
+}
+
+#[test]
 fn whoever_deletes_its_own_user_hears_so_and_is_closed() {
     let (_redis, gate) = start(USERS);
     let mut admin = gate.connect("admin");

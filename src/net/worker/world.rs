@@ -14,7 +14,7 @@ use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
-use crate::generation::{Edit, Editor};
+use crate::generation::{Confirm, Edit, EditProgress, Editor};
 use crate::net::driver::{Connecting, Surroundings};
 use crate::policy::Policy;
 use crate::resp::Reply;
@@ -92,7 +92,12 @@ impl Surroundings for World {
         })
     }
 
-    fn administer(&self, core: &mut SessionCore, administration: Administration) -> oneshot::Receiver<Administered> {
+    fn administer(
+        &self,
+        core: &mut SessionCore,
+        administration: Administration,
+        confirm: Option<Confirm>,
+    ) -> oneshot::Receiver<EditProgress> {
         let (answer, receiver) = oneshot::channel();
         let settings = &self.worker.settings;
         settings.refusals.note(core, self.number);
@@ -109,13 +114,20 @@ impl Surroundings for World {
             administration => {
                 let user = core.principal().map(|principal| principal.user.name().to_string()).unwrap_or_default();
                 let editor = Editor { user, client: core.peer().address };
-                // If nobody is there, the answer is dropped with the edit, and the session told so.
-                let _ = settings.edits.send(Edit { administration, editor, answer });
+                let edit = Edit { administration, editor, answer };
+                let given_up = match confirm {
+                    // If nobody is there, the answer is dropped with the edit, and the session told so.
+                    None => settings.edits.send(edit).err().and(None),
+                    Some(confirm) => confirm.send(edit).err(),
+                };
+                let Some(Edit { answer, .. }) = given_up else { return receiver };
+                let reply = Reply::error("ERR respgate: not done, try again");
+                let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
                 return receiver;
             }
         };
         // The receiver is still in our hands.
-        let _ = answer.send(Administered { reply, generation: None });
+        let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
         receiver
     }
 

@@ -2,7 +2,7 @@
 
 use super::rig::{OPEN, Rig, request};
 use crate::acl::{Refusal, RefusalContext, RefusalReason};
-use crate::policy::UserRefusal;
+use crate::policy::{Blocklist, UserRefusal};
 use crate::session::{Administration, CloseReason};
 
 /// The same rights, but not those of MONITOR, BLPOP and CLIENT TRACKING, and one channel.
@@ -50,6 +50,50 @@ fn a_session_outlives_its_own_edit_but_not_the_next_of_somebody_else() {
     assert_eq!(rig.forwarded(), "GET a");
     rig.reload("user default off nopass ~* &* +@all\nuser eve on\n");
     assert_eq!(rig.closed, Some(GONE));
+}
+
+#[test]
+fn an_edit_whose_turn_comes_is_asked_for_again_word_for_word_while_nothing_behind_it_is_looked_at() {
+    let edits = ["ACL SETUSER bob on >pw", "ACL DELUSER bob eve", "ACL LOAD", "ACL SAVE"];
+    for edit in edits {
+        let mut rig = waiting();
+        rig.client(&[request(edit), request("GET a")].concat());
+        rig.its_turn(Some("user default on nopass ~* &* +@all\nuser eve on\n"));
+        let again =
+            rig.administering.as_ref().map(|again| again.request().as_argv().iter().collect::<Vec<_>>().join(&b' '));
+        assert_eq!(again.as_deref(), Some(edit.as_bytes()));
+        assert_eq!((rig.forwarded(), rig.heard(), rig.closed), (String::new(), String::new(), None));
+    }
+}
+
+#[test]
+fn an_edit_is_not_asked_for_again_where_the_right_to_it_has_gone_meanwhile() {
+    for (acl, closed) in [
+        ("user default on nopass ~* &* +@all -acl|setuser\n", None),
+        ("user default off nopass ~* &* +@all\n", Some(GONE)),
+        ("user default on >pw ~* &* +@all\n", Some(CloseReason::Revoked(UserRefusal::PasswordRemoved))),
+    ] {
+        let mut rig = waiting();
+        rig.client(&[request("ACL SETUSER default on nopass +@all"), request("ACL WHOAMI")].concat());
+        rig.its_turn(Some(acl));
+        assert!(rig.administering.is_none(), "{acl}");
+        assert_eq!(rig.closed, closed, "{acl}");
+        if closed.is_none() {
+            let heard = rig.heard();
+            assert!(heard.starts_with("-NOPERM ") && heard.ends_with("default\r\n"), "{heard}");
+        }
+    }
+}
+
+#[test]
+fn an_edit_of_somebody_for_whom_less_is_blocked_by_now_is_not_asked_for_again() {
+    let mut rig = waiting();
+    rig.say("ACL SETUSER bob on");
+    rig.policy.blocklist =
+        Blocklist::build(&["FLUSHALL".to_owned()], &["bob".to_owned()], &[], &rig.policy.table).expect("a command");
+    rig.its_turn(Some(OPEN));
+    assert!(rig.administering.is_none());
+    assert!(rig.heard().starts_with("-NOPERM respgate: only an exempt user"));
 }
 
 #[test]

@@ -211,6 +211,19 @@ impl Rig {
         self.run();
     }
 
+    /// The edit that was asked for has come to its turn, under another ACL than it was asked for where one is given.
+    pub(crate) fn its_turn(&mut self, acl: Option<&str>) {
+        let administration = self.administering.take().expect("an edit was asked for");
+        if let Some(acl) = acl {
+            let acl = policy(acl, 0).acl;
+            self.policy = Policy { generation: self.policy.generation + 1, acl, ..self.policy.clone() };
+        }
+        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
+        let result = self.core.handle_turn(&administration, &self.policy, &mut out);
+        self.note(result);
+        self.run();
+    }
+
     /// What was asked of the outside is done; with an ACL, that is what it made.
     pub(crate) fn administered(&mut self, acl: Option<&str>) {
         self.administering = None;

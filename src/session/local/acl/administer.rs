@@ -7,10 +7,11 @@ use zeroize::Zeroizing;
 
 use super::Answer;
 use crate::acl::texts;
-use crate::command::Argv;
+use crate::command::{Argv, ArgvBuf};
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::{Reply, parse_integer};
 use crate::session::action::Action;
+use crate::session::close::CloseReason;
 use crate::session::core::SessionCore;
 use crate::session::output::Output;
 use crate::session::wait::Wait;
@@ -39,6 +40,29 @@ pub enum Administration {
 }
 
 impl Administration {
+    /// The request that asks for it.
+    pub(in crate::session) fn request(&self) -> ArgvBuf {
+        let count: String;
+        let (subcommand, arguments): (&str, Vec<&[u8]>) = match self {
+            Self::SetUser { name, rules } => {
+                ("SETUSER", std::iter::once(name).chain(rules.iter()).map(Vec::as_slice).collect())
+            }
+            Self::DeleteUsers(names) => ("DELUSER", names.iter().map(Vec::as_slice).collect()),
+            Self::Load => ("LOAD", Vec::new()),
+            Self::Save => ("SAVE", Vec::new()),
+            Self::Log(entries) => {
+                count = entries.to_string();
+                ("LOG", vec![count.as_bytes()])
+            }
+            Self::ResetLog => ("LOG", vec![b"RESET"]),
+            Self::GeneratePassword(bits) => {
+                count = bits.to_string();
+                ("GENPASS", vec![count.as_bytes()])
+            }
+        };
+        [b"ACL", subcommand.as_bytes()].into_iter().chain(arguments).collect()
+    }
+
     /// Bytes of memory that it takes.
     fn memory(&self) -> usize {
         let all = |words: &[Vec<u8>]| words.iter().map(|word| size_of_val(word) + word.capacity()).sum::<usize>();
@@ -63,6 +87,28 @@ impl SessionCore {
     pub(super) fn administer(&mut self, administration: Administration) {
         self.wait = Some(Wait::Administering { memory: administration.memory() });
         self.act(Action::Administer(administration));
+    }
+
+    /// It is the turn of what [`Action::Administer`] asked for, which may have waited for long. It is judged again, and asked
+    /// for again if it is still right.
+    ///
+    /// # Errors
+    /// The right behind the session has gone.
+    pub fn handle_turn(
+        &mut self,
+        administration: &Administration,
+        policy: &Policy,
+        out: &mut Output<'_>,
+    ) -> Result<(), CloseReason> {
+        if !matches!(self.wait, Some(Wait::Administering { .. })) {
+            return Ok(());
+        }
+        self.wait = None;
+        self.renew(policy, None)?;
+        let request = administration.request();
+        self.judge_again(policy, &request.as_argv(), out);
+        self.settle();
+        Ok(())
     }
 
     /// What [`Action::Administer`] asked for is done. `policy` is at least as new as the one it made.

@@ -26,7 +26,13 @@ enum Answer {
 }
 
 impl SessionCore {
-    pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
+    pub(in crate::session) fn acl(
+        &mut self,
+        policy: &Policy,
+        local: LocalCommand<'_>,
+        argv: &Argv<'_>,
+        out: &mut Output<'_>,
+    ) {
         match self.acl_answer(policy, local, argv) {
             Answer::Now(reply) => self.answer(&reply, out),
             Answer::Later(administration) => self.administer(administration),
