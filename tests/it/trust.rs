@@ -49,6 +49,30 @@ fn a_revoked_certificate_loses_its_live_sessions_and_nobody_else_does() {
 }
 
 #[test]
+fn no_edit_that_waits_for_its_turn_is_done_once_the_certificate_behind_it_is_revoked() {
+    let redis = RedisServer::start();
+    let gate =
+        setup(&redis, "user alice on +@all ~*\n").table("[block]\ncommands = [\"FLUSHALL\"]").crl().start().settled();
+    let alice = gate.pki().numbered_client("alice", 7);
+    let mut revoked: Vec<_> = (0..20).map(|_| gate.connect_as(Some(&alice))).collect();
+    revoked.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    gate.pki().write_crl(&[7]);
+    for client in &mut revoked {
+        client.send(&request(&["ACL", "SETUSER", "eve", "on", "+get"]).repeat(200));
+    }
+    gate.signal(Signal::HUP);
+    for client in &mut revoked {
+        client.read_to_end();
+    }
+    let log = gate.log_text();
+    let log: Vec<_> = log.lines().collect();
+    let since =
+        log.iter().rposition(|line| line.contains("signal") && line.contains("done")).expect("it was read again");
+    let done: Vec<_> = log[since..].iter().filter(|line| line.contains("users edited")).collect();
+    assert!(done.is_empty(), "{done:?}");
+}
+
+#[test]
 fn a_ca_that_is_taken_away_takes_its_sessions_with_it() {
     let redis = RedisServer::start();
     let gate = setup(&redis, "user alice on +@all ~*\n").start();
