@@ -72,12 +72,15 @@ impl Content {
         Ok(Rc::new(Content { bytes, metadata, permissions }))
     }
 
-    /// What tells this content from another. A file that others can change is not the same as one that they cannot: once its
-    /// mode is right it is read again.
+    /// What tells this content from another. A file that others can change or read is not the same as one that they cannot:
+    /// once its mode is right it is read again.
     pub fn digest(&self) -> Digest {
         let Digest(mut digest) = Digest::of(&self.bytes);
         if self.permissions.changeable().is_some() {
             digest[0] ^= 1;
+        }
+        if self.permissions.readable().is_some() {
+            digest[0] ^= 2;
         }
         Digest(digest)
     }
@@ -129,6 +132,7 @@ impl Unreadable {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -142,6 +146,21 @@ mod tests {
         fs::write(&path, "after").unwrap();
         assert_eq!(*files.read(&path).unwrap().bytes, b"before");
         assert_eq!(*Files::default().read(&path).unwrap().bytes, b"after");
+    }
+
+    #[test]
+    fn a_file_is_another_one_when_others_may_change_or_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "same").unwrap();
+        let digest = |mode| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            Files::default().read(&path).unwrap().digest()
+        };
+        let [own, readable, changeable, both] = [0o600, 0o644, 0o602, 0o646].map(digest);
+        assert_eq!(own, digest(0o400));
+        let all = [own, readable, changeable, both];
+        assert!(all.iter().enumerate().all(|(index, one)| !all[..index].contains(one)));
     }
 
     #[test]

@@ -169,13 +169,13 @@ impl Reloader {
     /// Builds a new generation with what the upstream has told. No file is read, so none can keep it from being heard.
     pub async fn learn(&mut self, facts: Facts) {
         self.facts = Some(facts);
-        self.rebuild("upstream", Reading { config: None, users: false, trust: false }, &Files::default()).await;
         // What was refused may be right for this one.
+        if self.acl_file().is_some() && !self.unsaved && self.digest_of_acl_file() != self.agreed {
+            self.pending_users = Pending::Due;
+        }
+        self.rebuild("upstream", Reading { config: None, users: false, trust: false }, &Files::default()).await;
         if self.pending_config == Pending::HeldUp {
             self.pending_config = Pending::Due;
-        }
-        if self.acl_file().is_some() && self.digest_of_acl_file() != self.agreed {
-            self.pending_users = Pending::Due;
         }
     }
 
@@ -208,6 +208,11 @@ impl Reloader {
         // A session that is gone needs no answer.
         let generation = (after != before).then_some(after);
         let _ = answer.send(EditProgress::Done(Administered { reply, generation }));
+        if self.unsaved && self.pending_users != Pending::Nothing {
+            // What the file says is not taken any more.
+            self.pending_users = Pending::Nothing;
+            self.tell_of_passed_over_users();
+        }
         if after != before && self.waits_for_users && self.agrees_with_users() {
             self.pending_config = Pending::Due;
         }
@@ -306,13 +311,13 @@ impl Reloader {
         let text = policy.acl.to_file(&policy.table);
         let found = Files::default().read(&path).ok().map(|content| content.digest());
         if found != self.agreed {
-            warn!(event = "acl", file = %path.display(), "the file had changed: what it said is overwritten");
+            warn!(event = "acl", file = %path.display(), "the file had changed, or its mode: what it said is overwritten");
         }
         let (target, copy) = (path.clone(), text.clone());
         let written = tokio::task::spawn_blocking(move || generation::replace(&target, &copy)).await;
         match written.unwrap_or_else(|lost| Err(lost.into())) {
             Ok(()) => {
-                self.watch.take_written(&path, &text);
+                self.watch.take_written(&path, &text, &Files::default());
                 self.agree(&path);
                 Ok(Reply::OK)
             }
@@ -345,19 +350,27 @@ impl Reloader {
         let Some(path) = self.acl_file() else { return false };
         if look.news.contains(path) {
             let is_agreed = self.watch.taken(path) == self.agreed;
-            if self.unsaved && !is_agreed {
-                error!(
-                    event = "reload",
-                    outcome = "refused",
-                    file = %path.display(),
-                    "the file has changed, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or \
-                     SIGHUP gives the edits up"
-                );
-            }
             self.pending_users = if self.unsaved || is_agreed { Pending::Nothing } else { Pending::Due };
+            self.tell_of_passed_over_users();
             return self.pending_users == Pending::Due;
         }
         self.pending_users != Pending::Nothing && !self.unsaved && !look.unsettled.contains(path)
+    }
+
+    /// Says that the ACL file, as it is now, is not in force, where nothing will be done about that by itself.
+    fn tell_of_passed_over_users(&self) {
+        let Some(path) = self.acl_file() else { return };
+        if self.pending_users != Pending::Nothing || self.watch.taken(path) == self.agreed {
+            return;
+        }
+        let why = match self.unsaved {
+            true => {
+                "the file has changed, or its mode, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or \
+                 SIGHUP gives the edits up"
+            }
+            false => "the file has changed and was refused: users are as it had them before",
+        };
+        error!(event = "reload", outcome = "refused", file = %path.display(), "{why}");
     }
 
     /// The configuration, if none of its files is being written. A file that it names now and did not name before has to
@@ -405,6 +418,7 @@ impl Reloader {
                 let renewal = if trust { Renewal::Trust } else { Renewal::Policy };
                 self.enforce(built.generation, renewal).await;
                 info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
+                self.tell_of_passed_over_users();
             }
             Err(errors) => {
                 self.failures.set(self.failures.get() + 1);

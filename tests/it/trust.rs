@@ -62,7 +62,7 @@ fn no_edit_that_waits_for_its_turn_is_done_once_the_certificate_behind_it_is_rev
     }
     gate.signal(Signal::HUP);
     for client in &mut revoked {
-        client.read_to_end();
+        let _ = client.read_to_end();
     }
     let log = gate.log_text();
     let log: Vec<_> = log.lines().collect();
