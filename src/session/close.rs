@@ -48,7 +48,8 @@ pub enum CloseReason {
     Revoked(UserRefusal),
     /// The certificate behind the session is no longer trusted.
     Certificate(CertificateRefusal),
-    /// The certificate is trusted for another reason now, by another CA or for its key alone, and is another user's.
+    /// The certificate is trusted for another reason now, by another CA or for its key alone, and is another user's; or it
+    /// names a user by now and did not when it let the session in.
     IdentityChanged,
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
     /// blocking command.

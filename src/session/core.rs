@@ -23,7 +23,7 @@ use super::wait::{AfterDrain, Wait};
 use super::window::ReplyWindow;
 use crate::acl::Refusal;
 use crate::identity::PeerIdentity;
-use crate::policy::{Admission, Policy, Principal, Requester, Stance, UserRefusal};
+use crate::policy::{Admission, Policy, Principal, Proof, Requester, Stance, UserRefusal};
 use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
 
 /// Bytes that may wait for a client before nothing more is read from Redis.
@@ -347,6 +347,9 @@ impl SessionCore {
     pub(super) fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
         let before = std::mem::replace(&mut self.generation, policy.generation);
         self.outdate_mirror();
+        if self.is_named_only_now(policy) {
+            return Err(CloseReason::IdentityChanged);
+        }
         if let Some(principal) = &self.principal {
             let renewed = match own {
                 // What others have changed before the own edit has still to be looked at.
@@ -368,6 +371,14 @@ impl SessionCore {
             return Err(CloseReason::Revoked(reason));
         }
         Ok(())
+    }
+
+    /// Whether the session has proven nothing so far, and its certificate names somebody under this policy: it would go on
+    /// as whom nobody may be who comes with that certificate today.
+    fn is_named_only_now(&self, policy: &Policy) -> bool {
+        let has_proven = self.principal.as_ref().is_some_and(|principal| principal.proof != Proof::Nopass);
+        let named = || policy.admit(self.peer.certificate.as_deref(), self.peer.address.ip());
+        !has_proven && matches!(named(), Admission::User(Principal { proof: Proof::Certificate, .. }))
     }
 
     /// Time has passed.

@@ -160,6 +160,45 @@ fn sessions_that_no_certificate_named_are_never_ignored() {
 }
 
 #[test]
+fn a_session_that_had_proven_nothing_ends_when_its_certificate_comes_to_name_somebody() {
+    let open = USERS.replace("default on >secret", "default on nopass");
+    let rule = RuleSpec {
+        fields: vec![(FieldName::Cn, vec!["app".to_owned()])],
+        user: "app".to_owned(),
+        ..RuleSpec::default()
+    };
+    let certificates = CertificateMap::build(vec![rule], UserFrom::Off).unwrap();
+    let may_reauth = || HashMap::from([("app".to_owned(), UserSettings { reauth: true, ..UserSettings::default() })]);
+    for settings in [HashMap::new(), may_reauth()] {
+        for (acl, line, outcome) in [
+            (USERS, "PING", None),
+            (USERS, "AUTH other its", Some(LoginOutcome::Accepted(0))),
+            (&open, "PING", None),
+            (&open, "AUTH other its", Some(LoginOutcome::Accepted(0))),
+        ] {
+            let mut rig = Rig::with_certificate(policy(acl, 1), certificate());
+            rig.say(line);
+            rig.policy = Policy { certificates: certificates.clone(), settings: settings.clone(), ..policy(acl, 2) };
+            match outcome {
+                Some(outcome) => rig.verified(outcome),
+                None => rig.reload(acl),
+            }
+            assert_eq!(rig.closed, Some(CloseReason::IdentityChanged), "{line}, {acl}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_had_proven_nothing_goes_on_when_no_password_is_needed_any_more() {
+    let mut rig = Rig::with_certificate(policy(USERS, 1), certificate());
+    rig.reload(&USERS.replace("default on >secret", "default on nopass"));
+    assert_eq!(rig.closed, None);
+    rig.say("AUTH other its");
+    rig.verified(LoginOutcome::Accepted(0));
+    assert_eq!(user(&rig), ("other".to_owned(), Proof::Password));
+}
+
+#[test]
 fn auth_inside_multi_is_not_ignored() {
     let mut rig = app(USERS, true);
     rig.say("MULTI");
