@@ -2,8 +2,9 @@
 //!
 //! Failures are counted per address and per (address, user), and each count above its allowance doubles the pause
 //! before the next attempt. A pair that logged in recently is not made to pay for its neighbours behind the same
-//! address. Per user, over all addresses, only the rate of new guesses from strangers is limited: nobody can lock
-//! out a user who is logging in from where he always does.
+//! address. Per user, over all addresses, only the rate of new guesses from where he has not logged in lately is limited,
+//! of strangers and of whoever has his certificate apart: nobody can lock out a user who is logging in from where he
+//! always does.
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::hash::{BuildHasher, RandomState};
@@ -133,7 +134,7 @@ impl Throttle {
         if pair.guessing >= allowed {
             return Admission::Wait(limits.first_pause);
         }
-        if pair.last_success.is_none() && reach == Reach::Anybody {
+        if pair.last_success.is_none() {
             let burst = limits.user_interval * limits.user_burst.saturating_sub(1);
             let fits_at = self.users.touch_or_insert_with(&user, || now);
             let ahead = fits_at.saturating_duration_since(now);

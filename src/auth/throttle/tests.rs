@@ -166,6 +166,22 @@ fn guesses_at_one_user_from_many_addresses_are_limited_in_rate() {
 }
 
 #[test]
+fn guesses_of_the_user_itself_from_many_addresses_are_limited_in_rate_and_hold_up_nobody_else() {
+    let mut bench = Bench::new();
+    let address = |host: u8| IpAddr::from([198, 51, 100, host]);
+    let itself = |bench: &mut Bench, address| bench.throttle.begin_guess(address, b"alice", Reach::Itself, bench.now);
+    let admitted = (0..100).filter(|host| itself(&mut bench, address(*host)) == Admission::Admitted).count();
+    assert_eq!(admitted, 10, "the burst");
+    assert_eq!(itself(&mut bench, address(100)), wait(1));
+    assert_eq!(bench.guess(address(100), "alice"), Admission::Admitted, "a stranger at the same user");
+    assert_eq!(bench.throttle.begin_guess(HOME, b"bob", Reach::Itself, bench.now), Admission::Admitted);
+    bench.throttle.succeeded(HOME, b"alice", Reach::Itself, bench.now);
+    assert_eq!(itself(&mut bench, HOME), Admission::Admitted, "from where it has logged in");
+    bench.pass(1);
+    assert_eq!(itself(&mut bench, address(101)), Admission::Admitted);
+}
+
+#[test]
 fn the_rate_does_not_touch_addresses_where_the_user_logged_in_lately() {
     let mut bench = Bench::new();
     bench.succeed(HOME, "alice");
