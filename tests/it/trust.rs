@@ -51,11 +51,16 @@ fn a_revoked_certificate_loses_its_live_sessions_and_nobody_else_does() {
 #[test]
 fn no_edit_that_waits_for_its_turn_is_done_once_the_certificate_behind_it_is_revoked() {
     let redis = RedisServer::start();
-    let gate =
-        setup(&redis, "user alice on +@all ~*\n").table("[block]\ncommands = [\"FLUSHALL\"]").crl().start().settled();
+    let gate = setup(&redis, "user alice on +@all ~*\nuser bob on +@all ~*\n")
+        .table("[block]\ncommands = [\"FLUSHALL\"]")
+        .crl()
+        .start()
+        .settled();
     let alice = gate.pki().numbered_client("alice", 7);
     let mut revoked: Vec<_> = (0..20).map(|_| gate.connect_as(Some(&alice))).collect();
     revoked.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    let mut bob = gate.connect_as(Some(&gate.pki().numbered_client("bob", 8)));
+    assert_eq!(bob.text(&["PING"]), "+PONG");
     gate.pki().write_crl(&[7]);
     for client in &mut revoked {
         client.send(&request(&["ACL", "SETUSER", "eve", "on", "+get"]).repeat(200));
@@ -64,11 +69,15 @@ fn no_edit_that_waits_for_its_turn_is_done_once_the_certificate_behind_it_is_rev
     for client in &mut revoked {
         let _ = client.read_to_end();
     }
+    gate.wait_for_log(&["reload", "done", "signal"]);
+    // Its turn comes after that of all that waited before.
+    assert_eq!(bob.text(&["ACL", "SETUSER", "bob", "on"]), "+OK");
     let log = gate.log_text();
     let log: Vec<_> = log.lines().collect();
     let since =
         log.iter().rposition(|line| line.contains("signal") && line.contains("done")).expect("it was read again");
-    let done: Vec<_> = log[since..].iter().filter(|line| line.contains("users edited")).collect();
+    let done: Vec<_> =
+        log[since..].iter().filter(|line| line.contains("users edited") && line.contains("alice")).collect();
     assert!(done.is_empty(), "{done:?}");
 }
 
