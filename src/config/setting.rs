@@ -31,6 +31,13 @@ pub(super) enum Origin {
     Flag(String),
 }
 
+impl Origin {
+    /// A flag or a variable.
+    pub(super) fn is_above_the_file(&self) -> bool {
+        !matches!(self, Origin::File(_))
+    }
+}
+
 impl ValueParserFactory for Setting {
     type Parser = SettingParser;
 

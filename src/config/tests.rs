@@ -273,6 +273,27 @@ fn flags_override_the_environment_which_overrides_the_file() {
 }
 
 #[test]
+fn flags_and_variables_stand_above_every_section_too() {
+    let section =
+        "listen = \"127.0.0.1:1\"\ntls-auth-clients = \"optional\"\ndeny = \"192.0.2.1\"\nallow = \"192.0.2.0/24\"\n";
+    let text = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "deny = \"192.0.2.3\"\n");
+    let text = format!("{text}[[listener]]\n{section}[[listener]]\nlisten = \"127.0.0.1:2\"\n");
+    let load = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let listeners = load_all(&text, variables, arguments).unwrap().config.listeners;
+        listeners.into_iter().map(|listener| (listener.tls.unwrap().auth_clients, listener.deny)).collect::<Vec<_>>()
+    };
+    let net = |text: &str| vec![text.parse().unwrap()];
+    let own = [(AuthClients::Optional, net("192.0.2.1/32")), (AuthClients::Yes, net("192.0.2.3/32"))];
+    assert_eq!(load(&[], &[]), own);
+    let everywhere = |clients| [(clients, net("127.0.0.0/8")), (clients, net("127.0.0.0/8"))];
+    let flags = ["--tls-auth-clients", "yes", "--deny", "127.0.0.0/8"];
+    assert_eq!(load(&[], &flags), everywhere(AuthClients::Yes));
+    let variables = [("RESPGATE_TLS_AUTH_CLIENTS", "no"), ("RESPGATE_DENY", "127.0.0.0/8")];
+    assert_eq!(load(&variables, &[]), everywhere(AuthClients::No));
+    assert_eq!(load(&variables, &flags), everywhere(AuthClients::Yes));
+}
+
+#[test]
 fn errors_name_the_flag_or_variable() {
     let errors = load_all(MINIMAL, &[("RESPGATE_THREADS", "x")], &["--timeout", "y", "--maxclients="]).unwrap_err();
     let told = errors.to_string();
@@ -338,6 +359,15 @@ fn an_acl_file_stands_above_the_password_variable() {
         ["REDIS_PASSWORD: not used, because there is an ACL file"]
     );
     assert_eq!(load(MINIMAL).acl, AclSource::File("/etc/users.acl".into()));
+}
+
+#[test]
+fn a_password_that_is_written_stands_above_the_password_variable_with_a_warning() {
+    let text = MINIMAL.replace("aclfile = \"users.acl\"", "requirepass = \"a\"");
+    assert_eq!(
+        warnings(&text, &[("REDIS_PASSWORD", "hunter2")]),
+        ["REDIS_PASSWORD: not used, because there is a requirepass"]
+    );
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl<'a> Judge<'a> {
     /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above
     /// what the configuration file says, as every flag and variable does.
     pub(super) fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>, name: &str) -> Option<Redacted> {
-        let in_file = |setting: &Setting| matches!(setting.origin, Origin::File(_));
+        let in_file = |setting: &Setting| !setting.origin.is_above_the_file();
         match (direct, file) {
             (Some(direct), Some(file)) if in_file(&direct) && !in_file(&file) => self.secret_file(file),
             (Some(_), Some(file)) => {

@@ -154,21 +154,32 @@ fn flat_listener(settings: &mut Settings) -> ListenerSection {
     }
 }
 
-/// What a section leaves out, the flat keys say; the address is never inherited.
+/// What a section leaves out, the flat keys say. Flags and variables stand above the file, its sections too. The address is
+/// never inherited.
 fn inherit(own: ListenerSection, flat: &ListenerSection) -> ListenerSection {
     ListenerSection {
         listen: own.listen,
-        tls: own.tls.or_else(|| flat.tls.clone()),
-        tls_cert_file: own.tls_cert_file.or_else(|| flat.tls_cert_file.clone()),
-        tls_key_file: own.tls_key_file.or_else(|| flat.tls_key_file.clone()),
-        tls_ca_cert_file: own.tls_ca_cert_file.or_else(|| flat.tls_ca_cert_file.clone()),
-        tls_crl_file: own.tls_crl_file.or_else(|| flat.tls_crl_file.clone()),
-        tls_auth_clients: own.tls_auth_clients.or_else(|| flat.tls_auth_clients.clone()),
-        tls_protocols: own.tls_protocols.or_else(|| flat.tls_protocols.clone()),
-        crl_check: own.crl_check.or_else(|| flat.crl_check.clone()),
-        crl_expired: own.crl_expired.or_else(|| flat.crl_expired.clone()),
-        allow: own.allow.or_else(|| flat.allow.clone()),
-        deny: own.deny.or_else(|| flat.deny.clone()),
-        proxy_protocol_from: own.proxy_protocol_from.or_else(|| flat.proxy_protocol_from.clone()),
+        tls: one(own.tls, &flat.tls),
+        tls_cert_file: one(own.tls_cert_file, &flat.tls_cert_file),
+        tls_key_file: one(own.tls_key_file, &flat.tls_key_file),
+        tls_ca_cert_file: one(own.tls_ca_cert_file, &flat.tls_ca_cert_file),
+        tls_crl_file: list(own.tls_crl_file, &flat.tls_crl_file),
+        tls_auth_clients: one(own.tls_auth_clients, &flat.tls_auth_clients),
+        tls_protocols: list(own.tls_protocols, &flat.tls_protocols),
+        crl_check: one(own.crl_check, &flat.crl_check),
+        crl_expired: one(own.crl_expired, &flat.crl_expired),
+        allow: list(own.allow, &flat.allow),
+        deny: list(own.deny, &flat.deny),
+        proxy_protocol_from: list(own.proxy_protocol_from, &flat.proxy_protocol_from),
     }
+}
+
+fn one(own: Option<Setting>, flat: &Option<Setting>) -> Option<Setting> {
+    let above = flat.as_ref().filter(|flat| flat.origin.is_above_the_file());
+    above.cloned().or(own).or_else(|| flat.clone())
+}
+
+fn list(own: Option<Vec<Setting>>, flat: &Option<Vec<Setting>>) -> Option<Vec<Setting>> {
+    let above = flat.as_ref().filter(|flat| flat.iter().any(|setting| setting.origin.is_above_the_file()));
+    above.cloned().or(own).or_else(|| flat.clone())
 }

@@ -35,6 +35,9 @@ impl Judge<'_> {
             }
             return self.path(Some(file)).map_or(AclSource::None, AclSource::File);
         }
+        if let (Some(_), Some(name)) = (&written, variable) {
+            self.warn(&Origin::Variable(name.to_owned()), "not used, because there is a requirepass");
+        }
         let password = match (written, variable) {
             (Some(_), _) => self.secret(settings.requirepass.take(), settings.requirepass_file.take(), "requirepass"),
             (None, Some(_)) => self.password_variable(variables),
