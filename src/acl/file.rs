@@ -92,6 +92,10 @@ fn read(text: &[u8], table: &CommandTable, unknown: Unknown) -> Result<Read, Vec
     if errors.is_empty() { Ok(Read { acl, named: seen.len(), unknown: kept }) } else { Err(errors) }
 }
 
+/// Of a word that may be a password.
+const UNSHOWN: &str = "a word that begins as no rule does; it is not shown here, as it may be a password: those are written \
+                       >password, and have no blanks in them";
+
 type LineError = (Option<String>, String);
 
 fn parse_user(line: &[u8], table: &CommandTable, unknown: Unknown, seen: &[UserName]) -> Result<User, LineError> {
@@ -111,9 +115,12 @@ fn parse_user(line: &[u8], table: &CommandTable, unknown: Unknown, seen: &[UserN
         return Err((shown(name), message.to_owned()));
     }
     let mut user = User::new(user_name, table);
-    merge_selectors(rules)
-        .and_then(|rules| user.apply_all(&rules, table, unknown))
-        .map_err(|error| (Some(error.redacted_token()), error.kind.to_string()))?;
+    merge_selectors(rules).and_then(|rules| user.apply_all(&rules, table, unknown)).map_err(|error| {
+        match (error.redacted_token(), error.kind) {
+            (None, RuleErrorKind::Syntax) => (None, UNSHOWN.to_owned()),
+            (token, kind) => (token, kind.to_string()),
+        }
+    })?;
     Ok(user)
 }
 
@@ -184,6 +191,14 @@ mod tests {
     fn a_wrong_password_hash_is_not_repeated() {
         let errors = parse("user bob #c0ffee").unwrap_err();
         assert_eq!(errors[0].token.as_deref(), Some("#…"));
+    }
+
+    #[test]
+    fn a_word_that_may_be_a_password_is_not_repeated() {
+        for line in ["user bob on hunter2", "user bob on >secret hunter2 +get", "user bob \">hunter2\""] {
+            let errors = parse(line).unwrap_err();
+            assert_eq!((errors[0].token.as_deref(), errors[0].message.as_str()), (None, UNSHOWN), "{line}");
+        }
     }
 
     #[test]

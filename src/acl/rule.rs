@@ -57,10 +57,58 @@ impl RuleError {
         RuleError { token: String::from_utf8_lossy(token).into_owned(), kind }
     }
 
-    /// The rule with nothing of a password in it.
-    pub fn redacted_token(&self) -> String {
-        redacted(&self.token)
+    /// The rule with nothing of a password in it; `None` where it begins as no rule does, and may be one.
+    pub fn redacted_token(&self) -> Option<String> {
+        let words: Vec<&str> = self.token.split(' ').collect();
+        match words.as_slice() {
+            [word] => is_like_a_rule(word).then(|| redacted(word)),
+            words => {
+                let shown = |word: &&str| if is_like_a_rule(word) { redacted(word) } else { "…".to_owned() };
+                Some(words.iter().map(shown).collect::<Vec<_>>().join(" "))
+            }
+        }
     }
+}
+
+/// Words of the language that stand alone.
+const KEYWORDS: [&str; 18] = [
+    "on",
+    "off",
+    "nopass",
+    "reset",
+    "resetpass",
+    "resetkeys",
+    "resetchannels",
+    "resetdbs",
+    "allkeys",
+    "allchannels",
+    "allcommands",
+    "alldbs",
+    "nocommands",
+    "clearselectors",
+    "sanitize-payload",
+    "skip-sanitize-payload",
+    "user",
+    "db=",
+];
+
+/// Whether this begins as rules do, or is a keyword with one letter wrong.
+fn is_like_a_rule(word: &str) -> bool {
+    let word = word.trim_matches(['(', ')']);
+    let begins = |c: char| "+-~%&@><#!$".contains(c);
+    word.is_empty()
+        || word.starts_with(begins)
+        || word.starts_with("db=")
+        || KEYWORDS.iter().any(|keyword| is_one_slip_from(&word.to_ascii_lowercase(), keyword))
+}
+
+fn is_one_slip_from(word: &str, keyword: &str) -> bool {
+    let (word, keyword) = (word.as_bytes(), keyword.as_bytes());
+    let same = |(a, b): &(&u8, &u8)| a == b;
+    let before = word.iter().zip(keyword).take_while(same).count();
+    let (word, keyword) = (&word[before..], &keyword[before..]);
+    let after = word.iter().rev().zip(keyword.iter().rev()).take_while(same).count();
+    word.len().max(keyword.len()) - after <= 1
 }
 
 /// A rule with nothing of a password in it.
@@ -85,7 +133,8 @@ impl fmt::Display for RuleError {
 
 impl fmt::Debug for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RuleError").field("token", &self.redacted_token()).field("kind", &self.kind).finish()
+        let token = self.redacted_token().unwrap_or_else(|| "…".to_owned());
+        f.debug_struct("RuleError").field("token", &token).field("kind", &self.kind).finish()
     }
 }
 
@@ -277,6 +326,20 @@ mod tests {
         let error = RuleError::new(b"<secret", RuleErrorKind::NoSuchPassword);
         assert!(error.to_string().contains("secret"));
         assert!(!format!("{error:?}").contains("secret"));
-        assert!(!error.redacted_token().contains("secret"));
+        assert_eq!(error.redacted_token().as_deref(), Some("<…"));
+    }
+
+    #[test]
+    fn only_what_begins_as_a_rule_or_is_nearly_a_keyword_is_shown() {
+        let shown = |token: &[u8]| RuleError::new(token, RuleErrorKind::Syntax).redacted_token();
+        for token in ["+gett", "-@nothing", "~", "%X~a", "&a", "@all", "nopas", "of", "RESETPASS1", "(+gett", "db=x"] {
+            assert_eq!(shown(token.as_bytes()).as_deref(), Some(token));
+        }
+        for token in
+            ["hunter2", "horse-battery", "\">hunter2\"", "argon2id$hunter2", "onhunter2", "(hunter2", "hunter2)"]
+        {
+            assert_eq!(shown(token.as_bytes()), None, "{token}");
+        }
+        assert_eq!(shown(b"(+get hunter2 >hunter2 ~a)").as_deref(), Some("(+get … >… ~a)"));
     }
 }

@@ -13,8 +13,8 @@ pub(super) enum InterpolationError {
     NotText(String),
     /// `${` without `}`.
     Unclosed,
-    /// What stands between the braces is no variable name.
-    BadName(String),
+    /// What stands between the braces is no variable name. It may be part of a password.
+    BadName,
 }
 
 /// Replaces every `${VAR}` and `${VAR:-default}`; the default also stands in for an empty variable, as in a shell.
@@ -53,7 +53,7 @@ fn value(inside: &str, variables: &Variables) -> Result<String, InterpolationErr
         None => (inside, None),
     };
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(InterpolationError::BadName(name.to_owned()));
+        return Err(InterpolationError::BadName);
     }
     match (variables.get(name), default) {
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
@@ -73,7 +73,9 @@ impl fmt::Display for InterpolationError {
             }
             InterpolationError::NotText(name) => write!(f, "the environment variable {name} is not valid UTF-8"),
             InterpolationError::Unclosed => f.write_str("`${` without a closing `}`"),
-            InterpolationError::BadName(name) => write!(f, "{name:?} is no name of an environment variable"),
+            InterpolationError::BadName => {
+                f.write_str("what `${` and `}` enclose is no name of an environment variable; `$${` is a literal `${`")
+            }
         }
     }
 }
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn broken_references_are_errors() {
         assert_eq!(expand("${HOME", &variables()), Err(InterpolationError::Unclosed));
-        assert_eq!(expand("${}", &variables()), Err(InterpolationError::BadName(String::new())));
-        assert_eq!(expand("${A B}", &variables()), Err(InterpolationError::BadName("A B".to_owned())));
+        assert_eq!(expand("${}", &variables()), Err(InterpolationError::BadName));
+        assert_eq!(expand("${A B}", &variables()), Err(InterpolationError::BadName));
     }
 }

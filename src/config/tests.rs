@@ -547,6 +547,8 @@ fn no_error_and_no_debug_output_holds_a_secret() {
         "requirepass = \"hunter2",
         "requirepass = hunter2",
         "requirepass = \"${hunter2\"",
+        "requirepass = \"abc${hunter2 !}def\"",
+        "requirepass = \"${MY-PASS:-hunter2}\"",
         "requirepass = '''\nhunter2\n''' x",
         "upstream-auth = { password = \"hunter2\", user = \"\" }",
         "upstream-auth = { pasword = \"hunter2\" }",
@@ -559,7 +561,7 @@ fn no_error_and_no_debug_output_holds_a_secret() {
     for line in faulty {
         let errors = load_all(&format!("{MINIMAL}{line}\n"), &[], &[]).unwrap_err();
         let told = format!("{errors}{errors:?}");
-        let mistaken_for_a_name = line.contains("${hunter2") || line.contains("{ hunter2");
+        let mistaken_for_a_name = line.contains("${hunter2\"") || line.contains("{ hunter2");
         assert!(!told.contains("hunter2") || mistaken_for_a_name, "{line}: {told}");
     }
     let text =

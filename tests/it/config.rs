@@ -46,14 +46,14 @@ fn a_file_that_is_no_toml_is_named_with_its_line() {
 
 #[test]
 fn every_error_is_reported_at_once() {
-    let setup = nowhere().acl("user alice sometimes ~*\n").setting("tls-crl-file = \"no-such.crl\"");
-    refuses(&setup, CONFIGURATION, &["sometimes", "no-such.crl"]);
+    let setup = nowhere().acl("user alice nopas ~*\n").setting("tls-crl-file = \"no-such.crl\"");
+    refuses(&setup, CONFIGURATION, &["nopas", "no-such.crl"]);
 }
 
 #[test]
 fn an_acl_line_with_an_error_is_named_with_its_file_and_line() {
-    let setup = nowhere().acl("# users\nuser alice on +@read ~*\nuser bob sometimes ~*\n");
-    refuses(&setup, CONFIGURATION, &["users.acl:3", "sometimes"]);
+    let setup = nowhere().acl("# users\nuser alice on +@read ~*\nuser bob nopas ~*\n");
+    refuses(&setup, CONFIGURATION, &["users.acl:3", "nopas"]);
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn acl_check_judges_the_file_alone() {
     fs::write(&file, "user alice on +@read ~*\n").unwrap();
     let output = respgate_binary().args(["acl", "check"]).arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    fs::write(&file, "user alice on +@read ~*\nuser bob sometimes\n").unwrap();
+    fs::write(&file, "user alice on +@read ~*\nuser bob nopas\n").unwrap();
     let output = respgate_binary().args(["acl", "check"]).arg(&file).output().unwrap();
     assert_ne!(output.status.code(), Some(0));
     assert!(text(&output).contains("users.acl:2"), "{}", text(&output));

@@ -34,9 +34,9 @@ fn a_new_user_can_come_in_after_a_reload() {
 fn a_broken_acl_file_keeps_the_old_one_and_is_reported_with_its_line() {
     let (_redis, gate) = start("user alice on +@all ~*\n");
     let mut client = gate.connect("alice");
-    gate.write_acl("user alice on +@read ~*\nuser bob sometimes\n");
+    gate.write_acl("user alice on +@read ~*\nuser bob nopas\n");
     gate.signal(Signal::HUP);
-    gate.wait_for_log(&["users.acl:2", "sometimes"]);
+    gate.wait_for_log(&["users.acl:2", "nopas"]);
     assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
     assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
 }

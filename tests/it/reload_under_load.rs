@@ -65,8 +65,8 @@ fn no_reply_is_lost_or_wrong_and_no_session_ends_while_everything_is_replaced_ag
 fn replace_acl(gate: &Respgate, reloads: &mut Reloads, round: usize) {
     gate.write_acl(&format!("{ACL}user guest{round} on +@read ~*\n"));
     reloads.succeed();
-    gate.write_acl(&format!("{ACL}user guest on sometimes\n"));
-    reloads.fail(&["users.acl:2", "sometimes"]);
+    gate.write_acl(&format!("{ACL}user guest on nopas\n"));
+    reloads.fail(&["users.acl:2", "nopas"]);
     gate.write_acl(ACL);
     reloads.succeed();
 }
