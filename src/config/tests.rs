@@ -371,14 +371,6 @@ fn a_password_that_is_written_stands_above_the_password_variable_with_a_warning(
 }
 
 #[test]
-fn scripting_users_that_are_not_mirrored_come_with_a_warning() {
-    let block = "[block]\nscripting-users = [\"jobs\"]\n";
-    let told = warnings(&format!("{MINIMAL}mirror-users = \"no\"\n{block}"), &[]);
-    assert!(told[0].starts_with("/etc/respgate.toml:10:20: scripting-users without mirror-users"), "{told:?}");
-    assert!(warnings(&format!("{MINIMAL}{block}"), &[]).is_empty());
-}
-
-#[test]
 fn certificate_rules_that_no_listener_can_meet_are_warned_about() {
     let text = format!("{MINIMAL}tls-auth-clients = \"no\"\ntls-auth-clients-user = \"CN\"\n");
     assert!(warnings(&text, &[])[0].starts_with("certificates name users, but no listener asks"));

@@ -12,7 +12,7 @@ use super::contradictions::{Contradiction, contradictions, insisted_on};
 use crate::acl::{Acl, Unknown};
 use crate::auth::hash::{self, Cost};
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclSource, CertificateRule, Config, ConfigError, TlsFiles};
+use crate::config::{self, AclSource, Block, CertificateRule, Config, ConfigError, TlsFiles};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
@@ -152,6 +152,9 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
     }
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
+    if let Some(blocklist) = &blocklist {
+        builder.warnings.extend(open_scripts(config, blocklist.leaves_scripts_open(&table)));
+    }
     let renames = builder.renames(&table);
     let listeners = match before.filter(|_| kept.trust) {
         Some(before) => builder.kept_listeners(&before.listeners),
@@ -203,6 +206,26 @@ fn table(config: &Config, upstream: Hearing<'_>) -> CommandTable {
         Some(facts) => builtin.extended(&facts.commands),
         None => builtin,
     }
+}
+
+/// Scripts of which the blocklist does not say what it seems to say, or to which no rule of ours applies.
+fn open_scripts(config: &Config, to_everybody: bool) -> Vec<String> {
+    let Block { exempt_users, scripting_users, .. } = &config.block;
+    let mut warnings = Vec::new();
+    if to_everybody && !scripting_users.is_empty() {
+        warnings.push(
+            "[block] scripting-users keeps nobody else from scripts: `commands` does not block @scripting".to_owned(),
+        );
+    }
+    let named: Vec<String> = exempt_users.iter().chain(scripting_users).map(|user| format!("'{user}'")).collect();
+    let whose = if to_everybody { "everybody whose ACL allows them".to_owned() } else { named.join(", ") };
+    if !config.upstream.mirror_users && !whose.is_empty() {
+        warnings.push(format!(
+            "without mirror-users, scripts of {whose} run inside Redis as the proxy's own user, beyond every rule here: \
+             restrict that user there, or block @scripting"
+        ));
+    }
+    warnings
 }
 
 fn script_rights(config: &Config, table: &CommandTable, upstream: Hearing<'_>) -> ScriptRights {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use super::mirror::SCRIPTS;
 use crate::command::{CommandId, CommandSpec, CommandTable, Dialect};
 
 /// Pairs of names under which Redis runs the same function.
@@ -93,6 +94,12 @@ impl Blocklist {
         !(self.scripting.get(index).copied().unwrap_or(false) && self.scripting_users.contains(user))
     }
 
+    /// Whether there is a command that runs scripts and is refused to nobody.
+    pub fn leaves_scripts_open(&self, table: &CommandTable) -> bool {
+        let mut scripts = SCRIPTS.iter().filter_map(|script| table.by_name(script));
+        scripts.any(|spec| !self.blocked.get(spec.id().index()).copied().unwrap_or(false))
+    }
+
     /// Whether any entry binds `user`.
     pub fn binds(&self, user: &[u8]) -> bool {
         !self.exempts(user) && self.blocked.contains(&true)
@@ -174,6 +181,17 @@ mod tests {
     fn a_container_stands_for_its_subcommands_and_a_subcommand_for_itself() {
         assert!(blocks(&["CONFIG"], "config|get"));
         assert!(blocks(&["client|kill"], "client|kill") && !blocks(&["client|kill"], "client|list"));
+    }
+
+    #[test]
+    fn scripts_are_open_unless_every_command_that_runs_them_is_blocked() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let open = |entries: &[&str]| {
+            let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+            Blocklist::build(&entries, &[], &[], &table).unwrap().leaves_scripts_open(&table)
+        };
+        assert!(open(&[]) && open(&["flushall"]) && open(&["eval", "evalsha", "script", "function"]));
+        assert!(!open(&["@scripting"]) && !open(&SCRIPTS));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::acl::User;
 use crate::command::{CommandSpec, CommandTable, Role, UpstreamCommand};
 
 /// Commands that run scripts.
-const SCRIPTS: [&str; 6] = ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"];
+pub(super) const SCRIPTS: [&str; 6] = ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"];
 
 /// Whose rights scripts have.
 #[derive(Debug, Clone)]

@@ -323,7 +323,7 @@ fn a_user_for_whom_less_is_blocked_is_changed_by_an_exempt_one_alone() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl("user root on +@all ~*\nuser admin on +@all ~*\nuser spare off\nuser jobs off\n")
-        .table("[block]\ncommands = [\"FLUSHALL\"]\nexempt-users = [\"root\", \"spare\"]\nscripting-users = [\"jobs\"]")
+        .table("[block]\ncommands = [\"FLUSHALL\", \"@scripting\"]\nexempt-users = [\"root\", \"spare\"]\nscripting-users = [\"jobs\"]")
         .table("[[certificate]]\ncn = \"root\"\nuser = \"root\"")
         .start();
     let (mut root, mut admin) = (gate.connect("root"), gate.connect("admin"));
@@ -345,7 +345,7 @@ fn a_user_that_the_configuration_names_is_not_deleted_and_the_key_that_names_it_
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl("user admin on +@all ~*\nuser ops on +@all ~*\nuser bob on +@all ~*\n")
-        .table("[block]\ncommands = [\"FLUSHALL\"]\nexempt-users = [\"admin\"]\nscripting-users = [\"ops\"]")
+        .table("[block]\ncommands = [\"FLUSHALL\", \"@scripting\"]\nexempt-users = [\"admin\"]\nscripting-users = [\"ops\"]")
         .table("[user.ops]\ncertificate = \"required\"\n[[certificate]]\ncn = \"bob\"\nuser = \"bob\"")
         .table("[[certificate]]\ncn = \"admin\"\nuser = \"admin\"")
         .expect_log("the file has changed")
@@ -401,7 +401,7 @@ fn a_configuration_that_waits_for_a_user_is_taken_with_the_edit_that_makes_it() 
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl(USERS)
-        .table("[block]\ncommands = [\"ACL LOAD\"]")
+        .table("[block]\ncommands = [\"@scripting\", \"ACL LOAD\"]")
         .expect_log("reload")
         .start()
         .settled();

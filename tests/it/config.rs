@@ -163,6 +163,33 @@ fn nopass_is_refused_where_somebody_gets_in_without_a_certificate() {
 }
 
 #[test]
+fn scripts_that_no_rule_of_ours_binds_are_warned_about() {
+    const OFF: &str = "mirror-users = \"no\"";
+    let beyond = |whose: &str| format!("warning: without mirror-users, scripts of {whose} run inside Redis");
+    let everybody = beyond("everybody whose ACL allows them");
+    let nobody_else = "warning: [block] scripting-users keeps nobody else from scripts".to_owned();
+    for (setting, block, expected) in [
+        (OFF, "commands = [\"flushall\"]", vec![&everybody]),
+        (OFF, "commands = [\"eval\", \"evalsha\"]", vec![&everybody]),
+        (OFF, "exempt-users = [\"alice\"]", vec![&beyond("'alice'")]),
+        (OFF, "scripting-users = [\"alice\"]", vec![&beyond("'alice'")]),
+        (OFF, "commands = [\"@scripting\"]", vec![]),
+        (OFF, "", vec![]),
+        ("", "commands = [\"flushall\"]", vec![]),
+        ("", "exempt-users = [\"alice\"]\nscripting-users = [\"alice\"]", vec![]),
+        ("", "commands = [\"flushall\"]\nscripting-users = [\"alice\"]", vec![&nobody_else]),
+    ] {
+        let said = text(&check(&nowhere().acl(ACL).setting(setting).table(&format!("[block]\n{block}"))));
+        let told: Vec<_> = [&everybody, &beyond("'alice'"), &nobody_else]
+            .into_iter()
+            .filter(|words| said.contains(words.as_str()))
+            .cloned()
+            .collect();
+        assert_eq!(told.iter().collect::<Vec<_>>(), expected, "{setting} {block}: {said}");
+    }
+}
+
+#[test]
 fn an_acl_file_that_names_no_user_is_an_error_and_says_how_to_mean_it() {
     for acl in ["", "\n", "# user alice on +@read ~*\n"] {
         refuses(&nowhere().acl(acl), CONFIGURATION, &["users.acl: names no user", "user default off"]);

@@ -217,8 +217,7 @@ fn scripts_are_refused_where_redis_lets_us_make_no_users() {
 #[test]
 fn without_mirror_users_scripts_have_the_rights_of_the_proxys_own_user() {
     let redis = RedisServer::start();
-    let gate =
-        setup(&redis).setting("mirror-users = \"no\"").expect_log("scripting-users").expect_log(" |").start().settled();
+    let gate = setup(&redis).setting("mirror-users = \"no\"").expect_log("without mirror-users").start().settled();
     let mut jobs = gate.connect("jobs");
     assert_eq!(script(&mut jobs, "return redis.call('GET', 'secret')"), "$-1");
     assert_eq!(redis.direct().text(&["ACL", "USERS"]), "*1\r\n$7\r\ndefault");

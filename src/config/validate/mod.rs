@@ -40,7 +40,7 @@ pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sour
     judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
     let listeners = judge.listeners(&mut settings);
     let upstream = judge.upstream(&mut settings);
-    let block = judge.block(std::mem::take(&mut settings.block), upstream.mirror_users);
+    let block = judge.block(std::mem::take(&mut settings.block));
     let acl = judge.acl(&mut settings, variables);
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
     let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);

@@ -187,7 +187,7 @@ impl Judge<'_> {
         }
     }
 
-    pub(super) fn block(&mut self, section: BlockSection, mirror_users: bool) -> Block {
+    pub(super) fn block(&mut self, section: BlockSection) -> Block {
         let commands = match section.commands {
             Some(commands) => {
                 if commands.is_empty() {
@@ -197,14 +197,6 @@ impl Judge<'_> {
             }
             None => DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
         };
-        let scripting = section.scripting_users.as_ref().and_then(|users| users.first());
-        if let Some(origin) = scripting.map(|user| user.origin.clone()).filter(|_| !mirror_users) {
-            self.warn(
-                &origin,
-                "scripting-users without mirror-users: scripts run inside Redis as the proxy's own user, beyond every \
-                 rule here: restrict it there",
-            );
-        }
         Block {
             commands,
             exempt_users: self.user_names(section.exempt_users, "[block] exempt-users"),
