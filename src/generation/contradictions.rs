@@ -31,19 +31,32 @@ pub enum Contradiction {
         /// `unsafe-nopass` says that this is wanted.
         is_wanted: bool,
     },
+    /// A user without a password, whom the session of another may become.
+    Reachable {
+        /// The user.
+        user: UserName,
+        /// The other, who has `reauth`.
+        from: String,
+        /// `unsafe-nopass` says that this is wanted.
+        is_wanted: bool,
+    },
 }
 
 /// Everything for which this configuration and these users cannot be in force together.
 #[must_use]
 pub fn contradictions(config: &Config, acl: &Acl) -> Vec<Contradiction> {
-    let open = open_users(config, acl).filter(|_| !config.unsafe_nopass);
+    let open = without_a_password(config, acl).filter(|_| !config.unsafe_nopass);
     names_of_nobody(config, acl).chain(open).collect()
 }
 
 /// What would be a contradiction, had the operator not said that it is wanted.
 #[must_use]
 pub fn insisted_on(config: &Config, acl: &Acl) -> Vec<Contradiction> {
-    open_users(config, acl).filter(|_| config.unsafe_nopass).collect()
+    without_a_password(config, acl).filter(|_| config.unsafe_nopass).collect()
+}
+
+fn without_a_password<'a>(config: &'a Config, acl: &'a Acl) -> impl Iterator<Item = Contradiction> + use<'a> {
+    open_users(config, acl).chain(reachable_users(config, acl))
 }
 
 fn names_of_nobody(config: &Config, acl: &Acl) -> impl Iterator<Item = Contradiction> {
@@ -56,21 +69,46 @@ fn names_of_nobody(config: &Config, acl: &Acl) -> impl Iterator<Item = Contradic
 }
 
 /// Users that anybody may become, for whom that takes nothing but a connection.
-fn open_users(config: &Config, acl: &Acl) -> impl Iterator<Item = Contradiction> {
-    let needs_certificate = |name: &UserName| {
-        let settings = config.users.get(name.as_str());
-        settings.is_some_and(|settings| settings.certificate_required || settings.auth_certificate_only)
-    };
-    let open = acl.users().filter(|user| user.is_enabled() && user.is_nopass());
-    open.map(|user| user.name()).filter(move |name| !needs_certificate(name)).flat_map(|name| {
+fn open_users<'a>(config: &'a Config, acl: &'a Acl) -> impl Iterator<Item = Contradiction> + use<'a> {
+    takes_any_password(config, acl).flat_map(|user| {
         let ways = config.listeners.iter().filter_map(|listener| Some((listener.address, way_in(listener)?)));
         ways.map(|(listener, way)| Contradiction::Open {
-            user: name.clone(),
+            user: user.clone(),
             listener,
             way,
             is_wanted: config.unsafe_nopass,
         })
     })
+}
+
+/// Users that sessions of another may become, for whom that takes any word as a password.
+fn reachable_users<'a>(config: &'a Config, acl: &'a Acl) -> impl Iterator<Item = Contradiction> + use<'a> {
+    let is_on = |name: &str| acl.user(name.as_bytes()).is_some_and(|user| user.is_enabled());
+    let listeners = &config.listeners;
+    let certificates_count = listeners.iter().any(asks_for_certificates);
+    let from = config.users.iter().filter(move |(name, settings)| certificates_count && settings.reauth && is_on(name));
+    from.flat_map(move |(from, _)| {
+        let others = takes_any_password(config, acl).filter(move |user| user.as_str() != from);
+        others.map(|user| Contradiction::Reachable {
+            user: user.clone(),
+            from: from.clone(),
+            is_wanted: config.unsafe_nopass,
+        })
+    })
+}
+
+/// Enabled users whose login takes neither a password nor their certificate.
+fn takes_any_password<'a>(config: &'a Config, acl: &'a Acl) -> impl Iterator<Item = &'a UserName> {
+    let needs_certificate = |name: &UserName| {
+        let settings = config.users.get(name.as_str());
+        settings.is_some_and(|settings| settings.certificate_required || settings.auth_certificate_only)
+    };
+    let open = acl.users().filter(|user| user.is_enabled() && user.is_nopass());
+    open.map(|user| user.name()).filter(move |name| !needs_certificate(name))
+}
+
+fn asks_for_certificates(listener: &Listener) -> bool {
+    listener.tls.as_ref().is_some_and(|tls| tls.auth_clients != AuthClients::No)
 }
 
 /// Whom a listener lets in without a certificate, if anybody. Plaintext on loopback is for this host alone, as long as no
@@ -119,14 +157,26 @@ impl fmt::Display for Contradiction {
             }
             Self::Open { user, listener, way, is_wanted } => {
                 write!(f, "user '{user}' is nopass, and {listener} lets in {way}: whoever connects can be '{user}'")?;
-                match is_wanted {
-                    true => f.write_str(", as unsafe-nopass has it"),
-                    false => write!(
-                        f,
-                        "; give it a password, or [user.{user}] certificate = \"required\"; unsafe-nopass = \"yes\" insists"
-                    ),
-                }
+                way_out(f, user, *is_wanted)
+            }
+            Self::Reachable { user, from, is_wanted } => {
+                write!(
+                    f,
+                    "user '{user}' is nopass, and [user.{from}] reauth = \"yes\": whoever is '{from}' can be '{user}', with any \
+                     password"
+                )?;
+                way_out(f, user, *is_wanted)
             }
         }
+    }
+}
+
+fn way_out(f: &mut fmt::Formatter<'_>, user: &UserName, is_wanted: bool) -> fmt::Result {
+    match is_wanted {
+        true => f.write_str(", as unsafe-nopass has it"),
+        false => write!(
+            f,
+            "; give it a password, or [user.{user}] certificate = \"required\"; unsafe-nopass = \"yes\" insists"
+        ),
     }
 }

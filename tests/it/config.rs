@@ -163,6 +163,27 @@ fn nopass_is_refused_where_somebody_gets_in_without_a_certificate() {
 }
 
 #[test]
+fn nopass_is_refused_where_the_session_of_another_may_become_that_user() {
+    const ACL: &str = "user alice on +get ~a*\nuser bob on nopass +@all ~*\n";
+    const REAUTH: &str = "[user.alice]\nreauth = true";
+    let words = "user 'bob' is nopass, and [user.alice] reauth = \"yes\": whoever is 'alice' can be 'bob'";
+    let setup = |acl: &str, table: &str| nowhere().acl_file(acl).table(table);
+    refuses(&setup(ACL, REAUTH), CONFIGURATION, &[words]);
+    for (acl, table) in [
+        (ACL, "[user.alice]\nreauth = false"),
+        (ACL, "[user.bob]\nreauth = true"),
+        (ACL, &format!("{REAUTH}\n[user.bob]\ncertificate = \"required\"")),
+        (&ACL.replace("nopass", ">a-password"), REAUTH),
+        (&ACL.replace("alice on", "alice off"), REAUTH),
+    ] {
+        let output = check(&setup(acl, table));
+        assert_eq!(output.status.code(), Some(0), "{acl} {table}: {}", text(&output));
+    }
+    let insisted = text(&check(&setup(ACL, REAUTH).setting("unsafe-nopass = true")));
+    assert!(insisted.contains(&format!("warning: {words}")), "{insisted}");
+}
+
+#[test]
 fn scripts_that_no_rule_of_ours_binds_are_warned_about() {
     const OFF: &str = "mirror-users = \"no\"";
     let beyond = |whose: &str| format!("warning: without mirror-users, scripts of {whose} run inside Redis");
