@@ -378,6 +378,70 @@ fn certificate_rules_that_no_listener_can_meet_are_warned_about() {
 }
 
 #[test]
+fn what_is_said_of_tls_beside_what_switches_it_off_is_an_error() {
+    for (lines, key) in [
+        ("tls = \"no\"\ntls-auth-clients = \"yes\"", "`tls-auth-clients` and tls = \"no\""),
+        ("tls = \"no\"\ntls-crl-file = \"nowhere\"", "`tls-crl-file` and tls = \"no\""),
+        ("tls = \"no\"\ntls-protocols = \"TLSv1.3\"", "`tls-protocols` and tls = \"no\""),
+        ("tls-auth-clients = \"no\"\ntls-crl-file = \"a\"", "`tls-crl-file` and tls-auth-clients = \"no\""),
+        ("tls-auth-clients = \"no\"\ncrl-check = \"leaf\"", "`crl-check` and tls-auth-clients = \"no\""),
+    ] {
+        let wanted = format!("{key} exclude each other");
+        assert!(refusal_with(lines).contains(&wanted), "{lines}: {}", refusal_with(lines));
+        let text = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "");
+        let told = refusal(&format!("{text}[[listener]]\nlisten = \"127.0.0.1:1\"\n{lines}\n"));
+        assert!(told.contains(&wanted), "in a section: {told}");
+    }
+    load(&format!("{MINIMAL}tls = \"no\"\ntls-auth-clients = \"no\"\n"));
+}
+
+#[test]
+fn what_is_said_of_tls_elsewhere_is_warned_about_unless_it_is_for_other_listeners() {
+    let text = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "tls-protocols = \"TLSv1.3\"\n");
+    let plain = format!("{text}[[listener]]\nlisten = \"127.0.0.1:1\"\ntls = \"no\"\n");
+    let changes_nothing =
+        |told: &[String]| told.iter().any(|told| told.contains("` changes nothing here, because of tls"));
+    assert!(changes_nothing(&warnings(&plain, &[])));
+    let others = format!("{plain}[[listener]]\nlisten = \"127.0.0.1:2\"\n");
+    assert!(warnings(&others, &[]).is_empty());
+    assert!(changes_nothing(&warnings(&others, &[("RESPGATE_TLS_AUTH_CLIENTS", "yes")])));
+}
+
+#[test]
+fn what_is_allowed_and_denied_is_warned_about() {
+    let told = warnings(&format!("{MINIMAL}allow = [\"10.0.0.0/8\", \"127.0.0.1\"]\ndeny = \"127.0.0.0/8\"\n"), &[]);
+    assert!(told.len() == 1 && told[0].contains("127.0.0.1/32 is not allowed, since deny has 127.0.0.0/8"), "{told:?}");
+}
+
+#[test]
+fn balancers_among_those_whose_address_counts_are_warned_about() {
+    let is_told = |lines: &str| {
+        let told = warnings(&format!("{MINIMAL}{lines}\n"), &[]);
+        told.iter().any(|told| told.contains("can announce any address"))
+    };
+    assert!(is_told("proxy-protocol-from = \"0.0.0.0/0\""));
+    assert!(is_told("proxy-protocol-from = \"10.0.0.0/8\"\nallow = \"10.1.0.0/16\""));
+    assert!(is_told("proxy-protocol-from = \"10.0.0.0/8\"\n[user.ops]\nallow-from = \"10.1.0.0/16\""));
+    assert!(!is_told("proxy-protocol-from = \"10.0.0.0/8\"\nallow = \"192.0.2.0/24\""));
+    assert!(!is_told("proxy-protocol-from = \"10.0.0.1\"\nallow = \"10.0.0.1\""));
+}
+
+#[test]
+fn what_is_said_of_certificates_that_name_nobody_is_warned_about() {
+    for (line, effect) in [
+        ("certificate = \"required\"", "nobody can be this user"),
+        ("auth = \"certificate\"", "nobody can be this user"),
+        ("reauth = true", "this changes nothing"),
+    ] {
+        let with = |top: &str| warnings(&format!("{MINIMAL}{top}\n[user.ops]\n{line}\n"), &[]);
+        assert!(with("")[0].contains(&format!("{effect}: no certificate names a user")), "{line}");
+        let no = with("tls-auth-clients-user = \"CN\"\ntls-auth-clients = \"no\"");
+        assert!(no.iter().any(|told| told.contains(&format!("{effect}: no listener asks"))), "{line} {no:?}");
+        assert!(with("tls-auth-clients-user = \"CN\"").is_empty(), "{line}");
+    }
+}
+
+#[test]
 fn an_empty_blocklist_is_warned_about() {
     assert_eq!(
         warnings(&format!("{MINIMAL}[block]\ncommands = []\n"), &[]),

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
+
 use super::judge::Judge;
 use super::words::{auth_clients, crl_check, crl_expired};
 use crate::config::RevocationLists;
-use crate::config::model::{Listener, TlsFiles};
+use crate::config::error::{ConfigError, Place};
+use crate::config::model::{Config, Listener, TlsFiles};
 use crate::config::raw::{ListenerSection, Settings};
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, one_of, socket_address, yes_no};
@@ -26,6 +29,7 @@ impl Judge<'_> {
                 self.missing("`listen` is missing: say where to listen, such as listen = \"0.0.0.0:6380\"");
             }
             let origin = flat.listen.as_ref().map(|listen| listen.origin.clone());
+            self.unused_tls(&flat, 0, false);
             listeners.extend(self.listener(flat, keys_are_pinned).map(|listener| (listener, origin)));
         } else {
             if let Some(listen) = &flat.listen {
@@ -34,9 +38,11 @@ impl Judge<'_> {
                     "`listen` and [[listener]] exclude each other: put the address in a section",
                 );
             }
+            let has_others = sections.len() > 1;
             for section in sections {
                 let span = section.span();
                 let section = inherit(section.into_inner(), &flat);
+                self.unused_tls(&section, span.start, has_others);
                 if section.listen.is_none() {
                     self.error(&Origin::File(span.clone()), "this [[listener]] has no `listen`");
                 }
@@ -73,6 +79,40 @@ impl Judge<'_> {
         lists
     }
 
+    /// What is written about TLS and certificates where there are none. What stands before `start`, the beginning of the
+    /// section, is said for all listeners.
+    fn unused_tls(&mut self, section: &ListenerSection, start: usize, has_others: bool) {
+        let is_no = |setting: &&Setting| yes_no(&setting.text) == Ok(false);
+        let one = |setting: &Option<Setting>| setting.iter().cloned().collect::<Vec<_>>();
+        let list = |settings: &Option<Vec<Setting>>| settings.clone().unwrap_or_default();
+        let asks_nobody = section.tls_auth_clients.as_ref().filter(is_no);
+        let of_tls = [
+            ("tls-auth-clients", if asks_nobody.is_some() { Vec::new() } else { one(&section.tls_auth_clients) }),
+            ("tls-protocols", list(&section.tls_protocols)),
+        ];
+        let of_revocation = [
+            ("tls-crl-file", list(&section.tls_crl_file)),
+            ("crl-check", one(&section.crl_check)),
+            ("crl-expired", one(&section.crl_expired)),
+        ];
+        let (off, words, unused): (&Setting, &str, Vec<_>) = match (section.tls.as_ref().filter(is_no), asks_nobody) {
+            (Some(off), _) => (off, "tls = \"no\"", of_tls.into_iter().chain(of_revocation).collect()),
+            (None, Some(off)) => (off, "tls-auth-clients = \"no\"", of_revocation.into_iter().collect()),
+            (None, None) => return,
+        };
+        let is_own = |origin: &Origin| matches!(origin, Origin::File(span) if span.start >= start);
+        for (key, settings) in unused {
+            let Some(origin) = settings.first().map(|setting| &setting.origin) else { continue };
+            let message = format!("`{key}` and {words} exclude each other: leave one out");
+            let is_for_others = has_others && !is_own(origin) && !origin.is_above_the_file();
+            match std::mem::discriminant(origin) == std::mem::discriminant(&off.origin) {
+                true if is_own(origin) == is_own(&off.origin) => self.error(origin, message),
+                _ if is_for_others => {}
+                _ => self.warn(origin, format!("`{key}` changes nothing here, because of {words}")),
+            }
+        }
+    }
+
     fn listener(&mut self, section: ListenerSection, keys_are_pinned: bool) -> Option<Listener> {
         let place = section.listen.as_ref().map(|listen| listen.origin.clone());
         let address = self.read(section.listen, socket_address);
@@ -90,6 +130,7 @@ impl Judge<'_> {
             crl_expired: self.or(section.crl_expired, crl_expired, CrlExpired::Refuse),
             ca_cert_file,
         };
+        self.denied(section.allow.as_deref().unwrap_or_default(), section.deny.as_deref().unwrap_or_default());
         let allow = self.all(section.allow, network);
         let deny = self.all(section.deny, network);
         let proxy_protocol_from = self.all(section.proxy_protocol_from, network);
@@ -116,6 +157,40 @@ impl Judge<'_> {
         Some(Listener { address: address?, tls: tls_wanted.then_some(files), allow, deny, proxy_protocol_from })
     }
 
+    /// `deny` is stronger than `allow`.
+    fn denied(&mut self, allow: &[Setting], deny: &[Setting]) {
+        let deny: Vec<_> = deny.iter().filter_map(|setting| network(&setting.text).ok()).collect();
+        for setting in allow {
+            let Ok(allowed) = network(&setting.text) else { continue };
+            if let Some(denied) = deny.iter().find(|denied| denied.contains(&allowed)) {
+                self.warn(
+                    &setting.origin,
+                    format!("{allowed} is not allowed, since deny has {denied}, which is stronger"),
+                );
+            }
+        }
+    }
+
+    /// A network of balancers may say that it speaks for anybody, so it is no place for those whose address counts.
+    pub(super) fn forged_addresses(&mut self, config: &Config) {
+        let allow_from = config.users.values().flat_map(|settings| &settings.allow_from);
+        for Listener { address, allow, proxy_protocol_from, .. } in &config.listeners {
+            let counts = |balancers: &&IpNet| {
+                balancers.prefix_len() == 0
+                    || allow.iter().chain(allow_from.clone()).any(|net| is_wider(balancers, net))
+            };
+            for balancers in proxy_protocol_from.iter().filter(counts) {
+                self.warnings.push(ConfigError::new(
+                    Place::Whole,
+                    format!(
+                        "proxy-protocol-from of {address} has {balancers}, where there are not only balancers: whoever connects \
+                         from there can announce any address, beyond allow, deny and allow-from"
+                    ),
+                ));
+            }
+        }
+    }
+
     /// Redis writes the versions in one string, separated by blanks; a list is as good.
     fn protocols(&mut self, settings: Option<Vec<Setting>>) -> Protocols {
         let Some(settings) = settings else { return Protocols { tls12: true, tls13: true } };
@@ -134,6 +209,11 @@ impl Judge<'_> {
         }
         protocols
     }
+}
+
+/// Holds the other, and is no single address.
+fn is_wider(balancers: &IpNet, net: &IpNet) -> bool {
+    balancers.contains(net) && balancers.prefix_len() < balancers.max_prefix_len()
 }
 
 fn flat_listener(settings: &mut Settings) -> ListenerSection {

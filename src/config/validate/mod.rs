@@ -17,13 +17,16 @@ use self::words::{
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
-use super::model::{ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, LogFormat, LogLevel, LogSettings, Unmapped};
+use super::model::{
+    ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings, Unmapped,
+};
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
 use super::setting::Setting;
 use super::units::{count, duration, yes_no};
 use super::{RevocationLists, Sources};
 use crate::files::Files;
+use crate::tls::AuthClients;
 
 /// What [`validate`] found. The configuration is of use only where there are no errors.
 pub(super) struct Validated {
@@ -47,6 +50,12 @@ pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sour
     judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
     let renames = judge.renames(&mut settings);
     let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
+    let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.auth_clients != AuthClients::No);
+    let unnamed = match listeners.iter().any(asks) {
+        false => Some("no listener asks for a certificate: see tls-auth-clients"),
+        true if nothing_maps => Some("no certificate names a user: see [[certificate]] and tls-auth-clients-user"),
+        true => None,
+    };
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
     let ignore_stray_auth = judge.or(settings.stray_auth.take(), stray_auth_word, false);
     let config = Config {
@@ -59,7 +68,7 @@ pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sour
         unmapped: judge.or(settings.unmapped.take(), unmapped_word, unmapped),
         block,
         renames,
-        users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth),
+        users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth, unnamed),
         unsafe_nopass: judge.or(settings.unsafe_nopass.take(), yes_no, false),
         named_users: std::mem::take(&mut judge.named_users),
         ignore_stray_auth,
@@ -73,6 +82,7 @@ pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sour
         // The last of all, when everything has been read.
         sources: judge.sources(),
     };
+    judge.forged_addresses(&config);
     judge.unused_stray_auth(&config, nothing_maps);
     Validated { config, errors: judge.errors, warnings: judge.warnings }
 }

@@ -134,11 +134,12 @@ impl Judge<'_> {
         }
     }
 
-    /// `ignore_stray_auth` is what holds for those who do not say.
+    /// `ignore_stray_auth` is what holds for those who do not say, `unnamed` why no certificate names a user.
     pub(super) fn users(
         &mut self,
         sections: BTreeMap<Spanned<String>, UserSection>,
         ignore_stray_auth: bool,
+        unnamed: Option<&str>,
     ) -> BTreeMap<String, UserSettings> {
         let mut users = BTreeMap::new();
         for (name, section) in sections {
@@ -147,8 +148,9 @@ impl Judge<'_> {
                 Ok(name) => self.names_user(&name, format!("[user.{name}]"), &origin),
                 Err(message) => self.error(&origin, message),
             }
-            let [auth, reauth, stray_auth] = [&section.auth, &section.reauth, &section.stray_auth]
-                .map(|setting| setting.as_ref().map(|setting| setting.origin.clone()));
+            let [certificate, auth, reauth, stray_auth] =
+                [&section.certificate, &section.auth, &section.reauth, &section.stray_auth]
+                    .map(|setting| setting.as_ref().map(|setting| setting.origin.clone()));
             let settings = UserSettings {
                 certificate_required: self.or(section.certificate, certificate_word, false),
                 auth_certificate_only: self.or(section.auth, auth_word, false),
@@ -156,8 +158,17 @@ impl Judge<'_> {
                 ignore_stray_auth: self.read(section.stray_auth, stray_auth_word),
                 allow_from: self.all(section.allow_from, network),
             };
-            if let (true, true, Some(auth)) = (settings.auth_certificate_only, settings.certificate_required, auth) {
-                self.warn(&auth, "certificate = \"required\" says nothing beside auth = \"certificate\"");
+            if let (true, true, Some(auth)) = (settings.auth_certificate_only, settings.certificate_required, &auth) {
+                self.warn(auth, "certificate = \"required\" says nothing beside auth = \"certificate\"");
+            }
+            for (is_on, origin, effect) in [
+                (settings.certificate_required, certificate, "nobody can be this user"),
+                (settings.auth_certificate_only, auth.clone(), "nobody can be this user"),
+                (settings.reauth, reauth.clone(), "this changes nothing"),
+            ] {
+                if let (true, Some(origin), Some(why)) = (is_on, origin, unnamed) {
+                    self.warn(&origin, format!("{effect}: {why}"));
+                }
             }
             match (settings.reauth, settings.ignore_stray_auth, reauth, stray_auth) {
                 (true, Some(true), _, Some(stray_auth)) => self.error(
