@@ -154,10 +154,15 @@ impl SourceFile {
         format!("{}:{}", self.path.display(), spot.line)
     }
 
-    /// What stands there holds something that no variable stands for.
+    /// What stands there holds something that no variable stands for: the default of one is written out as well.
     pub(super) fn is_written_out(&self, span: &Range<usize>) -> bool {
-        let text = self.text.get(span.clone()).unwrap_or_default();
-        !text.replace("$${", "").contains("${")
+        let text = self.text.get(span.clone()).unwrap_or_default().replace("$${", "");
+        let mut references = text.split("${").skip(1).peekable();
+        let has_default = |reference: &str| {
+            let inside = reference.split_once('}').map_or(reference, |(inside, _)| inside);
+            inside.split_once(":-").is_some_and(|(_, default)| !default.is_empty())
+        };
+        references.peek().is_none() || references.any(has_default)
     }
 
     /// The directory that relative paths in the file start from.

@@ -536,6 +536,8 @@ fn a_password_in_a_configuration_file_that_others_read_is_a_warning_or_an_error(
         ("requirepass = \"hunter2\"", 0o644, true),
         ("requirepass = \"hunter2\"", 0o600, false),
         ("requirepass = \"${P}\"", 0o644, false),
+        ("requirepass = \"${P:-}\"", 0o644, false),
+        ("requirepass = \"${P:-hunter2}\"", 0o644, true),
         ("aclfile = \"x\"\n[upstream-auth]\npassword = \"hunter2\"", 0o644, true),
         ("aclfile = \"x\"\n[upstream-auth]\npassword = \"$${P}\"", 0o644, true),
     ] {

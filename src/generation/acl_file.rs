@@ -113,7 +113,7 @@ impl AclReader {
 /// Whether passwords stand there as such, and not as hashes.
 fn holds_passwords(text: &[u8]) -> bool {
     let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
-    lines.any(|line| line.windows(2).any(|pair| pair == b" >"))
+    lines.any(|line| line.split(|byte| *byte == b' ').any(|word| word.trim_ascii().starts_with(b">")))
 }
 
 pub(super) fn quoted(rules: &[String]) -> String {
@@ -196,6 +196,16 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(mode(&path), 0o640);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_password_is_a_word_whatever_blanks_stand_around_it() {
+        for text in ["user a on >pw", "user a on \t>pw ~*", "user a >pw\r\n", "# x\nuser a on  >pw"] {
+            assert!(holds_passwords(text.as_bytes()), "{text:?}");
+        }
+        for text in ["user a on #c0ffee +get", "# user a >pw", "user a on +get|>x"] {
+            assert!(!holds_passwords(text.as_bytes()), "{text:?}");
+        }
     }
 
     #[test]
