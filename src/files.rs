@@ -3,17 +3,21 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::permissions::Permissions;
 
 /// No file that is named in a configuration is longer; a device or a log given by mistake must not fill the memory.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
 /// Reads each file once, however often it is asked for: what was found to have changed is what is parsed.
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ impl Files {
     /// The content of a file, as it was when it was first asked for.
     ///
     /// # Errors
-    /// It could not be read then, is a directory, or longer than 64 MiB.
+    /// It could not be read then, is a directory or a pipe, or longer than 64 MiB.
     pub fn read(&self, path: &Path) -> io::Result<Rc<Content>> {
         let mut read = self.read.borrow_mut();
         match read.entry(path.to_owned()).or_insert_with(|| Content::read(path).map_err(Unreadable::from)) {
@@ -56,10 +60,15 @@ impl Files {
 
 impl Content {
     fn read(path: &Path) -> io::Result<Rc<Content>> {
-        let file = File::open(path)?;
+        // Without waiting for somebody to write to a pipe.
+        let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        }
+        if metadata.file_type().is_fifo() {
+            let words = "it is a pipe, which can be read only once: files are read again when they change";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
         }
         // Room for all of it, so that a secret is not left behind where the buffer was before it grew.
         let room = metadata.len().min(MAX_FILE) + 1;
@@ -174,6 +183,17 @@ mod tests {
         assert_eq!((first.kind(), first.to_string()), (second.kind(), second.to_string()));
         assert_eq!(first.kind(), io::ErrorKind::NotFound);
         assert_eq!(files.paths(), [path]);
+    }
+
+    #[test]
+    fn a_pipe_is_no_file_whether_or_not_somebody_writes_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert!(Files::default().read(&path).unwrap_err().to_string().starts_with("it is a pipe"));
+        let _writer = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        assert!(Files::default().read(&path).unwrap_err().to_string().starts_with("it is a pipe"));
     }
 
     #[test]
