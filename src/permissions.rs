@@ -1,10 +1,11 @@
 //! Who else may change or read the files that decide who may do what.
 
+use std::collections::VecDeque;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::{StatVfsMountFlags, getxattr, statvfs};
 
 /// What the system lets others do to a file that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,8 +14,18 @@ pub struct Permissions {
     /// The permission bits.
     mode: u32,
     group: u32,
-    /// A folder in which others may put another file in its place, and its permission bits.
-    open_folder: Option<(PathBuf, u32)>,
+    /// An access control list gives rights to single users or groups: the group bits are then the most that these have.
+    has_acl: bool,
+    /// A folder on the way to it in which others may put something else in its place.
+    open_folder: Option<OpenFolder>,
+}
+
+/// A folder that others can change, or a group that is not root's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OpenFolder {
+    path: PathBuf,
+    mode: u32,
+    group: u32,
 }
 
 impl Permissions {
@@ -28,6 +39,7 @@ impl Permissions {
             path: path.to_owned(),
             mode: opened.mode() & 0o7777,
             group: opened.gid(),
+            has_acl: getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok(),
             open_folder: open_folder(path),
         }
     }
@@ -44,9 +56,14 @@ impl Permissions {
             let group = self.group;
             return Some(format!("{path} can be changed by group {group} (mode {mode:04o}): chmod g-w {path}"));
         }
-        let (folder, mode) = self.open_folder.as_ref()?;
+        if mode & 0o020 != 0 && self.has_acl {
+            let words = "can be changed by those whom its access control list lets";
+            return Some(format!("{path} {words} (mode {mode:04o}): setfacl -b {path}, chmod go-w {path}"));
+        }
+        let OpenFolder { path: folder, mode, group } = self.open_folder.as_ref()?;
         let folder = folder.display();
-        Some(format!("{path} can be replaced by others (mode {mode:04o} of {folder}): chmod o-w {folder}"))
+        let whom = if mode & 0o002 != 0 { "others".to_owned() } else { format!("group {group}") };
+        Some(format!("{path} can be replaced by {whom} (mode {mode:04o} of {folder}): chmod go-w {folder}"))
     }
 
     /// That others can read the file, and the command that takes that away.
@@ -57,18 +74,55 @@ impl Permissions {
     }
 }
 
-/// The folder that holds the name, or the one that holds the file it leads to, where anybody may rename files. Nobody may
-/// on a file system that is mounted read-only, as those of a ConfigMap are.
-fn open_folder(path: &Path) -> Option<(PathBuf, u32)> {
-    let named = path.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder });
-    let real = fs::canonicalize(path).ok();
-    let folders = named.into_iter().chain(real.as_deref().and_then(Path::parent));
-    folders.filter_map(|folder| fs::canonicalize(folder).ok()).find_map(|folder| {
-        let mode = fs::metadata(&folder).ok()?.mode() & 0o7777;
+/// The first folder on the way to the file, over all links, in which others may rename what they like. Nobody may in one that
+/// is sticky, or on a file system that is mounted read-only, as those of a ConfigMap are.
+fn open_folder(path: &Path) -> Option<OpenFolder> {
+    folders_on_the_way(path).into_iter().find_map(|path| {
+        let metadata = fs::metadata(&path).ok()?;
+        let (mode, group) = (metadata.mode() & 0o7777, metadata.gid());
+        let is_open = mode & 0o002 != 0 || mode & 0o020 != 0 && group != 0;
         let is_sticky = mode & 0o1000 != 0;
-        let is_read_only = || statvfs(&folder).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
-        (mode & 0o002 != 0 && !is_sticky && !is_read_only()).then_some((folder, mode))
+        let is_read_only = || statvfs(&path).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
+        (is_open && !is_sticky && !is_read_only()).then_some(OpenFolder { path, mode, group })
     })
+}
+
+/// Every folder in which a name is looked up before the file is reached, those of links and of what they lead to among them.
+fn folders_on_the_way(path: &Path) -> Vec<PathBuf> {
+    let Ok(whole) = std::path::absolute(path) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> = Vec::new();
+    let mut folder = PathBuf::from("/");
+    let mut names: VecDeque<PathBuf> = names(&whole).collect();
+    let mut links = 0;
+    while let Some(name) = names.pop_front() {
+        if name.as_os_str() == ".." {
+            folder.pop();
+            continue;
+        }
+        if !folders.contains(&folder) {
+            folders.push(folder.clone());
+        }
+        let entry = folder.join(&name);
+        match fs::read_link(&entry) {
+            Ok(target) if links < MOST_LINKS => {
+                links += 1;
+                if target.is_absolute() {
+                    folder = PathBuf::from("/");
+                }
+                self::names(&target).rev().for_each(|name| names.push_front(name));
+            }
+            _ => folder = entry,
+        }
+    }
+    folders
+}
+
+/// As many as Linux follows.
+const MOST_LINKS: usize = 40;
+
+fn names(path: &Path) -> impl DoubleEndedIterator<Item = PathBuf> {
+    let is_name = |component: &Component<'_>| matches!(component, Component::Normal(_) | Component::ParentDir);
+    path.components().filter(is_name).map(|component| PathBuf::from(component.as_os_str()))
 }
 
 #[cfg(test)]
@@ -79,7 +133,7 @@ mod tests {
 
     /// What is said of a file with this mode and group, in a folder with that mode.
     fn changeable(mode: u32, group: u32) -> Option<String> {
-        Permissions { path: "f".into(), mode, group, open_folder: None }.changeable()
+        Permissions { path: "f".into(), mode, group, has_acl: false, open_folder: None }.changeable()
     }
 
     fn permissions(path: &Path) -> Permissions {
@@ -115,11 +169,13 @@ mod tests {
             set_mode(&folder, mode);
             permissions(path).changeable()
         };
-        for mode in [0o700, 0o755, 0o775, 0o1777] {
+        let is_roots = fs::metadata(&folder).unwrap().gid() == 0;
+        assert_eq!(said(0o775, &path).is_none(), is_roots, "as files");
+        for mode in [0o700, 0o755, 0o1777, 0o1775] {
             assert_eq!(said(mode, &path), None, "{mode:o}");
         }
         let (shown, place) = (path.display(), folder.display());
-        let wanted = format!("{shown} can be replaced by others (mode 0777 of {place}): chmod o-w {place}");
+        let wanted = format!("{shown} can be replaced by others (mode 0777 of {place}): chmod go-w {place}");
         assert_eq!(said(0o777, &path).unwrap(), wanted);
         let link = outer.path().join("link");
         symlink(&path, &link).unwrap();
@@ -137,6 +193,40 @@ mod tests {
             set_mode(&path, mode);
             assert_eq!(permissions(&link).changeable().is_some(), is_open);
         }
+    }
+
+    #[test]
+    fn every_folder_and_link_on_the_way_counts() {
+        let outer = tempfile::tempdir().unwrap();
+        set_mode(outer.path(), 0o700);
+        let at = |name: &str| outer.path().join(name);
+        for folder in ["open", "open/below", "safe", "real"] {
+            fs::create_dir(at(folder)).unwrap();
+            set_mode(&at(folder), 0o755);
+        }
+        for file in ["open/below/f", "real/f"] {
+            fs::write(at(file), "x").unwrap();
+            set_mode(&at(file), 0o644);
+        }
+        symlink(at("real/f"), at("open/mid")).unwrap();
+        symlink("../open/mid", at("safe/f")).unwrap();
+        symlink("../real", at("open/dir")).unwrap();
+        for (mode, is_open) in [(0o755, false), (0o777, true), (0o1777, false)] {
+            set_mode(&at("open"), mode);
+            for path in ["open/below/f", "safe/f", "open/dir/f", "safe/../open/below/f"] {
+                assert_eq!(permissions(&at(path)).changeable().is_some(), is_open, "{mode:o} {path}");
+            }
+            assert_eq!(permissions(&at("real/f")).changeable(), None);
+        }
+        symlink("loop", at("loop")).unwrap();
+        assert!(!folders_on_the_way(&at("loop")).is_empty(), "it ends");
+    }
+
+    #[test]
+    fn an_access_control_list_takes_the_place_of_the_group() {
+        let of = |mode| Permissions { path: "f".into(), mode, group: 0, has_acl: true, open_folder: None }.changeable();
+        assert_eq!(of(0o644), None);
+        assert!(of(0o664).unwrap().contains("whom its access control list lets (mode 0664): setfacl -b f"));
     }
 
     #[test]
