@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, getxattr, statvfs};
+use rustix::process::geteuid;
 
 /// What the system lets others do to a file that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Permissions {
     /// The permission bits.
     mode: u32,
     group: u32,
+    /// An owner who is neither root nor we, where the file system can be written to.
+    stranger: Option<u32>,
     /// An access control list gives rights to single users or groups: the group bits are then the most that these have.
     has_acl: bool,
     /// A folder on the way to it in which others may put something else in its place.
@@ -39,6 +42,8 @@ impl Permissions {
             path: path.to_owned(),
             mode: opened.mode() & 0o7777,
             group: opened.gid(),
+            stranger: Some(opened.uid())
+                .filter(|owner| *owner != 0 && *owner != geteuid().as_raw() && !is_read_only(path)),
             has_acl: getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok(),
             open_folder: open_folder(path),
         }
@@ -66,6 +71,14 @@ impl Permissions {
         Some(format!("{path} can be replaced by {whom} (mode {mode:04o} of {folder}): chmod go-w {folder}"))
     }
 
+    /// That the file belongs to somebody else, who can change it. In containers files may belong to somebody of the host, and
+    /// nobody else may be there to be meant.
+    #[must_use]
+    pub fn foreign(&self) -> Option<String> {
+        let (path, owner) = (self.path.display(), self.stranger?);
+        Some(format!("{path} belongs to user {owner}, who can change it: chown root {path}"))
+    }
+
     /// That others can read the file, and the command that takes that away.
     #[must_use]
     pub fn readable(&self) -> Option<String> {
@@ -82,9 +95,12 @@ fn open_folder(path: &Path) -> Option<OpenFolder> {
         let (mode, group) = (metadata.mode() & 0o7777, metadata.gid());
         let is_open = mode & 0o002 != 0 || mode & 0o020 != 0 && group != 0;
         let is_sticky = mode & 0o1000 != 0;
-        let is_read_only = || statvfs(&path).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
-        (is_open && !is_sticky && !is_read_only()).then_some(OpenFolder { path, mode, group })
+        (is_open && !is_sticky && !is_read_only(&path)).then_some(OpenFolder { path, mode, group })
     })
+}
+
+fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Every folder in which a name is looked up before the file is reached, those of links and of what they lead to among them.
@@ -133,7 +149,7 @@ mod tests {
 
     /// What is said of a file with this mode and group, in a folder with that mode.
     fn changeable(mode: u32, group: u32) -> Option<String> {
-        Permissions { path: "f".into(), mode, group, has_acl: false, open_folder: None }.changeable()
+        Permissions { path: "f".into(), mode, group, ..Permissions::default() }.changeable()
     }
 
     fn permissions(path: &Path) -> Permissions {
@@ -224,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_access_control_list_takes_the_place_of_the_group() {
-        let of = |mode| Permissions { path: "f".into(), mode, group: 0, has_acl: true, open_folder: None }.changeable();
+        let of = |mode| Permissions { path: "f".into(), mode, has_acl: true, ..Permissions::default() }.changeable();
         assert_eq!(of(0o644), None);
         assert!(of(0o664).unwrap().contains("whom its access control list lets (mode 0664): setfacl -b f"));
     }

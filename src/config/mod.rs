@@ -125,7 +125,9 @@ fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loade
     if let Some(fault) = source.and_then(|source| source.permissions.changeable()) {
         errors.push(ConfigError::permission(Place::Whole, fault));
     }
-    let validated = validate::validate(settings, source, sources);
+    let mut validated = validate::validate(settings, source, sources);
+    let foreign = source.and_then(|source| source.permissions.foreign());
+    validated.warnings.extend(foreign.map(|fault| ConfigError::new(Place::Whole, fault)));
     // A variable that is not set is no address either: what is wrong with the form of a value is said once.
     let in_file = |error: &&ConfigError| matches!(error.place, Place::Spot(_));
     let formless: Vec<_> = errors.iter().filter(in_file).map(|error| error.place.order()).collect();

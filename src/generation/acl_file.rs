@@ -63,6 +63,7 @@ impl AclReader {
     pub(super) fn read(&mut self, path: &Path, files: &Files, table: &CommandTable, unknown: Unknown) -> Option<Acl> {
         let content = files.read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
         self.errors.extend(content.permissions.changeable().map(BuildError::permission));
+        self.warnings.extend(content.permissions.foreign());
         match content.permissions.readable().filter(|_| holds_passwords(&content.bytes)) {
             Some(fault) if self.strict_permissions => self.errors.push(BuildError::permission(fault)),
             fault => self.warnings.extend(fault),

@@ -327,6 +327,23 @@ fn every_file_that_others_can_change_is_a_permission_error_with_the_command_that
 }
 
 #[test]
+fn files_of_another_user_are_warned_about() {
+    if !geteuid().is_root() {
+        return eprintln!("SKIPPED: only root can give files away");
+    }
+    let setup = nowhere().acl(ACL).file("password", "secret\n").table("[upstream-auth]\npassword-file = \"password\"");
+    setup.write_config();
+    for file in ["users.acl", "password", "respgate.toml"] {
+        let path = setup.path(file);
+        std::os::unix::fs::chown(&path, Some(4711), None).unwrap();
+        let mut respgate = respgate_binary();
+        let said = respgate.args(["check", "--listen", "127.0.0.1:0", "--config"]).arg(setup.path("respgate.toml"));
+        let said = text(&said.output().unwrap());
+        assert!(said.contains(&format!("{} belongs to user 4711, who can change it", path.display())), "{said}");
+    }
+}
+
+#[test]
 fn passwords_in_an_acl_file_that_others_read_are_a_warning_or_an_error() {
     let clear = nowhere().acl("# >\nuser alice on >secret ~*\n");
     let hashed = nowhere().acl("# user alice >\nuser alice on +@read ~*\n");

@@ -135,6 +135,9 @@ impl<'a> Judge<'a> {
                 if let Some(fault) = content.permissions.changeable() {
                     self.permission_error(origin, fault);
                 }
+                if let Some(fault) = content.permissions.foreign() {
+                    self.warnings.push(ConfigError::new(self.secret_place(origin), fault));
+                }
                 Some(content)
             }
             Err(error) => {
