@@ -408,6 +408,15 @@ fn what_is_said_of_tls_elsewhere_is_warned_about_unless_it_is_for_other_listener
 }
 
 #[test]
+fn words_about_revocation_lists_without_one_are_warned_about() {
+    for key in ["crl-check = \"chain\"", "crl-expired = \"refuse\""] {
+        let told = warnings(&format!("{MINIMAL}{key}\n"), &[]);
+        assert!(told.len() == 1 && told[0].contains("` changes nothing without tls-crl-file"), "{told:?}");
+        assert!(warnings(&format!("{MINIMAL}{key}\ntls-crl-file = \"a\"\n"), &[]).is_empty());
+    }
+}
+
+#[test]
 fn what_is_allowed_and_denied_is_warned_about() {
     let told = warnings(&format!("{MINIMAL}allow = [\"10.0.0.0/8\", \"127.0.0.1\"]\ndeny = \"127.0.0.0/8\"\n"), &[]);
     assert!(told.len() == 1 && told[0].contains("127.0.0.1/32 is not allowed, since deny has 127.0.0.0/8"), "{told:?}");

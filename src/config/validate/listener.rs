@@ -95,12 +95,12 @@ impl Judge<'_> {
             ("crl-check", one(&section.crl_check)),
             ("crl-expired", one(&section.crl_expired)),
         ];
+        let is_own = |origin: &Origin| matches!(origin, Origin::File(span) if span.start >= start);
         let (off, words, unused): (&Setting, &str, Vec<_>) = match (section.tls.as_ref().filter(is_no), asks_nobody) {
             (Some(off), _) => (off, "tls = \"no\"", of_tls.into_iter().chain(of_revocation).collect()),
             (None, Some(off)) => (off, "tls-auth-clients = \"no\"", of_revocation.into_iter().collect()),
-            (None, None) => return,
+            (None, None) => return self.unused_crl_words(section, &is_own),
         };
-        let is_own = |origin: &Origin| matches!(origin, Origin::File(span) if span.start >= start);
         for (key, settings) in unused {
             let Some(origin) = settings.first().map(|setting| &setting.origin) else { continue };
             let message = format!("`{key}` and {words} exclude each other: leave one out");
@@ -109,6 +109,19 @@ impl Judge<'_> {
                 true if is_own(origin) == is_own(&off.origin) => self.error(origin, message),
                 _ if is_for_others => {}
                 _ => self.warn(origin, format!("`{key}` changes nothing here, because of {words}")),
+            }
+        }
+    }
+
+    fn unused_crl_words(&mut self, section: &ListenerSection, is_own: &impl Fn(&Origin) -> bool) {
+        if section.tls_crl_file.as_ref().is_some_and(|files| !files.is_empty()) {
+            return;
+        }
+        for (key, setting) in [("crl-check", &section.crl_check), ("crl-expired", &section.crl_expired)] {
+            if let Some(origin) = setting.as_ref().map(|setting| &setting.origin)
+                && (is_own(origin) || origin.is_above_the_file())
+            {
+                self.warn(origin, format!("`{key}` changes nothing without tls-crl-file"));
             }
         }
     }
