@@ -53,6 +53,23 @@ fn a_session_outlives_its_own_edit_but_not_the_next_of_somebody_else() {
 }
 
 #[test]
+fn a_session_outlives_each_edit_of_its_own_as_long_as_nobody_else_edits() {
+    const OFF: &str = "user default off nopass ~* &* +@all\n";
+    let mut rig = waiting();
+    for edit in ["ACL SETUSER default off", "ACL SETUSER bob on", "ACL SETUSER bob off"] {
+        rig.say(edit);
+        rig.its_turn(None);
+        assert!(rig.administering.is_some(), "{edit}");
+        rig.administered(Some(OFF));
+        assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", None), "{edit}");
+    }
+    rig.say("ACL SETUSER bob on");
+    rig.its_turn(Some(OFF));
+    assert!(rig.administering.is_none());
+    assert_eq!(rig.closed, Some(GONE));
+}
+
+#[test]
 fn an_edit_whose_turn_comes_is_asked_for_again_word_for_word_while_nothing_behind_it_is_looked_at() {
     let edits = ["ACL SETUSER bob on >pw", "ACL DELUSER bob eve", "ACL LOAD", "ACL SAVE"];
     for edit in edits {

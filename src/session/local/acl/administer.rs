@@ -104,7 +104,7 @@ impl SessionCore {
             return Ok(());
         }
         self.wait = None;
-        self.renew(policy, None)?;
+        self.handle_policy(policy)?;
         let request = administration.request();
         self.judge_again(policy, &request.as_argv(), out);
         self.settle();
