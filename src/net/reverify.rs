@@ -55,11 +55,9 @@ fn verdict(
     now: SystemTime,
 ) -> Result<(), CloseReason> {
     let material = material(generation, key).ok_or(CloseReason::Certificate(CertificateRefusal::NotAsked))?;
-    match material.reverify(chain, now) {
+    match material.reverify_live(chain, now) {
         Ok(voucher) if voucher == key.voucher || is_still_the_same(generation, key, chain, voucher) => Ok(()),
         Ok(_) => Err(CloseReason::IdentityChanged),
-        // New sessions have to wait for the next list; it says nothing against one that is there already.
-        Err(CertificateRefusal::RevocationListExpired) => Ok(()),
         Err(refusal) => Err(CloseReason::Certificate(refusal)),
     }
 }

@@ -161,7 +161,7 @@ impl Loader<'_> {
         let crl_expires_at = lists.iter().map(|usable| usable.next_update).min();
         let pins = settings.pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
-        let verifier = Verifier::new(realms, pins, revoked, self.algorithms, mandatory);
+        let verifier = Verifier::new(realms, pins, revoked, self.settings.crl_expired, self.algorithms, mandatory);
         Some(Trust { verifier: Some(Arc::new(verifier)), crl_expires_at })
     }
 
@@ -196,8 +196,7 @@ impl Loader<'_> {
                     && authorities.iter().any(|authority| has_signed(authority, list))
             };
             let own = lists.iter().filter(|usable| !is_a_namesake_s(usable));
-            let revocation =
-                Revocation::new(!lists.is_empty(), own, self.settings.crl_check, self.settings.crl_expired);
+            let revocation = Revocation::new(!lists.is_empty(), own, self.settings.crl_check);
             realms.push(Realm { anchors, revocation });
         }
         Some(realms)

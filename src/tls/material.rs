@@ -43,7 +43,7 @@ pub fn load(settings: &TlsSettings, files: &Files, now: SystemTime) -> Result<Tl
 
 impl TlsMaterial {
     /// Holds a chain against this generation's trust: issuer, validity, revocation, all as in a handshake. For
-    /// resumed sessions, which rustls does not verify again, and for live ones after a reload.
+    /// resumed sessions, which rustls does not verify again.
     ///
     /// # Errors
     /// Why it is not trusted.
@@ -51,6 +51,17 @@ impl TlsMaterial {
         let verifier = self.verifier.as_ref().ok_or(CertificateRefusal::NotAsked)?;
         let (leaf, intermediates) = chain.parts();
         verifier.verify(leaf, intermediates, unix_time(now))
+    }
+
+    /// Holds the chain of a live session against this generation's trust. A CRL that has only expired says nothing against
+    /// it: new sessions have to wait for the next one.
+    ///
+    /// # Errors
+    /// Why it is not trusted.
+    pub fn reverify_live(&self, chain: &CertificateChain, now: SystemTime) -> Result<Voucher, CertificateRefusal> {
+        let verifier = self.verifier.as_ref().ok_or(CertificateRefusal::NotAsked)?;
+        let (leaf, intermediates) = chain.parts();
+        verifier.verify_live(leaf, intermediates, unix_time(now))
     }
 
     /// Whether a CA that the chain may depend on, one it shows or one of ours, has ended in this span of seconds since

@@ -36,14 +36,13 @@ impl UsableList {
     }
 }
 
-/// The CRLs that webpki is to ask. It asks the first one of an issuer that it finds and no other, so the one that lasts
-/// longest stands first.
+/// The CRLs that webpki is to ask. It asks the first one of an issuer that it finds and no other: those that cover all their
+/// CA has issued stand first, and of these the one that lasts longest.
 pub(super) struct Revocation {
     /// There are CRLs, if only of others: what none of these speaks of is refused.
     is_wanted: bool,
     lists: Vec<CertRevocationList<'static>>,
     depth: RevocationCheckDepth,
-    expiration: ExpirationPolicy,
     /// The CAs of which there is a list that covers all they have issued.
     covered: Vec<Name>,
 }
@@ -53,10 +52,9 @@ impl Revocation {
         is_wanted: bool,
         lists: impl IntoIterator<Item = &'a UsableList>,
         check: CrlCheck,
-        expired: CrlExpired,
     ) -> Revocation {
         let mut usable: Vec<&UsableList> = lists.into_iter().collect();
-        usable.sort_by_key(|usable| Reverse(usable.next_update));
+        usable.sort_by_key(|usable| (usable.list.is_partial, Reverse(usable.next_update)));
         let whole = usable.iter().filter(|usable| !usable.list.is_partial);
         Revocation {
             is_wanted,
@@ -66,10 +64,6 @@ impl Revocation {
                 .filter_map(|usable| Some(OwnedCertRevocationList::from_der(&usable.der).ok()?.into()))
                 .collect(),
             depth: depth(check),
-            expiration: match expired {
-                CrlExpired::Refuse => ExpirationPolicy::Enforce,
-                CrlExpired::Ignore => ExpirationPolicy::Ignore,
-            },
         }
     }
 
@@ -93,13 +87,21 @@ impl Revocation {
     }
 
     /// Calls `with` with what webpki is to ask; with `None` where there are no CRLs: then nothing is revoked.
-    pub(super) fn with_options<T>(&self, with: impl FnOnce(Option<RevocationOptions<'_>>) -> T) -> T {
+    pub(super) fn with_options<T>(
+        &self,
+        expired: CrlExpired,
+        with: impl FnOnce(Option<RevocationOptions<'_>>) -> T,
+    ) -> T {
+        let expiration = match expired {
+            CrlExpired::Refuse => ExpirationPolicy::Enforce,
+            CrlExpired::Ignore => ExpirationPolicy::Ignore,
+        };
         let lists: Vec<&CertRevocationList<'_>> = self.lists.iter().collect();
         let options = RevocationOptionsBuilder::new(&lists).ok().map(|builder| {
             builder
                 .with_depth(self.depth)
                 .with_status_policy(UnknownStatusPolicy::Deny)
-                .with_expiration_policy(self.expiration)
+                .with_expiration_policy(expiration)
                 .build()
         });
         with(options)

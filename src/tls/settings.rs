@@ -74,7 +74,7 @@ pub enum CrlCheck {
 /// What a CRL past its nextUpdate is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrlExpired {
-    /// Nothing: it is an error at load, and at run time handshakes that depend on it are refused.
+    /// Nothing: handshakes that depend on it are refused.
     Refuse,
     /// As much as a fresh one.
     Ignore,

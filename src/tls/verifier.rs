@@ -22,6 +22,7 @@ use super::anchors::{Anchors, Validity, key_of};
 use super::chain::Voucher;
 use super::keys;
 use super::revocation::{Revocation, Revoked};
+use super::settings::CrlExpired;
 use crate::identity::x509::Certificate;
 use crate::identity::{CertificateRefusal, Fingerprint};
 
@@ -50,6 +51,8 @@ pub(super) struct Verifier {
     pins: HashSet<Fingerprint>,
     /// What the CRLs of all CAs list.
     revoked: Revoked,
+    /// What a CRL past its nextUpdate is worth.
+    crl_expired: CrlExpired,
 }
 
 /// CAs of different names, and the CRLs to ask about what they have issued. webpki goes by names alone, and asks the first
@@ -64,6 +67,7 @@ impl Verifier {
         realms: Vec<Realm>,
         pins: HashSet<Fingerprint>,
         revoked: Revoked,
+        crl_expired: CrlExpired,
         algorithms: WebPkiSupportedAlgorithms,
         mandatory: bool,
     ) -> Verifier {
@@ -71,20 +75,50 @@ impl Verifier {
         if !pins.is_empty() || hints.iter().map(|name| name.as_ref().len() + 2).sum::<usize>() > MOST_HINTS {
             hints.clear();
         }
-        Verifier { realms, hints, algorithms, mandatory, pins, revoked }
+        Verifier { realms, hints, algorithms, mandatory, pins, revoked, crl_expired }
     }
 
-    /// The one judgement about a chain: in a full handshake, on resumption, after a reload, and in `check`.
+    /// The judgement about a chain in a full handshake, on resumption, and in `check`.
     pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<Voucher, CertificateRefusal> {
+        match self.judge(leaf, intermediates, now, self.crl_expired) {
+            // Whatever else is wrong is the better reason: a fresh list would not mend it.
+            Err(expired @ CertificateRefusal::RevocationListExpired) => {
+                self.judge(leaf, intermediates, now, CrlExpired::Ignore).and(Err(expired))
+            }
+            judged => judged,
+        }
+    }
+
+    /// The same about the chain of a live session, which a CRL that has only expired does not end. Who vouches for it then
+    /// has to be known all the same.
+    pub(super) fn verify_live(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Voucher, CertificateRefusal> {
+        match self.judge(leaf, intermediates, now, self.crl_expired) {
+            Err(CertificateRefusal::RevocationListExpired) => self.judge(leaf, intermediates, now, CrlExpired::Ignore),
+            judged => judged,
+        }
+    }
+
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        expired: CrlExpired,
+    ) -> Result<Voucher, CertificateRefusal> {
         let is_pinned = self.is_pinned(leaf)?;
         let voucher = match is_pinned {
             true => Voucher::Pin,
-            false => Voucher::Authority(self.authority_of(leaf, intermediates, now)?),
+            false => Voucher::Authority(self.authority_of(leaf, intermediates, now, expired)?),
         };
         let certificate = Certificate::parse(leaf).map_err(|_| CertificateRefusal::Malformed)?;
         if is_pinned {
@@ -136,6 +170,7 @@ impl Verifier {
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
+        expired: CrlExpired,
     ) -> Result<Fingerprint, CertificateRefusal> {
         let refusal = |error| CertificateRefusal::from_webpki(&error);
         let leaf = EndEntityCert::try_from(leaf).map_err(refusal)?;
@@ -149,12 +184,7 @@ impl Verifier {
                     .map(|path| key_of(path.anchor()))
                     .map_err(refusal)
             };
-            // A list that has only expired ends no live session, so whatever else is wrong has to be known.
-            let walked = realm.revocation.with_options(walk).or_else(|refusal| match refusal {
-                CertificateRefusal::RevocationListExpired => walk(None).and(Err(refusal)),
-                other => Err(other),
-            });
-            match walked {
+            match realm.revocation.with_options(expired, walk) {
                 Ok(authority) => return Ok(authority),
                 // Of a namesake's realm: another one may know better.
                 Err(CertificateRefusal::UnknownIssuer | CertificateRefusal::BadSignature)

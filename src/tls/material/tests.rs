@@ -632,6 +632,22 @@ fn a_list_that_covers_a_part_says_nothing_of_a_certificate_that_may_be_of_anothe
 }
 
 #[test]
+fn a_list_that_covers_a_part_stands_in_for_no_whole_one_that_is_expired_or_by_another_key() {
+    let (former, root) = (Authority::new("root"), Authority::new("root"));
+    let part = root.partial_crl("http://pki.example/1.crl", in_days(100));
+    for (whole, refusal) in [
+        (root.crl(&[], days_ago(1)), CertificateRefusal::RevocationListExpired),
+        (former.crl(&[], in_days(50)), CertificateRefusal::BadRevocationList),
+    ] {
+        for lists in [[&whole, &part], [&part, &whole]] {
+            let mut files = TestFiles::new(&root);
+            files.add_crl("ca.crl", lists.map(|list| list.pem().expect("PEM")).concat());
+            assert_eq!(verdict(&files.load(), &root.client("alice")), Err(refusal));
+        }
+    }
+}
+
+#[test]
 fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     let root = Authority::new("root");
     let mut files = TestFiles::new(&root);
@@ -688,6 +704,26 @@ fn the_anchor_is_the_one_of_the_path_that_is_good_in_every_respect() {
     let lists = [one.crl(&[], days_ago(1)), two.crl(&[], in_days(100)), issuing.crl(&[], in_days(100))];
     files.add_crl("ca.crl", lists.iter().map(|list| list.pem().expect("PEM")).collect::<String>());
     assert_eq!(files.load().anchor(&alice, now), spki(&two), "the list of the other has expired");
+}
+
+#[test]
+fn an_expired_list_ends_no_live_session_but_who_vouches_for_it_is_known() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let issuing = one.intermediate("issuing");
+    let alice = chain_of([issuing.client("alice").der, issuing.der(), two.cross_sign(&issuing, "issuing")]);
+    let mut files = TestFiles::new(&one);
+    files.write("ca.crt", one.pem() + &two.pem());
+    let lists = [one.crl(&[], in_days(100)), two.crl(&[], in_days(100)), issuing.crl(&[], days_ago(1))];
+    files.add_crl("ca.crl", lists.iter().map(|list| list.pem().expect("PEM")).collect::<String>());
+    let spki = |authority: &Authority| Certificate::parse(&authority.der()).expect("readable").spki_sha256;
+    let now = SystemTime::now();
+    let live = |files: &TestFiles| files.load().reverify_live(&alice, now);
+    assert_eq!(files.load().judged(&alice, now), Err(CertificateRefusal::RevocationListExpired));
+    assert_eq!(live(&files), Ok(Voucher::Authority(spki(&one))));
+    files.write("ca.crt", two.pem());
+    assert_eq!(live(&files), Ok(Voucher::Authority(spki(&two))));
+    files.write("ca.crt", Authority::new("three").pem());
+    assert_eq!(live(&files), Err(CertificateRefusal::UnknownIssuer));
 }
 
 #[test]
