@@ -246,11 +246,12 @@ impl Shared {
             waiters.push(Waiter { address, reach, user, sender });
             return None;
         }
-        if !state.has_room_for(address, self.queue_limit) {
-            return Some((sender, AuthOutcome::Busy));
-        }
         if let Admission::Wait(_) = state.throttle.begin_guess(address, &user, reach, now) {
             return Some((sender, AuthOutcome::Throttled));
+        }
+        if !state.has_room_for(address, self.queue_limit) {
+            state.throttle.end_guess(address, &user, reach);
+            return Some((sender, AuthOutcome::Busy));
         }
         state.in_flight.insert(secret, vec![Waiter { address, reach, user: Arc::clone(&user), sender }]);
         let floor = state.floor;

@@ -2,9 +2,13 @@
 //!
 //! Failures are counted per address and per (address, user), and each count above its allowance doubles the pause
 //! before the next attempt. A pair that logged in recently is not made to pay for its neighbours behind the same
-//! address. Per user, over all addresses, only the rate of new guesses from where he has not logged in lately is limited,
-//! of strangers and of whoever has his certificate apart: nobody can lock out a user who is logging in from where he
-//! always does.
+//! address.
+//!
+//! A success clears the failures of its pair, so they alone would not hold up who guesses beside a user that logs in all
+//! the time. Therefore the rate of guesses is limited, too: per user from each address that he logged in from lately, and
+//! per user from all others together, of strangers and of whoever has his certificate apart. Nobody elsewhere can lock
+//! out a user who is logging in from where he always does. Only what is not the password of a remembered success, nor
+//! being verified, is a guess: whoever reconnects makes none.
 
 use core::net::{IpAddr, Ipv6Addr};
 use std::hash::{BuildHasher, RandomState};
@@ -47,7 +51,7 @@ pub struct Limits {
     pub failure_memory: Duration,
     /// Successes are forgotten after this long without another: applications connect rarely.
     pub success_memory: Duration,
-    /// Guesses at one user from addresses he has not logged in from lately: one per interval …
+    /// Guesses at one user from one address that he logged in from lately, or from all others: one per interval …
     pub user_interval: Duration,
     /// … after this many at once.
     pub user_burst: u32,
@@ -83,8 +87,8 @@ pub struct Throttle {
     limits: Limits,
     addresses: AgingMap<Origin, Record>,
     pairs: AgingMap<(Origin, UserKey), Record>,
-    /// Per user, the time at which all guesses so far would have fitted the rate (the GCRA's theoretical arrival).
-    users: AgingMap<UserKey, Instant>,
+    /// Guesses at each user from where he has not logged in lately.
+    users: AgingMap<UserKey, Rate>,
     hasher: RandomState,
 }
 
@@ -95,7 +99,13 @@ struct Record {
     last_success: Option<Instant>,
     /// Distinct guesses whose verification is under way; each may yet be a failure.
     guessing: u32,
+    /// Guesses of a pair that logged in lately.
+    rate: Rate,
 }
+
+/// The time at which all guesses so far would have fitted the rate (the GCRA's theoretical arrival).
+#[derive(Debug, Clone, Copy, Default)]
+struct Rate(Option<Instant>);
 
 impl Throttle {
     /// Knows nobody yet.
@@ -109,12 +119,17 @@ impl Throttle {
         }
     }
 
-    /// Whether this address may try this user at all now. Asked before anything is looked up, a cache included.
+    /// Whether this address may try this user at all now. Asked before anything is looked up, a cache included: whoever
+    /// may not guess learns nothing from it.
     pub fn check(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
         let (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
         let pair = self.pairs.touch(&(origin, user)).copied().unwrap_or_default().at(now, &limits);
-        let mut wait = pair.pause_left(limits.pair_failures, now, &limits);
+        let rate = match pair.last_success {
+            Some(_) => pair.rate,
+            None => self.users.touch(&user).copied().unwrap_or_default(),
+        };
+        let mut wait = pair.pause_left(limits.pair_failures, now, &limits).max(rate.wait(now, &limits));
         if pair.last_success.is_none() && reach == Reach::Anybody {
             let whole = self.addresses.touch(&origin).copied().unwrap_or_default().at(now, &limits);
             wait = wait.max(whole.pause_left(limits.address_failures, now, &limits));
@@ -123,25 +138,26 @@ impl Throttle {
     }
 
     /// Whether a guess that nobody else is making may be verified, and if so, that it is under way. Each one admitted
-    /// must end in [`end_guess`](Self::end_guess).
+    /// must end in [`end_guess`](Self::end_guess). It counts for the rate in any case: that it is no remembered password
+    /// has been seen by now.
     pub fn begin_guess(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
         let (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
         let pair = self.pairs.touch_or_insert_with(&(origin, user), Record::default);
         *pair = pair.at(now, &limits);
+        let rate = match pair.last_success {
+            Some(_) => &mut pair.rate,
+            None => self.users.touch_or_insert_with(&user, Rate::default),
+        };
+        let wait = rate.wait(now, &limits);
+        if !wait.is_zero() {
+            return Admission::Wait(wait);
+        }
+        rate.count(now, &limits);
         // Guesses under way count as if they had failed, or a burst of connections would get past the allowance.
         let allowed = limits.pair_failures.saturating_sub(pair.failures).max(1);
         if pair.guessing >= allowed {
             return Admission::Wait(limits.first_pause);
-        }
-        if pair.last_success.is_none() {
-            let burst = limits.user_interval * limits.user_burst.saturating_sub(1);
-            let fits_at = self.users.touch_or_insert_with(&user, || now);
-            let ahead = fits_at.saturating_duration_since(now);
-            if ahead > burst {
-                return Admission::Wait(ahead - burst);
-            }
-            *fits_at = (*fits_at).max(now) + limits.user_interval;
         }
         pair.guessing = pair.guessing.saturating_add(1);
         Admission::Admitted
@@ -191,6 +207,7 @@ impl Record {
             last_failure,
             last_success: recent(self.last_success, limits.success_memory),
             guessing: self.guessing,
+            rate: self.rate,
         }
     }
 
@@ -206,6 +223,18 @@ impl Record {
         let factor = 2_u32.checked_pow(excess).unwrap_or(u32::MAX);
         let pause = limits.first_pause.saturating_mul(factor).min(limits.longest_pause);
         pause.saturating_sub(now.saturating_duration_since(last_failure))
+    }
+}
+
+impl Rate {
+    /// How long until another guess fits; zero if it does now.
+    fn wait(self, now: Instant, limits: &Limits) -> Duration {
+        let burst = limits.user_interval * limits.user_burst.saturating_sub(1);
+        self.0.map_or(Duration::ZERO, |fits_at| fits_at.saturating_duration_since(now).saturating_sub(burst))
+    }
+
+    fn count(&mut self, now: Instant, limits: &Limits) {
+        self.0 = Some(self.0.map_or(now, |fits_at| fits_at.max(now)) + limits.user_interval);
     }
 }
 

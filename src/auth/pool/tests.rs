@@ -229,6 +229,35 @@ fn guessing_is_throttled_and_so_is_the_right_password_until_the_pause_is_over() 
 }
 
 #[test]
+fn above_the_rate_of_guesses_a_remembered_password_is_not_looked_at_either() {
+    let interval = Duration::from_secs(3600);
+    let limits = throttle::Limits { user_burst: 3, user_interval: interval, ..throttle::Limits::default() };
+    let pool = start(PoolSettings { limits, ..settings() });
+    let alice = hashes(&["secret"]);
+    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
+    assert_eq!(outcome(&pool, from(1, attempt("alice", "secret", &alice))), AuthOutcome::Accepted(0));
+    for guess in ["a", "b", "c"] {
+        assert_eq!(outcome(&pool, from(1, attempt("alice", guess, &alice))), AuthOutcome::Rejected);
+    }
+    assert_eq!(outcome(&pool, from(1, attempt("alice", "d", &alice))), AuthOutcome::Throttled);
+    assert_eq!(outcome(&pool, from(1, attempt("alice", "secret", &alice))), AuthOutcome::Throttled);
+    assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0), "from elsewhere");
+}
+
+#[test]
+fn a_guess_for_which_there_is_no_room_counts_for_the_rate() {
+    let interval = Duration::from_secs(3600);
+    let limits = throttle::Limits { user_burst: 3, user_interval: interval, ..throttle::Limits::default() };
+    let pool = start(PoolSettings { limits, queue: 0, ..settings() });
+    let alice = hashes(&["secret"]);
+    for guess in ["a", "b", "c"] {
+        assert_eq!(outcome(&pool, attempt("alice", guess, &alice)), AuthOutcome::Busy);
+    }
+    assert_eq!(outcome(&pool, attempt("alice", "d", &alice)), AuthOutcome::Throttled);
+    assert_eq!(pool.computations(), 0);
+}
+
+#[test]
 fn one_wrong_password_of_many_connections_counts_once() {
     let limits = throttle::Limits { pair_failures: 3, ..throttle::Limits::default() };
     let pool = start(PoolSettings { limits, ..settings() });

@@ -193,6 +193,66 @@ fn the_rate_does_not_touch_addresses_where_the_user_logged_in_lately() {
 }
 
 #[test]
+fn guesses_from_where_the_user_logs_in_all_the_time_are_limited_in_rate() {
+    for reach in [Reach::Anybody, Reach::Itself] {
+        let Bench { mut throttle, mut now } = Bench::new();
+        let mut looked_at = 0;
+        for _ in 0..600 {
+            throttle.succeeded(HOME, b"alice", reach, now);
+            if throttle.check(HOME, b"alice", reach, now) == Admission::Admitted
+                && throttle.begin_guess(HOME, b"alice", reach, now) == Admission::Admitted
+            {
+                looked_at += 1;
+                throttle.end_guess(HOME, b"alice", reach);
+                throttle.failed(HOME, b"alice", reach, now);
+            }
+            now += Duration::from_millis(100);
+        }
+        assert_eq!(looked_at, 10 + 59, "the burst, then one a second: {reach:?}");
+    }
+}
+
+#[test]
+fn once_the_rate_of_guesses_is_reached_nothing_more_is_looked_at_before_it_has_passed() {
+    let mut bench = Bench::new();
+    bench.succeed(HOME, "alice");
+    for host in 0..10 {
+        assert_eq!(bench.check(AWAY, "alice"), Admission::Admitted);
+        let _ = bench.guess(IpAddr::from([198, 51, 100, host]), "alice");
+    }
+    assert_eq!(bench.check(AWAY, "alice"), wait(1), "where he has not logged in");
+    for _ in 0..10 {
+        assert_eq!(bench.check(HOME, "alice"), Admission::Admitted, "guesses elsewhere are counted apart");
+        assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
+        bench.throttle.end_guess(HOME, b"alice", Reach::Anybody);
+    }
+    assert_eq!(bench.check(HOME, "alice"), wait(1), "where he has");
+    bench.pass(1);
+    assert_eq!(bench.check(AWAY, "alice"), Admission::Admitted);
+    assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn a_guess_that_is_refused_because_others_are_under_way_counts_for_the_rate() {
+    let mut bench = Bench::new();
+    bench.succeed(HOME, "alice");
+    let admitted = (0..10).filter(|_| bench.guess(HOME, "alice") == Admission::Admitted).count();
+    assert_eq!(admitted, 3);
+    assert_eq!(bench.check(HOME, "alice"), wait(1));
+}
+
+#[test]
+fn logging_in_often_is_no_guessing() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted);
+    bench.throttle.end_guess(HOME, b"alice", Reach::Anybody);
+    for _ in 0..1000 {
+        assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+        bench.succeed(HOME, "alice");
+    }
+}
+
+#[test]
 fn an_ipv6_network_is_one_address() {
     let mut bench = Bench::new();
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
