@@ -80,7 +80,7 @@ impl CommandSet {
             Ok(Effect::Category(category)) => self.change_category(category, allow, table),
             Ok(Effect::Command(spec)) => self.change(spec, allow, table),
             Ok(Effect::FirstArgument(spec, argument)) => self.allow_first_argument(spec.id(), argument),
-            Err(RuleErrorKind::UnknownName) if unknown != Unknown::Refuse && could_be_known(allow, target) => {
+            Err(RuleErrorKind::UnknownName) if unknown != Unknown::Refuse && could_be_known(allow, target, table) => {
                 self.unknown.push(lossy_lower(rule));
                 if !allow {
                     self.deny_upstream_commands(table);
@@ -204,7 +204,7 @@ impl<'t, 'r> Effect<'t, 'r> {
 }
 
 /// Could be a rule about a command or category that some server knows.
-fn could_be_known(allow: bool, target: &[u8]) -> bool {
+fn could_be_known(allow: bool, target: &[u8], table: &CommandTable) -> bool {
     let is_name = |name: &[u8]| {
         let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
         !name.is_empty() && name.iter().all(allowed)
@@ -216,7 +216,10 @@ fn could_be_known(allow: bool, target: &[u8]) -> bool {
             // What stands behind a command without subcommands is an argument: any text.
             let (command, rest) = (&command[..at], &command[at + 1..]);
             let is_argument = allow && !rest.is_empty() && !has_blank(rest) && std::str::from_utf8(rest).is_ok();
-            is_name(command) && (is_argument || rest.split(|b| *b == b'|').all(is_name))
+            // An argument cannot be taken away, and a command known to be no container stays one (`upstream::extend`).
+            let known = std::str::from_utf8(command).ok().and_then(|command| table.by_name(command));
+            let has_none = known.is_some_and(|spec| spec.is_builtin() && !spec.has_subcommands());
+            is_name(command) && (is_argument || !has_none && is_name(rest))
         }
     }
 }

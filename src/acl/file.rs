@@ -216,6 +216,21 @@ mod tests {
     }
 
     #[test]
+    fn what_no_server_can_have_to_take_away_is_an_error_and_not_kept() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        for wrong in ["-select|0", "-GET|x", "-config|get|x", "-config|sett|x", "-new|a|b", "(-select|0)"] {
+            for unknown in [Unknown::KeepNames, Unknown::Keep] {
+                let text = format!("user bob on +@all {wrong}");
+                let errors = Acl::read(text.as_bytes(), &table, unknown).map(|_| ()).expect_err(wrong);
+                assert_eq!(errors[0].message, "Unknown command or category name in ACL", "{wrong}");
+            }
+        }
+        let Read { unknown, .. } =
+            Acl::read(b"user bob on +@all -config|sett -new|a", &table, Unknown::KeepNames).unwrap();
+        assert_eq!(unknown[0].rules, ["-config|sett", "-new|a"], "another version may");
+    }
+
+    #[test]
     fn rules_of_another_dialect_can_be_kept_too() {
         let table = CommandTable::builtin(Dialect::Redis70);
         let text = b"user bob on +get ~* db=1,0 (+set ~* resetdbs) (+set ~b resetdbs) (+del ~* alldbs)";
