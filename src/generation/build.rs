@@ -361,11 +361,18 @@ impl<'a> Builder<'a> {
                 name.clear();
             }
         }
-        let renamed = match upstream {
-            Hearing::Heard(facts) => facts.renamed.as_slice(),
-            Hearing::NotAsked | Hearing::NotYet => &[],
-        };
-        for name in renamed {
+        let renamed = upstream.facts().map(|facts| facts.renamed.as_deref());
+        if renamed == Some(None) && pairs.is_empty() {
+            self.warnings.push(
+                "the upstream does not let the proxy ask with COMMAND (it is renamed, disabled or not allowed to the proxy's \
+                 own user): commands that it has renamed, or whose names it has given to others, go unnoticed: declare \
+                 them in [rename] or with redis-conf"
+                    .to_owned(),
+            );
+        }
+        // A name that is not in the table is refused anyway.
+        let in_table = |name: &&String| table.by_name(&name.to_ascii_lowercase()).is_some();
+        for name in renamed.flatten().unwrap_or_default().iter().filter(in_table) {
             if !pairs.iter().any(|(original, _)| original.eq_ignore_ascii_case(name)) {
                 self.misnamed.push(format!(
                     "the upstream has renamed {}, which [rename] does not declare: it is refused",

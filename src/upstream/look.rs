@@ -1,6 +1,6 @@
 //! What the upstream is, and whether it is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::Upstream;
 use super::commands;
 use super::connect::{ConnectError, Connection, Target, connect};
 use super::login::exchange;
-use crate::command::UpstreamCommand;
+use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::resp::{self, Reply};
 
 /// How often the upstream is looked at while nothing happens.
@@ -32,8 +32,9 @@ pub struct Facts {
     pub full_version: String,
     /// Its COMMAND reply.
     pub commands: Vec<UpstreamCommand>,
-    /// Commands that it lists and does not answer to: `rename-command` gave them other names.
-    pub renamed: Vec<String>,
+    /// Commands that it has and does not run under their names, and names under which it runs another command:
+    /// `rename-command` did that. `None` where it does not let us ask.
+    pub renamed: Option<Vec<String>>,
     /// What it runs under names that were declared to be new names of commands; `None` where it knows no such name.
     pub declared: HashMap<String, Option<String>>,
 }
@@ -125,40 +126,70 @@ async fn look(
         return Ok(None);
     }
     let commands = commands::decode(&ask(&mut connection, target, &["COMMAND"]).await?);
-    let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
-    let known = names_behind(&mut connection, target, &names).await?;
-    let renamed = names
-        .iter()
-        .zip(known)
-        // Another command may have been given the name that is free now.
-        .filter(|(name, known)| !known.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name)))
-        .map(|(name, _)| (*name).to_owned())
-        .collect();
-    let declared_names: Vec<&str> = declared.iter().map(String::as_str).collect();
-    let behind = names_behind(&mut connection, target, &declared_names).await?;
+    let names = names_to_ask_for(&commands);
+    let renamed =
+        names_behind(&mut connection, target, &names).await?.map(|behind| renamed(&commands, &names, &behind));
+    let behind = names_behind(&mut connection, target, declared).await?;
+    // It does not know COMMAND, so it confirms no name.
+    let behind = behind.unwrap_or_else(|| vec![None; declared.len()]);
     let declared = declared.iter().cloned().zip(behind).collect();
     let (server, full_version) = identify(&info);
     let facts = Facts { version: major_minor(&full_version), server, full_version, commands, renamed, declared };
     Ok(Some((likeness, facts)))
 }
 
-/// The commands that run under these names, by the names they were born with.
+/// The names of all commands that it lists, and of all that we know: one that is disabled is not listed, and another
+/// command may have been given its name.
+fn names_to_ask_for(commands: &[UpstreamCommand]) -> Vec<String> {
+    let mut names: Vec<String> = commands.iter().map(|command| command.name.clone()).collect();
+    names.extend(builtin_names());
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Of all servers: which of them this one is taken for is decided elsewhere.
+fn builtin_names() -> impl Iterator<Item = String> {
+    [Dialect::Redis70, Dialect::Valkey91].into_iter().flat_map(|dialect| {
+        let table = CommandTable::builtin(dialect);
+        let names = table.iter().filter(|spec| spec.parent().is_none()).map(|spec| spec.full_name().to_owned());
+        names.collect::<Vec<_>>()
+    })
+}
+
+/// Those of the `names` under which it does not run the command that bears the name, given what is `behind` each. A command
+/// that it neither lists nor has behind the name is not there at all.
+fn renamed(commands: &[UpstreamCommand], names: &[String], behind: &[Option<String>]) -> Vec<String> {
+    let builtin: HashSet<String> = builtin_names().collect();
+    let listed = |name: &str| -> Vec<&UpstreamCommand> {
+        commands.iter().filter(|command| command.name.eq_ignore_ascii_case(name)).collect()
+    };
+    let is_a_modules = |command: &UpstreamCommand| command.flags.iter().any(|flag| flag == "module");
+    let is_another = |(name, behind): &(&String, &Option<String>)| match behind {
+        None => !listed(name).is_empty(),
+        Some(behind) if !behind.eq_ignore_ascii_case(name) => true,
+        // A module's command may have the name of one that was renamed or disabled.
+        Some(_) => builtin.contains(&name.to_ascii_lowercase()) && listed(name).into_iter().any(is_a_modules),
+    };
+    names.iter().zip(behind).filter(is_another).map(|(name, _)| name.clone()).collect()
+}
+
+/// The commands that run under these names, by the names they were born with; `None` where it does not let us ask.
 async fn names_behind(
     connection: &mut Connection,
     target: &Target,
-    names: &[&str],
-) -> Result<Vec<Option<String>>, ConnectError> {
+    names: &[String],
+) -> Result<Option<Vec<Option<String>>>, ConnectError> {
     if names.is_empty() {
         // Without names COMMAND INFO tells of every command.
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
-    let question: Vec<&str> = ["COMMAND", "INFO"].into_iter().chain(names.iter().copied()).collect();
+    let question: Vec<&str> = ["COMMAND", "INFO"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let behind = match ask(connection, target, &question).await? {
-        // It does not know COMMAND, so it confirms no name.
-        Reply::Error(_) => vec![None; names.len()],
+        Reply::Error(_) => return Ok(None),
         reply => commands::names(&reply),
     };
-    if behind.len() == names.len() { Ok(behind) } else { Err(ConnectError::NotRedis) }
+    if behind.len() == names.len() { Ok(Some(behind)) } else { Err(ConnectError::NotRedis) }
 }
 
 /// Asks with a command, under the name it has there.
@@ -201,5 +232,40 @@ mod tests {
         assert_eq!(identify(info), ("valkey".into(), "9.1.2".into()));
         assert_eq!(identify("# Server\r\nredis_version:7.0.15\r\n"), ("redis".into(), "7.0.15".into()));
         assert_eq!(major_minor("7.0.15"), (7, 0));
+    }
+
+    /// What of these names is renamed, where the upstream lists `commands` and has something `behind` some names.
+    fn renamed_of(commands: &[(&str, &str)], behind: &[(&str, &str)]) -> Vec<String> {
+        let command = |(name, flag): &(&str, &str)| UpstreamCommand {
+            name: (*name).to_owned(),
+            flags: vec![(*flag).to_owned()],
+            ..UpstreamCommand::default()
+        };
+        let commands: Vec<UpstreamCommand> = commands.iter().map(command).collect();
+        let names = names_to_ask_for(&commands);
+        let behind: Vec<Option<String>> = names
+            .iter()
+            .map(|name| behind.iter().find(|(asked, _)| asked == name).map(|(_, born)| (*born).to_owned()))
+            .collect();
+        renamed(&commands, &names, &behind)
+    }
+
+    #[test]
+    fn a_name_behind_which_another_command_stands_is_renamed_whether_it_is_listed_or_not() {
+        let (get, del) = (("get", "readonly"), ("del", "write"));
+        let nobody: [&str; 0] = [];
+        assert_eq!(renamed_of(&[get, del], &[("get", "get"), ("del", "del")]), nobody);
+        assert_eq!(renamed_of(&[del], &[("del", "del")]), nobody, "GET is disabled and nothing else");
+        assert_eq!(renamed_of(&[get, del], &[("get", "del")]), ["del", "get"], "GET has another name");
+        assert_eq!(renamed_of(&[del], &[("get", "del")]), ["del", "get"], "GET is disabled");
+        assert_eq!(renamed_of(&[], &[("get", "del")]), ["get"], "it lists nothing");
+    }
+
+    #[test]
+    fn a_name_of_ours_that_a_module_has_taken_is_renamed() {
+        let behind = [("json.get", "json.get"), ("get", "get"), ("GET", "get")];
+        assert_eq!(renamed_of(&[("json.get", "module"), ("get", "module")], &behind), ["get"]);
+        assert_eq!(renamed_of(&[("get", "readonly"), ("get", "module")], &behind), ["get"], "GET has another name");
+        assert_eq!(renamed_of(&[("GET", "module")], &behind), ["GET", "get"], "in any letter case");
     }
 }

@@ -443,6 +443,17 @@ fn check_asks_the_upstream_where_it_is_required() {
 }
 
 #[test]
+fn check_warns_where_redis_does_not_let_it_see_renames_and_none_is_declared() {
+    let redis = RedisServer::start_with(&["--rename-command", "COMMAND", ""]);
+    for (rename, is_warned) in [("[rename]", true), ("[rename]\nCOMMAND = \"\"", false)] {
+        let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("require-upstream = true").table(rename);
+        let output = check(&setup);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        assert_eq!(text(&output).contains("go unnoticed"), is_warned, "{}", text(&output));
+    }
+}
+
+#[test]
 fn check_says_in_words_why_a_certificate_of_a_client_would_be_refused() {
     let setup = nowhere().acl("user alice on +@read ~*\nuser off off\n").crl();
     setup.pki().write_crl(&[66]);

@@ -57,21 +57,39 @@ fn a_redis_that_is_full_has_not_gone() {
 #[test]
 fn a_redis_that_does_not_know_command_is_served_by_what_is_known_of_it() {
     let redis = RedisServer::start_with(&["--rename-command", "COMMAND", ""]);
-    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("go unnoticed").start();
     eventually("health to be good", || gate.health().status.success().then_some(()));
     assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
 }
 
-/// GET is free, and FLUSHALL has its name: whoever may GET would flush everything.
+#[test]
+fn renames_that_redis_does_not_let_the_proxy_see_are_warned_of() {
+    for (name, arguments) in [
+        ("renamed", &["--rename-command", "COMMAND", "hidden"][..]),
+        ("all of it forbidden", &["--user", "default", "on", "nopass", "~*", "&*", "+@all", "-command"][..]),
+        ("INFO forbidden", &["--user", "default", "on", "nopass", "~*", "&*", "+@all", "-command|info"][..]),
+    ] {
+        let redis = RedisServer::start_with(arguments);
+        let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("go unnoticed").start().settled();
+        gate.wait_for_log(&["WARN", "does not let the proxy ask with COMMAND", "[rename]"]);
+        assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK", "{name}");
+    }
+}
+
+/// GET is free, renamed or disabled, and FLUSHALL has its name: whoever may GET would flush everything.
 #[test]
 fn a_name_that_was_given_to_another_command_is_refused() {
-    let redis = RedisServer::start_with(&["--rename-command", "GET", "G1", "--rename-command", "FLUSHALL", "GET"]);
-    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("has renamed").start().settled();
-    let mut client = gate.connect("alice");
-    assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
-    assert!(client.text(&["GET", "a"]).starts_with("-ERR unknown command"), "it is refused");
-    assert_eq!(redis.direct().text(&["EXISTS", "a"]), ":1");
-    gate.wait_for_log(&["the upstream has renamed GET"]);
+    for new_name in ["G1", ""] {
+        let renames = ["--rename-command", "GET", new_name, "--rename-command", "FLUSHALL", "GET"];
+        let redis = RedisServer::start_with(&renames);
+        let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("has renamed").start().settled();
+        let mut client = gate.connect("alice");
+        assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
+        let reply = client.text(&["GET", "sync"]);
+        assert!(reply.starts_with("-ERR unknown command"), "'{new_name}': {reply}");
+        assert_eq!(redis.direct().text(&["EXISTS", "a"]), ":1", "'{new_name}'");
+        gate.wait_for_log(&["the upstream has renamed GET"]);
+    }
 }
 
 #[test]
