@@ -52,6 +52,13 @@ impl Files {
         }
     }
 
+    /// The same files, but for those that were read before and are to stay what they were then.
+    pub fn with(&self, before: impl IntoIterator<Item = (PathBuf, Rc<Content>)>) -> Files {
+        let mut read: BTreeMap<_, _> = self.read.borrow().clone();
+        read.extend(before.into_iter().map(|(path, content)| (path, Ok(content))));
+        Files { read: RefCell::new(read) }
+    }
+
     /// Every file that was asked for, those that could not be read among them.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.read.borrow().keys().cloned().collect()
@@ -120,7 +127,7 @@ impl Digest {
 }
 
 /// An error that can be told more than once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Unreadable {
     kind: io::ErrorKind,
     words: String,

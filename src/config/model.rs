@@ -61,10 +61,14 @@ pub struct Config {
 }
 
 /// When a change of a file takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
-    /// As soon as it is seen: half of such a file is no such file.
-    AtOnce,
+    /// As soon as it is seen: it only takes away, and half of such a file is no such file. CRLs.
+    Revokes,
+    /// As soon as it is seen, unless a file that settles changed with it and says what it is worth. CAs.
+    Admits,
+    /// The same. The server's certificate and key.
+    Presents,
     /// Once it has settled: the first half could be read as a whole.
     Settles,
 }
@@ -78,10 +82,13 @@ impl Config {
         };
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let trust = tls.flat_map(|files| {
-            [&files.cert_file, &files.key_file].into_iter().chain(&files.ca_cert_file).chain(&files.crl_files)
+            let presents = [&files.cert_file, &files.key_file].map(|path| (path, FileKind::Presents));
+            let revokes = files.crl_files.iter().map(|path| (path, FileKind::Revokes));
+            let admits = files.ca_cert_file.iter().map(|path| (path, FileKind::Admits));
+            presents.into_iter().chain(revokes).chain(admits)
         });
         let settling = self.sources.iter().chain(acl).map(|path| (path.clone(), FileKind::Settles));
-        settling.chain(trust.map(|path| (path.clone(), FileKind::AtOnce))).collect()
+        settling.chain(trust.map(|(path, kind)| (path.clone(), kind))).collect()
     }
 }
 

@@ -723,9 +723,14 @@ fn every_file_that_is_read_is_watched_and_what_half_of_could_be_a_whole_has_to_s
     let sources = Sources { file, variables: &variables, flags: &flags(&[]), host: &host(), files: &Files::default() };
     let watched = super::load(&sources).unwrap().config.watched_files();
     let of_kind = |kind| watched.iter().filter(move |(_, known)| **known == kind).map(|(path, _)| path.clone());
-    let [at_once, settles] = [FileKind::AtOnce, FileKind::Settles].map(|kind| of_kind(kind).collect::<Vec<_>>());
-    assert_eq!(at_once, ["ca.crl", "ca.crt", "server.crt", "server.key"].map(path));
-    assert_eq!(settles, ["redis.conf", "renames.conf", "respgate.toml", "secret", "users.acl"].map(path));
+    let all = |kind| of_kind(kind).collect::<Vec<_>>();
+    assert_eq!(all(FileKind::Revokes), ["ca.crl"].map(path));
+    assert_eq!(all(FileKind::Admits), ["ca.crt"].map(path));
+    assert_eq!(all(FileKind::Presents), ["server.crt", "server.key"].map(path));
+    assert_eq!(
+        all(FileKind::Settles),
+        ["redis.conf", "renames.conf", "respgate.toml", "secret", "users.acl"].map(path)
+    );
 }
 
 #[test]

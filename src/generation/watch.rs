@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
@@ -35,6 +36,8 @@ pub struct Look {
     pub unsettled: BTreeSet<PathBuf>,
     /// Those of them that have been so for too long. Each is told of once.
     pub overdue: Vec<PathBuf>,
+    /// There are some that have not been so for too long: what changed with them can wait for them.
+    pub may_settle_soon: bool,
 }
 
 impl Watch {
@@ -48,15 +51,20 @@ impl Watch {
     /// Looks at every file.
     pub fn look(&mut self, files: &Files, now: Instant) -> Look {
         let mut look = Look::default();
-        for (path, watched) in &mut self.files {
-            match watched.look(path, files, now) {
-                Standing::Taken => {}
-                Standing::News => {
-                    look.news.insert(path.clone());
-                }
-                Standing::Unsettled { is_overdue } => {
-                    look.unsettled.insert(path.clone());
-                    look.overdue.extend(is_overdue.then(|| path.clone()));
+        // Where all are replaced at once by way of a link, what settles is at least as new as the trust that was read before it.
+        for is_trust in [true, false] {
+            let of_kind = |watched: &Watched| (watched.kind != FileKind::Settles) == is_trust;
+            for (path, watched) in self.files.iter_mut().filter(|(_, watched)| of_kind(watched)) {
+                match watched.look(path, files, now) {
+                    Standing::Taken => {}
+                    Standing::News => {
+                        look.news.insert(path.clone());
+                    }
+                    Standing::Unsettled { is_overdue } => {
+                        look.unsettled.insert(path.clone());
+                        look.overdue.extend(is_overdue.then(|| path.clone()));
+                        look.may_settle_soon |= !watched.settling.is_told();
+                    }
                 }
             }
         }
@@ -117,6 +125,24 @@ impl Watch {
     pub fn of_kind(&self, kind: FileKind) -> impl Iterator<Item = &Path> {
         self.files.iter().filter(move |(_, watched)| watched.kind == kind).map(|(path, _)| path.as_path())
     }
+
+    /// Files of trust with content that was taken and is not in force.
+    pub fn not_in_force(&self) -> impl Iterator<Item = (&Path, FileKind)> {
+        let not_in_force = self.files.iter().filter(|(_, watched)| watched.is_trust() && !watched.is_in_force());
+        not_in_force.map(|(path, watched)| (path.as_path(), watched.kind))
+    }
+
+    /// What is in force of this file of trust.
+    pub fn in_force(&self, path: &Path) -> Option<Rc<Content>> {
+        self.files.get(path)?.in_force.clone()
+    }
+
+    /// What `files` has read of all files of trust is in force.
+    pub fn put_in_force(&mut self, files: &Files) {
+        for (path, watched) in self.files.iter_mut().filter(|(_, watched)| watched.is_trust()) {
+            watched.in_force = files.read(path).ok();
+        }
+    }
 }
 
 /// One file.
@@ -125,19 +151,31 @@ struct Watched {
     settling: Settling,
     /// What was taken last of a file that has to settle.
     whole: Zeroizing<Vec<u8>>,
+    /// What a file of trust gave to the generation in force.
+    in_force: Option<Rc<Content>>,
     /// Pipes and devices are read when they are taken, and never again: what they gave is gone.
     is_regular: bool,
 }
 
 impl Watched {
     fn new(kind: FileKind) -> Watched {
-        Watched { kind, settling: Settling::default(), whole: Zeroizing::default(), is_regular: true }
+        let (settling, whole) = (Settling::default(), Zeroizing::default());
+        Watched { kind, settling, whole, in_force: None, is_regular: true }
     }
 
     fn taken(kind: FileKind, path: &Path, files: &Files) -> Watched {
         let mut watched = Watched::new(kind);
         watched.take(path, files);
+        watched.in_force = files.read(path).ok().filter(|_| watched.is_trust());
         watched
+    }
+
+    fn is_trust(&self) -> bool {
+        self.kind != FileKind::Settles
+    }
+
+    fn is_in_force(&self) -> bool {
+        self.settling.taken == Some(self.in_force.as_deref().map(Content::digest))
     }
 
     fn take(&mut self, path: &Path, files: &Files) {
@@ -154,7 +192,7 @@ impl Watched {
         let content = files.read(path).ok();
         let digest = content.as_deref().map(Content::digest);
         let standing = match self.kind {
-            FileKind::AtOnce => self.settling.at_once(digest),
+            FileKind::Revokes | FileKind::Admits | FileKind::Presents => self.settling.at_once(digest),
             FileKind::Settles => {
                 let may_go_on = content.as_deref().is_none_or(|content| is_beginning(&content.bytes, &self.whole));
                 self.settling.look(Sight { content: digest, may_go_on }, now)
@@ -216,6 +254,10 @@ struct Unrest {
 }
 
 impl Settling {
+    fn is_told(&self) -> bool {
+        self.unrest.as_ref().is_some_and(|unrest| unrest.is_told)
+    }
+
     fn take(&mut self, content: Option<Digest>) {
         *self = Settling { taken: Some(content), unrest: None };
     }
@@ -381,7 +423,7 @@ mod tests {
         let [acl, crl] = ["users.acl", "ca.crl"].map(|name| folder.path().join(name));
         fs::write(&acl, "old\n").unwrap();
         fs::write(&crl, "old").unwrap();
-        let watched = [(acl.clone(), FileKind::Settles), (crl.clone(), FileKind::AtOnce)];
+        let watched = [(acl.clone(), FileKind::Settles), (crl.clone(), FileKind::Revokes)];
         let mut watch = Watch::new(watched.into(), &Files::default());
         let start = Instant::now();
         assert_eq!(looked(&mut watch, start), Look::default());
@@ -399,7 +441,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users.acl");
         fs::write(&path, "old\n").unwrap();
-        let mut watch = Watch::new([(path.clone(), FileKind::AtOnce)].into(), &Files::default());
+        let mut watch = Watch::new([(path.clone(), FileKind::Revokes)].into(), &Files::default());
         fs::write(&path, "new\n").unwrap();
         let files = Files::default();
         assert_eq!(watch.look(&files, Instant::now()).news, [path.clone()].into());

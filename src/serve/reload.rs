@@ -4,9 +4,13 @@
 //! when its content is not what was last read or written, or when somebody says so. Edits that are not saved are not
 //! given up for a file that merely changed. Likewise the configuration is read again only when one of its files has
 //! changed: one that is being written holds up nothing else.
+//!
+//! What has been seen of a file may not be in force: it was wrong, or something it belongs to was. Then everything else
+//! takes effect without it, and it is tried again whenever anything changes.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +66,12 @@ pub struct Reloader {
     agreed: Option<Digest>,
     /// Users were edited since.
     unsaved: bool,
+    /// Something has changed that no file tells: what is held up is tried again.
+    is_retry_due: bool,
+    /// CAs, certificates and keys that changed together with files that settle: they wait for those, and are held up with them.
+    together: BTreeSet<PathBuf>,
+    /// Some of them waited at the last look.
+    waited: bool,
     /// The configuration was not taken because it contradicts the users: an edit may put that right.
     waits_for_users: bool,
     failures: Rc<Cell<u64>>,
@@ -100,6 +110,32 @@ struct Reading {
     users: bool,
     /// Certificates, keys, CAs and CRLs.
     trust: bool,
+    /// But for those that changed together with files that have not settled.
+    waits: bool,
+}
+
+impl Reading {
+    const NOTHING: Reading = Reading { config: None, users: false, trust: false, waits: false };
+}
+
+/// What can be wrong, and held up, by itself. In this order each is done without.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Trust(FileKind),
+    Config,
+    Users,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Part::Trust(FileKind::Revokes) => "CRLs",
+            Part::Trust(FileKind::Admits) => "CAs",
+            Part::Trust(FileKind::Presents | FileKind::Settles) => "certificate and key",
+            Part::Config => "configuration",
+            Part::Users => "users",
+        }
+    }
 }
 
 impl Reloader {
@@ -127,6 +163,9 @@ impl Reloader {
             pending_users: Pending::Nothing,
             agreed: None,
             unsaved: false,
+            is_retry_due: false,
+            together: BTreeSet::new(),
+            waited: false,
             waits_for_users: false,
             failures,
             mailboxes,
@@ -154,16 +193,40 @@ impl Reloader {
         if self.watch.of_kind(FileKind::Settles).any(|path| look.news.contains(path) && !self.is_acl_file(path)) {
             self.pending_config = Pending::Due;
         }
-        let is_trust_new = self.watch.of_kind(FileKind::AtOnce).any(|path| look.news.contains(path));
-        let is_reason = is_trust_new || users && self.pending_users == Pending::Due;
+        let is_retry = std::mem::take(&mut self.is_retry_due) || users && self.pending_users == Pending::Due;
         let config = match self.pending_config {
             Pending::Due => self.settled_config(&look, &files, now),
-            Pending::HeldUp if is_reason => self.settled_config(&look, &files, now),
+            Pending::HeldUp if is_retry || self.waited || !look.news.is_empty() => {
+                self.settled_config(&look, &files, now)
+            }
             Pending::HeldUp | Pending::Nothing => None,
         };
-        if is_reason || config.is_some() {
-            self.rebuild("files changed", Reading { config, users, trust: true }, &files).await;
+        let waits = look.may_settle_soon || self.pending_config == Pending::Due && config.is_none();
+        self.keep_together(&look, waits);
+        let has_waited = std::mem::replace(&mut self.waited, waits && !self.together.is_empty());
+        let is_news = look.news.iter().any(|path| !waits || !self.together.contains(path));
+        let is_reason = is_news || is_retry || has_waited && !waits;
+        if config.is_some() || is_reason && (users || self.watch.not_in_force().next().is_some()) {
+            self.rebuild("files changed", Reading { config, users, trust: true, waits }, &files).await;
         }
+    }
+
+    /// A CA and the rules that confine it may be replaced at once: neither is taken without the other.
+    fn keep_together(&mut self, look: &Look, waits: bool) {
+        if waits || self.pending_config == Pending::Due || self.pending_users == Pending::Due {
+            let joins = |(path, kind): &(&Path, FileKind)| *kind != FileKind::Revokes && look.news.contains(*path);
+            self.together.extend(self.watch.not_in_force().filter(joins).map(|(path, _)| path.to_owned()));
+        } else if self.pending_config == Pending::Nothing && !self.is_other_acl() {
+            if !look.unsettled.is_empty() && !self.together.is_empty() {
+                warn!(event = "reload", "CAs, certificates or keys that changed with that file take effect without it");
+            }
+            self.together.clear();
+        }
+    }
+
+    /// The ACL file says something else than what was taken of it, and not because of edits.
+    fn is_other_acl(&self) -> bool {
+        !self.unsaved && self.digest_of_acl_file() != self.agreed
     }
 
     /// Builds a new generation with what the upstream has told. No file is read, so none can keep it from being heard.
@@ -173,7 +236,8 @@ impl Reloader {
         if self.acl_file().is_some() && !self.unsaved && self.digest_of_acl_file() != self.agreed {
             self.pending_users = Pending::Due;
         }
-        self.rebuild("upstream", Reading { config: None, users: false, trust: false }, &Files::default()).await;
+        self.rebuild("upstream", Reading::NOTHING, &Files::default()).await;
+        self.is_retry_due = true;
         if self.pending_config == Pending::HeldUp {
             self.pending_config = Pending::Due;
         }
@@ -185,7 +249,11 @@ impl Reloader {
         let config = Some(self.read_config(&files));
         self.watch.take_all(&files);
         let users = self.acl_file().is_some();
-        self.rebuild("signal", Reading { config, users, trust: true }, &files).await;
+        if self.is_new(config.as_ref()) || self.is_other_acl() {
+            let admits = self.watch.not_in_force().filter(|(_, kind)| *kind != FileKind::Revokes);
+            self.together.extend(admits.map(|(path, _)| path.to_owned()));
+        }
+        self.rebuild("signal", Reading { config, users, trust: true, waits: false }, &files).await;
     }
 
     /// Does what a session asks for, if it still may: between its request and now users and trust may have changed.
@@ -213,6 +281,7 @@ impl Reloader {
             self.pending_users = Pending::Nothing;
             self.tell_of_passed_over_users();
         }
+        self.is_retry_due |= after != before;
         if after != before && self.waits_for_users && self.agrees_with_users() {
             self.pending_config = Pending::Due;
         }
@@ -343,6 +412,7 @@ impl Reloader {
         self.agreed = self.watch.taken(path);
         self.unsaved = false;
         self.pending_users = Pending::Nothing;
+        self.is_retry_due = true;
     }
 
     /// Whether the ACL file is to be read, if anything is. A file that would undo edits is not taken, but reported.
@@ -383,61 +453,157 @@ impl Reloader {
         (!self.watch.discover(files, now)).then_some(config)
     }
 
-    /// Builds a new generation and puts it into force, or keeps the old one and says why.
+    /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why.
     async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
         let current = self.generation.load_full();
-        let Reading { config, users, trust } = reading;
-        let kept = Kept { before: Some(&current), users: !users, trust: !trust, config: config.is_none() };
-        let built = match &config {
-            None => generation::build(&self.config, files, self.upstream(), kept),
-            Some(Ok(loaded)) => generation::build(&loaded.config, files, self.upstream(), kept),
+        let (built, read) = self.build_without(&[], &reading, &current, files);
+        let errors = match built {
+            Ok(built) => {
+                if !reading.waits {
+                    self.together.clear();
+                }
+                self.put_in_force(cause, built, &reading, &[], &read).await;
+                self.tell_of_passed_over_users();
+                return;
+            }
+            Err(errors) => errors,
+        };
+        self.failures.set(self.failures.get() + 1);
+        for problem in &errors {
+            error!(event = "reload", outcome = "failed", cause, "{problem}");
+        }
+        let sound = self.subsets(&reading).into_iter().find_map(|held_up| {
+            let (built, read) = self.build_without(&held_up, &reading, &current, files);
+            built.ok().map(|built| (held_up, built, read))
+        });
+        let held_up = match sound {
+            Some((held_up, built, read)) => {
+                let names = held_up.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
+                error!(event = "reload", outcome = "failed", cause, "held up: {names}; everything else takes effect");
+                self.put_in_force(cause, built, &reading, &held_up, &read).await;
+                held_up
+            }
+            None => {
+                error!(event = "reload", outcome = "failed", cause, generation = current.number, "kept the old one");
+                vec![Part::Config, Part::Users]
+            }
+        };
+        let policy = Arc::clone(&self.generation.load().policy);
+        if let Some(read) = reading.config.filter(|_| held_up.contains(&Part::Config)) {
+            self.pending_config = Pending::HeldUp;
+            self.waits_for_users = read.is_ok_and(|loaded| !contradictions(&loaded.config, &policy.acl).is_empty());
+        }
+        if reading.users && held_up.contains(&Part::Users) {
+            let is_right = |path| self.read_acl(path, files, &policy.table).is_ok();
+            let is_held_up = self.acl_file().is_some_and(is_right);
+            self.pending_users = if is_held_up { Pending::HeldUp } else { Pending::Nothing };
+        }
+    }
+
+    /// The next generation, with these parts as they are in force, and the files it was built from.
+    fn build_without(
+        &self,
+        held_up: &[Part],
+        reading: &Reading,
+        current: &Generation,
+        files: &Files,
+    ) -> (Result<Built, Vec<BuildError>>, Files) {
+        let config = reading.config.as_ref().filter(|_| !held_up.contains(&Part::Config));
+        let users = reading.users && !held_up.contains(&Part::Users);
+        let stays = self.watch.not_in_force().filter(|(path, kind)| self.stays(path, *kind, held_up, reading.waits));
+        let files = files.with(stays.filter_map(|(path, _)| Some((path.to_owned(), self.watch.in_force(path)?))));
+        let kept = Kept { before: Some(current), users: !users, trust: !reading.trust, config: config.is_none() };
+        let built = match config {
+            None => generation::build(&self.config, &files, self.upstream(), kept),
+            Some(Ok(loaded)) => generation::build(&loaded.config, &files, self.upstream(), kept),
             Some(Err(errors)) => Err(errors.iter().map(BuildError::from).collect()),
         };
-        match built {
-            Ok(mut built) => {
-                if let Some(Ok(Loaded { config, warnings })) = config {
-                    self.watch.follow(config.watched_files(), files);
-                    self.config = config;
-                    self.config_warnings = warnings.iter().map(ToString::to_string).collect();
-                    self.pending_config = Pending::Nothing;
-                    self.waits_for_users = false;
-                }
-                built.warnings.extend(self.config_warnings.iter().cloned());
-                let declared = generation::declared_names(&self.config);
-                self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
-                self.told = tell(&built, &self.told);
-                if users {
-                    if self.unsaved {
-                        warn!(event = "reload", cause, "edits of users that were not saved are given up");
-                    }
-                    self.agreed = self.digest_of_acl_file();
-                    self.unsaved = false;
-                    self.pending_users = Pending::Nothing;
-                }
-                let number = built.generation.number;
-                let renewal = if trust { Renewal::Trust } else { Renewal::Policy };
-                self.enforce(built.generation, renewal).await;
-                info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
-                self.tell_of_passed_over_users();
-            }
-            Err(errors) => {
-                self.failures.set(self.failures.get() + 1);
-                for problem in &errors {
-                    error!(event = "reload", outcome = "failed", cause, "{problem}");
-                }
-                error!(event = "reload", outcome = "failed", cause, generation = current.number, "kept the old one");
-                if let Some(read) = config {
-                    self.pending_config = Pending::HeldUp;
-                    let contradicts = |config: &Config| !contradictions(config, &current.policy.acl).is_empty();
-                    self.waits_for_users = read.is_ok_and(|loaded| contradicts(&loaded.config));
-                }
-                if users {
-                    let is_right = |path| self.read_acl(path, files, &current.policy.table).is_ok();
-                    let is_held_up = self.acl_file().is_some_and(is_right);
-                    self.pending_users = if is_held_up { Pending::HeldUp } else { Pending::Nothing };
-                }
-            }
+        (built, files)
+    }
+
+    /// Whether a file of trust stays what it was.
+    fn stays(&self, path: &Path, kind: FileKind, held_up: &[Part], waits: bool) -> bool {
+        let is_without_others = waits || held_up.contains(&Part::Config) || held_up.contains(&Part::Users);
+        held_up.contains(&Part::Trust(kind)) || is_without_others && self.together.contains(path)
+    }
+
+    /// What can be done without so that something new is left, little of it first.
+    fn subsets(&self, reading: &Reading) -> Vec<Vec<Part>> {
+        if !reading.trust {
+            return Vec::new();
         }
+        let is_new = |part: Part| match part {
+            Part::Trust(kind) => self.watch.not_in_force().any(|(_, known)| known == kind),
+            Part::Config => self.is_new(reading.config.as_ref()),
+            Part::Users => reading.users && (self.unsaved || self.digest_of_acl_file() != self.agreed),
+        };
+        let trust = [FileKind::Presents, FileKind::Admits, FileKind::Revokes].map(Part::Trust);
+        let is_read = |part: &Part| match part {
+            Part::Trust(_) => is_new(*part),
+            Part::Config => reading.config.is_some(),
+            Part::Users => reading.users,
+        };
+        let parts: Vec<Part> = trust.into_iter().chain([Part::Config, Part::Users]).filter(is_read).collect();
+        let without = |set: u32| parts.iter().enumerate().filter(move |(at, _)| set & 1 << at != 0);
+        let mut sets: Vec<Vec<Part>> =
+            (1..1 << parts.len()).map(|set| without(set).map(|(_, part)| *part).collect()).collect();
+        sets.retain(|held_up| {
+            let is_left = |part: &&Part| match part {
+                Part::Trust(kind) => {
+                    let of_kind = |(_, known): &(&Path, FileKind)| known == kind;
+                    let mut files = self.watch.not_in_force().filter(of_kind);
+                    files.any(|(path, kind)| !self.stays(path, kind, held_up, reading.waits))
+                }
+                Part::Config | Part::Users => !held_up.contains(*part) && is_new(**part),
+            };
+            let is_readable = held_up.contains(&Part::Config) || !matches!(reading.config, Some(Err(_)));
+            is_readable && parts.iter().any(|part| is_left(&part))
+        });
+        sets.sort_by_key(Vec::len);
+        sets
+    }
+
+    /// Whether this is another configuration than the one in force.
+    fn is_new(&self, read: Option<&Result<Loaded, ConfigErrors>>) -> bool {
+        read.is_some_and(|read| read.as_ref().map_or(true, |loaded| loaded.config != self.config))
+    }
+
+    async fn put_in_force(
+        &mut self,
+        cause: &str,
+        mut built: Built,
+        reading: &Reading,
+        held_up: &[Part],
+        files: &Files,
+    ) {
+        if let Some(Ok(Loaded { config, warnings })) =
+            reading.config.as_ref().filter(|_| !held_up.contains(&Part::Config))
+        {
+            self.watch.follow(config.watched_files(), files);
+            self.config = config.clone();
+            self.config_warnings = warnings.iter().map(ToString::to_string).collect();
+            self.pending_config = Pending::Nothing;
+            self.waits_for_users = false;
+        }
+        built.warnings.extend(self.config_warnings.iter().cloned());
+        let declared = generation::declared_names(&self.config);
+        self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
+        self.told = tell(&built, &self.told);
+        if reading.users && !held_up.contains(&Part::Users) {
+            if self.unsaved {
+                warn!(event = "reload", cause, "edits of users that were not saved are given up");
+            }
+            self.agreed = self.digest_of_acl_file();
+            self.unsaved = false;
+            self.pending_users = Pending::Nothing;
+        }
+        if reading.trust {
+            self.watch.put_in_force(files);
+        }
+        let number = built.generation.number;
+        let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
+        self.enforce(built.generation, renewal).await;
+        info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
     }
 
     /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at

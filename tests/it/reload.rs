@@ -58,29 +58,90 @@ fn an_acl_file_that_others_can_change_is_not_taken_until_they_cannot() {
 }
 
 #[test]
-fn a_broken_certificate_keeps_the_old_acl_too() {
-    let (_redis, gate) = start("user alice on +@all ~*\n");
-    gate.write_acl("user alice on +@read ~*\n");
-    fs::write(gate.pki().server().cert, "not a certificate\n").unwrap();
-    gate.signal(Signal::HUP);
-    gate.wait_for_log(&["server.crt"]);
-    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK", "all or nothing");
+fn a_broken_certificate_or_key_holds_up_neither_a_revocation_nor_users() {
+    for broken in ["server.crt", "server.key"] {
+        let (_redis, gate) = start_with_crl("user alice on +@all ~*\n");
+        let mut revoked = gate.connect_as(Some(&gate.pki().numbered_client("alice", 7)));
+        assert_eq!(revoked.text(&["PING"]), "+PONG");
+        let server = gate.pki().server();
+        let path = if broken == "server.crt" { server.cert } else { server.key };
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, "not a certificate\n").unwrap();
+        gate.wait_for_log(&["ERROR", broken]);
+        gate.pki().write_crl(&[7]);
+        revoked.expect_closed();
+        gate.write_acl("user alice on +@read ~*\n");
+        gate.signal(Signal::HUP);
+        gate.wait_for_log(&["ERROR", "signal", "held up: certificate and key; everything else takes effect"]);
+        eventually("the ACL to be taken", || {
+            gate.connect("alice").text(&["SET", "a", "1"]).starts_with("-NOPERM ").then_some(())
+        });
+        fs::write(&path, good).unwrap();
+        gate.write_acl("user alice on +@all ~*\n");
+        eventually("all to be right", || (gate.connect("alice").text(&["SET", "a", "1"]) == "+OK").then_some(()));
+    }
 }
 
 #[test]
-fn an_acl_that_a_broken_certificate_held_up_is_taken_with_the_next_good_one() {
-    let (_redis, gate) = start("user alice on +@all ~*\n");
-    gate.wait_for_log(&["new generation", "upstream"]);
-    let good = fs::read(gate.pki().server().cert).unwrap();
-    fs::write(gate.pki().server().cert, "not a certificate\n").unwrap();
-    gate.write_acl("user alice on +@read ~*\n");
+fn what_a_broken_configuration_came_with_takes_effect_and_the_configuration_once_it_is_mended() {
+    let (_redis, gate) = start_with_crl("user alice on +@all ~*\nuser bob on +@all ~*\n");
+    let mut revoked = gate.connect_as(Some(&gate.pki().numbered_client("alice", 7)));
+    let mut bob = gate.connect("bob");
+    assert_eq!([revoked.text(&["PING"]), bob.text(&["PING"])], ["+PONG", "+PONG"]);
+    gate.edit_config("[block]", "bogus = 1\n[block]");
+    gate.wait_for_log(&["ERROR", "bogus"]);
+    gate.pki().write_crl(&[7]);
+    gate.write_acl("user alice on +@all ~*\n");
     gate.signal(Signal::HUP);
-    gate.wait_for_log(&["signal", "kept the old one"]);
-    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
-    fs::write(gate.pki().server().cert, good).unwrap();
-    eventually("the ACL to be taken", || {
-        gate.connect("alice").text(&["SET", "a", "1"]).starts_with("-NOPERM ").then_some(())
+    revoked.expect_closed();
+    bob.expect_closed();
+    gate.wait_for_log(&["ERROR", "held up: configuration; everything else takes effect"]);
+    gate.edit_config("bogus = 1\n[block]\ncommands = [\"FLUSHALL\"]", "[block]\ncommands = [\"GET\"]");
+    eventually("the configuration to be taken", || {
+        gate.connect("alice").text(&["GET", "a"]).starts_with("-NOPERM ").then_some(())
     });
+}
+
+#[test]
+fn a_revocation_takes_effect_although_the_acl_file_is_refused() {
+    let (_redis, gate) = start_with_crl("user alice on +@all ~*\n");
+    let mut revoked = gate.connect_as(Some(&gate.pki().numbered_client("alice", 7)));
+    assert_eq!(revoked.text(&["PING"]), "+PONG");
+    gate.write_acl("user alice on +@all ~*\nuser carol on +gett\n");
+    gate.pki().write_crl(&[7]);
+    gate.edit_config("commands = [\"FLUSHALL\"]", "commands = [\"GET\"]");
+    gate.signal(Signal::HUP);
+    revoked.expect_closed();
+    eventually("the configuration to be taken", || {
+        gate.connect("alice").text(&["GET", "a"]).starts_with("-NOPERM ").then_some(())
+    });
+}
+
+#[test]
+fn a_ca_that_came_with_a_refused_configuration_is_held_up_with_it() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\nuser bob on +@all\n");
+    let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]").expect_log("reload").expect_log("handshake");
+    let gate = setup.start().settled();
+    let other = tempfile::tempdir().unwrap();
+    let other = Pki::create(other.path());
+    let both = [fs::read(gate.pki().ca_cert()).unwrap(), fs::read(other.ca_cert()).unwrap()].concat();
+    fs::write(gate.pki().ca_cert(), both).unwrap();
+    gate.edit_config("[block]", "bogus = 1\n[block]");
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["ERROR", "signal", "kept the old one"]);
+    let stranger = other.client("alice");
+    let comes_in = || {
+        let mut client = gate.connect_as(Some(&stranger));
+        let answer = client.try_send(&request(&["PING"])).and_then(|()| client.try_reply());
+        answer.is_ok_and(|answer| answer == b"+PONG\r\n")
+    };
+    assert!(!comes_in());
+    gate.write_acl("user alice on +@all ~*\n");
+    gate.wait_for_log(&["ERROR", "files changed", "everything else takes effect"]);
+    assert!(!comes_in());
+    gate.edit_config("bogus = 1\n[block]", "[block]");
+    eventually("both to be in force", || comes_in().then_some(()));
 }
 
 const NAMING_BOB: (&str, &str) = ("commands = [\"FLUSHALL\"]", "commands = []\nscripting-users = [\"bob\"]");
@@ -234,6 +295,13 @@ fn start(acl: &str) -> (RedisServer, Respgate) {
         .expect_log("refused")
         .start();
     (redis, gate)
+}
+
+fn start_with_crl(acl: &str) -> (RedisServer, Respgate) {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(acl).crl().table("[block]\ncommands = [\"FLUSHALL\"]");
+    let expected = setup.expect_log("\"event\":\"reload\"").expect_log("handshake").expect_log("revoked");
+    (redis, expected.expect_log("refused").start().settled())
 }
 
 /// The session has ended, or answers an error.
