@@ -1,7 +1,7 @@
 //! Files as they are at one moment.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -23,7 +23,14 @@ const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
 #[derive(Debug, Default)]
 pub struct Files {
     read: RefCell<BTreeMap<PathBuf, Result<Rc<Content>, Unreadable>>>,
+    secrets: RefCell<BTreeSet<PathBuf>>,
+    /// `None` at the start.
+    start: Option<Rc<Start>>,
 }
+
+/// The secrets that the start read, which need not be there any more.
+#[derive(Debug, Default)]
+pub struct Start(BTreeMap<PathBuf, Rc<Content>>);
 
 /// What a file held when it was read. It may be a secret.
 pub struct Content {
@@ -40,6 +47,35 @@ pub struct Content {
 pub struct Digest([u8; 32]);
 
 impl Files {
+    /// Files that are read again later on.
+    pub fn again(start: &Rc<Start>) -> Files {
+        Files { start: Some(Rc::clone(start)), ..Files::default() }
+    }
+
+    /// What these files, which are those of the start, keep for [`Files::again`].
+    pub fn into_start(self) -> Start {
+        let secrets = self.secrets.into_inner();
+        let read = self.read.into_inner().into_iter();
+        let found = read.filter_map(|(path, content)| Some((path, content.ok()?)));
+        Start(found.filter(|(path, _)| secrets.contains(path)).collect())
+    }
+
+    /// A secret, which only a start needs. Later on it is what it was then where it cannot be read, and that is said, too.
+    ///
+    /// # Errors
+    /// As for [`Files::read`], at the start.
+    pub fn secret(&self, path: &Path) -> io::Result<(Rc<Content>, Option<io::Error>)> {
+        self.secrets.borrow_mut().insert(path.to_owned());
+        self.read(path).map(|content| (content, None)).or_else(|error| match self.at_start(path) {
+            Some(content) => Ok((content, Some(error))),
+            None => Err(error),
+        })
+    }
+
+    fn at_start(&self, path: &Path) -> Option<Rc<Content>> {
+        self.start.as_ref()?.0.get(path).cloned()
+    }
+
     /// The content of a file, as it was when it was first asked for.
     ///
     /// # Errors
@@ -56,7 +92,7 @@ impl Files {
     pub fn with(&self, before: impl IntoIterator<Item = (PathBuf, Rc<Content>)>) -> Files {
         let mut read: BTreeMap<_, _> = self.read.borrow().clone();
         read.extend(before.into_iter().map(|(path, content)| (path, Ok(content))));
-        Files { read: RefCell::new(read) }
+        Files { read: RefCell::new(read), secrets: self.secrets.clone(), start: self.start.clone() }
     }
 
     /// Every file that was asked for, those that could not be read among them.
@@ -201,6 +237,20 @@ mod tests {
         assert!(Files::default().read(&path).unwrap_err().to_string().starts_with("it is a pipe"));
         let _writer = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         assert!(Files::default().read(&path).unwrap_err().to_string().starts_with("it is a pipe"));
+    }
+
+    #[test]
+    fn a_secret_that_is_gone_is_what_it_was_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        fs::write(&path, "secret").unwrap();
+        let files = Files::default();
+        assert!(files.secret(&path).unwrap().1.is_none());
+        let start = Rc::new(files.into_start());
+        fs::remove_file(&path).unwrap();
+        let (content, error) = Files::again(&start).secret(&path).unwrap();
+        assert_eq!((&**content.bytes, error.unwrap().kind()), (&b"secret"[..], io::ErrorKind::NotFound));
+        assert!(Files::default().secret(&path).is_err());
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::audit::events;
 use crate::auth::pool::AuthPool;
 use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
-use crate::files::{Digest, Files};
+use crate::files::{self, Digest, Files};
 use crate::generation::{
     self, BuildError, Built, Edit, EditProgress, Generation, Hearing, Kept, Look, Watch, contradictions, insisted_on,
 };
@@ -49,6 +49,8 @@ pub struct Reloader {
     /// What there is to be said about it.
     config_warnings: Vec<String>,
     reread: Reread,
+    /// What was read at the start and is not read again.
+    once: Rc<files::Start>,
     /// Where the looks at the upstream learn which new names of commands they have to ask for.
     declare: watch::Sender<Vec<String>>,
     /// The configuration asks for something that only a restart gives, and the log says so.
@@ -87,6 +89,8 @@ pub struct Start {
     pub config: Config,
     /// The watched files, as they were read for it.
     pub(super) watch: Watch,
+    /// What was read for it and is not read again.
+    pub once: Rc<files::Start>,
     /// What was told of it.
     pub told: Vec<String>,
     /// Where reloads that fail are counted.
@@ -148,11 +152,12 @@ impl Reloader {
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let Start { config, watch, told, failures } = start;
+        let Start { config, watch, once, told, failures } = start;
         let mut reloader = Self {
             config,
             config_warnings: Vec::new(),
             reread,
+            once,
             declare,
             outdated: false,
             facts: None,
@@ -176,6 +181,10 @@ impl Reloader {
         reloader
     }
 
+    fn files(&self) -> Files {
+        Files::again(&self.once)
+    }
+
     /// What everything is built from.
     pub fn config(&self) -> &Config {
         &self.config
@@ -183,7 +192,7 @@ impl Reloader {
 
     /// Looks at the watched files, and builds a new generation if there is something in them that takes effect.
     pub async fn look_at_files(&mut self) {
-        let (files, now) = (Files::default(), Instant::now());
+        let (files, now) = (self.files(), Instant::now());
         let look = self.watch.look(&files, now);
         for path in &look.overdue {
             let file = path.display();
@@ -236,7 +245,8 @@ impl Reloader {
         if self.acl_file().is_some() && !self.unsaved && self.digest_of_acl_file() != self.agreed {
             self.pending_users = Pending::Due;
         }
-        self.rebuild("upstream", Reading::NOTHING, &Files::default()).await;
+        let files = self.files();
+        self.rebuild("upstream", Reading::NOTHING, &files).await;
         self.is_retry_due = true;
         if self.pending_config == Pending::HeldUp {
             self.pending_config = Pending::Due;
@@ -245,7 +255,7 @@ impl Reloader {
 
     /// Reads everything again, as it is now, whatever has been edited since.
     pub async fn reload(&mut self) {
-        let files = Files::default();
+        let files = self.files();
         let config = Some(self.read_config(&files));
         self.watch.take_all(&files);
         let users = self.acl_file().is_some();
@@ -316,7 +326,8 @@ impl Reloader {
     /// Whether the configuration, as it is written now, fits the users in force.
     fn agrees_with_users(&mut self) -> bool {
         let policy = Arc::clone(&self.generation.load().policy);
-        self.read_config(&Files::default()).is_ok_and(|loaded| contradictions(&loaded.config, &policy.acl).is_empty())
+        let files = self.files();
+        self.read_config(&files).is_ok_and(|loaded| contradictions(&loaded.config, &policy.acl).is_empty())
     }
 
     async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
@@ -350,7 +361,7 @@ impl Reloader {
     async fn load(&mut self) -> Result<Reply, String> {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let current = self.generation.load_full();
-        let files = Files::default();
+        let files = self.files();
         let read = self.read_acl(&path, &files, &current.policy.table);
         let read = read.and_then(|(acl, warnings)| {
             let contradictions = contradictions(&self.config, &acl);
@@ -378,7 +389,7 @@ impl Reloader {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
         let policy = Arc::clone(&self.generation.load().policy);
         let text = policy.acl.to_file(&policy.table);
-        let found = Files::default().read(&path).ok().map(|content| content.digest());
+        let found = self.files().read(&path).ok().map(|content| content.digest());
         if found != self.agreed {
             warn!(event = "acl", file = %path.display(), "the file had changed, or its mode: what it said is overwritten");
         }
@@ -386,7 +397,8 @@ impl Reloader {
         let written = tokio::task::spawn_blocking(move || generation::replace(&target, &copy)).await;
         match written.unwrap_or_else(|lost| Err(lost.into())) {
             Ok(()) => {
-                self.watch.take_written(&path, &text, &Files::default());
+                let files = self.files();
+                self.watch.take_written(&path, &text, &files);
                 self.agree(&path);
                 Ok(Reply::OK)
             }

@@ -113,7 +113,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     }
     let built = generation::build(&config, &files, Hearing::NotYet, Kept::default()).map_err(RunError::Load)?;
     let watch = Watch::new(config.watched_files(), &files);
-    drop(files);
+    let once = Rc::new(files.into_start());
     let told = reload::tell(&built, &[]);
     let first = built.generation;
     let target = Target::from(&config);
@@ -152,7 +152,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, watch, told, failures };
+    let start = Start { config, watch, once, told, failures };
     let mut reloader = Reloader::new(start, reread, declare, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -297,6 +297,35 @@ fn start(acl: &str) -> (RedisServer, Respgate) {
     (redis, gate)
 }
 
+#[test]
+fn a_list_that_becomes_a_pipe_stops_nothing() {
+    let (_redis, gate) = start_with_crl("user alice on +@all ~*\nuser bob on +@all ~*\n");
+    let mut bob = gate.connect("bob");
+    assert_eq!(bob.text(&["PING"]), "+PONG");
+    let list = gate.pki().crl_file();
+    fs::remove_file(&list).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &list, mode).unwrap();
+    gate.wait_for_log(&["ERROR", "ca.crl", "it is a pipe"]);
+    gate.write_acl("user alice on +@all ~*\n");
+    bob.expect_closed();
+}
+
+#[test]
+fn a_password_file_that_is_gone_since_the_start_holds_no_configuration_up() {
+    let redis = RedisServer::start_with(&["--requirepass", "secret"]);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\n").file("password", "secret\n");
+    let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]");
+    let setup = setup.table("[upstream-auth]\npassword-file = \"password\"").expect_log("next start would fail");
+    let gate = setup.start().settled();
+    fs::remove_file(gate.path("password")).unwrap();
+    gate.edit_config("commands = [\"FLUSHALL\"]", "commands = [\"GET\"]");
+    gate.wait_for_log(&["WARN", "password: cannot read it: ", "the next start would fail"]);
+    eventually("the configuration to be taken", || {
+        gate.connect("alice").text(&["GET", "a"]).starts_with("-NOPERM ").then_some(())
+    });
+}
+
 fn start_with_crl(acl: &str) -> (RedisServer, Respgate) {
     let redis = RedisServer::start();
     let setup = Respgate::setup(&upstream_of(&redis)).acl(acl).crl().table("[block]\ncommands = [\"FLUSHALL\"]");

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use crate::config::error::{ConfigError, Disclosure, Place, SourceFile};
 use crate::config::host::Host;
@@ -12,7 +11,7 @@ use crate::config::mistaken::{Mistaken, mistaken};
 use crate::config::model::NamedUser;
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
-use crate::files::{Content, Files};
+use crate::files::Files;
 use crate::permissions::Permissions;
 
 /// A path in `sockaddr_un`, its final NUL left out.
@@ -127,26 +126,6 @@ impl<'a> Judge<'a> {
         Some(path)
     }
 
-    /// The content of a file that others must not be able to change.
-    fn file(&mut self, origin: &Origin, path: &Path) -> Option<Rc<Content>> {
-        self.sources.insert(path.to_owned());
-        match self.files.read(path) {
-            Ok(content) => {
-                if let Some(fault) = content.permissions.changeable() {
-                    self.permission_error(origin, fault);
-                }
-                if let Some(fault) = content.permissions.foreign() {
-                    self.warnings.push(ConfigError::new(self.secret_place(origin), fault));
-                }
-                Some(content)
-            }
-            Err(error) => {
-                self.unreadable(origin, path, &error);
-                None
-            }
-        }
-    }
-
     /// A secret given directly or as the name of a file, but not both. A file named by flag or variable stands above
     /// what the configuration file says, as every flag and variable does.
     pub(super) fn secret(&mut self, direct: Option<Setting>, file: Option<Setting>, name: &str) -> Option<Redacted> {
@@ -174,7 +153,24 @@ impl<'a> Judge<'a> {
     fn secret_file(&mut self, file: Setting) -> Option<Redacted> {
         let origin = file.origin.clone();
         let path = self.path(Some(file))?;
-        let content = self.file(&origin, &path)?;
+        self.sources.insert(path.clone());
+        let (content, gone) = match self.files.secret(&path) {
+            Ok(read) => read,
+            Err(error) => {
+                self.unreadable(&origin, &path, &error);
+                return None;
+            }
+        };
+        if let Some(fault) = content.permissions.changeable() {
+            self.permission_error(&origin, fault);
+        }
+        if let Some(fault) = content.permissions.foreign() {
+            self.warnings.push(ConfigError::new(self.secret_place(&origin), fault));
+        }
+        if let Some(error) = gone {
+            let told = format!("{}: cannot read it: {error}: the next start would fail", path.display());
+            self.warn(&origin, told);
+        }
         self.judge_readers(&origin, &content.permissions);
         let line = content.bytes.strip_suffix(b"\n");
         let password = line.map_or(content.bytes.as_slice(), |line| line.strip_suffix(b"\r").unwrap_or(line));
