@@ -137,6 +137,13 @@ impl Watch {
         self.files.get(path)?.in_force.clone()
     }
 
+    /// What was taken of this file, which settles, is in force.
+    pub fn confirm(&mut self, path: &Path) {
+        if let Some(watched) = self.files.get_mut(path) {
+            watched.whole_in_force = watched.whole.clone();
+        }
+    }
+
     /// What `files` has read of all files of trust is in force.
     pub fn put_in_force(&mut self, files: &Files) {
         for (path, watched) in self.files.iter_mut().filter(|(_, watched)| watched.is_trust()) {
@@ -151,6 +158,8 @@ struct Watched {
     settling: Settling,
     /// What was taken last of a file that has to settle.
     whole: Zeroizing<Vec<u8>>,
+    /// What is in force of it: what was taken may have been refused.
+    whole_in_force: Zeroizing<Vec<u8>>,
     /// What a file of trust gave to the generation in force.
     in_force: Option<Rc<Content>>,
     /// Pipes and devices are read when they are taken, and never again: what they gave is gone.
@@ -159,14 +168,15 @@ struct Watched {
 
 impl Watched {
     fn new(kind: FileKind) -> Watched {
-        let (settling, whole) = (Settling::default(), Zeroizing::default());
-        Watched { kind, settling, whole, in_force: None, is_regular: true }
+        let (whole, whole_in_force) = (Zeroizing::default(), Zeroizing::default());
+        Watched { kind, settling: Settling::default(), whole, whole_in_force, in_force: None, is_regular: true }
     }
 
     fn taken(kind: FileKind, path: &Path, files: &Files) -> Watched {
         let mut watched = Watched::new(kind);
         watched.take(path, files);
         watched.in_force = files.read(path).ok().filter(|_| watched.is_trust());
+        watched.whole_in_force = watched.whole.clone();
         watched
     }
 
@@ -194,7 +204,10 @@ impl Watched {
         let standing = match self.kind {
             FileKind::Revokes | FileKind::Admits | FileKind::Presents => self.settling.at_once(digest),
             FileKind::Settles => {
-                let may_go_on = content.as_deref().is_none_or(|content| is_beginning(&content.bytes, &self.whole));
+                let of_what_was = |content: &Content| {
+                    [&self.whole, &self.whole_in_force].into_iter().any(|whole| is_beginning(&content.bytes, whole))
+                };
+                let may_go_on = content.as_deref().is_none_or(of_what_was);
                 self.settling.look(Sight { content: digest, may_go_on }, now)
             }
         };
@@ -434,6 +447,28 @@ mod tests {
         fs::write(&acl, "new\n").unwrap();
         assert_eq!(looked(&mut watch, start + QUIET).unsettled, [acl.clone()].into());
         assert_eq!(looked(&mut watch, start + 2 * QUIET).news, [acl].into());
+    }
+
+    #[test]
+    fn the_beginning_of_what_is_in_force_takes_two_seconds_also_after_something_was_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("respgate.toml");
+        fs::write(&path, "a\nb\n").unwrap();
+        let mut watch = Watch::new([(path.clone(), FileKind::Settles)].into(), &Files::default());
+        let start = Instant::now();
+        let mut sees = |text: &str, after: u64| {
+            fs::write(&path, text).unwrap();
+            !watch.look(&Files::default(), start + Duration::from_millis(after)).news.is_empty()
+        };
+        assert_eq!([sees("slip\n", 0), sees("slip\n", 200)], [false, true]);
+        assert_eq!([sees("a\n", 400), sees("a\n", 2300), sees("a\n", 2400)], [false, false, true]);
+        watch.confirm(&path);
+        let mut sees = |text: &str, after: u64| {
+            fs::write(&path, text).unwrap();
+            !watch.look(&Files::default(), start + Duration::from_millis(after)).news.is_empty()
+        };
+        assert_eq!([sees("b\n", 2600), sees("b\n", 2800)], [false, true]);
+        assert_eq!([sees("", 3000), sees("", 3200)], [false, false]);
     }
 
     #[test]

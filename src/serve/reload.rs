@@ -422,6 +422,7 @@ impl Reloader {
     /// File and users are the same now.
     fn agree(&mut self, path: &Path) {
         self.agreed = self.watch.taken(path);
+        self.watch.confirm(path);
         self.unsaved = false;
         self.pending_users = Pending::Nothing;
         self.is_retry_due = true;
@@ -596,6 +597,8 @@ impl Reloader {
             self.config_warnings = warnings.iter().map(ToString::to_string).collect();
             self.pending_config = Pending::Nothing;
             self.waits_for_users = false;
+            let sources = self.config.sources.iter();
+            sources.for_each(|path| self.watch.confirm(path));
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
         let declared = generation::declared_names(&self.config);
@@ -606,6 +609,9 @@ impl Reloader {
                 warn!(event = "reload", cause, "edits of users that were not saved are given up");
             }
             self.agreed = self.digest_of_acl_file();
+            if let Some(path) = self.acl_file().map(Path::to_owned) {
+                self.watch.confirm(&path);
+            }
             self.unsaved = false;
             self.pending_users = Pending::Nothing;
         }
