@@ -38,6 +38,14 @@ pub(super) fn parse(text: &str, variables: &Variables) -> Result<(Settings, Vec<
     Ok((settings, faults))
 }
 
+/// Whether a sound text sets nothing: more likely an accident, such as a disk that was full, than somebody who wants that.
+pub(super) fn sets_nothing(text: &str) -> bool {
+    fn is_empty(table: &DeTable<'_>) -> bool {
+        table.values().all(|value| matches!(value.get_ref(), DeValue::Table(table) if is_empty(table)))
+    }
+    DeTable::parse(text).is_ok_and(|document| is_empty(document.get_ref()))
+}
+
 /// serde stops at the first error. To have them all, the entry at fault is cut out and the rest tried again.
 fn deserialize(mut document: Spanned<DeTable<'_>>, text: &str, faults: &mut Vec<Fault>) -> Settings {
     loop {

@@ -125,6 +125,10 @@ fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loade
     if let Some(fault) = source.and_then(|source| source.permissions.changeable()) {
         errors.push(ConfigError::permission(Place::Whole, fault));
     }
+    if let Some(source) = source.filter(|source| file::sets_nothing(&source.text)) {
+        let told = "it sets nothing, as if it had been emptied: without --config and RESPGATE_CONFIG none is read";
+        errors.push(ConfigError::new(Place::Named(source.path.display().to_string()), told));
+    }
     let mut validated = validate::validate(settings, source, sources);
     let foreign = source.and_then(|source| source.permissions.foreign());
     validated.warnings.extend(foreign.map(|fault| ConfigError::new(Place::Whole, fault)));

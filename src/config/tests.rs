@@ -220,7 +220,7 @@ fn an_unset_variable_is_told_once() {
 fn what_is_missing_is_told_without_a_place() {
     let expected = "`listen` is missing: say where to listen, such as listen = \"0.0.0.0:6380\"\n\
                     `upstream` is missing: say where Redis is, such as upstream = \"127.0.0.1:6379\"\n";
-    assert_eq!(refusal(""), expected);
+    assert_eq!(refusal("threads = 1"), expected);
 }
 
 #[test]
@@ -557,6 +557,21 @@ fn a_password_in_a_configuration_file_that_others_read_is_a_warning_or_an_error(
     }
     let errors = load("requirepass = \"hunter2\"\nstrict-permissions = true", 0o644).unwrap_err();
     assert!(errors.is_permission() && !errors.to_string().contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn a_file_that_sets_nothing_is_refused_although_flags_say_all_there_is_to_say() {
+    let directory = folder();
+    let variables = Variables::new();
+    let path = directory.path().join("respgate.toml");
+    for text in ["", "\n", "# threads = 1\n", "[block]\n[user.bob]\n"] {
+        write(&path, text);
+        let (file, files) = (Some(path.clone()), Files::default());
+        let flags = flags(&["--listen", "127.0.0.1:6380", "--upstream", "127.0.0.1:6379"]);
+        let sources = Sources { file, variables: &variables, flags: &flags, host: &host(), files: &files };
+        let told = super::load(&sources).unwrap_err().to_string();
+        assert!(told.contains("respgate.toml: it sets nothing"), "{told}");
+    }
 }
 
 #[test]
