@@ -91,6 +91,8 @@ pub struct Start {
     pub(super) watch: Watch,
     /// What was read for it and is not read again.
     pub once: Rc<files::Start>,
+    /// What the upstream has told for it.
+    pub facts: Option<Facts>,
     /// What was told of it.
     pub told: Vec<String>,
     /// Where reloads that fail are counted.
@@ -152,7 +154,7 @@ impl Reloader {
         mailboxes: Vec<Mailbox>,
         pool: Arc<AuthPool>,
     ) -> Self {
-        let Start { config, watch, once, told, failures } = start;
+        let Start { config, watch, once, facts, told, failures } = start;
         let mut reloader = Self {
             config,
             config_warnings: Vec::new(),
@@ -160,7 +162,7 @@ impl Reloader {
             once,
             declare,
             outdated: false,
-            facts: None,
+            facts,
             told,
             generation,
             watch,

@@ -111,15 +111,20 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         };
         listeners.push((bound, filter));
     }
-    let built = generation::build(&config, &files, Hearing::NotYet, Kept::default()).map_err(RunError::Load)?;
+    let target = Target::from(&config);
+    let build = |heard| generation::build(&config, &files, heard, Kept::default()).map_err(RunError::Load);
+    let (built, facts) = match config.require_upstream {
+        false => (build(Hearing::NotYet)?, None),
+        true => match look::open(&target, &generation::declared_names(&config)).await {
+            Ok(facts) => (build(Hearing::Heard(&facts))?, Some(facts)),
+            // What is wrong without it comes first.
+            Err(error) => return build(Hearing::NotYet).and(Err(RunError::Upstream(error))),
+        },
+    };
     let watch = Watch::new(config.watched_files(), &files);
     let once = Rc::new(files.into_start());
     let told = reload::tell(&built, &[]);
     let first = built.generation;
-    let target = Target::from(&config);
-    if config.require_upstream {
-        look::open(&target, &[]).await.map_err(RunError::Upstream)?;
-    }
     info!(maxclients = capacity, "capacity");
     let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
@@ -152,7 +157,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, watch, once, told, failures };
+    let start = Start { config, watch, once, facts, told, failures };
     let mut reloader = Reloader::new(start, reread, declare, generation, mailboxes.clone(), Arc::clone(&pool));
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

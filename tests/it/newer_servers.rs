@@ -74,6 +74,26 @@ fn a_start_keeps_what_it_does_not_know_and_says_so_again_when_redis_does_not_kno
 }
 
 #[test]
+fn a_blocked_command_that_only_redis_knows_is_blocked_by_the_next_start_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis.sock");
+    let upstream = format!("unix:{}", socket.display());
+    let setup = || {
+        let setup = Respgate::setup(&upstream).acl(ADMIN).table("[block]\ncommands = [\"VNEWER\"]");
+        setup.expect_log("vnewer").expect_log("upstream is not there").expect_log("refused")
+    };
+    let alone = setup().start();
+    alone.wait_for_log(&["WARN", "[block] `vnewer`"]);
+    let _newer = FakeRedis::start(&socket, REDIS, &["get", "vnewer"]);
+    let alone = alone.settled();
+    let mut admin = alone.connect("admin");
+    assert!(admin.text(&["VNEWER", "k"]).starts_with("-NOPERM "));
+    let insisting = setup().arg("--require-upstream").start().settled();
+    assert!(insisting.connect("admin").text(&["VNEWER", "k"]).starts_with("-NOPERM "));
+    assert!(!insisting.log_text().contains("[block]"));
+}
+
+#[test]
 fn a_reload_refuses_what_redis_does_not_know_and_keeps_what_is_in_force() {
     let redis = RedisServer::start();
     let gate = open(Respgate::setup(&upstream_of(&redis)).acl(ADMIN)).expect_log("reload").start().settled();
