@@ -442,6 +442,17 @@ impl Reloader {
         self.pending_users != Pending::Nothing && !self.unsaved && !look.unsettled.contains(path)
     }
 
+    /// Says that the configuration does not fit the users that the next start is going to find.
+    fn tell_of_unsaved_users(&self, files: &Files) {
+        let Some(path) = self.acl_file().filter(|_| self.unsaved) else { return };
+        let table = &self.generation.load().policy.table;
+        let contradicts = |(acl, _): &(Acl, Vec<String>)| !contradictions(&self.config, acl).is_empty();
+        if self.read_acl(path, files, table).is_ok_and(|saved| contradicts(&saved)) {
+            let file = path.display();
+            warn!(event = "reload", %file, "the configuration fits users that are not saved: ACL SAVE, or the next start fails");
+        }
+    }
+
     /// Says that the ACL file, as it is now, is not in force, where nothing will be done about that by itself.
     fn tell_of_passed_over_users(&self) {
         let Some(path) = self.acl_file() else { return };
@@ -601,6 +612,7 @@ impl Reloader {
             self.waits_for_users = false;
             let sources = self.config.sources.iter();
             sources.for_each(|path| self.watch.confirm(path));
+            self.tell_of_unsaved_users(files);
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
         let declared = generation::declared_names(&self.config);

@@ -227,6 +227,21 @@ fn a_file_that_was_held_up_when_users_were_edited_is_reported_then_and_with_ever
 }
 
 #[test]
+fn a_configuration_that_fits_only_users_that_are_not_saved_is_warned_of() {
+    let (_redis, gate) = start(USERS);
+    let gate = gate.settled();
+    let mut admin = gate.connect("admin");
+    assert_eq!(admin.text(&["ACL", "SETUSER", "eve", "on"]), "+OK");
+    gate.edit_config("[block]", "[user.eve]\nreauth = \"yes\"\n[block]");
+    gate.wait_for_log(&["WARN", "users.acl", "ACL SAVE, or the next start fails"]);
+    assert_eq!(admin.text(&["ACL", "SAVE"]), "+OK");
+    gate.edit_config("reauth = \"yes\"", "reauth = \"no\"");
+    let done = || gate.log_text().matches("files changed").count();
+    eventually("another generation", || (done() == 2).then_some(()));
+    assert_eq!(gate.log_text().matches("the next start fails").count(), 1);
+}
+
+#[test]
 fn a_signal_gives_unsaved_edits_up() {
     let (_redis, gate) = start(USERS);
     let mut admin = gate.connect("admin");
