@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::permissions::Permissions;
 
 /// No file that is named in a configuration is longer; a device or a log given by mistake must not fill the memory.
-const MAX_FILE: u64 = 64 * 1024 * 1024;
+pub const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
 

@@ -9,7 +9,7 @@ use super::build::BuildError;
 use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
 use crate::auth::hash::{Floor, HashError, PasswordHash};
 use crate::command::CommandTable;
-use crate::files::Files;
+use crate::files::{Files, MAX_FILE};
 
 /// The users of an ACL file, and warnings.
 ///
@@ -143,6 +143,12 @@ pub(super) fn effect_of_unknown(rules: &[String]) -> String {
 /// # Errors
 /// The old file is still there, unchanged.
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it would be longer than 64 MiB, which no start reads",
+        ));
+    }
     let path = fs::canonicalize(path)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -218,6 +224,16 @@ mod tests {
         replace(&link, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn what_would_be_too_long_to_be_read_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "old").unwrap();
+        let text = vec![b'a'; usize::try_from(MAX_FILE).unwrap() + 1];
+        assert_eq!(replace(&path, &text).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! ever gave. So where half a file can be read as a whole one, content takes effect only once it has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -82,7 +83,10 @@ impl Watch {
     /// Watches what has been read and is not watched yet, none of which has settled. Says whether there was any.
     pub fn discover(&mut self, files: &Files, now: Instant) -> bool {
         let mut is_any = false;
-        for path in files.paths().into_iter().filter(|path| !self.files.contains_key(path)).collect::<Vec<_>>() {
+        // A directory that a pattern names gives nothing, and never settles.
+        let is_directory = |path: &Path| files.read(path).is_err_and(|error| error.kind() == ErrorKind::IsADirectory);
+        let is_new = |path: &PathBuf| !self.files.contains_key(path) && !is_directory(path);
+        for path in files.paths().into_iter().filter(is_new).collect::<Vec<_>>() {
             let mut watched = Watched::new(FileKind::Settles);
             watched.look(&path, files, now);
             self.files.insert(path, watched);
@@ -493,6 +497,7 @@ mod tests {
         let mut watch = Watch::new(BTreeMap::new(), &Files::default());
         let files = Files::default();
         files.read(&path).unwrap();
+        files.read(folder.path()).unwrap_err();
         let start = Instant::now();
         assert!(watch.discover(&files, start));
         assert!(!watch.discover(&files, start), "it is known now");

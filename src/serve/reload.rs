@@ -250,7 +250,10 @@ impl Reloader {
         let files = self.files();
         self.rebuild("upstream", Reading::NOTHING, &files).await;
         self.is_retry_due = true;
-        if self.pending_config == Pending::HeldUp {
+        let is_held_up = self.pending_config == Pending::HeldUp;
+        // A pattern may name files that nobody looked at as yet: Redis has started with them.
+        let files = self.files();
+        if is_held_up || self.read_config(&files).is_ok_and(|read| self.is_new(Some(&Ok(read)))) {
             self.pending_config = Pending::Due;
         }
     }
