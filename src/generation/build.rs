@@ -326,8 +326,12 @@ impl<'a> Builder<'a> {
         };
         let (waiting, wrong): (Vec<_>, Vec<_>) = errors
             .into_iter()
-            .partition(|error| self.kept.config || !self.upstream.tells_commands() && may_become_known(&error.entry));
-        self.errors.extend(wrong.iter().map(|error| BuildError::new(format!("[block] {error}"))));
+            .partition(|error| self.kept.config || !self.upstream.tells_commands() && may_be_a_modules(&error.entry));
+        let advice = match self.upstream.tells_commands() {
+            true => "",
+            false => " that is known here: if it is the upstream's, `require-upstream` asks that first",
+        };
+        self.errors.extend(wrong.iter().map(|error| BuildError::new(format!("[block] {error}{advice}"))));
         self.warnings.extend(waiting.iter().map(|error| format!("[block] {error} that is known: it blocks nothing")));
         let is_known = |entry: &&String| waiting.iter().all(|error| error.entry != **entry);
         let known: Vec<String> = block.commands.iter().filter(is_known).cloned().collect();
@@ -469,12 +473,15 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Whether an entry of the blocklist that nobody knows may become known with the upstream. A command may: until then it is
-/// refused as unknown anyway. Of categories those that modules bring: another is a slip of the pen, which would leave open
-/// what is meant to be blocked.
-fn may_become_known(entry: &str) -> bool {
+/// Whether an entry of the blocklist that nobody knows may become known with a module of the upstream, rather than be a
+/// slip of the pen, which would leave open what is meant to be blocked: modules put their name and a dot before their
+/// commands, and some bring categories.
+fn may_be_a_modules(entry: &str) -> bool {
     const CATEGORIES: [&str; 8] = ["bloom", "cms", "cuckoo", "json", "search", "tdigest", "timeseries", "topk"];
-    entry.strip_prefix('@').is_none_or(|category| CATEGORIES.contains(&category.to_ascii_lowercase().as_str()))
+    match entry.strip_prefix('@') {
+        Some(category) => CATEGORIES.contains(&category.to_ascii_lowercase().as_str()),
+        None => entry.contains('.'),
+    }
 }
 
 /// The keys that rules pin. What is no fingerprint is an error of its rule.

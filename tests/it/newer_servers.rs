@@ -74,23 +74,26 @@ fn a_start_keeps_what_it_does_not_know_and_says_so_again_when_redis_does_not_kno
 }
 
 #[test]
-fn a_blocked_command_that_only_redis_knows_is_blocked_by_the_next_start_too() {
+fn a_blocked_command_that_only_redis_knows_takes_a_start_that_asks_it() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("redis.sock");
     let upstream = format!("unix:{}", socket.display());
-    let setup = || {
-        let setup = Respgate::setup(&upstream).acl(ADMIN).table("[block]\ncommands = [\"VNEWER\"]");
-        setup.expect_log("vnewer").expect_log("upstream is not there").expect_log("refused")
-    };
-    let alone = setup().start();
-    alone.wait_for_log(&["WARN", "[block] `vnewer`"]);
+    let setup =
+        || Respgate::setup(&upstream).acl(ADMIN).table("[block]\ncommands = [\"VNEWER\"]").expect_log("refused");
     let _newer = FakeRedis::start(&socket, REDIS, &["get", "vnewer"]);
-    let alone = alone.settled();
-    let mut admin = alone.connect("admin");
-    assert!(admin.text(&["VNEWER", "k"]).starts_with("-NOPERM "));
-    let insisting = setup().arg("--require-upstream").start().settled();
-    assert!(insisting.connect("admin").text(&["VNEWER", "k"]).starts_with("-NOPERM "));
-    assert!(!insisting.log_text().contains("[block]"));
+    let run = respgate_binary()
+        .args(["run", "--listen", "127.0.0.1:0", "--config"])
+        .arg(setup().write_config())
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(78));
+    let told = String::from_utf8(run.stderr).unwrap();
+    let wanted = "[block] `vnewer` is no command, subcommand (CLIENT|KILL) or category (@scripting) that is known here: \
+                  if it is the upstream's, `require-upstream` asks that first";
+    assert!(told.contains(wanted), "{told}");
+    let gate = setup().arg("--require-upstream").start().settled();
+    assert!(gate.connect("admin").text(&["VNEWER", "k"]).starts_with("-NOPERM "));
+    assert!(!gate.log_text().contains("[block]"));
 }
 
 #[test]
