@@ -233,6 +233,11 @@ struct Attribute {
     lossy: String,
 }
 
+/// A name as RFC 5280 section 7.1 compares names: without regard to string types, case, and blanks but for those between
+/// words. Which attributes stand together in a set is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanonicalName(Vec<(AttributeKind, String)>);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum AttributeKind {
     CommonName,
@@ -270,6 +275,15 @@ impl Name {
             Some((cut, _)) => format!("{}…", &out[..cut]),
             None => out,
         }
+    }
+
+    /// What names that mean the same have in common.
+    pub fn canonical(&self) -> CanonicalName {
+        let value = |attribute: &Attribute| {
+            let text = attribute.value.as_ref().unwrap_or(&attribute.lossy).to_lowercase();
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        CanonicalName(self.attributes.iter().map(|attribute| (attribute.kind.clone(), value(attribute))).collect())
     }
 
     pub(super) fn common_names(&self) -> Vec<Result<String, Flaw>> {

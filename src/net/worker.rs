@@ -242,7 +242,7 @@ impl Worker {
                 _ = tick.tick() => {
                     let now = Instant::now();
                     self.registry.wake_due(now);
-                    self.judge_again_if_a_ca_has_ended();
+                    self.judge_again_if_a_certificate_has_ended();
                     if end.is_some_and(|end| now >= end || self.connections.load(Ordering::Relaxed) == 0) {
                         return;
                     }
@@ -287,9 +287,9 @@ impl Worker {
         let _ = under.send(());
     }
 
-    /// A session ends with its own certificate by itself. With a CA many may, and some that another CA still vouches for
-    /// may not.
-    fn judge_again_if_a_ca_has_ended(self: &Rc<Self>) {
+    /// With a CA many sessions may end, and some that another CA still vouches for may not. With its own certificate a session
+    /// ends by itself, but not where the clock was set forward, or stood while the machine slept.
+    fn judge_again_if_a_certificate_has_ended(self: &Rc<Self>) {
         let now = unix_seconds();
         let since = self.looked_at.replace(now);
         let current = self.current();
@@ -507,7 +507,7 @@ impl Worker {
     }
 }
 
-/// Whether a CA that this chain may depend on has ended in this span.
+/// Whether a certificate that this chain may depend on has ended in this span.
 fn has_aged(current: &Current, listener: usize, chain: &CertificateChain, span: Range<i64>) -> bool {
     let material = current.generation.listeners.get(listener).and_then(Option::as_ref);
     material.is_some_and(|material| material.has_aged(chain, &span))

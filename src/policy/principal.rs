@@ -217,9 +217,20 @@ impl Policy {
     /// takes away its own password, may go on until somebody else changes something, as in Redis.
     ///
     /// # Errors
-    /// Its user is gone.
-    pub fn renew_editor(&self, principal: &Principal) -> Result<Principal, UserRefusal> {
+    /// Its user is gone, or its certificate names another one by now.
+    pub fn renew_editor(
+        &self,
+        principal: &Principal,
+        certificate: Option<&PeerIdentity>,
+        address: IpAddr,
+    ) -> Result<Principal, UserRefusal> {
         let user = self.acl.user(principal.user.name().as_str().as_bytes()).ok_or(UserRefusal::NoSuchUser)?;
+        if principal.proof == Proof::Certificate
+            && let Admission::User(named) = self.admit(certificate, address)
+            && named.user.name() != user.name()
+        {
+            return Err(UserRefusal::Unmapped);
+        }
         Ok(Principal { user: Arc::clone(user), ..principal.clone() })
     }
 
@@ -394,6 +405,9 @@ mod tests {
         let renewed = |acl: &str| by_uri(acl).renew(&principal, Some(&peer), ADDRESS).map(drop);
         assert_eq!(renewed("user urn:a on\nuser urn:new off"), Ok(()));
         assert_eq!(renewed("user urn:a on\nuser urn:new on"), Err(UserRefusal::Unmapped));
+        let by_itself = |acl: &str| by_uri(acl).renew_editor(&principal, Some(&peer), ADDRESS).map(drop);
+        assert_eq!(by_itself("user urn:a on\nuser urn:new on"), Err(UserRefusal::Unmapped));
+        assert_eq!(by_itself("user urn:a off\nuser urn:new off"), Ok(()));
         assert_eq!(renewed("user urn:a off\nuser urn:new off"), Err(UserRefusal::UserOff));
     }
 
@@ -415,8 +429,8 @@ mod tests {
     fn whoever_edits_its_own_user_goes_on_unless_it_is_gone() {
         let editor = bob(&policy("user bob on >old"), Some("old"));
         for acl in ["user bob off >old", "user bob on >new"] {
-            assert!(policy(acl).renew_editor(&editor).is_ok(), "{acl}");
+            assert!(policy(acl).renew_editor(&editor, None, ADDRESS).is_ok(), "{acl}");
         }
-        assert_eq!(policy("").renew_editor(&editor).map(drop), Err(UserRefusal::NoSuchUser));
+        assert_eq!(policy("").renew_editor(&editor, None, ADDRESS).map(drop), Err(UserRefusal::NoSuchUser));
     }
 }

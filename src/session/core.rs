@@ -350,11 +350,14 @@ impl SessionCore {
         if self.is_named_only_now(policy) {
             return Err(CloseReason::IdentityChanged);
         }
+        let (certificate, address) = (self.peer.certificate.as_deref(), self.peer.address.ip());
         if let Some(principal) = &self.principal {
             let renewed = match own {
                 // What others have changed before the own edit has still to be looked at.
-                Some(own) if own == policy.generation && own == before + 1 => policy.renew_editor(principal),
-                _ => policy.renew(principal, self.peer.certificate.as_deref(), self.peer.address.ip()),
+                Some(own) if own == policy.generation && own == before + 1 => {
+                    policy.renew_editor(principal, certificate, address)
+                }
+                _ => policy.renew(principal, certificate, address),
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;
             let loses_keys = self.standing.tells_of_keys() && !renewed.user.keeps_readable_keys_of(&principal.user);
@@ -365,9 +368,7 @@ impl SessionCore {
             if loses_keys || !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);
             }
-        } else if let Admission::Refused(reason) =
-            policy.admit(self.peer.certificate.as_deref(), self.peer.address.ip())
-        {
+        } else if let Admission::Refused(reason) = policy.admit(certificate, address) {
             return Err(CloseReason::Revoked(reason));
         }
         Ok(())

@@ -20,16 +20,16 @@ pub enum Voucher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateChain {
     certificates: Arc<[CertificateDer<'static>]>,
-    /// The last second of each CA certificate that can be read.
-    ca_ends: Arc<[i64]>,
+    /// The last second of each certificate that can be read.
+    ends: Arc<[i64]>,
 }
 
 impl CertificateChain {
     /// `None` if there is no certificate.
     pub fn new(certificates: Vec<CertificateDer<'static>>) -> Option<CertificateChain> {
-        let (_, intermediates) = certificates.split_first()?;
-        let ca_ends = intermediates.iter().filter_map(|der| Some(Certificate::parse(der).ok()?.not_after)).collect();
-        Some(CertificateChain { certificates: certificates.into(), ca_ends })
+        certificates.first()?;
+        let ends = certificates.iter().filter_map(|der| Some(Certificate::parse(der).ok()?.not_after)).collect();
+        Some(CertificateChain { certificates: certificates.into(), ends })
     }
 
     /// The client's own certificate, DER.
@@ -43,8 +43,8 @@ impl CertificateChain {
         Fingerprint::of(&concatenated)
     }
 
-    pub(super) fn ca_ends(&self) -> impl Iterator<Item = i64> {
-        self.ca_ends.iter().copied()
+    pub(super) fn ends(&self) -> impl Iterator<Item = i64> {
+        self.ends.iter().copied()
     }
 
     pub(super) fn parts(&self) -> (&CertificateDer<'static>, &[CertificateDer<'static>]) {

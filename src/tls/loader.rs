@@ -209,7 +209,7 @@ impl Loader<'_> {
         let mut gone: Vec<Authority> = Vec::new();
         loop {
             let issued = |issuer: &Authority, authority: &Authority| {
-                issuer.is_named(&authority.certificate.issuer)
+                issuer.name().canonical() == authority.certificate.issuer.canonical()
                     && !authority.is_named(&authority.certificate.issuer)
                     && Certificate::signature_of(&authority.der).is_ok_and(|(signed, signature)| {
                         keys::has_signed(&issuer.der, &signed, &signature, &self.algorithms)
@@ -394,8 +394,8 @@ impl Loader<'_> {
         }
         if let (true, Some(other)) = (own.is_empty(), others.first()) {
             let words = format!(
-                "the CRL of {issuer} is signed by the key of the CA {}, but writes its name otherwise: it revokes nothing \
-                 that this CA has issued; issue it anew with this CA certificate",
+                "the CRL of {issuer} is signed by the key of the CA {}, but writes its name otherwise: what it lists is \
+                 revoked, and it covers nothing that this CA has issued; issue it anew with this CA certificate",
                 other.name().display()
             );
             return self.note(path, Severity::Error, words);

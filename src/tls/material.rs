@@ -64,11 +64,11 @@ impl TlsMaterial {
         verifier.verify_live(leaf, intermediates, unix_time(now))
     }
 
-    /// Whether a CA that the chain may depend on, one it shows or one of ours, has ended in this span of seconds since
-    /// 1970 UTC, so that the chain has to be verified again.
+    /// Whether a certificate that the chain may depend on, one it shows or a CA of ours, has ended in this span of seconds
+    /// since 1970 UTC, so that the chain has to be verified again.
     pub fn has_aged(&self, chain: &CertificateChain, span: &Range<i64>) -> bool {
         let anchors = self.verifier.iter().flat_map(|verifier| verifier.anchor_ends());
-        anchors.chain(chain.ca_ends()).any(|end| span.contains(&end))
+        anchors.chain(chain.ends()).any(|end| span.contains(&end))
     }
 
     /// Whether a CRL lists the chain. `true` means that [`reverify`](Self::reverify) will refuse it, `false` means

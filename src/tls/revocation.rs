@@ -11,7 +11,7 @@ use webpki::{
 };
 
 use super::settings::{CrlCheck, CrlExpired};
-use crate::identity::x509::{Certificate, Name, RevocationList};
+use crate::identity::x509::{CanonicalName, Certificate, Name, RevocationList};
 
 /// A CRL that can be used.
 pub(super) struct UsableList {
@@ -110,18 +110,19 @@ impl Revocation {
 
 /// What any CRL lists, whoever has signed it: asked without verifying anything.
 pub(super) struct Revoked {
-    /// The serial numbers that the lists of each issuer name. Few: one issuer per CA.
-    listed: Vec<(Name, HashSet<String>)>,
+    /// The serial numbers that the lists of each issuer name, however they write it. Few: one issuer per CA.
+    listed: Vec<(CanonicalName, HashSet<String>)>,
     depth: RevocationCheckDepth,
 }
 
 impl Revoked {
     pub(super) fn new<'a>(lists: impl IntoIterator<Item = &'a UsableList>, check: CrlCheck) -> Revoked {
-        let mut listed: Vec<(Name, HashSet<String>)> = Vec::new();
+        let mut listed: Vec<(CanonicalName, HashSet<String>)> = Vec::new();
         for UsableList { list, .. } in lists {
-            match listed.iter_mut().find(|(issuer, _)| *issuer == list.issuer) {
+            let named = list.issuer.canonical();
+            match listed.iter_mut().find(|(issuer, _)| *issuer == named) {
                 Some((_, serials)) => serials.extend(list.serials.iter().cloned()),
-                None => listed.push((list.issuer.clone(), list.serials.iter().cloned().collect())),
+                None => listed.push((named, list.serials.iter().cloned().collect())),
             }
         }
         Revoked { listed, depth: depth(check) }
@@ -141,9 +142,8 @@ impl Revoked {
 
     /// Whether a CRL lists this certificate.
     pub(super) fn lists(&self, certificate: &Certificate) -> bool {
-        self.listed
-            .iter()
-            .any(|(issuer, serials)| *issuer == certificate.issuer && serials.contains(&certificate.serial))
+        let named = certificate.issuer.canonical();
+        self.listed.iter().any(|(issuer, serials)| serials.contains(&certificate.serial) && *issuer == named)
     }
 }
 

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CrlDistributionPoint, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    RsaKeySize, SerialNumber,
+    BasicConstraints, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RsaKeySize, SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -327,12 +327,15 @@ fn a_renewed_ca_of_the_same_name_and_key_vouches_for_what_the_old_one_issued() {
 }
 
 #[test]
-fn a_chain_ages_with_the_cas_that_it_may_depend_on() {
+fn a_chain_ages_with_itself_and_with_the_cas_that_it_may_depend_on() {
     let root = Authority::with("root", |ca| ca.not_after = in_days(9).into());
     let issuing = root.intermediate("issuing");
-    let (direct, through) = (chain(&root.client("a")), chain_of([issuing.client("a").der, issuing.der()]));
+    let mut leaf = client("a");
+    leaf.not_after = in_days(7).into();
+    let (direct, through) = (chain(&root.issue(leaf)), chain_of([issuing.client("a").der, issuing.der()]));
     let material = TestFiles::new(&root).load();
     let day = |day| unix_seconds(in_days(day));
+    assert!(material.has_aged(&direct, &(day(6)..day(8))));
     assert!(material.has_aged(&direct, &(day(8)..day(10))));
     assert!(!material.has_aged(&direct, &(day(10)..day(400))));
     assert!(material.has_aged(&through, &(day(10)..day(400))));
@@ -644,6 +647,28 @@ fn a_list_that_covers_a_part_stands_in_for_no_whole_one_that_is_expired_or_by_an
             files.add_crl("ca.crl", lists.map(|list| list.pem().expect("PEM")).concat());
             assert_eq!(verdict(&files.load(), &root.client("alice")), Err(refusal));
         }
+    }
+}
+
+#[test]
+fn what_a_list_revokes_is_revoked_however_it_writes_the_name_of_its_ca() {
+    let root = Authority::new("Corp CA");
+    let mut alice = client("alice");
+    alice.serial_number = Some(SerialNumber::from(7_u64));
+    let alice = root.issue(alice);
+    let text = "Corp CA".to_owned();
+    let printable = DnValue::PrintableString(text.clone().try_into().expect("printable"));
+    let names = [DnValue::Utf8String("corp  ca ".to_owned()), printable, DnValue::Utf8String(text)];
+    for name in names {
+        let other = Authority::with("other", |ca| {
+            ca.distinguished_name = DistinguishedName::new();
+            ca.distinguished_name.push(DnType::CommonName, name);
+        });
+        let mut files = TestFiles::new(&root);
+        let lists = [root.crl(&[], in_days(100)), other.crl(&[7], in_days(50))];
+        files.add_crl("ca.crl", lists.iter().map(|list| list.pem().expect("PEM")).collect::<String>());
+        assert_eq!(verdict(&files.load(), &alice), Err(CertificateRefusal::Revoked));
+        assert!(files.load().lists_as_revoked(&chain(&alice)));
     }
 }
 
