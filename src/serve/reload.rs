@@ -227,7 +227,7 @@ impl Reloader {
         if waits || self.pending_config == Pending::Due || self.pending_users == Pending::Due {
             let joins = |(path, kind): &(&Path, FileKind)| *kind != FileKind::Revokes && look.news.contains(*path);
             self.together.extend(self.watch.not_in_force().filter(joins).map(|(path, _)| path.to_owned()));
-        } else if self.pending_config == Pending::Nothing && !self.is_other_acl() {
+        } else if self.pending_config == Pending::Nothing && self.digest_of_acl_file() == self.agreed {
             if !look.unsettled.is_empty() && !self.together.is_empty() {
                 warn!(event = "reload", "CAs, certificates or keys that changed with that file take effect without it");
             }
@@ -488,7 +488,8 @@ impl Reloader {
         let (built, read) = self.build_without(&[], &reading, &current, files);
         let errors = match built {
             Ok(built) => {
-                if !reading.waits {
+                self.tell_of_what_stays(&[], &reading);
+                if !self.is_without_others(&[], &reading) {
                     self.together.clear();
                 }
                 self.put_in_force(cause, built, &reading, &[], &read).await;
@@ -509,6 +510,7 @@ impl Reloader {
             Some((held_up, built, read)) => {
                 let names = held_up.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
                 error!(event = "reload", outcome = "failed", cause, "held up: {names}; everything else takes effect");
+                self.tell_of_what_stays(&held_up, &reading);
                 self.put_in_force(cause, built, &reading, &held_up, &read).await;
                 held_up
             }
@@ -539,7 +541,7 @@ impl Reloader {
     ) -> (Result<Built, Vec<BuildError>>, Files) {
         let config = reading.config.as_ref().filter(|_| !held_up.contains(&Part::Config));
         let users = reading.users && !held_up.contains(&Part::Users);
-        let stays = self.watch.not_in_force().filter(|(path, kind)| self.stays(path, *kind, held_up, reading.waits));
+        let stays = self.watch.not_in_force().filter(|(path, kind)| self.stays(path, *kind, held_up, reading));
         let files = files.with(stays.filter_map(|(path, _)| Some((path.to_owned(), self.watch.in_force(path)?))));
         let kept = Kept { before: Some(current), users: !users, trust: !reading.trust, config: config.is_none() };
         let built = match config {
@@ -551,9 +553,26 @@ impl Reloader {
     }
 
     /// Whether a file of trust stays what it was.
-    fn stays(&self, path: &Path, kind: FileKind, held_up: &[Part], waits: bool) -> bool {
-        let is_without_others = waits || held_up.contains(&Part::Config) || held_up.contains(&Part::Users);
-        held_up.contains(&Part::Trust(kind)) || is_without_others && self.together.contains(path)
+    fn stays(&self, path: &Path, kind: FileKind, held_up: &[Part], reading: &Reading) -> bool {
+        held_up.contains(&Part::Trust(kind)) || self.is_without_others(held_up, reading) && self.together.contains(path)
+    }
+
+    /// Whether the configuration or the ACL file stays behind what it says now: because it waits, or was refused, now or before.
+    fn is_without_others(&self, held_up: &[Part], reading: &Reading) -> bool {
+        let config = reading.config.is_none() && self.pending_config == Pending::HeldUp;
+        let users = !reading.users && self.digest_of_acl_file() != self.agreed;
+        reading.waits || config || users || held_up.contains(&Part::Config) || held_up.contains(&Part::Users)
+    }
+
+    /// Says what of trust stays what it was because of what it changed together with.
+    fn tell_of_what_stays(&self, held_up: &[Part], reading: &Reading) {
+        if reading.waits || !reading.trust || !self.is_without_others(held_up, reading) {
+            return;
+        }
+        for (path, _) in self.watch.not_in_force().filter(|(path, _)| self.together.contains(*path)) {
+            let file = path.display();
+            error!(event = "reload", %file, "held up with the configuration or the ACL file, which changed together with it");
+        }
     }
 
     /// What can be done without so that something new is left, little of it first.
@@ -581,7 +600,7 @@ impl Reloader {
                 Part::Trust(kind) => {
                     let of_kind = |(_, known): &(&Path, FileKind)| known == kind;
                     let mut files = self.watch.not_in_force().filter(of_kind);
-                    files.any(|(path, kind)| !self.stays(path, kind, held_up, reading.waits))
+                    files.any(|(path, kind)| !self.stays(path, kind, held_up, reading))
                 }
                 Part::Config | Part::Users => !held_up.contains(*part) && is_new(**part),
             };

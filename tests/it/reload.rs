@@ -144,6 +144,33 @@ fn a_ca_that_came_with_a_refused_configuration_is_held_up_with_it() {
     eventually("both to be in force", || comes_in().then_some(()));
 }
 
+#[test]
+fn a_ca_that_came_with_a_refused_acl_file_is_not_let_in_by_another_change() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\n");
+    let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]").expect_log("reload").expect_log("handshake");
+    let gate = setup.start().settled();
+    let other = tempfile::tempdir().unwrap();
+    let other = Pki::create(other.path());
+    let both = [fs::read(gate.pki().ca_cert()).unwrap(), fs::read(other.ca_cert()).unwrap()].concat();
+    fs::write(gate.pki().ca_cert(), both).unwrap();
+    gate.write_acl("user alice off +slip\n");
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["ERROR", "signal", "kept the old one"]);
+    let stranger = other.client("alice");
+    let comes_in = || {
+        let mut client = gate.connect_as(Some(&stranger));
+        let answer = client.try_send(&request(&["PING"])).and_then(|()| client.try_reply());
+        answer.is_ok_and(|answer| answer == b"+PONG\r\n")
+    };
+    gate.edit_config("[\"FLUSHALL\"]", "[\"FLUSHDB\"]");
+    gate.wait_for_log(&["ERROR", "ca.crt", "held up with the configuration or the ACL file"]);
+    gate.wait_for_log(&["reload", "done", "files changed"]);
+    assert!(!comes_in());
+    gate.write_acl("user alice on +@all ~*\n");
+    eventually("both to be in force", || comes_in().then_some(()));
+}
+
 const NAMING_BOB: (&str, &str) = ("commands = [\"FLUSHALL\"]", "commands = []\nscripting-users = [\"bob\"]");
 
 /// A configuration that names a user and the ACL file that has it, changed one after the other.
