@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -123,25 +124,17 @@ fn a_ca_that_came_with_a_refused_configuration_is_held_up_with_it() {
     let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\nuser bob on +@all\n");
     let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]").expect_log("reload").expect_log("handshake");
     let gate = setup.start().settled();
-    let other = tempfile::tempdir().unwrap();
-    let other = Pki::create(other.path());
-    let both = [fs::read(gate.pki().ca_cert()).unwrap(), fs::read(other.ca_cert()).unwrap()].concat();
-    fs::write(gate.pki().ca_cert(), both).unwrap();
     gate.edit_config("[block]", "bogus = 1\n[block]");
+    let folder = tempfile::tempdir().unwrap();
+    let partner = trust_partner(&gate, folder.path());
     gate.signal(Signal::HUP);
     gate.wait_for_log(&["ERROR", "signal", "kept the old one"]);
-    let stranger = other.client("alice");
-    let comes_in = || {
-        let mut client = gate.connect_as(Some(&stranger));
-        let answer = client.try_send(&request(&["PING"])).and_then(|()| client.try_reply());
-        answer.is_ok_and(|answer| answer == b"+PONG\r\n")
-    };
-    assert!(!comes_in());
+    assert!(!comes_in(&gate, &partner));
     gate.write_acl("user alice on +@all ~*\n");
     gate.wait_for_log(&["ERROR", "files changed", "everything else takes effect"]);
-    assert!(!comes_in());
+    assert!(!comes_in(&gate, &partner));
     gate.edit_config("bogus = 1\n[block]", "[block]");
-    eventually("both to be in force", || comes_in().then_some(()));
+    eventually("both to be in force", || comes_in(&gate, &partner).then_some(()));
 }
 
 #[test]
@@ -150,25 +143,32 @@ fn a_ca_that_came_with_a_refused_acl_file_is_not_let_in_by_another_change() {
     let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\n");
     let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]").expect_log("reload").expect_log("handshake");
     let gate = setup.start().settled();
-    let other = tempfile::tempdir().unwrap();
-    let other = Pki::create(other.path());
-    let both = [fs::read(gate.pki().ca_cert()).unwrap(), fs::read(other.ca_cert()).unwrap()].concat();
-    fs::write(gate.pki().ca_cert(), both).unwrap();
     gate.write_acl("user alice off +slip\n");
+    let folder = tempfile::tempdir().unwrap();
+    let partner = trust_partner(&gate, folder.path());
     gate.signal(Signal::HUP);
     gate.wait_for_log(&["ERROR", "signal", "kept the old one"]);
-    let stranger = other.client("alice");
-    let comes_in = || {
-        let mut client = gate.connect_as(Some(&stranger));
-        let answer = client.try_send(&request(&["PING"])).and_then(|()| client.try_reply());
-        answer.is_ok_and(|answer| answer == b"+PONG\r\n")
-    };
     gate.edit_config("[\"FLUSHALL\"]", "[\"FLUSHDB\"]");
     gate.wait_for_log(&["ERROR", "ca.crt", "held up with the configuration or the ACL file"]);
     gate.wait_for_log(&["reload", "done", "files changed"]);
-    assert!(!comes_in());
+    assert!(!comes_in(&gate, &partner));
     gate.write_acl("user alice on +@all ~*\n");
-    eventually("both to be in force", || comes_in().then_some(()));
+    eventually("both to be in force", || comes_in(&gate, &partner).then_some(()));
+}
+
+/// The CA of somebody else, trusted beside ours from now on.
+fn trust_partner(gate: &Respgate, folder: &Path) -> Pki {
+    let partner = Pki::create(folder);
+    let both = [fs::read(gate.pki().ca_cert()).unwrap(), fs::read(partner.ca_cert()).unwrap()].concat();
+    fs::write(gate.pki().ca_cert(), both).unwrap();
+    partner
+}
+
+/// Whether the alice of somebody else is let in.
+fn comes_in(gate: &Respgate, partner: &Pki) -> bool {
+    let mut client = gate.connect_as(Some(&partner.client("alice")));
+    let answer = client.try_send(&request(&["PING"])).and_then(|()| client.try_reply());
+    answer.is_ok_and(|answer| answer == b"+PONG\r\n")
 }
 
 const NAMING_BOB: (&str, &str) = ("commands = [\"FLUSHALL\"]", "commands = []\nscripting-users = [\"bob\"]");
