@@ -95,6 +95,37 @@ impl Files {
         Files { read: RefCell::new(read), secrets: self.secrets.clone(), start: self.start.clone() }
     }
 
+    /// Reads files that belong together: again where one of them has changed meanwhile, so that what comes of it is of one
+    /// moment. Of files that never stop changing it is what the last try found.
+    pub fn at_one_moment<T>(self, mut read: impl FnMut(&Files) -> T) -> (Files, T) {
+        const TRIES: usize = 3;
+        let mut files = self;
+        for _ in 1..TRIES {
+            let outcome = read(&files);
+            match files.changed() {
+                None => return (files, outcome),
+                Some(again) => files = again,
+            }
+        }
+        let outcome = read(&files);
+        (files, outcome)
+    }
+
+    /// Files to be read anew if one that was read holds something else by now. What a pipe or a device gave is gone there.
+    fn changed(&self) -> Option<Files> {
+        let mut read = self.read.borrow().clone();
+        let is_regular = |content: &Rc<Content>| content.metadata.is_file();
+        let digest = |content: &Result<Rc<Content>, Unreadable>| content.as_deref().ok().map(Content::digest);
+        let mut regular = read.iter().filter(|(_, content)| content.as_ref().ok().is_none_or(is_regular));
+        let has_changed = regular.any(|(path, before)| {
+            let now = Content::read(path).map_err(Unreadable::from);
+            digest(before) != digest(&now)
+        });
+        read.retain(|_, content| content.as_ref().is_ok_and(|content| !is_regular(content)));
+        let (read, secrets) = (RefCell::new(read), self.secrets.clone());
+        has_changed.then(|| Files { read, secrets, start: self.start.clone() })
+    }
+
     /// Every file that was asked for, those that could not be read among them.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.read.borrow().keys().cloned().collect()
@@ -226,6 +257,46 @@ mod tests {
         assert_eq!((first.kind(), first.to_string()), (second.kind(), second.to_string()));
         assert_eq!(first.kind(), io::ErrorKind::NotFound);
         assert_eq!(files.paths(), [path]);
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_with_others_is_read_again_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["ca.crt", "respgate.toml"].map(|name| folder.path().join(name));
+        let text = |files: &Files, path| files.read(path).map(|content| content.bytes.to_vec()).unwrap_or_default();
+        let write = |value: &str| [&one, &other].into_iter().for_each(|path| fs::write(path, value).unwrap());
+        write("old");
+        let mut reads = 0;
+        let (_, read) = Files::default().at_one_moment(|files| {
+            reads += 1;
+            let first = text(files, &one);
+            if reads == 1 {
+                write("new");
+            }
+            (first, text(files, &other))
+        });
+        assert_eq!((reads, read), (2, (b"new".to_vec(), b"new".to_vec())));
+        let mut reads = 0;
+        Files::default().at_one_moment(|files| {
+            reads += 1;
+            text(files, &one);
+            write(&reads.to_string());
+        });
+        assert_eq!(reads, 3, "there is an end to it");
+    }
+
+    #[test]
+    fn what_a_device_gave_is_not_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "old").unwrap();
+        let files = Files::default();
+        let device = files.read(Path::new("/dev/null")).unwrap();
+        files.read(&path).unwrap();
+        fs::write(&path, "new").unwrap();
+        let again = files.changed().unwrap();
+        assert!(Rc::ptr_eq(&device, &again.read(Path::new("/dev/null")).unwrap()));
+        assert_eq!(*again.read(&path).unwrap().bytes, b"new");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::words::{self, AddressRefusal};
 use crate::policy::{Principal, UserRefusal};
@@ -180,6 +181,75 @@ pub fn reports(core: &mut SessionCore, limit: &RateLimit) {
 pub fn administered(user: &str, client: SocketAddr, command: &str, names: &str, is_done: bool) {
     let outcome = if is_done { "done" } else { "failed" };
     info!(event = "acl", outcome, %client, user, command, names, "users edited");
+}
+
+/// A reload found this to be wrong.
+pub fn reload_problem(cause: &str, problem: &dyn Display) {
+    error!(event = "reload", outcome = "failed", cause, "{problem}");
+}
+
+/// A reload has left out what is wrong.
+pub fn reload_held_up(cause: &str, names: &str) {
+    error!(event = "reload", outcome = "failed", cause, "held up: {names}; everything else takes effect");
+}
+
+/// Nothing of a reload could be taken.
+pub fn reload_kept(cause: &str, generation: u64) {
+    error!(event = "reload", outcome = "failed", cause, generation, "kept the old one");
+}
+
+/// A new generation is in force for every session.
+pub fn reloaded(cause: &str, generation: u64) {
+    info!(event = "reload", outcome = "done", cause, generation, "new generation");
+}
+
+/// A worker has not said in time that a new generation is in force.
+pub fn worker_is_slow() {
+    warn!(event = "reload", "a worker is slow to put the new generation into force");
+}
+
+/// A watched file changes all the time.
+pub fn file_does_not_settle(file: &Path) {
+    let file = file.display();
+    let words =
+        "the file does not settle: it takes effect once it stays as it is, and client CAs that are new wait for that";
+    warn!(event = "reload", %file, "{words}");
+}
+
+/// The configuration has changed where it is not read again.
+pub fn restart_is_needed() {
+    warn!(event = "reload", "settings have changed that take effect only with a restart");
+}
+
+/// Users who were edited are as the ACL file has them again.
+pub fn edits_given_up(cause: &str) {
+    warn!(event = "reload", cause, "edits of users that were not saved are given up");
+}
+
+/// A new configuration fits users that the next start will not find.
+pub fn unsaved_users_are_needed(file: &Path) {
+    let file = file.display();
+    let words = "the configuration fits users that are not saved: ACL SAVE, or the next start fails";
+    warn!(event = "reload", %file, "{words}");
+}
+
+/// What the ACL file says now is not in force, because users were edited.
+pub fn acl_file_passed_over(file: &Path) {
+    let file = file.display();
+    let words = "the file has changed, or its mode, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD \
+                 or SIGHUP gives the edits up";
+    error!(event = "reload", outcome = "refused", %file, "{words}");
+}
+
+/// ACL SAVE writes over something that was never in force.
+pub fn acl_file_overwritten(file: &Path) {
+    let file = file.display();
+    warn!(event = "acl", %file, "the file had changed, or its mode: what it said is overwritten");
+}
+
+/// ACL SAVE has failed.
+pub fn acl_file_not_saved(file: &Path, error: &dyn Display) {
+    error!(event = "acl", file = %file.display(), %error, "cannot save the users");
 }
 
 fn user_of(principal: Option<&Principal>) -> &str {

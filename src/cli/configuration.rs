@@ -26,13 +26,7 @@ impl ConfigurationArgs {
     /// # Errors
     /// The exit that fits what was told.
     pub fn load(&self, files: &Files) -> Result<Config, Exit> {
-        match self.read(files) {
-            Ok(Loaded { config, warnings }) => {
-                warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-                Ok(config)
-            }
-            Err(errors) => Err(tell(&errors)),
-        }
+        tell(self.read(files))
     }
 
     /// Loads the configuration out of `files`.
@@ -52,8 +46,22 @@ impl ConfigurationArgs {
     }
 }
 
+/// Tells warnings and errors on standard error.
+///
+/// # Errors
+/// The exit that fits what was told.
+pub(super) fn tell(read: Result<Loaded, ConfigErrors>) -> Result<Config, Exit> {
+    match read {
+        Ok(Loaded { config, warnings }) => {
+            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            Ok(config)
+        }
+        Err(errors) => Err(tell_errors(&errors)),
+    }
+}
+
 /// Prints every error. Returns the exit that fits them.
-pub(super) fn tell(errors: &ConfigErrors) -> Exit {
+pub(super) fn tell_errors(errors: &ConfigErrors) -> Exit {
     errors.iter().for_each(|error| eprintln!("error: {error}"));
     if errors.is_permission() { Exit::Permission } else { Exit::Configuration }
 }

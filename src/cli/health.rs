@@ -11,7 +11,7 @@ use crate::config::{self, Host};
 use crate::serve::admin::{GENERATION_REQUEST, HEALTH_REQUEST, Health};
 
 use super::Exit;
-use super::configuration::{tell, variables};
+use super::configuration::{tell_errors, variables};
 
 /// How long the proxy may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -41,7 +41,7 @@ pub fn health(arguments: &HealthArgs) -> Exit {
                 eprintln!("error: the configuration says admin-listen = \"off\": nobody to ask");
                 return Exit::Configuration;
             }
-            Err(errors) => return tell(&errors),
+            Err(errors) => return tell_errors(&errors),
         },
     };
     let request = if arguments.generation { GENERATION_REQUEST } else { HEALTH_REQUEST };

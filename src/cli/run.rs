@@ -4,12 +4,19 @@ use crate::files::Files;
 use crate::serve::logging;
 use crate::serve::{self, RunError};
 
-use super::{ConfigurationArgs, Exit};
+use super::{ConfigurationArgs, Exit, configuration};
 
 /// Loads the configuration and serves until told to stop.
 pub fn run(arguments: &ConfigurationArgs) -> Exit {
-    let files = Files::default();
-    let config = match arguments.load(&files) {
+    // A CA and the rules that confine it may be replaced at this moment, too.
+    let (files, read) = Files::default().at_one_moment(|files| {
+        let read = arguments.read(files);
+        let watched = read.iter().flat_map(|loaded| loaded.config.watched_files().into_keys());
+        // What cannot be read is told when it is loaded.
+        watched.for_each(|path| drop(files.read(&path)));
+        read
+    });
+    let config = match configuration::tell(read) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

@@ -60,17 +60,29 @@ pub struct Config {
     pub sources: Vec<PathBuf>,
 }
 
-/// When a change of a file takes effect.
+/// What a file says, and with it when a change of it takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
-    /// As soon as it is seen: it only takes away, and half of such a file is no such file. CRLs.
-    Revokes,
-    /// As soon as it is seen, unless a file that settles changed with it and says what it is worth. CAs.
-    Admits,
-    /// The same. The server's certificate and key.
-    Presents,
-    /// Once it has settled: the first half could be read as a whole.
-    Settles,
+    /// The server's certificate or key. At once: half of one is none.
+    Certificate,
+    /// Client CAs. Those that go, at once; those that come, with the configuration and the users that confine them.
+    Authorities,
+    /// CRLs. At once.
+    RevocationLists,
+    /// Something that the configuration is read from. Once it has settled: the first half could be read as a whole.
+    Configuration,
+    /// The ACL file. The same.
+    Users,
+}
+
+impl FileKind {
+    /// Every kind of file whose half is no such file.
+    pub const TRUST: [FileKind; 3] = [FileKind::Certificate, FileKind::Authorities, FileKind::RevocationLists];
+
+    /// Whether content takes effect only once it stays as it is.
+    pub fn has_to_settle(self) -> bool {
+        matches!(self, FileKind::Configuration | FileKind::Users)
+    }
 }
 
 impl Config {
@@ -82,13 +94,14 @@ impl Config {
         };
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let trust = tls.flat_map(|files| {
-            let presents = [&files.cert_file, &files.key_file].map(|path| (path, FileKind::Presents));
-            let revokes = files.crl_files.iter().map(|path| (path, FileKind::Revokes));
-            let admits = files.ca_cert_file.iter().map(|path| (path, FileKind::Admits));
-            presents.into_iter().chain(revokes).chain(admits)
+            let presented = [&files.cert_file, &files.key_file].map(|path| (path, FileKind::Certificate));
+            let lists = files.crl_files.iter().map(|path| (path, FileKind::RevocationLists));
+            let authorities = files.ca_cert_file.iter().map(|path| (path, FileKind::Authorities));
+            presented.into_iter().chain(lists).chain(authorities)
         });
-        let settling = self.sources.iter().chain(acl).map(|path| (path.clone(), FileKind::Settles));
-        settling.chain(trust.map(|(path, kind)| (path.clone(), kind))).collect()
+        let sources = self.sources.iter().map(|path| (path, FileKind::Configuration));
+        let users = acl.map(|path| (path, FileKind::Users));
+        sources.chain(users).chain(trust).map(|(path, kind)| (path.clone(), kind)).collect()
     }
 }
 

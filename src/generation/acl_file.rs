@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::build::BuildError;
+use super::error::BuildError;
 use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
 use crate::auth::hash::{Floor, HashError, PasswordHash};
 use crate::command::CommandTable;
@@ -61,11 +61,11 @@ pub(super) struct AclReader {
 
 impl AclReader {
     pub(super) fn read(&mut self, path: &Path, files: &Files, table: &CommandTable, unknown: Unknown) -> Option<Acl> {
-        let content = files.read(path).map_err(|error| self.errors.push(BuildError::file(path, &error))).ok()?;
-        self.errors.extend(content.permissions.changeable().map(BuildError::permission));
+        let content = files.read(path).map_err(|error| self.errors.push(BuildError::users_file(path, &error))).ok()?;
+        self.errors.extend(content.permissions.changeable().map(BuildError::users_permission));
         self.warnings.extend(content.permissions.foreign());
         match content.permissions.readable().filter(|_| holds_passwords(&content.bytes)) {
-            Some(fault) if self.strict_permissions => self.errors.push(BuildError::permission(fault)),
+            Some(fault) if self.strict_permissions => self.errors.push(BuildError::users_permission(fault)),
             fault => self.warnings.extend(fault),
         }
         let place = |error: &FileError| {
@@ -75,13 +75,13 @@ impl AclReader {
         let Read { acl, named, unknown } = match Acl::read(&content.bytes, table, unknown) {
             Ok(read) => read,
             Err(errors) => {
-                self.errors.extend(errors.iter().map(|error| BuildError::new(place(error))));
+                self.errors.extend(errors.iter().map(|error| BuildError::users(place(error))));
                 return None;
             }
         };
         if named == 0 {
             // More likely an accident, such as a disk that was full, than somebody who wants that.
-            self.errors.push(BuildError::new(format!("{}: {NO_USERS}", path.display())));
+            self.errors.push(BuildError::users(format!("{}: {NO_USERS}", path.display())));
         }
         for UnknownRules { line, rules } in &unknown {
             let (path, rules, effect) = (path.display(), quoted(rules), effect_of_unknown(rules));
@@ -98,7 +98,7 @@ impl AclReader {
         for hash in hashes {
             match PasswordHash::try_from(hash) {
                 Err(error) => {
-                    self.errors.push(BuildError::new(format!("{}: user {name}: {error}", path.display())));
+                    self.errors.push(BuildError::users(format!("{}: user {name}: {error}", path.display())));
                 }
                 Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
                     "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \

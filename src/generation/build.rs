@@ -1,71 +1,21 @@
 //! From a configuration and files to a generation, or everything that is wrong with them.
 
-use std::fmt;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Generation;
 use super::acl_file::{AclReader, effect_of_unknown, floor, quoted};
-use super::contradictions::{Contradiction, contradictions, insisted_on};
+use super::contradictions::{contradictions, insisted_on};
+use super::error::BuildError;
 use crate::acl::{Acl, Unknown};
 use crate::auth::hash::{self, Cost};
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclSource, Block, CertificateRule, Config, ConfigError, TlsFiles};
+use crate::config::{self, AclSource, Block, CertificateRule, Config, TlsFiles};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
-use crate::tls::{self, Finding, Severity, TlsMaterial, TlsSettings};
+use crate::tls::{self, Admit, ClientAuthorities, Finding, Severity, TlsMaterial, TlsSettings};
 use crate::upstream::look::Facts;
-
-/// One thing that is wrong with what was loaded.
-#[derive(Debug)]
-pub struct BuildError {
-    message: String,
-    permission: bool,
-}
-
-impl BuildError {
-    /// Whether it is a file that this process may not read, or that others may.
-    pub fn is_permission(&self) -> bool {
-        self.permission
-    }
-
-    pub(super) fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), permission: false }
-    }
-
-    /// Others may do something with a file that they must not.
-    pub(super) fn permission(fault: String) -> Self {
-        Self { message: fault, permission: true }
-    }
-
-    pub(super) fn file(path: &Path, error: &io::Error) -> Self {
-        Self {
-            message: format!("{}: cannot read it: {error}", path.display()),
-            permission: error.kind() == io::ErrorKind::PermissionDenied,
-        }
-    }
-}
-
-impl From<&ConfigError> for BuildError {
-    fn from(error: &ConfigError) -> Self {
-        Self::new(error)
-    }
-}
-
-impl From<&Contradiction> for BuildError {
-    fn from(contradiction: &Contradiction) -> Self {
-        Self::new(contradiction)
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
 
 /// A generation, and what works but should not stay so.
 pub struct Built {
@@ -81,6 +31,8 @@ pub struct Built {
     pub contents: Vec<String>,
     /// Commands whose names upstream and configuration disagree about, and which are refused for that.
     pub misnamed: Vec<String>,
+    /// Client CAs that are not trusted yet.
+    pub waiting: Vec<String>,
 }
 
 /// What is known of the upstream.
@@ -119,6 +71,18 @@ impl<'a> Hearing<'a> {
     }
 }
 
+/// Which client CAs a new generation trusts.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Authorities {
+    /// Those of the files.
+    #[default]
+    OfFiles,
+    /// Those of the files that are trusted already.
+    KnownOfFiles,
+    /// Those that are trusted already.
+    Known,
+}
+
 /// What a new generation has from the one in force.
 #[derive(Clone, Copy, Default)]
 pub struct Kept<'a> {
@@ -128,6 +92,8 @@ pub struct Kept<'a> {
     pub users: bool,
     /// Its certificates, keys, CAs and CRLs stay.
     pub trust: bool,
+    /// Which of its client CAs, if they do not stay anyway.
+    pub authorities: Authorities,
     /// Its configuration stays: what is in force is no error because another Redis does not know it.
     pub config: bool,
 }
@@ -160,7 +126,7 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
         Some(before) => builder.kept_listeners(&before.listeners),
         None => builder.listeners(),
     };
-    let Builder { errors, warnings, advice, faults, contents, misnamed, .. } = builder;
+    let Builder { errors, warnings, advice, faults, contents, misnamed, waiting, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
     else {
@@ -191,6 +157,7 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
         faults,
         contents,
         misnamed,
+        waiting,
     })
 }
 
@@ -247,13 +214,14 @@ struct Builder<'a> {
     faults: Vec<String>,
     contents: Vec<String>,
     misnamed: Vec<String>,
+    waiting: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
     fn new(config: &'a Config, files: &'a Files, upstream: Hearing<'a>, kept: Kept<'a>) -> Self {
-        let (errors, misnamed) = (Vec::new(), Vec::new());
+        let (errors, misnamed, waiting) = (Vec::new(), Vec::new(), Vec::new());
         let (warnings, advice, faults, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { config, files, upstream, kept, errors, warnings, advice, faults, contents, misnamed }
+        Self { config, files, upstream, kept, errors, warnings, advice, faults, contents, misnamed, waiting }
     }
 
     /// Over another table. What the upstream does not know, now that it has said what it does, is no reason to stop.
@@ -286,14 +254,14 @@ impl<'a> Builder<'a> {
                 let hash = match hash::make(password.expose(), Cost::default()) {
                     Ok(hash) => hash,
                     Err(error) => {
-                        self.errors.push(BuildError::new(format!("cannot hash the password: {error}")));
+                        self.errors.push(BuildError::users(format!("cannot hash the password: {error}")));
                         return None;
                     }
                 };
                 let rules: [&[u8]; 5] = [b"on", b"+@all", b"~*", b"&*", hash.as_bytes()];
                 Acl::new(table)
                     .set_user(b"default", &rules, table)
-                    .map_err(|error| self.errors.push(BuildError::new(error)))
+                    .map_err(|error| self.errors.push(BuildError::users(error)))
                     .ok()
             }
             AclSource::None => Some(Acl::new(table)),
@@ -311,7 +279,7 @@ impl<'a> Builder<'a> {
             .map_err(|errors| {
                 for error in errors {
                     let place = self.config.certificates.get(error.rule).map_or("", |rule| rule.location.as_str());
-                    self.errors.push(BuildError::new(format!("{place}: {error}")));
+                    self.errors.push(BuildError::config(format!("{place}: {error}")));
                 }
             })
             .ok()
@@ -331,7 +299,7 @@ impl<'a> Builder<'a> {
             true => "",
             false => " that is known here: if it is the upstream's, `require-upstream` asks that first",
         };
-        self.errors.extend(wrong.iter().map(|error| BuildError::new(format!("[block] {error}{advice}"))));
+        self.errors.extend(wrong.iter().map(|error| BuildError::config(format!("[block] {error}{advice}"))));
         self.warnings.extend(waiting.iter().map(|error| format!("[block] {error} that is known: it blocks nothing")));
         let is_known = |entry: &&String| waiting.iter().all(|error| error.entry != **entry);
         let known: Vec<String> = block.commands.iter().filter(is_known).cloned().collect();
@@ -388,7 +356,7 @@ impl<'a> Builder<'a> {
         self.drop_unknown(&mut pairs, table);
         Renames::build(&pairs, table)
             .map_err(|errors| {
-                self.errors.extend(errors.iter().map(|error| BuildError::new(format!("[rename] {error}"))));
+                self.errors.extend(errors.iter().map(|error| BuildError::config(format!("[rename] {error}"))));
             })
             .ok()
     }
@@ -418,6 +386,7 @@ impl<'a> Builder<'a> {
     fn kept_listeners(&mut self, before: &[Option<Arc<TlsMaterial>>]) -> Vec<Option<Arc<TlsMaterial>>> {
         for material in before.iter().flatten() {
             material.findings().iter().for_each(|finding| self.tell(finding));
+            self.waiting.extend(material.waiting().iter().map(ToString::to_string));
         }
         before.to_vec()
     }
@@ -426,7 +395,8 @@ impl<'a> Builder<'a> {
         let mut loaded: Vec<(TlsSettings, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
         let pins = pinned_keys(&self.config.certificates);
-        for listener in &self.config.listeners {
+        for (number, listener) in self.config.listeners.iter().enumerate() {
+            let admit = self.admit(number);
             let settings = listener.tls.as_ref().map(|files| TlsSettings {
                 pinned_keys: pins.clone(),
                 ..tls_settings(files, self.config.strict_permissions)
@@ -436,26 +406,34 @@ impl<'a> Builder<'a> {
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(&settings, self.files, SystemTime::now()) {
+                match tls::material::load(&settings, self.files, admit, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
+                        self.waiting.extend(material.waiting().iter().map(ToString::to_string));
                         let material = Arc::new(material);
                         loaded.push((settings, Arc::clone(&material)));
                         Some(material)
                     }
                     Err(errors) => {
-                        self.errors.extend(
-                            errors.iter().map(|error| BuildError {
-                                message: error.to_string(),
-                                permission: error.is_permission(),
-                            }),
-                        );
+                        self.errors.extend(errors.iter().map(BuildError::from));
                         None
                     }
                 }
             }));
         }
         listeners
+    }
+
+    /// Whom the listener of this number trusts.
+    fn admit(&self, number: usize) -> Admit<'a> {
+        static NONE: ClientAuthorities = ClientAuthorities::NONE;
+        let before = self.kept.before.and_then(|before| before.listeners.get(number)?.as_deref());
+        let known = before.map_or(&NONE, TlsMaterial::authorities);
+        match self.kept.authorities {
+            Authorities::OfFiles => Admit::OfFile,
+            Authorities::KnownOfFiles => Admit::KnownOfFile(known),
+            Authorities::Known => Admit::Known(known),
+        }
     }
 
     /// Listeners that share files say the same of them.

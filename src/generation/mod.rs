@@ -4,15 +4,17 @@ mod acl_file;
 mod build;
 mod contradictions;
 mod edit;
+mod error;
 mod watch;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::acl_file::{NO_USERS, check_passwords, read_acl, replace};
-pub use self::build::{BuildError, Built, Hearing, Kept, build, declared_names};
+pub use self::build::{Authorities, Built, Hearing, Kept, build, declared_names};
 pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
 pub use self::edit::{Confirm, Edit, EditProgress, Editor};
+pub use self::error::BuildError;
 pub use self::watch::{Look, Watch};
 
 use crate::acl::Acl;

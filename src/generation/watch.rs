@@ -37,8 +37,6 @@ pub struct Look {
     pub unsettled: BTreeSet<PathBuf>,
     /// Those of them that have been so for too long. Each is told of once.
     pub overdue: Vec<PathBuf>,
-    /// There are some that have not been so for too long: what changed with them can wait for them.
-    pub may_settle_soon: bool,
 }
 
 impl Watch {
@@ -54,7 +52,7 @@ impl Watch {
         let mut look = Look::default();
         // Where all are replaced at once by way of a link, what settles is at least as new as the trust that was read before it.
         for is_trust in [true, false] {
-            let of_kind = |watched: &Watched| (watched.kind != FileKind::Settles) == is_trust;
+            let of_kind = |watched: &Watched| watched.kind.has_to_settle() != is_trust;
             for (path, watched) in self.files.iter_mut().filter(|(_, watched)| of_kind(watched)) {
                 match watched.look(path, files, now) {
                     Standing::Taken => {}
@@ -64,7 +62,6 @@ impl Watch {
                     Standing::Unsettled { is_overdue } => {
                         look.unsettled.insert(path.clone());
                         look.overdue.extend(is_overdue.then(|| path.clone()));
-                        look.may_settle_soon |= !watched.settling.is_told();
                     }
                 }
             }
@@ -87,7 +84,7 @@ impl Watch {
         let is_directory = |path: &Path| files.read(path).is_err_and(|error| error.kind() == ErrorKind::IsADirectory);
         let is_new = |path: &PathBuf| !self.files.contains_key(path) && !is_directory(path);
         for path in files.paths().into_iter().filter(is_new).collect::<Vec<_>>() {
-            let mut watched = Watched::new(FileKind::Settles);
+            let mut watched = Watched::new(FileKind::Configuration);
             watched.look(&path, files, now);
             self.files.insert(path, watched);
             is_any = true;
@@ -98,7 +95,7 @@ impl Watch {
     /// All content is taken as it is, also that of files that were read without being watched.
     pub fn take_all(&mut self, files: &Files) {
         let unknown: Vec<PathBuf> = files.paths().into_iter().filter(|path| !self.files.contains_key(path)).collect();
-        self.files.extend(unknown.into_iter().map(|path| (path, Watched::new(FileKind::Settles))));
+        self.files.extend(unknown.into_iter().map(|path| (path, Watched::new(FileKind::Configuration))));
         for (path, watched) in &mut self.files {
             watched.take(path, files);
         }
@@ -130,28 +127,26 @@ impl Watch {
         self.files.iter().filter(move |(_, watched)| watched.kind == kind).map(|(path, _)| path.as_path())
     }
 
-    /// Files of trust with content that was taken and is not in force.
-    pub fn not_in_force(&self) -> impl Iterator<Item = (&Path, FileKind)> {
-        let not_in_force = self.files.iter().filter(|(_, watched)| watched.is_trust() && !watched.is_in_force());
-        not_in_force.map(|(path, watched)| (path.as_path(), watched.kind))
+    /// Whether what was seen of a file of this kind is not in force.
+    pub fn differs(&self, kind: FileKind) -> bool {
+        self.files.values().any(|watched| watched.kind == kind && !watched.is_in_force())
     }
 
-    /// What is in force of this file of trust.
-    pub fn in_force(&self, path: &Path) -> Option<Rc<Content>> {
-        self.files.get(path)?.in_force.clone()
+    /// What is in force of the files of this kind, of those that could be read.
+    pub fn in_force(&self, kind: FileKind) -> impl Iterator<Item = (PathBuf, Rc<Content>)> {
+        let of_kind = self.files.iter().filter(move |(_, watched)| watched.kind == kind);
+        of_kind.filter_map(|(path, watched)| Some((path.clone(), watched.content_in_force.clone()?)))
     }
 
-    /// What was taken of this file, which settles, is in force.
-    pub fn confirm(&mut self, path: &Path) {
-        if let Some(watched) = self.files.get_mut(path) {
-            watched.whole_in_force = watched.whole.clone();
-        }
+    /// The digest of what is in force of a file, inside `None` if that could not be read; `None` if nothing is.
+    pub fn digest_in_force(&self, path: &Path) -> Option<Option<Digest>> {
+        self.files.get(path)?.digest_in_force
     }
 
-    /// What `files` has read of all files of trust is in force.
-    pub fn put_in_force(&mut self, files: &Files) {
-        for (path, watched) in self.files.iter_mut().filter(|(_, watched)| watched.is_trust()) {
-            watched.in_force = files.read(path).ok();
+    /// What was taken of the files of this kind is in force; of a kind that does not settle, what `files` has read.
+    pub fn put_in_force(&mut self, kind: FileKind, files: &Files) {
+        for (path, watched) in self.files.iter_mut().filter(|(_, watched)| watched.kind == kind) {
+            watched.put_in_force(path, files);
         }
     }
 }
@@ -164,32 +159,46 @@ struct Watched {
     whole: Zeroizing<Vec<u8>>,
     /// What is in force of it: what was taken may have been refused.
     whole_in_force: Zeroizing<Vec<u8>>,
-    /// What a file of trust gave to the generation in force.
-    in_force: Option<Rc<Content>>,
+    /// What is in force, `None` where nothing was ever.
+    digest_in_force: Option<Option<Digest>>,
+    /// What is in force of a file that does not have to settle.
+    content_in_force: Option<Rc<Content>>,
     /// Pipes and devices are read when they are taken, and never again: what they gave is gone.
     is_regular: bool,
 }
 
 impl Watched {
     fn new(kind: FileKind) -> Watched {
-        let (whole, whole_in_force) = (Zeroizing::default(), Zeroizing::default());
-        Watched { kind, settling: Settling::default(), whole, whole_in_force, in_force: None, is_regular: true }
+        Watched {
+            kind,
+            settling: Settling::default(),
+            whole: Zeroizing::default(),
+            whole_in_force: Zeroizing::default(),
+            digest_in_force: None,
+            content_in_force: None,
+            is_regular: true,
+        }
     }
 
     fn taken(kind: FileKind, path: &Path, files: &Files) -> Watched {
         let mut watched = Watched::new(kind);
         watched.take(path, files);
-        watched.in_force = files.read(path).ok().filter(|_| watched.is_trust());
-        watched.whole_in_force = watched.whole.clone();
+        watched.put_in_force(path, files);
         watched
     }
 
-    fn is_trust(&self) -> bool {
-        self.kind != FileKind::Settles
+    fn is_in_force(&self) -> bool {
+        self.settling.taken == self.digest_in_force
     }
 
-    fn is_in_force(&self) -> bool {
-        self.settling.taken == Some(self.in_force.as_deref().map(Content::digest))
+    fn put_in_force(&mut self, path: &Path, files: &Files) {
+        if self.kind.has_to_settle() {
+            self.whole_in_force = self.whole.clone();
+            self.digest_in_force = self.settling.taken;
+        } else {
+            self.content_in_force = files.read(path).ok();
+            self.digest_in_force = Some(self.content_in_force.as_deref().map(Content::digest));
+        }
     }
 
     fn take(&mut self, path: &Path, files: &Files) {
@@ -205,15 +214,14 @@ impl Watched {
         }
         let content = files.read(path).ok();
         let digest = content.as_deref().map(Content::digest);
-        let standing = match self.kind {
-            FileKind::Revokes | FileKind::Admits | FileKind::Presents => self.settling.at_once(digest),
-            FileKind::Settles => {
-                let of_what_was = |content: &Content| {
-                    [&self.whole, &self.whole_in_force].into_iter().any(|whole| is_beginning(&content.bytes, whole))
-                };
-                let may_go_on = content.as_deref().is_none_or(of_what_was);
-                self.settling.look(Sight { content: digest, may_go_on }, now)
-            }
+        let standing = if self.kind.has_to_settle() {
+            let of_what_was = |content: &Content| {
+                [&self.whole, &self.whole_in_force].into_iter().any(|whole| is_beginning(&content.bytes, whole))
+            };
+            let may_go_on = content.as_deref().is_none_or(of_what_was);
+            self.settling.look(Sight { content: digest, may_go_on }, now)
+        } else {
+            self.settling.at_once(digest)
         };
         if standing == Standing::News {
             self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
@@ -222,7 +230,7 @@ impl Watched {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if self.kind == FileKind::Settles {
+        if self.kind.has_to_settle() {
             self.whole = Zeroizing::new(bytes.to_vec());
         }
     }
@@ -271,10 +279,6 @@ struct Unrest {
 }
 
 impl Settling {
-    fn is_told(&self) -> bool {
-        self.unrest.as_ref().is_some_and(|unrest| unrest.is_told)
-    }
-
     fn take(&mut self, content: Option<Digest>) {
         *self = Settling { taken: Some(content), unrest: None };
     }
@@ -440,7 +444,7 @@ mod tests {
         let [acl, crl] = ["users.acl", "ca.crl"].map(|name| folder.path().join(name));
         fs::write(&acl, "old\n").unwrap();
         fs::write(&crl, "old").unwrap();
-        let watched = [(acl.clone(), FileKind::Settles), (crl.clone(), FileKind::Revokes)];
+        let watched = [(acl.clone(), FileKind::Users), (crl.clone(), FileKind::RevocationLists)];
         let mut watch = Watch::new(watched.into(), &Files::default());
         let start = Instant::now();
         assert_eq!(looked(&mut watch, start), Look::default());
@@ -458,7 +462,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("respgate.toml");
         fs::write(&path, "a\nb\n").unwrap();
-        let mut watch = Watch::new([(path.clone(), FileKind::Settles)].into(), &Files::default());
+        let mut watch = Watch::new([(path.clone(), FileKind::Users)].into(), &Files::default());
         let start = Instant::now();
         let mut sees = |text: &str, after: u64| {
             fs::write(&path, text).unwrap();
@@ -466,7 +470,7 @@ mod tests {
         };
         assert_eq!([sees("slip\n", 0), sees("slip\n", 200)], [false, true]);
         assert_eq!([sees("a\n", 400), sees("a\n", 2300), sees("a\n", 2400)], [false, false, true]);
-        watch.confirm(&path);
+        watch.put_in_force(FileKind::Users, &Files::default());
         let mut sees = |text: &str, after: u64| {
             fs::write(&path, text).unwrap();
             !watch.look(&Files::default(), start + Duration::from_millis(after)).news.is_empty()
@@ -480,7 +484,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users.acl");
         fs::write(&path, "old\n").unwrap();
-        let mut watch = Watch::new([(path.clone(), FileKind::Revokes)].into(), &Files::default());
+        let mut watch = Watch::new([(path.clone(), FileKind::RevocationLists)].into(), &Files::default());
         fs::write(&path, "new\n").unwrap();
         let files = Files::default();
         assert_eq!(watch.look(&files, Instant::now()).news, [path.clone()].into());
@@ -510,7 +514,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [acl, included] = ["users.acl", "redis.conf"].map(|name| folder.path().join(name));
         fs::write(&acl, "old\n").unwrap();
-        let mut watch = Watch::new([(acl.clone(), FileKind::Settles)].into(), &Files::default());
+        let mut watch = Watch::new([(acl.clone(), FileKind::Users)].into(), &Files::default());
         fs::write(&acl, "half").unwrap();
         fs::write(&included, "half").unwrap();
         let files = Files::default();
@@ -520,7 +524,7 @@ mod tests {
         for path in [&acl, &included] {
             assert_eq!(watch.taken(path), Some(files.read(path).unwrap().digest()));
         }
-        watch.follow([(acl, FileKind::Settles)].into(), &files);
+        watch.follow([(acl, FileKind::Users)].into(), &files);
         assert_eq!(watch.taken(&included), None, "nobody reads it any more");
     }
 
@@ -533,7 +537,7 @@ mod tests {
         fs::write(&path, "user bob on").unwrap();
         let chmod = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         chmod(0o666);
-        let mut watch = Watch::new([(path.clone(), FileKind::Settles)].into(), &Files::default());
+        let mut watch = Watch::new([(path.clone(), FileKind::Users)].into(), &Files::default());
         chmod(0o600);
         let start = Instant::now();
         assert_eq!(looked(&mut watch, start).unsettled, [path.clone()].into());
@@ -543,7 +547,7 @@ mod tests {
     #[test]
     fn what_is_no_file_is_read_once() {
         let null = PathBuf::from("/dev/null");
-        let mut watch = Watch::new([(null.clone(), FileKind::Settles)].into(), &Files::default());
+        let mut watch = Watch::new([(null.clone(), FileKind::Users)].into(), &Files::default());
         let files = Files::default();
         assert_eq!(watch.look(&files, Instant::now()), Look::default());
         assert_eq!(files.paths(), [""; 0].map(PathBuf::from), "what a pipe gave is gone");

@@ -1,6 +1,7 @@
 //! The running proxy: started, reloaded, asked how it is, and ended.
 
 pub mod admin;
+mod enforce;
 pub mod logging;
 pub mod reload;
 mod run;

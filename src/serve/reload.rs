@@ -1,44 +1,36 @@
 //! Replacing the generation in force: when files change, when the upstream is heard, when somebody edits users.
 //!
-//! Users live in the generation. Another file's change builds a new one around them; the ACL file is read again only
-//! when its content is not what was last read or written, or when somebody says so. Edits that are not saved are not
-//! given up for a file that merely changed. Likewise the configuration is read again only when one of its files has
-//! changed: one that is being written holds up nothing else.
-//!
-//! What has been seen of a file may not be in force: it was wrong, or something it belongs to was. Then everything else
-//! takes effect without it, and it is tried again whenever anything changes.
+//! - What was seen of a file may not be in force: it was wrong, or waits. Everything else takes effect without it, and it is
+//!   tried again whenever anything changes.
+//! - Client CAs that are new come into force with the configuration and the ACL file as they are, and no sooner: these may
+//!   confine them. CAs that are gone are so at once.
+//! - Users live in the generation. The ACL file is read again only when it is another than the one in force, or when
+//!   somebody says so. Edits that are not saved are not given up for a file that merely changed.
+
+mod attempt;
+mod edit;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::acl::{Acl, RuleError};
+use self::attempt::{Attempt, HeldUp, attempt};
+use super::enforce::Enforcer;
+use crate::acl::Acl;
 use crate::audit::events;
-use crate::auth::pool::AuthPool;
 use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
-use crate::files::{self, Digest, Files};
+use crate::files::{self, Files};
 use crate::generation::{
-    self, BuildError, Built, Edit, EditProgress, Generation, Hearing, Kept, Look, Watch, contradictions, insisted_on,
+    self, Authorities, BuildError, Built, Generation, Hearing, Kept, Watch, contradictions, insisted_on,
 };
-use crate::net::worker::{Mailbox, Renewal};
-use crate::resp::Reply;
-use crate::session::{Administered, Administration};
+use crate::net::worker::Renewal;
 use crate::upstream::look::Facts;
-
-/// How long workers are waited for: they do nothing that takes long.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-const NO_FILE: &str = "ERR This instance is not configured to use an ACL file. Name one with aclfile.";
-const NOT_SAVED: &str =
-    "ERR There was an error trying to save the ACLs. Please check the server logs for more information";
 
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
@@ -58,29 +50,12 @@ pub struct Reloader {
     facts: Option<Facts>,
     /// What was told of the current generation: it is not repeated with every new one.
     told: Vec<String>,
-    generation: Arc<ArcSwap<Generation>>,
+    enforcer: Enforcer,
     watch: Watch,
-    /// What its files say and is not in force.
-    pending_config: Pending,
-    /// The same of the ACL file.
-    pending_users: Pending,
-    /// The digest of the ACL file as it was last read or written.
-    agreed: Option<Digest>,
-    /// Users were edited since.
+    due: Due,
+    /// Users were edited since the ACL file was read or written.
     unsaved: bool,
-    /// Something has changed that no file tells: what is held up is tried again.
-    is_retry_due: bool,
-    /// CAs, certificates and keys that changed together with files that settle: they wait for those, and are held up with them.
-    together: BTreeSet<PathBuf>,
-    /// Some of them waited at the last look.
-    waited: bool,
-    /// The configuration was not taken because it contradicts the users: an edit may put that right.
-    waits_for_users: bool,
     failures: Rc<Cell<u64>>,
-    mailboxes: Vec<Mailbox>,
-    /// Workers that may still be verifying certificates again.
-    reverifying: Vec<oneshot::Receiver<()>>,
-    pool: Arc<AuthPool>,
 }
 
 /// What the first generation was built from.
@@ -99,15 +74,16 @@ pub struct Start {
     pub failures: Rc<Cell<u64>>,
 }
 
-/// Whether a file says something that is not in force.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pending {
-    /// It does not, or what it says was refused for good.
-    Nothing,
-    /// It was not taken, perhaps because something else was wrong: it is read with whatever is read next.
-    HeldUp,
-    /// It is to be read.
-    Due,
+/// What the next look at the files has to do, as soon as they allow it.
+#[derive(Default)]
+struct Due {
+    /// Something has changed that no file tells: all that is held up is tried again.
+    retry: bool,
+    config: bool,
+    users: bool,
+    trust: bool,
+    /// Client CAs wait for the configuration and the ACL file.
+    authorities: bool,
 }
 
 /// What is read again. The rest is kept.
@@ -116,46 +92,15 @@ struct Reading {
     users: bool,
     /// Certificates, keys, CAs and CRLs.
     trust: bool,
-    /// But for those that changed together with files that have not settled.
-    waits: bool,
-}
-
-impl Reading {
-    const NOTHING: Reading = Reading { config: None, users: false, trust: false, waits: false };
-}
-
-/// What can be wrong, and held up, by itself. In this order each is done without.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Trust(FileKind),
-    Config,
-    Users,
-}
-
-impl Part {
-    fn name(self) -> &'static str {
-        match self {
-            Part::Trust(FileKind::Revokes) => "CRLs",
-            Part::Trust(FileKind::Admits) => "CAs",
-            Part::Trust(FileKind::Presents | FileKind::Settles) => "certificate and key",
-            Part::Config => "configuration",
-            Part::Users => "users",
-        }
-    }
+    /// Of these kinds files are being written.
+    unsettled: BTreeSet<FileKind>,
 }
 
 impl Reloader {
     /// Goes on from the first generation.
-    pub fn new(
-        start: Start,
-        reread: Reread,
-        declare: watch::Sender<Vec<String>>,
-        generation: Arc<ArcSwap<Generation>>,
-        mailboxes: Vec<Mailbox>,
-        pool: Arc<AuthPool>,
-    ) -> Self {
+    pub fn new(start: Start, reread: Reread, declare: watch::Sender<Vec<String>>, enforcer: Enforcer) -> Self {
         let Start { config, watch, once, facts, told, failures } = start;
-        let mut reloader = Self {
+        Self {
             config,
             config_warnings: Vec::new(),
             reread,
@@ -164,27 +109,12 @@ impl Reloader {
             outdated: false,
             facts,
             told,
-            generation,
+            enforcer,
             watch,
-            pending_config: Pending::Nothing,
-            pending_users: Pending::Nothing,
-            agreed: None,
+            due: Due::default(),
             unsaved: false,
-            is_retry_due: false,
-            together: BTreeSet::new(),
-            waited: false,
-            waits_for_users: false,
             failures,
-            mailboxes,
-            reverifying: Vec::new(),
-            pool,
-        };
-        reloader.agreed = reloader.digest_of_acl_file();
-        reloader
-    }
-
-    fn files(&self) -> Files {
-        Files::again(&self.once)
+        }
     }
 
     /// What everything is built from.
@@ -196,468 +126,195 @@ impl Reloader {
     pub async fn look_at_files(&mut self) {
         let (files, now) = (self.files(), Instant::now());
         let look = self.watch.look(&files, now);
-        for path in &look.overdue {
-            let file = path.display();
-            warn!(event = "reload", %file, "the file does not settle: it takes effect once it stays as it is");
+        look.overdue.iter().for_each(|path| events::file_does_not_settle(path));
+        if !look.news.is_empty() || std::mem::take(&mut self.due.retry) {
+            self.due.config |= self.watch.differs(FileKind::Configuration);
+            self.due.users = self.watch.differs(FileKind::Users);
+            self.due.trust = FileKind::TRUST.into_iter().any(|kind| self.watch.differs(kind));
         }
-        let users = self.users_are_to_be_read(&look);
-        if self.watch.of_kind(FileKind::Settles).any(|path| look.news.contains(path) && !self.is_acl_file(path)) {
-            self.pending_config = Pending::Due;
+        if self.acl_file().is_some_and(|path| look.news.contains(path)) {
+            self.tell_of_passed_over_users();
         }
-        let is_retry = std::mem::take(&mut self.is_retry_due) || users && self.pending_users == Pending::Due;
-        let config = match self.pending_config {
-            Pending::Due => self.settled_config(&look, &files, now),
-            Pending::HeldUp if is_retry || self.waited || !look.news.is_empty() => {
-                self.settled_config(&look, &files, now)
-            }
-            Pending::HeldUp | Pending::Nothing => None,
-        };
-        let waits = look.may_settle_soon || self.pending_config == Pending::Due && config.is_none();
-        self.keep_together(&look, waits);
-        let has_waited = std::mem::replace(&mut self.waited, waits && !self.together.is_empty());
-        let is_news = look.news.iter().any(|path| !waits || !self.together.contains(path));
-        let is_reason = is_news || is_retry || has_waited && !waits;
-        if config.is_some() || is_reason && (users || self.watch.not_in_force().next().is_some()) {
-            self.rebuild("files changed", Reading { config, users, trust: true, waits }, &files).await;
+        let is_unsettled = |kind: &FileKind| self.watch.of_kind(*kind).any(|path| look.unsettled.contains(path));
+        let mut unsettled: BTreeSet<_> =
+            [FileKind::Configuration, FileKind::Users].into_iter().filter(is_unsettled).collect();
+        let mut config = None;
+        if self.due.config && !unsettled.contains(&FileKind::Configuration) {
+            config = self.settled_config(&files, now);
+            unsettled.extend(config.is_none().then_some(FileKind::Configuration));
         }
-    }
-
-    /// A CA and the rules that confine it may be replaced at once: neither is taken without the other.
-    fn keep_together(&mut self, look: &Look, waits: bool) {
-        if waits || self.pending_config == Pending::Due || self.pending_users == Pending::Due {
-            let joins = |(path, kind): &(&Path, FileKind)| *kind != FileKind::Revokes && look.news.contains(*path);
-            self.together.extend(self.watch.not_in_force().filter(joins).map(|(path, _)| path.to_owned()));
-        } else if self.pending_config == Pending::Nothing && self.digest_of_acl_file() == self.agreed {
-            if !look.unsettled.is_empty() && !self.together.is_empty() {
-                warn!(event = "reload", "CAs, certificates or keys that changed with that file take effect without it");
-            }
-            self.together.clear();
+        let users = self.due.users && !self.unsaved && !unsettled.contains(&FileKind::Users);
+        let reading = Reading { config, users, trust: true, unsettled };
+        let may_come = self.due.authorities && self.is_current(&reading, &HeldUp::new());
+        let is_trust_due = std::mem::take(&mut self.due.trust);
+        if reading.config.is_some() || users || is_trust_due || may_come {
+            self.rebuild("files changed", reading, &files).await;
         }
-    }
-
-    /// The ACL file says something else than what was taken of it, and not because of edits.
-    fn is_other_acl(&self) -> bool {
-        !self.unsaved && self.digest_of_acl_file() != self.agreed
     }
 
     /// Builds a new generation with what the upstream has told. No file is read, so none can keep it from being heard.
     pub async fn learn(&mut self, facts: Facts) {
         self.facts = Some(facts);
+        let nothing = Reading { config: None, users: false, trust: false, unsettled: BTreeSet::new() };
+        self.rebuild("upstream", nothing, &self.files()).await;
         // What was refused may be right for this one.
-        if self.acl_file().is_some() && !self.unsaved && self.digest_of_acl_file() != self.agreed {
-            self.pending_users = Pending::Due;
-        }
-        let files = self.files();
-        self.rebuild("upstream", Reading::NOTHING, &files).await;
-        self.is_retry_due = true;
-        let is_held_up = self.pending_config == Pending::HeldUp;
+        self.due.retry = true;
         // A pattern may name files that nobody looked at as yet: Redis has started with them.
-        let files = self.files();
-        if is_held_up || self.read_config(&files).is_ok_and(|read| self.is_new(Some(&Ok(read)))) {
-            self.pending_config = Pending::Due;
-        }
+        let read = self.read_config(&self.files());
+        self.due.config |= read.is_ok_and(|loaded| loaded.config != self.config);
     }
 
     /// Reads everything again, as it is now, whatever has been edited since.
     pub async fn reload(&mut self) {
-        let files = self.files();
-        let config = Some(self.read_config(&files));
-        self.watch.take_all(&files);
-        let users = self.acl_file().is_some();
-        if self.is_new(config.as_ref()) || self.is_other_acl() {
-            let admits = self.watch.not_in_force().filter(|(_, kind)| *kind != FileKind::Revokes);
-            self.together.extend(admits.map(|(path, _)| path.to_owned()));
-        }
-        self.rebuild("signal", Reading { config, users, trust: true, waits: false }, &files).await;
-    }
-
-    /// Does what a session asks for, if it still may: between its request and now users and trust may have changed.
-    pub async fn edit(&mut self, edit: Edit) {
-        let Some(edit) = self.confirmed(edit).await else { return };
-        let (command, names) = edit.subject();
-        let Edit { administration, editor, answer } = edit;
-        let before = self.generation.load().number;
-        let outcome = match administration {
-            Administration::SetUser { name, rules } => self.set_user(&name, &rules).await,
-            Administration::DeleteUsers(names) => self.delete_users(&names).await,
-            Administration::Load => self.load().await,
-            Administration::Save => self.save().await,
-            // A worker does these itself.
-            Administration::Log(_) | Administration::ResetLog | Administration::GeneratePassword(_) => return,
-        };
-        events::administered(&editor.user, editor.client, command, &names, outcome.is_ok());
-        let reply = outcome.unwrap_or_else(Reply::error);
-        let after = self.generation.load().number;
-        // A session that is gone needs no answer.
-        let generation = (after != before).then_some(after);
-        let _ = answer.send(EditProgress::Done(Administered { reply, generation }));
-        if self.unsaved && self.pending_users != Pending::Nothing {
-            // What the file says is not taken any more.
-            self.pending_users = Pending::Nothing;
-            self.tell_of_passed_over_users();
-        }
-        self.is_retry_due |= after != before;
-        if after != before && self.waits_for_users && self.agrees_with_users() {
-            self.pending_config = Pending::Due;
-        }
-    }
-
-    /// Has the session judge the edit once more, whose turn it is. Sessions that are no longer trusted know that by then, and
-    /// while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
-    async fn confirmed(&mut self, edit: Edit) -> Option<Edit> {
-        let Edit { administration, answer, .. } = edit;
-        if !self.is_reverified().await {
-            let reply = Reply::error("ERR respgate: certificates are being verified again, try again later");
-            let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
-            return None;
-        }
-        let (confirm, confirmed) = oneshot::channel();
-        answer.send(EditProgress::Turn { administration, confirm }).ok()?;
-        tokio::time::timeout(PATIENCE, confirmed).await.ok()?.ok()
-    }
-
-    /// Whether all certificates have been verified again since trust changed.
-    async fn is_reverified(&mut self) -> bool {
-        let all = async {
-            while let Some(verified) = self.reverifying.last_mut() {
-                // A worker that has ended has no sessions.
-                let _ = verified.await;
-                self.reverifying.pop();
-            }
-        };
-        tokio::time::timeout(PATIENCE, all).await.is_ok()
-    }
-
-    /// Whether the configuration, as it is written now, fits the users in force.
-    fn agrees_with_users(&mut self) -> bool {
-        let policy = Arc::clone(&self.generation.load().policy);
-        let files = self.files();
-        self.read_config(&files).is_ok_and(|loaded| contradictions(&loaded.config, &policy.acl).is_empty())
-    }
-
-    async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
-        let current = self.generation.load_full();
-        let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
-        let acl = current.policy.acl.set_user(name, &rules, &current.policy.table);
-        let acl = acl.map_err(|error: RuleError| format!("ERR {error}"))?;
-        generation::check_passwords(&acl, name).map_err(|error| format!("ERR Error in ACL SETUSER: {error}"))?;
-        self.refuse_contradictions(&acl)?;
-        self.enforce_users(&current, acl).await;
-        Ok(Reply::OK)
-    }
-
-    async fn delete_users(&mut self, names: &[Vec<u8>]) -> Result<Reply, String> {
-        let current = self.generation.load_full();
-        let mut acl = current.policy.acl.clone();
-        let mut deleted = 0;
-        for name in names {
-            if let Some(without) = acl.without_user(name) {
-                acl = without;
-                deleted += 1;
-            }
-        }
-        self.refuse_contradictions(&acl)?;
-        if deleted > 0 {
-            self.enforce_users(&current, acl).await;
-        }
-        Ok(Reply::Integer(deleted))
-    }
-
-    async fn load(&mut self) -> Result<Reply, String> {
-        let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
-        let current = self.generation.load_full();
-        let files = self.files();
-        let read = self.read_acl(&path, &files, &current.policy.table);
-        let read = read.and_then(|(acl, warnings)| {
-            let contradictions = contradictions(&self.config, &acl);
-            let errors: Vec<_> = contradictions.iter().map(BuildError::from).collect();
-            if errors.is_empty() { Ok((acl, warnings)) } else { Err(errors) }
+        let trust: Vec<_> = FileKind::TRUST.into_iter().flat_map(|kind| self.watch.of_kind(kind)).collect();
+        let trust: Vec<_> = trust.into_iter().map(Path::to_owned).collect();
+        let acl = self.acl_file().map(Path::to_owned);
+        let (files, config) = self.files().at_one_moment(|files| {
+            // What cannot be read is an error of the build.
+            trust.iter().chain(&acl).for_each(|path| drop(files.read(path)));
+            self.read_config(files)
         });
-        match read {
-            Ok((acl, warnings)) => {
-                warnings.iter().for_each(|warning| warn!("{warning}"));
-                self.enforce_users(&current, acl).await;
-                self.watch.take(&path, &files);
-                self.agree(&path);
-                Ok(Reply::OK)
-            }
-            Err(errors) => Err(load_error(&errors)),
-        }
-    }
-
-    /// An edit must not make users with which the next start would fail.
-    fn refuse_contradictions(&self, acl: &Acl) -> Result<(), String> {
-        generation::refusal(&contradictions(&self.config, acl)).map_or(Ok(()), Err)
-    }
-
-    async fn save(&mut self) -> Result<Reply, String> {
-        let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
-        let policy = Arc::clone(&self.generation.load().policy);
-        let text = policy.acl.to_file(&policy.table);
-        let found = self.files().read(&path).ok().map(|content| content.digest());
-        if found != self.agreed {
-            warn!(event = "acl", file = %path.display(), "the file had changed, or its mode: what it said is overwritten");
-        }
-        let (target, copy) = (path.clone(), text.clone());
-        let written = tokio::task::spawn_blocking(move || generation::replace(&target, &copy)).await;
-        match written.unwrap_or_else(|lost| Err(lost.into())) {
-            Ok(()) => {
-                let files = self.files();
-                self.watch.take_written(&path, &text, &files);
-                self.agree(&path);
-                Ok(Reply::OK)
-            }
-            Err(error) => {
-                error!(event = "acl", file = %path.display(), %error, "cannot save the users");
-                Err(NOT_SAVED.to_owned())
-            }
-        }
-    }
-
-    fn read_acl(
-        &self,
-        path: &Path,
-        files: &Files,
-        table: &CommandTable,
-    ) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
-        let unknown = self.upstream().unknown_rules(&self.config);
-        generation::read_acl(path, files, table, unknown, self.config.strict_permissions)
-    }
-
-    /// File and users are the same now.
-    fn agree(&mut self, path: &Path) {
-        self.agreed = self.watch.taken(path);
-        self.watch.confirm(path);
-        self.unsaved = false;
-        self.pending_users = Pending::Nothing;
-        self.is_retry_due = true;
-    }
-
-    /// Whether the ACL file is to be read, if anything is. A file that would undo edits is not taken, but reported.
-    fn users_are_to_be_read(&mut self, look: &Look) -> bool {
-        let Some(path) = self.acl_file() else { return false };
-        if look.news.contains(path) {
-            let is_agreed = self.watch.taken(path) == self.agreed;
-            self.pending_users = if self.unsaved || is_agreed { Pending::Nothing } else { Pending::Due };
-            self.tell_of_passed_over_users();
-            return self.pending_users == Pending::Due;
-        }
-        self.pending_users != Pending::Nothing && !self.unsaved && !look.unsettled.contains(path)
-    }
-
-    /// Says that the configuration does not fit the users that the next start is going to find.
-    fn tell_of_unsaved_users(&self, files: &Files) {
-        let Some(path) = self.acl_file().filter(|_| self.unsaved) else { return };
-        let table = &self.generation.load().policy.table;
-        let contradicts = |(acl, _): &(Acl, Vec<String>)| !contradictions(&self.config, acl).is_empty();
-        if self.read_acl(path, files, table).is_ok_and(|saved| contradicts(&saved)) {
-            let file = path.display();
-            warn!(event = "reload", %file, "the configuration fits users that are not saved: ACL SAVE, or the next start fails");
-        }
-    }
-
-    /// Says that the ACL file, as it is now, is not in force, where nothing will be done about that by itself.
-    fn tell_of_passed_over_users(&self) {
-        let Some(path) = self.acl_file() else { return };
-        if self.pending_users != Pending::Nothing || self.watch.taken(path) == self.agreed {
-            return;
-        }
-        let why = match self.unsaved {
-            true => {
-                "the file has changed, or its mode, but users were edited since it was read: ACL SAVE overwrites it, ACL LOAD or \
-                 SIGHUP gives the edits up"
-            }
-            false => "the file has changed and was refused: users are as it had them before",
-        };
-        error!(event = "reload", outcome = "refused", file = %path.display(), "{why}");
-    }
-
-    /// The configuration, if none of its files is being written. A file that it names now and did not name before has to
-    /// settle first.
-    fn settled_config(&mut self, look: &Look, files: &Files, now: Instant) -> Option<Result<Loaded, ConfigErrors>> {
-        if look.unsettled.iter().any(|path| !self.is_acl_file(path)) {
-            return None;
-        }
-        let config = self.read_config(files);
-        (!self.watch.discover(files, now)).then_some(config)
+        self.watch.take_all(&files);
+        let reading = Reading { config: Some(config), users: acl.is_some(), trust: true, unsettled: BTreeSet::new() };
+        self.rebuild("signal", reading, &files).await;
     }
 
     /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why.
     async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
-        let current = self.generation.load_full();
-        let (built, read) = self.build_without(&[], &reading, &current, files);
-        let errors = match built {
-            Ok(built) => {
-                self.tell_of_what_stays(&[], &reading);
-                if !self.is_without_others(&[], &reading) {
-                    self.together.clear();
-                }
-                self.put_in_force(cause, built, &reading, &[], &read).await;
-                self.tell_of_passed_over_users();
-                return;
-            }
-            Err(errors) => errors,
-        };
-        self.failures.set(self.failures.get() + 1);
-        for problem in &errors {
-            error!(event = "reload", outcome = "failed", cause, "{problem}");
+        let current = self.enforcer.current();
+        let read = self.news(&reading);
+        let Attempt { errors, built } = attempt(&read, |held_up| self.build(held_up, &reading, &current, files));
+        if !errors.is_empty() {
+            self.failures.set(self.failures.get() + 1);
+            errors.iter().for_each(|problem| events::reload_problem(cause, problem));
         }
-        let sound = self.subsets(&reading).into_iter().find_map(|held_up| {
-            let (built, read) = self.build_without(&held_up, &reading, &current, files);
-            built.ok().map(|built| (held_up, built, read))
-        });
-        let held_up = match sound {
-            Some((held_up, built, read)) => {
-                let names = held_up.iter().map(|part| part.name()).collect::<Vec<_>>().join(", ");
-                error!(event = "reload", outcome = "failed", cause, "held up: {names}; everything else takes effect");
-                self.tell_of_what_stays(&held_up, &reading);
-                self.put_in_force(cause, built, &reading, &held_up, &read).await;
-                held_up
-            }
-            None => {
-                error!(event = "reload", outcome = "failed", cause, generation = current.number, "kept the old one");
-                vec![Part::Config, Part::Users]
-            }
-        };
-        let policy = Arc::clone(&self.generation.load().policy);
-        if let Some(read) = reading.config.filter(|_| held_up.contains(&Part::Config)) {
-            self.pending_config = Pending::HeldUp;
-            self.waits_for_users = read.is_ok_and(|loaded| !contradictions(&loaded.config, &policy.acl).is_empty());
+        if reading.config.is_some() {
+            self.due.config = false;
         }
-        if reading.users && held_up.contains(&Part::Users) {
-            let is_right = |path| self.read_acl(path, files, &policy.table).is_ok();
-            let is_held_up = self.acl_file().is_some_and(is_right);
-            self.pending_users = if is_held_up { Pending::HeldUp } else { Pending::Nothing };
+        if reading.users {
+            self.due.users = false;
+        }
+        let Some((held_up, built)) = built else {
+            return events::reload_kept(cause, current.number);
+        };
+        if reading.trust {
+            self.due.authorities = !built.waiting.is_empty();
+        }
+        if reading.unsettled.is_empty() {
+            built.waiting.iter().filter(|text| !self.told.contains(text)).for_each(|text| warn!("{text}"));
+        }
+        let is_whole = errors.is_empty() && (!reading.trust || reading.config.is_some() || reading.users);
+        let is_news = |kind: &FileKind| self.is_taken(*kind, &reading, &held_up) && self.is_other(*kind, &reading);
+        if is_whole || read.iter().any(is_news) || has_other_authorities(&built.generation, &current) {
+            if !held_up.is_empty() {
+                events::reload_held_up(cause, &names(&held_up));
+            }
+            self.put_in_force(cause, built, reading, &held_up, files).await;
+        } else if !held_up.is_empty() {
+            events::reload_kept(cause, current.number);
         }
     }
 
-    /// The next generation, with these parts as they are in force, and the files it was built from.
-    fn build_without(
+    /// What is read and not in force, or is read whatever is in force.
+    fn news(&self, reading: &Reading) -> BTreeSet<FileKind> {
+        let trust = FileKind::TRUST.into_iter().filter(|kind| reading.trust && self.watch.differs(*kind));
+        let config = reading.config.is_some().then_some(FileKind::Configuration);
+        trust.chain(config).chain(reading.users.then_some(FileKind::Users)).collect()
+    }
+
+    /// The next generation, with what is held up as it is in force.
+    fn build(
         &self,
-        held_up: &[Part],
+        held_up: &HeldUp,
         reading: &Reading,
         current: &Generation,
         files: &Files,
-    ) -> (Result<Built, Vec<BuildError>>, Files) {
-        let config = reading.config.as_ref().filter(|_| !held_up.contains(&Part::Config));
-        let users = reading.users && !held_up.contains(&Part::Users);
-        let stays = self.watch.not_in_force().filter(|(path, kind)| self.stays(path, *kind, held_up, reading));
-        let files = files.with(stays.filter_map(|(path, _)| Some((path.to_owned(), self.watch.in_force(path)?))));
-        let kept = Kept { before: Some(current), users: !users, trust: !reading.trust, config: config.is_none() };
-        let built = match config {
-            None => generation::build(&self.config, &files, self.upstream(), kept),
-            Some(Ok(loaded)) => generation::build(&loaded.config, &files, self.upstream(), kept),
-            Some(Err(errors)) => Err(errors.iter().map(BuildError::from).collect()),
+    ) -> Result<Built, Vec<BuildError>> {
+        let config = match reading.config.as_ref().filter(|_| !held_up.contains(&FileKind::Configuration)) {
+            None => None,
+            Some(Ok(loaded)) => Some(&loaded.config),
+            Some(Err(errors)) => return Err(errors.iter().map(BuildError::from).collect()),
         };
-        (built, files)
+        let kept = Kept {
+            before: Some(current),
+            users: !reading.users || held_up.contains(&FileKind::Users),
+            trust: !reading.trust,
+            authorities: self.admits(reading, held_up),
+            config: config.is_none(),
+        };
+        let files = files.with(held_up.iter().flat_map(|kind| self.watch.in_force(*kind)));
+        generation::build(config.unwrap_or(&self.config), &files, self.upstream(), kept)
     }
 
-    /// Whether a file of trust stays what it was.
-    fn stays(&self, path: &Path, kind: FileKind, held_up: &[Part], reading: &Reading) -> bool {
-        held_up.contains(&Part::Trust(kind)) || self.is_without_others(held_up, reading) && self.together.contains(path)
-    }
-
-    /// Whether the configuration or the ACL file stays behind what it says now: because it waits, or was refused, now or before.
-    fn is_without_others(&self, held_up: &[Part], reading: &Reading) -> bool {
-        let config = reading.config.is_none() && self.pending_config == Pending::HeldUp;
-        let users = !reading.users && self.digest_of_acl_file() != self.agreed;
-        reading.waits || config || users || held_up.contains(&Part::Config) || held_up.contains(&Part::Users)
-    }
-
-    /// Says what of trust stays what it was because of what it changed together with.
-    fn tell_of_what_stays(&self, held_up: &[Part], reading: &Reading) {
-        if reading.waits || !reading.trust || !self.is_without_others(held_up, reading) {
-            return;
-        }
-        for (path, _) in self.watch.not_in_force().filter(|(path, _)| self.together.contains(*path)) {
-            let file = path.display();
-            error!(event = "reload", %file, "held up with the configuration or the ACL file, which changed together with it");
+    /// Which client CAs may be in force with what is not held up.
+    fn admits(&self, reading: &Reading, held_up: &HeldUp) -> Authorities {
+        match self.is_current(reading, held_up) {
+            _ if held_up.contains(&FileKind::Authorities) => Authorities::Known,
+            true => Authorities::OfFiles,
+            false => Authorities::KnownOfFiles,
         }
     }
 
-    /// What can be done without so that something new is left, little of it first.
-    fn subsets(&self, reading: &Reading) -> Vec<Vec<Part>> {
-        if !reading.trust {
-            return Vec::new();
+    /// Whether configuration and users will be those that the files have now.
+    fn is_current(&self, reading: &Reading, held_up: &HeldUp) -> bool {
+        let is_current = |kind, is_read| {
+            let is_in_force = !self.watch.differs(kind) && !reading.unsettled.contains(&kind);
+            (is_read || is_in_force) && !held_up.contains(&kind)
+        };
+        is_current(FileKind::Configuration, reading.config.is_some()) && is_current(FileKind::Users, reading.users)
+    }
+
+    /// Whether this comes into force as the files have it.
+    fn is_taken(&self, kind: FileKind, reading: &Reading, held_up: &HeldUp) -> bool {
+        match kind {
+            FileKind::Authorities => self.admits(reading, held_up) == Authorities::OfFiles,
+            kind => !held_up.contains(&kind),
         }
-        let is_new = |part: Part| match part {
-            Part::Trust(kind) => self.watch.not_in_force().any(|(_, known)| known == kind),
-            Part::Config => self.is_new(reading.config.as_ref()),
-            Part::Users => reading.users && (self.unsaved || self.digest_of_acl_file() != self.agreed),
-        };
-        let trust = [FileKind::Presents, FileKind::Admits, FileKind::Revokes].map(Part::Trust);
-        let is_read = |part: &Part| match part {
-            Part::Trust(_) => is_new(*part),
-            Part::Config => reading.config.is_some(),
-            Part::Users => reading.users,
-        };
-        let parts: Vec<Part> = trust.into_iter().chain([Part::Config, Part::Users]).filter(is_read).collect();
-        let without = |set: u32| parts.iter().enumerate().filter(move |(at, _)| set & 1 << at != 0);
-        let mut sets: Vec<Vec<Part>> =
-            (1..1 << parts.len()).map(|set| without(set).map(|(_, part)| *part).collect()).collect();
-        sets.retain(|held_up| {
-            let is_left = |part: &&Part| match part {
-                Part::Trust(kind) => {
-                    let of_kind = |(_, known): &(&Path, FileKind)| known == kind;
-                    let mut files = self.watch.not_in_force().filter(of_kind);
-                    files.any(|(path, kind)| !self.stays(path, kind, held_up, reading))
-                }
-                Part::Config | Part::Users => !held_up.contains(*part) && is_new(**part),
-            };
-            let is_readable = held_up.contains(&Part::Config) || !matches!(reading.config, Some(Err(_)));
-            is_readable && parts.iter().any(|part| is_left(&part))
-        });
-        sets.sort_by_key(Vec::len);
-        sets
     }
 
-    /// Whether this is another configuration than the one in force.
-    fn is_new(&self, read: Option<&Result<Loaded, ConfigErrors>>) -> bool {
-        read.is_some_and(|read| read.as_ref().map_or(true, |loaded| loaded.config != self.config))
+    /// Whether what is read of it is another than what is in force.
+    fn is_other(&self, kind: FileKind, reading: &Reading) -> bool {
+        let is_other_config = |loaded: &Loaded| loaded.config != self.config;
+        self.watch.differs(kind)
+            || match kind {
+                FileKind::Configuration => matches!(&reading.config, Some(Ok(loaded)) if is_other_config(loaded)),
+                FileKind::Users => self.unsaved,
+                FileKind::Certificate | FileKind::Authorities | FileKind::RevocationLists => false,
+            }
     }
 
-    async fn put_in_force(
-        &mut self,
-        cause: &str,
-        mut built: Built,
-        reading: &Reading,
-        held_up: &[Part],
-        files: &Files,
-    ) {
+    async fn put_in_force(&mut self, cause: &str, mut built: Built, reading: Reading, held_up: &HeldUp, files: &Files) {
+        if reading.trust {
+            let is_taken = |kind: &FileKind| self.is_taken(*kind, &reading, held_up);
+            let taken: Vec<_> = FileKind::TRUST.into_iter().filter(is_taken).collect();
+            taken.into_iter().for_each(|kind| self.watch.put_in_force(kind, files));
+        }
         if let Some(Ok(Loaded { config, warnings })) =
-            reading.config.as_ref().filter(|_| !held_up.contains(&Part::Config))
+            reading.config.filter(|_| !held_up.contains(&FileKind::Configuration))
         {
             self.watch.follow(config.watched_files(), files);
-            self.config = config.clone();
+            self.watch.put_in_force(FileKind::Configuration, files);
+            self.config = config;
             self.config_warnings = warnings.iter().map(ToString::to_string).collect();
-            self.pending_config = Pending::Nothing;
-            self.waits_for_users = false;
-            let sources = self.config.sources.iter();
-            sources.for_each(|path| self.watch.confirm(path));
             self.tell_of_unsaved_users(files);
+        }
+        if reading.users && !held_up.contains(&FileKind::Users) {
+            if self.unsaved {
+                events::edits_given_up(cause);
+            }
+            self.unsaved = false;
+            self.watch.put_in_force(FileKind::Users, files);
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
         let declared = generation::declared_names(&self.config);
         self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
         self.told = tell(&built, &self.told);
-        if reading.users && !held_up.contains(&Part::Users) {
-            if self.unsaved {
-                warn!(event = "reload", cause, "edits of users that were not saved are given up");
-            }
-            self.agreed = self.digest_of_acl_file();
-            if let Some(path) = self.acl_file().map(Path::to_owned) {
-                self.watch.confirm(&path);
-            }
-            self.unsaved = false;
-            self.pending_users = Pending::Nothing;
-        }
-        if reading.trust {
-            self.watch.put_in_force(files);
-        }
+        self.told.append(&mut built.waiting);
         let number = built.generation.number;
         let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
-        self.enforce(built.generation, renewal).await;
-        info!(event = "reload", outcome = "done", cause, generation = number, "new generation");
+        self.enforcer.enforce(built.generation, renewal).await;
+        events::reloaded(cause, number);
+        self.tell_of_passed_over_users();
     }
 
     /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
@@ -679,41 +336,59 @@ impl Reloader {
         };
         let outdated = config != now;
         if outdated && !self.outdated {
-            warn!(event = "reload", "settings have changed that take effect only with a restart");
+            events::restart_is_needed();
         }
         self.outdated = outdated;
         Ok(Loaded { config, warnings })
     }
 
-    async fn enforce_users(&mut self, current: &Generation, acl: Acl) {
-        for wanted in insisted_on(&self.config, &acl).iter().map(ToString::to_string) {
+    /// The configuration, unless it names a file that it did not name before: that has to settle first.
+    fn settled_config(&mut self, files: &Files, now: Instant) -> Option<Result<Loaded, ConfigErrors>> {
+        let config = self.read_config(files);
+        (!self.watch.discover(files, now)).then_some(config)
+    }
+
+    fn read_acl(
+        &self,
+        path: &Path,
+        files: &Files,
+        table: &CommandTable,
+    ) -> Result<(Acl, Vec<String>), Vec<BuildError>> {
+        let unknown = self.upstream().unknown_rules(&self.config);
+        generation::read_acl(path, files, table, unknown, self.config.strict_permissions)
+    }
+
+    /// Says that the configuration does not fit the users that the next start is going to find.
+    fn tell_of_unsaved_users(&self, files: &Files) {
+        let Some(path) = self.acl_file().filter(|_| self.unsaved) else { return };
+        let table = &self.enforcer.current().policy.table;
+        let contradicts = |(acl, _): &(Acl, Vec<String>)| !contradictions(&self.config, acl).is_empty();
+        if self.read_acl(path, files, table).is_ok_and(|saved| contradicts(&saved)) {
+            events::unsaved_users_are_needed(path);
+        }
+    }
+
+    /// Says that the ACL file, as it is now, is not in force because users were edited.
+    fn tell_of_passed_over_users(&self) {
+        if let Some(path) = self.acl_file()
+            && self.unsaved
+            && self.watch.differs(FileKind::Users)
+        {
+            events::acl_file_passed_over(path);
+        }
+    }
+
+    fn tell_of_insisted_on(&mut self, acl: &Acl) {
+        for wanted in insisted_on(&self.config, acl).iter().map(ToString::to_string) {
             if !self.told.contains(&wanted) {
                 warn!("{wanted}");
                 self.told.push(wanted);
             }
         }
-        self.unsaved = true;
-        self.enforce(current.with_users(acl), Renewal::Policy).await;
     }
 
-    /// Puts a generation into force and returns when every session is under it.
-    async fn enforce(&mut self, generation: Generation, renewal: Renewal) {
-        self.pool.begin_generation(generation.number, generation.floor);
-        self.generation.store(Arc::new(generation));
-        let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
-        let (under, verified): (Vec<_>, Vec<_>) = renewed.into_iter().map(|it| (it.under, it.verified)).unzip();
-        if renewal == Renewal::Trust {
-            self.reverifying.extend(verified);
-        }
-        let all = async {
-            for worker in under {
-                // One that has ended has no sessions.
-                let _ = worker.await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, all).await.is_err() {
-            warn!(event = "reload", "a worker is slow to put the new generation into force");
-        }
+    fn files(&self) -> Files {
+        Files::again(&self.once)
     }
 
     fn acl_file(&self) -> Option<&Path> {
@@ -726,15 +401,23 @@ impl Reloader {
     fn upstream(&self) -> Hearing<'_> {
         self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard)
     }
+}
 
-    fn is_acl_file(&self, path: &Path) -> bool {
-        self.acl_file() == Some(path)
-    }
+/// Whether a listener trusts other client CAs.
+fn has_other_authorities(built: &Generation, current: &Generation) -> bool {
+    let pairs = built.listeners.iter().flatten().zip(current.listeners.iter().flatten());
+    pairs.into_iter().any(|(built, current)| built.authorities() != current.authorities())
+}
 
-    /// As it was taken last.
-    fn digest_of_acl_file(&self) -> Option<Digest> {
-        self.watch.taken(self.acl_file()?)
-    }
+fn names(held_up: &HeldUp) -> String {
+    let name = |kind: &FileKind| match kind {
+        FileKind::Certificate => "certificate and key",
+        FileKind::Authorities => "CAs",
+        FileKind::RevocationLists => "CRLs",
+        FileKind::Configuration => "configuration",
+        FileKind::Users => "users",
+    };
+    held_up.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// Logs what there is to say of a generation, but for what was told of the one before it. Returns all of it.
@@ -744,13 +427,4 @@ pub(super) fn tell(built: &Built, told: &[String]) -> Vec<String> {
     built.warnings.iter().chain(&built.misnamed).filter(is_news).for_each(|text| warn!("{text}"));
     built.faults.iter().filter(is_news).for_each(|text| error!("{text}"));
     [&built.contents, &built.warnings, &built.misnamed, &built.faults].into_iter().flatten().cloned().collect()
-}
-
-/// All errors in one line, as Redis has them [ACLLoadFromFile].
-fn load_error(errors: &[BuildError]) -> String {
-    let listed: Vec<String> = errors.iter().map(|error| format!("{error}. ")).collect();
-    format!(
-        "ERR {}WARNING: ACL errors detected, no change to the previously active ACL rules was performed",
-        listed.concat()
-    )
 }

@@ -18,6 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
 
 use super::admin::{self, AdminSocket, Health, InForce};
+use super::enforce::Enforcer;
 use super::logging::LogHandle;
 use super::reload::{self, Reloader, Reread, Start};
 use crate::audit::Refusals;
@@ -158,7 +159,8 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     }
 
     let start = Start { config, watch, once, facts, told, failures };
-    let mut reloader = Reloader::new(start, reread, declare, generation, mailboxes.clone(), Arc::clone(&pool));
+    let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&pool));
+    let mut reloader = Reloader::new(start, reread, declare, enforcer);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -12,6 +12,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, SupportedProtocolVersion};
 
 use super::anchors::{Anchors, Validity};
+use super::authorities::{Admit, ClientAuthorities};
 use super::explain::{self, unix_seconds};
 use super::keys;
 use super::load_error::{Finding, LoadError, Problem, Severity};
@@ -31,27 +32,27 @@ pub(super) struct Loaded {
     pub(super) key: CertifiedKey,
     /// Seconds since 1970 UTC, as are all times here.
     pub(super) certificate_expires_at: i64,
-    /// `None` if clients are not asked for certificates.
-    pub(super) verifier: Option<Arc<Verifier>>,
-    pub(super) crl_expires_at: Option<i64>,
+    pub(super) trust: Trust,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) findings: Vec<Finding>,
 }
 
 /// Reads every file, whatever was wrong with the one before. What has expired is a finding and no error: it may have been
 /// good when it was read first, and a start must not depend on the hour.
-pub(super) fn read_all(settings: &TlsSettings, files: &Files, now: SystemTime) -> Result<Loaded, Vec<LoadError>> {
+pub(super) fn read_all(
+    settings: &TlsSettings,
+    files: &Files,
+    admit: Admit<'_>,
+    now: SystemTime,
+) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
     let mut loader = Loader { settings, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
-    let trust = loader.trust();
+    let trust = loader.trust(admit);
     let versions = loader.versions();
     match (key, trust, versions) {
-        (Some((key, certificate_expires_at)), Some(Trust { verifier, crl_expires_at }), Some(versions))
-            if loader.errors.is_empty() =>
-        {
-            let findings = loader.findings;
-            Ok(Loaded { key, certificate_expires_at, verifier, crl_expires_at, versions, findings })
+        (Some((key, certificate_expires_at)), Some(trust), Some(versions)) if loader.errors.is_empty() => {
+            Ok(Loaded { key, certificate_expires_at, trust, versions, findings: loader.findings })
         }
         _ => Err(loader.errors),
     }
@@ -68,12 +69,18 @@ struct Loader<'a> {
 }
 
 /// What client certificates are held against.
-struct Trust {
-    verifier: Option<Arc<Verifier>>,
-    crl_expires_at: Option<i64>,
+#[derive(Default)]
+pub(super) struct Trust {
+    /// `None` if clients are not asked for certificates.
+    pub(super) verifier: Option<Arc<Verifier>>,
+    pub(super) authorities: ClientAuthorities,
+    /// CAs of the file that are not among them.
+    pub(super) waiting: Vec<Finding>,
+    pub(super) crl_expires_at: Option<i64>,
 }
 
 /// A client CA.
+#[derive(Clone)]
 struct Authority {
     der: CertificateDer<'static>,
     certificate: Certificate,
@@ -87,6 +94,18 @@ impl Authority {
     fn is_named(&self, name: &Name) -> bool {
         self.name() == name
     }
+
+    /// The same CA, perhaps in another certificate.
+    fn is(&self, other: &Authority) -> bool {
+        self.is_named(other.name()) && self.certificate.spki_sha256 == other.certificate.spki_sha256
+    }
+}
+
+fn parsed(known: &ClientAuthorities) -> Vec<Authority> {
+    let parse = |der: &CertificateDer<'static>| {
+        Some(Authority { der: der.clone(), certificate: Certificate::parse(der).ok()? })
+    };
+    known.iter().filter_map(parse).collect()
 }
 
 impl Loader<'_> {
@@ -147,14 +166,22 @@ impl Loader<'_> {
         self.pem(setting, path, pem::private_key(&content.bytes))
     }
 
-    fn trust(&mut self) -> Option<Trust> {
+    fn trust(&mut self, admit: Admit<'_>) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
-            return Some(Trust { verifier: None, crl_expires_at: None });
+            return Some(Trust::default());
         }
-        let authorities = self.authorities();
+        let mut waiting = Vec::new();
+        let authorities = match admit {
+            Admit::OfFile => self.authorities(),
+            Admit::KnownOfFile(known) => {
+                self.authorities().map(|all| self.known_of(&all, &parsed(known), &mut waiting))
+            }
+            Admit::Known(known) => Some(parsed(known)),
+        };
         let lists = self.revocation_lists(authorities.as_deref().unwrap_or_default());
         let (authorities, lists) = authorities.zip(lists)?;
+        let in_force = authorities.iter().map(|authority| authority.der.clone()).collect();
         let revoked = Revoked::new(&lists, settings.crl_check);
         let authorities = self.without_revoked(authorities, &revoked);
         let realms = self.realms(&authorities, &lists)?;
@@ -162,7 +189,21 @@ impl Loader<'_> {
         let pins = settings.pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
         let verifier = Verifier::new(realms, pins, revoked, self.settings.crl_expired, self.algorithms, mandatory);
-        Some(Trust { verifier: Some(Arc::new(verifier)), crl_expires_at })
+        Some(Trust { verifier: Some(Arc::new(verifier)), authorities: in_force, waiting, crl_expires_at })
+    }
+
+    /// Those of the known CAs that are still in the file. The others in it wait.
+    fn known_of(&self, all: &[Authority], known: &[Authority], waiting: &mut Vec<Finding>) -> Vec<Authority> {
+        let path = self.settings.ca_cert_file.as_deref().unwrap_or(Path::new(""));
+        for new in all.iter().filter(|authority| known.iter().all(|known| known.der != authority.der)) {
+            let name = new.name().display();
+            let words =
+                "is new and not trusted yet: it waits until configuration and ACL file are in force as they are";
+            let (severity, subject) = (Severity::Warning, path.display().to_string());
+            waiting.push(Finding { severity, subject, message: format!("the CA {name} {words}") });
+        }
+        let is_in_file = |known: &&Authority| all.iter().any(|authority| authority.is(known));
+        known.iter().filter(is_in_file).cloned().collect()
     }
 
     /// CAs that share no name in one realm, and of CRLs in each those that do not belong to a namesake elsewhere.

@@ -9,9 +9,10 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
+use super::authorities::{Admit, ClientAuthorities};
 use super::chain::{CertificateChain, Voucher};
 use super::load_error::{Finding, LoadError, Problem};
-use super::loader::{self, Loaded};
+use super::loader::{self, Loaded, Trust};
 use super::provider;
 use super::settings::TlsSettings;
 use super::verifier::Verifier;
@@ -23,6 +24,9 @@ pub struct TlsMaterial {
     config: Arc<ServerConfig>,
     /// `None` if clients are not asked for certificates.
     verifier: Option<Arc<Verifier>>,
+    authorities: ClientAuthorities,
+    /// Those of the file that have to wait, one line each.
+    waiting: Vec<Finding>,
     certificate_expires_at: i64,
     crl_expires_at: Option<i64>,
     findings: Vec<Finding>,
@@ -32,13 +36,19 @@ pub struct TlsMaterial {
 ///
 /// # Errors
 /// Everything that is wrong, not the first. What has only expired is told by [`TlsMaterial::findings`].
-pub fn load(settings: &TlsSettings, files: &Files, now: SystemTime) -> Result<TlsMaterial, Vec<LoadError>> {
-    let Loaded { key, certificate_expires_at, verifier, crl_expires_at, versions, findings } =
-        loader::read_all(settings, files, now)?;
+pub fn load(
+    settings: &TlsSettings,
+    files: &Files,
+    admit: Admit<'_>,
+    now: SystemTime,
+) -> Result<TlsMaterial, Vec<LoadError>> {
+    let Loaded { key, certificate_expires_at, trust, versions, findings } =
+        loader::read_all(settings, files, admit, now)?;
+    let Trust { verifier, authorities, waiting, crl_expires_at } = trust;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
     })?;
-    Ok(TlsMaterial { config, verifier, certificate_expires_at, crl_expires_at, findings })
+    Ok(TlsMaterial { config, verifier, authorities, waiting, certificate_expires_at, crl_expires_at, findings })
 }
 
 impl TlsMaterial {
@@ -93,6 +103,16 @@ impl TlsMaterial {
     /// are refused, handshakes that depend on it fail from then on.
     pub fn crl_expires_at(&self) -> Option<i64> {
         self.crl_expires_at
+    }
+
+    /// The client CAs.
+    pub fn authorities(&self) -> &ClientAuthorities {
+        &self.authorities
+    }
+
+    /// Client CAs of the file that are not trusted yet.
+    pub fn waiting(&self) -> &[Finding] {
+        &self.waiting
     }
 
     /// What there is to say about the files.

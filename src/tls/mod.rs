@@ -4,6 +4,7 @@
 //! [`handshake::accept`] uses it on one connection. Types of rustls stay inside this module.
 
 mod anchors;
+mod authorities;
 pub mod chain;
 pub mod client_file;
 pub mod close;
@@ -22,6 +23,7 @@ pub mod settings;
 mod test_files;
 mod verifier;
 
+pub use authorities::{Admit, ClientAuthorities};
 pub use chain::{CertificateChain, Voucher};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
+use super::authorities::Admit;
 use super::load_error::LoadError;
 use super::material::{TlsMaterial, load};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
@@ -71,7 +72,7 @@ impl TestFiles {
     }
 
     pub(super) fn try_load(&self) -> Result<TlsMaterial, Vec<LoadError>> {
-        load(&self.settings, &Files::default(), SystemTime::now())
+        load(&self.settings, &Files::default(), Admit::OfFile, SystemTime::now())
     }
 
     /// The errors as people see them, paths cut down to file names.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{RedisServer, Respgate, Setup, eventually, request, upstream_of};
+use crate::support::{Pki, RedisServer, RespClient, Respgate, Setup, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on ~* &* +@all -set\nuser bob on +@all ~*\n";
 
@@ -58,6 +58,33 @@ fn a_file_that_never_settles_is_told_of() {
     writing.end("\n");
     gate.wait_for_log(&["reload", "done", "files changed"]);
     assert_eq!(gate.log_text().matches("does not settle").count(), 1);
+}
+
+#[test]
+fn while_a_file_is_written_a_ca_that_goes_is_gone_and_one_that_comes_waits() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("does not settle").expect_log("handshake");
+    let gate = setup.expect_log("is new and not trusted yet").start().settled();
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [old, new] = folders.each_ref().map(|folder| Pki::create(folder.path()));
+    let own = fs::read(gate.pki().ca_cert()).unwrap();
+    let trust = |other: &Pki| {
+        let both = [own.clone(), fs::read(other.ca_cert()).unwrap()].concat();
+        fs::write(gate.pki().ca_cert(), both).unwrap();
+    };
+    let is_in = |pki: &Pki| is_served(gate.connect_as(Some(&pki.client("alice"))));
+    trust(&old);
+    eventually("the CA to be trusted", || is_in(&old));
+    let mut inside = gate.connect_as(Some(&old.client("alice")));
+    assert_eq!(inside.text(&["PING"]), "+PONG");
+    let writing = Writing::begin(&gate.path("users.acl"), "user alice on ~* +@all");
+    gate.wait_for_log(&["users.acl", "does not settle"]);
+    trust(&new);
+    inside.expect_closed();
+    assert_eq!([is_in(&old), is_in(&new)], [None; 2]);
+    writing.end("\n");
+    eventually("the new one to be trusted", || is_in(&new));
+    assert_eq!(is_in(&old), None);
 }
 
 #[test]
@@ -148,7 +175,10 @@ fn start(with: impl FnOnce(Setup) -> Setup) -> (RedisServer, Respgate) {
 }
 
 fn comes_in(gate: &Respgate, user: &str) -> Option<()> {
-    let mut client = gate.connect(user);
+    is_served(gate.connect(user))
+}
+
+fn is_served(mut client: RespClient) -> Option<()> {
     client.try_send(&request(&["PING"])).ok()?;
     (client.try_reply().ok()? == b"+PONG\r\n").then_some(())
 }

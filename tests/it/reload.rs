@@ -119,11 +119,8 @@ fn a_revocation_takes_effect_although_the_acl_file_is_refused() {
 }
 
 #[test]
-fn a_ca_that_came_with_a_refused_configuration_is_held_up_with_it() {
-    let redis = RedisServer::start();
-    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\nuser bob on +@all\n");
-    let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]").expect_log("reload").expect_log("handshake");
-    let gate = setup.start().settled();
+fn a_new_ca_waits_for_the_configuration_that_is_refused_and_is_in_force_with_the_one_that_is_not() {
+    let (_redis, gate) = start_trusting();
     gate.edit_config("[block]", "bogus = 1\n[block]");
     let folder = tempfile::tempdir().unwrap();
     let partner = trust_partner(&gate, folder.path());
@@ -132,28 +129,72 @@ fn a_ca_that_came_with_a_refused_configuration_is_held_up_with_it() {
     assert!(!comes_in(&gate, &partner));
     gate.write_acl("user alice on +@all ~*\n");
     gate.wait_for_log(&["ERROR", "files changed", "everything else takes effect"]);
+    gate.wait_for_log(&["WARN", "ca.crt", "is new and not trusted yet"]);
     assert!(!comes_in(&gate, &partner));
     gate.edit_config("bogus = 1\n[block]", "[block]");
     eventually("both to be in force", || comes_in(&gate, &partner).then_some(()));
 }
 
 #[test]
-fn a_ca_that_came_with_a_refused_acl_file_is_not_let_in_by_another_change() {
-    let redis = RedisServer::start();
-    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\n");
-    let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]").expect_log("reload").expect_log("handshake");
-    let gate = setup.start().settled();
+fn a_new_ca_waits_for_an_acl_file_that_is_refused_whatever_else_changes() {
+    let (_redis, gate) = start_trusting();
     gate.write_acl("user alice off +slip\n");
+    gate.wait_for_log(&["ERROR", "files changed", "kept the old one"]);
     let folder = tempfile::tempdir().unwrap();
     let partner = trust_partner(&gate, folder.path());
-    gate.signal(Signal::HUP);
-    gate.wait_for_log(&["ERROR", "signal", "kept the old one"]);
+    gate.wait_for_log(&["WARN", "ca.crt", "is new and not trusted yet"]);
     gate.edit_config("[\"FLUSHALL\"]", "[\"FLUSHDB\"]");
-    gate.wait_for_log(&["ERROR", "ca.crt", "held up with the configuration or the ACL file"]);
     gate.wait_for_log(&["reload", "done", "files changed"]);
     assert!(!comes_in(&gate, &partner));
     gate.write_acl("user alice on +@all ~*\n");
     eventually("both to be in force", || comes_in(&gate, &partner).then_some(()));
+}
+
+#[test]
+fn a_new_ca_waits_for_an_acl_file_that_edits_of_users_have_passed_over() {
+    let (_redis, gate) = start_trusting();
+    let mut alice = gate.connect("alice");
+    assert_eq!(alice.text(&["ACL", "SETUSER", "bob", "off"]), "+OK");
+    gate.write_acl("user alice on +@all ~* &* -set\n");
+    gate.wait_for_log(&["ERROR", "users.acl", "users were edited since it was read"]);
+    let folder = tempfile::tempdir().unwrap();
+    let partner = trust_partner(&gate, folder.path());
+    gate.wait_for_log(&["WARN", "ca.crt", "is new and not trusted yet"]);
+    assert!(!comes_in(&gate, &partner));
+    assert_eq!(alice.text(&["ACL", "LOAD"]), "+OK");
+    eventually("both to be in force", || comes_in(&gate, &partner).then_some(()));
+}
+
+#[test]
+fn a_ca_that_is_taken_out_is_gone_whatever_is_wrong_with_the_other_files() {
+    let (_redis, gate) = start_trusting();
+    let alone = fs::read(gate.pki().ca_cert()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let partner = trust_partner(&gate, folder.path());
+    eventually("the CA to be trusted", || comes_in(&gate, &partner).then_some(()));
+    let mut inside = gate.connect_as(Some(&partner.client("alice")));
+    assert_eq!(inside.text(&["PING"]), "+PONG");
+    gate.edit_config("[block]", "bogus = 1\n[block]");
+    gate.write_acl("user alice on +slip\n");
+    gate.wait_for_log(&["ERROR", "slip"]);
+    fs::write(gate.pki().ca_cert(), alone).unwrap();
+    inside.expect_closed();
+    assert!(!comes_in(&gate, &partner));
+    let own = folder.path().join("own.crt");
+    fs::copy(gate.pki().ca_cert(), &own).unwrap();
+    fs::write(gate.pki().ca_cert(), "no certificate\n").unwrap();
+    gate.wait_for_log(&["ERROR", "ca.crt"]);
+    let is_in = |client| is_served(RespClient::tls(gate.address(), &own, Some(&client)));
+    assert!(!is_in(partner.client("alice")), "what stays is what was in force, and not what the file had before");
+    assert!(is_in(gate.pki().client("alice")));
+}
+
+fn start_trusting() -> (RedisServer, Respgate) {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~* &*\n");
+    let setup = setup.table("[block]\ncommands = [\"FLUSHALL\"]").expect_log("reload").expect_log("handshake");
+    let gate = setup.expect_log("is new and not trusted yet").start().settled();
+    (redis, gate)
 }
 
 /// The CA of somebody else, trusted beside ours from now on.
@@ -166,7 +207,10 @@ fn trust_partner(gate: &Respgate, folder: &Path) -> Pki {
 
 /// Whether the alice of somebody else is let in.
 fn comes_in(gate: &Respgate, partner: &Pki) -> bool {
-    let mut client = gate.connect_as(Some(&partner.client("alice")));
+    is_served(gate.connect_as(Some(&partner.client("alice"))))
+}
+
+fn is_served(mut client: RespClient) -> bool {
     let answer = client.try_send(&request(&["PING"])).and_then(|()| client.try_reply());
     answer.is_ok_and(|answer| answer == b"+PONG\r\n")
 }

@@ -314,7 +314,8 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.judged(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    let again = load(&files.settings, &Files::default(), in_days(2)).expect("what has expired is no error");
+    let again =
+        load(&files.settings, &Files::default(), Admit::OfFile, in_days(2)).expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
 
@@ -679,7 +680,7 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.write("ca.crt", root.anew("root", |ca| ca.key_usages = vec![KeyUsagePurpose::KeyCertSign]));
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
-    let long_ago = load(&files.settings, &Files::default(), days_ago(60)).expect("good files");
+    let long_ago = load(&files.settings, &Files::default(), Admit::OfFile, days_ago(60)).expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
 
@@ -897,7 +898,7 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let leaf = from_pem(pem);
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
-        let load = |files: &TestFiles| load(&files.settings, &Files::default(), at).expect("good files");
+        let load = |files: &TestFiles| load(&files.settings, &Files::default(), Admit::OfFile, at).expect("good files");
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
         files.settings.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");
@@ -1037,4 +1038,36 @@ fn a_ca_next_to_pins_is_trusted_and_named_as_anchor() {
     assert_eq!(material.judged(&alice, SystemTime::now()), Ok(()));
     let spki = Certificate::parse(&root.der()).expect("readable").spki_sha256;
     assert_eq!(material.anchor(&alice, SystemTime::now()), Some(spki));
+}
+
+#[test]
+fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes() {
+    let [one, two, three] = ["one", "two", "three"].map(Authority::new);
+    let files = TestFiles::new(&one);
+    files.write("ca.crt", one.pem() + &two.pem());
+    let before = files.load();
+    let after = |authorities: &[&Authority], admit: Admit<'_>| {
+        files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
+        let material = load(&files.settings, &Files::default(), admit, SystemTime::now()).expect("good files");
+        let trusted = [&one, &two, &three].map(|authority| verdict(&material, &authority.client("alice")).is_ok());
+        (trusted, material.waiting().len())
+    };
+    let known = before.authorities();
+    assert_eq!(after(&[&two, &three], Admit::KnownOfFile(known)), ([false, true, false], 1));
+    assert_eq!(after(&[&three], Admit::KnownOfFile(known)), ([false, false, false], 1));
+    assert_eq!(after(&[&one], Admit::KnownOfFile(known)), ([true, false, false], 0));
+    assert_eq!(after(&[&three], Admit::Known(known)), ([true, true, false], 0));
+    assert_eq!(after(&[&two, &three], Admit::OfFile), ([false, true, true], 0));
+}
+
+#[test]
+fn a_known_authority_whose_certificate_is_renewed_stays() {
+    let one = Authority::new("one");
+    let files = TestFiles::new(&one);
+    let before = files.load();
+    files.write("ca.crt", one.renewed("one", in_days(1000)));
+    let admit = Admit::KnownOfFile(before.authorities());
+    let after = load(&files.settings, &Files::default(), admit, SystemTime::now()).expect("good files");
+    assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
+    assert_eq!((after.authorities(), after.waiting().len()), (before.authorities(), 1));
 }

@@ -1,0 +1,169 @@
+//! Edits of users: done one after the other, and each only if whoever asks for it still may when its turn comes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use super::Reloader;
+use crate::acl::{Acl, RuleError};
+use crate::audit::events;
+use crate::config::FileKind;
+use crate::generation::{self, BuildError, Edit, EditProgress, Generation, contradictions};
+use crate::net::worker::Renewal;
+use crate::resp::Reply;
+use crate::serve::enforce::PATIENCE;
+use crate::session::{Administered, Administration};
+
+const NO_FILE: &str = "ERR This instance is not configured to use an ACL file. Name one with aclfile.";
+const NOT_SAVED: &str =
+    "ERR There was an error trying to save the ACLs. Please check the server logs for more information";
+
+impl Reloader {
+    /// Does what a session asks for, if it still may: between its request and now users and trust may have changed.
+    pub async fn edit(&mut self, edit: Edit) {
+        let Some(edit) = self.confirmed(edit).await else { return };
+        let (command, names) = edit.subject();
+        let Edit { administration, editor, answer } = edit;
+        let (before, was_unsaved) = (self.enforcer.current().number, self.unsaved);
+        let outcome = match administration {
+            Administration::SetUser { name, rules } => self.set_user(&name, &rules).await,
+            Administration::DeleteUsers(names) => self.delete_users(&names).await,
+            Administration::Load => self.load().await,
+            Administration::Save => self.save().await,
+            // A worker does these itself.
+            Administration::Log(_) | Administration::ResetLog | Administration::GeneratePassword(_) => return,
+        };
+        events::administered(&editor.user, editor.client, command, &names, outcome.is_ok());
+        let reply = outcome.unwrap_or_else(Reply::error);
+        let after = self.enforcer.current().number;
+        // A session that is gone needs no answer.
+        let generation = (after != before).then_some(after);
+        let _ = answer.send(EditProgress::Done(Administered { reply, generation }));
+        self.due.retry |= after != before;
+        if self.unsaved && !was_unsaved {
+            self.tell_of_passed_over_users();
+        }
+    }
+
+    /// Has the session judge the edit once more, whose turn it is. Sessions that are no longer trusted know that by then, and
+    /// while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
+    async fn confirmed(&mut self, edit: Edit) -> Option<Edit> {
+        let Edit { administration, answer, .. } = edit;
+        if !self.enforcer.is_reverified().await {
+            let reply = Reply::error("ERR respgate: certificates are being verified again, try again later");
+            let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
+            return None;
+        }
+        let (confirm, confirmed) = oneshot::channel();
+        answer.send(EditProgress::Turn { administration, confirm }).ok()?;
+        tokio::time::timeout(PATIENCE, confirmed).await.ok()?.ok()
+    }
+
+    async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {
+        let current = self.enforcer.current();
+        let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+        let acl = current.policy.acl.set_user(name, &rules, &current.policy.table);
+        let acl = acl.map_err(|error: RuleError| format!("ERR {error}"))?;
+        generation::check_passwords(&acl, name).map_err(|error| format!("ERR Error in ACL SETUSER: {error}"))?;
+        self.refuse_contradictions(&acl)?;
+        self.enforce_users(&current, acl).await;
+        Ok(Reply::OK)
+    }
+
+    async fn delete_users(&mut self, names: &[Vec<u8>]) -> Result<Reply, String> {
+        let current = self.enforcer.current();
+        let mut acl = current.policy.acl.clone();
+        let mut deleted = 0;
+        for name in names {
+            if let Some(without) = acl.without_user(name) {
+                acl = without;
+                deleted += 1;
+            }
+        }
+        self.refuse_contradictions(&acl)?;
+        if deleted > 0 {
+            self.enforce_users(&current, acl).await;
+        }
+        Ok(Reply::Integer(deleted))
+    }
+
+    async fn load(&mut self) -> Result<Reply, String> {
+        let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
+        let current = self.enforcer.current();
+        let files = self.files();
+        let read = self.read_acl(&path, &files, &current.policy.table);
+        let read = read.and_then(|(acl, warnings)| {
+            let contradictions = contradictions(&self.config, &acl);
+            let errors: Vec<_> = contradictions.iter().map(BuildError::from).collect();
+            if errors.is_empty() { Ok((acl, warnings)) } else { Err(errors) }
+        });
+        match read {
+            Ok((acl, warnings)) => {
+                warnings.iter().for_each(|warning| warn!("{warning}"));
+                self.enforce_users(&current, acl).await;
+                self.watch.take(&path, &files);
+                self.agree();
+                Ok(Reply::OK)
+            }
+            Err(errors) => Err(load_error(&errors)),
+        }
+    }
+
+    async fn save(&mut self) -> Result<Reply, String> {
+        let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
+        let policy = Arc::clone(&self.enforcer.current().policy);
+        let text = policy.acl.to_file(&policy.table);
+        if self.holds_something_else(&path) {
+            events::acl_file_overwritten(&path);
+        }
+        let (target, copy) = (path.clone(), text.clone());
+        let written = tokio::task::spawn_blocking(move || generation::replace(&target, &copy)).await;
+        match written.unwrap_or_else(|lost| Err(lost.into())) {
+            Ok(()) => {
+                let files = self.files();
+                self.watch.take_written(&path, &text, &files);
+                self.agree();
+                Ok(Reply::OK)
+            }
+            Err(error) => {
+                events::acl_file_not_saved(&path, &error);
+                Err(NOT_SAVED.to_owned())
+            }
+        }
+    }
+
+    /// Whether the ACL file has changed since it was read or written.
+    fn holds_something_else(&self, path: &Path) -> bool {
+        let found = self.files().read(path).ok().map(|content| content.digest());
+        self.watch.digest_in_force(path) != Some(found)
+    }
+
+    /// An edit must not make users with which the next start would fail.
+    fn refuse_contradictions(&self, acl: &Acl) -> Result<(), String> {
+        generation::refusal(&contradictions(&self.config, acl)).map_or(Ok(()), Err)
+    }
+
+    async fn enforce_users(&mut self, current: &Generation, acl: Acl) {
+        self.tell_of_insisted_on(&acl);
+        self.unsaved = true;
+        self.enforcer.enforce(current.with_users(acl), Renewal::Policy).await;
+    }
+
+    /// The ACL file and the users are the same now.
+    fn agree(&mut self) {
+        self.watch.put_in_force(FileKind::Users, &self.files());
+        self.unsaved = false;
+        self.due.retry = true;
+    }
+}
+
+/// All errors in one line, as Redis has them [ACLLoadFromFile].
+fn load_error(errors: &[BuildError]) -> String {
+    let listed: Vec<String> = errors.iter().map(|error| format!("{error}. ")).collect();
+    format!(
+        "ERR {}WARNING: ACL errors detected, no change to the previously active ACL rules was performed",
+        listed.concat()
+    )
+}
