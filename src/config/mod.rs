@@ -29,8 +29,8 @@ pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
 pub use error::{ConfigError, ConfigErrors};
 pub use host::Host;
 pub use model::{
-    AclSource, Block, CertificateRule, ClientsUser, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, Listener, LogFormat,
-    LogLevel, LogSettings, NamedUser, Rename, TlsFiles, Unmapped, Upstream, UpstreamAddress, UserSettings,
+    AclSource, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, Listener, LogFormat, LogLevel,
+    LogSettings, NamedUser, Rename, Upstream, UpstreamAddress,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};

@@ -1,6 +1,6 @@
 //! The validated configuration: what the rest of the program is built from.
 //!
-//! Plain data, some of it in words of `tls`. Every value here was checked; nobody has to check it again.
+//! Plain data, in the types of those who use it. Every value here was checked; nobody has to check it again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +11,9 @@ use ipnet::IpNet;
 
 use super::secret::Redacted;
 use crate::command::Dialect;
-use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
+use crate::identity::{RuleSpec, UserFrom};
+use crate::policy::{Unmapped, UserSettings};
+use crate::tls::TlsSettings;
 
 /// Everything `respgate run` needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub struct Config {
     /// `[[certificate]]` rules in their order; the first match wins.
     pub certificates: Vec<CertificateRule>,
     /// `tls-auth-clients-user`: stands after the rules.
-    pub tls_auth_clients_user: ClientsUser,
+    pub tls_auth_clients_user: UserFrom,
     /// What a trusted certificate that maps to nobody may do.
     pub unmapped: Unmapped,
     /// `stray-auth = "ignore"`: passwords that can make nobody else of a session are ignored, where its user does not say.
@@ -111,35 +113,13 @@ pub struct Listener {
     /// Port 0 asks the kernel for a free one.
     pub address: SocketAddr,
     /// `None` is a plaintext listener, which takes an explicit `tls = "no"`.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<TlsSettings>,
     /// Peers that may connect. Empty: everybody not denied.
     pub allow: Vec<IpNet>,
     /// Peers that may not connect; stronger than `allow`.
     pub deny: Vec<IpNet>,
     /// Balancers: from there a PROXY protocol header is required, and the address in it counts.
     pub proxy_protocol_from: Vec<IpNet>,
-}
-
-/// The TLS side of one listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM, the server's certificate and its chain.
-    pub cert_file: PathBuf,
-    /// PEM, the key of the certificate.
-    pub key_file: PathBuf,
-    /// PEM, the CAs of client certificates. `None` only where `auth_clients` is [`AuthClients::No`],
-    /// or keys are pinned.
-    pub ca_cert_file: Option<PathBuf>,
-    /// PEM or DER certificate revocation lists.
-    pub crl_files: Vec<PathBuf>,
-    /// Whether a client must show a certificate.
-    pub auth_clients: AuthClients,
-    /// At least one of them is on.
-    pub protocols: Protocols,
-    /// How much of a client's chain needs a CRL.
-    pub crl_check: CrlCheck,
-    /// What an expired CRL means.
-    pub crl_expired: CrlExpired,
 }
 
 /// The Redis behind the proxy and how to log in there.
@@ -184,59 +164,12 @@ pub enum AclSource {
 /// One `[[certificate]]`: every field given must match, any value of a field suffices.
 ///
 /// At least one field is given. Hex values are as written; the certificate map judges them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateRule {
-    /// URI names.
-    pub uri: Vec<String>,
-    /// DNS names.
-    pub dns: Vec<String>,
-    /// E-mail names.
-    pub email: Vec<String>,
-    /// Common names.
-    pub cn: Vec<String>,
-    /// Organisational units.
-    pub ou: Vec<String>,
-    /// Organisations.
-    pub o: Vec<String>,
-    /// The issuer's common name.
-    pub issuer_cn: Vec<String>,
-    /// Serial number, hex.
-    pub serial: Vec<String>,
-    /// SHA-256 of the certificate, hex.
-    pub sha256: Vec<String>,
-    /// SHA-256 of the certificate's public key, hex.
-    pub spki_sha256: Vec<String>,
-    /// SHA-256 of the anchor's public key, hex.
-    pub ca_spki_sha256: Vec<String>,
-    /// A user name, or a template such as `%{cn}`.
-    pub user: String,
-    /// `trust = "pin"`: certificates with these public keys are trusted whoever signed them. Then `spki_sha256` is given
-    /// and `user` is no template.
-    pub pinned: bool,
-    /// Let `cn` count for a certificate that has subject alternative names.
-    pub cn_with_san: bool,
-    /// Where the rule stands, as `file:line`, for errors found by those who build the map.
+    /// What it says.
+    pub spec: RuleSpec,
+    /// Where it stands, as `file:line`, for errors found by those who build the map.
     pub location: String,
-}
-
-/// `tls-auth-clients-user`, Valkey's meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientsUser {
-    /// Not used.
-    Off,
-    /// The common name is the user.
-    Cn,
-    /// The URI name is the user.
-    Uri,
-}
-
-/// What a trusted certificate that maps to nobody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unmapped {
-    /// Nothing: the connection ends.
-    Refuse,
-    /// Log in with a password.
-    Password,
 }
 
 /// Commands refused whatever the ACL says.
@@ -257,21 +190,6 @@ pub struct Rename {
     pub original: String,
     /// What it is called there; `None` where it was disabled (renamed to `""`). Not in `Debug`: obscurity is its point.
     pub name: Option<Redacted>,
-}
-
-/// `[user.NAME]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserSettings {
-    /// AUTH as this user works only on a connection whose certificate maps to it.
-    pub certificate_required: bool,
-    /// No password login as this user at all.
-    pub auth_certificate_only: bool,
-    /// A session that a certificate made may AUTH as another user.
-    pub reauth: bool,
-    /// `stray-auth`; `None` leaves it to the setting outside. Not ignored, there or here, where `reauth` is set.
-    pub ignore_stray_auth: Option<bool>,
-    /// Addresses from which the user may log in. Empty: any.
-    pub allow_from: Vec<IpNet>,
 }
 
 /// A place of the configuration that names one of the proxy's users.

@@ -16,8 +16,10 @@ use super::raw::{
     BlockSection, CertificateSection, ListenerSection, Settings, UpstreamAuthSection, UserSection, flag_names,
 };
 use super::*;
+use crate::identity::{FieldName, UserFrom};
 use crate::permissions::Permissions;
-use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
+use crate::policy::Unmapped;
+use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
 
 const MINIMAL: &str = r#"
 listen = "127.0.0.1:6380"
@@ -238,7 +240,7 @@ fn a_pinned_key_makes_the_client_ca_dispensable() {
     let text = MINIMAL.replace("tls-ca-cert-file = \"ca.crt\"\n", "");
     let rule = format!("[[certificate]]\nspki-sha256 = \"{}\"\nuser = \"shop\"\n", "ab".repeat(32));
     assert!(refusal(&format!("{text}{rule}trust = \"ca\"\n")).contains("`tls-ca-cert-file` is missing"));
-    assert!(load(&format!("{text}{rule}trust = \"pin\"\n")).certificates[0].pinned);
+    assert!(load(&format!("{text}{rule}trust = \"pin\"\n")).certificates[0].spec.pinned);
 }
 
 #[test]
@@ -338,7 +340,7 @@ fn one_run_needs_no_file() {
         files: &Files::default(),
     };
     let config = super::load(&sources).unwrap().config;
-    assert_eq!(config.tls_auth_clients_user, ClientsUser::Cn);
+    assert_eq!(config.tls_auth_clients_user, UserFrom::Cn);
     assert_eq!(config.unmapped, Unmapped::Refuse);
     assert_eq!(config.acl, AclSource::File("users.acl".into()));
 }
@@ -660,7 +662,7 @@ fn defaults_are_these() {
     let expected = Config {
         listeners: vec![Listener {
             address: "127.0.0.1:6380".parse().unwrap(),
-            tls: Some(TlsFiles {
+            tls: Some(TlsSettings {
                 cert_file: "/etc/server.crt".into(),
                 key_file: "/etc/server.key".into(),
                 ca_cert_file: Some("/etc/ca.crt".into()),
@@ -669,6 +671,7 @@ fn defaults_are_these() {
                 protocols: Protocols { tls12: true, tls13: true },
                 crl_check: CrlCheck::Chain,
                 crl_expired: CrlExpired::Refuse,
+                strict_permissions: false,
             }),
             allow: Vec::new(),
             deny: Vec::new(),
@@ -686,7 +689,7 @@ fn defaults_are_these() {
         acl: AclSource::File("/etc/users.acl".into()),
         acl_dialect: None,
         certificates: Vec::new(),
-        tls_auth_clients_user: ClientsUser::Off,
+        tls_auth_clients_user: UserFrom::Off,
         unmapped: Unmapped::Password,
         ignore_stray_auth: false,
         block: Block {
@@ -799,14 +802,15 @@ user = "%{{cn}}"
     assert_eq!(config.upstream.password.unwrap().expose(), b"upstream secret");
     assert_eq!(config.block.commands, ["flushall", "flushdb", "config", "client|kill", "acl|setuser", "@scripting"]);
     assert_eq!(config.block.exempt_users, ["ops"]);
-    assert!(config.users["ops"].certificate_required && !config.users["ops"].auth_certificate_only);
+    assert!(config.users["ops"].certificate_required && !config.users["ops"].certificate_only);
     assert_eq!(config.users["ops"].allow_from, ["10.116.0.0/16".parse().unwrap()]);
     assert_eq!(config.renames[0].original, "CONFIG");
     assert_eq!(config.renames[0].name.as_ref().unwrap().expose(), b"b840fc02d524045429941cc15f59e41cb7be6c52");
     assert_eq!(config.renames[1], Rename { original: "FLUSHALL".to_owned(), name: None });
-    assert_eq!(config.certificates[0].uri, ["spiffe://prod/ns/shop/sa/*"]);
+    let shop = (FieldName::Uri, vec!["spiffe://prod/ns/shop/sa/*".to_owned()]);
+    assert_eq!(config.certificates[0].spec.fields, [shop]);
     assert_eq!(config.certificates[0].location, "/etc/respgate.toml:27");
-    assert_eq!(config.certificates[1].user, "%{cn}");
+    assert_eq!(config.certificates[1].spec.user, "%{cn}");
     assert_eq!(config.unmapped, Unmapped::Refuse);
 }
 
@@ -847,7 +851,7 @@ fn several_listeners_share_what_stands_outside() {
         MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "")
     );
     let listeners = load(&text).listeners;
-    let tls: Vec<TlsFiles> = listeners.into_iter().map(|listener| listener.tls.unwrap()).collect();
+    let tls: Vec<TlsSettings> = listeners.into_iter().map(|listener| listener.tls.unwrap()).collect();
     assert_eq!(tls[0].cert_file, tls[1].cert_file);
     assert_eq!((tls[0].auth_clients, tls[1].auth_clients), (AuthClients::Yes, AuthClients::Optional));
     assert!(refusal(&text.replace("127.0.0.1:2", "127.0.0.1:1")).contains("127.0.0.1:1 is listened on twice"));

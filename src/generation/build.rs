@@ -10,10 +10,10 @@ use super::error::BuildError;
 use crate::acl::{Acl, Unknown};
 use crate::auth::hash::{self, Cost};
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclSource, Block, CertificateRule, Config, TlsFiles};
+use crate::config::{self, AclSource, Block, CertificateRule, Config};
 use crate::files::Files;
-use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec, UserFrom};
-use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped, UserSettings};
+use crate::identity::{CertificateMap, FieldName, Fingerprint};
+use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
 use crate::tls::{self, Admit, ClientAuthorities, Finding, Severity, TlsMaterial, TlsSettings};
 use crate::upstream::look::Facts;
 
@@ -140,11 +140,8 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
         table,
         acl,
         certificates,
-        unmapped: match config.unmapped {
-            config::Unmapped::Refuse => Unmapped::Refuse,
-            config::Unmapped::Password => Unmapped::Password,
-        },
-        settings: config.users.iter().map(|(name, settings)| (name.clone(), user_settings(settings))).collect(),
+        unmapped: config.unmapped,
+        settings: config.users.clone().into_iter().collect(),
         ignore_stray_auth: config.ignore_stray_auth,
         blocklist,
         renames,
@@ -269,13 +266,8 @@ impl<'a> Builder<'a> {
     }
 
     fn certificates(&mut self) -> Option<CertificateMap> {
-        let rules = self.config.certificates.iter().map(rule_spec).collect();
-        let user_from = match self.config.tls_auth_clients_user {
-            config::ClientsUser::Off => UserFrom::Off,
-            config::ClientsUser::Cn => UserFrom::Cn,
-            config::ClientsUser::Uri => UserFrom::Uri,
-        };
-        CertificateMap::build(rules, user_from)
+        let rules = self.config.certificates.iter().map(|rule| rule.spec.clone()).collect();
+        CertificateMap::build(rules, self.config.tls_auth_clients_user)
             .map_err(|errors| {
                 for error in errors {
                     let place = self.config.certificates.get(error.rule).map_or("", |rule| rule.location.as_str());
@@ -392,21 +384,17 @@ impl<'a> Builder<'a> {
     }
 
     fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
-        let mut loaded: Vec<(TlsSettings, Arc<TlsMaterial>)> = Vec::new();
+        let mut loaded: Vec<(&TlsSettings, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
         let pins = pinned_keys(&self.config.certificates);
         for (number, listener) in self.config.listeners.iter().enumerate() {
             let admit = self.admit(number);
-            let settings = listener.tls.as_ref().map(|files| TlsSettings {
-                pinned_keys: pins.clone(),
-                ..tls_settings(files, self.config.strict_permissions)
-            });
-            listeners.push(settings.and_then(|settings| {
+            listeners.push(listener.tls.as_ref().and_then(|settings| {
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(&settings, self.files, admit, SystemTime::now()) {
+                match tls::material::load(settings, &pins, self.files, admit, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         self.waiting.extend(material.waiting().iter().map(ToString::to_string));
@@ -464,8 +452,9 @@ fn may_be_a_modules(entry: &str) -> bool {
 
 /// The keys that rules pin. What is no fingerprint is an error of its rule.
 fn pinned_keys(rules: &[CertificateRule]) -> Vec<Fingerprint> {
-    let pins = rules.iter().filter(|rule| rule.pinned).flat_map(|rule| &rule.spki_sha256);
-    pins.filter_map(|text| Fingerprint::parse(text)).collect()
+    let fields = rules.iter().filter(|rule| rule.spec.pinned).flat_map(|rule| &rule.spec.fields);
+    let keys = fields.filter(|(field, _)| *field == FieldName::SpkiSha256).flat_map(|(_, values)| values);
+    keys.filter_map(|text| Fingerprint::parse(text)).collect()
 }
 
 /// The new names that a configuration declares, for asking the upstream what it runs under them.
@@ -476,57 +465,6 @@ pub fn declared_names(config: &Config) -> Vec<String> {
 /// Empty where the command was disabled.
 fn new_name(rename: &config::Rename) -> String {
     rename.name.as_ref().map(|name| String::from_utf8_lossy(name.expose()).into_owned()).unwrap_or_default()
-}
-
-fn user_settings(settings: &config::UserSettings) -> UserSettings {
-    UserSettings {
-        certificate_required: settings.certificate_required,
-        certificate_only: settings.auth_certificate_only,
-        reauth: settings.reauth,
-        ignore_stray_auth: settings.ignore_stray_auth,
-        allow_from: settings.allow_from.clone(),
-    }
-}
-
-fn rule_spec(rule: &CertificateRule) -> RuleSpec {
-    let fields = [
-        (FieldName::Uri, &rule.uri),
-        (FieldName::Dns, &rule.dns),
-        (FieldName::Email, &rule.email),
-        (FieldName::Cn, &rule.cn),
-        (FieldName::Ou, &rule.ou),
-        (FieldName::O, &rule.o),
-        (FieldName::IssuerCn, &rule.issuer_cn),
-        (FieldName::Serial, &rule.serial),
-        (FieldName::Sha256, &rule.sha256),
-        (FieldName::SpkiSha256, &rule.spki_sha256),
-        (FieldName::CaSpkiSha256, &rule.ca_spki_sha256),
-    ];
-    RuleSpec {
-        fields: fields
-            .into_iter()
-            .filter(|(_, values)| !values.is_empty())
-            .map(|(name, values)| (name, values.clone()))
-            .collect(),
-        user: rule.user.clone(),
-        cn_with_san: rule.cn_with_san,
-        pinned: rule.pinned,
-    }
-}
-
-fn tls_settings(files: &TlsFiles, strict_permissions: bool) -> TlsSettings {
-    TlsSettings {
-        cert_file: files.cert_file.clone(),
-        key_file: files.key_file.clone(),
-        ca_cert_file: files.ca_cert_file.clone(),
-        pinned_keys: Vec::new(),
-        crl_files: files.crl_files.clone(),
-        auth_clients: files.auth_clients,
-        protocols: files.protocols,
-        crl_check: files.crl_check,
-        crl_expired: files.crl_expired,
-        strict_permissions,
-    }
 }
 
 #[cfg(test)]

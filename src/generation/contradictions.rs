@@ -101,7 +101,7 @@ fn reachable_users<'a>(config: &'a Config, acl: &'a Acl) -> impl Iterator<Item =
 fn takes_any_password<'a>(config: &'a Config, acl: &'a Acl) -> impl Iterator<Item = &'a UserName> {
     let needs_certificate = |name: &UserName| {
         let settings = config.users.get(name.as_str());
-        settings.is_some_and(|settings| settings.certificate_required || settings.auth_certificate_only)
+        settings.is_some_and(|settings| settings.certificate_required || settings.certificate_only)
     };
     let open = acl.users().filter(|user| user.is_enabled() && user.is_nopass());
     open.map(|user| user.name()).filter(move |name| !needs_certificate(name))

@@ -22,6 +22,7 @@ use super::revocation::{Revocation, Revoked, UsableList};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, TlsSettings};
 use super::verifier::{Realm, Verifier};
 use crate::files::{Content, Files};
+use crate::identity::Fingerprint;
 use crate::identity::x509::{Certificate, Name, RevocationList};
 
 /// So many CAs are hardly those of one's own clients.
@@ -41,12 +42,13 @@ pub(super) struct Loaded {
 /// good when it was read first, and a start must not depend on the hour.
 pub(super) fn read_all(
     settings: &TlsSettings,
+    pinned_keys: &[Fingerprint],
     files: &Files,
     admit: Admit<'_>,
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
-    let mut loader = Loader { settings, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
+    let mut loader = Loader { settings, pinned_keys, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
     let trust = loader.trust(admit);
     let versions = loader.versions();
@@ -61,6 +63,7 @@ pub(super) fn read_all(
 /// Keeps everything that is wrong. A step that comes to nothing has left an error behind.
 struct Loader<'a> {
     settings: &'a TlsSettings,
+    pinned_keys: &'a [Fingerprint],
     files: &'a Files,
     now: SystemTime,
     algorithms: WebPkiSupportedAlgorithms,
@@ -186,7 +189,7 @@ impl Loader<'_> {
         let authorities = self.without_revoked(authorities, &revoked);
         let realms = self.realms(&authorities, &lists)?;
         let crl_expires_at = lists.iter().map(|usable| usable.next_update).min();
-        let pins = settings.pinned_keys.iter().copied().collect();
+        let pins = self.pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
         let verifier = Verifier::new(realms, pins, revoked, self.settings.crl_expired, self.algorithms, mandatory);
         Some(Trust { verifier: Some(Arc::new(verifier)), authorities: in_force, waiting, crl_expires_at })
@@ -279,7 +282,7 @@ impl Loader<'_> {
     fn authorities(&mut self) -> Option<Vec<Authority>> {
         let setting = "tls-ca-cert-file";
         let Some(path) = self.settings.ca_cert_file.as_deref() else {
-            if !self.settings.pinned_keys.is_empty() {
+            if !self.pinned_keys.is_empty() {
                 return Some(Vec::new());
             }
             let words =

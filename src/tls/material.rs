@@ -17,7 +17,7 @@ use super::provider;
 use super::settings::TlsSettings;
 use super::verifier::Verifier;
 use crate::files::Files;
-use crate::identity::CertificateRefusal;
+use crate::identity::{CertificateRefusal, Fingerprint};
 
 /// Everything TLS of one listener in one generation. Never changed: a reload loads another.
 pub struct TlsMaterial {
@@ -34,16 +34,20 @@ pub struct TlsMaterial {
 
 /// Reads every file the settings name and builds the material of a new generation, with its own ticket keys.
 ///
+/// `pinned_keys` are the SHA-256 of the SubjectPublicKeyInfo of keys that are trusted whoever signed their certificate,
+/// self-signed ones above all. Only their validity is checked, and that no CRL lists them.
+///
 /// # Errors
 /// Everything that is wrong, not the first. What has only expired is told by [`TlsMaterial::findings`].
 pub fn load(
     settings: &TlsSettings,
+    pinned_keys: &[Fingerprint],
     files: &Files,
     admit: Admit<'_>,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
     let Loaded { key, certificate_expires_at, trust, versions, findings } =
-        loader::read_all(settings, files, admit, now)?;
+        loader::read_all(settings, pinned_keys, files, admit, now)?;
     let Trust { verifier, authorities, waiting, crl_expires_at } = trust;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::identity::Fingerprint;
-
 /// The TLS settings of one listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
@@ -14,9 +12,6 @@ pub struct TlsSettings {
     /// `tls-ca-cert-file`: the CAs whose client certificates are trusted (PEM). Needed unless clients are not asked,
     /// or have pinned keys only.
     pub ca_cert_file: Option<PathBuf>,
-    /// SHA-256 of the SubjectPublicKeyInfo of keys that are trusted whoever signed their certificate, self-signed
-    /// ones above all. Only their validity is checked, and that no CRL lists them.
-    pub pinned_keys: Vec<Fingerprint>,
     /// `tls-crl-file`: revocation lists (PEM or DER). With none, revocation is not checked.
     pub crl_files: Vec<PathBuf>,
     /// `tls-auth-clients`.

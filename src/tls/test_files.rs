@@ -11,11 +11,13 @@ use super::load_error::LoadError;
 use super::material::{TlsMaterial, load};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
 use crate::files::Files;
+use crate::identity::Fingerprint;
 use crate::identity::test_pki::{Authority, Issued};
 
 pub(super) struct TestFiles {
     directory: TempDir,
     pub(super) settings: TlsSettings,
+    pub(super) pinned_keys: Vec<Fingerprint>,
 }
 
 impl TestFiles {
@@ -26,7 +28,6 @@ impl TestFiles {
             cert_file: directory.path().join("server.crt"),
             key_file: directory.path().join("server.key"),
             ca_cert_file: Some(directory.path().join("ca.crt")),
-            pinned_keys: vec![],
             crl_files: vec![],
             auth_clients: AuthClients::Yes,
             protocols: Protocols { tls12: true, tls13: true },
@@ -34,7 +35,7 @@ impl TestFiles {
             crl_expired: CrlExpired::Refuse,
             strict_permissions: true,
         };
-        let files = TestFiles { directory, settings };
+        let files = TestFiles { directory, settings, pinned_keys: Vec::new() };
         files.server(&authority.server());
         files.write("ca.crt", authority.pem());
         files
@@ -72,7 +73,7 @@ impl TestFiles {
     }
 
     pub(super) fn try_load(&self) -> Result<TlsMaterial, Vec<LoadError>> {
-        load(&self.settings, &Files::default(), Admit::OfFile, SystemTime::now())
+        load(&self.settings, &self.pinned_keys, &Files::default(), Admit::OfFile, SystemTime::now())
     }
 
     /// The errors as people see them, paths cut down to file names.

@@ -9,11 +9,11 @@ use super::judge::Judge;
 use super::words::{auth_clients, crl_check, crl_expired};
 use crate::config::RevocationLists;
 use crate::config::error::{ConfigError, Place};
-use crate::config::model::{Config, Listener, TlsFiles};
+use crate::config::model::{Config, Listener};
 use crate::config::raw::{ListenerSection, Settings};
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, one_of, socket_address, yes_no};
-use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols};
+use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
 
 impl Judge<'_> {
     pub(super) fn listeners(&mut self, settings: &mut Settings) -> Vec<Listener> {
@@ -133,7 +133,7 @@ impl Judge<'_> {
         let certificate = self.path(section.tls_cert_file);
         let key = self.path(section.tls_key_file);
         let ca_cert_file = self.path(section.tls_ca_cert_file);
-        let files = TlsFiles {
+        let files = TlsSettings {
             cert_file: certificate.clone().unwrap_or_default(),
             key_file: key.clone().unwrap_or_default(),
             crl_files: self.paths(section.tls_crl_file),
@@ -142,6 +142,7 @@ impl Judge<'_> {
             crl_check: self.or(section.crl_check, crl_check, CrlCheck::Chain),
             crl_expired: self.or(section.crl_expired, crl_expired, CrlExpired::Refuse),
             ca_cert_file,
+            strict_permissions: self.strict_permissions,
         };
         self.denied(section.allow.as_deref().unwrap_or_default(), section.deny.as_deref().unwrap_or_default());
         let allow = self.all(section.allow, network);

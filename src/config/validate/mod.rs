@@ -17,15 +17,15 @@ use self::words::{
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
-use super::model::{
-    ClientsUser, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings, Unmapped,
-};
+use super::model::{Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings};
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
 use super::setting::Setting;
 use super::units::{count, duration, yes_no};
 use super::{RevocationLists, Sources};
 use crate::files::Files;
+use crate::identity::UserFrom;
+use crate::policy::Unmapped;
 use crate::tls::AuthClients;
 
 /// What [`validate`] found. The configuration is of use only where there are no errors.
@@ -46,10 +46,10 @@ pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sour
     let block = judge.block(std::mem::take(&mut settings.block));
     let acl = judge.acl(&mut settings, variables);
     let certificates = judge.certificates(std::mem::take(&mut settings.certificate));
-    let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, ClientsUser::Off);
+    let tls_auth_clients_user = judge.or(settings.tls_auth_clients_user.take(), clients_user, UserFrom::Off);
     judge.unused_certificates(&listeners, &certificates, tls_auth_clients_user);
     let renames = judge.renames(&mut settings);
-    let nothing_maps = certificates.is_empty() && tls_auth_clients_user == ClientsUser::Off;
+    let nothing_maps = certificates.is_empty() && tls_auth_clients_user == UserFrom::Off;
     let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.auth_clients != AuthClients::No);
     let unnamed = match listeners.iter().any(asks) {
         false => Some("no listener asks for a certificate: see tls-auth-clients"),

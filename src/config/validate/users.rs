@@ -9,11 +9,13 @@ use super::words::{auth_word, blocked_command, certificate_word, stray_auth_word
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
 use crate::config::interpolate;
-use crate::config::model::{AclSource, Block, CertificateRule, ClientsUser, Config, Listener, UserSettings};
+use crate::config::model::{AclSource, Block, CertificateRule, Config, Listener};
 use crate::config::raw::{BlockSection, CertificateSection, Settings, UserSection, Variables};
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, yes_no};
+use crate::identity::{FieldName, RuleSpec, UserFrom};
+use crate::policy::UserSettings;
 use crate::tls::AuthClients;
 
 /// The variables with the password of the user `default`, as the Redis images have them.
@@ -78,18 +80,22 @@ impl Judge<'_> {
             let origin = Origin::File(section.span());
             let location = self.source.map(|source| source.location(&section.span())).unwrap_or_default();
             let section = section.into_inner();
-            let rule = CertificateRule {
-                uri: self.names(section.uri),
-                dns: self.names(section.dns),
-                email: self.names(section.email),
-                cn: self.names(section.cn),
-                ou: self.names(section.ou),
-                o: self.names(section.o),
-                issuer_cn: self.names(section.issuer_cn),
-                serial: self.names(section.serial),
-                sha256: self.names(section.sha256),
-                spki_sha256: self.names(section.spki_sha256),
-                ca_spki_sha256: self.names(section.ca_spki_sha256),
+            let fields = [
+                (FieldName::Uri, section.uri),
+                (FieldName::Dns, section.dns),
+                (FieldName::Email, section.email),
+                (FieldName::Cn, section.cn),
+                (FieldName::Ou, section.ou),
+                (FieldName::O, section.o),
+                (FieldName::IssuerCn, section.issuer_cn),
+                (FieldName::Serial, section.serial),
+                (FieldName::Sha256, section.sha256),
+                (FieldName::SpkiSha256, section.spki_sha256),
+                (FieldName::CaSpkiSha256, section.ca_spki_sha256),
+            ];
+            let fields = fields.map(|(field, values)| (field, self.names(values)));
+            let spec = RuleSpec {
+                fields: fields.into_iter().filter(|(_, values)| !values.is_empty()).collect(),
                 user: match section.user {
                     Some(user) => self.certificate_user(user),
                     None => {
@@ -99,12 +105,11 @@ impl Judge<'_> {
                 },
                 pinned: self.or(section.trust, trust_word, false),
                 cn_with_san: self.or(section.cn_with_san, yes_no, false),
-                location,
             };
-            if fields(&rule).iter().all(|values| values.is_empty()) {
+            if spec.fields.is_empty() {
                 self.error(&origin, "this [[certificate]] matches nothing: name a field, such as uri, dns or cn");
             }
-            rules.push(rule);
+            rules.push(CertificateRule { spec, location });
         }
         rules
     }
@@ -124,10 +129,10 @@ impl Judge<'_> {
         &mut self,
         listeners: &[Listener],
         rules: &[CertificateRule],
-        clients_user: ClientsUser,
+        clients_user: UserFrom,
     ) {
         let shown = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.auth_clients != AuthClients::No);
-        let wanted = !rules.is_empty() || clients_user != ClientsUser::Off;
+        let wanted = !rules.is_empty() || clients_user != UserFrom::Off;
         if wanted && !listeners.is_empty() && !listeners.iter().any(shown) {
             let message = "certificates name users, but no listener asks for one: see tls-auth-clients";
             self.warnings.push(ConfigError::new(Place::Whole, message));
@@ -153,17 +158,17 @@ impl Judge<'_> {
                     .map(|setting| setting.as_ref().map(|setting| setting.origin.clone()));
             let settings = UserSettings {
                 certificate_required: self.or(section.certificate, certificate_word, false),
-                auth_certificate_only: self.or(section.auth, auth_word, false),
+                certificate_only: self.or(section.auth, auth_word, false),
                 reauth: self.or(section.reauth, yes_no, false),
                 ignore_stray_auth: self.read(section.stray_auth, stray_auth_word),
                 allow_from: self.all(section.allow_from, network),
             };
-            if let (true, true, Some(auth)) = (settings.auth_certificate_only, settings.certificate_required, &auth) {
+            if let (true, true, Some(auth)) = (settings.certificate_only, settings.certificate_required, &auth) {
                 self.warn(auth, "certificate = \"required\" says nothing beside auth = \"certificate\"");
             }
             for (is_on, origin, effect) in [
                 (settings.certificate_required, certificate, "nobody can be this user"),
-                (settings.auth_certificate_only, auth.clone(), "nobody can be this user"),
+                (settings.certificate_only, auth.clone(), "nobody can be this user"),
                 (settings.reauth, reauth.clone(), "this changes nothing"),
             ] {
                 if let (true, Some(origin), Some(why)) = (is_on, origin, unnamed) {
@@ -222,20 +227,4 @@ impl Judge<'_> {
         }
         self.all(settings, user_name)
     }
-}
-
-fn fields(rule: &CertificateRule) -> [&[String]; 11] {
-    [
-        &rule.uri,
-        &rule.dns,
-        &rule.email,
-        &rule.cn,
-        &rule.ou,
-        &rule.o,
-        &rule.issuer_cn,
-        &rule.serial,
-        &rule.sha256,
-        &rule.spki_sha256,
-        &rule.ca_spki_sha256,
-    ]
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::command::Dialect;
-use crate::config::model::{ClientsUser, LogFormat, LogLevel, Unmapped};
+use crate::config::model::{LogFormat, LogLevel};
 use crate::config::units::{count, duration, one_of, size};
+use crate::identity::UserFrom;
+use crate::policy::Unmapped;
 use crate::tls::{AuthClients, CrlCheck, CrlExpired};
 
-pub(super) fn clients_user(text: &str) -> Result<ClientsUser, String> {
-    one_of(text, &[("CN", ClientsUser::Cn), ("URI", ClientsUser::Uri), ("off", ClientsUser::Off)])
+pub(super) fn clients_user(text: &str) -> Result<UserFrom, String> {
+    one_of(text, &[("CN", UserFrom::Cn), ("URI", UserFrom::Uri), ("off", UserFrom::Off)])
 }
 
 pub(super) fn unmapped_word(text: &str) -> Result<Unmapped, String> {

@@ -314,8 +314,8 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.judged(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    let again =
-        load(&files.settings, &Files::default(), Admit::OfFile, in_days(2)).expect("what has expired is no error");
+    let again = load(&files.settings, &files.pinned_keys, &Files::default(), Admit::OfFile, in_days(2))
+        .expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
 
@@ -680,7 +680,8 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.write("ca.crt", root.anew("root", |ca| ca.key_usages = vec![KeyUsagePurpose::KeyCertSign]));
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
-    let long_ago = load(&files.settings, &Files::default(), Admit::OfFile, days_ago(60)).expect("good files");
+    let long_ago =
+        load(&files.settings, &files.pinned_keys, &Files::default(), Admit::OfFile, days_ago(60)).expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
 
@@ -898,9 +899,11 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let leaf = from_pem(pem);
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
-        let load = |files: &TestFiles| load(&files.settings, &Files::default(), Admit::OfFile, at).expect("good files");
+        let load = |files: &TestFiles| {
+            load(&files.settings, &files.pinned_keys, &Files::default(), Admit::OfFile, at).expect("good files")
+        };
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
-        files.settings.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
+        files.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");
     }
 }
@@ -1010,7 +1013,7 @@ fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
     let mut files = TestFiles::new(&Authority::new("root"));
     let (pinned, other) = (Authority::new("alice"), Authority::new("alice"));
     let own = |authority: &Authority| chain_of([authority.der()]);
-    files.settings.pinned_keys = vec![Certificate::parse(&pinned.der()).expect("readable").spki_sha256];
+    files.pinned_keys = vec![Certificate::parse(&pinned.der()).expect("readable").spki_sha256];
     for with_ca in [true, false] {
         if !with_ca {
             files.settings.ca_cert_file = None;
@@ -1032,7 +1035,7 @@ fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
 fn a_ca_next_to_pins_is_trusted_and_named_as_anchor() {
     let root = Authority::new("root");
     let mut files = TestFiles::new(&root);
-    files.settings.pinned_keys = vec![Fingerprint::of(b"some key")];
+    files.pinned_keys = vec![Fingerprint::of(b"some key")];
     let material = files.load();
     let alice = chain(&root.client("alice"));
     assert_eq!(material.judged(&alice, SystemTime::now()), Ok(()));
@@ -1048,7 +1051,8 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
     let before = files.load();
     let after = |authorities: &[&Authority], admit: Admit<'_>| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
-        let material = load(&files.settings, &Files::default(), admit, SystemTime::now()).expect("good files");
+        let material =
+            load(&files.settings, &files.pinned_keys, &Files::default(), admit, SystemTime::now()).expect("good files");
         let trusted = [&one, &two, &three].map(|authority| verdict(&material, &authority.client("alice")).is_ok());
         (trusted, material.waiting().len())
     };
@@ -1067,7 +1071,8 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
     let before = files.load();
     files.write("ca.crt", one.renewed("one", in_days(1000)));
     let admit = Admit::KnownOfFile(before.authorities());
-    let after = load(&files.settings, &Files::default(), admit, SystemTime::now()).expect("good files");
+    let after =
+        load(&files.settings, &files.pinned_keys, &Files::default(), admit, SystemTime::now()).expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
     assert_eq!((after.authorities(), after.waiting().len()), (before.authorities(), 1));
 }
