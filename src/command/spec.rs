@@ -231,9 +231,9 @@ impl CommandSpec {
         }
     }
 
-    /// Changes the keyspace.
-    pub fn is_write(&self) -> bool {
-        self.has(F::WRITE)
+    /// May block its client.
+    pub fn is_blocking(&self) -> bool {
+        self.has(F::BLOCKING)
     }
 
     /// Reads the keyspace.
@@ -241,14 +241,9 @@ impl CommandSpec {
         self.has(F::READONLY)
     }
 
-    /// Refused by the server when out of memory.
-    pub fn is_denyoom(&self) -> bool {
-        self.has(F::DENYOOM)
-    }
-
-    /// Comes from a module.
-    pub fn is_module(&self) -> bool {
-        self.has(F::MODULE)
+    /// Writes it.
+    pub fn is_write(&self) -> bool {
+        self.has(F::WRITE)
     }
 
     /// Administrative.
@@ -256,34 +251,9 @@ impl CommandSpec {
         self.has(F::ADMIN)
     }
 
-    /// Of the pub/sub family.
-    pub fn is_pubsub(&self) -> bool {
-        self.has(F::PUBSUB)
-    }
-
-    /// Not callable from a script.
-    pub fn is_noscript(&self) -> bool {
-        self.has(F::NOSCRIPT)
-    }
-
-    /// May block its client.
-    pub fn is_blocking(&self) -> bool {
-        self.has(F::BLOCKING)
-    }
-
-    /// Runs while the server loads its data.
-    pub fn is_loading(&self) -> bool {
-        self.has(F::LOADING)
-    }
-
     /// Runs on a replica with stale data.
     pub fn is_stale(&self) -> bool {
         self.has(F::STALE)
-    }
-
-    /// Constant or logarithmic time.
-    pub fn is_fast(&self) -> bool {
-        self.has(F::FAST)
     }
 
     /// Allowed before authentication, and to everyone: AUTH, HELLO, QUIT, RESET.
@@ -300,11 +270,6 @@ impl CommandSpec {
     /// Takes that flag away.
     pub(super) fn allow_in_multi(&mut self) {
         self.flags &= !F::NO_MULTI;
-    }
-
-    /// Runs while a script or module keeps the server busy.
-    pub fn is_allow_busy(&self) -> bool {
-        self.has(F::ALLOW_BUSY)
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::field::{Field, FieldName, Flaw};
+use super::field::{Field, FieldName};
 use super::x509::{Certificate, ParseError};
 
 /// A SHA-256 digest of a certificate or of a public key; shown as 64 lower-case hexadecimal digits.
@@ -202,11 +202,6 @@ impl PeerIdentity {
             FieldName::IssuerCn => Some(&self.issuer_cn),
             FieldName::Serial | FieldName::Sha256 | FieldName::SpkiSha256 | FieldName::CaSpkiSha256 => None,
         }
-    }
-
-    /// The fields that identify nobody, and why: what to log next to a certificate that no rule spoke of.
-    pub fn flaws(&self) -> impl Iterator<Item = (FieldName, Flaw)> + '_ {
-        FieldName::ALL.into_iter().filter_map(|name| Some((name, self.field(name)?.flaw()?)))
     }
 
     /// The digest that a field names; `None` for the other fields, and for an anchor that is not known.

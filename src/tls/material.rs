@@ -124,11 +124,6 @@ impl TlsMaterial {
         &self.findings
     }
 
-    /// Whether clients are asked for certificates.
-    pub fn asks_clients(&self) -> bool {
-        self.verifier.is_some()
-    }
-
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }

@@ -78,7 +78,7 @@ fn only_error(files: &TestFiles) -> String {
 fn good_files_load_without_a_warning() {
     let files = TestFiles::new(&Authority::new("root"));
     assert_eq!(warnings(&files), Vec::<String>::new());
-    assert!(files.load().asks_clients());
+    assert!(files.load().verifier.is_some());
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn clients_need_a_ca_unless_they_are_not_asked() {
     files.settings.auth_clients = AuthClients::Optional;
     assert!(only_error(&files).starts_with("tls-ca-cert-file: is missing"));
     files.settings.auth_clients = AuthClients::No;
-    assert!(!files.load().asks_clients());
+    assert!(files.load().verifier.is_none());
 }
 
 #[test]
