@@ -210,16 +210,16 @@ pub fn make(password: &[u8], cost: Cost) -> Result<String, HashError> {
 /// The least work that a failed verification does, whoever the user is, so that the time a refusal takes does not
 /// tell which users exist, are on, or have a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Floor {
+pub struct MinimumWork {
     cost: Cost,
     hashes: usize,
 }
 
-impl Floor {
-    /// The floor that hides these users among each other: the costliest hash, as often as the user with most hashes
+impl MinimumWork {
+    /// The minimum_work that hides these users among each other: the costliest hash, as often as the user with most hashes
     /// has them. Users whose hashes all cost the same, which is the normal case, cannot then be told apart.
-    pub fn covering<'a>(users: impl IntoIterator<Item = &'a [PasswordHash]>) -> Floor {
-        let mut floor = Floor::default();
+    pub fn covering<'a>(users: impl IntoIterator<Item = &'a [PasswordHash]>) -> MinimumWork {
+        let mut minimum_work = MinimumWork::default();
         for hashes in users {
             let costs = || {
                 hashes.iter().filter_map(|hash| match hash {
@@ -227,17 +227,17 @@ impl Floor {
                     PasswordHash::Sha256(_) => None,
                 })
             };
-            floor.hashes = floor.hashes.max(costs().count());
-            floor.cost = costs().chain([floor.cost]).max_by_key(|cost| cost.work()).unwrap_or_default();
+            minimum_work.hashes = minimum_work.hashes.max(costs().count());
+            minimum_work.cost = costs().chain([minimum_work.cost]).max_by_key(|cost| cost.work()).unwrap_or_default();
         }
-        floor
+        minimum_work
     }
 }
 
-impl Default for Floor {
+impl Default for MinimumWork {
     /// One hash of the default cost.
-    fn default() -> Floor {
-        Floor { cost: Cost::default(), hashes: 1 }
+    fn default() -> MinimumWork {
+        MinimumWork { cost: Cost::default(), hashes: 1 }
     }
 }
 
@@ -252,8 +252,13 @@ pub enum Verification {
 }
 
 /// Compares a password with a user's hashes (none for a user that is unknown, off or without password), and does at
-/// least the work of `floor` before it says [`Verification::Mismatch`].
-pub fn verify(password: &[u8], hashes: &[PasswordHash], floor: &Floor, memory: &mut Memory) -> Verification {
+/// least the work of `minimum_work` before it says [`Verification::Mismatch`].
+pub fn verify(
+    password: &[u8],
+    hashes: &[PasswordHash],
+    minimum_work: &MinimumWork,
+    memory: &mut Memory,
+) -> Verification {
     let digest: Zeroizing<[u8; 32]> = Zeroizing::new(Sha256::digest(password).into());
     let mut matched = subtle::Choice::from(0);
     let mut position = 0;
@@ -279,9 +284,9 @@ pub fn verify(password: &[u8], hashes: &[PasswordHash], floor: &Floor, memory: &
             computed += 1;
         }
     }
-    for _ in computed..floor.hashes {
+    for _ in computed..minimum_work.hashes {
         let mut ignored = Zeroizing::new([0; OUTPUT_LEN]);
-        memory.compute(password, b"no such user or password", floor.cost, &mut ignored[..]);
+        memory.compute(password, b"no such user or password", minimum_work.cost, &mut ignored[..]);
     }
     Verification::Mismatch
 }
@@ -332,13 +337,13 @@ mod tests {
         PasswordHash::from_phc(&make(password, cheap()).expect("a hash")).expect("our own hash reads back")
     }
 
-    fn floor() -> Floor {
-        Floor { cost: cheap(), hashes: 1 }
+    fn minimum_work() -> MinimumWork {
+        MinimumWork { cost: cheap(), hashes: 1 }
     }
 
     fn check(password: &[u8], hashes: &[PasswordHash]) -> (Verification, u64) {
         let mut memory = Memory::new();
-        let verification = verify(password, hashes, &floor(), &mut memory);
+        let verification = verify(password, hashes, &minimum_work(), &mut memory);
         (verification, memory.computations())
     }
 
@@ -406,8 +411,8 @@ mod tests {
             PasswordHash::Argon2id(hash) => Argon2Hash { cost: Cost::new(65_536, 3, 1).expect("in caps"), ..hash },
             PasswordHash::Sha256(_) => unreachable!("hashed makes argon2id"),
         });
-        let floor = Floor::covering([&[one, two][..], &[costly], &[]]);
-        assert_eq!(floor, Floor { cost: Cost::new(65_536, 3, 1).expect("in caps"), hashes: 2 });
+        let minimum_work = MinimumWork::covering([&[one, two][..], &[costly], &[]]);
+        assert_eq!(minimum_work, MinimumWork { cost: Cost::new(65_536, 3, 1).expect("in caps"), hashes: 2 });
     }
 
     #[test]
@@ -455,7 +460,7 @@ mod tests {
     #[test]
     fn the_working_memory_is_wiped() {
         let mut memory = Memory::new();
-        let _ = verify(b"secret", &[hashed(b"secret")], &floor(), &mut memory);
+        let _ = verify(b"secret", &[hashed(b"secret")], &minimum_work(), &mut memory);
         assert!(memory.blocks.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)));
     }
 }

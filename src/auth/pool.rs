@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::aging::AgingMap;
-use super::hash::{self, Floor, Memory, PasswordHash, Verification};
+use super::hash::{self, Memory, MinimumWork, PasswordHash, Verification};
 use super::random;
 use super::throttle::{self, Admission, Reach, Throttle};
 
@@ -107,7 +107,7 @@ impl AuthPool {
                 in_flight: HashMap::new(),
                 queue: VecDeque::new(),
                 generation: 0,
-                floor: Floor::default(),
+                minimum_work: MinimumWork::default(),
                 closed: false,
                 #[cfg(test)]
                 held: false,
@@ -126,10 +126,10 @@ impl AuthPool {
         Ok(pool)
     }
 
-    /// A new policy generation is in force: remembered successes are dropped, and refusals do the work of `floor`.
-    pub fn begin_generation(&self, generation: u64, floor: Floor) {
+    /// A new policy generation is in force: remembered successes are dropped, and refusals do the work of `minimum_work`.
+    pub fn begin_generation(&self, generation: u64, minimum_work: MinimumWork) {
         let mut state = self.shared.lock();
-        state.floor = floor;
+        state.minimum_work = minimum_work;
         state.move_to(generation);
     }
 
@@ -186,7 +186,7 @@ struct State {
     in_flight: HashMap<Secret, Vec<Waiter>>,
     queue: VecDeque<Job>,
     generation: u64,
-    floor: Floor,
+    minimum_work: MinimumWork,
     closed: bool,
     /// Tests hold the threads up so that what they queue stays queued.
     #[cfg(test)]
@@ -209,7 +209,7 @@ struct Job {
     password: Zeroizing<Vec<u8>>,
     candidates: Option<Arc<[PasswordHash]>>,
     generation: u64,
-    floor: Floor,
+    minimum_work: MinimumWork,
 }
 
 impl Shared {
@@ -254,8 +254,8 @@ impl Shared {
             return Some((sender, AuthOutcome::Busy));
         }
         state.in_flight.insert(secret, vec![Waiter { address, reach, user: Arc::clone(&user), sender }]);
-        let floor = state.floor;
-        state.queue.push_back(Job { secret, address, reach, user, password, candidates, generation, floor });
+        let minimum_work = state.minimum_work;
+        state.queue.push_back(Job { secret, address, reach, user, password, candidates, generation, minimum_work });
         drop(state);
         self.work_arrived.notify_one();
         None
@@ -267,7 +267,7 @@ impl Shared {
         while let Some(job) = self.next_job() {
             let before = memory.computations();
             let hashes = job.candidates.as_deref().unwrap_or_default();
-            let verification = hash::verify(&job.password, hashes, &job.floor, &mut memory);
+            let verification = hash::verify(&job.password, hashes, &job.minimum_work, &mut memory);
             self.computations.fetch_add(memory.computations() - before, Ordering::Relaxed);
             self.finish(job, verification);
         }

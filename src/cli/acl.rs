@@ -13,7 +13,7 @@ use crate::audit::words;
 use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
 use crate::files::Files;
 use crate::generation::nearest_user;
-use crate::generation::{self, BuildError, Hearing, Kept, NO_USERS};
+use crate::generation::{self, BuildError, Kept, NO_USERS, UpstreamKnowledge};
 use crate::policy::{Policy, Requester, Stance, Verdict};
 
 use super::{ConfigurationArgs, Exit};
@@ -64,7 +64,7 @@ fn explain(arguments: &AclExplainArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let policy = match generation::build(&config, &files, Hearing::NotAsked, Kept::default()) {
+    let policy = match generation::build(&config, &files, UpstreamKnowledge::NotAsked, Kept::default()) {
         Ok(built) => built.generation.policy,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));

@@ -9,11 +9,11 @@ use clap::Args;
 use crate::audit::words;
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
 use crate::files::Files;
-use crate::generation::{self, BuildError, Generation, Hearing, Kept};
+use crate::generation::{self, BuildError, Generation, Kept, UpstreamKnowledge};
 use crate::policy::{Admission, UserRefusal};
 use crate::tls::AuthClients;
 use crate::tls::client_file::{self, Judgement};
-use crate::upstream::look::{self, Facts};
+use crate::upstream::probe::{self, ServerInfo};
 use crate::upstream::{ConnectError, Target};
 
 use super::{ConfigurationArgs, Exit};
@@ -41,15 +41,19 @@ pub fn check(arguments: &CheckArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let facts = match config.require_upstream.then(|| ask_upstream(&config)).transpose() {
-        Ok(facts) => facts,
+    let server = match config.require_upstream.then(|| ask_upstream(&config)).transpose() {
+        Ok(server) => server,
         Err(error) => {
             eprintln!("error: the upstream does not answer: {error}");
             return Exit::Unavailable;
         }
     };
-    match generation::build(&config, &files, facts.as_ref().map_or(Hearing::NotAsked, Hearing::Heard), Kept::default())
-    {
+    match generation::build(
+        &config,
+        &files,
+        server.as_ref().map_or(UpstreamKnowledge::NotAsked, UpstreamKnowledge::Known),
+        Kept::default(),
+    ) {
         Ok(built) => {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             let faults = || built.misnamed.iter().chain(&built.faults);
@@ -108,10 +112,10 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
     is_let_in
 }
 
-fn ask_upstream(config: &Config) -> Result<Facts, ConnectError> {
+fn ask_upstream(config: &Config) -> Result<ServerInfo, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let names = generation::declared_names(config);
-    runtime.block_on(look::open(&Target::from(config), &names))
+    runtime.block_on(probe::once(&Target::from(config), &names))
 }
 
 /// The decisions of a configuration that a reviewer looks for first, one a line.

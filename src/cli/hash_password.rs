@@ -162,7 +162,7 @@ impl fmt::Display for HashError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::hash::{Floor, Memory, PasswordHash, Verification, verify};
+    use crate::auth::hash::{Memory, MinimumWork, PasswordHash, Verification, verify};
 
     const CHEAP: HashPasswordArgs = HashPasswordArgs { memory: 8, iterations: 1, parallelism: 1 };
 
@@ -175,7 +175,8 @@ mod tests {
         let text = hash(b"hunter2", &CHEAP).unwrap();
         assert!(text.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{text}");
         let hashes = [PasswordHash::from_phc(&text).unwrap()];
-        let verdict = |password: &[u8]| verify(password, &hashes, &Floor::covering([&hashes[..]]), &mut Memory::new());
+        let verdict =
+            |password: &[u8]| verify(password, &hashes, &MinimumWork::covering([&hashes[..]]), &mut Memory::new());
         assert!(matches!(verdict(b"hunter2"), Verification::Match(0)));
         assert!(matches!(verdict(b"hunter3"), Verification::Mismatch));
     }

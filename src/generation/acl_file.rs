@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::BuildError;
 use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
-use crate::auth::hash::{Floor, HashError, PasswordHash};
+use crate::auth::hash::{HashError, MinimumWork, PasswordHash};
 use crate::command::CommandTable;
 use crate::files::{Files, MAX_FILE};
 
@@ -39,12 +39,12 @@ pub fn check_passwords(acl: &Acl, name: &[u8]) -> Result<(), HashError> {
 }
 
 /// What refusing a login has to cost among these users.
-pub(super) fn floor(acl: &Acl) -> Floor {
+pub(super) fn minimum_work(acl: &Acl) -> MinimumWork {
     let hashes: Vec<Vec<PasswordHash>> = acl
         .users()
         .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
         .collect();
-    Floor::covering(hashes.iter().map(Vec::as_slice))
+    MinimumWork::covering(hashes.iter().map(Vec::as_slice))
 }
 
 /// What is wrong with an ACL file that names no user.

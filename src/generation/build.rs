@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Generation;
-use super::acl_file::{AclReader, effect_of_unknown, floor, quoted};
+use super::acl_file::{AclReader, effect_of_unknown, minimum_work, quoted};
 use super::contradictions::{contradictions, insisted_on};
 use super::error::BuildError;
 use crate::acl::{Acl, Unknown};
@@ -15,7 +15,7 @@ use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
 use crate::tls::{self, Admit, ClientAuthorities, Finding, Severity, TlsMaterial, TlsSettings};
-use crate::upstream::look::Facts;
+use crate::upstream::probe::ServerInfo;
 
 /// A generation, and what works but should not stay so.
 pub struct Built {
@@ -37,32 +37,32 @@ pub struct Built {
 
 /// What is known of the upstream.
 #[derive(Clone, Copy)]
-pub enum Hearing<'a> {
+pub enum UpstreamKnowledge<'a> {
     /// Nobody asks it: a configuration is only looked at.
     NotAsked,
     /// It has not answered yet.
-    NotYet,
+    NotYetKnown,
     /// This is what it said.
-    Heard(&'a Facts),
+    Known(&'a ServerInfo),
 }
 
-impl<'a> Hearing<'a> {
-    fn facts(self) -> Option<&'a Facts> {
+impl<'a> UpstreamKnowledge<'a> {
+    fn server(self) -> Option<&'a ServerInfo> {
         match self {
-            Hearing::Heard(facts) => Some(facts),
-            Hearing::NotAsked | Hearing::NotYet => None,
+            UpstreamKnowledge::Known(server) => Some(server),
+            UpstreamKnowledge::NotAsked | UpstreamKnowledge::NotYetKnown => None,
         }
     }
 
     /// It has said which commands it has. One that does not let us ask says nothing.
     fn tells_commands(self) -> bool {
-        self.facts().is_some_and(|facts| !facts.commands.is_empty())
+        self.server().is_some_and(|server| !server.commands.is_empty())
     }
 
     /// What becomes of rules that nobody knows: a newer server may, until the one that is there has said what it is. What
     /// was taken while it was there has to be taken before it is.
     pub fn unknown_rules(self, config: &Config) -> Unknown {
-        match (self.facts(), config.acl_dialect) {
+        match (self.server(), config.acl_dialect) {
             _ if self.tells_commands() => Unknown::Refuse,
             (None, None) => Unknown::Keep,
             // The dialect is known, and with it the rules there are.
@@ -102,7 +102,12 @@ pub struct Kept<'a> {
 ///
 /// # Errors
 /// Everything that is wrong, not only the first.
-pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'_>) -> Result<Built, Vec<BuildError>> {
+pub fn build(
+    config: &Config,
+    files: &Files,
+    upstream: UpstreamKnowledge<'_>,
+    kept: Kept<'_>,
+) -> Result<Built, Vec<BuildError>> {
     let before = kept.before;
     let number = before.map_or(1, |before| before.number + 1);
     let mut builder = Builder::new(config, files, upstream, kept);
@@ -132,7 +137,7 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
     else {
         return Err(errors);
     };
-    let floor = floor(&acl);
+    let minimum_work = minimum_work(&acl);
     let script_rights = script_rights(config, &table, upstream);
     let policy = Policy {
         generation: number,
@@ -148,7 +153,7 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
         script_rights,
     };
     Ok(Built {
-        generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor },
+        generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, minimum_work },
         warnings,
         advice,
         faults,
@@ -158,16 +163,16 @@ pub fn build(config: &Config, files: &Files, upstream: Hearing<'_>, kept: Kept<'
     })
 }
 
-fn table(config: &Config, upstream: Hearing<'_>) -> CommandTable {
-    let facts = upstream.facts();
-    let dialect = match (config.acl_dialect, facts) {
+fn table(config: &Config, upstream: UpstreamKnowledge<'_>) -> CommandTable {
+    let server = upstream.server();
+    let dialect = match (config.acl_dialect, server) {
         (Some(dialect), _) => dialect,
-        (None, Some(facts)) => Dialect::for_server(&facts.server, facts.version.0, facts.version.1),
+        (None, Some(server)) => Dialect::for_server(&server.server, server.version.0, server.version.1),
         (None, None) => Dialect::Redis70,
     };
     let builtin = CommandTable::builtin(dialect);
-    match facts {
-        Some(facts) => builtin.extended(&facts.commands),
+    match server {
+        Some(server) => builtin.extended(&server.commands),
         None => builtin,
     }
 }
@@ -192,18 +197,18 @@ fn open_scripts(config: &Config, to_everybody: bool) -> Vec<String> {
     warnings
 }
 
-fn script_rights(config: &Config, table: &CommandTable, upstream: Hearing<'_>) -> ScriptRights {
+fn script_rights(config: &Config, table: &CommandTable, upstream: UpstreamKnowledge<'_>) -> ScriptRights {
     match upstream {
         _ if !config.upstream.mirror_users => ScriptRights::Upstream,
-        Hearing::Heard(facts) => ScriptRights::mirrored(table, &facts.commands),
-        Hearing::NotAsked | Hearing::NotYet => ScriptRights::NotYet,
+        UpstreamKnowledge::Known(server) => ScriptRights::mirrored(table, &server.commands),
+        UpstreamKnowledge::NotAsked | UpstreamKnowledge::NotYetKnown => ScriptRights::NotYet,
     }
 }
 
 struct Builder<'a> {
     config: &'a Config,
     files: &'a Files,
-    upstream: Hearing<'a>,
+    upstream: UpstreamKnowledge<'a>,
     kept: Kept<'a>,
     errors: Vec<BuildError>,
     warnings: Vec<String>,
@@ -215,7 +220,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(config: &'a Config, files: &'a Files, upstream: Hearing<'a>, kept: Kept<'a>) -> Self {
+    fn new(config: &'a Config, files: &'a Files, upstream: UpstreamKnowledge<'a>, kept: Kept<'a>) -> Self {
         let (errors, misnamed, waiting) = (Vec::new(), Vec::new(), Vec::new());
         let (warnings, advice, faults, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { config, files, upstream, kept, errors, warnings, advice, faults, contents, misnamed, waiting }
@@ -307,9 +312,9 @@ impl<'a> Builder<'a> {
             self.config.renames.iter().map(|rename| (rename.original.clone(), new_name(rename))).collect();
         for (original, name) in pairs.iter_mut().filter(|(_, name)| !name.is_empty()) {
             let is_confirmed = match upstream {
-                Hearing::NotAsked => true,
-                Hearing::NotYet => false,
-                Hearing::Heard(facts) => match facts.declared.get(name) {
+                UpstreamKnowledge::NotAsked => true,
+                UpstreamKnowledge::NotYetKnown => false,
+                UpstreamKnowledge::Known(server) => match server.declared.get(name) {
                     Some(Some(behind)) if behind.eq_ignore_ascii_case(original) => true,
                     // It was declared since, and is going to be asked for.
                     None => false,
@@ -325,7 +330,7 @@ impl<'a> Builder<'a> {
                 name.clear();
             }
         }
-        let renamed = upstream.facts().map(|facts| facts.renamed.as_deref());
+        let renamed = upstream.server().map(|server| server.renamed.as_deref());
         if renamed == Some(None) && pairs.is_empty() {
             self.warnings.push(
                 "the upstream does not let the proxy ask with COMMAND (it is renamed, disabled or not allowed to the proxy's \

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::acl_file::{NO_USERS, check_passwords, read_acl, replace};
-pub use self::build::{Authorities, Built, Hearing, Kept, build, declared_names};
+pub use self::build::{Authorities, Built, Kept, UpstreamKnowledge, build, declared_names};
 pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
 pub use self::edit::{Confirm, Edit, EditProgress, Editor};
 pub use self::error::BuildError;
 pub use self::watch::{Look, Watch};
 
 use crate::acl::Acl;
-use crate::auth::hash::Floor;
+use crate::auth::hash::MinimumWork;
 use crate::policy::Policy;
 use crate::tls::TlsMaterial;
 
@@ -33,16 +33,16 @@ pub struct Generation {
     /// The TLS side of each listener, `None` for plaintext ones.
     pub listeners: Vec<Option<Arc<TlsMaterial>>>,
     /// What refusing a login has to cost, so that its time tells nothing.
-    pub floor: Floor,
+    pub minimum_work: MinimumWork,
 }
 
 impl Generation {
     /// The next one, with other users: trust and everything else stay what they are.
     pub fn with_users(&self, acl: Acl) -> Self {
         let number = self.number + 1;
-        let floor = acl_file::floor(&acl);
+        let minimum_work = acl_file::minimum_work(&acl);
         let policy = Policy { generation: number, acl, ..Policy::clone(&self.policy) };
         let listeners = self.listeners.clone();
-        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, floor }
+        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, minimum_work }
     }
 }

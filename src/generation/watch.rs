@@ -55,11 +55,11 @@ impl Watch {
             let of_kind = |watched: &Watched| watched.kind.has_to_settle() != is_trust;
             for (path, watched) in self.files.iter_mut().filter(|(_, watched)| of_kind(watched)) {
                 match watched.look(path, files, now) {
-                    Standing::Taken => {}
-                    Standing::News => {
+                    ContentState::Taken => {}
+                    ContentState::News => {
                         look.news.insert(path.clone());
                     }
-                    Standing::Unsettled { is_overdue } => {
+                    ContentState::Unsettled { is_overdue } => {
                         look.unsettled.insert(path.clone());
                         look.overdue.extend(is_overdue.then(|| path.clone()));
                     }
@@ -208,9 +208,9 @@ impl Watched {
         self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
     }
 
-    fn look(&mut self, path: &Path, files: &Files, now: Instant) -> Standing {
+    fn look(&mut self, path: &Path, files: &Files, now: Instant) -> ContentState {
         if !self.is_regular {
-            return Standing::Taken;
+            return ContentState::Taken;
         }
         let content = files.read(path).ok();
         let digest = content.as_deref().map(Content::digest);
@@ -219,11 +219,11 @@ impl Watched {
                 [&self.whole, &self.whole_in_force].into_iter().any(|whole| is_beginning(&content.bytes, whole))
             };
             let may_go_on = content.as_deref().is_none_or(of_what_was);
-            self.settling.look(Sight { content: digest, may_go_on }, now)
+            self.settling.look(Observed { content: digest, may_go_on }, now)
         } else {
             self.settling.at_once(digest)
         };
-        if standing == Standing::News {
+        if standing == ContentState::News {
             self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
         }
         standing
@@ -244,7 +244,7 @@ fn is_beginning(content: &[u8], whole: &[u8]) -> bool {
 
 /// What one look at a file has shown.
 #[derive(Clone, Copy)]
-struct Sight {
+struct Observed {
     /// `None` if it cannot be read.
     content: Option<Digest>,
     /// It looks like the beginning of something longer.
@@ -253,7 +253,7 @@ struct Sight {
 
 /// How a file stands after a look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
+enum ContentState {
     /// What it holds is what was taken last.
     Taken,
     /// What it holds is taken now.
@@ -266,11 +266,11 @@ enum Standing {
 #[derive(Default)]
 struct Settling {
     taken: Option<Option<Digest>>,
-    unrest: Option<Unrest>,
+    pending: Option<PendingChange>,
 }
 
 /// Since something else was seen than what had been taken.
-struct Unrest {
+struct PendingChange {
     began: Instant,
     /// What was seen last, and since when without a change.
     content: Option<Digest>,
@@ -280,37 +280,37 @@ struct Unrest {
 
 impl Settling {
     fn take(&mut self, content: Option<Digest>) {
-        *self = Settling { taken: Some(content), unrest: None };
+        *self = Settling { taken: Some(content), pending: None };
     }
 
-    fn at_once(&mut self, content: Option<Digest>) -> Standing {
+    fn at_once(&mut self, content: Option<Digest>) -> ContentState {
         if self.taken == Some(content) {
-            return Standing::Taken;
+            return ContentState::Taken;
         }
         self.take(content);
-        Standing::News
+        ContentState::News
     }
 
-    fn look(&mut self, sight: Sight, now: Instant) -> Standing {
-        let Sight { content, may_go_on } = sight;
+    fn look(&mut self, observed: Observed, now: Instant) -> ContentState {
+        let Observed { content, may_go_on } = observed;
         if self.taken == Some(content) {
-            self.unrest = None;
-            return Standing::Taken;
+            self.pending = None;
+            return ContentState::Taken;
         }
-        let mut unrest = match self.unrest.take() {
-            Some(unrest) if unrest.content == content => unrest,
-            Some(unrest) => Unrest { content, since: now, ..unrest },
-            None => Unrest { began: now, content, since: now, is_told: false },
+        let mut pending = match self.pending.take() {
+            Some(pending) if pending.content == content => pending,
+            Some(pending) => PendingChange { content, since: now, ..pending },
+            None => PendingChange { began: now, content, since: now, is_told: false },
         };
         let quiet = if may_go_on { QUIET_BEGINNING } else { QUIET };
-        if now.saturating_duration_since(unrest.since) >= quiet {
+        if now.saturating_duration_since(pending.since) >= quiet {
             self.take(content);
-            return Standing::News;
+            return ContentState::News;
         }
-        let is_overdue = !unrest.is_told && now.saturating_duration_since(unrest.began) >= PATIENCE;
-        unrest.is_told |= is_overdue;
-        self.unrest = Some(unrest);
-        Standing::Unsettled { is_overdue }
+        let is_overdue = !pending.is_told && now.saturating_duration_since(pending.began) >= PATIENCE;
+        pending.is_told |= is_overdue;
+        self.pending = Some(pending);
+        ContentState::Unsettled { is_overdue }
     }
 }
 
@@ -320,8 +320,8 @@ mod tests {
 
     use super::*;
 
-    const UNSETTLED: Standing = Standing::Unsettled { is_overdue: false };
-    const OVERDUE: Standing = Standing::Unsettled { is_overdue: true };
+    const UNSETTLED: ContentState = ContentState::Unsettled { is_overdue: false };
+    const OVERDUE: ContentState = ContentState::Unsettled { is_overdue: true };
 
     /// One file that held `whole` at the beginning, looked at every so often.
     struct Case {
@@ -338,15 +338,15 @@ mod tests {
         }
 
         /// What becomes of this text, seen so many milliseconds after the start.
-        fn sees(&mut self, text: &str, after: u64) -> Standing {
+        fn sees(&mut self, text: &str, after: u64) -> ContentState {
             let content = Some(Digest::of(text.as_bytes()));
             let may_go_on = is_beginning(text.as_bytes(), self.whole.as_bytes());
-            self.settling.look(Sight { content, may_go_on }, self.start + Duration::from_millis(after))
+            self.settling.look(Observed { content, may_go_on }, self.start + Duration::from_millis(after))
         }
 
-        fn sees_nothing(&mut self, after: u64) -> Standing {
-            let sight = Sight { content: None, may_go_on: true };
-            self.settling.look(sight, self.start + Duration::from_millis(after))
+        fn sees_nothing(&mut self, after: u64) -> ContentState {
+            let observed = Observed { content: None, may_go_on: true };
+            self.settling.look(observed, self.start + Duration::from_millis(after))
         }
     }
 
@@ -354,8 +354,8 @@ mod tests {
     fn what_two_looks_in_a_row_have_seen_is_taken() {
         let mut file = Case::of("old\n");
         assert_eq!(file.sees("new\n", 0), UNSETTLED);
-        assert_eq!(file.sees("new\n", 200), Standing::News);
-        assert_eq!(file.sees("new\n", 400), Standing::Taken);
+        assert_eq!(file.sees("new\n", 200), ContentState::News);
+        assert_eq!(file.sees("new\n", 400), ContentState::Taken);
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
         let mut file = Case::of("old\n");
         assert_eq!(file.sees("new\n", 0), UNSETTLED);
         assert_eq!(file.sees("new\n", 1), UNSETTLED);
-        assert_eq!(file.sees("new\n", 150), Standing::News);
+        assert_eq!(file.sees("new\n", 150), ContentState::News);
     }
 
     #[test]
@@ -371,7 +371,7 @@ mod tests {
         let mut file = Case::of("old\n");
         assert_eq!(file.sees("a\n", 0), UNSETTLED);
         assert_eq!(file.sees("a\nb\n", 200), UNSETTLED);
-        assert_eq!(file.sees("a\nb\n", 400), Standing::News);
+        assert_eq!(file.sees("a\nb\n", 400), ContentState::News);
     }
 
     #[test]
@@ -379,7 +379,7 @@ mod tests {
         let mut file = Case::of("old\n");
         assert_eq!(file.sees("user bob +@all", 0), UNSETTLED);
         assert_eq!(file.sees("user bob +@all", 1999), UNSETTLED);
-        assert_eq!(file.sees("user bob +@all", 2000), Standing::News);
+        assert_eq!(file.sees("user bob +@all", 2000), ContentState::News);
     }
 
     #[test]
@@ -389,17 +389,17 @@ mod tests {
             let mut file = Case::of("a\nb\n");
             assert_eq!(file.sees(beginning, 0), UNSETTLED);
             assert_eq!(file.sees(beginning, 1999), UNSETTLED, "{beginning:?}");
-            assert_eq!(file.sees(beginning, 2000), Standing::News, "{beginning:?}");
+            assert_eq!(file.sees(beginning, 2000), ContentState::News, "{beginning:?}");
         }
         assert_eq!(file.sees("b\n", 0), UNSETTLED);
-        assert_eq!(file.sees("b\n", 200), Standing::News, "it is no beginning");
+        assert_eq!(file.sees("b\n", 200), ContentState::News, "it is no beginning");
     }
 
     #[test]
     fn what_is_back_to_what_it_was_is_no_news() {
         let mut file = Case::of("old\n");
         assert_eq!(file.sees("o", 0), UNSETTLED);
-        assert_eq!(file.sees("old\n", 200), Standing::Taken);
+        assert_eq!(file.sees("old\n", 200), ContentState::Taken);
         assert_eq!(file.sees("o", 2100), UNSETTLED, "the time before does not count");
     }
 
@@ -412,7 +412,7 @@ mod tests {
         }
         assert_eq!(file.sees("b\n", 5000), OVERDUE);
         assert_eq!(file.sees("a\n", 60_000), UNSETTLED, "told of already");
-        assert_eq!(file.sees("a\n", 60_200), Standing::News);
+        assert_eq!(file.sees("a\n", 60_200), ContentState::News);
         assert_eq!(file.sees("b\n", 70_000), UNSETTLED);
         assert_eq!(file.sees("a", 75_000), OVERDUE);
     }
@@ -422,16 +422,16 @@ mod tests {
         let mut file = Case::of("old\n");
         assert_eq!(file.sees_nothing(0), UNSETTLED, "it may be on its way to another place");
         assert_eq!(file.sees_nothing(1999), UNSETTLED);
-        assert_eq!(file.sees_nothing(2000), Standing::News);
-        assert_eq!(file.sees_nothing(4000), Standing::Taken);
+        assert_eq!(file.sees_nothing(2000), ContentState::News);
+        assert_eq!(file.sees_nothing(4000), ContentState::Taken);
     }
 
     #[test]
     fn what_takes_effect_at_once_has_nothing_to_wait_for() {
         let mut file = Case::of("old").settling;
         let cut = Some(Digest::of(b"n"));
-        assert_eq!([file.at_once(cut), file.at_once(cut)], [Standing::News, Standing::Taken]);
-        assert_eq!([file.at_once(None), file.at_once(None)], [Standing::News, Standing::Taken]);
+        assert_eq!([file.at_once(cut), file.at_once(cut)], [ContentState::News, ContentState::Taken]);
+        assert_eq!([file.at_once(None), file.at_once(None)], [ContentState::News, ContentState::Taken]);
     }
 
     fn looked(watch: &mut Watch, now: Instant) -> Look {

@@ -46,12 +46,12 @@ pub struct MappingRefusal {
     /// The field that was to be filled in.
     pub field: FieldName,
     /// What is wrong with it.
-    pub obstacle: Obstacle,
+    pub fault: FieldFault,
 }
 
 /// What keeps a field from being part of a user name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum FieldFault {
     /// The certificate does not have the field.
     Missing,
     /// The field identifies nobody.
@@ -63,10 +63,10 @@ pub enum Obstacle {
 impl fmt::Display for MappingRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = self.field;
-        match self.obstacle {
-            Obstacle::Missing => write!(f, "the certificate has no {field} to name the user")?,
-            Obstacle::Flawed(flaw) => write!(f, "the certificate's {field} {flaw} and names no user")?,
-            Obstacle::Blank => write!(f, "the certificate's {field} holds a blank, which no user name can")?,
+        match self.fault {
+            FieldFault::Missing => write!(f, "the certificate has no {field} to name the user")?,
+            FieldFault::Flawed(flaw) => write!(f, "the certificate's {field} {flaw} and names no user")?,
+            FieldFault::Blank => write!(f, "the certificate's {field} holds a blank, which no user name can")?,
         }
         match self.rule {
             Some(rule) => write!(f, " (certificate rule {})", rule + 1),
@@ -106,9 +106,7 @@ impl CertificateMap {
                         from_template: !rule.user.is_literal(),
                         rule: Some(position),
                     },
-                    Err((field, obstacle)) => {
-                        Mapping::Refused(MappingRefusal { rule: Some(position), field, obstacle })
-                    }
+                    Err((field, fault)) => Mapping::Refused(MappingRefusal { rule: Some(position), field, fault }),
                 };
             }
         }
@@ -122,44 +120,44 @@ impl CertificateMap {
         match candidates(field, peer) {
             Ok(names) if names.is_empty() => Mapping::Unmapped,
             Ok(names) => Mapping::User { names, from_template: true, rule: None },
-            Err(obstacle) => Mapping::Refused(MappingRefusal { rule: None, field, obstacle }),
+            Err(fault) => Mapping::Refused(MappingRefusal { rule: None, field, fault }),
         }
     }
 }
 
 /// All values of a field that may be names of users, in the order of the certificate.
-fn candidates(field: FieldName, peer: &PeerIdentity) -> Result<Vec<String>, Obstacle> {
+fn candidates(field: FieldName, peer: &PeerIdentity) -> Result<Vec<String>, FieldFault> {
     let Some(values) = peer.field(field) else { return Ok(Vec::new()) };
     match values.flaw() {
-        Some(flaw) => Err(Obstacle::Flawed(flaw)),
+        Some(flaw) => Err(FieldFault::Flawed(flaw)),
         None => values.values().iter().map(|value| without_blank(value)).collect(),
     }
 }
 
-fn fill(template: &Template, peer: &PeerIdentity) -> Result<String, (FieldName, Obstacle)> {
+fn fill(template: &Template, peer: &PeerIdentity) -> Result<String, (FieldName, FieldFault)> {
     let mut name = String::new();
     for part in template.parts() {
         match part {
             Part::Text(text) => name.push_str(text),
-            Part::Field(field) => name.push_str(&named_by(*field, peer).map_err(|obstacle| (*field, obstacle))?),
+            Part::Field(field) => name.push_str(&named_by(*field, peer).map_err(|fault| (*field, fault))?),
         }
     }
     Ok(name)
 }
 
-fn named_by(field: FieldName, peer: &PeerIdentity) -> Result<String, Obstacle> {
+fn named_by(field: FieldName, peer: &PeerIdentity) -> Result<String, FieldFault> {
     if let Some(values) = peer.field(field) {
-        let value = values.only().map_err(Obstacle::Flawed)?.ok_or(Obstacle::Missing)?;
+        let value = values.only().map_err(FieldFault::Flawed)?.ok_or(FieldFault::Missing)?;
         return without_blank(value);
     }
     if field == FieldName::Serial {
         return Ok(peer.serial().to_owned());
     }
-    peer.digest(field).map(|digest| digest.to_string()).ok_or(Obstacle::Missing)
+    peer.digest(field).map(|digest| digest.to_string()).ok_or(FieldFault::Missing)
 }
 
-fn without_blank(value: &str) -> Result<String, Obstacle> {
-    if value.contains(char::is_whitespace) { Err(Obstacle::Blank) } else { Ok(value.to_owned()) }
+fn without_blank(value: &str) -> Result<String, FieldFault> {
+    if value.contains(char::is_whitespace) { Err(FieldFault::Blank) } else { Ok(value.to_owned()) }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) mod test_pki;
 pub mod x509;
 
 pub use field::{Field, FieldName, Flaw};
-pub use map::{CertificateMap, Mapping, MappingRefusal, Obstacle, UserFrom};
+pub use map::{CertificateMap, FieldFault, Mapping, MappingRefusal, UserFrom};
 pub use peer::{Fingerprint, IdentityError, PeerIdentity};
 pub use refusal::CertificateRefusal;
 pub use rule::{RuleError, RuleSpec};

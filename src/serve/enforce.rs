@@ -36,7 +36,7 @@ impl Enforcer {
 
     /// Puts a generation into force and returns when every session is under it.
     pub(super) async fn enforce(&mut self, generation: Generation, renewal: Renewal) {
-        self.pool.begin_generation(generation.number, generation.floor);
+        self.pool.begin_generation(generation.number, generation.minimum_work);
         self.generation.store(Arc::new(generation));
         let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
         let (under, verified): (Vec<_>, Vec<_>) = renewed.into_iter().map(|it| (it.under, it.verified)).unzip();

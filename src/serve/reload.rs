@@ -27,10 +27,10 @@ use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
 use crate::files::{self, Files};
 use crate::generation::{
-    self, Authorities, BuildError, Built, Generation, Hearing, Kept, Watch, contradictions, insisted_on,
+    self, Authorities, BuildError, Built, Generation, Kept, UpstreamKnowledge, Watch, contradictions, insisted_on,
 };
 use crate::net::worker::Renewal;
-use crate::upstream::look::Facts;
+use crate::upstream::probe::ServerInfo;
 
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
@@ -47,7 +47,7 @@ pub struct Reloader {
     declare: watch::Sender<Vec<String>>,
     /// The configuration asks for something that only a restart gives, and the log says so.
     outdated: bool,
-    facts: Option<Facts>,
+    server: Option<ServerInfo>,
     /// What was told of the current generation: it is not repeated with every new one.
     told: Vec<String>,
     enforcer: Enforcer,
@@ -67,7 +67,7 @@ pub struct Start {
     /// What was read for it and is not read again.
     pub once: Rc<files::Start>,
     /// What the upstream has told for it.
-    pub facts: Option<Facts>,
+    pub server: Option<ServerInfo>,
     /// What was told of it.
     pub told: Vec<String>,
     /// Where reloads that fail are counted.
@@ -99,7 +99,7 @@ struct Reading {
 impl Reloader {
     /// Goes on from the first generation.
     pub fn new(start: Start, reread: Reread, declare: watch::Sender<Vec<String>>, enforcer: Enforcer) -> Self {
-        let Start { config, watch, once, facts, told, failures } = start;
+        let Start { config, watch, once, server, told, failures } = start;
         Self {
             config,
             config_warnings: Vec::new(),
@@ -107,7 +107,7 @@ impl Reloader {
             once,
             declare,
             outdated: false,
-            facts,
+            server,
             told,
             enforcer,
             watch,
@@ -153,8 +153,8 @@ impl Reloader {
     }
 
     /// Builds a new generation with what the upstream has told. No file is read, so none can keep it from being heard.
-    pub async fn learn(&mut self, facts: Facts) {
-        self.facts = Some(facts);
+    pub async fn learn(&mut self, server: ServerInfo) {
+        self.server = Some(server);
         let nothing = Reading { config: None, users: false, trust: false, unsettled: BTreeSet::new() };
         self.rebuild("upstream", nothing, &self.files()).await;
         // What was refused may be right for this one.
@@ -398,8 +398,8 @@ impl Reloader {
         }
     }
 
-    fn upstream(&self) -> Hearing<'_> {
-        self.facts.as_ref().map_or(Hearing::NotYet, Hearing::Heard)
+    fn upstream(&self) -> UpstreamKnowledge<'_> {
+        self.server.as_ref().map_or(UpstreamKnowledge::NotYetKnown, UpstreamKnowledge::Known)
     }
 }
 

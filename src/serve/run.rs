@@ -25,13 +25,13 @@ use crate::audit::Refusals;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::files::Files;
-use crate::generation::{self, BuildError, Edit, Generation, Hearing, Kept, Watch};
+use crate::generation::{self, BuildError, Edit, Generation, Kept, UpstreamKnowledge, Watch};
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, Settings};
 use crate::net::{Gate, GateLimits, MemoryBudget, SURPLUS};
 use crate::resp::Limits;
 use crate::session::{SessionLimits, Shared};
-use crate::upstream::look::{self, Finding};
+use crate::upstream::probe::{self, ProbeResult};
 use crate::upstream::{ConnectError, Target, Upstream};
 
 /// File descriptors for everything that is not a client: logs, listeners, looks at the upstream, files that are read.
@@ -114,12 +114,12 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     }
     let target = Target::from(&config);
     let build = |heard| generation::build(&config, &files, heard, Kept::default()).map_err(RunError::Load);
-    let (built, facts) = match config.require_upstream {
-        false => (build(Hearing::NotYet)?, None),
-        true => match look::open(&target, &generation::declared_names(&config)).await {
-            Ok(facts) => (build(Hearing::Heard(&facts))?, Some(facts)),
+    let (built, server) = match config.require_upstream {
+        false => (build(UpstreamKnowledge::NotYetKnown)?, None),
+        true => match probe::once(&target, &generation::declared_names(&config)).await {
+            Ok(server) => (build(UpstreamKnowledge::Known(&server))?, Some(server)),
             // What is wrong without it comes first.
-            Err(error) => return build(Hearing::NotYet).and(Err(RunError::Upstream(error))),
+            Err(error) => return build(UpstreamKnowledge::NotYetKnown).and(Err(RunError::Upstream(error))),
         },
     };
     let watch = Watch::new(config.watched_files(), &files);
@@ -129,7 +129,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     info!(maxclients = capacity, "capacity");
     let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
-    pool.begin_generation(first.number, first.floor);
+    pool.begin_generation(first.number, first.minimum_work);
     let generation = Arc::new(ArcSwap::from_pointee(first));
     let upstream = Arc::new(Upstream::new(target).map_err(RunError::System)?);
     let (edits, mut edited) = mpsc::unbounded_channel();
@@ -143,7 +143,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     }
     let (findings, mut found) = mpsc::unbounded_channel();
     let (declare, declared) = watch::channel(generation::declared_names(&config));
-    spawn_local(look::watch(Arc::clone(&upstream), declared, move |finding| {
+    spawn_local(probe::watch(Arc::clone(&upstream), declared, move |finding| {
         // The receiver lives as long as the process serves.
         let _ = findings.send(finding);
     }));
@@ -158,7 +158,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, watch, once, facts, told, failures };
+    let start = Start { config, watch, once, server, told, failures };
     let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&pool));
     let mut reloader = Reloader::new(start, reread, declare, enforcer);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
@@ -166,14 +166,14 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     loop {
         tokio::select! {
             finding = found.recv() => match finding {
-                Some(Finding::Up(facts)) => {
-                    info!(server = facts.server, version = facts.full_version, "upstream is there");
+                Some(ProbeResult::Up(server)) => {
+                    info!(server = server.server, version = server.full_version, "upstream is there");
                     upstream.shut_out.store(false, Ordering::Relaxed);
                     upstream.silent.store(false, Ordering::Relaxed);
-                    reloader.learn(*facts).await;
+                    reloader.learn(*server).await;
                     health.set(Health::Serving);
                 }
-                Some(Finding::Down(error)) => {
+                Some(ProbeResult::Down(error)) => {
                     health.set(Health::UpstreamDown);
                     upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
                     upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);

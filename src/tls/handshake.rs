@@ -84,7 +84,7 @@ pub enum HandshakeError {
     /// The client's certificate is not trusted.
     Certificate(CertificateRefusal),
     /// The client does not trust our certificate.
-    RejectedByPeer(Rejection),
+    RejectedByPeer(ClientAlert),
     /// No protocol version, cipher suite or key exchange in common.
     Incompatible,
     /// The client broke the protocol.
@@ -108,7 +108,7 @@ pub enum Plaintext {
 
 /// What a client had against our certificate, by the alert it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejection {
+pub enum ClientAlert {
     /// It does not know our CA.
     UnknownCa,
     /// It found the certificate bad, for another name for instance.
@@ -138,12 +138,12 @@ impl HandshakeError {
             rustls::Error::NoCertificatesPresented => HandshakeError::NoCertificate,
             rustls::Error::PeerIncompatible(_) => HandshakeError::Incompatible,
             rustls::Error::AlertReceived(alert) => HandshakeError::RejectedByPeer(match alert {
-                Alert::UnknownCA => Rejection::UnknownCa,
+                Alert::UnknownCA => ClientAlert::UnknownCa,
                 Alert::BadCertificate | Alert::UnsupportedCertificate | Alert::CertificateUnknown => {
-                    Rejection::BadCertificate
+                    ClientAlert::BadCertificate
                 }
-                Alert::CertificateExpired => Rejection::Expired,
-                _ => Rejection::Other,
+                Alert::CertificateExpired => ClientAlert::Expired,
+                _ => ClientAlert::Other,
             }),
             _ => HandshakeError::Protocol,
         }
@@ -166,10 +166,10 @@ impl fmt::Display for HandshakeError {
             ),
             HandshakeError::Certificate(refusal) => refusal.fmt(f),
             HandshakeError::RejectedByPeer(rejection) => f.write_str(match rejection {
-                Rejection::UnknownCa => "the client does not know the CA of our certificate",
-                Rejection::BadCertificate => "the client finds our certificate bad (check its names)",
-                Rejection::Expired => "the client finds our certificate expired",
-                Rejection::Other => "the client ended the handshake with an alert",
+                ClientAlert::UnknownCa => "the client does not know the CA of our certificate",
+                ClientAlert::BadCertificate => "the client finds our certificate bad (check its names)",
+                ClientAlert::Expired => "the client finds our certificate expired",
+                ClientAlert::Other => "the client ended the handshake with an alert",
             }),
             HandshakeError::Incompatible => {
                 f.write_str("no protocol version or cipher suite in common with the client")

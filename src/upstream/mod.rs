@@ -2,7 +2,7 @@
 
 mod commands;
 mod connect;
-pub mod look;
+pub mod probe;
 mod login;
 mod mirror;
 

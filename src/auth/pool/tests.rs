@@ -38,7 +38,7 @@ fn settings() -> PoolSettings {
 
 fn start(settings: PoolSettings) -> AuthPool {
     let pool = AuthPool::start(settings).expect("threads");
-    pool.begin_generation(1, Floor::covering([hashes(&["x"]).as_deref().expect("some")]));
+    pool.begin_generation(1, MinimumWork::covering([hashes(&["x"]).as_deref().expect("some")]));
     pool
 }
 
@@ -157,7 +157,7 @@ fn a_success_of_an_old_generation_is_not_remembered_in_the_new_one() {
     let alice = hashes(&["secret"]);
     let held = Held::new(&pool);
     let receiver = pool.verify(attempt("alice", "secret", &alice));
-    pool.begin_generation(2, Floor::default());
+    pool.begin_generation(2, MinimumWork::default());
     drop(held);
     assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Accepted(0)));
     assert_eq!(pool.shared.lock().successes.len(), 0);

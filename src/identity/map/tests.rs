@@ -40,8 +40,8 @@ fn filled(name: &str, rule: Option<usize>) -> Mapping {
     Mapping::User { names: vec![name.to_owned()], from_template: true, rule }
 }
 
-fn refused(rule: Option<usize>, field: FieldName, obstacle: Obstacle) -> Mapping {
-    Mapping::Refused(MappingRefusal { rule, field, obstacle })
+fn refused(rule: Option<usize>, field: FieldName, fault: FieldFault) -> Mapping {
+    Mapping::Refused(MappingRefusal { rule, field, fault })
 }
 
 const EVERY_CN: (FieldName, &[&str]) = (FieldName::Cn, &["*"]);
@@ -166,20 +166,20 @@ fn a_name_from_the_certificate_is_marked_so_that_default_can_be_refused() {
 #[test]
 fn a_template_over_a_missing_or_ambiguous_field_names_nobody() {
     let missing = map(vec![rule(&[EVERY_CN], "%{ou}")]);
-    assert_eq!(missing.user_for(&peer(client("alice"))), refused(Some(0), FieldName::Ou, Obstacle::Missing));
+    assert_eq!(missing.user_for(&peer(client("alice"))), refused(Some(0), FieldName::Ou, FieldFault::Missing));
     let ambiguous = map(vec![rule(&[(FieldName::Uri, &["spiffe://**"])], "%{uri}")]);
     assert_eq!(
         ambiguous.user_for(&with_sans("x", [uri("spiffe://prod/a"), uri("spiffe://prod/b")])),
-        refused(Some(0), FieldName::Uri, Obstacle::Flawed(Flaw::Several))
+        refused(Some(0), FieldName::Uri, FieldFault::Flawed(Flaw::Several))
     );
     let anchor = map(vec![rule(&[EVERY_CN], "%{ca-spki-sha256}")]);
-    assert_eq!(anchor.user_for(&peer(client("alice"))), refused(Some(0), FieldName::CaSpkiSha256, Obstacle::Missing));
+    assert_eq!(anchor.user_for(&peer(client("alice"))), refused(Some(0), FieldName::CaSpkiSha256, FieldFault::Missing));
 }
 
 #[test]
 fn a_template_over_a_value_with_a_blank_names_nobody() {
     let map = map(vec![rule(&[EVERY_CN], "%{cn}")]);
-    assert_eq!(map.user_for(&peer(client("alice on"))), refused(Some(0), FieldName::Cn, Obstacle::Blank));
+    assert_eq!(map.user_for(&peer(client("alice on"))), refused(Some(0), FieldName::Cn, FieldFault::Blank));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn the_user_field_stands_after_the_rules_and_is_exact() {
     assert_eq!(map.user_for(&with_sans("alice", [dns("alice.suite")])), filled("alice", None), "with SANs as without");
     assert_eq!(
         map.user_for(&peer(params(["alice", "bob"]))),
-        refused(None, FieldName::Cn, Obstacle::Flawed(Flaw::Several))
+        refused(None, FieldName::Cn, FieldFault::Flawed(Flaw::Several))
     );
     assert_eq!(map.user_for(&peer(params([]))), Mapping::Unmapped);
 }
@@ -237,14 +237,14 @@ fn the_user_may_be_any_of_the_uris_in_their_order() {
 #[test]
 fn one_uri_that_is_unfit_for_a_name_spoils_those_before_and_behind_it() {
     let map = CertificateMap::build(vec![], UserFrom::Uri).expect("good");
-    for (bad, obstacle) in [
-        ("urn:bob\0.evil", Obstacle::Flawed(Flaw::Nul)),
-        ("urn:bob\r\n", Obstacle::Flawed(Flaw::Control)),
-        ("", Obstacle::Flawed(Flaw::Empty)),
-        ("urn:bob on", Obstacle::Blank),
+    for (bad, fault) in [
+        ("urn:bob\0.evil", FieldFault::Flawed(Flaw::Nul)),
+        ("urn:bob\r\n", FieldFault::Flawed(Flaw::Control)),
+        ("", FieldFault::Flawed(Flaw::Empty)),
+        ("urn:bob on", FieldFault::Blank),
     ] {
         for uris in [[uri("urn:alice"), uri(bad)], [uri(bad), uri("urn:alice")]] {
-            assert_eq!(map.user_for(&with_sans("x", uris)), refused(None, FieldName::Uri, obstacle), "{bad:?}");
+            assert_eq!(map.user_for(&with_sans("x", uris)), refused(None, FieldName::Uri, fault), "{bad:?}");
         }
     }
 }

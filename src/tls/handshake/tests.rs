@@ -236,7 +236,7 @@ async fn a_client_that_does_not_trust_us_says_why() {
     let (root, other) = (Authority::new("root"), Authority::new("other"));
     let material = TestFiles::new(&root).load();
     let view = server_view(&material, &Client::new(&other, Some(&root.client("alice")))).await;
-    assert_eq!(view.err(), Some(HandshakeError::RejectedByPeer(Rejection::UnknownCa)));
+    assert_eq!(view.err(), Some(HandshakeError::RejectedByPeer(ClientAlert::UnknownCa)));
 }
 
 #[tokio::test]

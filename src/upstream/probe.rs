@@ -13,17 +13,17 @@ use super::login::exchange;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::resp::{self, Reply};
 
-/// How often the upstream is looked at while nothing happens.
+/// How often the upstream is probed while nothing happens.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How long it may take to answer one question.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pauses between looks at an upstream that is not there. The first is also the shortest time between any two.
+/// Pauses between probes of an upstream that is not there. The first is also the shortest time between any two.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the upstream said of itself. Not to be shown: the declared names are as good as passwords.
 #[derive(Clone)]
-pub struct Facts {
+pub struct ServerInfo {
     /// `redis` or `valkey`.
     pub server: String,
     /// Major and minor version.
@@ -39,30 +39,34 @@ pub struct Facts {
     pub declared: HashMap<String, Option<String>>,
 }
 
-/// What a look at the upstream has found out.
-pub enum Finding {
+/// What a probe has found out.
+pub enum ProbeResult {
     /// The upstream is there.
-    Up(Box<Facts>),
+    Up(Box<ServerInfo>),
     /// It is not, any more or yet.
     Down(ConnectError),
 }
 
-/// Looks at the upstream for ever, over a connection that is closed again each time, so that Redis's own lists of clients
-/// and MONITOR show its clients' doings and not ours. Looks when a session has `lost` its connection or did not get one,
+/// Probes the upstream for ever, over a connection that is closed again each time, so that Redis's own lists of clients
+/// and MONITOR show its clients' doings and not ours. Probes when a session has `lost` its connection or did not get one,
 /// when other names are declared, and every few seconds. Tells what it finds where that is news: an upstream that is there
 /// again, or is another than it was, and each new reason why there is none.
-pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<String>>, mut tell: impl FnMut(Finding)) {
+pub async fn watch(
+    upstream: Arc<Upstream>,
+    mut declared: watch::Receiver<Vec<String>>,
+    mut tell: impl FnMut(ProbeResult),
+) {
     let mut pause = FIRST_PAUSE;
     let mut seen = None;
     let mut told = None;
     loop {
         let names = declared.borrow_and_update().clone();
-        let wait = match look(&upstream.target, &names, seen.as_ref()).await {
+        let wait = match probe(&upstream.target, &names, seen.as_ref()).await {
             Ok(news) => {
-                if let Some((likeness, facts)) = news {
-                    seen = Some(likeness);
+                if let Some((instance, server)) = news {
+                    seen = Some(instance);
                     told = None;
-                    tell(Finding::Up(Box::new(facts)));
+                    tell(ProbeResult::Up(Box::new(server)));
                 }
                 pause = FIRST_PAUSE;
                 INTERVAL
@@ -73,7 +77,7 @@ pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<St
                 let reason = error.to_string();
                 if told.as_ref() != Some(&reason) {
                     told = Some(reason);
-                    tell(Finding::Down(error));
+                    tell(ProbeResult::Down(error));
                 }
                 let wait = pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -92,24 +96,24 @@ pub async fn watch(upstream: Arc<Upstream>, mut declared: watch::Receiver<Vec<St
 
 /// What tells one upstream, with the commands it has, from another.
 #[derive(Debug, PartialEq, Eq)]
-struct Likeness {
+struct Instance {
     run_id: String,
     /// Modules come and go while it runs. `None` if it does not say.
     commands: Option<i64>,
 }
 
 /// Connects and reads what the upstream is, and what it runs under the `declared` names.
-pub async fn open(target: &Target, declared: &[String]) -> Result<Facts, ConnectError> {
-    let news = look(target, declared, None).await?;
-    news.map(|(_, facts)| facts).ok_or(ConnectError::NotRedis)
+pub async fn once(target: &Target, declared: &[String]) -> Result<ServerInfo, ConnectError> {
+    let news = probe(target, declared, None).await?;
+    news.map(|(_, server)| server).ok_or(ConnectError::NotRedis)
 }
 
 /// Connects and reads what the upstream is; `None` if it looks as it did when it was `seen`.
-async fn look(
+async fn probe(
     target: &Target,
     declared: &[String],
-    seen: Option<&Likeness>,
-) -> Result<Option<(Likeness, Facts)>, ConnectError> {
+    seen: Option<&Instance>,
+) -> Result<Option<(Instance, ServerInfo)>, ConnectError> {
     let mut connection = connect(target).await?;
     let info = match ask(&mut connection, target, &["INFO", "server"]).await? {
         Reply::Bulk(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -121,8 +125,8 @@ async fn look(
         Reply::Integer(count) => Some(count),
         _ => None,
     };
-    let likeness = Likeness { run_id: field(&info, "run_id").unwrap_or_default().to_owned(), commands };
-    if seen == Some(&likeness) {
+    let instance = Instance { run_id: field(&info, "run_id").unwrap_or_default().to_owned(), commands };
+    if seen == Some(&instance) {
         return Ok(None);
     }
     let commands = commands::decode(&ask(&mut connection, target, &["COMMAND"]).await?);
@@ -134,8 +138,8 @@ async fn look(
     let behind = behind.unwrap_or_else(|| vec![None; declared.len()]);
     let declared = declared.iter().cloned().zip(behind).collect();
     let (server, full_version) = identify(&info);
-    let facts = Facts { version: major_minor(&full_version), server, full_version, commands, renamed, declared };
-    Ok(Some((likeness, facts)))
+    let server = ServerInfo { version: major_minor(&full_version), server, full_version, commands, renamed, declared };
+    Ok(Some((instance, server)))
 }
 
 /// The names of all commands that it lists, and of all that we know: one that is disabled is not listed, and another
