@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::field::{FieldName, Flaw};
 use super::peer::PeerIdentity;
-use super::rule::{Rule, RuleError, RuleSpec};
+use super::rule::{Answer, Rule, RuleError, RuleSpec};
 use super::template::{Part, Template};
 
 /// `tls-auth-clients-user`: the field that names the user where no rule did (Valkey's option of that name).
@@ -99,16 +99,17 @@ impl CertificateMap {
     /// The user this certificate belongs to.
     pub fn user_for(&self, peer: &PeerIdentity) -> Mapping {
         for (position, rule) in self.rules.iter().enumerate() {
-            if rule.matches(peer) {
-                return match fill(&rule.user, peer) {
-                    Ok(name) => Mapping::User {
-                        names: vec![name],
-                        from_template: !rule.user.is_literal(),
-                        rule: Some(position),
-                    },
-                    Err((field, fault)) => Mapping::Refused(MappingRefusal { rule: Some(position), field, fault }),
-                };
-            }
+            let filled = match rule.speaks_of(peer) {
+                Answer::No => continue,
+                Answer::Yes => fill(&rule.user, peer),
+                Answer::Unclear(field, flaw) => Err((field, FieldFault::Flawed(flaw))),
+            };
+            return match filled {
+                Ok(name) => {
+                    Mapping::User { names: vec![name], from_template: !rule.user.is_literal(), rule: Some(position) }
+                }
+                Err((field, fault)) => Mapping::Refused(MappingRefusal { rule: Some(position), field, fault }),
+            };
         }
         let field = match self.user_from {
             // Nobody vouches for the names in a certificate whose key is all that is trusted.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::field::FieldName;
+use super::field::{FieldName, Flaw};
 use super::glob::Glob;
 use super::peer::{Fingerprint, PeerIdentity};
 use super::template::Template;
@@ -18,6 +18,16 @@ pub struct RuleSpec {
     pub cn_with_san: bool,
     /// The rule speaks of certificates that are trusted because their key is pinned, and of no others.
     pub pinned: bool,
+}
+
+impl RuleSpec {
+    /// Whether it says something by the common name: then a certificate with subject alternative names is passed over, unless
+    /// [`cn_with_san`](Self::cn_with_san) says otherwise.
+    pub fn relies_on_cn(&self) -> bool {
+        let template = Template::parse(&self.user).ok();
+        self.fields.iter().any(|(field, _)| *field == FieldName::Cn)
+            || template.is_some_and(|user| user.fields().any(|field| field == FieldName::Cn))
+    }
 }
 
 /// What is wrong with a rule.
@@ -84,8 +94,7 @@ impl Rule {
         }
 
         let asks = |wanted: fn(FieldName) -> bool| spec.fields.iter().any(|(field, _)| wanted(*field));
-        let uses_cn = asks(|field| field == FieldName::Cn)
-            || user.as_ref().is_some_and(|user| user.fields().any(|field| field == FieldName::Cn));
+        let uses_cn = spec.relies_on_cn();
         let uses_san =
             asks(FieldName::is_san) || user.as_ref().is_some_and(|user| user.fields().any(FieldName::is_san));
         if uses_cn && uses_san && !spec.cn_with_san {
@@ -109,11 +118,26 @@ impl Rule {
         Some(Rule { conditions, user: user?, without_san: uses_cn && !spec.cn_with_san, pinned: spec.pinned })
     }
 
-    pub(super) fn matches(&self, peer: &PeerIdentity) -> bool {
-        self.pinned == peer.is_pinned()
-            && !(self.without_san && peer.has_san())
-            && self.conditions.iter().all(|condition| condition.matches(peer))
+    pub(super) fn speaks_of(&self, peer: &PeerIdentity) -> Answer {
+        if self.pinned != peer.is_pinned() || self.without_san && peer.has_san() {
+            return Answer::No;
+        }
+        let answers = || self.conditions.iter().map(|condition| condition.is_met_by(peer));
+        if answers().any(|answer| answer == Answer::No) {
+            return Answer::No;
+        }
+        answers().find(|answer| *answer != Answer::Yes).unwrap_or(Answer::Yes)
     }
+}
+
+/// Whether a rule speaks of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Answer {
+    Yes,
+    No,
+    /// Nobody can tell what the field says: the rule may be there to confine just this certificate.
+    Unclear(FieldName, Flaw),
 }
 
 #[derive(Debug, Clone)]
@@ -146,14 +170,19 @@ impl Condition {
         }
     }
 
-    fn matches(&self, peer: &PeerIdentity) -> bool {
-        match self {
-            Condition::Text { field, patterns } => peer.field(*field).is_some_and(|values| {
-                values.values().iter().any(|value| patterns.iter().any(|pattern| pattern.matches(value)))
-            }),
+    fn is_met_by(&self, peer: &PeerIdentity) -> Answer {
+        let is_met = match self {
+            Condition::Text { field, patterns } => match peer.field(*field).map(|values| (values, values.flaw())) {
+                None => false,
+                Some((_, Some(flaw))) => return Answer::Unclear(*field, flaw),
+                Some((values, None)) => {
+                    values.values().iter().any(|value| patterns.iter().any(|pattern| pattern.matches(value)))
+                }
+            },
             Condition::Serial(serials) => serials.iter().any(|serial| serial == peer.serial()),
             Condition::Digest { field, values } => peer.digest(*field).is_some_and(|digest| values.contains(&digest)),
-        }
+        };
+        if is_met { Answer::Yes } else { Answer::No }
     }
 }
 

@@ -190,23 +190,42 @@ fn hostile_common_names_match_not_even_a_star() {
     let mut bmp = client("x");
     bmp.distinguished_name.remove(DnType::CommonName);
     bmp.distinguished_name.push(DnType::CommonName, DnValue::BmpString("alice".try_into().expect("BMP")));
-    for (what, peer) in [
-        ("two CNs", two),
-        ("NUL", peer(client("alice\0.evil"))),
-        ("line end", peer(client("alice\r\n"))),
-        ("empty", peer(client(""))),
-        ("too long", peer(client(&"a".repeat(256)))),
-        ("BMPString", peer(bmp)),
+    for (flaw, peer) in [
+        (Flaw::Several, two),
+        (Flaw::Nul, peer(client("alice\0.evil"))),
+        (Flaw::Control, peer(client("alice\r\n"))),
+        (Flaw::Empty, peer(client(""))),
+        (Flaw::TooLong, peer(client(&"a".repeat(256)))),
+        (Flaw::NotText, peer(bmp)),
     ] {
-        assert_eq!(map.user_for(&peer), Mapping::Unmapped, "{what}");
+        assert_eq!(map.user_for(&peer), refused(Some(0), FieldName::Cn, FieldFault::Flawed(flaw)));
     }
+}
+
+#[test]
+fn a_rule_that_a_flaw_leaves_unclear_refuses_before_a_wider_one_is_asked() {
+    let confined = (FieldName::Ou, &["contractors"][..]);
+    let rules = |issuer: &[&str]| {
+        let first = rule(&[confined, (FieldName::IssuerCn, issuer)], "limited");
+        map(vec![first, rule(&[EVERY_CN], "%{cn}")])
+    };
+    let with_unit = |unit: &str| {
+        let mut params = client("alice");
+        params.distinguished_name.push(DnType::OrganizationalUnitName, unit);
+        peer(params)
+    };
+    let (plain, flawed) = (with_unit("contractors"), with_unit("contractors\0"));
+    assert_eq!(rules(&["root"]).user_for(&plain), user("limited", 0));
+    let unclear = refused(Some(0), FieldName::Ou, FieldFault::Flawed(Flaw::Nul));
+    assert_eq!(rules(&["root"]).user_for(&flawed), unclear);
+    assert_eq!(rules(&["other"]).user_for(&flawed), filled("alice", Some(1)), "the rule is of others for sure");
 }
 
 #[test]
 fn one_hostile_uri_spoils_the_others() {
     let map = map(vec![rule(&[(FieldName::Uri, &["spiffe://**"])], "u")]);
     let peer = with_sans("x", [uri("spiffe://prod/a"), uri("spiffe://prod/a\0.evil")]);
-    assert_eq!(map.user_for(&peer), Mapping::Unmapped);
+    assert_eq!(map.user_for(&peer), refused(Some(0), FieldName::Uri, FieldFault::Flawed(Flaw::Nul)));
 }
 
 #[test]
@@ -215,10 +234,11 @@ fn the_user_field_stands_after_the_rules_and_is_exact() {
     assert_eq!(map.user_for(&peer(client("bob"))), user("by-rule", 0));
     assert_eq!(map.user_for(&peer(client("alice"))), filled("alice", None));
     assert_eq!(map.user_for(&with_sans("alice", [dns("alice.suite")])), filled("alice", None), "with SANs as without");
-    assert_eq!(
-        map.user_for(&peer(params(["alice", "bob"]))),
-        refused(None, FieldName::Cn, FieldFault::Flawed(Flaw::Several))
-    );
+    let several = peer(params(["alice", "bob"]));
+    let unclear = |rule| refused(rule, FieldName::Cn, FieldFault::Flawed(Flaw::Several));
+    assert_eq!(map.user_for(&several), unclear(Some(0)));
+    let no_rules = CertificateMap::build(vec![], UserFrom::Cn).expect("good");
+    assert_eq!(no_rules.user_for(&several), unclear(None));
     assert_eq!(map.user_for(&peer(params([]))), Mapping::Unmapped);
 }
 
