@@ -217,8 +217,8 @@ pub fn file_does_not_settle(file: &Path) {
 }
 
 /// The configuration has changed where it is not read again.
-pub fn restart_is_needed() {
-    warn!(event = "reload", "settings have changed that take effect only with a restart");
+pub fn restart_is_needed(settings: &str) {
+    warn!(event = "reload", settings, "settings have changed that take effect only with a restart");
 }
 
 /// Users who were edited are as the ACL file has them again.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::audit::words;
 use crate::config::{AclSource, Config, Listener, UpstreamAddress};
@@ -146,7 +147,12 @@ fn listener(listener: &Listener) -> String {
         Some(AuthClients::No) => "TLS, no client certificates",
         None => "plaintext",
     };
-    format!("listen: {} ({security})", listener.address)
+    let filter = |name: &str, networks: &[IpNet]| match networks {
+        [] => String::new(),
+        networks => format!("; {name} {}", networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+    };
+    let (allow, deny) = (filter("allow", &listener.allow), filter("deny", &listener.deny));
+    format!("listen: {} ({security}{allow}{deny})", listener.address)
 }
 
 fn list(names: &[String]) -> String {

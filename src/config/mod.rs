@@ -14,6 +14,7 @@ mod model;
 mod nearest;
 mod raw;
 mod redis_conf;
+mod restart;
 mod secret;
 mod setting;
 mod units;

@@ -300,10 +300,22 @@ pub(super) struct UserSection {
 }
 
 impl Settings {
-    /// Lays the environment over these settings, then the flags.
+    /// Lays the environment over these settings, then the flags. Whom one of them denies stays denied.
     pub(super) fn overlay(&mut self, variables: &Variables, flags: &Flags) -> Result<(), clap::Error> {
-        self.update_from_arg_matches(&environment_as_flags(variables)?)?;
-        self.update_from_arg_matches(&flags.0)
+        for above in [&environment_as_flags(variables)?, &flags.0] {
+            let below = self.deny.take();
+            self.update_from_arg_matches(above)?;
+            self.deny = all_of(self.deny.take(), below);
+        }
+        Ok(())
+    }
+}
+
+/// The values of both places, those of the higher one first.
+pub(super) fn all_of(above: Option<Vec<Setting>>, below: Option<Vec<Setting>>) -> Option<Vec<Setting>> {
+    match (above, below) {
+        (Some(above), Some(below)) => Some(above.into_iter().chain(below).collect()),
+        (above, below) => above.or(below),
     }
 }
 

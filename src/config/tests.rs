@@ -276,21 +276,20 @@ fn flags_override_the_environment_which_overrides_the_file() {
 
 #[test]
 fn flags_and_variables_stand_above_every_section_too() {
-    let section =
-        "listen = \"127.0.0.1:1\"\ntls-auth-clients = \"optional\"\ndeny = \"192.0.2.1\"\nallow = \"192.0.2.0/24\"\n";
-    let text = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "deny = \"192.0.2.3\"\n");
+    let section = "listen = \"127.0.0.1:1\"\ntls-auth-clients = \"optional\"\nallow = \"192.0.2.0/24\"\n";
+    let text = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "allow = \"0.0.0.0/0\"\n");
     let text = format!("{text}[[listener]]\n{section}[[listener]]\nlisten = \"127.0.0.1:2\"\n");
     let load = |variables: &[(&str, &str)], arguments: &[&str]| {
         let listeners = load_all(&text, variables, arguments).unwrap().config.listeners;
-        listeners.into_iter().map(|listener| (listener.tls.unwrap().auth_clients, listener.deny)).collect::<Vec<_>>()
+        listeners.into_iter().map(|listener| (listener.tls.unwrap().auth_clients, listener.allow)).collect::<Vec<_>>()
     };
     let net = |text: &str| vec![text.parse().unwrap()];
-    let own = [(AuthClients::Optional, net("192.0.2.1/32")), (AuthClients::Yes, net("192.0.2.3/32"))];
+    let own = [(AuthClients::Optional, net("192.0.2.0/24")), (AuthClients::Yes, net("0.0.0.0/0"))];
     assert_eq!(load(&[], &[]), own);
     let everywhere = |clients| [(clients, net("127.0.0.0/8")), (clients, net("127.0.0.0/8"))];
-    let flags = ["--tls-auth-clients", "yes", "--deny", "127.0.0.0/8"];
+    let flags = ["--tls-auth-clients", "yes", "--allow", "127.0.0.0/8"];
     assert_eq!(load(&[], &flags), everywhere(AuthClients::Yes));
-    let variables = [("RESPGATE_TLS_AUTH_CLIENTS", "no"), ("RESPGATE_DENY", "127.0.0.0/8")];
+    let variables = [("RESPGATE_TLS_AUTH_CLIENTS", "no"), ("RESPGATE_ALLOW", "127.0.0.0/8")];
     assert_eq!(load(&variables, &[]), everywhere(AuthClients::No));
     assert_eq!(load(&variables, &flags), everywhere(AuthClients::Yes));
 }
@@ -1158,4 +1157,58 @@ fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     assert!(T::deserialize(Keys(&mut fields)).is_err());
     assert!(!fields.is_empty());
     fields
+}
+
+#[test]
+fn what_takes_a_restart_is_named_and_the_rest_is_taken() {
+    let running = load(MINIMAL);
+    let written = |more: &str| load(&format!("{MINIMAL}{more}"));
+    for (more, names) in [
+        ("timeout = 7\nthreads = 3\n", &["timeout", "threads"][..]),
+        ("deny = [\"192.0.2.0/24\"]\ntls-crl-file = \"ca.crl\"\n", &["deny", "tls-crl-file"]),
+        ("[upstream-auth]\nuser = \"gate\"\npassword = \"x\"\n", &["[upstream-auth] user", "[upstream-auth] password"]),
+        ("unmapped = \"refuse\"\n[block]\ncommands = [\"get\"]\n[user.ops]\nreauth = \"yes\"\n", &[]),
+    ] {
+        let written = written(more);
+        let reloaded = running.reloaded(&written);
+        assert_eq!(reloaded.restart_needed_for(&written), names, "{more}");
+        assert_eq!(reloaded == written, names.is_empty(), "{more}");
+        assert_eq!((&reloaded.block, &reloaded.users), (&written.block, &written.users));
+    }
+}
+
+#[test]
+fn whom_one_place_denies_no_other_lets_in() {
+    let sections = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "deny = \"192.0.2.1\"\n")
+        + "[[listener]]\nlisten = \"127.0.0.1:1\"\ndeny = \"192.0.2.2\"\n";
+    let loaded = load_all(&sections, &[("RESPGATE_DENY", "192.0.2.3")], &["--deny", "192.0.2.4"]).unwrap();
+    let mut denied: Vec<_> = loaded.config.listeners[0].deny.iter().map(|network| network.addr().to_string()).collect();
+    denied.sort();
+    denied.dedup();
+    assert_eq!(denied, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+}
+
+#[test]
+fn a_certificate_rule_that_never_decides_is_warned_of() {
+    let rule = |fields: &str, user: &str| format!("[[certificate]]\n{fields}\nuser = \"{user}\"\n");
+    let is_warned_of = |first: &str, second: &str| {
+        let text = format!("{MINIMAL}{}{}", rule(first, "a"), rule(second, "b"));
+        let warnings = load_all(&text, &[], &[]).unwrap().warnings;
+        warnings.iter().any(|warning| warning.to_string().contains("never decides"))
+    };
+    for (first, second) in [
+        ("cn = \"x\"", "cn = \"x\""),
+        ("cn = \"*\"", "cn = \"x\"\nou = \"y\""),
+        ("ou = [\"x\", \"y\"]", "ou = \"x\"\ncn = \"z\""),
+    ] {
+        assert!(is_warned_of(first, second), "{first} {second}");
+    }
+    for (first, second) in [
+        ("cn = \"x\"", "cn = \"y\""),
+        ("cn = \"*\"", "ou = \"y\""),
+        ("cn = \"*\"", "cn = \"x\"\ncn-with-san = true"),
+        ("uri = \"*\"", "uri = \"urn:x/y\""),
+    ] {
+        assert!(!is_warned_of(first, second), "{first} {second}");
+    }
 }

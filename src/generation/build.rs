@@ -12,9 +12,9 @@ use crate::auth::hash::{self, Cost};
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, Block, CertificateRule, Config};
 use crate::files::Files;
-use crate::identity::{CertificateMap, FieldName, Fingerprint};
+use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
-use crate::tls::{self, Admit, ClientAuthorities, Finding, Severity, TlsMaterial, TlsSettings};
+use crate::tls::{self, Admit, Finding, InForce, Severity, TlsMaterial, TlsSettings};
 use crate::upstream::probe::ServerInfo;
 
 /// A generation, and what works but should not stay so.
@@ -71,18 +71,6 @@ impl<'a> UpstreamKnowledge<'a> {
     }
 }
 
-/// Which client CAs a new generation trusts.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub enum Authorities {
-    /// Those of the files.
-    #[default]
-    OfFiles,
-    /// Those of the files that are trusted already.
-    KnownOfFiles,
-    /// Those that are trusted already.
-    Known,
-}
-
 /// What a new generation has from the one in force.
 #[derive(Clone, Copy, Default)]
 pub struct Kept<'a> {
@@ -93,7 +81,7 @@ pub struct Kept<'a> {
     /// Its certificates, keys, CAs and CRLs stay.
     pub trust: bool,
     /// Which of its client CAs, if they do not stay anyway.
-    pub authorities: Authorities,
+    pub authorities: Admit,
     /// Its configuration stays: what is in force is no error because another Redis does not know it.
     pub config: bool,
 }
@@ -384,6 +372,7 @@ impl<'a> Builder<'a> {
         for material in before.iter().flatten() {
             material.findings().iter().for_each(|finding| self.tell(finding));
             self.waiting.extend(material.waiting().iter().map(ToString::to_string));
+            self.tell_of_subordinates(material);
         }
         before.to_vec()
     }
@@ -393,16 +382,18 @@ impl<'a> Builder<'a> {
         let mut listeners = Vec::new();
         let pins = pinned_keys(&self.config.certificates);
         for (number, listener) in self.config.listeners.iter().enumerate() {
-            let admit = self.admit(number);
+            let (before, admit) = (self.in_force(number), self.kept.authorities);
             listeners.push(listener.tls.as_ref().and_then(|settings| {
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(settings, &pins, self.files, admit, SystemTime::now()) {
+                match tls::material::load(settings, &pins, self.files, before, admit, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         self.waiting.extend(material.waiting().iter().map(ToString::to_string));
+                        self.tell_of_subordinates(&material);
+                        self.tell_of_issuer_names(&material);
                         let material = Arc::new(material);
                         loaded.push((settings, Arc::clone(&material)));
                         Some(material)
@@ -417,15 +408,40 @@ impl<'a> Builder<'a> {
         listeners
     }
 
-    /// Whom the listener of this number trusts.
-    fn admit(&self, number: usize) -> Admit<'a> {
-        static NONE: ClientAuthorities = ClientAuthorities::NONE;
+    /// What is in force at the listener of this number.
+    fn in_force(&self, number: usize) -> &'a InForce {
+        static NOTHING: InForce = InForce::NOTHING;
         let before = self.kept.before.and_then(|before| before.listeners.get(number)?.as_deref());
-        let known = before.map_or(&NONE, TlsMaterial::authorities);
-        match self.kept.authorities {
-            Authorities::OfFiles => Admit::OfFile,
-            Authorities::KnownOfFiles => Admit::KnownOfFile(known),
-            Authorities::Known => Admit::Known(known),
+        before.map_or(&NOTHING, TlsMaterial::in_force)
+    }
+
+    /// Each CA may name one beneath it as it likes.
+    fn tell_of_issuer_names(&mut self, material: &TlsMaterial) {
+        let has = |rule: &CertificateRule, wanted| rule.spec.fields.iter().any(|(field, _)| *field == wanted);
+        let by_name = |rule: &&CertificateRule| has(rule, FieldName::IssuerCn) && !has(rule, FieldName::CaSpkiSha256);
+        if material.in_force().authorities() < 2 {
+            return;
+        }
+        for rule in self.config.certificates.iter().filter(by_name) {
+            let words =
+                "tells no CAs apart, of which there are several: each may name one beneath it so; see ca-spki-sha256";
+            self.advice.push(format!("{}: [[certificate]] issuer-cn {words}", rule.location));
+        }
+    }
+
+    /// A rule about a CA says nothing about what another one has issued, though that is beneath it.
+    fn tell_of_subordinates(&mut self, material: &TlsMaterial) {
+        for subordinate in material.subordinates() {
+            let keys = |rule: &CertificateRule| digests(&rule.spec, FieldName::CaSpkiSha256);
+            if self.config.certificates.iter().any(|rule| keys(rule).contains(&subordinate.key)) {
+                continue;
+            }
+            for rule in self.config.certificates.iter().filter(|rule| keys(rule).contains(&subordinate.issuer)) {
+                let (place, name) = (&rule.location, &subordinate.name);
+                let words = "is a client CA itself: this rule about the CA above does not speak of whom it vouches for";
+                self.warnings
+                    .push(format!("{place}: [[certificate]] ca-spki-sha256: {name} {words}; name its key, too"));
+            }
         }
     }
 
@@ -457,9 +473,14 @@ fn may_be_a_modules(entry: &str) -> bool {
 
 /// The keys that rules pin. What is no fingerprint is an error of its rule.
 fn pinned_keys(rules: &[CertificateRule]) -> Vec<Fingerprint> {
-    let fields = rules.iter().filter(|rule| rule.spec.pinned).flat_map(|rule| &rule.spec.fields);
-    let keys = fields.filter(|(field, _)| *field == FieldName::SpkiSha256).flat_map(|(_, values)| values);
-    keys.filter_map(|text| Fingerprint::parse(text)).collect()
+    let pinned = rules.iter().filter(|rule| rule.spec.pinned);
+    pinned.flat_map(|rule| digests(&rule.spec, FieldName::SpkiSha256)).collect()
+}
+
+/// What a rule asks of a field that holds one.
+fn digests(spec: &RuleSpec, wanted: FieldName) -> Vec<Fingerprint> {
+    let values = spec.fields.iter().filter(|(field, _)| *field == wanted).flat_map(|(_, values)| values);
+    values.filter_map(|text| Fingerprint::parse(text)).collect()
 }
 
 /// The new names that a configuration declares, for asking the upstream what it runs under them.

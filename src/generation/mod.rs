@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::acl_file::{NO_USERS, check_passwords, read_acl, replace};
-pub use self::build::{Authorities, Built, Kept, UpstreamKnowledge, build, declared_names};
+pub use self::build::{Built, Kept, UpstreamKnowledge, build, declared_names};
 pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
 pub use self::edit::{Confirm, Edit, EditProgress, Editor};
 pub use self::error::BuildError;

@@ -103,6 +103,13 @@ impl Authority {
         params.signed_by(&self.issuer).expect("a CRL")
     }
 
+    /// A CRL that revokes nothing, of this number.
+    pub(crate) fn numbered_crl(&self, number: u64) -> rcgen::CertificateRevocationList {
+        let mut params = crl_params(&[], SystemTime::now() + Duration::from_secs(30 * 86_400));
+        params.crl_number = SerialNumber::from(number);
+        params.signed_by(&self.issuer).expect("a CRL")
+    }
+
     /// A CRL that revokes these serial numbers, due for renewal at `next_update`.
     pub(crate) fn crl(&self, serials: &[u64], next_update: SystemTime) -> rcgen::CertificateRevocationList {
         crl_params(serials, next_update).signed_by(&self.issuer).expect("a CRL")

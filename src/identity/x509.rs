@@ -4,13 +4,13 @@ use std::fmt::{self, Write};
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::oid::Oid;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_DOMAIN_COMPONENT, OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME,
-    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE,
-    OID_X509_EXT_ISSUER_DISTRIBUTION_POINT, OID_X509_EXT_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
-    OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT,
-    OID_X509_STATE_OR_PROVINCE_NAME,
+    OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
+    OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_ISSUER_DISTRIBUTION_POINT, OID_X509_EXT_KEY_USAGE,
+    OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME,
+    OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME,
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
@@ -76,6 +76,8 @@ pub struct Certificate {
     pub is_ca: bool,
     /// pathLenConstraint: how many CA certificates may stand between it and a leaf; `None` is any number.
     pub path_length: Option<u32>,
+    /// Which DNS names it may issue for; `None`: any.
+    pub dns_constraints: Option<DnsConstraints>,
     /// `None`: no such extension, good for any use.
     pub key_usage: Option<KeyUsage>,
     /// `None`: no such extension, good for any purpose.
@@ -123,6 +125,7 @@ impl Certificate {
             not_after: certificate.validity().not_after.timestamp(),
             is_ca: certificate.is_ca(),
             path_length: path_length(&certificate),
+            dns_constraints: DnsConstraints::of(&certificate),
             key_usage: key_usage(&certificate),
             purposes,
             signature_algorithm: certificate.signature_algorithm.algorithm.to_id_string(),
@@ -153,6 +156,59 @@ impl Certificate {
 
     pub(super) fn subject_alternative_names(&self) -> Result<Option<SubjectAlternativeNames>, Flaw> {
         self.sans.clone()
+    }
+}
+
+/// The DNS names in the name constraints of a CA (RFC 5280 section 4.2.1.10).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DnsConstraints {
+    /// Empty: all but the excluded ones.
+    permitted: Vec<String>,
+    excluded: Vec<String>,
+    /// The extension cannot be read, and nothing is permitted.
+    is_unreadable: bool,
+}
+
+impl DnsConstraints {
+    fn of(certificate: &X509Certificate<'_>) -> Option<DnsConstraints> {
+        let constraints = match certificate.name_constraints() {
+            Ok(extension) => extension?.value,
+            Err(_) => return Some(DnsConstraints { is_unreadable: true, ..DnsConstraints::default() }),
+        };
+        let dns = |subtrees: &Option<Vec<GeneralSubtree<'_>>>| {
+            let bases = subtrees.iter().flatten().filter_map(|subtree| match subtree.base {
+                GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+                _ => None,
+            });
+            bases.collect::<Vec<_>>()
+        };
+        let (permitted, excluded) = (dns(&constraints.permitted_subtrees), dns(&constraints.excluded_subtrees));
+        let is_any = !permitted.is_empty() || !excluded.is_empty();
+        is_any.then_some(DnsConstraints { permitted, excluded, is_unreadable: false })
+    }
+
+    /// Whether a certificate by this CA may say who it is for. Where it has no DNS name, its common names stand for one: they
+    /// name users, and what keeps a CA to the names of a domain must keep it to its users.
+    #[must_use]
+    pub fn permits(&self, certificate: &Certificate) -> bool {
+        if certificate.sans.as_ref().is_ok_and(|sans| sans.as_ref().is_some_and(|sans| !sans.dns.is_empty())) {
+            // webpki has looked at these.
+            return true;
+        }
+        certificate.subject.common_names().iter().all(|name| name.as_ref().is_ok_and(|name| self.permits_name(name)))
+    }
+
+    fn permits_name(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let is_within = |base: &String| match base.strip_prefix('.') {
+            Some(_) => name.ends_with(base.as_str()),
+            None => {
+                base.is_empty()
+                    || name.strip_suffix(base.as_str()).is_some_and(|head| head.is_empty() || head.ends_with('.'))
+            }
+        };
+        let is_permitted = self.permitted.is_empty() || self.permitted.iter().any(is_within);
+        !self.is_unreadable && is_permitted && !self.excluded.iter().any(is_within)
     }
 }
 
@@ -381,8 +437,12 @@ pub struct RevocationList {
     pub version: u32,
     /// It has extensions, which every list of today has.
     pub has_extensions: bool,
-    /// It has an issuingDistributionPoint: it may cover a part of what its CA has issued.
-    pub is_partial: bool,
+    /// Its issuingDistributionPoint, DER: it may cover a part of what its CA has issued.
+    pub scope: Option<Vec<u8>>,
+    /// Its authorityKeyIdentifier, DER.
+    pub authority_key: Option<Vec<u8>>,
+    /// Its cRLNumber, big-endian, no leading zero bytes.
+    pub number: Option<Vec<u8>>,
     /// When it was made, in seconds since 1970 UTC.
     pub this_update: i64,
     /// What is signed, DER.
@@ -398,16 +458,19 @@ impl RevocationList {
         if !rest.is_empty() {
             return Err(ParseError);
         }
+        let extension = |oid: &Oid<'_>| {
+            let mut extensions = list.extensions().iter();
+            extensions.find(|extension| extension.oid == *oid).map(|extension| extension.value.to_vec())
+        };
         Ok(RevocationList {
             issuer: Name::read(list.issuer()),
             next_update: list.next_update().map(|time| time.timestamp()),
             serials: list.iter_revoked_certificates().map(|revoked| hex(revoked.raw_serial())).collect(),
             version: list.version().map_or(1, |version| version.0.saturating_add(1)),
             has_extensions: !list.extensions().is_empty(),
-            is_partial: list
-                .extensions()
-                .iter()
-                .any(|extension| extension.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT),
+            scope: extension(&OID_X509_EXT_ISSUER_DISTRIBUTION_POINT),
+            authority_key: extension(&OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER),
+            number: list.crl_number().map(|number| number.to_bytes_be()),
             this_update: list.last_update().timestamp(),
             signed: list.tbs_cert_list.as_ref().to_vec(),
             signature: list.signature_value.data.to_vec(),

@@ -27,9 +27,10 @@ use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
 use crate::files::{self, Files};
 use crate::generation::{
-    self, Authorities, BuildError, Built, Generation, Kept, UpstreamKnowledge, Watch, contradictions, insisted_on,
+    self, BuildError, Built, Generation, Kept, UpstreamKnowledge, Watch, contradictions, insisted_on,
 };
 use crate::net::worker::Renewal;
+use crate::tls::Admit;
 use crate::upstream::probe::ServerInfo;
 
 /// Reads the configuration again, from where it was read first, out of these files.
@@ -45,8 +46,8 @@ pub struct Reloader {
     once: Rc<files::Start>,
     /// Where the looks at the upstream learn which new names of commands they have to ask for.
     declare: watch::Sender<Vec<String>>,
-    /// The configuration asks for something that only a restart gives, and the log says so.
-    outdated: bool,
+    /// What was read last, if it asks for something that only a restart gives.
+    outdated: Option<Config>,
     server: Option<ServerInfo>,
     /// What was told of the current generation: it is not repeated with every new one.
     told: Vec<String>,
@@ -106,7 +107,7 @@ impl Reloader {
             reread,
             once,
             declare,
-            outdated: false,
+            outdated: None,
             server,
             told,
             enforcer,
@@ -247,11 +248,11 @@ impl Reloader {
     }
 
     /// Which client CAs may be in force with what is not held up.
-    fn admits(&self, reading: &Reading, held_up: &HeldUp) -> Authorities {
+    fn admits(&self, reading: &Reading, held_up: &HeldUp) -> Admit {
         match self.is_current(reading, held_up) {
-            _ if held_up.contains(&FileKind::Authorities) => Authorities::Known,
-            true => Authorities::OfFiles,
-            false => Authorities::KnownOfFiles,
+            _ if held_up.contains(&FileKind::Authorities) => Admit::Known,
+            true => Admit::OfFile,
+            false => Admit::KnownOfFile,
         }
     }
 
@@ -267,7 +268,7 @@ impl Reloader {
     /// Whether this comes into force as the files have it.
     fn is_taken(&self, kind: FileKind, reading: &Reading, held_up: &HeldUp) -> bool {
         match kind {
-            FileKind::Authorities => self.admits(reading, held_up) == Authorities::OfFiles,
+            FileKind::Authorities => self.admits(reading, held_up) == Admit::OfFile,
             kind => !held_up.contains(&kind),
         }
     }
@@ -317,28 +318,15 @@ impl Reloader {
         self.tell_of_passed_over_users();
     }
 
-    /// What is configured now. Who is who and what is refused follows the sources; everything else stays as it was at
-    /// the start.
+    /// What is configured now, as far as a reload takes it.
     fn read_config(&mut self, files: &Files) -> Result<Loaded, ConfigErrors> {
-        let Loaded { config: now, warnings } = (self.reread)(files)?;
-        let config = Config {
-            certificates: now.certificates.clone(),
-            tls_auth_clients_user: now.tls_auth_clients_user,
-            unmapped: now.unmapped,
-            ignore_stray_auth: now.ignore_stray_auth,
-            block: now.block.clone(),
-            renames: now.renames.clone(),
-            users: now.users.clone(),
-            named_users: now.named_users.clone(),
-            unsafe_nopass: now.unsafe_nopass,
-            sources: now.sources.clone(),
-            ..self.config.clone()
-        };
-        let outdated = config != now;
-        if outdated && !self.outdated {
-            events::restart_is_needed();
+        let Loaded { config: written, warnings } = (self.reread)(files)?;
+        let config = self.config.reloaded(&written);
+        let settings = config.restart_needed_for(&written);
+        if !settings.is_empty() && self.outdated.as_ref() != Some(&written) {
+            events::restart_is_needed(&settings.join(", "));
         }
-        self.outdated = outdated;
+        self.outdated = (!settings.is_empty()).then_some(written);
         Ok(Loaded { config, warnings })
     }
 
@@ -406,7 +394,7 @@ impl Reloader {
 /// Whether a listener trusts other client CAs.
 fn has_other_authorities(built: &Generation, current: &Generation) -> bool {
     let pairs = built.listeners.iter().flatten().zip(current.listeners.iter().flatten());
-    pairs.into_iter().any(|(built, current)| built.authorities() != current.authorities())
+    pairs.into_iter().any(|(built, current)| !built.in_force().has_authorities_of(current.in_force()))
 }
 
 fn names(held_up: &HeldUp) -> String {

@@ -5,7 +5,7 @@ use rustls::{DistinguishedName, Error, RootCertStore};
 use webpki::VerifiedPath;
 
 use crate::identity::Fingerprint;
-use crate::identity::x509::Certificate;
+use crate::identity::x509::{Certificate, DnsConstraints};
 
 /// The client CAs.
 #[derive(Debug)]
@@ -16,11 +16,13 @@ pub(super) struct Anchors {
 }
 
 /// How far the word of a CA goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub(super) validity: Validity,
     /// How many CA certificates may stand between it and a leaf; `None` is any number.
     pub(super) path_length: Option<u32>,
+    /// Which DNS names may be below it.
+    pub(super) dns_constraints: Option<DnsConstraints>,
 }
 
 /// Both in seconds since 1970 UTC, and included.
@@ -58,7 +60,9 @@ impl Anchors {
     /// rustls cannot use it.
     pub(super) fn add(&mut self, certificate: &Certificate, der: &[u8]) -> Result<(), Error> {
         self.store.add(der.to_vec().into())?;
-        self.limits.push(Limits { validity: Validity::of(certificate), path_length: certificate.path_length });
+        let Certificate { path_length, ref dns_constraints, .. } = *certificate;
+        let dns_constraints = dns_constraints.clone();
+        self.limits.push(Limits { validity: Validity::of(certificate), path_length, dns_constraints });
         Ok(())
     }
 
@@ -72,10 +76,10 @@ impl Anchors {
     }
 
     /// The limits of the one that a path ends in. `None` if it is none of these.
-    pub(super) fn limits_of(&self, path: &VerifiedPath<'_>) -> Option<Limits> {
+    pub(super) fn limits_of(&self, path: &VerifiedPath<'_>) -> Option<&Limits> {
         // webpki lends the anchor out of the slice that it was given.
         let position = self.all().iter().position(|anchor| std::ptr::eq::<TrustAnchor<'_>>(anchor, path.anchor()))?;
-        self.limits.get(position).copied()
+        self.limits.get(position)
     }
 
     /// SHA-256 of the SubjectPublicKeyInfo, if there is only one.

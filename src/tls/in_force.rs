@@ -1,33 +1,88 @@
-//! Which client CAs are trusted. They come into force with the rules that confine them, and no sooner; they go at once.
+//! What of a listener's trust is in force, as far as the next generation goes by it.
 
 use rustls::pki_types::CertificateDer;
 
-/// The client CAs of one listener, those among them that are revoked as well.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClientAuthorities(Vec<CertificateDer<'static>>);
+use crate::identity::Fingerprint;
+use crate::identity::x509::{CanonicalName, RevocationList};
 
-/// Which of them a new generation trusts.
-#[derive(Debug, Clone, Copy)]
-pub enum Admit<'a> {
-    /// Those of the file.
-    OfFile,
-    /// Those of the file that are trusted already.
-    KnownOfFile(&'a ClientAuthorities),
-    /// Those that are trusted already, whatever the file says.
-    Known(&'a ClientAuthorities),
+/// The client CAs and CRLs of one listener.
+#[derive(Default)]
+pub struct InForce {
+    /// The client CAs, those among them that are revoked as well.
+    pub(super) authorities: Vec<CertificateDer<'static>>,
+    pub(super) lists: Vec<Edition>,
 }
 
-impl ClientAuthorities {
-    /// Nobody is trusted.
-    pub const NONE: Self = Self(Vec::new());
+/// Which client CAs a new generation trusts. They come into force with the rules that confine them, and no sooner; they go
+/// at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Admit {
+    /// Those of the file.
+    #[default]
+    OfFile,
+    /// Those of the file that are trusted already.
+    KnownOfFile,
+    /// Those that are trusted already, whatever the file says.
+    Known,
+}
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
-        self.0.iter()
+impl InForce {
+    /// Nothing, as before a start.
+    pub const NOTHING: Self = Self { authorities: Vec::new(), lists: Vec::new() };
+
+    /// How many client CAs there are.
+    pub fn authorities(&self) -> usize {
+        self.authorities.len()
+    }
+
+    /// Whether both have the same client CAs.
+    pub fn has_authorities_of(&self, other: &InForce) -> bool {
+        self.authorities == other.authorities
     }
 }
 
-impl FromIterator<CertificateDer<'static>> for ClientAuthorities {
-    fn from_iter<I: IntoIterator<Item = CertificateDer<'static>>>(certificates: I) -> Self {
-        Self(certificates.into_iter().collect())
+/// A client CA that another client CA has issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subordinate {
+    /// Its name, for people.
+    pub name: String,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub key: Fingerprint,
+    /// That of the other.
+    pub issuer: Fingerprint,
+}
+
+/// Which edition of which CRL this is.
+pub(super) struct Edition {
+    issuer: CanonicalName,
+    /// Extensions that tell the lists of one issuer apart, DER: of which key, and for which part of what it has issued.
+    authority_key: Option<Vec<u8>>,
+    scope: Option<Vec<u8>>,
+    number: Option<Vec<u8>>,
+    this_update: i64,
+}
+
+impl Edition {
+    pub(super) fn of(list: &RevocationList) -> Edition {
+        Edition {
+            issuer: list.issuer.canonical(),
+            authority_key: list.authority_key.clone(),
+            scope: list.scope.clone(),
+            number: list.number.clone(),
+            this_update: list.this_update,
+        }
+    }
+
+    /// Whether both are editions of the same list.
+    pub(super) fn is_of_same_list(&self, other: &Edition) -> bool {
+        (&self.issuer, &self.authority_key, &self.scope) == (&other.issuer, &other.authority_key, &other.scope)
+    }
+
+    /// By their numbers, or, where one has none, by when they were made.
+    pub(super) fn is_older_than(&self, other: &Edition) -> bool {
+        match (&self.number, &other.number) {
+            (Some(own), Some(others)) => (own.len(), own) < (others.len(), others),
+            _ => self.this_update < other.this_update,
+        }
     }
 }

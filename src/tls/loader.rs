@@ -12,8 +12,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, SupportedProtocolVersion};
 
 use super::anchors::{Anchors, Validity};
-use super::authorities::{Admit, ClientAuthorities};
 use super::explain::{self, unix_seconds};
+use super::in_force::{Admit, Edition, InForce, Subordinate};
 use super::keys;
 use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::{self, PemError};
@@ -44,13 +44,14 @@ pub(super) fn read_all(
     settings: &TlsSettings,
     pinned_keys: &[Fingerprint],
     files: &Files,
-    admit: Admit<'_>,
+    before: &InForce,
+    admit: Admit,
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
     let mut loader = Loader { settings, pinned_keys, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
-    let trust = loader.trust(admit);
+    let trust = loader.trust(before, admit);
     let versions = loader.versions();
     match (key, trust, versions) {
         (Some((key, certificate_expires_at)), Some(trust), Some(versions)) if loader.errors.is_empty() => {
@@ -76,9 +77,10 @@ struct Loader<'a> {
 pub(super) struct Trust {
     /// `None` if clients are not asked for certificates.
     pub(super) verifier: Option<Arc<Verifier>>,
-    pub(super) authorities: ClientAuthorities,
+    pub(super) in_force: InForce,
     /// CAs of the file that are not among them.
     pub(super) waiting: Vec<Finding>,
+    pub(super) subordinates: Vec<Subordinate>,
     pub(super) crl_expires_at: Option<i64>,
 }
 
@@ -104,11 +106,11 @@ impl Authority {
     }
 }
 
-fn parsed(known: &ClientAuthorities) -> Vec<Authority> {
+fn parsed(known: &InForce) -> Vec<Authority> {
     let parse = |der: &CertificateDer<'static>| {
         Some(Authority { der: der.clone(), certificate: Certificate::parse(der).ok()? })
     };
-    known.iter().filter_map(parse).collect()
+    known.authorities.iter().filter_map(parse).collect()
 }
 
 impl Loader<'_> {
@@ -169,7 +171,7 @@ impl Loader<'_> {
         self.pem(setting, path, pem::private_key(&content.bytes))
     }
 
-    fn trust(&mut self, admit: Admit<'_>) -> Option<Trust> {
+    fn trust(&mut self, before: &InForce, admit: Admit) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
             return Some(Trust::default());
@@ -177,22 +179,26 @@ impl Loader<'_> {
         let mut waiting = Vec::new();
         let authorities = match admit {
             Admit::OfFile => self.authorities(),
-            Admit::KnownOfFile(known) => {
-                self.authorities().map(|all| self.known_of(&all, &parsed(known), &mut waiting))
-            }
-            Admit::Known(known) => Some(parsed(known)),
+            Admit::KnownOfFile => self.authorities().map(|all| self.known_of(&all, &parsed(before), &mut waiting)),
+            Admit::Known => Some(parsed(before)),
         };
-        let lists = self.revocation_lists(authorities.as_deref().unwrap_or_default());
+        let lists = self.revocation_lists(authorities.as_deref().unwrap_or_default(), &before.lists);
         let (authorities, lists) = authorities.zip(lists)?;
-        let in_force = authorities.iter().map(|authority| authority.der.clone()).collect();
+        let in_force = InForce {
+            authorities: authorities.iter().map(|authority| authority.der.clone()).collect(),
+            lists: lists.iter().map(|usable| Edition::of(&usable.list)).collect(),
+        };
+        let subordinates = self.subordinates(&authorities);
+        let keys = authorities.iter().map(|authority| authority.certificate.spki_sha256).collect();
         let revoked = Revoked::new(&lists, settings.crl_check);
         let authorities = self.without_revoked(authorities, &revoked);
         let realms = self.realms(&authorities, &lists)?;
         let crl_expires_at = lists.iter().map(|usable| usable.next_update).min();
         let pins = self.pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
-        let verifier = Verifier::new(realms, pins, revoked, self.settings.crl_expired, self.algorithms, mandatory);
-        Some(Trust { verifier: Some(Arc::new(verifier)), authorities: in_force, waiting, crl_expires_at })
+        let verifier =
+            Verifier::new(realms, pins, keys, revoked, self.settings.crl_expired, self.algorithms, mandatory);
+        Some(Trust { verifier: Some(Arc::new(verifier)), in_force, waiting, subordinates, crl_expires_at })
     }
 
     /// Those of the known CAs that are still in the file. The others in it wait.
@@ -252,13 +258,7 @@ impl Loader<'_> {
         let path = self.settings.ca_cert_file.clone().unwrap_or_default();
         let mut gone: Vec<Authority> = Vec::new();
         loop {
-            let issued = |issuer: &Authority, authority: &Authority| {
-                issuer.name().canonical() == authority.certificate.issuer.canonical()
-                    && !authority.is_named(&authority.certificate.issuer)
-                    && Certificate::signature_of(&authority.der).is_ok_and(|(signed, signature)| {
-                        keys::has_signed(&issuer.der, &signed, &signature, &self.algorithms)
-                    })
-            };
+            let issued = |issuer: &Authority, authority: &Authority| self.has_issued(issuer, authority);
             let is_revoked = |authority: &Authority| {
                 revoked.lists(&authority.certificate)
                     || gone.iter().any(|issuer| issued(issuer, authority))
@@ -272,10 +272,29 @@ impl Loader<'_> {
                 self.note(&path, Severity::Warning, words);
                 return authorities;
             }
-            let words = format!("the CA {name} is revoked: what it has issued is refused; take it out of the file");
+            let words = format!(
+                "the CA {name} is revoked, and this certificate of it vouches for nobody; take it out of the file"
+            );
             self.note(&path, Severity::Error, words);
             gone.push(authorities.remove(position));
         }
+    }
+
+    /// Whether a CA has issued the certificate of another one.
+    fn has_issued(&self, issuer: &Authority, authority: &Authority) -> bool {
+        issuer.name().canonical() == authority.certificate.issuer.canonical()
+            && !authority.is_named(&authority.certificate.issuer)
+            && Certificate::signature_of(&authority.der)
+                .is_ok_and(|(signed, signature)| keys::has_signed(&issuer.der, &signed, &signature, &self.algorithms))
+    }
+
+    fn subordinates(&self, authorities: &[Authority]) -> Vec<Subordinate> {
+        let of = |authority: &Authority| {
+            let issuer = authorities.iter().find(|issuer| self.has_issued(issuer, authority))?;
+            let (name, key) = (authority.name().display(), authority.certificate.spki_sha256);
+            Some(Subordinate { name, key, issuer: issuer.certificate.spki_sha256 })
+        };
+        authorities.iter().filter_map(of).collect()
     }
 
     /// The client CAs, none if keys are pinned instead.
@@ -332,9 +351,12 @@ impl Loader<'_> {
             let name = certificate.subject.display();
             let validity = Validity::of(certificate);
             if validity.has_ended(now) {
-                self.warn(path, format!("the CA {name} has expired: what it has issued is refused"));
+                self.warn(path, format!("the CA {name} has expired, and this certificate of it vouches for nobody"));
             } else if !validity.has_begun(now) {
-                self.warn(path, format!("the CA {name} is not valid yet: until then what it has issued is refused"));
+                self.warn(
+                    path,
+                    format!("the CA {name} is not valid yet: until then this certificate of it vouches for nobody"),
+                );
             } else {
                 is_any_valid = true;
             }
@@ -354,10 +376,10 @@ impl Loader<'_> {
         self.note(path, Severity::Info, counted(authorities.len(), "client CA"));
     }
 
-    fn revocation_lists(&mut self, authorities: &[Authority]) -> Option<Vec<UsableList>> {
+    fn revocation_lists(&mut self, authorities: &[Authority], before: &[Edition]) -> Option<Vec<UsableList>> {
         let setting = "tls-crl-file";
         let errors_before = self.errors.len();
-        let mut all: Vec<UsableList> = Vec::new();
+        let mut all: Vec<(&Path, UsableList)> = Vec::new();
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
             let Some(lists) = self.pem(setting, path, pem::revocation_lists(&content.bytes)) else { continue };
@@ -376,12 +398,14 @@ impl Loader<'_> {
                 self.judge_signer(path, &list, authorities);
                 let issuer = list.issuer.display();
                 match UsableList::new(der, list) {
-                    Ok(usable) => all.push(usable),
+                    Ok(usable) => all.push((path, usable)),
                     Err(unsupported) => self.unusable(setting, path, format!("the CRL of {issuer} {unsupported}")),
                 }
             }
             self.note(path, Severity::Info, format!("{count}, {} revoked", counted(revoked, "certificate")));
         }
+        self.refuse_older_editions(&all, before);
+        let all: Vec<UsableList> = all.into_iter().map(|(_, usable)| usable).collect();
         match self.settings.crl_files.first() {
             Some(path) => {
                 let covered = |name: &Name| all.iter().any(|usable| usable.list.issuer == *name);
@@ -398,6 +422,19 @@ impl Loader<'_> {
             }
         }
         (self.errors.len() == errors_before).then_some(all)
+    }
+
+    /// What has been revoked since an older edition was made would be let in again, which whoever replays one may want.
+    fn refuse_older_editions(&mut self, all: &[(&Path, UsableList)], before: &[Edition]) {
+        for known in before {
+            let editions = || all.iter().filter(|(_, usable)| Edition::of(&usable.list).is_of_same_list(known));
+            let is_older = |(_, usable): &&(&Path, UsableList)| Edition::of(&usable.list).is_older_than(known);
+            if let (Some((path, older)), true) = (editions().next(), editions().all(|edition| is_older(&edition))) {
+                let issuer = older.list.issuer.display();
+                let words = "is older than the one in force: fetch the current one, or restart to go back to it";
+                self.unusable("tls-crl-file", path, format!("the CRL of {issuer} {words}"));
+            }
+        }
     }
 
     /// What an expired list revokes stays revoked; it only cannot say any more that others are not.
@@ -481,6 +518,9 @@ impl Loader<'_> {
         let content = self.files.read(path).map_err(|error| self.fail(setting, path, Problem::Read(error))).ok()?;
         if let Some(fault) = content.permissions.changeable() {
             self.fail(setting, path, Problem::Changeable(fault));
+        }
+        if let Some(message) = content.permissions.foreign() {
+            self.findings.push(Finding { severity: Severity::Warning, subject: setting.to_owned(), message });
         }
         Some(content)
     }

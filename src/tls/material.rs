@@ -9,8 +9,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
-use super::authorities::{Admit, ClientAuthorities};
 use super::chain::{CertificateChain, Voucher};
+use super::in_force::{Admit, InForce, Subordinate};
 use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded, Trust};
 use super::provider;
@@ -24,9 +24,10 @@ pub struct TlsMaterial {
     config: Arc<ServerConfig>,
     /// `None` if clients are not asked for certificates.
     verifier: Option<Arc<Verifier>>,
-    authorities: ClientAuthorities,
+    in_force: InForce,
     /// Those of the file that have to wait, one line each.
     waiting: Vec<Finding>,
+    subordinates: Vec<Subordinate>,
     certificate_expires_at: i64,
     crl_expires_at: Option<i64>,
     findings: Vec<Finding>,
@@ -35,7 +36,7 @@ pub struct TlsMaterial {
 /// Reads every file the settings name and builds the material of a new generation, with its own ticket keys.
 ///
 /// `pinned_keys` are the SHA-256 of the SubjectPublicKeyInfo of keys that are trusted whoever signed their certificate,
-/// self-signed ones above all. Only their validity is checked, and that no CRL lists them.
+/// self-signed ones above all. Only their validity is checked, and that no CRL lists them. `before` is in force now.
 ///
 /// # Errors
 /// Everything that is wrong, not the first. What has only expired is told by [`TlsMaterial::findings`].
@@ -43,16 +44,26 @@ pub fn load(
     settings: &TlsSettings,
     pinned_keys: &[Fingerprint],
     files: &Files,
-    admit: Admit<'_>,
+    before: &InForce,
+    admit: Admit,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
     let Loaded { key, certificate_expires_at, trust, versions, findings } =
-        loader::read_all(settings, pinned_keys, files, admit, now)?;
-    let Trust { verifier, authorities, waiting, crl_expires_at } = trust;
+        loader::read_all(settings, pinned_keys, files, before, admit, now)?;
+    let Trust { verifier, in_force, waiting, subordinates, crl_expires_at } = trust;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
     })?;
-    Ok(TlsMaterial { config, verifier, authorities, waiting, certificate_expires_at, crl_expires_at, findings })
+    Ok(TlsMaterial {
+        config,
+        verifier,
+        in_force,
+        waiting,
+        subordinates,
+        certificate_expires_at,
+        crl_expires_at,
+        findings,
+    })
 }
 
 impl TlsMaterial {
@@ -109,9 +120,14 @@ impl TlsMaterial {
         self.crl_expires_at
     }
 
-    /// The client CAs.
-    pub fn authorities(&self) -> &ClientAuthorities {
-        &self.authorities
+    /// What of it the next generation goes by.
+    pub fn in_force(&self) -> &InForce {
+        &self.in_force
+    }
+
+    /// Client CAs that another one has issued.
+    pub fn subordinates(&self) -> &[Subordinate] {
+        &self.subordinates
     }
 
     /// Client CAs of the file that are not trusted yet.

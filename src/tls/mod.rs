@@ -4,12 +4,12 @@
 //! [`handshake::accept`] uses it on one connection. Types of rustls stay inside this module.
 
 mod anchors;
-mod authorities;
 pub mod chain;
 pub mod client_file;
 pub mod close;
 pub mod explain;
 pub mod handshake;
+mod in_force;
 mod keys;
 pub mod load_error;
 mod loader;
@@ -23,8 +23,8 @@ pub mod settings;
 mod test_files;
 mod verifier;
 
-pub use authorities::{Admit, ClientAuthorities};
 pub use chain::{CertificateChain, Voucher};
+pub use in_force::{Admit, InForce, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};

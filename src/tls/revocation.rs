@@ -54,8 +54,8 @@ impl Revocation {
         check: CrlCheck,
     ) -> Revocation {
         let mut usable: Vec<&UsableList> = lists.into_iter().collect();
-        usable.sort_by_key(|usable| (usable.list.is_partial, Reverse(usable.next_update)));
-        let whole = usable.iter().filter(|usable| !usable.list.is_partial);
+        usable.sort_by_key(|usable| (usable.list.scope.is_some(), Reverse(usable.next_update)));
+        let whole = usable.iter().filter(|usable| usable.list.scope.is_none());
         Revocation {
             is_wanted,
             covered: whole.map(|usable| usable.list.issuer.clone()).collect(),

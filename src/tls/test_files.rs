@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
-use super::authorities::Admit;
+use super::in_force::{Admit, InForce};
 use super::load_error::LoadError;
 use super::material::{TlsMaterial, load};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
@@ -73,7 +73,7 @@ impl TestFiles {
     }
 
     pub(super) fn try_load(&self) -> Result<TlsMaterial, Vec<LoadError>> {
-        load(&self.settings, &self.pinned_keys, &Files::default(), Admit::OfFile, SystemTime::now())
+        load(&self.settings, &self.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, SystemTime::now())
     }
 
     /// The errors as people see them, paths cut down to file names.

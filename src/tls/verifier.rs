@@ -23,7 +23,7 @@ use super::chain::Voucher;
 use super::keys;
 use super::revocation::{Revocation, Revoked};
 use super::settings::CrlExpired;
-use crate::identity::x509::Certificate;
+use crate::identity::x509::{Certificate, DnsConstraints};
 use crate::identity::{CertificateRefusal, Fingerprint};
 
 /// More certificates than this are shown by nobody who means well: webpki goes up six CAs at most.
@@ -49,6 +49,8 @@ pub(super) struct Verifier {
     mandatory: bool,
     /// Keys trusted for themselves, by the SHA-256 of their SubjectPublicKeyInfo.
     pins: HashSet<Fingerprint>,
+    /// The keys of all client CAs, likewise: of those in the realms, and of those that are revoked.
+    authorities: HashSet<Fingerprint>,
     /// What the CRLs of all CAs list.
     revoked: Revoked,
     /// What a CRL past its nextUpdate is worth.
@@ -66,6 +68,7 @@ impl Verifier {
     pub(super) fn new(
         realms: Vec<Realm>,
         pins: HashSet<Fingerprint>,
+        authorities: HashSet<Fingerprint>,
         revoked: Revoked,
         crl_expired: CrlExpired,
         algorithms: WebPkiSupportedAlgorithms,
@@ -75,7 +78,7 @@ impl Verifier {
         if !pins.is_empty() || hints.iter().map(|name| name.as_ref().len() + 2).sum::<usize>() > MOST_HINTS {
             hints.clear();
         }
-        Verifier { realms, hints, algorithms, mandatory, pins, revoked, crl_expired }
+        Verifier { realms, hints, algorithms, mandatory, pins, authorities, revoked, crl_expired }
     }
 
     /// The judgement about a chain in a full handshake, on resumption, and in `check`.
@@ -143,7 +146,9 @@ impl Verifier {
     /// Who vouches for every chain that is trusted, where there is only one who could.
     pub(super) fn only_voucher(&self) -> Option<Voucher> {
         match self.realms.as_slice() {
-            [only] if self.pins.is_empty() => only.anchors.only_key().map(Voucher::Authority),
+            [only] if self.pins.is_empty() && self.authorities.len() == 1 => {
+                only.anchors.only_key().map(Voucher::Authority)
+            }
             _ => None,
         }
     }
@@ -162,7 +167,7 @@ impl Verifier {
         Ok(self.pins.contains(&Fingerprint::of(&leaf.subject_public_key_info())))
     }
 
-    /// The SubjectPublicKeyInfo of the CA that a path ends in which is good in every respect, as SHA-256.
+    /// The SubjectPublicKeyInfo, as SHA-256, of the client CA that vouches for a leaf by a path that is good in every respect.
     ///
     /// Nothing but webpki reads a certificate before it is known to be from one of our CAs.
     fn authority_of(
@@ -181,7 +186,7 @@ impl Verifier {
                 let judge = |path: &VerifiedPath<'_>| realm.judge(path, now);
                 let (algorithms, anchors) = (self.algorithms.all, realm.anchors.all());
                 leaf.verify_for_usage(algorithms, anchors, intermediates, now, ClientAuth, revocation, Some(&judge))
-                    .map(|path| key_of(path.anchor()))
+                    .map(|path| self.voucher_of(&path))
                     .map_err(refusal)
             };
             match realm.revocation.with_options(expired, walk) {
@@ -194,6 +199,13 @@ impl Verifier {
         }
         Err(found)
     }
+
+    /// The client CA that is nearest to the leaf. The path may pass it and end in another one, by a certificate that the client
+    /// shows of it, and a rule about it must hold all the same.
+    fn voucher_of(&self, path: &VerifiedPath<'_>) -> Fingerprint {
+        let mut shown = path.intermediate_certificates().map(|shown| Fingerprint::of(&shown.subject_public_key_info()));
+        shown.find(|key| self.authorities.contains(key)).unwrap_or_else(|| key_of(path.anchor()))
+    }
 }
 
 impl Realm {
@@ -205,6 +217,7 @@ impl Realm {
             _ => webpki::Error::CertExpired { time: now, not_after: now },
         })?;
         self.revocation.judge(&path.end_entity().der())?;
+        let mut constraints: Vec<DnsConstraints> = limits.dns_constraints.iter().cloned().collect();
         let mut authorities: u32 = 0;
         for shown in path.intermediate_certificates() {
             authorities += 1;
@@ -215,6 +228,13 @@ impl Realm {
             }
             if self.revocation.asks_about_authorities() {
                 self.revocation.judge(&der)?;
+            }
+            constraints.extend(certificate.dns_constraints);
+        }
+        if !constraints.is_empty() {
+            let leaf = Certificate::parse(&path.end_entity().der()).map_err(|_| webpki::Error::BadDer)?;
+            if !constraints.iter().all(|constraints| constraints.permits(&leaf)) {
+                return Err(webpki::Error::NameConstraintViolation);
             }
         }
         match limits.path_length {

@@ -10,7 +10,7 @@ use super::words::{auth_clients, crl_check, crl_expired};
 use crate::config::RevocationLists;
 use crate::config::error::{ConfigError, Place};
 use crate::config::model::{Config, Listener};
-use crate::config::raw::{ListenerSection, Settings};
+use crate::config::raw::{ListenerSection, Settings, all_of};
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, one_of, socket_address, yes_no};
 use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
@@ -249,7 +249,7 @@ fn flat_listener(settings: &mut Settings) -> ListenerSection {
 }
 
 /// What a section leaves out, the flat keys say. Flags and variables stand above the file, its sections too. The address is
-/// never inherited.
+/// never inherited, and whom the flat keys deny no section lets in.
 fn inherit(own: ListenerSection, flat: &ListenerSection) -> ListenerSection {
     ListenerSection {
         listen: own.listen,
@@ -263,7 +263,7 @@ fn inherit(own: ListenerSection, flat: &ListenerSection) -> ListenerSection {
         crl_check: one(own.crl_check, &flat.crl_check),
         crl_expired: one(own.crl_expired, &flat.crl_expired),
         allow: list(own.allow, &flat.allow),
-        deny: list(own.deny, &flat.deny),
+        deny: all_of(own.deny, flat.deny.clone()),
         proxy_protocol_from: list(own.proxy_protocol_from, &flat.proxy_protocol_from),
     }
 }

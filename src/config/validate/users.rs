@@ -109,6 +109,10 @@ impl Judge<'_> {
             if spec.fields.is_empty() {
                 self.error(&origin, "this [[certificate]] matches nothing: name a field, such as uri, dns or cn");
             }
+            if let Some(earlier) = rules.iter().find(|earlier: &&CertificateRule| covers(&earlier.spec, &spec)) {
+                let place = &earlier.location;
+                self.warn(&origin, format!("this [[certificate]] never decides: the one at {place} matches first"));
+            }
             rules.push(CertificateRule { spec, location });
         }
         rules
@@ -227,4 +231,19 @@ impl Judge<'_> {
         }
         self.all(settings, user_name)
     }
+}
+
+/// Whether a rule matches every certificate that the other one does.
+fn covers(rule: &RuleSpec, other: &RuleSpec) -> bool {
+    let is_passed_over_alike = rule.cn_with_san || !other.cn_with_san || !rule.relies_on_cn();
+    rule.pinned == other.pinned
+        && is_passed_over_alike
+        && rule.fields.iter().all(|(field, values)| {
+            let is_any = values.iter().any(|value| value == "*" || value == "**");
+            let is_same = |others: &Vec<String>| others.iter().all(|value| values.contains(value));
+            other
+                .fields
+                .iter()
+                .any(|(name, others)| name == field && (is_any && *field == FieldName::Cn || is_same(others)))
+        })
 }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RsaKeySize, SerialNumber,
+    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints, RsaKeySize, SanType,
+    SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -282,7 +283,7 @@ fn what_a_ca_has_issued_that_is_not_valid_now_is_refused() {
     files.write("ca.crt", old.pem() + &new.pem() + &next.pem());
     let material = files.load();
     let told_of = told(&material, Severity::Warning);
-    assert_eq!(told_of[0], "the CA CN=old has expired: what it has issued is refused");
+    assert_eq!(told_of[0], "the CA CN=old has expired, and this certificate of it vouches for nobody");
     assert!(told_of[1].starts_with("the CA CN=next is not valid yet"));
     assert_eq!(verdict(&material, &old.client("alice")), Err(CertificateRefusal::Expired));
     assert_eq!(verdict(&material, &new.client("alice")), Ok(()));
@@ -314,8 +315,9 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.judged(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    let again = load(&files.settings, &files.pinned_keys, &Files::default(), Admit::OfFile, in_days(2))
-        .expect("what has expired is no error");
+    let again =
+        load(&files.settings, &files.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, in_days(2))
+            .expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
 
@@ -577,7 +579,10 @@ fn a_ca_of_the_file_that_is_revoked_is_trusted_no_longer_nor_what_it_alone_has_i
     let words = told(&material, Severity::Error);
     assert_eq!(words.len(), 2, "{words:?}");
     for (word, name) in words.iter().zip(["CN=issuing", "CN=below"]) {
-        assert!(word.starts_with(&format!("the CA {name} is revoked: what it has issued is refused")), "{word}");
+        assert!(
+            word.starts_with(&format!("the CA {name} is revoked, and this certificate of it vouches for nobody")),
+            "{word}"
+        );
     }
     assert_eq!(verdict(&material, &root.client("alice")), Ok(()));
     for authority in [&issuing, &below] {
@@ -681,7 +686,8 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
     let long_ago =
-        load(&files.settings, &files.pinned_keys, &Files::default(), Admit::OfFile, days_ago(60)).expect("good files");
+        load(&files.settings, &files.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, days_ago(60))
+            .expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
 
@@ -900,7 +906,8 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
         let load = |files: &TestFiles| {
-            load(&files.settings, &files.pinned_keys, &Files::default(), Admit::OfFile, at).expect("good files")
+            load(&files.settings, &files.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, at)
+                .expect("good files")
         };
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
         files.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
@@ -961,6 +968,100 @@ fn the_anchor_is_the_ca_that_issued_the_chain() {
     assert_eq!(with_both.anchor(&chain(&Authority::new("three").client("alice")), now), None);
 }
 
+/// Of a chain that is trusted, with what its client shows beside the leaf.
+fn vouching(material: &TlsMaterial, leaf: &Issued, shown: impl IntoIterator<Item = Vec<u8>>) -> Option<Fingerprint> {
+    material.anchor(&chain_of([leaf.der.clone()].into_iter().chain(shown)), SystemTime::now())
+}
+
+fn key_of(authority: &Authority) -> Option<Fingerprint> {
+    Some(Certificate::parse(&authority.der()).expect("readable").spki_sha256)
+}
+
+#[test]
+fn the_client_ca_nearest_to_the_leaf_vouches_for_it_whatever_its_client_shows() {
+    let root = Authority::new("root");
+    let subs = [root.intermediate("sub"), root.intermediate("sub")];
+    let files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &subs[0].pem() + &subs[1].pem());
+    let material = files.load();
+    for sub in &subs {
+        let leaf = sub.client("admin");
+        for shown in [vec![], vec![sub.der()], vec![root.cross_sign(sub, "sub")], vec![sub.der(), root.der()]] {
+            assert_eq!(vouching(&material, &leaf, shown), key_of(sub));
+        }
+    }
+    assert_eq!(vouching(&material, &root.client("admin"), []), key_of(&root));
+}
+
+#[test]
+fn the_old_key_of_a_root_vouches_for_what_it_has_issued_although_the_new_one_has_signed_it() {
+    let (old, new) = (Authority::new("root"), Authority::new("root"));
+    let files = TestFiles::new(&old);
+    for pems in [old.pem() + &new.pem(), new.pem() + &old.pem()] {
+        files.write("ca.crt", pems);
+        let shown = [new.cross_sign(&old, "root")];
+        assert_eq!(vouching(&files.load(), &old.client("admin"), shown), key_of(&old));
+    }
+}
+
+#[test]
+fn a_ca_whose_certificate_in_the_file_has_lapsed_vouches_for_what_it_has_issued_where_another_of_it_is_good() {
+    let root = Authority::new("root");
+    let expired = root.intermediate_with("sub", |params| params.not_after = an_hour_ago().into());
+    let files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &expired.pem());
+    let shown = [root.cross_sign(&expired, "sub")];
+    assert_eq!(vouching(&files.load(), &expired.client("admin"), shown), key_of(&expired));
+
+    let revoked = root.intermediate_with("sub", |params| params.serial_number = Some(SerialNumber::from(7_u64)));
+    let mut files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &revoked.pem());
+    let lists = [root.crl(&[7], in_days(50)), revoked.crl(&[], in_days(50))];
+    files.add_crl("ca.crl", lists.map(|list| list.pem().expect("PEM")).concat());
+    let shown = [root.cross_sign(&revoked, "sub")];
+    assert_eq!(vouching(&files.load(), &revoked.client("admin"), shown), key_of(&revoked));
+    assert_eq!(vouching(&files.load(), &revoked.client("admin"), []), None);
+}
+
+#[test]
+fn a_ca_that_is_kept_to_the_names_of_a_domain_names_nobody_else_by_a_common_name() {
+    let keep = |subtrees: fn(Vec<GeneralSubtree>) -> NameConstraints| {
+        move |params: &mut CertificateParams| {
+            let domain = GeneralSubtree::DnsName("apps.example".to_owned());
+            params.name_constraints = Some(subtrees(vec![domain]));
+        }
+    };
+    let permitted = keep(|permitted_subtrees| NameConstraints { permitted_subtrees, excluded_subtrees: vec![] });
+    let excluded = keep(|excluded_subtrees| NameConstraints { permitted_subtrees: vec![], excluded_subtrees });
+    let constraint = Err(CertificateRefusal::Constraint);
+    let root = Authority::new("root");
+    let [below, above] = [root.intermediate_with("sub", permitted), Authority::with("kept", permitted)];
+    let without = root.intermediate_with("without", excluded);
+    let files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &above.pem());
+    let material = files.load();
+    let judged = |authority: &Authority, cn: &str| {
+        let shown = chain_of([authority.client(cn).der, authority.der()]);
+        material.judged(&shown, SystemTime::now())
+    };
+    for kept in [&below, &above] {
+        for good in ["apps.example", "a.apps.example", "A.Apps.Example"] {
+            assert_eq!(judged(kept, good), Ok(()), "{good}");
+        }
+        for bad in ["admin.example", "xapps.example", "admin", "apps.example.org"] {
+            assert_eq!(judged(kept, bad), constraint, "{bad}");
+        }
+    }
+    let outcomes = ["admin", "a.apps.example"].map(|cn| judged(&without, cn));
+    assert_eq!(outcomes, [Ok(()), constraint]);
+    let with_san = |name: &str| {
+        let mut params = client("admin");
+        params.subject_alt_names = vec![SanType::DnsName(name.try_into().expect("a name"))];
+        material.judged(&chain_of([below.issue(params).der, below.der()]), SystemTime::now())
+    };
+    assert_eq!([with_san("a.apps.example"), with_san("a.example")], [Ok(()), constraint], "its DNS name counts");
+}
+
 #[test]
 fn chains_are_told_apart_by_their_fingerprint() {
     let root = Authority::new("root");
@@ -979,6 +1080,31 @@ fn a_certificate_listed_by_any_crl_of_its_issuer_is_revoked() {
     let mut params = client("alice");
     params.serial_number = Some(SerialNumber::from(7_u64));
     assert_eq!(verdict(&files.load(), &root.issue(params)), Err(CertificateRefusal::Revoked));
+}
+
+#[test]
+fn an_older_edition_of_a_list_does_not_take_the_place_of_the_one_in_force() {
+    let [root, other] = ["root", "other"].map(Authority::new);
+    let files = {
+        let mut files = TestFiles::new(&root);
+        files.write("ca.crt", root.pem() + &other.pem());
+        files.add_crl("ca.crl", "");
+        files
+    };
+    let load_after = |before: &InForce, lists: &[(&Authority, u64)]| {
+        let pem = |(of, number): &(&Authority, u64)| of.numbered_crl(*number).pem().expect("PEM");
+        files.write("ca.crl", lists.iter().map(pem).collect::<String>());
+        let settings = &files.settings;
+        load(settings, &[], &Files::default(), before, Admit::OfFile, SystemTime::now()).map_err(|errors| errors.len())
+    };
+    let first = load_after(&InForce::NOTHING, &[(&root, 300), (&other, 7)]).expect("good lists");
+    let is_taken = |lists: &[(&Authority, u64)]| load_after(first.in_force(), lists).map(drop);
+    assert_eq!(is_taken(&[(&root, 255), (&other, 7)]), Err(1), "numbers have no fixed length");
+    assert_eq!(is_taken(&[(&root, 299), (&other, 6)]), Err(2));
+    for good in [&[(&root, 300), (&other, 7)][..], &[(&root, 301)], &[(&root, 299), (&other, 7), (&root, 300)], &[]] {
+        let no_lists = Err(1);
+        assert_eq!(is_taken(good), if good.is_empty() { no_lists } else { Ok(()) });
+    }
 }
 
 #[test]
@@ -1049,18 +1175,18 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
     let files = TestFiles::new(&one);
     files.write("ca.crt", one.pem() + &two.pem());
     let before = files.load();
-    let after = |authorities: &[&Authority], admit: Admit<'_>| {
+    let after = |authorities: &[&Authority], admit: Admit| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
         let material =
-            load(&files.settings, &files.pinned_keys, &Files::default(), admit, SystemTime::now()).expect("good files");
+            load(&files.settings, &files.pinned_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
+                .expect("good files");
         let trusted = [&one, &two, &three].map(|authority| verdict(&material, &authority.client("alice")).is_ok());
         (trusted, material.waiting().len())
     };
-    let known = before.authorities();
-    assert_eq!(after(&[&two, &three], Admit::KnownOfFile(known)), ([false, true, false], 1));
-    assert_eq!(after(&[&three], Admit::KnownOfFile(known)), ([false, false, false], 1));
-    assert_eq!(after(&[&one], Admit::KnownOfFile(known)), ([true, false, false], 0));
-    assert_eq!(after(&[&three], Admit::Known(known)), ([true, true, false], 0));
+    assert_eq!(after(&[&two, &three], Admit::KnownOfFile), ([false, true, false], 1));
+    assert_eq!(after(&[&three], Admit::KnownOfFile), ([false, false, false], 1));
+    assert_eq!(after(&[&one], Admit::KnownOfFile), ([true, false, false], 0));
+    assert_eq!(after(&[&three], Admit::Known), ([true, true, false], 0));
     assert_eq!(after(&[&two, &three], Admit::OfFile), ([false, true, true], 0));
 }
 
@@ -1070,9 +1196,11 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
     let files = TestFiles::new(&one);
     let before = files.load();
     files.write("ca.crt", one.renewed("one", in_days(1000)));
-    let admit = Admit::KnownOfFile(before.authorities());
+    let admit = Admit::KnownOfFile;
     let after =
-        load(&files.settings, &files.pinned_keys, &Files::default(), admit, SystemTime::now()).expect("good files");
+        load(&files.settings, &files.pinned_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
+            .expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
-    assert_eq!((after.authorities(), after.waiting().len()), (before.authorities(), 1));
+    assert!(after.in_force().has_authorities_of(before.in_force()));
+    assert_eq!(after.waiting().len(), 1);
 }
