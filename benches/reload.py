@@ -60,8 +60,8 @@ def measure(gate, folder, port, count):
         gate.send_signal(signal.SIGHUP)
         outcome = log.outcome()
         took[is_right].append(time.perf_counter() - started)
-        number += is_right
-        if (outcome["outcome"] == "done", outcome["generation"]) != (is_right, number):
+        before, number = number, outcome["generation"]
+        if (outcome["outcome"] == "done", number > before) != (is_right, is_right):
             wrong += 1
             print(f"reload {at + 1}, {change.__name__}: {outcome}")
         if (at + 1) % max(count // 5, 1) == 0:

@@ -98,32 +98,32 @@ impl Files {
     /// Reads files that belong together: again where one of them has changed meanwhile, so that what comes of it is of one
     /// moment. Of files that never stop changing it is what the last try found.
     pub fn at_one_moment<T>(self, mut read: impl FnMut(&Files) -> T) -> (Files, T) {
-        const TRIES: usize = 3;
+        const TRIES: usize = 10;
         let mut files = self;
         for _ in 1..TRIES {
             let outcome = read(&files);
-            match files.changed() {
-                None => return (files, outcome),
-                Some(again) => files = again,
+            match files.has_changed() {
+                false => return (files, outcome),
+                true => files = files.anew(),
             }
         }
         let outcome = read(&files);
         (files, outcome)
     }
 
-    /// Files to be read anew if one that was read holds something else by now. What a pipe or a device gave is gone there.
-    fn changed(&self) -> Option<Files> {
-        let mut read = self.read.borrow().clone();
-        let is_regular = |content: &Rc<Content>| content.metadata.is_file();
+    /// Whether a file that was read holds something else by now. What a pipe or a device gave is gone there.
+    pub fn has_changed(&self) -> bool {
         let digest = |content: &Result<Rc<Content>, Unreadable>| content.as_deref().ok().map(Content::digest);
-        let mut regular = read.iter().filter(|(_, content)| content.as_ref().ok().is_none_or(is_regular));
-        let has_changed = regular.any(|(path, before)| {
-            let now = Content::read(path).map_err(Unreadable::from);
-            digest(before) != digest(&now)
-        });
-        read.retain(|_, content| content.as_ref().is_ok_and(|content| !is_regular(content)));
-        let (read, secrets) = (RefCell::new(read), self.secrets.clone());
-        has_changed.then(|| Files { read, secrets, start: self.start.clone() })
+        let read = self.read.borrow();
+        let mut regular = read.iter().filter(|(_, content)| content.as_deref().ok().is_none_or(Content::is_regular));
+        regular.any(|(path, before)| digest(before) != digest(&Content::read(path).map_err(Unreadable::from)))
+    }
+
+    /// To be read anew, but for what only pipes and devices gave.
+    fn anew(&self) -> Files {
+        let mut read = self.read.borrow().clone();
+        read.retain(|_, content| content.as_deref().is_ok_and(|content| !content.is_regular()));
+        Files { read: RefCell::new(read), secrets: self.secrets.clone(), start: self.start.clone() }
     }
 
     /// Every file that was asked for, those that could not be read among them.
@@ -155,6 +155,10 @@ impl Content {
         Ok(Rc::new(Content { bytes, metadata, permissions }))
     }
 
+    fn is_regular(&self) -> bool {
+        self.metadata.is_file()
+    }
+
     /// What tells this content from another. A file that others can change or read is not the same as one that they cannot:
     /// once its mode is right it is read again.
     pub fn digest(&self) -> Digest {
@@ -164,6 +168,9 @@ impl Content {
         }
         if self.permissions.readable().is_some() {
             digest[0] ^= 2;
+        }
+        if self.permissions.is_open() {
+            digest[0] ^= 4;
         }
         Digest(digest)
     }
@@ -282,7 +289,7 @@ mod tests {
             text(files, &one);
             write(&reads.to_string());
         });
-        assert_eq!(reads, 3, "there is an end to it");
+        assert_eq!(reads, 10, "there is an end to it");
     }
 
     #[test]
@@ -294,7 +301,8 @@ mod tests {
         let device = files.read(Path::new("/dev/null")).unwrap();
         files.read(&path).unwrap();
         fs::write(&path, "new").unwrap();
-        let again = files.changed().unwrap();
+        assert!(files.has_changed());
+        let again = files.anew();
         assert!(Rc::ptr_eq(&device, &again.read(Path::new("/dev/null")).unwrap()));
         assert_eq!(*again.read(&path).unwrap().bytes, b"new");
     }

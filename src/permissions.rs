@@ -79,6 +79,11 @@ impl Permissions {
         Some(format!("{path} belongs to user {owner}, who can change it: chown root {path}"))
     }
 
+    /// Whether others than owner and group have any access to the file.
+    pub fn is_open(&self) -> bool {
+        self.mode & 0o007 != 0
+    }
+
     /// That others can read the file, and the command that takes that away.
     #[must_use]
     pub fn readable(&self) -> Option<String> {

@@ -222,8 +222,8 @@ pub fn restart_is_needed(settings: &str) {
 }
 
 /// Users who were edited are as the ACL file has them again.
-pub fn edits_given_up(cause: &str) {
-    warn!(event = "reload", cause, "edits of users that were not saved are given up");
+pub fn edits_given_up() {
+    warn!(event = "reload", "edits of users that were not saved are given up");
 }
 
 /// A new configuration fits users that the next start will not find.

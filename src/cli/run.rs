@@ -11,9 +11,9 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
     // A CA and the rules that confine it may be replaced at this moment, too.
     let (files, read) = Files::default().at_one_moment(|files| {
         let read = arguments.read(files);
-        let watched = read.iter().flat_map(|loaded| loaded.config.watched_files().into_keys());
+        let watched = read.iter().flat_map(|loaded| loaded.config.watched_files());
         // What cannot be read is told when it is loaded.
-        watched.for_each(|path| drop(files.read(&path)));
+        watched.for_each(|(path, _)| drop(files.read(&path)));
         read
     });
     let config = match configuration::tell(read) {

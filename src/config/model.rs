@@ -2,7 +2,7 @@
 //!
 //! Plain data, in the types of those who use it. Every value here was checked; nobody has to check it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,9 +78,6 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// Every kind of file whose half is no such file.
-    pub const TRUST: [FileKind; 3] = [FileKind::Certificate, FileKind::Authorities, FileKind::RevocationLists];
-
     /// Whether content takes effect only once it stays as it is.
     pub fn has_to_settle(self) -> bool {
         matches!(self, FileKind::Configuration | FileKind::Users)
@@ -88,8 +85,8 @@ impl FileKind {
 }
 
 impl Config {
-    /// Files whose change is a reason to build a new generation.
-    pub fn watched_files(&self) -> BTreeMap<PathBuf, FileKind> {
+    /// Files whose change is a reason to build a new generation. One may be of several kinds.
+    pub fn watched_files(&self) -> BTreeSet<(PathBuf, FileKind)> {
         let acl = match &self.acl {
             AclSource::File(path) => Some(path),
             AclSource::Password(_) | AclSource::None => None,

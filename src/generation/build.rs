@@ -1,5 +1,6 @@
 //! From a configuration and files to a generation, or everything that is wrong with them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -80,8 +81,10 @@ pub struct Kept<'a> {
     pub users: bool,
     /// Its certificates, keys, CAs and CRLs stay.
     pub trust: bool,
-    /// Which of its client CAs, if they do not stay anyway.
-    pub authorities: Admit,
+    /// Which of its client CAs and pinned keys, if they do not stay anyway.
+    pub admit: Admit,
+    /// Its client CAs that come from these files.
+    pub authorities: &'a [PathBuf],
     /// Its configuration stays: what is in force is no error because another Redis does not know it.
     pub config: bool,
 }
@@ -382,8 +385,10 @@ impl<'a> Builder<'a> {
         let mut listeners = Vec::new();
         let pins = pinned_keys(&self.config.certificates);
         for (number, listener) in self.config.listeners.iter().enumerate() {
-            let (before, admit) = (self.in_force(number), self.kept.authorities);
+            let before = self.in_force(number);
             listeners.push(listener.tls.as_ref().and_then(|settings| {
+                let is_kept = settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file));
+                let admit = if is_kept { Admit::Known } else { self.kept.admit };
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));

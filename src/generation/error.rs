@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::contradictions::Contradiction;
-use crate::config::{ConfigError, FileKind};
+use super::part::Part;
+use crate::config::ConfigError;
 use crate::tls::LoadError;
 
 /// One thing that is wrong with what was loaded.
@@ -13,7 +14,7 @@ use crate::tls::LoadError;
 pub struct BuildError {
     message: String,
     permission: bool,
-    at_fault: Option<FileKind>,
+    at_fault: Option<Part>,
 }
 
 impl BuildError {
@@ -23,23 +24,23 @@ impl BuildError {
     }
 
     /// What is wrong by itself; `None` where configuration and users contradict each other.
-    pub fn at_fault(&self) -> Option<FileKind> {
-        self.at_fault
+    pub fn at_fault(&self) -> Option<&Part> {
+        self.at_fault.as_ref()
     }
 
     #[cfg(test)]
-    pub(crate) fn for_test(at_fault: Option<FileKind>) -> Self {
+    pub(crate) fn for_test(at_fault: Option<Part>) -> Self {
         Self { message: String::new(), permission: false, at_fault }
     }
 
     /// Of the configuration.
     pub(super) fn config(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), permission: false, at_fault: Some(FileKind::Configuration) }
+        Self { message: message.to_string(), permission: false, at_fault: Some(Part::Configuration) }
     }
 
     /// Of the users.
     pub(super) fn users(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), permission: false, at_fault: Some(FileKind::Users) }
+        Self { message: message.to_string(), permission: false, at_fault: Some(Part::Users) }
     }
 
     /// Others may do something with the ACL file that they must not.
@@ -68,11 +69,11 @@ impl From<&Contradiction> for BuildError {
 
 impl From<&LoadError> for BuildError {
     fn from(error: &LoadError) -> Self {
-        let at_fault = match error.setting {
-            "tls-cert-file" | "tls-key-file" => FileKind::Certificate,
-            "tls-ca-cert-file" => FileKind::Authorities,
-            "tls-crl-file" => FileKind::RevocationLists,
-            _ => FileKind::Configuration,
+        let at_fault = match (error.setting, &error.path) {
+            ("tls-cert-file" | "tls-key-file", _) => Part::Certificates,
+            ("tls-ca-cert-file", Some(path)) => Part::Authorities(path.clone()),
+            ("tls-crl-file", Some(path)) => Part::RevocationLists(path.clone()),
+            _ => Part::Configuration,
         };
         Self { message: error.to_string(), permission: error.is_permission(), at_fault: Some(at_fault) }
     }

@@ -5,6 +5,7 @@ mod build;
 mod contradictions;
 mod edit;
 mod error;
+mod part;
 mod watch;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub use self::build::{Built, Kept, UpstreamKnowledge, build, declared_names};
 pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
 pub use self::edit::{Confirm, Edit, EditProgress, Editor};
 pub use self::error::BuildError;
+pub use self::part::Part;
 pub use self::watch::{Look, Watch};
 
 use crate::acl::Acl;

@@ -4,6 +4,7 @@
 //! ever gave. So where half a file can be read as a whole one, content takes effect only once it has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::part::Part;
 use crate::config::FileKind;
 use crate::files::{Content, Digest, Files};
 
@@ -25,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All watched files.
 pub struct Watch {
-    files: BTreeMap<PathBuf, Watched>,
+    files: BTreeMap<(PathBuf, FileKind), Watched>,
 }
 
 /// What has come of one look at all of them.
@@ -41,7 +43,7 @@ pub struct Look {
 
 impl Watch {
     /// Watches these files. What `files` has read of them is in force.
-    pub fn new(watched: BTreeMap<PathBuf, FileKind>, files: &Files) -> Watch {
+    pub fn new(watched: BTreeSet<(PathBuf, FileKind)>, files: &Files) -> Watch {
         let mut watch = Watch { files: BTreeMap::new() };
         watch.follow(watched, files);
         watch
@@ -52,8 +54,8 @@ impl Watch {
         let mut look = Look::default();
         // Where all are replaced at once by way of a link, what settles is at least as new as the trust that was read before it.
         for is_trust in [true, false] {
-            let of_kind = |watched: &Watched| watched.kind.has_to_settle() != is_trust;
-            for (path, watched) in self.files.iter_mut().filter(|(_, watched)| of_kind(watched)) {
+            for ((path, _), watched) in self.files.iter_mut().filter(|((_, kind), _)| kind.has_to_settle() != is_trust)
+            {
                 match watched.look(path, files, now) {
                     ContentState::Taken => {}
                     ContentState::News => {
@@ -70,10 +72,10 @@ impl Watch {
     }
 
     /// From now on these are watched. What `files` has read of those that are new is in force.
-    pub fn follow(&mut self, watched: BTreeMap<PathBuf, FileKind>, files: &Files) {
-        self.files.retain(|path, _| watched.contains_key(path));
-        for (path, kind) in watched {
-            self.files.entry(path).or_insert_with_key(|path| Watched::taken(kind, path, files));
+    pub fn follow(&mut self, watched: BTreeSet<(PathBuf, FileKind)>, files: &Files) {
+        self.files.retain(|file, _| watched.contains(file));
+        for file in watched {
+            self.files.entry(file).or_insert_with_key(|(path, kind)| Watched::taken(*kind, path, files));
         }
     }
 
@@ -82,11 +84,11 @@ impl Watch {
         let mut is_any = false;
         // A directory that a pattern names gives nothing, and never settles.
         let is_directory = |path: &Path| files.read(path).is_err_and(|error| error.kind() == ErrorKind::IsADirectory);
-        let is_new = |path: &PathBuf| !self.files.contains_key(path) && !is_directory(path);
+        let is_new = |path: &PathBuf| !self.is_watched(path) && !is_directory(path);
         for path in files.paths().into_iter().filter(is_new).collect::<Vec<_>>() {
             let mut watched = Watched::new(FileKind::Configuration);
             watched.look(&path, files, now);
-            self.files.insert(path, watched);
+            self.files.insert((path, FileKind::Configuration), watched);
             is_any = true;
         }
         is_any
@@ -94,60 +96,88 @@ impl Watch {
 
     /// All content is taken as it is, also that of files that were read without being watched.
     pub fn take_all(&mut self, files: &Files) {
-        let unknown: Vec<PathBuf> = files.paths().into_iter().filter(|path| !self.files.contains_key(path)).collect();
-        self.files.extend(unknown.into_iter().map(|path| (path, Watched::new(FileKind::Configuration))));
-        for (path, watched) in &mut self.files {
+        let unknown: Vec<PathBuf> = files.paths().into_iter().filter(|path| !self.is_watched(path)).collect();
+        let kind = FileKind::Configuration;
+        self.files.extend(unknown.into_iter().map(|path| ((path, kind), Watched::new(kind))));
+        for ((path, _), watched) in &mut self.files {
             watched.take(path, files);
         }
     }
 
-    /// The content of one file is taken as it is.
-    pub fn take(&mut self, path: &Path, files: &Files) {
-        if let Some(watched) = self.files.get_mut(path) {
+    fn is_watched(&self, path: &Path) -> bool {
+        self.files.keys().any(|(known, _)| known == path)
+    }
+
+    /// The content of the ACL file is taken as it is.
+    pub fn take_users(&mut self, path: &Path, files: &Files) {
+        if let Some(watched) = self.files.get_mut(&(path.to_owned(), FileKind::Users)) {
             watched.take(path, files);
         }
     }
 
-    /// One file holds this, which was written by us, unless `files` finds something else there already.
-    pub fn take_written(&mut self, path: &Path, bytes: &[u8], files: &Files) {
-        if let Some(watched) = self.files.get_mut(path) {
+    /// The ACL file holds this, which was written by us, unless `files` finds something else there already.
+    pub fn take_written_users(&mut self, path: &Path, bytes: &[u8], files: &Files) {
+        if let Some(watched) = self.files.get_mut(&(path.to_owned(), FileKind::Users)) {
             let found = files.read(path).ok().filter(|content| *content.bytes == bytes);
             watched.settling.take(Some(found.map_or_else(|| Digest::of(bytes), |content| content.digest())));
             watched.keep(bytes);
         }
     }
 
-    /// The content that was taken last, `None` if it could not be read.
-    pub fn taken(&self, path: &Path) -> Option<Digest> {
-        self.files.get(path)?.settling.taken?
+    /// The digest of what is in force of the ACL file, inside `None` if that could not be read; `None` if nothing is.
+    pub fn users_in_force(&self, path: &Path) -> Option<Option<Digest>> {
+        self.files.get(&(path.to_owned(), FileKind::Users))?.digest_in_force
     }
 
-    /// Files of this kind.
-    pub fn of_kind(&self, kind: FileKind) -> impl Iterator<Item = &Path> {
-        self.files.iter().filter(move |(_, watched)| watched.kind == kind).map(|(path, _)| path.as_path())
+    /// All files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.keys().map(|(path, _)| path.as_path())
     }
 
-    /// Whether what was seen of a file of this kind is not in force.
-    pub fn differs(&self, kind: FileKind) -> bool {
-        self.files.values().any(|watched| watched.kind == kind && !watched.is_in_force())
+    /// All parts that say who is trusted, or who the server is.
+    pub fn trust(&self) -> BTreeSet<Part> {
+        self.files.keys().map(|(path, kind)| Part::of(path, *kind)).filter(Part::is_trust).collect()
     }
 
-    /// What is in force of the files of this kind, of those that could be read.
-    pub fn in_force(&self, kind: FileKind) -> impl Iterator<Item = (PathBuf, Rc<Content>)> {
-        let of_kind = self.files.iter().filter(move |(_, watched)| watched.kind == kind);
-        of_kind.filter_map(|(path, watched)| Some((path.clone(), watched.content_in_force.clone()?)))
+    fn of_part<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = (&'a Path, &'a Watched)> {
+        let files = self.files.iter().filter(move |((path, kind), _)| Part::of(path, *kind) == *part);
+        files.map(|((path, _), watched)| (path.as_path(), watched))
     }
 
-    /// The digest of what is in force of a file, inside `None` if that could not be read; `None` if nothing is.
-    pub fn digest_in_force(&self, path: &Path) -> Option<Option<Digest>> {
-        self.files.get(path)?.digest_in_force
+    /// The parts that are read from files of this one, itself among them: what is cut or damaged is so for all.
+    pub fn beside(&self, part: &Part) -> BTreeSet<Part> {
+        let paths: BTreeSet<&Path> = self.of_part(part).map(|(path, _)| path).collect();
+        let keys = self.files.keys().filter(|(path, _)| paths.contains(path.as_path()));
+        keys.map(|(path, kind)| Part::of(path, *kind)).chain([part.clone()]).collect()
     }
 
-    /// What was taken of the files of this kind is in force; of a kind that does not settle, what `files` has read.
-    pub fn put_in_force(&mut self, kind: FileKind, files: &Files) {
-        for (path, watched) in self.files.iter_mut().filter(|(_, watched)| watched.kind == kind) {
+    /// Whether a file of this part is among these.
+    pub fn is_any_in(&self, part: &Part, paths: &BTreeSet<PathBuf>) -> bool {
+        self.of_part(part).any(|(path, _)| paths.contains(path))
+    }
+
+    /// Whether what was seen of this part is not in force.
+    pub fn differs(&self, part: &Part) -> bool {
+        self.of_part(part).any(|(_, watched)| !watched.is_in_force())
+    }
+
+    /// What is in force of the files of this part, of those that could be read.
+    pub fn in_force(&self, part: &Part) -> Vec<(PathBuf, Rc<Content>)> {
+        let content = |(path, watched): (&Path, &Watched)| Some((path.to_owned(), watched.content_in_force.clone()?));
+        self.of_part(part).filter_map(content).collect()
+    }
+
+    /// What was taken of this part is in force; if it does not settle, what `files` has read.
+    pub fn put_in_force(&mut self, part: &Part, files: &Files) {
+        for ((path, _), watched) in self.files.iter_mut().filter(|((path, kind), _)| Part::of(path, *kind) == *part) {
             watched.put_in_force(path, files);
         }
+    }
+
+    /// Something else than any content of its files is in force of this part.
+    pub fn put_out_of_force(&mut self, part: &Part) {
+        let files = self.files.iter_mut().filter(|((path, kind), _)| Part::of(path, *kind) == *part);
+        files.for_each(|(_, watched)| watched.digest_in_force = None);
     }
 }
 
@@ -209,9 +239,10 @@ impl Watched {
     }
 
     fn look(&mut self, path: &Path, files: &Files, now: Instant) -> ContentState {
-        if !self.is_regular {
+        if !self.is_regular && !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return ContentState::Taken;
         }
+        self.is_regular = true;
         let content = files.read(path).ok();
         let digest = content.as_deref().map(Content::digest);
         let standing = if self.kind.has_to_settle() {
@@ -316,8 +347,6 @@ impl Settling {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const UNSETTLED: ContentState = ContentState::Unsettled { is_overdue: false };
@@ -470,7 +499,7 @@ mod tests {
         };
         assert_eq!([sees("slip\n", 0), sees("slip\n", 200)], [false, true]);
         assert_eq!([sees("a\n", 400), sees("a\n", 2300), sees("a\n", 2400)], [false, false, true]);
-        watch.put_in_force(FileKind::Users, &Files::default());
+        watch.put_in_force(&Part::Users, &Files::default());
         let mut sees = |text: &str, after: u64| {
             fs::write(&path, text).unwrap();
             !watch.look(&Files::default(), start + Duration::from_millis(after)).news.is_empty()
@@ -498,7 +527,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redis.conf");
         fs::write(&path, "rename-command a b\n").unwrap();
-        let mut watch = Watch::new(BTreeMap::new(), &Files::default());
+        let mut watch = Watch::new(BTreeSet::new(), &Files::default());
         let files = Files::default();
         files.read(&path).unwrap();
         files.read(folder.path()).unwrap_err();
@@ -522,10 +551,10 @@ mod tests {
         watch.take_all(&files);
         assert_eq!(looked(&mut watch, Instant::now()), Look::default());
         for path in [&acl, &included] {
-            assert_eq!(watch.taken(path), Some(files.read(path).unwrap().digest()));
+            assert!(watch.is_watched(path));
         }
         watch.follow([(acl, FileKind::Users)].into(), &files);
-        assert_eq!(watch.taken(&included), None, "nobody reads it any more");
+        assert!(!watch.is_watched(&included), "nobody reads it any more");
     }
 
     #[test]
@@ -542,6 +571,38 @@ mod tests {
         let start = Instant::now();
         assert_eq!(looked(&mut watch, start).unsettled, [path.clone()].into());
         assert_eq!(looked(&mut watch, start + QUIET).news, [path.clone()].into());
+    }
+
+    #[test]
+    fn what_takes_the_place_of_a_device_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        let mut watch = Watch::new([(path.clone(), FileKind::RevocationLists)].into(), &Files::default());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "new").unwrap();
+        assert_eq!(looked(&mut watch, Instant::now()).news, [path].into());
+    }
+
+    #[test]
+    fn a_file_of_two_kinds_is_in_force_as_one_and_not_as_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.crt");
+        fs::write(&path, "old").unwrap();
+        let kinds = [FileKind::Authorities, FileKind::RevocationLists];
+        let parts = kinds.map(|kind| Part::of(&path, kind));
+        let mut watch = Watch::new(kinds.map(|kind| (path.clone(), kind)).into(), &Files::default());
+        fs::write(&path, "new").unwrap();
+        let files = Files::default();
+        assert_eq!(watch.look(&files, Instant::now()).news, [path.clone()].into());
+        watch.put_in_force(&parts[1], &files);
+        assert_eq!(parts.each_ref().map(|part| watch.differs(part)), [true, false]);
+        let contents = parts.each_ref().map(|part| watch.in_force(part)[0].1.bytes.to_vec());
+        assert_eq!(contents, [b"old".to_vec(), b"new".to_vec()]);
+        assert_eq!(watch.beside(&parts[0]), parts.clone().into());
+        watch.put_in_force(&parts[0], &files);
+        watch.put_out_of_force(&parts[0]);
+        assert!(watch.differs(&parts[0]));
     }
 
     #[test]

@@ -54,6 +54,17 @@ impl Enforcer {
         }
     }
 
+    /// Waits until all certificates have been verified again since trust changed: whoever is trusted no longer must not come
+    /// to what the users of the next generation may.
+    pub(super) async fn until_reverified(&mut self) {
+        for _ in 0..5 {
+            if self.is_reverified().await {
+                return;
+            }
+            events::worker_is_slow();
+        }
+    }
+
     /// Whether all certificates have been verified again since trust changed.
     pub(super) async fn is_reverified(&mut self) -> bool {
         let all = async {

@@ -24,14 +24,17 @@ use super::enforce::Enforcer;
 use crate::acl::Acl;
 use crate::audit::events;
 use crate::command::CommandTable;
-use crate::config::{AclSource, Config, ConfigErrors, FileKind, Loaded};
+use crate::config::{AclSource, Config, ConfigErrors, Loaded};
 use crate::files::{self, Files};
 use crate::generation::{
-    self, BuildError, Built, Generation, Kept, UpstreamKnowledge, Watch, contradictions, insisted_on,
+    self, BuildError, Built, Generation, Kept, Part, UpstreamKnowledge, Watch, contradictions, insisted_on,
 };
 use crate::net::worker::Renewal;
 use crate::tls::Admit;
 use crate::upstream::probe::ServerInfo;
+
+/// What says who may do what, and with that what a new client CA is worth.
+const RULES: [Part; 2] = [Part::Configuration, Part::Users];
 
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
@@ -51,6 +54,9 @@ pub struct Reloader {
     server: Option<ServerInfo>,
     /// What was told of the current generation: it is not repeated with every new one.
     told: Vec<String>,
+    /// The client CAs and pinned keys that wait, as it is told of them.
+    waiting: Vec<String>,
+    told_waiting: Vec<String>,
     enforcer: Enforcer,
     watch: Watch,
     due: Due,
@@ -93,8 +99,8 @@ struct Reading {
     users: bool,
     /// Certificates, keys, CAs and CRLs.
     trust: bool,
-    /// Of these kinds files are being written.
-    unsettled: BTreeSet<FileKind>,
+    /// Of these parts files are being written.
+    unsettled: BTreeSet<Part>,
 }
 
 impl Reloader {
@@ -110,6 +116,8 @@ impl Reloader {
             outdated: None,
             server,
             told,
+            waiting: Vec::new(),
+            told_waiting: Vec::new(),
             enforcer,
             watch,
             due: Due::default(),
@@ -127,27 +135,37 @@ impl Reloader {
     pub async fn look_at_files(&mut self) {
         let (files, now) = (self.files(), Instant::now());
         let look = self.watch.look(&files, now);
-        look.overdue.iter().for_each(|path| events::file_does_not_settle(path));
-        if !look.news.is_empty() || std::mem::take(&mut self.due.retry) {
-            self.due.config |= self.watch.differs(FileKind::Configuration);
-            self.due.users = self.watch.differs(FileKind::Users);
-            self.due.trust = FileKind::TRUST.into_iter().any(|kind| self.watch.differs(kind));
+        for path in &look.overdue {
+            events::file_does_not_settle(path);
+            self.tell_of_what_waits();
         }
-        if self.acl_file().is_some_and(|path| look.news.contains(path)) {
+        if !look.news.is_empty() || std::mem::take(&mut self.due.retry) {
+            self.due.config |= self.watch.differs(&Part::Configuration);
+            self.due.users = self.watch.differs(&Part::Users);
+            self.due.trust = self.differs_in_trust();
+        }
+        if self.watch.is_any_in(&Part::Users, &look.news) {
             self.tell_of_passed_over_users();
         }
-        let is_unsettled = |kind: &FileKind| self.watch.of_kind(*kind).any(|path| look.unsettled.contains(path));
-        let mut unsettled: BTreeSet<_> =
-            [FileKind::Configuration, FileKind::Users].into_iter().filter(is_unsettled).collect();
+        let is_unsettled = |part: &Part| self.watch.is_any_in(part, &look.unsettled);
+        let mut unsettled: BTreeSet<Part> = RULES.into_iter().filter(is_unsettled).collect();
         let mut config = None;
-        if self.due.config && !unsettled.contains(&FileKind::Configuration) {
+        if self.due.config && !unsettled.contains(&Part::Configuration) {
             config = self.settled_config(&files, now);
-            unsettled.extend(config.is_none().then_some(FileKind::Configuration));
+            unsettled.extend(config.is_none().then_some(Part::Configuration));
         }
-        let users = self.due.users && !self.unsaved && !unsettled.contains(&FileKind::Users);
+        let users = self.due.users && !self.unsaved && !unsettled.contains(&Part::Users);
+        let is_trust_due = std::mem::take(&mut self.due.trust);
+        if config.is_none() && !users && !is_trust_due && !self.due.authorities {
+            return;
+        }
+        if files.has_changed() {
+            // One file may be older than a change of all, and another younger.
+            unsettled.extend(RULES);
+            self.due.retry = true;
+        }
         let reading = Reading { config, users, trust: true, unsettled };
         let may_come = self.due.authorities && self.is_current(&reading, &HeldUp::new());
-        let is_trust_due = std::mem::take(&mut self.due.trust);
         if reading.config.is_some() || users || is_trust_due || may_come {
             self.rebuild("files changed", reading, &files).await;
         }
@@ -167,60 +185,102 @@ impl Reloader {
 
     /// Reads everything again, as it is now, whatever has been edited since.
     pub async fn reload(&mut self) {
-        let trust: Vec<_> = FileKind::TRUST.into_iter().flat_map(|kind| self.watch.of_kind(kind)).collect();
-        let trust: Vec<_> = trust.into_iter().map(Path::to_owned).collect();
-        let acl = self.acl_file().map(Path::to_owned);
+        let watched: Vec<_> = self.watch.paths().map(Path::to_owned).collect();
         let (files, config) = self.files().at_one_moment(|files| {
             // What cannot be read is an error of the build.
-            trust.iter().chain(&acl).for_each(|path| drop(files.read(path)));
+            watched.iter().for_each(|path| drop(files.read(path)));
             self.read_config(files)
         });
         self.watch.take_all(&files);
-        let reading = Reading { config: Some(config), users: acl.is_some(), trust: true, unsettled: BTreeSet::new() };
+        let reading =
+            Reading { config: Some(config), users: self.acl_file().is_some(), trust: true, unsettled: BTreeSet::new() };
         self.rebuild("signal", reading, &files).await;
     }
 
-    /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why.
+    /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why. Whoever is trusted no
+    /// longer is gone before users and rules are others.
     async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
+        let is_withdrawn = (reading.config.is_some() || reading.users) && self.withdraw_trust(files).await;
+        if reading.config.is_some() || reading.users || !reading.trust {
+            self.enforcer.until_reverified().await;
+        }
         let current = self.enforcer.current();
-        let read = self.news(&reading);
-        let Attempt { errors, built } = attempt(&read, |held_up| self.build(held_up, &reading, &current, files));
+        let Attempt { errors, built } = self.attempt(&reading, &current, files);
         if !errors.is_empty() {
             self.failures.set(self.failures.get() + 1);
             errors.iter().for_each(|problem| events::reload_problem(cause, problem));
         }
-        if reading.config.is_some() {
-            self.due.config = false;
-        }
-        if reading.users {
-            self.due.users = false;
-        }
+        self.due.config &= reading.config.is_none();
+        self.due.users &= !reading.users;
+        self.due.authorities &= !reading.trust;
         let Some((held_up, built)) = built else {
             return events::reload_kept(cause, current.number);
         };
         if reading.trust {
             self.due.authorities = !built.waiting.is_empty();
+            self.waiting.clone_from(&built.waiting);
         }
         if reading.unsettled.is_empty() {
-            built.waiting.iter().filter(|text| !self.told.contains(text)).for_each(|text| warn!("{text}"));
+            self.tell_of_what_waits();
         }
         let is_whole = errors.is_empty() && (!reading.trust || reading.config.is_some() || reading.users);
-        let is_news = |kind: &FileKind| self.is_taken(*kind, &reading, &held_up) && self.is_other(*kind, &reading);
-        if is_whole || read.iter().any(is_news) || has_other_authorities(&built.generation, &current) {
+        let is_new = is_whole || self.is_new(&built, &reading, &held_up, &current);
+        if !is_new && !is_withdrawn {
             if !held_up.is_empty() {
-                events::reload_held_up(cause, &names(&held_up));
+                events::reload_kept(cause, current.number);
             }
-            self.put_in_force(cause, built, reading, &held_up, files).await;
-        } else if !held_up.is_empty() {
-            events::reload_kept(cause, current.number);
+            return;
+        }
+        if !held_up.is_empty() {
+            events::reload_held_up(cause, &held_up.iter().map(Part::to_string).collect::<Vec<_>>().join(", "));
+        }
+        let number = if is_new { built.generation.number } else { current.number };
+        if is_new {
+            self.put_in_force(built, reading, &held_up, files).await;
+        }
+        events::reloaded(cause, number);
+        self.tell_of_passed_over_users();
+    }
+
+    /// Takes what is new of trust but for whom it lets in, under the users and rules in force. What is wrong is told by whoever
+    /// takes the rest. Says whether there was any.
+    async fn withdraw_trust(&mut self, files: &Files) -> bool {
+        let may_go = |part: &Part| *part != Part::Certificates && self.watch.differs(part);
+        if !self.watch.trust().iter().any(may_go) {
+            return false;
+        }
+        let current = self.enforcer.current();
+        let reading = Reading { config: None, users: false, trust: true, unsettled: RULES.into() };
+        match self.attempt(&reading, &current, files).built {
+            Some((held_up, built)) if self.is_new(&built, &reading, &held_up, &current) => {
+                self.put_in_force(built, reading, &held_up, files).await;
+                true
+            }
+            _ => false,
         }
     }
 
+    fn differs_in_trust(&self) -> bool {
+        self.watch.trust().iter().any(|part| self.watch.differs(part))
+    }
+
+    fn attempt(&self, reading: &Reading, current: &Generation, files: &Files) -> Attempt<Built> {
+        let beside = |part: &Part| self.watch.beside(part);
+        attempt(&self.news(reading), beside, |held_up| self.build(held_up, reading, current, files))
+    }
+
+    /// Whether anything of it is another than what is in force.
+    fn is_new(&self, built: &Built, reading: &Reading, held_up: &HeldUp, current: &Generation) -> bool {
+        let is_news = |part: &Part| self.is_taken(part, reading, held_up) && self.is_other(part, reading);
+        self.news(reading).iter().any(is_news) || trusts_others(&built.generation, current)
+    }
+
     /// What is read and not in force, or is read whatever is in force.
-    fn news(&self, reading: &Reading) -> BTreeSet<FileKind> {
-        let trust = FileKind::TRUST.into_iter().filter(|kind| reading.trust && self.watch.differs(*kind));
-        let config = reading.config.is_some().then_some(FileKind::Configuration);
-        trust.chain(config).chain(reading.users.then_some(FileKind::Users)).collect()
+    fn news(&self, reading: &Reading) -> BTreeSet<Part> {
+        let trust = if reading.trust { self.watch.trust() } else { BTreeSet::new() };
+        let trust = trust.into_iter().filter(|part| self.watch.differs(part));
+        let config = reading.config.is_some().then_some(Part::Configuration);
+        trust.chain(config).chain(reading.users.then_some(Part::Users)).collect()
     }
 
     /// The next generation, with what is held up as it is in force.
@@ -231,91 +291,90 @@ impl Reloader {
         current: &Generation,
         files: &Files,
     ) -> Result<Built, Vec<BuildError>> {
-        let config = match reading.config.as_ref().filter(|_| !held_up.contains(&FileKind::Configuration)) {
+        let config = match reading.config.as_ref().filter(|_| !held_up.contains(&Part::Configuration)) {
             None => None,
             Some(Ok(loaded)) => Some(&loaded.config),
             Some(Err(errors)) => return Err(errors.iter().map(BuildError::from).collect()),
         };
+        let authorities = |part: &Part| match part {
+            Part::Authorities(path) => Some(path.clone()),
+            _ => None,
+        };
+        let authorities: Vec<_> = held_up.iter().filter_map(authorities).collect();
         let kept = Kept {
             before: Some(current),
-            users: !reading.users || held_up.contains(&FileKind::Users),
+            users: !reading.users || held_up.contains(&Part::Users),
             trust: !reading.trust,
-            authorities: self.admits(reading, held_up),
+            admit: if self.is_current(reading, held_up) { Admit::OfFile } else { Admit::KnownOfFile },
+            authorities: &authorities,
             config: config.is_none(),
         };
-        let files = files.with(held_up.iter().flat_map(|kind| self.watch.in_force(*kind)));
+        // CAs that are held up are read from no file.
+        let read = held_up.iter().filter(|part| !matches!(part, Part::Authorities(_)));
+        let files = files.with(read.flat_map(|part| self.watch.in_force(part)));
         generation::build(config.unwrap_or(&self.config), &files, self.upstream(), kept)
-    }
-
-    /// Which client CAs may be in force with what is not held up.
-    fn admits(&self, reading: &Reading, held_up: &HeldUp) -> Admit {
-        match self.is_current(reading, held_up) {
-            _ if held_up.contains(&FileKind::Authorities) => Admit::Known,
-            true => Admit::OfFile,
-            false => Admit::KnownOfFile,
-        }
     }
 
     /// Whether configuration and users will be those that the files have now.
     fn is_current(&self, reading: &Reading, held_up: &HeldUp) -> bool {
-        let is_current = |kind, is_read| {
-            let is_in_force = !self.watch.differs(kind) && !reading.unsettled.contains(&kind);
-            (is_read || is_in_force) && !held_up.contains(&kind)
+        let is_current = |part: &Part, is_read| {
+            let is_as_written = is_read || !self.watch.differs(part);
+            is_as_written && !reading.unsettled.contains(part) && !held_up.contains(part)
         };
-        is_current(FileKind::Configuration, reading.config.is_some()) && is_current(FileKind::Users, reading.users)
+        let waits_for_restart = |written: &Config| written.listeners != self.config.listeners;
+        is_current(&Part::Configuration, reading.config.is_some())
+            && is_current(&Part::Users, reading.users)
+            && !self.outdated.as_ref().is_some_and(waits_for_restart)
     }
 
     /// Whether this comes into force as the files have it.
-    fn is_taken(&self, kind: FileKind, reading: &Reading, held_up: &HeldUp) -> bool {
-        match kind {
-            FileKind::Authorities => self.admits(reading, held_up) == Admit::OfFile,
-            kind => !held_up.contains(&kind),
-        }
+    fn is_taken(&self, part: &Part, reading: &Reading, held_up: &HeldUp) -> bool {
+        let may_come = !matches!(part, Part::Authorities(_)) || self.is_current(reading, held_up);
+        may_come && !held_up.contains(part)
     }
 
     /// Whether what is read of it is another than what is in force.
-    fn is_other(&self, kind: FileKind, reading: &Reading) -> bool {
+    fn is_other(&self, part: &Part, reading: &Reading) -> bool {
         let is_other_config = |loaded: &Loaded| loaded.config != self.config;
-        self.watch.differs(kind)
-            || match kind {
-                FileKind::Configuration => matches!(&reading.config, Some(Ok(loaded)) if is_other_config(loaded)),
-                FileKind::Users => self.unsaved,
-                FileKind::Certificate | FileKind::Authorities | FileKind::RevocationLists => false,
+        self.watch.differs(part)
+            || match part {
+                Part::Configuration => matches!(&reading.config, Some(Ok(loaded)) if is_other_config(loaded)),
+                Part::Users => self.unsaved,
+                Part::Certificates | Part::Authorities(_) | Part::RevocationLists(_) => false,
             }
     }
 
-    async fn put_in_force(&mut self, cause: &str, mut built: Built, reading: Reading, held_up: &HeldUp, files: &Files) {
+    async fn put_in_force(&mut self, mut built: Built, reading: Reading, held_up: &HeldUp, files: &Files) {
         if reading.trust {
-            let is_taken = |kind: &FileKind| self.is_taken(*kind, &reading, held_up);
-            let taken: Vec<_> = FileKind::TRUST.into_iter().filter(is_taken).collect();
-            taken.into_iter().for_each(|kind| self.watch.put_in_force(kind, files));
+            let (taken, left): (Vec<_>, Vec<_>) =
+                self.watch.trust().into_iter().partition(|part| self.is_taken(part, &reading, held_up));
+            taken.iter().for_each(|part| self.watch.put_in_force(part, files));
+            // CAs may have gone that stand in what was in force before.
+            let authorities = left.iter().filter(|part| matches!(part, Part::Authorities(_)));
+            authorities.for_each(|part| self.watch.put_out_of_force(part));
         }
         if let Some(Ok(Loaded { config, warnings })) =
-            reading.config.filter(|_| !held_up.contains(&FileKind::Configuration))
+            reading.config.filter(|_| !held_up.contains(&Part::Configuration))
         {
             self.watch.follow(config.watched_files(), files);
-            self.watch.put_in_force(FileKind::Configuration, files);
+            self.watch.put_in_force(&Part::Configuration, files);
             self.config = config;
             self.config_warnings = warnings.iter().map(ToString::to_string).collect();
             self.tell_of_unsaved_users(files);
         }
-        if reading.users && !held_up.contains(&FileKind::Users) {
+        if reading.users && !held_up.contains(&Part::Users) {
             if self.unsaved {
-                events::edits_given_up(cause);
+                events::edits_given_up();
             }
             self.unsaved = false;
-            self.watch.put_in_force(FileKind::Users, files);
+            self.watch.put_in_force(&Part::Users, files);
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
         let declared = generation::declared_names(&self.config);
         self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
         self.told = tell(&built, &self.told);
-        self.told.append(&mut built.waiting);
-        let number = built.generation.number;
         let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
         self.enforcer.enforce(built.generation, renewal).await;
-        events::reloaded(cause, number);
-        self.tell_of_passed_over_users();
     }
 
     /// What is configured now, as far as a reload takes it.
@@ -360,10 +419,15 @@ impl Reloader {
     fn tell_of_passed_over_users(&self) {
         if let Some(path) = self.acl_file()
             && self.unsaved
-            && self.watch.differs(FileKind::Users)
+            && self.watch.differs(&Part::Users)
         {
             events::acl_file_passed_over(path);
         }
+    }
+
+    fn tell_of_what_waits(&mut self) {
+        self.waiting.iter().filter(|text| !self.told_waiting.contains(text)).for_each(|text| warn!("{text}"));
+        self.told_waiting.clone_from(&self.waiting);
     }
 
     fn tell_of_insisted_on(&mut self, acl: &Acl) {
@@ -391,21 +455,10 @@ impl Reloader {
     }
 }
 
-/// Whether a listener trusts other client CAs.
-fn has_other_authorities(built: &Generation, current: &Generation) -> bool {
-    let pairs = built.listeners.iter().flatten().zip(current.listeners.iter().flatten());
-    pairs.into_iter().any(|(built, current)| !built.in_force().has_authorities_of(current.in_force()))
-}
-
-fn names(held_up: &HeldUp) -> String {
-    let name = |kind: &FileKind| match kind {
-        FileKind::Certificate => "certificate and key",
-        FileKind::Authorities => "CAs",
-        FileKind::RevocationLists => "CRLs",
-        FileKind::Configuration => "configuration",
-        FileKind::Users => "users",
-    };
-    held_up.iter().map(name).collect::<Vec<_>>().join(", ")
+/// Whether a listener trusts other client CAs or keys.
+fn trusts_others(built: &Generation, current: &Generation) -> bool {
+    let mut pairs = built.listeners.iter().flatten().zip(current.listeners.iter().flatten());
+    pairs.any(|(built, current)| !built.in_force().trusts_whom(current.in_force()))
 }
 
 /// Logs what there is to say of a generation, but for what was told of the one before it. Returns all of it.

@@ -5,16 +5,17 @@ use rustls::pki_types::CertificateDer;
 use crate::identity::Fingerprint;
 use crate::identity::x509::{CanonicalName, RevocationList};
 
-/// The client CAs and CRLs of one listener.
+/// The client CAs, pinned keys and CRLs of one listener.
 #[derive(Default)]
 pub struct InForce {
     /// The client CAs, those among them that are revoked as well.
     pub(super) authorities: Vec<CertificateDer<'static>>,
+    pub(super) pinned_keys: Vec<Fingerprint>,
     pub(super) lists: Vec<Edition>,
 }
 
-/// Which client CAs a new generation trusts. They come into force with the rules that confine them, and no sooner; they go
-/// at once.
+/// Which client CAs and pinned keys a new generation trusts. They come into force with the rules that confine them, and no
+/// sooner; they go at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Admit {
     /// Those of the file.
@@ -28,16 +29,16 @@ pub enum Admit {
 
 impl InForce {
     /// Nothing, as before a start.
-    pub const NOTHING: Self = Self { authorities: Vec::new(), lists: Vec::new() };
+    pub const NOTHING: Self = Self { authorities: Vec::new(), pinned_keys: Vec::new(), lists: Vec::new() };
 
     /// How many client CAs there are.
     pub fn authorities(&self) -> usize {
         self.authorities.len()
     }
 
-    /// Whether both have the same client CAs.
-    pub fn has_authorities_of(&self, other: &InForce) -> bool {
-        self.authorities == other.authorities
+    /// Whether both trust the same client CAs and pinned keys.
+    pub fn trusts_whom(&self, other: &InForce) -> bool {
+        self.authorities == other.authorities && self.pinned_keys == other.pinned_keys
     }
 }
 

@@ -182,10 +182,12 @@ impl Loader<'_> {
             Admit::KnownOfFile => self.authorities().map(|all| self.known_of(&all, &parsed(before), &mut waiting)),
             Admit::Known => Some(parsed(before)),
         };
+        let pinned_keys = self.pins(before, admit, &mut waiting);
         let lists = self.revocation_lists(authorities.as_deref().unwrap_or_default(), &before.lists);
         let (authorities, lists) = authorities.zip(lists)?;
         let in_force = InForce {
             authorities: authorities.iter().map(|authority| authority.der.clone()).collect(),
+            pinned_keys: pinned_keys.clone(),
             lists: lists.iter().map(|usable| Edition::of(&usable.list)).collect(),
         };
         let subordinates = self.subordinates(&authorities);
@@ -194,7 +196,7 @@ impl Loader<'_> {
         let authorities = self.without_revoked(authorities, &revoked);
         let realms = self.realms(&authorities, &lists)?;
         let crl_expires_at = lists.iter().map(|usable| usable.next_update).min();
-        let pins = self.pinned_keys.iter().copied().collect();
+        let pins = pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
         let verifier =
             Verifier::new(realms, pins, keys, revoked, self.settings.crl_expired, self.algorithms, mandatory);
@@ -211,8 +213,29 @@ impl Loader<'_> {
             let (severity, subject) = (Severity::Warning, path.display().to_string());
             waiting.push(Finding { severity, subject, message: format!("the CA {name} {words}") });
         }
-        let is_in_file = |known: &&Authority| all.iter().any(|authority| authority.is(known));
-        known.iter().filter(is_in_file).cloned().collect()
+        let known_certificates: Vec<_> = known.iter().map(|authority| &authority.der).collect();
+        // Where its certificate was renewed, the old one goes on until the new one is known.
+        let stays = |known: &&Authority| {
+            let in_file = all.iter().filter(|authority| authority.is(known));
+            let is_itself = |authority: &&Authority| authority.der == known.der;
+            let is_known = |authority: &Authority| known_certificates.contains(&&authority.der);
+            in_file.clone().any(|authority| is_itself(&authority))
+                || in_file.clone().next().is_some() && !in_file.clone().any(is_known)
+        };
+        known.iter().filter(stays).cloned().collect()
+    }
+
+    /// Those that may count by now. The others wait.
+    fn pins(&self, before: &InForce, admit: Admit, waiting: &mut Vec<Finding>) -> Vec<Fingerprint> {
+        let (known, new): (Vec<Fingerprint>, Vec<Fingerprint>) =
+            self.pinned_keys.iter().partition(|key| admit == Admit::OfFile || before.pinned_keys.contains(key));
+        waiting.extend(new.iter().map(|key| {
+            let words =
+                "is new and not trusted yet: it waits until configuration and ACL file are in force as they are";
+            let (severity, subject) = (Severity::Warning, "trust = \"pin\"".to_owned());
+            Finding { severity, subject, message: format!("the key {key} {words}") }
+        }));
+        known
     }
 
     /// CAs that share no name in one realm, and of CRLs in each those that do not belong to a namesake elsewhere.
@@ -231,7 +254,8 @@ impl Loader<'_> {
             for Authority { der, certificate } in &group {
                 if let Err(error) = anchors.add(certificate, der) {
                     let words = format!("the CA {} cannot be used: {error}", certificate.subject.display());
-                    self.settings_error("tls-ca-cert-file", words);
+                    let path = self.settings.ca_cert_file.clone().unwrap_or_default();
+                    self.unusable("tls-ca-cert-file", &path, words);
                     return None;
                 }
             }
@@ -239,11 +263,15 @@ impl Loader<'_> {
                 authority.is_named(&list.issuer)
                     && keys::has_signed(&authority.der, &list.signed, &list.signature, &self.algorithms)
             };
+            let is_signed = |list: &RevocationList| group.iter().any(|authority| has_signed(authority, list));
             let is_a_namesake_s = |usable: &&UsableList| {
                 let list = &usable.list;
+                let is_better = |other: &UsableList| {
+                    other.list.issuer == list.issuer && other.list.scope == list.scope && is_signed(&other.list)
+                };
                 group.iter().any(|authority| authority.is_named(&list.issuer))
-                    && !group.iter().any(|authority| has_signed(authority, list))
-                    && authorities.iter().any(|authority| has_signed(authority, list))
+                    && !is_signed(list)
+                    && (authorities.iter().any(|authority| has_signed(authority, list)) || lists.iter().any(is_better))
             };
             let own = lists.iter().filter(|usable| !is_a_namesake_s(usable));
             let revocation = Revocation::new(!lists.is_empty(), own, self.settings.crl_check);

@@ -1,12 +1,14 @@
 //! SIGHUP: a new generation, or the old one and every error.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::{Pki, RedisServer, RespClient, Respgate, eventually, request, upstream_of};
+use crate::support::{Identity, Pki, RedisServer, RespClient, Respgate, eventually, request, upstream_of};
 
 #[test]
 fn a_changed_acl_governs_the_next_request_of_a_live_session() {
@@ -187,6 +189,104 @@ fn a_ca_that_is_taken_out_is_gone_whatever_is_wrong_with_the_other_files() {
     let is_in = |client| is_served(RespClient::tls(gate.address(), &own, Some(&client)));
     assert!(!is_in(partner.client("alice")), "what stays is what was in force, and not what the file had before");
     assert!(is_in(gate.pki().client("alice")));
+}
+
+#[test]
+fn sessions_of_what_is_trusted_no_longer_do_nothing_that_only_the_next_users_may() {
+    let acl = "user alice on ~* +@all -set\n";
+    let (redis, gate) = start_with_crl(acl);
+    let serials: Vec<u64> = (1..=40).collect();
+    let clients: Vec<RespClient> =
+        serials.iter().map(|serial| gate.connect_as(Some(&gate.pki().numbered_client("alice", *serial)))).collect();
+    let writers: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            thread::spawn(move || {
+                let set = request(&["SET", "a", "1"]);
+                while client.try_send(&set).and_then(|()| client.try_reply()).is_ok() {}
+            })
+        })
+        .collect();
+    gate.wait_for_log(&["refusal", "set"]);
+    gate.pki().write_crl(&serials);
+    gate.write_acl("user alice on ~* +@all\n");
+    gate.signal(Signal::HUP);
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    assert_eq!(redis.calls("set"), 0);
+    assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
+}
+
+#[test]
+fn a_revocation_in_the_file_of_the_cas_takes_effect_whatever_the_configuration_says_and_stays_when_the_file_breaks() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\nuser bob on +@all ~*\n");
+    setup.pki().write_crl(&[]);
+    let (ca, list) = (setup.pki().ca_cert(), setup.pki().crl_file());
+    let own = setup.path("own.crt");
+    fs::copy(&ca, &own).unwrap();
+    let put_together = || fs::write(&ca, [fs::read(&own).unwrap(), fs::read(&list).unwrap()].concat()).unwrap();
+    put_together();
+    let setup = setup.setting(&format!("tls-crl-file = {ca:?}")).table("[block]\ncommands = [\"FLUSHALL\"]");
+    let gate = setup.expect_log("reload").expect_log("handshake").expect_log("revoked").start().settled();
+    let revoked = gate.pki().numbered_client("alice", 7);
+    let is_in = |identity: &Identity| is_served(RespClient::tls(gate.address(), &own, Some(identity)));
+    assert!(is_in(&revoked));
+    gate.edit_config("[block]", "bogus = 1\n[block]");
+    gate.wait_for_log(&["ERROR", "bogus"]);
+    gate.pki().write_crl(&[7]);
+    put_together();
+    eventually("the revocation", || (!is_in(&revoked)).then_some(()));
+    fs::write(&ca, "nothing\n").unwrap();
+    gate.wait_for_log(&["ERROR", "ca.crt: holds no PEM block"]);
+    gate.write_acl("user alice on +@all ~*\n");
+    eventually("bob to be gone", || (!is_in(&gate.pki().client("bob"))).then_some(()));
+    assert!(!is_in(&revoked));
+    assert!(is_in(&gate.pki().client("alice")));
+}
+
+#[test]
+fn a_broken_file_of_one_listener_holds_up_nothing_that_another_withdraws() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\n");
+    let folder = tempfile::tempdir().unwrap();
+    let partner = Pki::create(folder.path());
+    let (own, both) = (setup.path("own.crt"), setup.path("both.crt"));
+    fs::copy(setup.pki().ca_cert(), &own).unwrap();
+    let of_both = [fs::read(&own).unwrap(), fs::read(partner.ca_cert()).unwrap()].concat();
+    fs::write(&both, of_both).unwrap();
+    let ports: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let [first, second] = [0, 1].map(|at: usize| ports[at].local_addr().unwrap());
+    drop(ports);
+    let listener = |address, ca: &Path| format!("[[listener]]\nlisten = \"{address}\"\ntls-ca-cert-file = {ca:?}\n");
+    let tables = listener(first, &own) + &listener(second, &both);
+    let setup = setup.listeners(&tables).expect_log("reload").expect_log("handshake");
+    let gate = setup.start().settled();
+    let alice = partner.client("alice");
+    let mut inside = RespClient::tls(second, &gate.pki().ca_cert(), Some(&alice));
+    assert_eq!(inside.text(&["PING"]), "+PONG");
+    fs::write(&own, "nothing\n").unwrap();
+    fs::copy(gate.pki().ca_cert(), &both).unwrap();
+    inside.expect_closed();
+    gate.wait_for_log(&["ERROR", "held up: CAs in", "own.crt; everything else takes effect"]);
+    assert!(is_served(RespClient::tls(first, &gate.pki().ca_cert(), Some(&gate.pki().client("alice")))));
+}
+
+#[test]
+fn a_ca_that_goes_and_comes_back_while_the_acl_file_is_passed_over_is_trusted_again() {
+    let (_redis, gate) = start_trusting();
+    let alone = fs::read(gate.pki().ca_cert()).unwrap();
+    let acl = fs::read_to_string(gate.path("users.acl")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let partner = trust_partner(&gate, folder.path());
+    let both = fs::read(gate.pki().ca_cert()).unwrap();
+    eventually("the CA to be trusted", || comes_in(&gate, &partner).then_some(()));
+    gate.write_acl("user alice on +slip\n");
+    gate.wait_for_log(&["ERROR", "slip"]);
+    fs::write(gate.pki().ca_cert(), alone).unwrap();
+    eventually("the CA to be gone", || (!comes_in(&gate, &partner)).then_some(()));
+    gate.write_acl(&acl);
+    fs::write(gate.pki().ca_cert(), both).unwrap();
+    eventually("the CA to be trusted again", || comes_in(&gate, &partner).then_some(()));
 }
 
 fn start_trusting() -> (RedisServer, Respgate) {

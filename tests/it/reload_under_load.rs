@@ -127,7 +127,7 @@ impl Reloads<'_> {
         self.gate.signal(Signal::HUP);
         let (done, number, said) = self.outcome();
         assert!(done, "{said}");
-        assert_eq!(number, self.number + 1);
+        assert!(number > self.number, "{said}");
         self.number = number;
     }
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::FileKind;
-use crate::generation::BuildError;
+use crate::generation::{BuildError, Part};
 
 /// What is held up: it stays as it is in force.
-pub(super) type HeldUp = BTreeSet<FileKind>;
+pub(super) type HeldUp = BTreeSet<Part>;
 
 /// What has come of it.
 pub(super) struct Attempt<T> {
@@ -16,32 +15,35 @@ pub(super) struct Attempt<T> {
     pub(super) built: Option<(HeldUp, T)>,
 }
 
-/// Builds of `read`, which is what is not in force yet. What is wrong by itself is held up; where configuration and users
-/// contradict each other, the one of them without which the other is right, or both.
+/// Builds of `read`, which is what is not in force yet. What is wrong by itself is held up, with all that is `beside` it; where
+/// configuration and users contradict each other, the one of them without which the other is right, or both.
 pub(super) fn attempt<T>(
-    read: &BTreeSet<FileKind>,
+    read: &BTreeSet<Part>,
+    beside: impl Fn(&Part) -> BTreeSet<Part>,
     mut build: impl FnMut(&HeldUp) -> Result<T, Vec<BuildError>>,
 ) -> Attempt<T> {
-    const CONTRADICTORY: [&[FileKind]; 4] =
-        [&[], &[FileKind::Configuration], &[FileKind::Users], &[FileKind::Configuration, FileKind::Users]];
+    const CONTRADICTORY: [&[Part]; 4] =
+        [&[], &[Part::Configuration], &[Part::Users], &[Part::Configuration, Part::Users]];
     let mut told = Vec::new();
     let mut wrong = HeldUp::new();
     let mut more_is_wrong = true;
     while std::mem::take(&mut more_is_wrong) {
         for contradictory in CONTRADICTORY {
-            if !contradictory.iter().all(|kind| read.contains(kind) && !wrong.contains(kind)) {
+            if !contradictory.iter().all(|part| read.contains(part) && !wrong.contains(part)) {
                 continue;
             }
-            let held_up: HeldUp = wrong.iter().chain(contradictory).copied().collect();
+            let held_up: HeldUp = wrong.iter().chain(contradictory).cloned().collect();
             let errors = match build(&held_up) {
                 Ok(built) => return Attempt { errors: told, built: Some((held_up, built)) },
                 Err(errors) => errors,
             };
-            let at_fault = errors.iter().filter_map(BuildError::at_fault);
-            let by_itself: HeldUp = at_fault.filter(|kind| read.contains(kind) && !held_up.contains(kind)).collect();
+            let at_fault: BTreeSet<&Part> = errors.iter().filter_map(BuildError::at_fault).collect();
+            let with_beside: BTreeSet<Part> = at_fault.into_iter().flat_map(&beside).collect();
+            let by_itself: HeldUp =
+                with_beside.into_iter().filter(|part| read.contains(part) && !held_up.contains(part)).collect();
             let is_first = told.is_empty();
             let is_news =
-                |error: &BuildError| is_first || error.at_fault().is_some_and(|kind| by_itself.contains(&kind));
+                |error: &BuildError| is_first || error.at_fault().is_some_and(|part| by_itself.contains(part));
             told.extend(errors.into_iter().filter(is_news));
             more_is_wrong = !by_itself.is_empty();
             wrong.extend(by_itself);
@@ -57,15 +59,26 @@ pub(super) fn attempt<T>(
 mod tests {
     use super::*;
 
-    use FileKind::{Authorities, Certificate, Configuration, RevocationLists, Users};
+    use Part::{Certificates, Configuration, Users};
+
+    fn authorities() -> Part {
+        Part::Authorities("ca.crt".into())
+    }
+
+    fn lists(path: &str) -> Part {
+        Part::RevocationLists(path.into())
+    }
 
     /// What is held up of a reload of everything, in which these are wrong by themselves, and in which configuration and users
     /// in force (`false`) or read (`true`) contradict each other so.
-    fn held_up(wrong: &[FileKind], contradict: impl Fn(bool, bool) -> bool) -> Option<Vec<FileKind>> {
-        let all = [Certificate, Authorities, RevocationLists, Configuration, Users];
-        let attempt = attempt(&all.into(), |held_up| {
-            let mut errors: Vec<_> = wrong.iter().filter(|kind| !held_up.contains(kind)).copied().map(Some).collect();
-            let [config, users] = [Configuration, Users].map(|kind| !held_up.contains(&kind));
+    fn held_up(wrong: &[Part], contradict: impl Fn(bool, bool) -> bool) -> Option<Vec<Part>> {
+        let all = [Certificates, authorities(), lists("a.crl"), lists("ca.crt"), Configuration, Users];
+        let of_one_file = [authorities(), lists("ca.crt")];
+        let beside =
+            |part: &Part| if of_one_file.contains(part) { of_one_file.clone().into() } else { [part.clone()].into() };
+        let attempt = attempt(&all.into(), beside, |held_up| {
+            let mut errors: Vec<_> = wrong.iter().filter(|part| !held_up.contains(part)).cloned().map(Some).collect();
+            let [config, users] = [Configuration, Users].map(|part| !held_up.contains(&part));
             errors.extend(contradict(config, users).then_some(None));
             let errors: Vec<_> = errors.into_iter().map(BuildError::for_test).collect();
             if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -78,11 +91,18 @@ mod tests {
     fn what_is_wrong_by_itself_is_held_up_alone() {
         let never = |_, _| false;
         assert_eq!(held_up(&[], never), Some(vec![]));
-        for kind in [Certificate, Authorities, RevocationLists, Configuration, Users] {
-            assert_eq!(held_up(&[kind], never), Some(vec![kind]));
+        for part in [Certificates, lists("a.crl"), Configuration, Users] {
+            assert_eq!(held_up(std::slice::from_ref(&part), never), Some(vec![part]));
         }
-        let most = [Certificate, Authorities, RevocationLists, Users];
+        let most = [Certificates, lists("a.crl"), Users];
         assert_eq!(held_up(&most, never), Some(most.into()));
+    }
+
+    #[test]
+    fn what_is_read_from_the_same_file_is_held_up_together() {
+        for part in [authorities(), lists("ca.crt")] {
+            assert_eq!(held_up(&[part], |_, _| false), Some(vec![authorities(), lists("ca.crt")]));
+        }
     }
 
     #[test]
@@ -91,7 +111,7 @@ mod tests {
         assert_eq!(held_up(&[], |config, _| config), Some(vec![Configuration]));
         assert_eq!(held_up(&[], |_, users| users), Some(vec![Users]));
         assert_eq!(held_up(&[], |config, users| config || users), Some(vec![Configuration, Users]));
-        assert_eq!(held_up(&[RevocationLists], |_, users| users), Some(vec![RevocationLists, Users]));
+        assert_eq!(held_up(&[lists("a.crl")], |_, users| users), Some(vec![lists("a.crl"), Users]));
         assert_eq!(held_up(&[Configuration], |config, users| !config && users), Some(vec![Configuration, Users]));
     }
 

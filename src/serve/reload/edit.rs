@@ -9,8 +9,7 @@ use tracing::warn;
 use super::Reloader;
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
-use crate::config::FileKind;
-use crate::generation::{self, BuildError, Edit, EditProgress, Generation, contradictions};
+use crate::generation::{self, BuildError, Edit, EditProgress, Generation, Part, contradictions};
 use crate::net::worker::Renewal;
 use crate::resp::Reply;
 use crate::serve::enforce::PATIENCE;
@@ -103,7 +102,7 @@ impl Reloader {
             Ok((acl, warnings)) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 self.enforce_users(&current, acl).await;
-                self.watch.take(&path, &files);
+                self.watch.take_users(&path, &files);
                 self.agree();
                 Ok(Reply::OK)
             }
@@ -123,7 +122,7 @@ impl Reloader {
         match written.unwrap_or_else(|lost| Err(lost.into())) {
             Ok(()) => {
                 let files = self.files();
-                self.watch.take_written(&path, &text, &files);
+                self.watch.take_written_users(&path, &text, &files);
                 self.agree();
                 Ok(Reply::OK)
             }
@@ -137,7 +136,7 @@ impl Reloader {
     /// Whether the ACL file has changed since it was read or written.
     fn holds_something_else(&self, path: &Path) -> bool {
         let found = self.files().read(path).ok().map(|content| content.digest());
-        self.watch.digest_in_force(path) != Some(found)
+        self.watch.users_in_force(path) != Some(found)
     }
 
     /// An edit must not make users with which the next start would fail.
@@ -153,7 +152,7 @@ impl Reloader {
 
     /// The ACL file and the users are the same now.
     fn agree(&mut self) {
-        self.watch.put_in_force(FileKind::Users, &self.files());
+        self.watch.put_in_force(&Part::Users, &self.files());
         self.unsaved = false;
         self.due.retry = true;
     }

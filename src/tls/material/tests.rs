@@ -1191,6 +1191,50 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
 }
 
 #[test]
+fn a_pinned_key_that_is_new_waits_like_a_new_ca() {
+    let root = Authority::new("root");
+    let own = Authority::new("own");
+    let mut files = TestFiles::new(&root);
+    let before = files.load();
+    files.pinned_keys = vec![key_of(&own).expect("readable")];
+    let after = |admit| {
+        let (settings, pins) = (&files.settings, &files.pinned_keys);
+        let material = load(settings, pins, &Files::default(), before.in_force(), admit, SystemTime::now());
+        let material = material.expect("good files");
+        (material.judged(&chain_of([own.der()]), SystemTime::now()).is_ok(), material.waiting().len())
+    };
+    assert_eq!(after(Admit::KnownOfFile), (false, 1));
+    assert_eq!(after(Admit::OfFile), (true, 0));
+}
+
+#[test]
+fn of_two_certificates_of_a_known_authority_the_one_that_is_taken_out_is_gone() {
+    let root = Authority::new("root");
+    let issuing = root.intermediate("issuing");
+    let files = TestFiles::new(&root);
+    let narrow = root.anew("root", |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    files.write("ca.crt", root.pem() + &narrow);
+    let before = files.load();
+    let below = chain_of([issuing.client("alice").der, issuing.der()]);
+    assert_eq!(before.judged(&below, SystemTime::now()), Ok(()));
+    files.write("ca.crt", narrow);
+    let (settings, before) = (&files.settings, before.in_force());
+    let after =
+        load(settings, &[], &Files::default(), before, Admit::KnownOfFile, SystemTime::now()).expect("good files");
+    assert_eq!(after.judged(&below, SystemTime::now()), Err(CertificateRefusal::Constraint));
+    assert_eq!(verdict(&after, &root.client("alice")), Ok(()));
+}
+
+#[test]
+fn a_list_of_the_key_that_a_ca_had_before_is_in_nobodys_way() {
+    let (old, new) = (Authority::new("root"), Authority::new("root"));
+    let mut files = TestFiles::new(&new);
+    let lists = [old.crl(&[7], in_days(100)), new.crl(&[], in_days(50))];
+    files.add_crl("ca.crl", lists.map(|list| list.pem().expect("PEM")).concat());
+    assert_eq!(verdict(&files.load(), &new.client("alice")), Ok(()));
+}
+
+#[test]
 fn a_known_authority_whose_certificate_is_renewed_stays() {
     let one = Authority::new("one");
     let files = TestFiles::new(&one);
@@ -1201,6 +1245,6 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
         load(&files.settings, &files.pinned_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
             .expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
-    assert!(after.in_force().has_authorities_of(before.in_force()));
+    assert!(after.in_force().trusts_whom(before.in_force()));
     assert_eq!(after.waiting().len(), 1);
 }

@@ -44,7 +44,7 @@ pub(crate) struct Setup {
     tables: String,
     environment: Vec<(String, String)>,
     args: Vec<String>,
-    listen: String,
+    listen: Option<String>,
     open_files: Option<u32>,
     announced: Vec<String>,
 }
@@ -83,7 +83,7 @@ impl Respgate {
             tables: String::new(),
             environment: Vec::new(),
             args: Vec::new(),
-            listen: "127.0.0.1:0".to_owned(),
+            listen: Some("127.0.0.1:0".to_owned()),
             open_files: None,
             announced: Vec::new(),
         }
@@ -225,6 +225,12 @@ impl Setup {
         self
     }
 
+    /// Sections say where to listen.
+    pub(crate) fn listeners(mut self, sections: &str) -> Setup {
+        self.listen = None;
+        self.table(sections)
+    }
+
     /// A table of the configuration, header and lines.
     pub(crate) fn table(mut self, text: &str) -> Setup {
         self.tables.push_str(text);
@@ -244,7 +250,7 @@ impl Setup {
 
     /// Listens on IPv6 and IPv4 alike, on a port the system picks. Clients of the test come over IPv4.
     pub(crate) fn dual_stack(mut self) -> Setup {
-        self.listen = "[::]:0".to_owned();
+        self.listen = Some("[::]:0".to_owned());
         self
     }
 
@@ -290,8 +296,9 @@ impl Setup {
             Some(limit) => respgate_binary_with_open_files(limit),
         };
         let child = { program }
-            .args(["run", "--listen", &self.listen, "--log-format", "json", "--config"])
+            .args(["run", "--log-format", "json", "--config"])
             .arg(config)
+            .args(self.listen.iter().flat_map(|address| ["--listen", address]))
             .args(&self.args)
             .envs(self.environment)
             .stdout(Stdio::null())
