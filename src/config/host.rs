@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// ServerInfo about the machine, read once. Tests make their own.
+/// Facts about the machine, read once. Tests make their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// Bytes of memory, or of the control group's limit where that is less.

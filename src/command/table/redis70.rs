@@ -1,6 +1,6 @@
 //! The commands of Redis 7.0. Written by generate.py; do not edit.
 //!
-//! ServerInfo (names, arity, flags, categories, key specs) as the running server reports them through COMMAND; the server
+//! Facts (names, arity, flags, categories, key specs) as the running server reports them through COMMAND; the server
 //! is BSD-3-Clause software. A subcommand follows its container and is named `container|subcommand`.
 
 use std::borrow::Cow;
