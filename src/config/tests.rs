@@ -1211,6 +1211,7 @@ fn a_certificate_rule_that_never_decides_is_warned_of() {
         ("cn = \"*\"", "ou = \"y\""),
         ("cn = \"*\"", "cn = \"x\"\ncn-with-san = true"),
         ("uri = \"*\"", "uri = \"urn:x/y\""),
+        ("o = \"x\"\ncn = \"*\"", "o = \"x\"\nou = \"y\""),
     ] {
         assert!(!is_warned_of(first, second), "{first} {second}");
     }

@@ -1,5 +1,6 @@
 //! From a configuration and files to a generation, or everything that is wrong with them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,7 +16,7 @@ use crate::config::{self, AclSource, Block, CertificateRule, Config};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
-use crate::tls::{self, Admit, Finding, InForce, Severity, TlsMaterial, TlsSettings};
+use crate::tls::{self, Admit, Finding, InForce, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
 use crate::upstream::probe::ServerInfo;
 
 /// A generation, and what works but should not stay so.
@@ -122,6 +123,7 @@ pub fn build(
         Some(before) => builder.kept_listeners(&before.listeners),
         None => builder.listeners(),
     };
+    builder.tell_of_authority_rules(&listeners);
     let Builder { errors, warnings, advice, faults, contents, misnamed, waiting, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
@@ -375,7 +377,6 @@ impl<'a> Builder<'a> {
         for material in before.iter().flatten() {
             material.findings().iter().for_each(|finding| self.tell(finding));
             self.waiting.extend(material.waiting().iter().map(ToString::to_string));
-            self.tell_of_subordinates(material);
         }
         before.to_vec()
     }
@@ -383,7 +384,7 @@ impl<'a> Builder<'a> {
     fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
         let mut loaded: Vec<(&TlsSettings, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
-        let pins = pinned_keys(&self.config.certificates);
+        let keys = rule_keys(&self.config.certificates);
         for (number, listener) in self.config.listeners.iter().enumerate() {
             let before = self.in_force(number);
             listeners.push(listener.tls.as_ref().and_then(|settings| {
@@ -393,12 +394,10 @@ impl<'a> Builder<'a> {
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(settings, &pins, self.files, before, admit, SystemTime::now()) {
+                match tls::material::load(settings, &keys, self.files, before, admit, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         self.waiting.extend(material.waiting().iter().map(ToString::to_string));
-                        self.tell_of_subordinates(&material);
-                        self.tell_of_issuer_names(&material);
                         let material = Arc::new(material);
                         loaded.push((settings, Arc::clone(&material)));
                         Some(material)
@@ -420,32 +419,33 @@ impl<'a> Builder<'a> {
         before.map_or(&NOTHING, TlsMaterial::in_force)
     }
 
-    /// Each CA may name one beneath it as it likes.
-    fn tell_of_issuer_names(&mut self, material: &TlsMaterial) {
+    /// What there is to say of the rules that are about CAs, and of the CAs.
+    fn tell_of_authority_rules(&mut self, listeners: &[Option<Arc<TlsMaterial>>]) {
         let has = |rule: &CertificateRule, wanted| rule.spec.fields.iter().any(|(field, _)| *field == wanted);
-        let by_name = |rule: &&CertificateRule| has(rule, FieldName::IssuerCn) && !has(rule, FieldName::CaSpkiSha256);
-        if material.in_force().authorities() < 2 {
-            return;
-        }
-        for rule in self.config.certificates.iter().filter(by_name) {
-            let words =
-                "tells no CAs apart, of which there are several: each may name one beneath it so; see ca-spki-sha256";
-            self.advice.push(format!("{}: [[certificate]] issuer-cn {words}", rule.location));
-        }
-    }
-
-    /// A rule about a CA says nothing about what another one has issued, though that is beneath it.
-    fn tell_of_subordinates(&mut self, material: &TlsMaterial) {
-        for subordinate in material.subordinates() {
-            let keys = |rule: &CertificateRule| digests(&rule.spec, FieldName::CaSpkiSha256);
-            if self.config.certificates.iter().any(|rule| keys(rule).contains(&subordinate.key)) {
-                continue;
+        let mut named = BTreeMap::new();
+        for rule in &self.config.certificates {
+            let place = &rule.location;
+            let keys = digests(&rule.spec, FieldName::CaSpkiSha256);
+            named.extend(keys.into_iter().map(|key| (key.to_string(), (key, place))));
+            if has(rule, FieldName::IssuerCn) && !has(rule, FieldName::CaSpkiSha256) {
+                let words = "tells no CAs apart: each may name one beneath it as it likes; see ca-spki-sha256";
+                self.advice.push(format!("{place}: [[certificate]] issuer-cn {words}"));
             }
-            for rule in self.config.certificates.iter().filter(|rule| keys(rule).contains(&subordinate.issuer)) {
-                let (place, name) = (&rule.location, &subordinate.name);
-                let words = "is a client CA itself: this rule about the CA above does not speak of whom it vouches for";
-                self.warnings
-                    .push(format!("{place}: [[certificate]] ca-spki-sha256: {name} {words}; name its key, too"));
+        }
+        let materials = || listeners.iter().flatten();
+        for (key, place) in named.values() {
+            if !materials().any(|material| material.in_force().has_authority(key)) {
+                let words = "is of no CA in tls-ca-cert-file: what it has issued is refused";
+                self.faults.push(format!("{place}: [[certificate]] ca-spki-sha256: {key} {words}"));
+            }
+        }
+        for Subordinate { name, key } in materials().flat_map(|material| material.subordinates()) {
+            let text = format!(
+                "{name} is a client CA of its own: no [[certificate]] rule of ca-spki-sha256 speaks of what it has issued, nor \
+                 does one about a CA above it"
+            );
+            if !named.is_empty() && !named.contains_key(&key.to_string()) && !self.warnings.contains(&text) {
+                self.warnings.push(text);
             }
         }
     }
@@ -476,10 +476,13 @@ fn may_be_a_modules(entry: &str) -> bool {
     }
 }
 
-/// The keys that rules pin. What is no fingerprint is an error of its rule.
-fn pinned_keys(rules: &[CertificateRule]) -> Vec<Fingerprint> {
+/// What the rules say of keys. What is no fingerprint is an error of its rule.
+fn rule_keys(rules: &[CertificateRule]) -> RuleKeys {
     let pinned = rules.iter().filter(|rule| rule.spec.pinned);
-    pinned.flat_map(|rule| digests(&rule.spec, FieldName::SpkiSha256)).collect()
+    RuleKeys {
+        pinned: pinned.flat_map(|rule| digests(&rule.spec, FieldName::SpkiSha256)).collect(),
+        authorities: rules.iter().flat_map(|rule| digests(&rule.spec, FieldName::CaSpkiSha256)).collect(),
+    }
 }
 
 /// What a rule asks of a field that holds one.

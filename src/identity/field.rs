@@ -97,6 +97,8 @@ pub enum Flaw {
     NotText,
     /// A value of a field that can only hold ASCII holds something else.
     NotAscii,
+    /// A value is none of those that the CA is kept to.
+    Forbidden,
     /// A field that must stand alone stands more than once.
     Several,
     /// The extension that holds the field is malformed or given twice.
@@ -112,6 +114,7 @@ impl fmt::Display for Flaw {
             Flaw::TooLong => "is longer than 255 bytes",
             Flaw::NotText => "is not readable text",
             Flaw::NotAscii => "is not ASCII",
+            Flaw::Forbidden => "is outside of what its CA may issue for",
             Flaw::Several => "is given more than once",
             Flaw::Malformed => "is malformed",
         })

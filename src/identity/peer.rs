@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::field::{Field, FieldName};
+use super::field::{Field, FieldName, Flaw};
 use super::x509::{Certificate, ParseError};
 
 /// A SHA-256 digest of a certificate or of a public key; shown as 64 lower-case hexadecimal digits.
@@ -202,6 +202,12 @@ impl PeerIdentity {
             FieldName::IssuerCn => Some(&self.issuer_cn),
             FieldName::Serial | FieldName::Sha256 | FieldName::SpkiSha256 | FieldName::CaSpkiSha256 => None,
         }
+    }
+
+    /// The same certificate, whose CA is kept to other names than its common name: that identifies nobody.
+    #[must_use]
+    pub fn with_forbidden_cn(self) -> PeerIdentity {
+        PeerIdentity { cn: Field::flawed(Flaw::Forbidden), ..self }
     }
 
     /// The digest that a field names; `None` for the other fields, and for an anchor that is not known.

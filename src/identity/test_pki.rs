@@ -103,6 +103,14 @@ impl Authority {
         params.signed_by(&self.issuer).expect("a CRL")
     }
 
+    /// A CRL in the name of another CA, PEM.
+    pub(crate) fn forged_crl(&self, cn: &str) -> String {
+        let name = authority(cn);
+        let issuer = rcgen::Issuer::from_params(&name, self.issuer.key());
+        let params = crl_params(&[7], SystemTime::now() + Duration::from_secs(30 * 86_400));
+        params.signed_by(&issuer).expect("a CRL").pem().expect("PEM")
+    }
+
     /// A CRL that revokes nothing, of this number.
     pub(crate) fn numbered_crl(&self, number: u64) -> rcgen::CertificateRevocationList {
         let mut params = crl_params(&[], SystemTime::now() + Duration::from_secs(30 * 86_400));

@@ -76,6 +76,8 @@ pub struct Certificate {
     pub is_ca: bool,
     /// pathLenConstraint: how many CA certificates may stand between it and a leaf; `None` is any number.
     pub path_length: Option<u32>,
+    /// It has name constraints of any kind.
+    pub has_name_constraints: bool,
     /// Which DNS names it may issue for; `None`: any.
     pub dns_constraints: Option<DnsConstraints>,
     /// `None`: no such extension, good for any use.
@@ -125,6 +127,7 @@ impl Certificate {
             not_after: certificate.validity().not_after.timestamp(),
             is_ca: certificate.is_ca(),
             path_length: path_length(&certificate),
+            has_name_constraints: !matches!(certificate.name_constraints(), Ok(None)),
             dns_constraints: DnsConstraints::of(&certificate),
             key_usage: key_usage(&certificate),
             purposes,
@@ -183,8 +186,11 @@ impl DnsConstraints {
             bases.collect::<Vec<_>>()
         };
         let (permitted, excluded) = (dns(&constraints.permitted_subtrees), dns(&constraints.excluded_subtrees));
-        let is_any = !permitted.is_empty() || !excluded.is_empty();
-        is_any.then_some(DnsConstraints { permitted, excluded, is_unreadable: false })
+        let subtrees =
+            [&constraints.permitted_subtrees, &constraints.excluded_subtrees].into_iter().flatten().flatten();
+        let is_unreadable = subtrees.into_iter().any(|subtree| matches!(subtree.base, GeneralName::Invalid(..)));
+        let is_any = is_unreadable || !permitted.is_empty() || !excluded.is_empty();
+        is_any.then_some(DnsConstraints { permitted, excluded, is_unreadable })
     }
 
     /// Whether a certificate by this CA may say who it is for. Where it has no DNS name, its common names stand for one: they
@@ -195,6 +201,12 @@ impl DnsConstraints {
             // webpki has looked at these.
             return true;
         }
+        self.permits_common_names(certificate)
+    }
+
+    /// Whether the common names are within them, whatever else the certificate says.
+    #[must_use]
+    pub fn permits_common_names(&self, certificate: &Certificate) -> bool {
         certificate.subject.common_names().iter().all(|name| name.as_ref().is_ok_and(|name| self.permits_name(name)))
     }
 

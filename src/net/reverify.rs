@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use crate::generation::Generation;
-use crate::identity::{CertificateRefusal, Fingerprint};
+use crate::identity::{CertificateRefusal, Fingerprint, PeerIdentity};
 use crate::session::CloseReason;
 use crate::tls::{CertificateChain, TlsMaterial, Voucher, handshake};
 
@@ -56,18 +56,25 @@ fn verdict(
 ) -> Result<(), CloseReason> {
     let material = material(generation, key).ok_or(CloseReason::Certificate(CertificateRefusal::NotAsked))?;
     match material.reverify_live(chain, now) {
-        Ok(voucher) if voucher == key.voucher || is_still_the_same(generation, key, chain, voucher) => Ok(()),
+        Ok(voucher) if is_still_the_same(generation, material, key, chain, voucher) => Ok(()),
         Ok(_) => Err(CloseReason::IdentityChanged),
         Err(refusal) => Err(CloseReason::Certificate(refusal)),
     }
 }
 
-/// Whether the certificate is the same user's by both.
-fn is_still_the_same(generation: &Generation, key: &ChainKey, chain: &CertificateChain, voucher: Voucher) -> bool {
-    let user = |voucher| {
-        let identity = handshake::identity(chain, voucher).ok()?;
-        Some(generation.policy.certificates.user_for(&identity))
-    };
-    let before = user(key.voucher);
-    before.is_some() && before == user(voucher)
+/// Whether the certificate is the same user's as before, by whoever vouches for it now and with the names it may have.
+fn is_still_the_same(
+    generation: &Generation,
+    material: &TlsMaterial,
+    key: &ChainKey,
+    chain: &CertificateChain,
+    voucher: Voucher,
+) -> bool {
+    if voucher == key.voucher && material.permits_common_name(chain, voucher) {
+        return true;
+    }
+    let user = |identity: PeerIdentity| generation.policy.certificates.user_for(&identity);
+    let before = handshake::identity(chain, key.voucher).map(user);
+    let now = handshake::permitted_identity(chain, voucher, material).map(user);
+    before.is_ok() && before == now
 }

@@ -7,11 +7,12 @@ use super::mirror::SCRIPTS;
 use crate::command::{CommandId, CommandSpec, CommandTable, Dialect};
 
 /// Pairs of names under which Redis runs the same function.
-const ALIASES: [(&str, &str); 9] = [
+const ALIASES: [(&str, &str); 10] = [
     ("replicaof", "slaveof"),
     ("restore", "restore-asking"),
     ("sync", "psync"),
     ("getrange", "substr"),
+    ("hset", "hmset"),
     ("cluster|replicas", "cluster|slaves"),
     // What Valkey calls it, and more than it.
     ("slowlog", "commandlog"),

@@ -82,6 +82,12 @@ impl Anchors {
         self.limits.get(position)
     }
 
+    /// Which DNS names may be below the one of this key.
+    pub(super) fn constraints_of(&self, key: &Fingerprint) -> impl Iterator<Item = &DnsConstraints> {
+        let of_key = self.all().iter().zip(&self.limits).filter(move |(anchor, _)| key_of(anchor) == *key);
+        of_key.filter_map(|(_, limits)| limits.dns_constraints.as_ref())
+    }
+
     /// SHA-256 of the SubjectPublicKeyInfo, if there is only one.
     pub(super) fn only_key(&self) -> Option<Fingerprint> {
         if let [only] = self.all() { Some(key_of(only)) } else { None }

@@ -206,7 +206,7 @@ pub async fn accept(
     // rustls has verified a chain unless the session was resumed, but does not say which CA its path ended in.
     let only = material.only_voucher().filter(|_| !resumed);
     let judged = |chain| match only {
-        Some(voucher) => peer(chain, voucher),
+        Some(voucher) => peer(chain, voucher, material),
         None => judge(chain, material, SystemTime::now()),
     };
     match chain.map(judged).transpose() {
@@ -239,11 +239,11 @@ async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<ClientSt
 /// Why it is not.
 pub fn judge(chain: CertificateChain, material: &TlsMaterial, now: SystemTime) -> Result<Peer, CertificateRefusal> {
     let voucher = material.reverify(&chain, now)?;
-    peer(chain, voucher)
+    peer(chain, voucher, material)
 }
 
-fn peer(chain: CertificateChain, voucher: Voucher) -> Result<Peer, CertificateRefusal> {
-    let identity = Arc::new(identity(&chain, voucher)?);
+fn peer(chain: CertificateChain, voucher: Voucher, material: &TlsMaterial) -> Result<Peer, CertificateRefusal> {
+    let identity = Arc::new(permitted_identity(&chain, voucher, material)?);
     Ok(Peer { chain, voucher, identity })
 }
 
@@ -257,6 +257,19 @@ pub fn identity(chain: &CertificateChain, voucher: Voucher) -> Result<PeerIdenti
         Voucher::Authority(authority) => PeerIdentity::from_der(chain.leaf(), Some(authority)),
     };
     identity.map_err(|_| CertificateRefusal::Malformed)
+}
+
+/// The same, but for a common name that its CAs may not give.
+///
+/// # Errors
+/// It cannot be read.
+pub fn permitted_identity(
+    chain: &CertificateChain,
+    voucher: Voucher,
+    material: &TlsMaterial,
+) -> Result<PeerIdentity, CertificateRefusal> {
+    let identity = identity(chain, voucher)?;
+    Ok(if material.permits_common_name(chain, voucher) { identity } else { identity.with_forbidden_cn() })
 }
 
 /// The handshake is over, so there is no alert to send but close_notify.

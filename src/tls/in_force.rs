@@ -10,6 +10,8 @@ use crate::identity::x509::{CanonicalName, RevocationList};
 pub struct InForce {
     /// The client CAs, those among them that are revoked as well.
     pub(super) authorities: Vec<CertificateDer<'static>>,
+    /// Their keys, as SHA-256 of their SubjectPublicKeyInfo.
+    pub(super) authority_keys: Vec<Fingerprint>,
     pub(super) pinned_keys: Vec<Fingerprint>,
     pub(super) lists: Vec<Edition>,
 }
@@ -29,11 +31,12 @@ pub enum Admit {
 
 impl InForce {
     /// Nothing, as before a start.
-    pub const NOTHING: Self = Self { authorities: Vec::new(), pinned_keys: Vec::new(), lists: Vec::new() };
+    pub const NOTHING: Self =
+        Self { authorities: Vec::new(), authority_keys: Vec::new(), pinned_keys: Vec::new(), lists: Vec::new() };
 
-    /// How many client CAs there are.
-    pub fn authorities(&self) -> usize {
-        self.authorities.len()
+    /// Whether the key, as SHA-256 of its SubjectPublicKeyInfo, is that of a client CA.
+    pub fn has_authority(&self, key: &Fingerprint) -> bool {
+        self.authority_keys.contains(key)
     }
 
     /// Whether both trust the same client CAs and pinned keys.
@@ -42,32 +45,40 @@ impl InForce {
     }
 }
 
-/// A client CA that another client CA has issued.
+/// A client CA that another CA has issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subordinate {
     /// Its name, for people.
     pub name: String,
     /// SHA-256 of its SubjectPublicKeyInfo.
     pub key: Fingerprint,
-    /// That of the other.
-    pub issuer: Fingerprint,
 }
 
 /// Which edition of which CRL this is.
+#[derive(Clone)]
 pub(super) struct Edition {
-    issuer: CanonicalName,
-    /// Extensions that tell the lists of one issuer apart, DER: of which key, and for which part of what it has issued.
-    authority_key: Option<Vec<u8>>,
+    source: Source,
+    /// The issuingDistributionPoint, DER: for which part of what the CA has issued.
     scope: Option<Vec<u8>>,
     number: Option<Vec<u8>>,
     this_update: i64,
 }
 
+/// Whose list it is.
+#[derive(Clone, PartialEq, Eq)]
+enum Source {
+    /// The client CA of this key has signed it.
+    Authority(Fingerprint),
+    /// Nobody here can tell who has. The name and the authorityKeyIdentifier, DER, that it bears.
+    Named(CanonicalName, Option<Vec<u8>>),
+}
+
 impl Edition {
-    pub(super) fn of(list: &RevocationList) -> Edition {
+    /// `signer` is the key of the client CA that has signed it.
+    pub(super) fn of(list: &RevocationList, signer: Option<Fingerprint>) -> Edition {
+        let named = || Source::Named(list.issuer.canonical(), list.authority_key.clone());
         Edition {
-            issuer: list.issuer.canonical(),
-            authority_key: list.authority_key.clone(),
+            source: signer.map_or_else(named, Source::Authority),
             scope: list.scope.clone(),
             number: list.number.clone(),
             this_update: list.this_update,
@@ -76,7 +87,12 @@ impl Edition {
 
     /// Whether both are editions of the same list.
     pub(super) fn is_of_same_list(&self, other: &Edition) -> bool {
-        (&self.issuer, &self.authority_key, &self.scope) == (&other.issuer, &other.authority_key, &other.scope)
+        (&self.source, &self.scope) == (&other.source, &other.scope)
+    }
+
+    /// Whether it is by this client CA, and about all that it has issued.
+    pub(super) fn is_whole_of(&self, authority: &Fingerprint) -> bool {
+        self.source == Source::Authority(*authority) && self.scope.is_none()
     }
 
     /// By their numbers, or, where one has none, by when they were made.

@@ -19,7 +19,7 @@ use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::{self, PemError};
 use super::provider;
 use super::revocation::{Revocation, Revoked, UsableList};
-use super::settings::{AuthClients, CrlCheck, CrlExpired, TlsSettings};
+use super::settings::{AuthClients, CrlCheck, CrlExpired, RuleKeys, TlsSettings};
 use super::verifier::{Realm, Verifier};
 use crate::files::{Content, Files};
 use crate::identity::Fingerprint;
@@ -42,14 +42,14 @@ pub(super) struct Loaded {
 /// good when it was read first, and a start must not depend on the hour.
 pub(super) fn read_all(
     settings: &TlsSettings,
-    pinned_keys: &[Fingerprint],
+    rule_keys: &RuleKeys,
     files: &Files,
     before: &InForce,
     admit: Admit,
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
-    let mut loader = Loader { settings, pinned_keys, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
+    let mut loader = Loader { settings, rule_keys, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
     let trust = loader.trust(before, admit);
     let versions = loader.versions();
@@ -64,7 +64,7 @@ pub(super) fn read_all(
 /// Keeps everything that is wrong. A step that comes to nothing has left an error behind.
 struct Loader<'a> {
     settings: &'a TlsSettings,
-    pinned_keys: &'a [Fingerprint],
+    rule_keys: &'a RuleKeys,
     files: &'a Files,
     now: SystemTime,
     algorithms: WebPkiSupportedAlgorithms,
@@ -187,14 +187,16 @@ impl Loader<'_> {
         let (authorities, lists) = authorities.zip(lists)?;
         let in_force = InForce {
             authorities: authorities.iter().map(|authority| authority.der.clone()).collect(),
+            authority_keys: authorities.iter().map(|authority| authority.certificate.spki_sha256).collect(),
             pinned_keys: pinned_keys.clone(),
-            lists: lists.iter().map(|usable| Edition::of(&usable.list)).collect(),
+            lists: lists.iter().map(|usable| self.edition(&usable.list, &authorities)).collect(),
         };
         let subordinates = self.subordinates(&authorities);
-        let keys = authorities.iter().map(|authority| authority.certificate.spki_sha256).collect();
+        let keys = in_force.authority_keys.iter().chain(&self.rule_keys.authorities).copied().collect();
         let revoked = Revoked::new(&lists, settings.crl_check);
+        let all_authorities = authorities.clone();
         let authorities = self.without_revoked(authorities, &revoked);
-        let realms = self.realms(&authorities, &lists)?;
+        let realms = self.realms(&authorities, &all_authorities, &lists)?;
         let crl_expires_at = lists.iter().map(|usable| usable.next_update).min();
         let pins = pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
@@ -228,7 +230,7 @@ impl Loader<'_> {
     /// Those that may count by now. The others wait.
     fn pins(&self, before: &InForce, admit: Admit, waiting: &mut Vec<Finding>) -> Vec<Fingerprint> {
         let (known, new): (Vec<Fingerprint>, Vec<Fingerprint>) =
-            self.pinned_keys.iter().partition(|key| admit == Admit::OfFile || before.pinned_keys.contains(key));
+            self.rule_keys.pinned.iter().partition(|key| admit == Admit::OfFile || before.pinned_keys.contains(key));
         waiting.extend(new.iter().map(|key| {
             let words =
                 "is new and not trusted yet: it waits until configuration and ACL file are in force as they are";
@@ -239,7 +241,7 @@ impl Loader<'_> {
     }
 
     /// CAs that share no name in one realm, and of CRLs in each those that do not belong to a namesake elsewhere.
-    fn realms(&mut self, authorities: &[Authority], lists: &[UsableList]) -> Option<Vec<Realm>> {
+    fn realms(&mut self, authorities: &[Authority], all: &[Authority], lists: &[UsableList]) -> Option<Vec<Realm>> {
         let mut groups: Vec<Vec<&Authority>> = Vec::new();
         for authority in authorities {
             let is_free = |group: &&mut Vec<&Authority>| group.iter().all(|other| !other.is_named(authority.name()));
@@ -271,7 +273,7 @@ impl Loader<'_> {
                 };
                 group.iter().any(|authority| authority.is_named(&list.issuer))
                     && !is_signed(list)
-                    && (authorities.iter().any(|authority| has_signed(authority, list)) || lists.iter().any(is_better))
+                    && (all.iter().any(|authority| has_signed(authority, list)) || lists.iter().any(is_better))
             };
             let own = lists.iter().filter(|usable| !is_a_namesake_s(usable));
             let revocation = Revocation::new(!lists.is_empty(), own, self.settings.crl_check);
@@ -300,9 +302,7 @@ impl Loader<'_> {
                 self.note(&path, Severity::Warning, words);
                 return authorities;
             }
-            let words = format!(
-                "the CA {name} is revoked, and this certificate of it vouches for nobody; take it out of the file"
-            );
+            let words = format!("the CA {name} is revoked: what it has issued is refused; take it out of the file");
             self.note(&path, Severity::Error, words);
             gone.push(authorities.remove(position));
         }
@@ -311,25 +311,55 @@ impl Loader<'_> {
     /// Whether a CA has issued the certificate of another one.
     fn has_issued(&self, issuer: &Authority, authority: &Authority) -> bool {
         issuer.name().canonical() == authority.certificate.issuer.canonical()
-            && !authority.is_named(&authority.certificate.issuer)
+            && issuer.certificate.spki_sha256 != authority.certificate.spki_sha256
             && Certificate::signature_of(&authority.der)
                 .is_ok_and(|(signed, signature)| keys::has_signed(&issuer.der, &signed, &signature, &self.algorithms))
     }
 
-    fn subordinates(&self, authorities: &[Authority]) -> Vec<Subordinate> {
-        let of = |authority: &Authority| {
-            let issuer = authorities.iter().find(|issuer| self.has_issued(issuer, authority))?;
-            let (name, key) = (authority.name().display(), authority.certificate.spki_sha256);
-            Some(Subordinate { name, key, issuer: issuer.certificate.spki_sha256 })
+    /// Those that are not self-signed. Where their issuer stands in the file as well, what keeps it in bounds is lost on them.
+    fn subordinates(&mut self, authorities: &[Authority]) -> Vec<Subordinate> {
+        let path = self.settings.ca_cert_file.clone().unwrap_or_default();
+        let is_root = |authority: &&Authority| {
+            Certificate::signature_of(&authority.der).is_ok_and(|(signed, signature)| {
+                keys::has_signed(&authority.der, &signed, &signature, &self.algorithms)
+            })
         };
-        authorities.iter().filter_map(of).collect()
+        let subordinates: Vec<&Authority> = authorities.iter().filter(|authority| !is_root(authority)).collect();
+        for authority in &subordinates {
+            let is_bound = |issuer: &&Authority| {
+                let Certificate { has_name_constraints, path_length, .. } = &issuer.certificate;
+                (*has_name_constraints || path_length.is_some()) && self.has_issued(issuer, authority)
+            };
+            if let Some(issuer) = authorities.iter().find(is_bound) {
+                let (name, issuer) = (authority.name().display(), issuer.name().display());
+                let words =
+                    "whose constraints do not hold for it: it stands in the file itself; take it out to have them hold";
+                self.note(&path, Severity::Warning, format!("the CA {name} was issued by {issuer}, {words}"));
+            }
+        }
+        let of = |authority: &&Authority| Subordinate {
+            name: authority.name().display(),
+            key: authority.certificate.spki_sha256,
+        };
+        subordinates.iter().map(of).collect()
+    }
+
+    /// The key of the client CA that has signed a list.
+    fn signer(&self, list: &RevocationList, authorities: &[Authority]) -> Option<Fingerprint> {
+        let has_signed =
+            |authority: &&Authority| keys::has_signed(&authority.der, &list.signed, &list.signature, &self.algorithms);
+        authorities.iter().find(has_signed).map(|authority| authority.certificate.spki_sha256)
+    }
+
+    fn edition(&self, list: &RevocationList, authorities: &[Authority]) -> Edition {
+        Edition::of(list, self.signer(list, authorities))
     }
 
     /// The client CAs, none if keys are pinned instead.
     fn authorities(&mut self) -> Option<Vec<Authority>> {
         let setting = "tls-ca-cert-file";
         let Some(path) = self.settings.ca_cert_file.as_deref() else {
-            if !self.pinned_keys.is_empty() {
+            if !self.rule_keys.pinned.is_empty() {
                 return Some(Vec::new());
             }
             let words =
@@ -379,12 +409,9 @@ impl Loader<'_> {
             let name = certificate.subject.display();
             let validity = Validity::of(certificate);
             if validity.has_ended(now) {
-                self.warn(path, format!("the CA {name} has expired, and this certificate of it vouches for nobody"));
+                self.warn(path, format!("the CA {name} has expired: what it has issued is refused"));
             } else if !validity.has_begun(now) {
-                self.warn(
-                    path,
-                    format!("the CA {name} is not valid yet: until then this certificate of it vouches for nobody"),
-                );
+                self.warn(path, format!("the CA {name} is not valid yet: until then what it has issued is refused"));
             } else {
                 is_any_valid = true;
             }
@@ -432,7 +459,7 @@ impl Loader<'_> {
             }
             self.note(path, Severity::Info, format!("{count}, {} revoked", counted(revoked, "certificate")));
         }
-        self.refuse_older_editions(&all, before);
+        self.refuse_older_editions(&all, authorities, before);
         let all: Vec<UsableList> = all.into_iter().map(|(_, usable)| usable).collect();
         match self.settings.crl_files.first() {
             Some(path) => {
@@ -452,15 +479,28 @@ impl Loader<'_> {
         (self.errors.len() == errors_before).then_some(all)
     }
 
-    /// What has been revoked since an older edition was made would be let in again, which whoever replays one may want.
-    fn refuse_older_editions(&mut self, all: &[(&Path, UsableList)], before: &[Edition]) {
+    /// What has been revoked since an older edition was made would be let in again, which whoever replays one may want. The
+    /// same where there is no edition of it any more, and its CA is still there.
+    fn refuse_older_editions(&mut self, all: &[(&Path, UsableList)], authorities: &[Authority], before: &[Edition]) {
+        let editions: Vec<(&Path, &UsableList, Edition)> =
+            all.iter().map(|(path, usable)| (*path, usable, self.edition(&usable.list, authorities))).collect();
         for known in before {
-            let editions = || all.iter().filter(|(_, usable)| Edition::of(&usable.list).is_of_same_list(known));
-            let is_older = |(_, usable): &&(&Path, UsableList)| Edition::of(&usable.list).is_older_than(known);
-            if let (Some((path, older)), true) = (editions().next(), editions().all(|edition| is_older(&edition))) {
+            let mut same = editions.iter().filter(|(_, _, edition)| edition.is_of_same_list(known));
+            if let Some((path, older, _)) = same.clone().next()
+                && same.all(|(_, _, edition)| edition.is_older_than(known))
+            {
                 let issuer = older.list.issuer.display();
                 let words = "is older than the one in force: fetch the current one, or restart to go back to it";
                 self.unusable("tls-crl-file", path, format!("the CRL of {issuer} {words}"));
+            }
+        }
+        for authority in authorities {
+            let is_whole = |edition: &Edition| edition.is_whole_of(&authority.certificate.spki_sha256);
+            if before.iter().any(is_whole) && !editions.iter().any(|(_, _, edition)| is_whole(edition)) {
+                let (name, path) = (authority.name().display(), self.settings.crl_files.first().cloned());
+                let words = "that is in force is in no file any more: put it back, or restart to do without it";
+                let (setting, problem) = ("tls-crl-file", Problem::Unusable(format!("the CRL of {name} {words}")));
+                self.errors.push(LoadError { setting, path, problem });
             }
         }
     }
@@ -500,6 +540,14 @@ impl Loader<'_> {
             signers.partition(|authority| authority.is_named(&list.issuer));
         if own.iter().any(|authority| authority.certificate.key_usage.is_some_and(|usage| !usage.crl_sign)) {
             self.warn(path, format!("the CRL of {issuer} is by a CA whose key usage does not allow cRLSign"));
+        }
+        let is_another = |other: &&Authority| other.name().canonical() != list.issuer.canonical();
+        let is_named = authorities.iter().any(|authority| authority.name().canonical() == list.issuer.canonical());
+        if let (true, true, Some(other)) = (own.is_empty(), is_named, others.iter().copied().find(is_another)) {
+            let other = other.name().display();
+            let words =
+                format!("the CRL of {issuer} is signed by the key of the CA {other}, which speaks of its own only");
+            return self.unusable("tls-crl-file", path, words);
         }
         if let (true, Some(other)) = (own.is_empty(), others.first()) {
             let words = format!(

@@ -14,10 +14,10 @@ use super::in_force::{Admit, InForce, Subordinate};
 use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded, Trust};
 use super::provider;
-use super::settings::TlsSettings;
+use super::settings::{RuleKeys, TlsSettings};
 use super::verifier::Verifier;
 use crate::files::Files;
-use crate::identity::{CertificateRefusal, Fingerprint};
+use crate::identity::CertificateRefusal;
 
 /// Everything TLS of one listener in one generation. Never changed: a reload loads another.
 pub struct TlsMaterial {
@@ -34,22 +34,20 @@ pub struct TlsMaterial {
 }
 
 /// Reads every file the settings name and builds the material of a new generation, with its own ticket keys.
-///
-/// `pinned_keys` are the SHA-256 of the SubjectPublicKeyInfo of keys that are trusted whoever signed their certificate,
-/// self-signed ones above all. Only their validity is checked, and that no CRL lists them. `before` is in force now.
+/// `before` is in force now.
 ///
 /// # Errors
 /// Everything that is wrong, not the first. What has only expired is told by [`TlsMaterial::findings`].
 pub fn load(
     settings: &TlsSettings,
-    pinned_keys: &[Fingerprint],
+    rule_keys: &RuleKeys,
     files: &Files,
     before: &InForce,
     admit: Admit,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
     let Loaded { key, certificate_expires_at, trust, versions, findings } =
-        loader::read_all(settings, pinned_keys, files, before, admit, now)?;
+        loader::read_all(settings, rule_keys, files, before, admit, now)?;
     let Trust { verifier, in_force, waiting, subordinates, crl_expires_at } = trust;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
@@ -125,7 +123,13 @@ impl TlsMaterial {
         &self.in_force
     }
 
-    /// Client CAs that another one has issued.
+    /// Whether the common name of a chain that this CA vouches for is within the DNS names that its CAs are kept to.
+    pub fn permits_common_name(&self, chain: &CertificateChain, voucher: Voucher) -> bool {
+        let (leaf, intermediates) = chain.parts();
+        self.verifier.as_ref().is_none_or(|verifier| verifier.permits_common_name(leaf, intermediates, voucher))
+    }
+
+    /// Client CAs that another CA has issued.
     pub fn subordinates(&self) -> &[Subordinate] {
         &self.subordinates
     }

@@ -28,4 +28,4 @@ pub use in_force::{Admit, InForce, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};
-pub use settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
+pub use settings::{AuthClients, CrlCheck, CrlExpired, Protocols, RuleKeys, TlsSettings};

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::identity::Fingerprint;
+
 /// The TLS settings of one listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
@@ -35,6 +37,16 @@ impl TlsSettings {
             .chain(&self.crl_files)
             .map(PathBuf::as_path)
     }
+}
+
+/// What the certificate rules say of keys, each as SHA-256 of its SubjectPublicKeyInfo.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleKeys {
+    /// Keys that are trusted whoever signed their certificate, self-signed ones above all. Only their validity is checked, and
+    /// that no CRL lists them.
+    pub pinned: Vec<Fingerprint>,
+    /// Keys of CAs. Such a CA vouches by itself or not at all: no path that ends in another one leads through it.
+    pub authorities: Vec<Fingerprint>,
 }
 
 /// Whether clients must show a certificate.

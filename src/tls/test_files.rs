@@ -9,15 +9,14 @@ use tempfile::TempDir;
 use super::in_force::{Admit, InForce};
 use super::load_error::LoadError;
 use super::material::{TlsMaterial, load};
-use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
+use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, RuleKeys, TlsSettings};
 use crate::files::Files;
-use crate::identity::Fingerprint;
 use crate::identity::test_pki::{Authority, Issued};
 
 pub(super) struct TestFiles {
     directory: TempDir,
     pub(super) settings: TlsSettings,
-    pub(super) pinned_keys: Vec<Fingerprint>,
+    pub(super) rule_keys: RuleKeys,
 }
 
 impl TestFiles {
@@ -35,7 +34,7 @@ impl TestFiles {
             crl_expired: CrlExpired::Refuse,
             strict_permissions: true,
         };
-        let files = TestFiles { directory, settings, pinned_keys: Vec::new() };
+        let files = TestFiles { directory, settings, rule_keys: RuleKeys::default() };
         files.server(&authority.server());
         files.write("ca.crt", authority.pem());
         files
@@ -73,7 +72,7 @@ impl TestFiles {
     }
 
     pub(super) fn try_load(&self) -> Result<TlsMaterial, Vec<LoadError>> {
-        load(&self.settings, &self.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, SystemTime::now())
+        load(&self.settings, &self.rule_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, SystemTime::now())
     }
 
     /// The errors as people see them, paths cut down to file names.

@@ -49,7 +49,9 @@ pub(super) struct Verifier {
     mandatory: bool,
     /// Keys trusted for themselves, by the SHA-256 of their SubjectPublicKeyInfo.
     pins: HashSet<Fingerprint>,
-    /// The keys of all client CAs, likewise: of those in the realms, and of those that are revoked.
+    /// The keys of all client CAs, likewise, of those that are revoked as well, and of the CAs that rules name. Each vouches by
+    /// itself or not at all: by a certificate of it that the client shows, a path could end in another, past what keeps it in
+    /// bounds and past the rule about it.
     authorities: HashSet<Fingerprint>,
     /// What the CRLs of all CAs list.
     revoked: Revoked,
@@ -146,9 +148,7 @@ impl Verifier {
     /// Who vouches for every chain that is trusted, where there is only one who could.
     pub(super) fn only_voucher(&self) -> Option<Voucher> {
         match self.realms.as_slice() {
-            [only] if self.pins.is_empty() && self.authorities.len() == 1 => {
-                only.anchors.only_key().map(Voucher::Authority)
-            }
+            [only] if self.pins.is_empty() => only.anchors.only_key().map(Voucher::Authority),
             _ => None,
         }
     }
@@ -167,7 +167,7 @@ impl Verifier {
         Ok(self.pins.contains(&Fingerprint::of(&leaf.subject_public_key_info())))
     }
 
-    /// The SubjectPublicKeyInfo, as SHA-256, of the client CA that vouches for a leaf by a path that is good in every respect.
+    /// The SubjectPublicKeyInfo, as SHA-256, of the client CA that a path ends in which is good in every respect.
     ///
     /// Nothing but webpki reads a certificate before it is known to be from one of our CAs.
     fn authority_of(
@@ -183,10 +183,10 @@ impl Verifier {
         let mut found = CertificateRefusal::UnknownIssuer;
         for realm in &self.realms {
             let walk = |revocation: Option<RevocationOptions<'_>>| {
-                let judge = |path: &VerifiedPath<'_>| realm.judge(path, now);
+                let judge = |path: &VerifiedPath<'_>| realm.judge(path, &self.authorities, now);
                 let (algorithms, anchors) = (self.algorithms.all, realm.anchors.all());
                 leaf.verify_for_usage(algorithms, anchors, intermediates, now, ClientAuth, revocation, Some(&judge))
-                    .map(|path| self.voucher_of(&path))
+                    .map(|path| key_of(path.anchor()))
                     .map_err(refusal)
             };
             match realm.revocation.with_options(expired, walk) {
@@ -200,17 +200,29 @@ impl Verifier {
         Err(found)
     }
 
-    /// The client CA that is nearest to the leaf. The path may pass it and end in another one, by a certificate that the client
-    /// shows of it, and a rule about it must hold all the same.
-    fn voucher_of(&self, path: &VerifiedPath<'_>) -> Fingerprint {
-        let mut shown = path.intermediate_certificates().map(|shown| Fingerprint::of(&shown.subject_public_key_info()));
-        shown.find(|key| self.authorities.contains(key)).unwrap_or_else(|| key_of(path.anchor()))
+    /// Whether the common name is within the DNS names to which the CAs that are shown, and the one that vouches, are kept.
+    pub(super) fn permits_common_name(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        voucher: Voucher,
+    ) -> bool {
+        let Voucher::Authority(authority) = voucher else { return true };
+        let Ok(leaf) = Certificate::parse(leaf) else { return false };
+        let shown = intermediates.iter().filter_map(|der| Certificate::parse(der).ok()?.dns_constraints);
+        let own = self.realms.iter().flat_map(|realm| realm.anchors.constraints_of(&authority)).cloned();
+        shown.chain(own).all(|constraints| constraints.permits_common_names(&leaf))
     }
 }
 
 impl Realm {
     /// What webpki has verified, but for what it does not look at. On an error it tries the next path.
-    fn judge(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
+    fn judge(
+        &self,
+        path: &VerifiedPath<'_>,
+        authorities: &HashSet<Fingerprint>,
+        now: UnixTime,
+    ) -> Result<(), webpki::Error> {
         let limits = self.anchors.limits_of(path).ok_or(webpki::Error::UnknownIssuer)?;
         check_validity(limits.validity, unix_seconds(now)).map_err(|refusal| match refusal {
             CertificateRefusal::NotYetValid => webpki::Error::CertNotValidYet { time: now, not_before: now },
@@ -218,9 +230,12 @@ impl Realm {
         })?;
         self.revocation.judge(&path.end_entity().der())?;
         let mut constraints: Vec<DnsConstraints> = limits.dns_constraints.iter().cloned().collect();
-        let mut authorities: u32 = 0;
+        let mut count: u32 = 0;
         for shown in path.intermediate_certificates() {
-            authorities += 1;
+            count += 1;
+            if authorities.contains(&Fingerprint::of(&shown.subject_public_key_info())) {
+                return Err(webpki::Error::UnknownIssuer);
+            }
             let der = shown.der();
             let certificate = Certificate::parse(&der).map_err(|_| webpki::Error::BadDer)?;
             if certificate.key_usage.is_some_and(|usage| !usage.certificate_sign) {
@@ -238,7 +253,7 @@ impl Realm {
             }
         }
         match limits.path_length {
-            Some(most) if authorities > most => Err(webpki::Error::PathLenConstraintViolated),
+            Some(most) if count > most => Err(webpki::Error::PathLenConstraintViolated),
             _ => Ok(()),
         }
     }

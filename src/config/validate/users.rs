@@ -235,7 +235,8 @@ impl Judge<'_> {
 
 /// Whether a rule matches every certificate that the other one does.
 fn covers(rule: &RuleSpec, other: &RuleSpec) -> bool {
-    let is_passed_over_alike = rule.cn_with_san || !other.cn_with_san || !rule.relies_on_cn();
+    let is_passed_over = |spec: &RuleSpec| spec.relies_on_cn() && !spec.cn_with_san;
+    let is_passed_over_alike = !is_passed_over(rule) || is_passed_over(other);
     rule.pinned == other.pinned
         && is_passed_over_alike
         && rule.fields.iter().all(|(field, values)| {

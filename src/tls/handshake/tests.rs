@@ -327,10 +327,10 @@ async fn a_pinned_self_signed_certificate_gets_in_with_its_key() {
     let spki = crate::identity::x509::Certificate::parse(&issued.der).expect("readable").spki_sha256;
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let client = Client::speaking(&root, Some(&issued), &[version]);
-        files.pinned_keys = vec![];
+        files.rule_keys.pinned = vec![];
         let stranger = server_view(&files.load(), &client).await;
         assert_eq!(stranger.err(), Some(HandshakeError::Certificate(CertificateRefusal::UnknownIssuer)));
-        files.pinned_keys = vec![spki];
+        files.rule_keys.pinned = vec![spki];
         let done = server_view(&files.load(), &client).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(cn(&done), "pinned");
     }

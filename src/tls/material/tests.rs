@@ -14,7 +14,7 @@ use crate::identity::x509::Certificate;
 use crate::tls::explain::{self, unix_seconds};
 use crate::tls::load_error::Severity;
 use crate::tls::pem;
-use crate::tls::settings::{AuthClients, CrlCheck, CrlExpired, Protocols};
+use crate::tls::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, RuleKeys};
 use crate::tls::test_files::TestFiles;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -283,7 +283,7 @@ fn what_a_ca_has_issued_that_is_not_valid_now_is_refused() {
     files.write("ca.crt", old.pem() + &new.pem() + &next.pem());
     let material = files.load();
     let told_of = told(&material, Severity::Warning);
-    assert_eq!(told_of[0], "the CA CN=old has expired, and this certificate of it vouches for nobody");
+    assert_eq!(told_of[0], "the CA CN=old has expired: what it has issued is refused");
     assert!(told_of[1].starts_with("the CA CN=next is not valid yet"));
     assert_eq!(verdict(&material, &old.client("alice")), Err(CertificateRefusal::Expired));
     assert_eq!(verdict(&material, &new.client("alice")), Ok(()));
@@ -316,7 +316,7 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
     let again =
-        load(&files.settings, &files.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, in_days(2))
+        load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, in_days(2))
             .expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
@@ -579,10 +579,7 @@ fn a_ca_of_the_file_that_is_revoked_is_trusted_no_longer_nor_what_it_alone_has_i
     let words = told(&material, Severity::Error);
     assert_eq!(words.len(), 2, "{words:?}");
     for (word, name) in words.iter().zip(["CN=issuing", "CN=below"]) {
-        assert!(
-            word.starts_with(&format!("the CA {name} is revoked, and this certificate of it vouches for nobody")),
-            "{word}"
-        );
+        assert!(word.starts_with(&format!("the CA {name} is revoked: what it has issued is refused")), "{word}");
     }
     assert_eq!(verdict(&material, &root.client("alice")), Ok(()));
     for authority in [&issuing, &below] {
@@ -686,7 +683,7 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
     let long_ago =
-        load(&files.settings, &files.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, days_ago(60))
+        load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, days_ago(60))
             .expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
@@ -906,11 +903,11 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
         let load = |files: &TestFiles| {
-            load(&files.settings, &files.pinned_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, at)
+            load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, at)
                 .expect("good files")
         };
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
-        files.pinned_keys = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
+        files.rule_keys.pinned = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");
     }
 }
@@ -970,7 +967,10 @@ fn the_anchor_is_the_ca_that_issued_the_chain() {
 
 /// Of a chain that is trusted, with what its client shows beside the leaf.
 fn vouching(material: &TlsMaterial, leaf: &Issued, shown: impl IntoIterator<Item = Vec<u8>>) -> Option<Fingerprint> {
-    material.anchor(&chain_of([leaf.der.clone()].into_iter().chain(shown)), SystemTime::now())
+    match material.reverify(&chain_of([leaf.der.clone()].into_iter().chain(shown)), SystemTime::now()) {
+        Ok(Voucher::Authority(authority)) => Some(authority),
+        _ => None,
+    }
 }
 
 fn key_of(authority: &Authority) -> Option<Fingerprint> {
@@ -978,7 +978,7 @@ fn key_of(authority: &Authority) -> Option<Fingerprint> {
 }
 
 #[test]
-fn the_client_ca_nearest_to_the_leaf_vouches_for_it_whatever_its_client_shows() {
+fn the_client_ca_that_has_issued_a_leaf_vouches_for_it_whatever_certificate_of_it_is_shown() {
     let root = Authority::new("root");
     let subs = [root.intermediate("sub"), root.intermediate("sub")];
     let files = TestFiles::new(&root);
@@ -1005,22 +1005,68 @@ fn the_old_key_of_a_root_vouches_for_what_it_has_issued_although_the_new_one_has
 }
 
 #[test]
-fn a_ca_whose_certificate_in_the_file_has_lapsed_vouches_for_what_it_has_issued_where_another_of_it_is_good() {
+fn a_client_ca_whose_certificate_in_the_file_has_lapsed_vouches_by_no_other_that_is_shown() {
     let root = Authority::new("root");
-    let expired = root.intermediate_with("sub", |params| params.not_after = an_hour_ago().into());
-    let files = TestFiles::new(&root);
-    files.write("ca.crt", root.pem() + &expired.pem());
-    let shown = [root.cross_sign(&expired, "sub")];
-    assert_eq!(vouching(&files.load(), &expired.client("admin"), shown), key_of(&expired));
-
+    let confined = Authority::new("confined");
+    let lapsed = root.intermediate_with("sub", |params| params.not_after = an_hour_ago().into());
     let revoked = root.intermediate_with("sub", |params| params.serial_number = Some(SerialNumber::from(7_u64)));
+    let narrow = root.intermediate_with("sub", |params| {
+        let permitted_subtrees = vec![GeneralSubtree::DnsName("apps.example".to_owned())];
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: vec![] });
+    });
+    for sub in [&lapsed, &revoked, &narrow] {
+        let mut files = TestFiles::new(&root);
+        files.write("ca.crt", root.pem() + &confined.pem() + &sub.pem());
+        let lists = [root.crl(&[7], in_days(50)), confined.crl(&[], in_days(50)), sub.crl(&[], in_days(50))];
+        files.add_crl("ca.crl", lists.map(|list| list.pem().expect("PEM")).concat());
+        let material = files.load();
+        let leaf = sub.client("admin");
+        for shown in [vec![], vec![root.cross_sign(sub, "sub")], vec![confined.cross_sign(sub, "sub")]] {
+            assert_eq!(vouching(&material, &leaf, shown), None);
+        }
+    }
+}
+
+#[test]
+fn a_ca_that_a_rule_names_vouches_by_itself_or_not_at_all() {
+    let root = Authority::new("root");
+    let [named, other] = ["named", "other"].map(|name| root.intermediate(name));
     let mut files = TestFiles::new(&root);
-    files.write("ca.crt", root.pem() + &revoked.pem());
-    let lists = [root.crl(&[7], in_days(50)), revoked.crl(&[], in_days(50))];
-    files.add_crl("ca.crl", lists.map(|list| list.pem().expect("PEM")).concat());
-    let shown = [root.cross_sign(&revoked, "sub")];
-    assert_eq!(vouching(&files.load(), &revoked.client("admin"), shown), key_of(&revoked));
-    assert_eq!(vouching(&files.load(), &revoked.client("admin"), []), None);
+    files.rule_keys.authorities = vec![key_of(&named).expect("readable")];
+    let material = files.load();
+    assert_eq!(vouching(&material, &named.client("admin"), [named.der()]), None);
+    assert_eq!(vouching(&material, &other.client("admin"), [other.der()]), key_of(&root));
+    files.write("ca.crt", root.pem() + &named.pem());
+    assert_eq!(vouching(&files.load(), &named.client("admin"), [named.der()]), key_of(&named));
+}
+
+#[test]
+fn a_common_name_beside_a_dns_name_has_to_be_within_what_its_ca_is_kept_to_as_well() {
+    let root = Authority::with("root", |params| {
+        let permitted_subtrees = vec![GeneralSubtree::DnsName("apps.example".to_owned())];
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: vec![] });
+    });
+    let material = TestFiles::new(&root).load();
+    let is_permitted = |cn: &str| {
+        let mut params = client(cn);
+        params.subject_alt_names = vec![SanType::DnsName("a.apps.example".try_into().expect("a name"))];
+        let shown = chain(&root.issue(params));
+        let voucher = material.reverify(&shown, SystemTime::now()).expect("trusted");
+        material.permits_common_name(&shown, voucher)
+    };
+    assert_eq!(["admin", "b.apps.example"].map(is_permitted), [false, true]);
+}
+
+#[test]
+fn limits_of_a_ca_that_do_not_hold_for_one_beneath_it_are_warned_of() {
+    let bound = Authority::with("bound", |ca| ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(3)));
+    let free = Authority::new("free");
+    let files = TestFiles::new(&free);
+    for (upper, count) in [(&bound, 1), (&free, 0)] {
+        files.write("ca.crt", upper.pem() + &upper.intermediate("sub").pem());
+        let warnings = told(&files.load(), Severity::Warning);
+        assert_eq!(warnings.iter().filter(|text| text.contains("whose constraints do not hold")).count(), count);
+    }
 }
 
 #[test]
@@ -1083,28 +1129,41 @@ fn a_certificate_listed_by_any_crl_of_its_issuer_is_revoked() {
 }
 
 #[test]
-fn an_older_edition_of_a_list_does_not_take_the_place_of_the_one_in_force() {
-    let [root, other] = ["root", "other"].map(Authority::new);
+fn neither_an_older_edition_of_a_list_nor_none_takes_the_place_of_the_one_in_force() {
+    let root = Authority::new("root");
+    let namesake = Authority::new("root");
     let files = {
         let mut files = TestFiles::new(&root);
-        files.write("ca.crt", root.pem() + &other.pem());
+        files.write("ca.crt", root.pem() + &namesake.pem());
         files.add_crl("ca.crl", "");
         files
     };
     let load_after = |before: &InForce, lists: &[(&Authority, u64)]| {
         let pem = |(of, number): &(&Authority, u64)| of.numbered_crl(*number).pem().expect("PEM");
         files.write("ca.crl", lists.iter().map(pem).collect::<String>());
-        let settings = &files.settings;
-        load(settings, &[], &Files::default(), before, Admit::OfFile, SystemTime::now()).map_err(|errors| errors.len())
+        let (settings, keys) = (&files.settings, RuleKeys::default());
+        load(settings, &keys, &Files::default(), before, Admit::OfFile, SystemTime::now())
+            .map_err(|errors| errors.len())
     };
-    let first = load_after(&InForce::NOTHING, &[(&root, 300), (&other, 7)]).expect("good lists");
+    let first = load_after(&InForce::NOTHING, &[(&root, 300), (&namesake, 7)]).expect("good lists");
     let is_taken = |lists: &[(&Authority, u64)]| load_after(first.in_force(), lists).map(drop);
-    assert_eq!(is_taken(&[(&root, 255), (&other, 7)]), Err(1), "numbers have no fixed length");
-    assert_eq!(is_taken(&[(&root, 299), (&other, 6)]), Err(2));
-    for good in [&[(&root, 300), (&other, 7)][..], &[(&root, 301)], &[(&root, 299), (&other, 7), (&root, 300)], &[]] {
-        let no_lists = Err(1);
-        assert_eq!(is_taken(good), if good.is_empty() { no_lists } else { Ok(()) });
+    assert_eq!(is_taken(&[(&root, 255), (&namesake, 7)]), Err(1), "numbers have no fixed length");
+    assert_eq!(is_taken(&[(&root, 299), (&namesake, 6)]), Err(2));
+    assert_eq!(is_taken(&[(&root, 300)]), Err(1), "the other one has vanished");
+    for good in [&[(&root, 300), (&namesake, 7)][..], &[(&root, 301), (&namesake, 8)]] {
+        assert_eq!(is_taken(good), Ok(()));
     }
+    assert_eq!(is_taken(&[(&root, 299), (&namesake, 7), (&root, 300)]), Ok(()));
+}
+
+#[test]
+fn a_list_in_the_name_of_one_client_ca_by_the_key_of_another_is_an_error() {
+    let [root, other] = ["root", "other"].map(Authority::new);
+    let mut files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &other.pem());
+    files.add_crl("ca.crl", root.crl(&[], in_days(50)).pem().expect("PEM") + &other.forged_crl("root"));
+    let errors = files.errors();
+    assert!(errors.len() == 1 && errors[0].contains("is signed by the key of the CA CN=other"), "{errors:?}");
 }
 
 #[test]
@@ -1139,7 +1198,7 @@ fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
     let mut files = TestFiles::new(&Authority::new("root"));
     let (pinned, other) = (Authority::new("alice"), Authority::new("alice"));
     let own = |authority: &Authority| chain_of([authority.der()]);
-    files.pinned_keys = vec![Certificate::parse(&pinned.der()).expect("readable").spki_sha256];
+    files.rule_keys.pinned = vec![Certificate::parse(&pinned.der()).expect("readable").spki_sha256];
     for with_ca in [true, false] {
         if !with_ca {
             files.settings.ca_cert_file = None;
@@ -1161,7 +1220,7 @@ fn a_pinned_key_is_trusted_without_a_ca_while_its_certificate_is_valid() {
 fn a_ca_next_to_pins_is_trusted_and_named_as_anchor() {
     let root = Authority::new("root");
     let mut files = TestFiles::new(&root);
-    files.pinned_keys = vec![Fingerprint::of(b"some key")];
+    files.rule_keys.pinned = vec![Fingerprint::of(b"some key")];
     let material = files.load();
     let alice = chain(&root.client("alice"));
     assert_eq!(material.judged(&alice, SystemTime::now()), Ok(()));
@@ -1178,7 +1237,7 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
     let after = |authorities: &[&Authority], admit: Admit| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
         let material =
-            load(&files.settings, &files.pinned_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
+            load(&files.settings, &files.rule_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
                 .expect("good files");
         let trusted = [&one, &two, &three].map(|authority| verdict(&material, &authority.client("alice")).is_ok());
         (trusted, material.waiting().len())
@@ -1196,9 +1255,9 @@ fn a_pinned_key_that_is_new_waits_like_a_new_ca() {
     let own = Authority::new("own");
     let mut files = TestFiles::new(&root);
     let before = files.load();
-    files.pinned_keys = vec![key_of(&own).expect("readable")];
+    files.rule_keys.pinned = vec![key_of(&own).expect("readable")];
     let after = |admit| {
-        let (settings, pins) = (&files.settings, &files.pinned_keys);
+        let (settings, pins) = (&files.settings, &files.rule_keys);
         let material = load(settings, pins, &Files::default(), before.in_force(), admit, SystemTime::now());
         let material = material.expect("good files");
         (material.judged(&chain_of([own.der()]), SystemTime::now()).is_ok(), material.waiting().len())
@@ -1219,8 +1278,8 @@ fn of_two_certificates_of_a_known_authority_the_one_that_is_taken_out_is_gone() 
     assert_eq!(before.judged(&below, SystemTime::now()), Ok(()));
     files.write("ca.crt", narrow);
     let (settings, before) = (&files.settings, before.in_force());
-    let after =
-        load(settings, &[], &Files::default(), before, Admit::KnownOfFile, SystemTime::now()).expect("good files");
+    let after = load(settings, &RuleKeys::default(), &Files::default(), before, Admit::KnownOfFile, SystemTime::now())
+        .expect("good files");
     assert_eq!(after.judged(&below, SystemTime::now()), Err(CertificateRefusal::Constraint));
     assert_eq!(verdict(&after, &root.client("alice")), Ok(()));
 }
@@ -1241,9 +1300,8 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
     let before = files.load();
     files.write("ca.crt", one.renewed("one", in_days(1000)));
     let admit = Admit::KnownOfFile;
-    let after =
-        load(&files.settings, &files.pinned_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
-            .expect("good files");
+    let after = load(&files.settings, &files.rule_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
+        .expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
     assert!(after.in_force().trusts_whom(before.in_force()));
     assert_eq!(after.waiting().len(), 1);
