@@ -15,6 +15,17 @@ pub enum Verdict<'p> {
     Deny(Denial<'p>),
 }
 
+impl Verdict<'_> {
+    /// Whether another verdict on the same request says the same.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Forward(_), Self::Forward(_)) | (Self::Local(_), Self::Local(_)) => true,
+            (Self::Deny(one), Self::Deny(other)) => one.reason() == other.reason(),
+            _ => false,
+        }
+    }
+}
+
 /// The right to forward one request. Only [`Policy::decide`](super::Policy::decide) makes one.
 #[derive(Debug, Clone, Copy)]
 pub struct Permit<'p> {

@@ -3,7 +3,6 @@
 use super::core::{Link, ReplyMode, SessionCore};
 use super::output::{Output, Side};
 use super::pending::{Audience, Slot};
-use super::transaction::Transaction;
 use crate::policy::Policy;
 use crate::resp::{Reply, encode_request};
 
@@ -44,10 +43,9 @@ impl SessionCore {
         bytes.into()
     }
 
-    /// Refuses the request in its place. The first time in a transaction Redis refuses one too, and is dirty from then.
+    /// Refuses the request in its place. The first time in a transaction Redis refuses one too, so that EXEC aborts.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
-        if let Transaction::Open(_) = self.transaction {
-            self.transaction = Transaction::Dirty;
+        if self.transaction.has_to_abort() {
             let (ours, audience) = self.own_error(text);
             self.spoil(ours, audience, out);
         } else {
@@ -77,11 +75,11 @@ impl SessionCore {
             Some(exec) if self.link == Link::Ready && !self.monitoring => exec,
             _ => return self.refuse(text, out),
         };
-        self.transaction = Transaction::None;
+        self.transaction.exec_sent();
         let mut request = Vec::new();
         encode_request(&[exec, b"refused"], &mut request);
         out.send(Side::Upstream, &request);
         let (ours, audience) = self.own_error(text);
-        self.pending.push(Slot::Replace(ours), audience);
+        self.pending.push(Slot::ReplaceExec(ours), audience);
     }
 }

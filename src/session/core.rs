@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::action::{Action, Report, UpstreamFailure};
 use super::clients::OwnId;
 use super::close::CloseReason;
+use super::database::Database;
 use super::local::ResetBudget;
 use super::mirror::Mirror;
 use super::output::{Output, Side};
@@ -18,7 +19,7 @@ use super::shared::Shared;
 use super::standing::Standing;
 use super::stream::Body;
 use super::subscription::Subscriptions;
-use super::transaction::Transaction;
+use super::transaction::{Queueing, Transaction};
 use super::wait::{AfterDrain, Wait};
 use super::window::ReplyWindow;
 use crate::acl::Refusal;
@@ -131,8 +132,7 @@ pub struct SessionCore {
     /// For whom the session is there.
     pub(super) mirror: Mirror,
     pub(super) protocol: Protocol,
-    /// `None` where Redis did not, or will not, tell whether it changed.
-    pub(super) database: Option<u32>,
+    pub(super) database: Database,
     pub(super) transaction: Transaction,
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
@@ -202,8 +202,8 @@ impl SessionCore {
             is_let_in: false,
             mirror: Mirror::default(),
             protocol: Protocol::Resp2,
-            database: Some(0),
-            transaction: Transaction::None,
+            database: Database::default(),
+            transaction: Transaction::default(),
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
             monitoring: false,
@@ -361,9 +361,7 @@ impl SessionCore {
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;
             let loses_keys = self.standing.tells_of_keys() && !renewed.user.keeps_readable_keys_of(&principal.user);
-            if let Transaction::Open(queue) = &mut self.transaction {
-                queue.is_stale |= renewed.user != queue.user;
-            }
+            self.transaction.user_renewed(&renewed.user);
             self.principal = Some(renewed);
             if loses_keys || !self.may_stand(policy) {
                 return Err(CloseReason::StandingRightLost);
@@ -575,16 +573,26 @@ impl SessionCore {
 
     // Helpers of all parts.
 
-    pub(super) fn requester(&self) -> Requester<'_> {
-        Requester {
-            user: self.principal.as_ref().map(|principal| &*principal.user),
-            stance: Stance {
-                in_transaction: self.transaction.is_open(),
-                subscriber: self.subscriptions.in_band(self.protocol),
-                monitoring: self.monitoring,
-            },
-            database: self.database,
-        }
+    /// In each state that Redis may be in when it gets the next request: ordinarily one.
+    pub(super) fn requesters(&self) -> impl Iterator<Item = Requester<'_>> {
+        let user = self.principal.as_ref().map(|principal| &*principal.user);
+        let stance = Stance {
+            in_transaction: self.transaction.may_be_open(),
+            subscriber: self.subscriptions.in_band(self.protocol),
+            monitoring: self.monitoring,
+        };
+        let other = Stance { in_transaction: false, ..stance };
+        let stances = [Some(stance), (self.transaction.queueing() == Queueing::Undecided).then_some(other)];
+        let databases = self.database.possible().or(self.transaction.selected());
+        stances
+            .into_iter()
+            .flatten()
+            .flat_map(move |stance| databases.iter().map(move |database| Requester { user, stance, database }))
+    }
+
+    /// Whether a reply that is outstanding may still tell these states apart.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.transaction.queueing() == Queueing::Undecided || self.database.is_undecided()
     }
 
     pub(super) fn request_limits(&self) -> Limits {

@@ -109,7 +109,7 @@ impl SessionCore {
             Role::Script => !matches!(self.mirror.step, Step::Failed),
             _ => !self.mirror.is_refused && !matches!(self.mirror.step, Step::Failed),
         };
-        may_get_one && !self.transaction.is_open() && self.has_no_mirror(policy, permit.spec())
+        may_get_one && !self.transaction.may_be_open() && self.has_no_mirror(policy, permit.spec())
     }
 
     /// Whether a permitted request would run a script, and Redis does not know for whom.
@@ -183,7 +183,7 @@ impl SessionCore {
             self.act_as_mirror();
             return Ok(());
         }
-        let auth = policy.upstream_name("AUTH").filter(|_| !self.transaction.is_open());
+        let auth = policy.upstream_name("AUTH").filter(|_| !self.transaction.may_be_open());
         let Some(auth) = auth else { return self.go_without_mirror() };
         let mut request = Zeroizing::new(Vec::new());
         encode_request(&[auth, login.name.as_bytes(), login.password.as_bytes()], &mut request);

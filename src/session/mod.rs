@@ -11,6 +11,7 @@ mod buffer;
 mod clients;
 mod close;
 mod core;
+mod database;
 mod local;
 mod mirror;
 mod output;

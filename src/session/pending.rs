@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::database::Databases;
 use super::output::{Output, Side};
 use super::subscription::Kind;
 use crate::command::ArgvBuf;
@@ -17,8 +18,12 @@ pub(super) enum Slot {
     ClientId,
     /// The reply to HELLO: success switches the protocol.
     Hello(Protocol),
-    /// The reply to MULTI: failure means that there is no transaction.
+    /// The reply to MULTI: success opens a transaction.
     Multi,
+    /// The reply to DISCARD: success ends it.
+    Discard,
+    /// The reply to EXEC, which ends it. Success may select one of these databases.
+    Exec { selects: Databases },
     /// The reply to SELECT: success changes the database, to an unknown one if it was not named as a number.
     Select(Option<u32>),
     /// The reply to MONITOR: success starts the stream.
@@ -29,6 +34,8 @@ pub(super) enum Slot {
     Login,
     /// An error of which the client hears ours instead. Any other reply ends the session.
     Replace(Box<[u8]>),
+    /// The same, of an EXEC.
+    ReplaceExec(Box<[u8]>),
     /// A reply of ours.
     Local(Box<[u8]>),
 }
@@ -42,7 +49,7 @@ impl Slot {
         size_of::<Place>()
             + match self {
                 Self::Blocking(request) => ALLOCATION + size_of::<ArgvBuf>() + request.memory(),
-                Self::Replace(bytes) | Self::Local(bytes) => ALLOCATION + bytes.len(),
+                Self::Replace(bytes) | Self::ReplaceExec(bytes) | Self::Local(bytes) => ALLOCATION + bytes.len(),
                 _ => 0,
             }
     }
@@ -112,11 +119,6 @@ impl Pending {
             Slot::Blocking(request) => Some(&**request),
             _ => None,
         })
-    }
-
-    /// How many replies to MULTI are outstanding.
-    pub(super) fn multis(&self) -> usize {
-        self.places.iter().filter(|place| matches!(place.slot, Slot::Multi)).count()
     }
 
     /// How many replies in a row, from now, are all the same to us.

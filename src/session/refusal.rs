@@ -28,7 +28,7 @@ impl SessionCore {
     }
 
     pub(super) fn refusal_context(&self) -> RefusalContext {
-        match self.transaction.is_open() {
+        match self.transaction.may_be_open() {
             true => RefusalContext::Multi,
             false => RefusalContext::Toplevel,
         }
@@ -39,9 +39,10 @@ impl SessionCore {
     pub(super) fn note_lost_commands(&mut self, policy: &Policy, queue: &Queue) {
         let Some(principal) = &self.principal else { return };
         let user = principal.user.clone();
-        for spec in queue.commands.iter().filter_map(|id| policy.table.get(*id)) {
+        let database = self.database.possible().only();
+        for spec in queue.commands().filter_map(|id| policy.table.get(id)) {
             let name = ArgvBuf::from_iter([spec.name()]);
-            if user.check(spec, &name.as_argv(), self.database) == Err(AclDenial::Command) {
+            if user.check(spec, &name.as_argv(), database) == Err(AclDenial::Command) {
                 let name = user.name().as_str().as_bytes();
                 let object = spec.full_name().as_bytes();
                 self.note_refusal(Refusal::new(RefusalReason::Command, RefusalContext::Multi, object, name));

@@ -2,10 +2,10 @@
 
 use super::close::CloseReason;
 use super::core::{ReplyMode, SessionCore};
+use super::database::Databases;
 use super::output::{Output, Side};
 use super::pending::Slot;
 use super::subscription::{self, Kind, Notice};
-use super::transaction::Transaction;
 use crate::resp::{FrameKind, Protocol, ReplyError};
 
 /// What becomes of the frame that is being read.
@@ -15,9 +15,9 @@ pub(super) enum Route {
     Stream,
     /// To the client; it is one of the confirmations that the first slot waits for.
     Confirmation,
-    /// What the first slot waits for, or an error in its place: to the client, unless it is to hear something else, or
+    /// What the first slot waits for, or something in its place: to the client, unless it is to hear something else, or
     /// nothing.
-    Answer { is_error: bool, is_shown: bool },
+    Answer { said: Said, is_shown: bool },
     /// Nowhere; it answers no request.
     Hidden,
 }
@@ -28,6 +28,19 @@ impl Route {
         !matches!(self, Self::Answer { is_shown: false, .. } | Self::Hidden)
     }
 }
+
+/// What a reply says of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    Done,
+    /// It waits for EXEC. Looked for only where it makes a difference.
+    Queued,
+    Refused,
+}
+
+/// How the errors begin after which there is no transaction [execCommandAbort, processCommand].
+const EXEC_ENDED: [&[u8]; 7] =
+    [b"-EXECABORT", b"-ERR EXEC without MULTI", b"-MOVED ", b"-ASK ", b"-CLUSTERDOWN ", b"-CROSSSLOT ", b"-TRYAGAIN "];
 
 impl From<ReplyError> for CloseReason {
     fn from(_: ReplyError) -> Self {
@@ -121,12 +134,21 @@ impl SessionCore {
             }
         }
         let is_error = matches!(first, b'-' | b'!');
-        let answer = Route::Answer { is_error, is_shown: self.pending.is_heard() };
-        let hidden = Route::Answer { is_error, is_shown: false };
+        let said = if is_error { Said::Refused } else { Said::Done };
+        let answer = Route::Answer { said, is_shown: self.pending.is_heard() };
+        let hidden = Route::Answer { said, is_shown: false };
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
-            Some(Slot::Replace(_)) if is_error => Ok(Some(hidden)),
-            Some(Slot::ClientId | Slot::Hello(_) | Slot::Login) if !complete => Ok(None),
+            Some(Slot::Replace(_) | Slot::ReplaceExec(_)) if is_error => Ok(Some(hidden)),
+            Some(Slot::ClientId | Slot::Hello(_) | Slot::Login | Slot::Select(_)) if !complete => Ok(None),
+            Some(Slot::Exec { .. }) if is_error && !complete => Ok(None),
+            // Whether it still queues is not known, and decides about everything that follows.
+            Some(Slot::Exec { .. }) if is_error && !EXEC_ENDED.iter().any(|words| frame.starts_with(words)) => {
+                Err(CloseReason::UpstreamDesynchronised)
+            }
+            Some(Slot::Select(_)) if frame == b"+QUEUED\r\n" => {
+                Ok(Some(Route::Answer { said: Said::Queued, is_shown: self.pending.is_heard() }))
+            }
             Some(Slot::Login) => self.mirror_answered(is_error).map(|()| Some(hidden)),
             Some(Slot::ClientId | Slot::Hello(_)) => {
                 if matches!(first, b':' | b'*' | b'%') {
@@ -134,7 +156,9 @@ impl SessionCore {
                 }
                 Ok(Some(answer))
             }
-            Some(Slot::Replace(_) | Slot::Confirm { .. }) if !is_error => Err(CloseReason::UpstreamDesynchronised),
+            Some(Slot::Replace(_) | Slot::ReplaceExec(_) | Slot::Confirm { .. }) if !is_error => {
+                Err(CloseReason::UpstreamDesynchronised)
+            }
             Some(_) => Ok(Some(answer)),
             // Redis sends no lines to a monitor that wants no replies.
             None if self.monitoring && first == b'+' && self.reply_mode == ReplyMode::Off => Ok(Some(Route::Hidden)),
@@ -167,21 +191,33 @@ impl SessionCore {
     }
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        let is_error = match route {
+        let said = match route {
             Route::Stream | Route::Hidden => return Ok(()),
-            Route::Confirmation => false,
-            Route::Answer { is_error, .. } => is_error,
+            Route::Confirmation => Said::Done,
+            Route::Answer { said, .. } => said,
         };
+        let is_done = said == Said::Done;
         match self.pending.front() {
-            Some(Slot::Replace(ours)) if self.pending.is_heard() => out.send(Side::Downstream, ours),
-            Some(Slot::Hello(protocol)) if !is_error => self.protocol = *protocol,
-            Some(Slot::Select(database)) if !is_error => self.database = *database,
-            Some(Slot::Monitor) if !is_error => self.monitoring = true,
-            Some(Slot::Multi) if is_error && self.pending.multis() == 1 => self.transaction = Transaction::None,
+            Some(Slot::Replace(ours) | Slot::ReplaceExec(ours)) if self.pending.is_heard() => {
+                out.send(Side::Downstream, ours);
+            }
             Some(_) => {}
             None => return Err(CloseReason::UpstreamRefused),
         }
-        if is_error {
+        match self.pending.front() {
+            Some(Slot::Hello(protocol)) if is_done => self.protocol = *protocol,
+            Some(Slot::Monitor) if is_done => self.monitoring = true,
+            Some(Slot::Select(database)) => self.database.answered(is_done.then_some(Databases::named(*database))),
+            Some(Slot::Multi) => self.transaction.answered(is_done.then_some(true)),
+            Some(Slot::Discard) => self.transaction.answered(is_done.then_some(false)),
+            Some(Slot::ReplaceExec(_)) => self.transaction.answered(Some(false)),
+            Some(Slot::Exec { selects }) => {
+                self.transaction.answered(Some(false));
+                self.database.perhaps_selected(if is_done { *selects } else { Databases::NONE });
+            }
+            _ => {}
+        }
+        if said == Said::Refused {
             self.pending.fail_front();
         } else {
             self.pending.complete(1);

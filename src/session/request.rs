@@ -1,23 +1,23 @@
 //! The way of a request: scanned, judged, then forwarded, answered or refused.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::action::{Action, Report, RequestRefusal};
 use super::clients::NO_SUCH_CLIENT;
 use super::close::CloseReason;
 use super::core::{DOWNSTREAM_BACKLOG, Link, SessionCore, Stage};
+use super::database::Databases;
 use super::output::{Output, Queues, Side};
 use super::pending::{Audience, Slot};
 use super::standing::StandingChange;
 use super::stream::Body;
 use super::subscription::Kind;
-use super::transaction::{Queue, Transaction};
+use super::transaction::{Queue, Queueing};
 use super::wait::{AfterDrain, Wait};
 use crate::acl::Refusal;
 use crate::command::{Argv, ArgvBuf, CommandId, CommandSpec, Role};
-use crate::policy::{Denial, Permit, Policy, Principal, Verdict};
+use crate::policy::{Denial, Permit, Policy, Principal, Requester, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 
 /// Why the session does not forward what the policy permits.
@@ -39,6 +39,13 @@ enum Judged {
     Taken,
     /// It has to be read again once what it waits for is there.
     Postponed,
+}
+
+/// The verdict on a request in every state that Redis may be in when it gets it.
+pub(super) enum Judgement<'p> {
+    Certain(Verdict<'p>),
+    /// It depends on a reply that is outstanding.
+    Undecided,
 }
 
 /// The reply that a forwarded request will have.
@@ -150,7 +157,14 @@ impl SessionCore {
     ) -> Result<Judged, CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.scanner.spans());
-        let verdict = policy.decide(self.requester(), &argv);
+        let Some(Judgement::Certain(verdict)) = self.judged(|requester| Some(policy.decide(requester, &argv))) else {
+            self.wait = Some(Wait::Barrier);
+            return Ok(Judged::Postponed);
+        };
+        if self.depends_on_transaction(policy, &verdict, &argv) {
+            self.wait = Some(Wait::Barrier);
+            return Ok(Judged::Postponed);
+        }
         if let Some(first) = self.has_to_come_first(policy, &verdict) {
             self.wait = Some(Wait::Drained(first));
             return Ok(Judged::Postponed);
@@ -167,7 +181,7 @@ impl SessionCore {
                     return Ok(Judged::Taken);
                 }
                 let owed = self.owed(&permit, &argv);
-                let change = StandingChange::of(&permit, &argv, self.transaction.is_open());
+                let change = StandingChange::of(&permit, &argv, self.transaction.may_be_open());
                 self.standing.change(change);
                 self.take_permitted(policy, &permit, owed, range, out);
             }
@@ -185,9 +199,52 @@ impl SessionCore {
         Ok(Judged::Taken)
     }
 
+    /// Judges a large request by its first arguments; `None` if they do not decide.
+    pub(super) fn judge_by_prefix<'p>(
+        &self,
+        policy: &'p Policy,
+        prefix: &Argv<'_>,
+        argc: usize,
+    ) -> Option<Judgement<'p>> {
+        self.judged(|requester| policy.decide_by_prefix(requester, prefix, argc))
+    }
+
+    /// The verdict on which all states agree that Redis may be in. Where they do not, and no reply will tell, the request
+    /// is denied.
+    fn judged<'p>(&self, decide: impl Fn(Requester<'_>) -> Option<Verdict<'p>>) -> Option<Judgement<'p>> {
+        let mut requesters = self.requesters();
+        let mut verdict = decide(requesters.next()?)?;
+        for requester in requesters {
+            let other = decide(requester)?;
+            if !verdict.agrees_with(&other) {
+                if self.is_undecided() {
+                    return Some(Judgement::Undecided);
+                }
+                if let Verdict::Deny(_) = other {
+                    verdict = other;
+                }
+            }
+        }
+        Some(Judgement::Certain(verdict))
+    }
+
+    /// Whether a request is permitted with and without a transaction, but does something else in one, and it is not known
+    /// yet whether there is one.
+    fn depends_on_transaction(&self, policy: &Policy, verdict: &Verdict<'_>, argv: &Argv<'_>) -> bool {
+        match verdict {
+            Verdict::Forward(permit) if self.transaction.queueing() == Queueing::Undecided => {
+                may_block(permit.spec(), argv) || self.has_no_mirror(policy, permit.spec())
+            }
+            _ => false,
+        }
+    }
+
     /// Judges a request of the ACL family that had to wait, as if it came now.
     pub(super) fn judge_again(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
-        match policy.decide(self.requester(), argv) {
+        let Some(Judgement::Certain(verdict)) = self.judged(|requester| Some(policy.decide(requester, argv))) else {
+            return self.refuse("ERR respgate: not done, try again".to_owned(), out);
+        };
+        match verdict {
             Verdict::Local(local) => self.acl(policy, local, argv, out),
             Verdict::Deny(denial) => {
                 let text = self.denial_text(policy, &denial, argv);
@@ -299,6 +356,7 @@ impl SessionCore {
             Role::Punsubscribe => Owed::Cancellations { kind: Kind::Pattern, named },
             Role::Sunsubscribe => Owed::Cancellations { kind: Kind::Shard, named },
             Role::Multi => Owed::Slot(Slot::Multi),
+            Role::Discard => Owed::Slot(Slot::Discard),
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
             Role::ClientId => Owed::Slot(Slot::ClientId),
@@ -310,7 +368,7 @@ impl SessionCore {
 
     /// Takes note of a request that is about to be forwarded.
     fn prepare(&mut self, policy: &Policy, permit: &Permit<'_>, owed: Owed, out: &mut Output<'_>) {
-        let in_transaction = self.transaction.is_open();
+        let queueing = self.transaction.queueing();
         match owed {
             Owed::Confirmations { kind, names } => {
                 let count = names.len() as u64;
@@ -323,31 +381,34 @@ impl SessionCore {
             Owed::Cancellations { kind, named } => self.expect_confirmations(kind, named as u64),
             Owed::Exec => self.execute(policy, out),
             Owed::Slot(slot) => {
-                match (permit.spec().role(), in_transaction) {
-                    (Role::Multi, false) => {
+                match permit.spec().role() {
+                    Role::Multi => {
                         self.forget_failed_mirror();
-                        self.transaction = match &self.principal {
-                            Some(Principal { user, .. }) => {
-                                Transaction::open(Arc::clone(user), policy.table.identity())
-                            }
-                            None => Transaction::None,
-                        };
+                        if let Some(Principal { user, .. }) = &self.principal {
+                            self.transaction.multi_sent(user, policy.table.identity());
+                        }
                     }
+                    Role::Discard => self.transaction.discard_sent(),
                     // Not queued, but answered with an error.
-                    (Role::Multi | Role::Watch, true) => {}
-                    (Role::Discard, _) => self.transaction = Transaction::None,
-                    _ => self.transaction.queued(permit.spec()),
+                    Role::Watch => {}
+                    _ => self.transaction.sent(permit.spec()),
                 }
                 let slot = match slot {
-                    // Inside a transaction these are only queued, and answered in the EXEC reply.
-                    Slot::Select(_) | Slot::Blocking(_) | Slot::ClientId | Slot::Multi if in_transaction => {
-                        Slot::Pass(1)
+                    Slot::Select(database) => {
+                        self.transaction.select_sent(database);
+                        if queueing == Queueing::Yes {
+                            Slot::Pass(1)
+                        } else {
+                            self.database.select_sent(Databases::named(database));
+                            slot
+                        }
                     }
+                    Slot::Blocking(_) if queueing == Queueing::Yes => Slot::Pass(1),
                     slot => slot,
                 };
                 // What comes after a command that may block for long is judged when it is over, by the rights of that
                 // moment.
-                let barrier = matches!(slot, Slot::Select(_) | Slot::Monitor | Slot::Blocking(_));
+                let barrier = matches!(slot, Slot::Monitor | Slot::Blocking(_));
                 let audience = self.audience();
                 self.pending.push(slot, audience);
                 if barrier {
@@ -365,20 +426,17 @@ impl SessionCore {
 
     /// EXEC, which Redis answers in any case. What may no longer be executed, it is made to abort.
     fn execute(&mut self, policy: &Policy, out: &mut Output<'_>) {
-        match std::mem::take(&mut self.transaction) {
-            Transaction::None | Transaction::Dirty => {}
-            Transaction::Open(queue) if !self.may_still_execute(policy, &queue) => {
+        let mut selects = Databases::NONE;
+        if let Some(queue) = self.transaction.exec_sent() {
+            selects = queue.selected();
+            if !self.may_still_execute(policy, &queue) {
                 self.note_lost_commands(policy, &queue);
                 self.spoil(Box::default(), Audience::Nobody, out);
             }
-            Transaction::Open(queue) => {
-                if queue.selects {
-                    self.database = None;
-                }
-            }
         }
+        self.database.select_sent(selects);
         let audience = self.audience();
-        self.pending.push(Slot::Pass(1), audience);
+        self.pending.push(Slot::Exec { selects }, audience);
     }
 
     /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
@@ -386,16 +444,13 @@ impl SessionCore {
     fn may_still_execute(&self, policy: &Policy, queue: &Queue) -> bool {
         let Some(Principal { user, .. }) = &self.principal else { return false };
         let name = user.name().as_str().as_bytes();
-        let is_open = |id: &CommandId| {
-            policy.table.get(*id).is_some_and(|spec| {
+        let is_open = |id: CommandId| {
+            policy.table.get(id).is_some_and(|spec| {
                 let runs_for_nobody = spec.role() == Role::Script && self.has_no_mirror(policy, spec);
                 !policy.blocklist.blocks(name, spec) && !runs_for_nobody
             })
         };
-        !queue.is_stale
-            && (Arc::ptr_eq(user, &queue.user) || *user == queue.user)
-            && policy.table.identity() == queue.table
-            && queue.commands.iter().all(is_open)
+        queue.may_execute(user, policy.table.identity(), is_open)
     }
 
     /// After SYNC or PSYNC Redis still executes commands from this socket: only what replication needs goes on.

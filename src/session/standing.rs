@@ -63,10 +63,14 @@ impl SessionCore {
     /// blocking commands that it still waits for (`ACLKillPubsubClientsIfNeeded`, and more than that).
     pub(super) fn may_stand(&self, policy: &Policy) -> bool {
         let user = self.principal.as_ref().map(|principal| &*principal.user);
-        let requester = Requester { user, stance: Stance::default(), database: self.database };
-        let is_allowed = |request: &ArgvBuf| match policy.decide(requester, &request.as_argv()) {
-            Verdict::Forward(permit) => !self.lacks_mirror(policy, &permit),
-            Verdict::Local(_) | Verdict::Deny(_) => false,
+        let is_allowed = |request: &ArgvBuf| {
+            self.database.possible().iter().all(|database| {
+                let requester = Requester { user, stance: Stance::default(), database };
+                match policy.decide(requester, &request.as_argv()) {
+                    Verdict::Forward(permit) => !self.lacks_mirror(policy, &permit),
+                    Verdict::Local(_) | Verdict::Deny(_) => false,
+                }
+            })
         };
         self.subscriptions.requests().all(|request| is_allowed(&request))
             && self.standing.requests.iter().all(|(_, request)| is_allowed(request))

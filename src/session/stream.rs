@@ -5,7 +5,7 @@ use super::close::CloseReason;
 use super::core::SessionCore;
 use super::output::Output;
 use super::pending::Slot;
-use super::request::is_exec;
+use super::request::{Judgement, is_exec};
 use super::wait::{AfterDrain, Wait};
 use crate::acl::{AclDenial, texts};
 use crate::command::{Argv, ArgvBuf, Role};
@@ -44,17 +44,18 @@ impl SessionCore {
         if let (Some(bulk), false, Some(argc)) = (large, self.replicating, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
-            match policy.decide_by_prefix(self.requester(), &prefix, argc) {
-                Some(Verdict::Forward(_)) if self.mirror_is_outdated() => {
+            match self.judge_by_prefix(policy, &prefix, argc) {
+                Some(Judgement::Undecided) => self.wait = Some(Wait::Barrier),
+                Some(Judgement::Certain(Verdict::Forward(_))) if self.mirror_is_outdated() => {
                     self.wait = Some(Wait::Drained(AfterDrain::Mirror { anew: false }));
                 }
-                Some(Verdict::Forward(permit)) if is_plain(&permit) => {
+                Some(Judgement::Certain(Verdict::Forward(permit))) if is_plain(&permit) => {
                     self.body = Body::Forwarding { prefix: prefix.iter().collect(), argc };
                     let taken = self.scanner.stream();
                     out.pass(at..at + taken);
                     return taken;
                 }
-                Some(Verdict::Deny(denial)) if is_final(&denial) => {
+                Some(Judgement::Certain(Verdict::Deny(denial))) if is_final(&denial) => {
                     // What the client is told may show so much of the arguments, and the beginning of this one.
                     let Some(beginning) = rest.get(bulk.start..bulk.start + texts::SHOWN) else { return 0 };
                     let said = prefix.iter().take(texts::SHOWN).chain([beginning]).collect::<ArgvBuf>();
@@ -77,9 +78,9 @@ impl SessionCore {
 
     /// Judges a streamed request again, now that only its end is missing upstream, under the policy of this moment.
     pub(super) fn commit(&mut self, policy: &Policy, prefix: &ArgvBuf, argc: usize) -> Result<(), CloseReason> {
-        match policy.decide_by_prefix(self.requester(), &prefix.as_argv(), argc) {
-            Some(Verdict::Forward(permit)) if is_plain(&permit) => {
-                self.transaction.queued(permit.spec());
+        match self.judge_by_prefix(policy, &prefix.as_argv(), argc) {
+            Some(Judgement::Certain(Verdict::Forward(permit))) if is_plain(&permit) => {
+                self.transaction.sent(permit.spec());
                 let audience = self.audience();
                 self.pending.push(Slot::Pass(1), audience);
                 Ok(())

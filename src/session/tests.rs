@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod administration;
+mod confirmed;
 mod deadlines;
 mod flow;
 mod hello;
 mod mirror;
 mod order;
 mod properties;
-
 mod pubsub;
 mod redis;
 mod replication;

@@ -7,6 +7,7 @@ use crate::resp::{Protocol, Reply, ReplyFramer};
 use crate::session::action::Action;
 use crate::session::close::CloseReason;
 use crate::session::core::{Link, ReplyMode, SessionCore};
+use crate::session::database::Database;
 use crate::session::mirror::Mirror;
 use crate::session::output::Output;
 use crate::session::pending::Pending;
@@ -71,8 +72,8 @@ impl SessionCore {
         self.pending = Pending::default();
         self.protocol = Protocol::Resp2;
         self.started = now;
-        self.database = Some(0);
-        self.transaction = Transaction::None;
+        self.database = Database::default();
+        self.transaction = Transaction::default();
         self.subscriptions = Subscriptions::default();
         self.standing = Standing::default();
         // A SKIP before it is for its own answer.

@@ -24,7 +24,7 @@ fn version_then_options_then_login_then_authentication() {
         rig.say(line);
         let heard = rig.heard();
         assert!(heard.starts_with(answer), "{line}: {heard}");
-        assert_eq!((rig.connections, rig.core.protocol, rig.closed), (0, Protocol::Resp2, None), "{line}");
+        assert_eq!((rig.connections, rig.protocol(), rig.closed), (0, Protocol::Resp2, None), "{line}");
     }
 }
 
@@ -36,7 +36,7 @@ fn redis_gets_hello_without_the_login() {
     rig.verified(LoginOutcome::Accepted(0));
     assert_eq!(rig.forwarded(), "HELLO 3 SETNAME me");
     rig.redis("%0\r\n");
-    assert_eq!((rig.heard().as_str(), rig.core.protocol), ("%0\r\n", Protocol::Resp3));
+    assert_eq!((rig.heard().as_str(), rig.protocol()), ("%0\r\n", Protocol::Resp3));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_wrong_password_in_hello_changes_nothing() {
     rig.say("HELLO 3 AUTH default wrong SETNAME me");
     rig.verified(LoginOutcome::Rejected);
     assert!(rig.heard().starts_with("-WRONGPASS"));
-    assert_eq!((rig.connections, rig.core.protocol), (0, Protocol::Resp2));
+    assert_eq!((rig.connections, rig.protocol()), (0, Protocol::Resp2));
     rig.say("GET a");
     assert!(rig.heard().starts_with("-NOAUTH"));
 }
@@ -56,17 +56,17 @@ fn the_protocol_changes_with_redis_answer_and_not_before() {
     rig.client(&[request("HELLO 3"), request("GET a")].concat());
     assert_eq!(rig.forwarded(), "HELLO 3");
     rig.redis("-ERR no\r\n");
-    assert_eq!((rig.core.protocol, rig.forwarded().as_str()), (Protocol::Resp2, "GET a"));
+    assert_eq!((rig.protocol(), rig.forwarded().as_str()), (Protocol::Resp2, "GET a"));
     rig.redis("$-1\r\n");
     rig.say("HELLO 3");
     rig.redis("%0\r\n");
-    assert_eq!(rig.core.protocol, Protocol::Resp3);
+    assert_eq!(rig.protocol(), Protocol::Resp3);
     rig.say("HELLO");
     rig.redis("%0\r\n");
-    assert_eq!(rig.core.protocol, Protocol::Resp3);
+    assert_eq!(rig.protocol(), Protocol::Resp3);
     rig.say("HELLO 2");
     rig.redis("*0\r\n");
-    assert_eq!(rig.core.protocol, Protocol::Resp2);
+    assert_eq!(rig.protocol(), Protocol::Resp2);
 }
 
 #[test]
@@ -131,6 +131,6 @@ fn a_login_in_hello_counts_even_if_redis_has_lost_hello_meanwhile() {
     rig.say("HELLO 3 AUTH default secret");
     rig.rename(&[("HELLO", "")]);
     rig.verified(LoginOutcome::Accepted(0));
-    assert_eq!((rig.heard().as_str(), rig.core.protocol), ("-ERR unknown command 'HELLO'\r\n", Protocol::Resp2));
+    assert_eq!((rig.heard().as_str(), rig.protocol()), ("-ERR unknown command 'HELLO'\r\n", Protocol::Resp2));
     assert!(rig.core.principal().is_some() && rig.forwarded().is_empty());
 }

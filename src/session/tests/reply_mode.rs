@@ -150,12 +150,12 @@ fn what_a_silent_request_changes_is_known_all_the_same() {
     let mut rig = Rig::new(OPEN);
     rig.client(&["CLIENT REPLY OFF", "SELECT 9"].map(request).concat());
     rig.redis("+OK\r\n");
-    assert_eq!(rig.core.database, Some(9));
+    assert_eq!(rig.database(), Some(9));
     rig.say("SELECT 99");
     rig.redis("-ERR DB index is out of range\r\n");
     rig.say("HELLO 3");
     rig.redis("%0\r\n");
-    assert_eq!((rig.core.database, rig.heard().as_str()), (Some(9), ""));
+    assert_eq!((rig.database(), rig.heard().as_str()), (Some(9), ""));
     rig.say("CLIENT REPLY ON");
     rig.say("ACL GETUSER nobody");
     assert_eq!(rig.heard(), "+OK\r\n_\r\n", "RESP3 it is");

@@ -32,8 +32,8 @@ fn reset_forgets_protocol_database_transaction_subscriptions_and_reply_mode() {
     rig.heard();
     rig.say("RESET");
     assert_eq!(rig.heard(), "+RESET\r\n");
-    assert_eq!((rig.core.protocol, rig.core.database), (Protocol::Resp2, Some(0)));
-    assert!(rig.core.subscriptions.is_empty() && !rig.core.transaction.is_open());
+    assert_eq!((rig.protocol(), rig.database()), (Protocol::Resp2, Some(0)));
+    assert!(!rig.is_subscribed() && !rig.in_transaction());
     rig.say("ACL WHOAMI");
     assert_eq!(rig.heard(), "$7\r\ndefault\r\n");
 }

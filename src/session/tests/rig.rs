@@ -12,7 +12,7 @@ use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, PeerIdentity, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
-use crate::resp::{Limits, Reply, encode_request};
+use crate::resp::{Limits, Protocol, Reply, encode_request};
 use crate::session::{
     Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
     MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Shared, Side, UpstreamFailure,
@@ -70,11 +70,15 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn policy(acl: &str, generation: u64) -> Policy {
-    let table = CommandTable::builtin(Dialect::Redis70);
+    policy_of(Dialect::Redis70, acl, generation)
+}
+
+fn policy_of(dialect: Dialect, acl: &str, generation: u64) -> Policy {
+    let table = CommandTable::builtin(dialect);
     let blocked = ["FLUSHALL", "CONFIG", "@scripting"].map(str::to_owned);
     Policy {
         generation,
-        dialect: Dialect::Redis70,
+        dialect,
         acl: Acl::parse(acl.as_bytes(), &table).expect("the ACL of a test is right"),
         certificates: CertificateMap::build(Vec::new(), UserFrom::Off).expect("no rule is wrong"),
         unmapped: Unmapped::Password,
@@ -97,6 +101,11 @@ pub(crate) fn request(line: &str) -> Vec<u8> {
 impl Rig {
     pub(crate) fn new(acl: &str) -> Rig {
         Rig::among(&Arc::default(), acl)
+    }
+
+    /// Under an ACL of Valkey's, which has rights to databases.
+    pub(crate) fn valkey(acl: &str) -> Rig {
+        Rig::of(&Arc::default(), policy_of(Dialect::Valkey91, acl, 1), None)
     }
 
     /// One of several sessions of a process.
@@ -267,7 +276,7 @@ impl Rig {
 
     /// Another ACL is in force.
     pub(crate) fn reload(&mut self, acl: &str) {
-        let acl = policy(acl, 0).acl;
+        let acl = policy_of(self.policy.dialect, acl, 0).acl;
         self.policy = Policy { generation: self.policy.generation + 1, acl, ..self.policy.clone() };
         let result = self.core.handle_policy(&self.policy);
         self.note(result);
@@ -350,6 +359,24 @@ impl Rig {
         assert!(rest.is_empty(), "only whole requests: {}", rest.escape_ascii());
         let lines = requests.iter().map(|arguments| String::from_utf8_lossy(&arguments.join(&b' ')).into_owned());
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The selected database, if it is known and certain.
+    pub(crate) fn database(&self) -> Option<u32> {
+        self.core.database.possible().only()
+    }
+
+    /// Whether Redis may queue the next request.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.core.transaction.may_be_open()
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.core.protocol
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        !self.core.subscriptions.is_empty()
     }
 
     /// Bytes that wait inside the session, for whichever reason.

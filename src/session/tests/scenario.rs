@@ -82,7 +82,8 @@ impl Source<'_> {
     }
 }
 
-/// The same requests whole and one by one, and cut and answered in any pieces: both sides are sent the same.
+/// The same requests whole and one by one, and cut and answered in any pieces: both sides are sent the same. How often Redis
+/// is made to refuse something may differ: as long as it has not answered DISCARD, there may be a transaction to abort.
 pub(crate) fn check_pieces(data: &[u8]) {
     let mut source = Source(data);
     let pieces: Vec<usize> = (0..4).map(|_| source.piece()).collect();
@@ -96,7 +97,11 @@ pub(crate) fn check_pieces(data: &[u8]) {
     let whole = conversation(&said, &[usize::MAX]);
     let cut = conversation(&[said.concat()], &pieces);
     assert_eq!(cut.heard.escape_ascii().to_string(), whole.heard.escape_ascii().to_string());
-    assert_eq!(cut.sent.escape_ascii().to_string(), whole.sent.escape_ascii().to_string());
+    assert_eq!(without_refused(&cut.sent), without_refused(&whole.sent));
+}
+
+fn without_refused(sent: &[u8]) -> String {
+    sent.escape_ascii().to_string().replace(&request("respgate:refused").escape_ascii().to_string(), "")
 }
 
 struct Transcript {

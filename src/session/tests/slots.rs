@@ -161,14 +161,14 @@ fn a_login_is_a_barrier_for_what_follows() {
 fn select_changes_the_database_once_redis_says_so() {
     let mut rig = Rig::new(OPEN);
     rig.client(&[request("SELECT 3"), request("GET a")].concat());
-    assert_eq!(rig.forwarded(), "SELECT 3");
+    assert_eq!((rig.forwarded().as_str(), rig.database()), ("SELECT 3\nGET a", None));
     rig.redis("+OK\r\n");
-    assert_eq!((rig.forwarded().as_str(), rig.core.database), ("GET a", Some(3)));
+    assert_eq!(rig.database(), Some(3));
     rig.redis("$-1\r\n");
     rig.say("SELECT 99");
     rig.redis("-ERR DB index is out of range\r\n");
-    assert_eq!(rig.core.database, Some(3));
+    assert_eq!(rig.database(), Some(3));
     rig.say("SELECT +4");
     rig.redis("+OK\r\n");
-    assert_eq!(rig.core.database, None, "not a number to Redis: whatever it made of it, we do not know");
+    assert_eq!(rig.database(), None, "not a number to Redis: whatever it made of it, we do not know");
 }

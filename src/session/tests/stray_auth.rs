@@ -53,12 +53,12 @@ fn hello_greets_where_its_password_is_ignored_and_changes_nothing_where_it_is_re
         assert_eq!(said(&mut rig, &line), "");
         assert_eq!(rig.forwarded(), "HELLO 3 SETNAME me");
         rig.redis("%0\r\n");
-        assert_eq!((rig.heard().as_str(), rig.core.protocol), ("%0\r\n", Protocol::Resp3));
+        assert_eq!((rig.heard().as_str(), rig.protocol()), ("%0\r\n", Protocol::Resp3));
         is_still_app(&mut rig);
     }
     let mut rig = app(USERS, false);
     assert_eq!(said(&mut rig, "HELLO 3 AUTH default anything SETNAME me"), WRONGPASS);
-    assert_eq!((rig.core.protocol, rig.forwarded().as_str()), (Protocol::Resp2, ""));
+    assert_eq!((rig.protocol(), rig.forwarded().as_str()), (Protocol::Resp2, ""));
     for line in ["HELLO 4 AUTH default x", "HELLO 3 AUTH default"] {
         let mut rig = app(USERS, true);
         assert!(said(&mut rig, line).starts_with('-'), "{line}: what is no HELLO is not greeted");

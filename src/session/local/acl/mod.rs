@@ -75,7 +75,7 @@ impl SessionCore {
         if !spec.arity_ok(request.len()) {
             return Reply::error(texts::wrong_arity(spec));
         }
-        match user.dry_run(spec, &request, self.database) {
+        match user.dry_run(spec, &request, self.database.possible().only()) {
             Ok(()) => Reply::OK,
             Err(denial) => Reply::bulk(texts::dry_run(policy.dialect, user.name(), denial, spec, &request)),
         }
