@@ -25,7 +25,7 @@ impl SessionCore {
     /// A reply of ours in its place, unless the client wants none.
     pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
         // A replica takes what it reads for data.
-        if self.audience() == Audience::Nobody || self.replicating {
+        if self.audience() == Audience::Nobody || self.replicating.is_some() {
             return;
         }
         let bytes = self.encoded(reply);
@@ -43,14 +43,27 @@ impl SessionCore {
         bytes.into()
     }
 
-    /// Refuses the request in its place. The first time in a transaction Redis refuses one too, so that EXEC aborts.
+    /// Refuses the request in its place. The first time in a transaction Redis refuses one too, so that EXEC aborts; and
+    /// where it keeps something in mind for the next request.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
-        if self.transaction.has_to_abort() {
+        if self.transaction.has_to_abort() || self.takes_one_shot() {
             let (ours, audience) = self.own_error(text);
             self.spoil(ours, audience, out);
         } else {
             self.answer(&Reply::error(text), out);
         }
+    }
+
+    /// Redis does not get the request. What it keeps in mind for the next one is used up.
+    pub(super) fn use_up_one_shot(&mut self, out: &mut Output<'_>) {
+        if self.takes_one_shot() {
+            self.spoil(Box::default(), Audience::Nobody, out);
+        }
+    }
+
+    /// Inside a transaction it is for all of that, and EXEC uses it up.
+    fn takes_one_shot(&mut self) -> bool {
+        !self.transaction.may_be_open() && self.one_shot.take()
     }
 
     /// An error of ours in place of one of Redis's, and who hears it.

@@ -12,17 +12,18 @@ use super::close::CloseReason;
 use super::database::Database;
 use super::local::ResetBudget;
 use super::mirror::Mirror;
+use super::one_shot::OneShot;
 use super::output::{Output, Side};
 use super::pending::{Pending, Slot};
 use super::reply::Route;
 use super::shared::Shared;
-use super::standing::Standing;
 use super::stream::Body;
 use super::subscription::Subscriptions;
 use super::transaction::{Queueing, Transaction};
 use super::wait::{AfterDrain, Wait};
 use super::window::ReplyWindow;
 use crate::acl::Refusal;
+use crate::command::Role;
 use crate::identity::PeerIdentity;
 use crate::policy::{Admission, Policy, Principal, Proof, Requester, Stance, UserRefusal};
 use crate::resp::{Limits, Protocol, ReplyFramer, RequestScanner};
@@ -134,13 +135,14 @@ pub struct SessionCore {
     pub(super) protocol: Protocol,
     pub(super) database: Database,
     pub(super) transaction: Transaction,
+    pub(super) one_shot: OneShot,
+    /// CLIENT TRACKING is on, or may be turned on by EXEC.
+    pub(super) tracking: bool,
     pub(super) subscriptions: Subscriptions,
     pub(super) reply_mode: ReplyMode,
     pub(super) monitoring: bool,
     /// After SYNC or PSYNC: what comes from Redis is no longer framed.
-    pub(super) replicating: bool,
-    /// What Redis goes on doing for this session, with the right it had when it asked.
-    pub(super) standing: Standing,
+    pub(super) replicating: Option<Role>,
     pub(super) stage: Stage,
     pub(super) wait: Option<Wait>,
     pub(super) traffic: Traffic,
@@ -204,11 +206,12 @@ impl SessionCore {
             protocol: Protocol::Resp2,
             database: Database::default(),
             transaction: Transaction::default(),
+            one_shot: OneShot::default(),
+            tracking: false,
             subscriptions: Subscriptions::default(),
             reply_mode: ReplyMode::On,
             monitoring: false,
-            replicating: false,
-            standing: Standing::default(),
+            replicating: None,
             stage: Stage::Running,
             wait: None,
             traffic: Traffic::default(),
@@ -360,7 +363,7 @@ impl SessionCore {
                 _ => policy.renew(principal, certificate, address),
             };
             let renewed = renewed.map_err(CloseReason::Revoked)?;
-            let loses_keys = self.standing.tells_of_keys() && !renewed.user.keeps_readable_keys_of(&principal.user);
+            let loses_keys = self.is_told_of_keys() && !renewed.user.keeps_readable_keys_of(&principal.user);
             self.transaction.user_renewed(&renewed.user);
             self.principal = Some(renewed);
             if loses_keys || !self.may_stand(policy) {
@@ -567,7 +570,6 @@ impl SessionCore {
             + self.wait.as_ref().map_or(0, Wait::memory)
             + self.pending.memory()
             + self.subscriptions.memory()
-            + self.standing.memory()
             + self.mirror.memory()
     }
 
@@ -706,6 +708,6 @@ impl SessionCore {
 
     /// Redis goes on sending without being asked.
     fn has_stream(&self) -> bool {
-        !self.subscriptions.is_empty() || self.monitoring || self.replicating
+        !self.subscriptions.is_empty() || self.monitoring || self.replicating.is_some()
     }
 }

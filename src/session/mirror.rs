@@ -125,7 +125,7 @@ impl SessionCore {
 
     /// Whether Redis has to be told of other rights, or of another user, before it gets anything more.
     pub(super) fn mirror_is_outdated(&self) -> bool {
-        matches!(self.mirror.acts_as, ActsAs::Mirror { is_current: false, .. }) && !self.replicating
+        matches!(self.mirror.acts_as, ActsAs::Mirror { is_current: false, .. }) && self.replicating.is_none()
     }
 
     /// The session's user or its rights are others.

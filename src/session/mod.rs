@@ -14,6 +14,7 @@ mod core;
 mod database;
 mod local;
 mod mirror;
+mod one_shot;
 mod output;
 mod pending;
 mod refusal;

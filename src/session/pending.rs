@@ -28,8 +28,11 @@ pub(super) enum Slot {
     Select(Option<u32>),
     /// The reply to MONITOR: success starts the stream.
     Monitor,
-    /// So many confirmations of SUBSCRIBE or a relative, or one error in their place.
-    Confirm { kind: Kind, left: u64 },
+    /// The reply to CLIENT TRACKING, by whether it turns it on.
+    Tracking(bool),
+    /// So many confirmations of SUBSCRIBE or a relative, or one error in their place; with the request if it is one of
+    /// those that subscribe.
+    Confirm { kind: Kind, left: u64, request: Option<Box<ArgvBuf>> },
     /// The reply to a login of ours, as a mirror of the session's user.
     Login,
     /// An error of which the client hears ours instead. Any other reply ends the session.
@@ -48,7 +51,9 @@ impl Slot {
     fn memory(&self) -> usize {
         size_of::<Place>()
             + match self {
-                Self::Blocking(request) => ALLOCATION + size_of::<ArgvBuf>() + request.memory(),
+                Self::Blocking(request) | Self::Confirm { request: Some(request), .. } => {
+                    ALLOCATION + size_of::<ArgvBuf>() + request.memory()
+                }
                 Self::Replace(bytes) | Self::ReplaceExec(bytes) | Self::Local(bytes) => ALLOCATION + bytes.len(),
                 _ => 0,
             }
@@ -113,12 +118,9 @@ impl Pending {
         self.places.front().is_none_or(|place| place.audience == Audience::Client)
     }
 
-    /// The commands that Redis may be blocked in.
-    pub(super) fn blocking(&self) -> impl Iterator<Item = &ArgvBuf> {
-        self.places.iter().filter_map(|place| match &place.slot {
-            Slot::Blocking(request) => Some(&**request),
-            _ => None,
-        })
+    /// What is waited for, in order.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.places.iter().map(|place| &place.slot)
     }
 
     /// How many replies in a row, from now, are all the same to us.

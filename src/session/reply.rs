@@ -5,7 +5,7 @@ use super::core::{ReplyMode, SessionCore};
 use super::database::Databases;
 use super::output::{Output, Side};
 use super::pending::Slot;
-use super::subscription::{self, Kind, Notice};
+use super::subscription::{self, Change, Kind, Notice};
 use crate::resp::{FrameKind, Protocol, ReplyError};
 
 /// What becomes of the frame that is being read.
@@ -55,7 +55,7 @@ impl SessionCore {
         let mut at = 0;
         while at < input.len() {
             self.release(out);
-            let taken = if self.replicating {
+            let taken = if self.replicating.is_some() {
                 out.pass(at..input.len());
                 input.len() - at
             } else {
@@ -140,13 +140,15 @@ impl SessionCore {
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Stream)),
             Some(Slot::Replace(_) | Slot::ReplaceExec(_)) if is_error => Ok(Some(hidden)),
-            Some(Slot::ClientId | Slot::Hello(_) | Slot::Login | Slot::Select(_)) if !complete => Ok(None),
+            Some(Slot::ClientId | Slot::Hello(_) | Slot::Login | Slot::Select(_) | Slot::Tracking(_)) if !complete => {
+                Ok(None)
+            }
             Some(Slot::Exec { .. }) if is_error && !complete => Ok(None),
             // Whether it still queues is not known, and decides about everything that follows.
             Some(Slot::Exec { .. }) if is_error && !EXEC_ENDED.iter().any(|words| frame.starts_with(words)) => {
                 Err(CloseReason::UpstreamDesynchronised)
             }
-            Some(Slot::Select(_)) if frame == b"+QUEUED\r\n" => {
+            Some(Slot::Select(_) | Slot::Tracking(_)) if frame == b"+QUEUED\r\n" => {
                 Ok(Some(Route::Answer { said: Said::Queued, is_shown: self.pending.is_heard() }))
             }
             Some(Slot::Login) => self.mirror_answered(is_error).map(|()| Some(hidden)),
@@ -178,16 +180,15 @@ impl SessionCore {
     fn confirm(&mut self, kind: Kind, frame: &[u8]) -> Result<Route, CloseReason> {
         let total = subscription::confirmed_total(frame).ok_or(CloseReason::UpstreamDesynchronised)?;
         self.subscriptions.confirm(kind, total);
-        let cancelled = subscription::cancelled(frame);
-        let route = match self.pending.front() {
-            Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => Route::Confirmation,
-            // It may have been subscribed to again since.
-            _ => return Ok(Route::Stream),
-        };
-        if let Some(name) = cancelled {
-            self.subscriptions.forget(kind, name);
+        match subscription::confirmed_name(frame) {
+            Some((name, Change::Begins)) => self.subscriptions.begin(kind, name),
+            Some((name, Change::Ends)) => self.subscriptions.end(kind, name),
+            None => {}
         }
-        Ok(route)
+        Ok(match self.pending.front() {
+            Some(Slot::Confirm { kind: expected, .. }) if *expected == kind => Route::Confirmation,
+            _ => Route::Stream,
+        })
     }
 
     fn complete_frame(&mut self, route: Route, out: &mut Output<'_>) -> Result<(), CloseReason> {
@@ -208,6 +209,8 @@ impl SessionCore {
             Some(Slot::Hello(protocol)) if is_done => self.protocol = *protocol,
             Some(Slot::Monitor) if is_done => self.monitoring = true,
             Some(Slot::Select(database)) => self.database.answered(is_done.then_some(Databases::named(*database))),
+            // Should it be queued, EXEC may turn it on.
+            Some(Slot::Tracking(is_on)) if is_done || (said == Said::Queued && *is_on) => self.tracking = *is_on,
             Some(Slot::Multi) => self.transaction.answered(is_done.then_some(true)),
             Some(Slot::Discard) => self.transaction.answered(is_done.then_some(false)),
             Some(Slot::ReplaceExec(_)) => self.transaction.answered(Some(false)),

@@ -10,7 +10,6 @@ use super::core::{DOWNSTREAM_BACKLOG, Link, SessionCore, Stage};
 use super::database::Databases;
 use super::output::{Output, Queues, Side};
 use super::pending::{Audience, Slot};
-use super::standing::StandingChange;
 use super::stream::Body;
 use super::subscription::Kind;
 use super::transaction::{Queue, Queueing};
@@ -52,10 +51,7 @@ pub(super) enum Judgement<'p> {
 enum Owed {
     Slot(Slot),
     /// As many confirmations as channels.
-    Confirmations {
-        kind: Kind,
-        names: Vec<Box<[u8]>>,
-    },
+    Confirmations(Kind, Box<ArgvBuf>),
     /// As many confirmations as channels, or all if none is named.
     Cancellations {
         kind: Kind,
@@ -113,6 +109,7 @@ impl SessionCore {
                     at += len;
                     // Redis skips it without a reply, and it ends CLIENT REPLY SKIP.
                     let _ = self.audience();
+                    self.use_up_one_shot(out);
                 }
                 Scanned::Part { len } => {
                     if let Body::Forwarding { .. } = self.body {
@@ -170,7 +167,7 @@ impl SessionCore {
             return Ok(Judged::Postponed);
         }
         self.traffic.requests += 1;
-        if self.replicating {
+        if self.replicating.is_some() {
             self.obey_on_replication_link(&verdict, range, out)?;
             return Ok(Judged::Taken);
         }
@@ -181,12 +178,12 @@ impl SessionCore {
                     return Ok(Judged::Taken);
                 }
                 let owed = self.owed(&permit, &argv);
-                let change = StandingChange::of(&permit, &argv, self.transaction.may_be_open());
-                self.standing.change(change);
+                self.one_shot.sent(permit.spec(), self.transaction.queueing());
                 self.take_permitted(policy, &permit, owed, range, out);
             }
             Verdict::Local(local) => {
                 let argv = argv.iter().collect::<ArgvBuf>();
+                self.use_up_one_shot(out);
                 self.answer_locally(policy, local, &argv.as_argv(), now, out)?;
             }
             Verdict::Deny(denial) => {
@@ -283,10 +280,10 @@ impl SessionCore {
         range: Range<usize>,
         out: &mut Output<'_>,
     ) {
-        if let Role::Sync | Role::Psync = permit.spec().role() {
+        if let role @ (Role::Sync | Role::Psync) = permit.spec().role() {
             let (head, tail) = self.renamed(permit);
             let request = [&head, &out.input()[range.start + tail..range.end]].concat();
-            self.wait = Some(Wait::Drained(AfterDrain::Replicate(request.into())));
+            self.wait = Some(Wait::Drained(AfterDrain::Replicate(role, request.into())));
             return;
         }
         self.prepare(policy, permit, owed, out);
@@ -347,11 +344,11 @@ impl SessionCore {
     /// What a permitted request will be answered with. Reads the request; changes nothing.
     fn owed(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> Owed {
         let named = argv.len().saturating_sub(1);
-        let names = || argv.iter_from(1).map(|(_, name)| name.into()).collect();
+        let whole = || Box::new(argv.iter().collect());
         match permit.spec().role() {
-            Role::Subscribe => Owed::Confirmations { kind: Kind::Channel, names: names() },
-            Role::Psubscribe => Owed::Confirmations { kind: Kind::Pattern, names: names() },
-            Role::Ssubscribe => Owed::Confirmations { kind: Kind::Shard, names: names() },
+            Role::Subscribe => Owed::Confirmations(Kind::Channel, whole()),
+            Role::Psubscribe => Owed::Confirmations(Kind::Pattern, whole()),
+            Role::Ssubscribe => Owed::Confirmations(Kind::Shard, whole()),
             Role::Unsubscribe => Owed::Cancellations { kind: Kind::Channel, named },
             Role::Punsubscribe => Owed::Cancellations { kind: Kind::Pattern, named },
             Role::Sunsubscribe => Owed::Cancellations { kind: Kind::Shard, named },
@@ -359,9 +356,12 @@ impl SessionCore {
             Role::Discard => Owed::Slot(Slot::Discard),
             Role::Exec => Owed::Exec,
             Role::Monitor => Owed::Slot(Slot::Monitor),
+            Role::ClientTracking => {
+                Owed::Slot(Slot::Tracking(!argv.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"off"))))
+            }
             Role::ClientId => Owed::Slot(Slot::ClientId),
             Role::Select => Owed::Slot(Slot::Select(argv.get(1).and_then(database))),
-            _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(Box::new(argv.iter().collect()))),
+            _ if may_block(permit.spec(), argv) => Owed::Slot(Slot::Blocking(whole())),
             _ => Owed::Slot(Slot::Pass(1)),
         }
     }
@@ -370,15 +370,14 @@ impl SessionCore {
     fn prepare(&mut self, policy: &Policy, permit: &Permit<'_>, owed: Owed, out: &mut Output<'_>) {
         let queueing = self.transaction.queueing();
         match owed {
-            Owed::Confirmations { kind, names } => {
-                let count = names.len() as u64;
-                self.subscriptions.ask(kind, names);
-                self.expect_confirmations(kind, count);
+            Owed::Confirmations(kind, request) => {
+                let count = request.as_argv().len() as u64 - 1;
+                self.expect_confirmations(kind, count, Some(request));
             }
             Owed::Cancellations { kind, named: 0 } => {
-                self.expect_confirmations(kind, self.subscriptions.count(kind).max(1));
+                self.expect_confirmations(kind, self.subscriptions.count(kind).max(1), None);
             }
-            Owed::Cancellations { kind, named } => self.expect_confirmations(kind, named as u64),
+            Owed::Cancellations { kind, named } => self.expect_confirmations(kind, named as u64, None),
             Owed::Exec => self.execute(policy, out),
             Owed::Slot(slot) => {
                 match permit.spec().role() {
@@ -418,9 +417,9 @@ impl SessionCore {
         }
     }
 
-    fn expect_confirmations(&mut self, kind: Kind, count: u64) {
+    fn expect_confirmations(&mut self, kind: Kind, left: u64, request: Option<Box<ArgvBuf>>) {
         let audience = self.audience();
-        self.pending.push(Slot::Confirm { kind, left: count }, audience);
+        self.pending.push(Slot::Confirm { kind, left, request }, audience);
         self.wait = Some(Wait::Barrier);
     }
 

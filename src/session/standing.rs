@@ -1,62 +1,16 @@
-//! Standing permits: what Redis goes on doing for a session without being asked again. A right that is taken away ends
-//! them too, so whenever the rights of a user change, the requests behind them are judged again.
+//! What Redis goes on doing for a session without being asked again. A right that is taken away ends that too, so whenever
+//! the rights of a user change, the requests behind it are judged again.
 
 use super::core::SessionCore;
-use crate::command::{Argv, ArgvBuf, Role};
-use crate::policy::{Permit, Policy, Requester, Stance, Verdict};
+use super::pending::Slot;
+use super::wait::{AfterDrain, Wait};
+use crate::command::{ArgvBuf, Role};
+use crate::policy::{Policy, Requester, Stance, Verdict};
 
-/// The requests that began MONITOR, replication or tracking; of each the latest.
-#[derive(Default)]
-pub(super) struct Standing {
-    requests: Vec<(Role, ArgvBuf)>,
-}
-
-/// What a request changes about it.
-pub(super) enum StandingChange {
-    Nothing,
-    Begins(Role, ArgvBuf),
-    Ends(Role),
-}
-
-impl StandingChange {
-    /// Of a permitted request. What Redis may refuse, or never execute, ends nothing.
-    pub(super) fn of(permit: &Permit<'_>, argv: &Argv<'_>, in_transaction: bool) -> Self {
-        match permit.spec().role() {
-            role @ (Role::Monitor | Role::Sync | Role::Psync) => Self::Begins(role, argv.iter().collect()),
-            role @ Role::ClientTracking => match argv.get(2) {
-                Some(word) if word.eq_ignore_ascii_case(b"off") => {
-                    let is_certain = argv.get(3).is_none() && !in_transaction;
-                    if is_certain { Self::Ends(role) } else { Self::Nothing }
-                }
-                _ => Self::Begins(role, argv.iter().collect()),
-            },
-            _ => Self::Nothing,
-        }
-    }
-}
-
-impl Standing {
-    /// Bytes of memory that the requests take.
-    pub(super) fn memory(&self) -> usize {
-        self.requests.iter().map(|(_, request)| request.memory()).sum()
-    }
-
-    pub(super) fn change(&mut self, change: StandingChange) {
-        match change {
-            StandingChange::Nothing => {}
-            StandingChange::Begins(role, request) => {
-                self.requests.retain(|(known, _)| *known != role);
-                self.requests.push((role, request));
-            }
-            StandingChange::Ends(role) => self.requests.retain(|(known, _)| *known != role),
-        }
-    }
-
-    /// Whether Redis tells the session when keys change that it could read before: CLIENT TRACKING, which names none.
-    pub(super) fn tells_of_keys(&self) -> bool {
-        self.requests.iter().any(|(role, _)| *role == Role::ClientTracking)
-    }
-}
+const MONITOR: &[&str] = &["MONITOR"];
+const TRACKING: &[&str] = &["CLIENT", "TRACKING", "ON"];
+const SYNC: &[&str] = &["SYNC"];
+const PSYNC: &[&str] = &["PSYNC", "?", "-1"];
 
 impl SessionCore {
     /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, the
@@ -72,8 +26,26 @@ impl SessionCore {
                 }
             })
         };
+        let constant = |words: Option<&&[&str]>| words.is_none_or(|words| is_allowed(&words.iter().collect()));
+        let replicates = |role| if role == Role::Sync { SYNC } else { PSYNC };
+        let waits_for = match &self.wait {
+            Some(Wait::Drained(AfterDrain::Replicate(role, _))) => Some(*role),
+            _ => None,
+        };
         self.subscriptions.requests().all(|request| is_allowed(&request))
-            && self.standing.requests.iter().all(|(_, request)| is_allowed(request))
-            && self.pending.blocking().all(is_allowed)
+            && constant(self.monitoring.then_some(&MONITOR))
+            && constant(self.tracking.then_some(&TRACKING))
+            && constant(self.replicating.or(waits_for).map(replicates).as_ref())
+            && self.pending.slots().all(|slot| match slot {
+                Slot::Blocking(request) | Slot::Confirm { request: Some(request), .. } => is_allowed(request),
+                Slot::Monitor => constant(Some(&MONITOR)),
+                Slot::Tracking(true) => constant(Some(&TRACKING)),
+                _ => true,
+            })
+    }
+
+    /// Whether Redis tells the session when keys change that it could read before: CLIENT TRACKING, which names none.
+    pub(super) fn is_told_of_keys(&self) -> bool {
+        self.tracking || self.pending.slots().any(|slot| matches!(slot, Slot::Tracking(true)))
     }
 }

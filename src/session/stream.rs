@@ -41,7 +41,7 @@ impl SessionCore {
     /// bytes were taken; 0 if it has to be held.
     pub(super) fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
         let large = self.scanner.open_bulk().filter(|bulk| bulk.len >= STREAM_FROM);
-        if let (Some(bulk), false, Some(argc)) = (large, self.replicating, self.scanner.argc()) {
+        if let (Some(bulk), None, Some(argc)) = (large, self.replicating, self.scanner.argc()) {
             let argc = argc as usize;
             let prefix = Argv::new(rest, self.scanner.spans());
             match self.judge_by_prefix(policy, &prefix, argc) {
@@ -80,6 +80,7 @@ impl SessionCore {
     pub(super) fn commit(&mut self, policy: &Policy, prefix: &ArgvBuf, argc: usize) -> Result<(), CloseReason> {
         match self.judge_by_prefix(policy, &prefix.as_argv(), argc) {
             Some(Judgement::Certain(Verdict::Forward(permit))) if is_plain(&permit) => {
+                self.one_shot.sent(permit.spec(), self.transaction.queueing());
                 self.transaction.sent(permit.spec());
                 let audience = self.audience();
                 self.pending.push(Slot::Pass(1), audience);

@@ -26,13 +26,20 @@ pub(super) enum Notice {
     Other,
 }
 
+/// What a confirmation says of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Begins,
+    Ends,
+}
+
 /// How many subscriptions there are, as Redis confirmed them, and to what.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     channels: u64,
     patterns: u64,
     shards: u64,
-    /// All that may be subscribed to, by kind: more than that if Redis did not say what became of a request.
+    /// What is subscribed to, by kind.
     names: [BTreeSet<Box<[u8]>>; 3],
     /// Bytes of memory that the names take.
     memory: usize,
@@ -69,18 +76,15 @@ impl Subscriptions {
         }
     }
 
-    /// Notes what a request that is sent to Redis names.
-    pub(super) fn ask(&mut self, kind: Kind, names: Vec<Box<[u8]>>) {
-        for name in names {
-            let len = name.len();
-            if self.names[kind as usize].insert(name) {
-                self.memory += len + PLACE;
-            }
+    /// Notes that one has begun, or goes on.
+    pub(super) fn begin(&mut self, kind: Kind, name: &[u8]) {
+        if self.names[kind as usize].insert(name.into()) {
+            self.memory += name.len() + PLACE;
         }
     }
 
     /// Notes that one has ended.
-    pub(super) fn forget(&mut self, kind: Kind, name: &[u8]) {
+    pub(super) fn end(&mut self, kind: Kind, name: &[u8]) {
         if self.names[kind as usize].remove(name) {
             self.memory -= name.len() + PLACE;
         }
@@ -123,14 +127,14 @@ pub(super) fn notice(frame: &[u8]) -> Option<Notice> {
     })
 }
 
-/// The name in a whole confirmation frame, if it says that a subscription has ended.
-pub(super) fn cancelled(frame: &[u8]) -> Option<&[u8]> {
+/// The name in a whole confirmation frame, if there is one, and what has become of the subscription.
+pub(super) fn confirmed_name(frame: &[u8]) -> Option<(&[u8], Change)> {
     let mut lines = frame.splitn(4, |byte| *byte == b'\n');
     let (_header, _len, verb, rest) = (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
-    memmem::find(verb, b"unsubscribe")?;
+    let change = memmem::find(verb, b"unsubscribe").map_or(Change::Begins, |_| Change::Ends);
     let end = memchr::memchr(b'\n', rest)?;
     let len: usize = std::str::from_utf8(rest[..end].strip_prefix(b"$")?.trim_ascii_end()).ok()?.parse().ok()?;
-    rest.get(end + 1..end + 1 + len)
+    Some((rest.get(end + 1..end + 1 + len)?, change))
 }
 
 /// The count at the end of a whole confirmation frame: `…\r\n:<n>\r\n`.
@@ -169,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_known_until_it_is_cancelled() {
+    fn what_has_begun_is_known_until_it_ends() {
         let mut subscriptions = Subscriptions::default();
-        subscriptions.ask(Kind::Channel, vec![(*b"a").into(), (*b"bc").into(), (*b"a").into()]);
-        subscriptions.ask(Kind::Shard, vec![(*b"a").into()]);
+        [b"a".as_slice(), b"bc", b"a"].iter().for_each(|name| subscriptions.begin(Kind::Channel, name));
+        subscriptions.begin(Kind::Shard, b"a");
         assert_eq!(subscriptions.memory(), 4 + 3 * PLACE);
-        subscriptions.forget(Kind::Channel, b"a");
-        subscriptions.forget(Kind::Pattern, b"bc");
+        subscriptions.end(Kind::Channel, b"a");
+        subscriptions.end(Kind::Pattern, b"bc");
         let requests: Vec<Vec<Vec<u8>>> =
             subscriptions.requests().map(|request| request.as_argv().iter().map(<[u8]>::to_vec).collect()).collect();
         assert_eq!(requests, [[b"SUBSCRIBE".to_vec(), b"bc".to_vec()], [b"SSUBSCRIBE".to_vec(), b"a".to_vec()]]);
@@ -183,11 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cancellation_names_what_has_ended() {
-        assert_eq!(cancelled(b"*3\r\n$11\r\nunsubscribe\r\n$3\r\na\nb\r\n:0\r\n"), Some(&b"a\nb"[..]));
-        assert_eq!(cancelled(b">3\r\n$12\r\npunsubscribe\r\n$0\r\n\r\n:0\r\n"), Some(&b""[..]));
-        assert_eq!(cancelled(b"*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"), None, "there was none");
-        assert_eq!(cancelled(b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"), None);
+    fn a_confirmation_names_what_has_begun_or_ended() {
+        let ended = |name| Some((name, Change::Ends));
+        assert_eq!(confirmed_name(b"*3\r\n$11\r\nunsubscribe\r\n$3\r\na\nb\r\n:0\r\n"), ended(&b"a\nb"[..]));
+        assert_eq!(confirmed_name(b">3\r\n$12\r\npunsubscribe\r\n$0\r\n\r\n:0\r\n"), ended(&b""[..]));
+        assert_eq!(confirmed_name(b"*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"), None, "there was none");
+        let begun = confirmed_name(b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+        assert_eq!(begun, Some((&b"a"[..], Change::Begins)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::close::CloseReason;
 use super::core::{Link, SessionCore};
 use super::local::Login;
 use super::output::{Output, Side};
+use crate::command::Role;
 use crate::policy::Policy;
 use crate::resp::Protocol;
 
@@ -31,7 +32,7 @@ impl Wait {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Verifying(login) => login.memory(),
-            Self::Drained(AfterDrain::Replicate(request) | AfterDrain::Hello(_, request)) => request.len(),
+            Self::Drained(AfterDrain::Replicate(_, request) | AfterDrain::Hello(_, request)) => request.len(),
             Self::Administering { memory } | Self::Mirroring { memory } => *memory,
             Self::Throttled { .. } | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. }) | Self::Barrier => 0,
         }
@@ -42,7 +43,7 @@ impl Wait {
 pub(super) enum AfterDrain {
     Reset,
     /// SYNC or PSYNC, as canonical multibulk.
-    Replicate(Box<[u8]>),
+    Replicate(Role, Box<[u8]>),
     /// HELLO, as canonical multibulk, after a login in it.
     Hello(Protocol, Box<[u8]>),
     /// Telling Redis for whom the session is.
@@ -82,9 +83,9 @@ impl SessionCore {
                 self.expect_hello(protocol);
                 Ok(())
             }
-            Some(Wait::Drained(AfterDrain::Replicate(request))) => {
+            Some(Wait::Drained(AfterDrain::Replicate(role, request))) => {
                 out.send(Side::Upstream, &request);
-                self.replicating = true;
+                self.replicating = Some(role);
                 Ok(())
             }
             Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),

@@ -21,6 +21,7 @@ mod descriptors;
 mod drain;
 mod half_written;
 mod introspection;
+mod lesser_upstream_user;
 mod limits;
 mod newer_servers;
 mod parity;

@@ -9,9 +9,9 @@ use crate::session::close::CloseReason;
 use crate::session::core::{Link, ReplyMode, SessionCore};
 use crate::session::database::Database;
 use crate::session::mirror::Mirror;
+use crate::session::one_shot::OneShot;
 use crate::session::output::Output;
 use crate::session::pending::Pending;
-use crate::session::standing::Standing;
 use crate::session::subscription::Subscriptions;
 use crate::session::transaction::Transaction;
 use crate::session::wait::{AfterDrain, Wait};
@@ -74,8 +74,9 @@ impl SessionCore {
         self.started = now;
         self.database = Database::default();
         self.transaction = Transaction::default();
+        self.one_shot = OneShot::default();
+        self.tracking = false;
         self.subscriptions = Subscriptions::default();
-        self.standing = Standing::default();
         // A SKIP before it is for its own answer.
         if self.reply_mode == ReplyMode::Off {
             self.reply_mode = ReplyMode::On;

@@ -147,6 +147,77 @@ fn a_large_request_behind_a_select_is_streamed_once_it_is_known_where_it_goes() 
 }
 
 #[test]
+fn what_redis_refuses_to_begin_is_no_right_that_could_be_lost() {
+    for (line, without) in [
+        ("SUBSCRIBE a", "+@all -subscribe"),
+        ("CLIENT TRACKING ON", "+@all -client|tracking"),
+        ("MONITOR", "+@all -monitor"),
+    ] {
+        for (reply, closed) in [(NOPERM, None), ("+OK\r\n", Some(CloseReason::StandingRightLost))] {
+            if line.starts_with("SUBSCRIBE") && closed.is_some() {
+                continue;
+            }
+            let mut rig = Rig::new(OPEN);
+            pipeline(&mut rig, &[line]);
+            rig.redis(reply);
+            rig.reload(&format!("user default on nopass ~* &* {without}\n"));
+            assert_eq!(rig.closed, closed, "{line} {reply}");
+        }
+        let mut rig = Rig::new(OPEN);
+        pipeline(&mut rig, &[line]);
+        rig.reload(&format!("user default on nopass ~* &* {without}\n"));
+        assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "{line}: asked for");
+    }
+}
+
+#[test]
+fn tracking_is_off_once_redis_says_so() {
+    for (multi, reply, closed) in [
+        (false, "+OK\r\n", None),
+        (false, NOPERM, Some(CloseReason::StandingRightLost)),
+        (true, "+QUEUED\r\n", Some(CloseReason::StandingRightLost)),
+    ] {
+        let mut rig = Rig::new(OPEN);
+        pipeline(&mut rig, &["CLIENT TRACKING ON"]);
+        rig.redis("+OK\r\n");
+        if multi {
+            pipeline(&mut rig, &["MULTI"]);
+            rig.redis("+OK\r\n");
+        }
+        pipeline(&mut rig, &["CLIENT TRACKING OFF"]);
+        rig.redis(reply);
+        rig.reload("user default on nopass ~a:* &* +@all\n");
+        assert_eq!(rig.closed, closed, "{reply}");
+    }
+}
+
+#[test]
+fn what_redis_keeps_in_mind_for_a_request_is_used_up_where_it_does_not_get_it() {
+    for flag in ["ASKING", "CLIENT CACHING YES"] {
+        for (line, heard) in [
+            ("FLUSHALL", "-NOPERM this user has no permissions to run the 'flushall' command\r\n"),
+            ("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n"),
+            ("ACL WHOAMI", "$7\r\ndefault\r\n"),
+        ] {
+            let mut rig = Rig::new(OPEN);
+            let sent = pipeline(&mut rig, &[flag, line, "GET a", line]);
+            assert_eq!(sent, format!("{flag}\nrespgate:refused\nGET a"), "{line}");
+            rig.redis(format!("+OK\r\n{UNKNOWN}$-1\r\n"));
+            assert_eq!(rig.heard(), format!("+OK\r\n{heard}$-1\r\n{heard}"), "{line}");
+        }
+        let mut rig = Rig::new(OPEN);
+        assert_eq!(pipeline(&mut rig, &[flag, "GET a", "FLUSHALL"]), format!("{flag}\nGET a"));
+    }
+}
+
+#[test]
+fn inside_a_transaction_exec_uses_it_up() {
+    let mut rig = Rig::new(OPEN);
+    let sent = pipeline(&mut rig, &["ASKING", "MULTI", "FLUSHALL", "FLUSHALL", "EXEC", "FLUSHALL"]);
+    assert_eq!(sent, "ASKING\nMULTI\nrespgate:refused\nEXEC");
+}
+
+#[test]
 fn whatever_ends_a_transaction_ends_it_here() {
     for error in ["EXECABORT no", "ERR EXEC without MULTI", "MOVED 1 a:1", "CLUSTERDOWN Hash slot not served"] {
         let mut rig = Rig::new(OPEN);
