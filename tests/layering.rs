@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -141,6 +141,42 @@ fn pure_files_name_no_runtime_no_socket_no_file_and_no_clock() {
         }
     }
     assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_files_of_a_session_name_each_other_in_no_circle() {
+    let files: BTreeMap<Vec<String>, PathBuf> =
+        rust_files(&src().join("session")).into_iter().map(|file| (module_path(&file), file)).collect();
+    assert!(files.len() > 20, "{files:?}");
+    // A parent declares its children, and what they add to it is theirs.
+    let is_kin = |a: &[String], b: &[String]| a.starts_with(b) || b.starts_with(a);
+    let mut named: BTreeMap<_, BTreeSet<_>> = files
+        .iter()
+        .map(|(module, file)| {
+            let named = paths_in(&code(file), module).into_iter().filter_map(|path| {
+                (0..=path.len()).rev().map(|len| path[..len].to_vec()).find(|path| files.contains_key(path))
+            });
+            (module.clone(), named.filter(|named| !is_kin(module, named)).collect())
+        })
+        .collect();
+    while let Some(free) = named.iter().find(|(_, named)| named.is_empty()).map(|(module, _)| module.clone()) {
+        named.remove(&free);
+        named.values_mut().for_each(|named| named.retain(|other| *other != free));
+    }
+    assert_eq!(named, BTreeMap::new(), "what is left goes round in circles");
+}
+
+#[test]
+fn no_part_of_a_session_shows_its_fields_to_other_files() {
+    let is_field = |line: &str| {
+        let words = line.trim_start().strip_prefix("pub(").and_then(|rest| rest.split_once(") "));
+        words.is_some_and(|(_, rest)| rest.split_once(':').is_some_and(|(name, _)| !name.contains([' ', '('])))
+    };
+    let shown: Vec<_> = rust_files(&src().join("session"))
+        .iter()
+        .flat_map(|file| code(file).lines().filter(|line| is_field(line)).map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(shown, Vec::<String>::new());
 }
 
 #[test]
@@ -293,6 +329,33 @@ fn modules_in(code: &str) -> BTreeSet<String> {
     paths
         .map(|path| path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>())
         .filter(|name| ours(name))
+        .collect()
+}
+
+/// `a/b.rs` and `a/b/mod.rs` are `a::b`.
+fn module_path(file: &Path) -> Vec<String> {
+    let below = below_src(file);
+    let path = below.strip_suffix("/mod.rs").or(below.strip_suffix(".rs")).unwrap();
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// The paths that code in `module` names, from the root of the crate, as far as they are of this crate.
+fn paths_in(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    let paths = expand_groups(code);
+    let paths =
+        paths.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).filter(|path| path.contains("::"));
+    paths
+        .filter_map(|path| {
+            let words: Vec<&str> = path.split("::").collect();
+            let supers = words.iter().take_while(|word| **word == "super").count();
+            let (base, rest) = match words[0] {
+                "crate" => (&module[..0], &words[1..]),
+                "self" => (module, &words[1..]),
+                "super" => (&module[..module.len().checked_sub(supers)?], &words[supers..]),
+                _ => return None,
+            };
+            Some(base.iter().cloned().chain(rest.iter().map(|word| (*word).to_owned())).collect())
+        })
         .collect()
 }
 

@@ -77,7 +77,7 @@ words! {
         CloseReason::Certificate(CertificateRefusal::NotAsked) => "certificate-not-asked",
         CloseReason::Certificate(CertificateRefusal::Other) => "certificate-other",
         CloseReason::IdentityChanged => "identity-changed",
-        CloseReason::StandingRightLost => "standing-right-lost",
+        CloseReason::OngoingRightLost => "ongoing-right-lost",
         CloseReason::PolicyChanged => "policy-changed",
         CloseReason::NoMirror => "no-mirror",
         CloseReason::MemoryBudget => "memory-budget",

@@ -14,7 +14,7 @@ use crate::command::{Argv, ArgvBuf, CommandTable, Dialect};
 use crate::files::Files;
 use crate::generation::nearest_user;
 use crate::generation::{self, BuildError, Kept, NO_USERS, UpstreamKnowledge};
-use crate::policy::{Policy, Requester, Stance, Verdict};
+use crate::policy::{Policy, Requester, SessionMode, Verdict};
 
 use super::{ConfigurationArgs, Exit};
 
@@ -89,7 +89,7 @@ fn verdict(policy: &Policy, user: &User, argv: &Argv<'_>) -> (Vec<String>, Exit)
     if !user.is_enabled() {
         lines.push(format!("user {} is off and cannot log in", user.name()));
     }
-    let requester = Requester { user: Some(user), stance: Stance::default(), database: Some(0) };
+    let requester = Requester { user: Some(user), mode: SessionMode::default(), database: Some(0) };
     let exit = match policy.decide(requester, argv) {
         Verdict::Forward(permit) => {
             lines.push(format!("allowed: {}", permit.spec().full_name()));

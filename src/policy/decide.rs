@@ -9,7 +9,7 @@ const NOT_LOGGED_IN: &str = "NOAUTH Authentication required.";
 
 /// What a session is doing, as far as it limits what it may say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stance {
+pub struct SessionMode {
     /// MULTI is open.
     pub in_transaction: bool,
     /// Subscribed under RESP2, where replies and messages share one stream.
@@ -24,7 +24,7 @@ pub struct Requester<'a> {
     /// The user, once there is one.
     pub user: Option<&'a User>,
     /// What the session is doing.
-    pub stance: Stance,
+    pub mode: SessionMode,
     /// The selected database, where it is known.
     pub database: Option<u32>,
 }
@@ -79,7 +79,7 @@ impl Policy {
         if !spec.arity_ok(argc) {
             return Verdict::Deny(Denial::Arity(spec));
         }
-        let stance = requester.stance;
+        let mode = requester.mode;
         let opens_a_session = matches!(spec.role(), Role::Auth | Role::Hello | Role::Quit | Role::Reset);
         let Some(user) = requester.user else {
             return if opens_a_session {
@@ -88,7 +88,7 @@ impl Policy {
                 Verdict::Deny(Denial::Unauthenticated(spec))
             };
         };
-        if stance.in_transaction && spec.is_no_multi() {
+        if mode.in_transaction && spec.is_no_multi() {
             return Verdict::Deny(Denial::InTransaction(spec));
         }
         if self.blocklist.blocks(user.name().as_str().as_bytes(), spec) {
@@ -104,13 +104,13 @@ impl Policy {
             return Verdict::Deny(Denial::Unsupported(spec));
         }
         // Redis would queue these, so whoever may not even run them hears what Redis would say.
-        if stance.in_transaction && !fits_a_transaction(spec.role()) {
+        if mode.in_transaction && !fits_a_transaction(spec.role()) {
             return Verdict::Deny(Denial::InTransaction(spec));
         }
-        if stance.subscriber && !fits_a_subscriber(spec.role()) {
+        if mode.subscriber && !fits_a_subscriber(spec.role()) {
             return Verdict::Deny(Denial::Subscriber(spec));
         }
-        if stance.monitoring && !matches!(spec.role(), Role::Quit | Role::Reset) {
+        if mode.monitoring && !matches!(spec.role(), Role::Quit | Role::Reset) {
             return Verdict::Deny(Denial::Monitor(spec));
         }
         if local { Verdict::Local(LocalCommand { spec }) } else { Verdict::Forward(Permit::new(spec, upstream_name)) }

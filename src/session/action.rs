@@ -2,9 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use super::administration::Administration;
 use super::close::CloseReason;
-use super::local::Administration;
-use super::mirror::MirrorOrder;
 use crate::acl::PasswordHash;
 use crate::policy::{DenialReason, UserRefusal};
 
@@ -42,6 +41,43 @@ pub enum UpstreamFailure {
     Full,
     /// Any other reason, which goes to the log; clients are told only that there is none.
     Unavailable,
+}
+
+/// The mirror that a session needs: a user at Redis with the rights of one of ours.
+pub struct MirrorOrder {
+    /// The user of ours.
+    pub user: String,
+    /// Its rights, as `ACL SETUSER` rules.
+    pub rules: Vec<Vec<u8>>,
+    /// The policy that they are of.
+    pub generation: u64,
+    /// Redis did not know it: what was made before is gone.
+    pub anew: bool,
+}
+
+impl MirrorOrder {
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.user.len() + self.rules.iter().map(|rule| size_of_val(rule) + rule.capacity()).sum::<usize>()
+    }
+}
+
+/// How to log in as a mirror. It holds a password, so it has no `Debug`.
+#[derive(Clone)]
+pub struct MirrorLogin {
+    /// The name at Redis.
+    pub name: String,
+    /// The password.
+    pub password: Zeroizing<String>,
+}
+
+/// Why there is no mirror. Redis's words go to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MirrorFailure {
+    /// Redis does not let us make it.
+    Refused,
+    /// Redis cannot be asked just now.
+    Unreachable,
 }
 
 /// What the driver has to do.

@@ -53,7 +53,7 @@ pub enum CloseReason {
     IdentityChanged,
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
     /// blocking command.
-    StandingRightLost,
+    OngoingRightLost,
     /// The policy changed while a request was being streamed.
     PolicyChanged,
     /// Redis cannot be told of the rights that the session's scripts have now.
@@ -90,7 +90,7 @@ impl CloseReason {
             Self::Revoked(_)
             | Self::Certificate(_)
             | Self::IdentityChanged
-            | Self::StandingRightLost
+            | Self::OngoingRightLost
             | Self::PolicyChanged
             | Self::MemoryBudget
             | Self::AuthenticationBusy

@@ -1,41 +1,52 @@
 //! One client's session, pure: the driver in [`net`](crate::net) does its I/O.
 //!
 //! [`SessionCore`] is told what arrived, and says what to send and what to do next; it has no sockets, no clock and
-//! never waits. Its parts, in the order a request meets them: `request` judges and forwards or refuses, `stream` does
-//! not wait for the end of large ones, `local/` carries out what Redis must not see, `answer` says so,
-//! `pending` keeps the order of replies, `reply` brings the upstream's replies to their places.
+//! never waits. It is made of parts, each of which knows nothing of it and little of the others:
+//!
+//! | part | keeps | until |
+//! | --- | --- | --- |
+//! | `who` | whom the session acts for | its end; RESET begins it anew |
+//! | `intake` | the request that is coming in, and why none is looked at | its end |
+//! | `upstream` | the connection to Redis: its state, replies in their order, the mirror | the connection is gone, as after RESET |
+//! | `flow` | how much waits | its end |
+//! | `lifetime` | when the session ends, and how | its end |
+//! | `outbox` | what others are told | they have taken it |
+//!
+//! `core` brings them together, and what a request meets there, in order, is: `request` has it judged and forwards, answers
+//! or refuses it, `stream` does not wait for the end of a large one, `verdict` is where its verdict is final, `local/` carries
+//! out what Redis must not see, `answer` says so. The way of a reply is in `upstream/replies`.
 
 mod action;
-mod answer;
+mod administration;
 mod buffer;
-mod clients;
 mod close;
 mod core;
-mod database;
-mod local;
-mod mirror;
-mod one_shot;
+mod flow;
+mod intake;
+mod lifetime;
+mod limits;
+mod login;
+mod outbox;
 mod output;
-mod pending;
-mod refusal;
-mod reply;
-mod request;
 mod shared;
-mod standing;
-mod stream;
-mod subscription;
-mod transaction;
+mod upstream;
 mod wait;
+mod who;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::action::{Action, Credentials, LoginFailure, LoginOutcome, Report, RequestRefusal, UpstreamFailure};
+pub use self::action::{
+    Action, Credentials, LoginFailure, LoginOutcome, MirrorFailure, MirrorLogin, MirrorOrder, Report, RequestRefusal,
+    UpstreamFailure,
+};
+pub use self::administration::{Administered, Administration};
 pub use self::buffer::Buffer;
 pub use self::close::{CloseReason, Fault};
-pub use self::core::{Peer, SessionCore, SessionLimits, Traffic};
-pub use self::local::{Administered, Administration, describe_log};
-pub use self::mirror::{MirrorFailure, MirrorLogin, MirrorOrder};
+pub use self::core::{SessionCore, describe_log};
+pub use self::limits::SessionLimits;
+pub use self::outbox::Traffic;
 pub use self::output::{Output, Queues, Side};
 pub use self::shared::Shared;
+pub use self::who::Peer;

@@ -1,9 +1,92 @@
-//! What all sessions of a process know together.
+//! What all sessions of a process know together: which user is behind which of Redis's client ids, so that
+//! `CLIENT TRACKING … REDIRECT` reaches sessions of the same user only: a session's invalidation messages name its keys, and
+//! land among the replies of the other.
+//!
+//! A session is known by its id from when Redis has told it, in the reply to CLIENT ID or HELLO. Whoever means to be
+//! redirected to has asked; so no connection costs anything more, and no id that was guessed is of use.
 
-use super::clients::ClientIds;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Shared by all sessions, of all workers. Forwarding a request touches none of it.
+use memchr::memmem;
+
+use crate::resp::parse_integer;
+
+/// Shared by all sessions, of all workers. Locked only when one learns its id, is asked for or ends: forwarding a request
+/// touches none of it.
 #[derive(Debug, Default)]
 pub struct Shared {
-    pub(super) clients: ClientIds,
+    users: Mutex<HashMap<i64, String>>,
+}
+
+impl Shared {
+    /// Whether a session of `user` has this id.
+    pub(super) fn is_of(&self, id: i64, user: &str) -> bool {
+        self.users().get(&id).is_some_and(|known| known == user)
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<i64, String>> {
+        // Nothing panics while it is held, and if something did, the table would be whole.
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session's own place in the table, given up when it is dropped.
+pub(super) struct OwnId {
+    id: i64,
+    shared: Arc<Shared>,
+}
+
+impl OwnId {
+    /// Enters the id for `user`. An earlier place of the session has to be given up before: it may be the same.
+    pub(super) fn enter(shared: &Arc<Shared>, id: i64, user: &str) -> Self {
+        shared.users().insert(id, user.to_owned());
+        Self { id, shared: Arc::clone(shared) }
+    }
+
+    /// The session acts for another user now.
+    pub(super) fn is_now_of(&self, user: &str) {
+        self.shared.users().insert(self.id, user.to_owned());
+    }
+}
+
+impl Drop for OwnId {
+    fn drop(&mut self) {
+        self.shared.users().remove(&self.id);
+    }
+}
+
+/// `:<id>` in the reply to CLIENT ID; the value of `id` in that to HELLO, in which nothing is of the client's choice.
+pub(super) fn client_id(reply: &[u8]) -> Option<i64> {
+    const KEY: &[u8] = b"$2\r\nid\r\n:";
+    let digits = match reply.strip_prefix(b":") {
+        Some(digits) => digits,
+        None => &reply[memmem::find(reply, KEY)? + KEY.len()..],
+    };
+    parse_integer(&digits[..memchr::memchr(b'\r', digits)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_found_in_the_replies_to_client_id_and_hello() {
+        assert_eq!(client_id(b":42\r\n"), Some(42));
+        assert_eq!(client_id(b"%2\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n"), Some(7));
+        assert_eq!(client_id(b"*4\r\n$2\r\nid\r\n:7\r\n$5\r\nproto\r\n:2\r\n"), Some(7));
+        assert_eq!(client_id(b"-ERR no\r\n"), None);
+        assert_eq!(client_id(b"+QUEUED\r\n"), None);
+    }
+
+    #[test]
+    fn a_place_is_given_up_with_its_session() {
+        let shared = Arc::new(Shared::default());
+        let own = OwnId::enter(&shared, 7, "alice");
+        assert!(shared.is_of(7, "alice") && !shared.is_of(7, "bob") && !shared.is_of(8, "alice"));
+        own.is_now_of("bob");
+        assert!(shared.is_of(7, "bob") && !shared.is_of(7, "alice"));
+        drop(own);
+        assert!(!shared.is_of(7, "bob"));
+    }
 }

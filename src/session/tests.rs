@@ -19,6 +19,7 @@ mod reset;
 mod rig;
 mod scenario;
 mod slots;
+mod state;
 mod stray_auth;
 mod streaming;
 mod tracking;

@@ -1,20 +1,15 @@
-//! Why no further request is looked at for now, and how the session goes on.
+//! Why no further request is looked at for now.
 
 use std::time::Instant;
 
-use super::action::Action;
-use super::close::CloseReason;
-use super::core::{Link, SessionCore};
-use super::local::Login;
-use super::output::{Output, Side};
+use super::login::Login;
 use crate::command::Role;
-use crate::policy::Policy;
 use crate::resp::Protocol;
 
-/// Why no further request is looked at for now.
+/// Why no further request is looked at for now, beside a reply that changes how the next one is to be read.
 pub(super) enum Wait {
     /// A password is being verified.
-    Verifying(Login),
+    Verifying(Box<Login>),
     /// A login was throttled; the client is told so at this time.
     Throttled { until: Instant },
     /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
@@ -23,20 +18,8 @@ pub(super) enum Wait {
     Mirroring { memory: usize },
     /// Something that has to follow all earlier replies.
     Drained(AfterDrain),
-    /// All replies to what was sent, the last of which changes how the next request is to be read.
-    Barrier,
-}
-
-impl Wait {
-    /// Bytes of memory that are held for it.
-    pub(super) fn memory(&self) -> usize {
-        match self {
-            Self::Verifying(login) => login.memory(),
-            Self::Drained(AfterDrain::Replicate(_, request) | AfterDrain::Hello(_, request)) => request.len(),
-            Self::Administering { memory } | Self::Mirroring { memory } => *memory,
-            Self::Throttled { .. } | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. }) | Self::Barrier => 0,
-        }
-    }
+    /// The verdict on the next request depends on what Redis says to those that were sent.
+    Undecided,
 }
 
 /// What is done once no reply is outstanding.
@@ -53,48 +36,26 @@ pub(super) enum AfterDrain {
     },
 }
 
-impl SessionCore {
-    /// Does what had to follow all earlier replies, once they are out.
-    pub(super) fn resume(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        if !self.is_drained() {
-            return Ok(());
-        }
-        match self.wait.take() {
-            None | Some(Wait::Barrier) => Ok(()),
-            Some(Wait::Drained(AfterDrain::Reset)) if out.waiting(Side::Upstream) > 0 => {
-                self.wait = Some(Wait::Drained(AfterDrain::Reset));
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Reset)) => self.reset(policy, now, out),
-            Some(Wait::Drained(next)) if self.link != Link::Ready => {
-                if self.link == Link::Absent {
-                    self.link = Link::Connecting;
-                    self.act(Action::Connect);
-                }
-                self.wait = Some(Wait::Drained(next));
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Hello(protocol, request))) if self.mirror_is_outdated() => {
-                self.greet_as_mirror(protocol, request);
-                self.resume(policy, now, out)
-            }
-            Some(Wait::Drained(AfterDrain::Hello(protocol, request))) => {
-                out.send(Side::Upstream, &request);
-                self.expect_hello(protocol);
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Replicate(role, request))) => {
-                out.send(Side::Upstream, &request);
-                self.replicating = Some(role);
-                Ok(())
-            }
-            Some(Wait::Drained(AfterDrain::Mirror { anew })) => self.order_mirror(policy, anew),
-            waiting @ Some(
-                Wait::Verifying(_) | Wait::Throttled { .. } | Wait::Administering { .. } | Wait::Mirroring { .. },
-            ) => {
-                self.wait = waiting;
-                Ok(())
+impl Wait {
+    /// Bytes of memory that are held for it.
+    pub(super) fn memory(&self) -> usize {
+        match self {
+            Self::Verifying(login) => login.memory(),
+            Self::Drained(AfterDrain::Replicate(_, request) | AfterDrain::Hello(_, request)) => request.len(),
+            Self::Administering { memory } | Self::Mirroring { memory } => *memory,
+            Self::Throttled { .. } | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. }) | Self::Undecided => {
+                0
             }
         }
+    }
+
+    /// Whether only replies are waited for.
+    pub(super) fn is_for_replies(&self) -> bool {
+        matches!(self, Self::Drained(_) | Self::Undecided)
+    }
+
+    /// Whether it is for what the outside does with a request of this session.
+    pub(super) fn is_for_request(&self) -> bool {
+        matches!(self, Self::Verifying(_) | Self::Throttled { .. } | Self::Administering { .. })
     }
 }

@@ -147,7 +147,7 @@ fn a_subscription_ends_when_its_channel_is_lost_and_only_then() {
     assert!(left.text(&["UNSUBSCRIBE", "old"]).ends_with(":1"));
     assert_eq!(admin.text(&["ACL", "SETUSER", "bob", "resetchannels", "&news", "&jobs:1"]), "+OK");
     lost.expect_closed();
-    gate.wait_for_log(&["\"close\"", "standing-right-lost"]);
+    gate.wait_for_log(&["\"close\"", "ongoing-right-lost"]);
     assert_eq!(admin.text(&["PUBLISH", "jobs:1", "x"]), ":1");
     assert!(kept.reply_text().ends_with("x"));
     assert_eq!(admin.text(&["PUBLISH", "news", "y"]), ":1", "what was unsubscribed from is no longer asked about");
@@ -171,7 +171,7 @@ fn a_blocked_command_and_monitor_end_when_the_right_is_lost() {
     assert_eq!(redis.direct().text(&["RPUSH", "queue", "job"]), ":1", "nobody takes it");
     assert_eq!(admin.text(&["ACL", "SETUSER", "bob", "-monitor"]), "+OK");
     let _ = watcher.read_to_end();
-    gate.wait_for_log(&["\"close\"", "standing-right-lost"]);
+    gate.wait_for_log(&["\"close\"", "ongoing-right-lost"]);
 }
 
 #[test]

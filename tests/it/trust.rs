@@ -207,9 +207,9 @@ fn client_tracking_and_a_replica_end_with_the_right_behind_them() {
         (Taken::Rules("off +@all ~shop:* ~cart", "off +psync +replconf +ping"), ["revoked-user-off"; 2]),
         (
             Taken::Rules("on +@all -client|tracking ~shop:* ~cart", "on +replconf +ping"),
-            ["standing-right-lost", "standing-right-lost"],
+            ["ongoing-right-lost", "ongoing-right-lost"],
         ),
-        (Taken::Rules("on +@all ~cart", "off"), ["standing-right-lost", "revoked-user-off"]),
+        (Taken::Rules("on +@all ~cart", "off"), ["ongoing-right-lost", "revoked-user-off"]),
         (Taken::Certificates, ["certificate-revoked"; 2]),
     ];
     for (taken, reasons) in cases {

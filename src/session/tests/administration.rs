@@ -156,13 +156,13 @@ fn a_subscription_is_judged_from_when_it_is_asked_for_until_it_is_given_up() {
     let mut rig = Rig::new(OPEN);
     rig.say("SUBSCRIBE old");
     rig.reload(LESS);
-    assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "not confirmed yet");
+    assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost), "not confirmed yet");
 
     let mut rig = Rig::new(OPEN);
     rig.say("SUBSCRIBE old");
     rig.redis(confirmed);
     rig.reload(LESS);
-    assert_eq!(rig.closed, Some(CloseReason::StandingRightLost));
+    assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
 
     let mut rig = Rig::new(OPEN);
     rig.say("SUBSCRIBE old");
@@ -192,7 +192,7 @@ fn monitor_tracking_and_an_outstanding_blocking_command_are_judged_again() {
         let mut rig = Rig::new(OPEN);
         rig.client(&requests.iter().flat_map(|line| request(line)).collect::<Vec<u8>>());
         rig.reload(LESS);
-        assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "{requests:?}");
+        assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost), "{requests:?}");
     }
     let mut rig = Rig::new(OPEN);
     rig.client(&[request("CLIENT TRACKING ON BCAST"), request("CLIENT TRACKING OFF"), request("BLPOP q 0")].concat());
@@ -222,7 +222,7 @@ fn tracking_goes_on_where_redis_may_refuse_to_end_it_or_never_does() {
         rig.say("CLIENT TRACKING ON BCAST");
         rig.client(&requests.iter().flat_map(|line| request(line)).collect::<Vec<u8>>());
         rig.reload(LESS);
-        assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "{requests:?}");
+        assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost), "{requests:?}");
     }
 }
 
@@ -240,7 +240,7 @@ fn refusals_of_a_pipeline_are_kept_for_the_log_in_order_and_counted() {
 fn tracking_ends_with_a_key_rule_and_nothing_else_does() {
     const FEWER_KEYS: &str = "user default on nopass ~shop:* &* +@all\n";
     for (line, expected) in [
-        ("CLIENT TRACKING ON", Some(CloseReason::StandingRightLost)),
+        ("CLIENT TRACKING ON", Some(CloseReason::OngoingRightLost)),
         ("CLIENT TRACKING OFF", None),
         ("SUBSCRIBE news", None),
         ("GET a", None),

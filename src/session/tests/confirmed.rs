@@ -130,7 +130,7 @@ fn a_right_that_is_revoked_ends_a_blocking_command_behind_a_refused_multi() {
     rig.redis(NOPERM);
     assert_eq!(rig.forwarded(), "BLPOP b:l 0");
     rig.reload("user default on nopass ~a:* &* +@all\n");
-    assert_eq!(rig.closed, Some(CloseReason::StandingRightLost));
+    assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn what_redis_refuses_to_begin_is_no_right_that_could_be_lost() {
         ("CLIENT TRACKING ON", "+@all -client|tracking"),
         ("MONITOR", "+@all -monitor"),
     ] {
-        for (reply, closed) in [(NOPERM, None), ("+OK\r\n", Some(CloseReason::StandingRightLost))] {
+        for (reply, closed) in [(NOPERM, None), ("+OK\r\n", Some(CloseReason::OngoingRightLost))] {
             if line.starts_with("SUBSCRIBE") && closed.is_some() {
                 continue;
             }
@@ -166,7 +166,7 @@ fn what_redis_refuses_to_begin_is_no_right_that_could_be_lost() {
         let mut rig = Rig::new(OPEN);
         pipeline(&mut rig, &[line]);
         rig.reload(&format!("user default on nopass ~* &* {without}\n"));
-        assert_eq!(rig.closed, Some(CloseReason::StandingRightLost), "{line}: asked for");
+        assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost), "{line}: asked for");
     }
 }
 
@@ -174,8 +174,8 @@ fn what_redis_refuses_to_begin_is_no_right_that_could_be_lost() {
 fn tracking_is_off_once_redis_says_so() {
     for (multi, reply, closed) in [
         (false, "+OK\r\n", None),
-        (false, NOPERM, Some(CloseReason::StandingRightLost)),
-        (true, "+QUEUED\r\n", Some(CloseReason::StandingRightLost)),
+        (false, NOPERM, Some(CloseReason::OngoingRightLost)),
+        (true, "+QUEUED\r\n", Some(CloseReason::OngoingRightLost)),
     ] {
         let mut rig = Rig::new(OPEN);
         pipeline(&mut rig, &["CLIENT TRACKING ON"]);

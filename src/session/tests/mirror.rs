@@ -1,7 +1,5 @@
 //! Scripts of users who may not do everything: Redis is told for whom they are, before it gets them.
 
-use std::rc::Rc;
-
 use super::rig::{Rig, request};
 use crate::policy::ScriptRights;
 use crate::session::{CloseReason, MirrorFailure};
@@ -287,7 +285,7 @@ fn a_large_request_waits_for_the_rights_of_now() {
 #[test]
 fn a_large_request_that_was_held_behind_a_blocking_one_waits_for_the_rights_of_now() {
     let mut rig = mirrored();
-    Rc::make_mut(&mut rig.core.limits).request_buffer = 100_000;
+    rig.core.limits_mut().request_buffer = 100_000;
     rig.say("BLPOP a:1 0");
     rig.sent();
     let large = request(&format!("SET a:1 {}", "v".repeat(300_000)));

@@ -95,7 +95,7 @@ fn confirmations_and_messages_come_even_where_replies_are_off() {
         rig.redis(&unsubscribed);
         rig.say("CLIENT REPLY ON");
         assert_eq!(rig.heard(), format!("{subscribed}{message}{unsubscribed}+OK\r\n"));
-        assert_eq!(rig.core.subscriptions.memory(), 0);
+        assert_eq!(rig.core.held(), 0);
     }
 }
 
@@ -185,7 +185,7 @@ fn a_silent_blocking_command_stands_like_any_other() {
     rig.client(&["CLIENT REPLY OFF", "BLPOP a 0", "GET b"].map(request).concat());
     assert_eq!(rig.forwarded(), "BLPOP a 0", "what is behind it waits");
     rig.reload("user default on nopass ~* &* +@all -blpop\n");
-    assert_eq!(rig.closed, Some(CloseReason::StandingRightLost));
+    assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn reset_forgets_protocol_database_transaction_subscriptions_and_reply_mode() {
     rig.say("RESET");
     assert_eq!(rig.heard(), "+RESET\r\n");
     assert_eq!((rig.protocol(), rig.database()), (Protocol::Resp2, Some(0)));
-    assert!(!rig.is_subscribed() && !rig.in_transaction());
+    assert!(!rig.is_subscriber() && !rig.in_transaction());
     rig.say("ACL WHOAMI");
     assert_eq!(rig.heard(), "$7\r\ndefault\r\n");
 }

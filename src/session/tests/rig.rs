@@ -12,7 +12,7 @@ use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, PeerIdentity, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
-use crate::resp::{Limits, Protocol, Reply, encode_request};
+use crate::resp::{Limits, Reply, encode_request};
 use crate::session::{
     Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
     MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Shared, Side, UpstreamFailure,
@@ -359,24 +359,6 @@ impl Rig {
         assert!(rest.is_empty(), "only whole requests: {}", rest.escape_ascii());
         let lines = requests.iter().map(|arguments| String::from_utf8_lossy(&arguments.join(&b' ')).into_owned());
         lines.collect::<Vec<_>>().join("\n")
-    }
-
-    /// The selected database, if it is known and certain.
-    pub(crate) fn database(&self) -> Option<u32> {
-        self.core.database.possible().only()
-    }
-
-    /// Whether Redis may queue the next request.
-    pub(crate) fn in_transaction(&self) -> bool {
-        self.core.transaction.may_be_open()
-    }
-
-    pub(crate) fn protocol(&self) -> Protocol {
-        self.core.protocol
-    }
-
-    pub(crate) fn is_subscribed(&self) -> bool {
-        !self.core.subscriptions.is_empty()
     }
 
     /// Bytes that wait inside the session, for whichever reason.

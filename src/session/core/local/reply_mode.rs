@@ -2,7 +2,8 @@
 
 use crate::command::Argv;
 use crate::resp::Reply;
-use crate::session::core::{ReplyMode, SessionCore};
+use crate::session::core::SessionCore;
+use crate::session::intake::ReplyMode;
 use crate::session::output::Output;
 
 impl SessionCore {
@@ -10,14 +11,14 @@ impl SessionCore {
     pub(super) fn client_reply(&mut self, argv: &Argv<'_>, out: &mut Output<'_>) {
         let mode = match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
             Some(b"on") => {
-                self.reply_mode = ReplyMode::On;
+                self.intake.set_reply_mode(ReplyMode::On);
                 return self.answer(&Reply::OK, out);
             }
             Some(b"off") => ReplyMode::Off,
-            Some(b"skip") if self.reply_mode == ReplyMode::Off => ReplyMode::Off,
+            Some(b"skip") if self.intake.is_silent() => ReplyMode::Off,
             Some(b"skip") => ReplyMode::SkipNext,
             _ => return self.answer(&Reply::error("ERR syntax error"), out),
         };
-        self.reply_mode = mode;
+        self.intake.set_reply_mode(mode);
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::command::Argv;
 use crate::policy::Policy;
-use crate::resp::{Protocol, Reply, encode_request, parse_integer};
+use crate::resp::{Protocol, Reply, parse_integer};
 use crate::session::core::SessionCore;
+use crate::session::login::Greeting;
 use crate::session::output::Output;
-use crate::session::pending::Slot;
 use crate::session::wait::{AfterDrain, Wait};
 
 const NOT_AN_INTEGER: &str = "ERR Protocol version is not an integer or out of range";
@@ -15,19 +15,6 @@ const NO_LONGER_THERE: &str = "ERR unknown command 'HELLO'";
 const LOG_IN_FIRST: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
                             <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                             RESP protocol version at the same time";
-
-/// A HELLO without its login.
-pub(super) struct Greeting {
-    protocol: Option<Protocol>,
-    name: Option<Vec<u8>>,
-}
-
-impl Greeting {
-    /// Bytes of memory that it takes.
-    pub(super) fn memory(&self) -> usize {
-        self.name.as_ref().map_or(0, Vec::capacity)
-    }
-}
 
 /// A HELLO as it was said.
 struct Hello<'a> {
@@ -44,7 +31,7 @@ impl SessionCore {
             Ok(Hello { greeting, login: Some((user, password)) }) => {
                 self.log_in(policy, user, password, Some(greeting), out);
             }
-            Ok(_) if self.principal.is_none() => self.answer(&Reply::error(LOG_IN_FIRST), out),
+            Ok(_) if !self.who.is_authenticated() => self.answer(&Reply::error(LOG_IN_FIRST), out),
             Ok(Hello { greeting, login: None }) => self.greet(policy, greeting, out),
         }
     }
@@ -55,26 +42,8 @@ impl SessionCore {
             self.answer(&Reply::error(NO_LONGER_THERE), out);
             return;
         };
-        let mut arguments = vec![name];
-        match greeting.protocol {
-            None => {}
-            Some(Protocol::Resp2) => arguments.push(b"2"),
-            Some(Protocol::Resp3) => arguments.push(b"3"),
-        }
-        if let Some(name) = &greeting.name {
-            arguments.extend([&b"SETNAME"[..], name]);
-        }
-        let mut request = Vec::new();
-        encode_request(&arguments, &mut request);
-        let protocol = greeting.protocol.unwrap_or(self.protocol);
-        self.wait = Some(Wait::Drained(AfterDrain::Hello(protocol, request.into())));
-    }
-
-    /// HELLO has been sent: its reply decides how the next one is to be read.
-    pub(in crate::session) fn expect_hello(&mut self, protocol: Protocol) {
-        let audience = self.audience();
-        self.pending.push(Slot::Hello(protocol), audience);
-        self.wait = Some(Wait::Barrier);
+        let protocol = greeting.protocol().unwrap_or(self.upstream.protocol());
+        self.intake.wait_for(Wait::Drained(AfterDrain::Hello(protocol, greeting.encode(name).into())));
     }
 }
 
@@ -88,7 +57,7 @@ fn parse<'a>(argv: &Argv<'a>) -> Result<Hello<'a>, String> {
             Some(_) => return Err(UNSUPPORTED.to_owned()),
         },
     };
-    let mut hello = Hello { greeting: Greeting { protocol, name: None }, login: None };
+    let mut hello = Hello { greeting: Greeting::new(protocol), login: None };
     let mut at = 2;
     while let Some(option) = argv.get(at) {
         match (option.to_ascii_lowercase().as_slice(), argv.get(at + 1), argv.get(at + 2)) {
@@ -100,7 +69,7 @@ fn parse<'a>(argv: &Argv<'a>) -> Result<Hello<'a>, String> {
                 if !name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
                     return Err("ERR Client names cannot contain spaces, newlines or special characters.".to_owned());
                 }
-                hello.greeting.name = Some(name.to_vec());
+                hello.greeting.set_name(name);
                 at += 2;
             }
             _ => {

@@ -9,7 +9,7 @@ use crate::resp::Protocol;
 
 /// The three kinds of subscription. Redis counts channels and patterns together and shard channels apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::session) enum Kind {
     Channel,
     Pattern,
     Shard,

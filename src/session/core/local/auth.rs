@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::hello::Greeting;
 use crate::acl::{PasswordHash, Refusal, RefusalReason};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof, StrayAuth, UserRefusal};
@@ -14,6 +13,7 @@ use crate::resp::Reply;
 use crate::session::action::{Action, Credentials, LoginFailure, LoginOutcome, Report};
 use crate::session::close::CloseReason;
 use crate::session::core::SessionCore;
+use crate::session::login::{Greeting, Login};
 use crate::session::output::Output;
 use crate::session::wait::Wait;
 
@@ -25,30 +25,12 @@ const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any passwor
 /// it is kept from making the next: on as many connections as he may have, he gets through one a second on each.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A login whose password is being verified.
-pub(in crate::session) struct Login {
-    user: Vec<u8>,
-    /// What the password is compared with.
-    hashes: Vec<PasswordHash>,
-    /// The rest of the HELLO that it came in.
-    greeting: Option<Greeting>,
-    /// Bytes of the name and the password, which wait with the hashing.
-    credentials: usize,
-}
-
-impl Login {
-    /// Bytes of memory that are held for it.
-    pub(in crate::session) fn memory(&self) -> usize {
-        self.user.capacity() + self.credentials + self.greeting.as_ref().map_or(0, Greeting::memory)
-    }
-}
-
 impl SessionCore {
     /// `AUTH [username] password` (`authCommand`).
     pub(super) fn auth(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
         let (user, password) = match (argv.get(1), argv.get(2), argv.get(3)) {
             (Some(password), None, None) => {
-                if policy.stray_auth(self.principal.as_ref(), b"default").is_none()
+                if policy.stray_auth(self.who.principal(), b"default").is_none()
                     && policy.acl.user(b"default").is_some_and(|user| user.is_nopass())
                 {
                     self.answer(&Reply::error(NO_PASSWORD_NEEDED), out);
@@ -74,7 +56,7 @@ impl SessionCore {
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
     ) {
-        if let Some(stray) = policy.stray_auth(self.principal.as_ref(), name) {
+        if let Some(stray) = policy.stray_auth(self.who.principal(), name) {
             self.answer_stray(policy, stray, name, greeting, out);
             return;
         }
@@ -82,19 +64,13 @@ impl SessionCore {
         if let Some(user) = user
             && user.is_nopass()
         {
-            let login = Login { user: name.to_vec(), hashes: Vec::new(), greeting, credentials: 0 };
-            self.logged_in(policy, login, None, out);
+            self.logged_in(policy, Login::without_password(name, greeting), None, out);
             return;
         }
         let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
-        let login = Login {
-            user: name.to_vec(),
-            hashes: hashes.clone().unwrap_or_default(),
-            greeting,
-            credentials: name.len() + password.len(),
-        };
-        self.wait = Some(Wait::Verifying(login));
-        self.act(Action::Verify(Credentials {
+        let login = Login::new(name, password, hashes.clone().unwrap_or_default(), greeting);
+        self.intake.wait_for(Wait::Verifying(Box::new(login)));
+        self.outbox.act(Action::Verify(Credentials {
             user: name.to_vec(),
             is_own: self.is_by_certificate(name),
             password: Zeroizing::new(password.to_vec()),
@@ -112,23 +88,20 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
         self.handle_policy(policy)?;
-        let login = match self.wait.take() {
-            Some(Wait::Verifying(login)) => login,
-            other => {
-                self.wait = other;
-                return Ok(());
-            }
-        };
+        if !matches!(self.intake.waits_for(), Some(Wait::Verifying(_))) {
+            return Ok(());
+        }
+        let Some(Wait::Verifying(login)) = self.intake.take_wait() else { return Ok(()) };
         match outcome {
             // The policy may have changed while the password was verified: ask it again.
             LoginOutcome::Accepted(index)
-                if policy.acl.user(&login.user).is_some_and(|user| {
+                if policy.acl.user(login.user()).is_some_and(|user| {
                     self.may_log_in(policy, user)
-                        && login.hashes.get(index).is_some_and(|hash| user.passwords().contains(hash))
+                        && login.hash(index).is_some_and(|hash| user.passwords().contains(hash))
                 }) =>
             {
-                let password = login.hashes.get(index).cloned();
-                self.logged_in(policy, login, password, out);
+                let password = login.hash(index).cloned();
+                self.logged_in(policy, *login, password, out);
             }
             LoginOutcome::Accepted(_) | LoginOutcome::Rejected => {
                 self.login_failed(policy, &login, LoginFailure::WrongPassword);
@@ -141,10 +114,10 @@ impl SessionCore {
             }
             LoginOutcome::Throttled => {
                 self.login_failed(policy, &login, LoginFailure::Throttled);
-                self.wait = Some(Wait::Throttled { until: now + PAUSE });
+                self.intake.wait_for(Wait::Throttled { until: now + PAUSE });
             }
         }
-        self.settle();
+        self.go_on_if_drained();
         Ok(())
     }
 
@@ -156,36 +129,35 @@ impl SessionCore {
 
     /// Tells the client that its password was not looked at. Whom a certificate has let in stays in.
     fn put_off(&mut self, reason: CloseReason, text: &'static str, now: Instant, out: &mut Output<'_>) {
-        let Some(Principal { proof: Proof::Certificate, .. }) = &self.principal else {
+        if !self.who.is_by_certificate() {
             return self.fail(reason, text, now, out);
-        };
-        self.wait = None;
+        }
+        self.intake.take_wait();
         self.answer(&Reply::error(text), out);
-        self.settle();
+        self.go_on_if_drained();
     }
 
     /// Ends the pause at once: nothing is gained by it any more.
     pub(in crate::session) fn end_pause(&mut self) {
-        if let Some(Wait::Throttled { until }) = &mut self.wait {
-            *until = self.started;
+        if let Some(Wait::Throttled { .. }) = self.intake.waits_for() {
+            self.intake.wait_for(Wait::Throttled { until: self.life.started() });
         }
     }
 
     fn may_log_in(&self, policy: &Policy, user: &crate::acl::User) -> bool {
-        let Self { peer, principal, .. } = self;
-        policy.may_log_in(user, principal.as_ref(), peer.certificate.as_deref(), peer.address.ip()).is_ok()
+        let (certificate, address) = (self.peer.certificate.as_deref(), self.peer.address.ip());
+        policy.may_log_in(user, self.who.principal(), certificate, address).is_ok()
     }
 
     fn logged_in(&mut self, policy: &Policy, login: Login, password: Option<PasswordHash>, out: &mut Output<'_>) {
-        let Some(user) = policy.acl.user(&login.user) else { return };
-        self.report(|| Report::LoggedIn { user: user.name().to_string() });
+        let Some(user) = policy.acl.user(login.user()) else { return };
+        self.outbox.report(|| Report::LoggedIn { user: user.name().to_string() });
         // A session that entered as this user by certificate still stands on that.
-        if !self.is_by_certificate(&login.user) {
-            self.principal = Some(Principal { user: Arc::clone(user), proof: Proof::Password, password });
-            self.id_changes_hands();
-            self.outdate_mirror();
+        if !self.is_by_certificate(login.user()) {
+            self.who.log_in(Principal { user: Arc::clone(user), proof: Proof::Password, password });
+            self.upstream.user_replaced(user.name().as_str());
         }
-        self.welcome(policy, login.greeting, out);
+        self.welcome(policy, login.into_greeting(), out);
     }
 
     /// The reply to a login that is well.
@@ -208,12 +180,12 @@ impl SessionCore {
     ) {
         if !std::mem::replace(&mut self.stray_auth_reported, true) {
             let is_ignored = stray == StrayAuth::Ignore;
-            self.report(|| Report::StrayAuth { attempted: shown(name), is_ignored });
+            self.outbox.report(|| Report::StrayAuth { attempted: shown(name), is_ignored });
         }
         match stray {
             StrayAuth::Ignore => self.welcome(policy, greeting, out),
             StrayAuth::Refuse => {
-                self.note_failed_login(greeting.as_ref(), name);
+                self.note_failed_login(greeting.is_some(), name);
                 self.answer(&Reply::error(WRONG_PASSWORD), out);
             }
         }
@@ -221,32 +193,30 @@ impl SessionCore {
 
     /// Whether the session is this user, and by its certificate.
     fn is_by_certificate(&self, name: &[u8]) -> bool {
-        self.principal.as_ref().is_some_and(|principal| {
-            principal.proof == Proof::Certificate && principal.user.name().as_str().as_bytes() == name
-        })
+        self.who.is_by_certificate() && self.who.user_name().is_some_and(|user| user.as_bytes() == name)
     }
 
     /// For `ACL LOG`.
-    fn note_failed_login(&mut self, greeting: Option<&Greeting>, name: &[u8]) {
-        let command = if greeting.is_some() { "HELLO" } else { "AUTH" };
+    fn note_failed_login(&mut self, is_in_hello: bool, name: &[u8]) {
+        let command = if is_in_hello { "HELLO" } else { "AUTH" };
         let context = self.refusal_context();
-        self.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), name));
+        self.outbox.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), name));
     }
 
     fn login_failed(&mut self, policy: &Policy, login: &Login, failure: LoginFailure) {
-        self.note_failed_login(login.greeting.as_ref(), &login.user);
+        self.note_failed_login(login.is_in_hello(), login.user());
         let reason = match failure {
-            LoginFailure::WrongPassword => self.wrong_password(policy, &login.user),
+            LoginFailure::WrongPassword => self.wrong_password(policy, login.user()),
             other => other,
         };
-        self.report(|| Report::LoginFailed { user: shown(&login.user), reason });
+        self.outbox.report(|| Report::LoginFailed { user: shown(login.user()), reason });
     }
 
     /// Why no password would have been right, if that is so.
     fn wrong_password(&self, policy: &Policy, name: &[u8]) -> LoginFailure {
         let Some(user) = policy.acl.user(name) else { return LoginFailure::Refused(UserRefusal::NoSuchUser) };
         let (certificate, address) = (self.peer.certificate.as_deref(), self.peer.address.ip());
-        match policy.may_log_in(user, self.principal.as_ref(), certificate, address) {
+        match policy.may_log_in(user, self.who.principal(), certificate, address) {
             Ok(()) => LoginFailure::WrongPassword,
             Err(refusal) => LoginFailure::Refused(refusal),
         }

@@ -4,19 +4,17 @@ mod acl;
 mod auth;
 mod hello;
 mod reply_mode;
-mod reset;
 
 use std::time::Instant;
 
-pub use self::acl::{Administered, Administration, describe_log};
-pub(super) use self::auth::Login;
-pub(super) use self::reset::ResetBudget;
-use super::close::CloseReason;
-use super::core::SessionCore;
-use super::output::Output;
+pub use self::acl::describe_log;
+use super::SessionCore;
 use crate::command::{Argv, Role};
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::Reply;
+use crate::session::close::CloseReason;
+use crate::session::output::Output;
+use crate::session::wait::{AfterDrain, Wait};
 
 impl SessionCore {
     pub(super) fn answer_locally(
@@ -26,19 +24,18 @@ impl SessionCore {
         argv: &Argv<'_>,
         now: Instant,
         out: &mut Output<'_>,
-    ) -> Result<(), CloseReason> {
+    ) {
         match local.role() {
             Role::Auth => self.auth(policy, argv, out),
             Role::Hello => self.hello(policy, argv, out),
             Role::Quit => {
                 self.answer(&Reply::OK, out);
                 self.finish(CloseReason::Quit, now);
-                self.settle();
+                self.go_on_if_drained();
             }
-            Role::Reset => self.request_reset(),
+            Role::Reset => self.intake.wait_for(Wait::Drained(AfterDrain::Reset)),
             Role::ClientReply => self.client_reply(argv, out),
             _ => self.acl(policy, local, argv, out),
         }
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The ACL command family, answered from the proxy's own users [aclCommand].
 //!
-//! What only reads is answered at once. What changes users, or needs a clock or randomness, is an [`Administration`]:
+//! What only reads is answered at once. What changes users, or needs a clock or randomness, is an [`Administration`](crate::session::Administration):
 //! the session waits until somebody outside has done it.
 
 mod administer;
@@ -8,12 +8,12 @@ mod help;
 mod log;
 mod users;
 
-pub use self::administer::{Administered, Administration};
 pub use self::log::describe_log;
 use crate::acl::texts;
 use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::Reply;
+use crate::session::administration::Administration;
 use crate::session::core::SessionCore;
 use crate::session::output::Output;
 
@@ -41,11 +41,11 @@ impl SessionCore {
     }
 
     fn acl_answer(&self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>) -> Answer {
-        let Some(principal) = &self.principal else {
+        let Some(user) = self.who.user() else {
             return Answer::Refused("NOAUTH Authentication required.".to_owned());
         };
         let reply = match (local.spec.full_name(), argv.get(2), argv.len()) {
-            ("acl|whoami", ..) => Reply::bulk(principal.user.name().as_str()),
+            ("acl|whoami", ..) => Reply::bulk(user.name().as_str()),
             ("acl|users", ..) => users::names(&policy.acl),
             ("acl|list", ..) => users::lines(&policy.acl, &policy.table),
             ("acl|getuser", Some(name), _) => users::describe(&policy.acl, name, &policy.table),
@@ -75,7 +75,7 @@ impl SessionCore {
         if !spec.arity_ok(request.len()) {
             return Reply::error(texts::wrong_arity(spec));
         }
-        match user.dry_run(spec, &request, self.database.possible().only()) {
+        match user.dry_run(spec, &request, self.upstream.database()) {
             Ok(()) => Reply::OK,
             Err(denial) => Reply::bulk(texts::dry_run(policy.dialect, user.name(), denial, spec, &request)),
         }

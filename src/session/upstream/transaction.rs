@@ -8,7 +8,7 @@ use crate::command::{CommandId, CommandSpec};
 
 /// Whether Redis will queue the next request instead of executing it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Queueing {
+pub(in crate::session) enum Queueing {
     #[default]
     No,
     Yes,
@@ -32,7 +32,7 @@ pub(super) struct Transaction {
 
 /// What a transaction may hold by now.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(in crate::session) struct Queue {
     /// The user that MULTI was sent for. If its rights have changed by EXEC, nothing is executed.
     user: Arc<User>,
     /// Its rights were others in between.
@@ -56,6 +56,11 @@ impl Transaction {
     /// Whether Redis may queue the next request.
     pub(super) fn may_be_open(&self) -> bool {
         self.next != Queueing::No
+    }
+
+    /// What EXEC may execute.
+    pub(super) fn queue(&self) -> Option<&Queue> {
+        self.queue.as_ref()
     }
 
     /// Databases that queued requests may have selected by the time the next one is executed.
@@ -142,7 +147,12 @@ impl Transaction {
 impl Queue {
     /// Whether it may be executed for `user` now: the rights are those of MULTI, and so they were in between; `table` gives
     /// the commands the same numbers, and `is_open` says that none of them is blocked.
-    pub(super) fn may_execute(&self, user: &Arc<User>, table: u64, is_open: impl FnMut(CommandId) -> bool) -> bool {
+    pub(in crate::session) fn may_execute(
+        &self,
+        user: &Arc<User>,
+        table: u64,
+        is_open: impl FnMut(CommandId) -> bool,
+    ) -> bool {
         !self.is_stale
             && (Arc::ptr_eq(user, &self.user) || *user == self.user)
             && table == self.table
@@ -150,7 +160,7 @@ impl Queue {
     }
 
     /// Which commands it may hold, each once.
-    pub(super) fn commands(&self) -> impl Iterator<Item = CommandId> {
+    pub(in crate::session) fn commands(&self) -> impl Iterator<Item = CommandId> {
         self.commands.iter().copied()
     }
 

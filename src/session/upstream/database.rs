@@ -2,7 +2,7 @@
 
 /// Databases of which one may be selected: none, one or two of them, or any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Databases(Set);
+pub(in crate::session) struct Databases(Set);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {

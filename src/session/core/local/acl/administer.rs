@@ -7,86 +7,20 @@ use zeroize::Zeroizing;
 
 use super::Answer;
 use crate::acl::texts;
-use crate::command::{Argv, ArgvBuf};
+use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::{Reply, parse_integer};
 use crate::session::action::Action;
+use crate::session::administration::{Administered, Administration};
 use crate::session::close::CloseReason;
 use crate::session::core::SessionCore;
 use crate::session::output::Output;
 use crate::session::wait::Wait;
 
-/// What a session wants done. It holds passwords, so it has no `Debug`.
-pub enum Administration {
-    /// `ACL SETUSER name rules…`.
-    SetUser {
-        /// The user that is made or changed.
-        name: Vec<u8>,
-        /// The rules in order.
-        rules: Zeroizing<Vec<Vec<u8>>>,
-    },
-    /// `ACL DELUSER names…`: none of them is `default`.
-    DeleteUsers(Vec<Vec<u8>>),
-    /// `ACL LOAD`.
-    Load,
-    /// `ACL SAVE`.
-    Save,
-    /// `ACL LOG count`.
-    Log(usize),
-    /// `ACL LOG RESET`.
-    ResetLog,
-    /// `ACL GENPASS bits`: from 1 to 4,096.
-    GeneratePassword(u16),
-}
-
-impl Administration {
-    /// The request that asks for it.
-    pub(in crate::session) fn request(&self) -> ArgvBuf {
-        let count: String;
-        let (subcommand, arguments): (&str, Vec<&[u8]>) = match self {
-            Self::SetUser { name, rules } => {
-                ("SETUSER", std::iter::once(name).chain(rules.iter()).map(Vec::as_slice).collect())
-            }
-            Self::DeleteUsers(names) => ("DELUSER", names.iter().map(Vec::as_slice).collect()),
-            Self::Load => ("LOAD", Vec::new()),
-            Self::Save => ("SAVE", Vec::new()),
-            Self::Log(entries) => {
-                count = entries.to_string();
-                ("LOG", vec![count.as_bytes()])
-            }
-            Self::ResetLog => ("LOG", vec![b"RESET"]),
-            Self::GeneratePassword(bits) => {
-                count = bits.to_string();
-                ("GENPASS", vec![count.as_bytes()])
-            }
-        };
-        [b"ACL", subcommand.as_bytes()].into_iter().chain(arguments).collect()
-    }
-
-    /// Bytes of memory that it takes.
-    fn memory(&self) -> usize {
-        let all = |words: &[Vec<u8>]| words.iter().map(|word| size_of_val(word) + word.capacity()).sum::<usize>();
-        match self {
-            Self::SetUser { name, rules } => name.capacity() + all(rules),
-            Self::DeleteUsers(names) => all(names),
-            Self::Load | Self::Save | Self::Log(_) | Self::ResetLog | Self::GeneratePassword(_) => 0,
-        }
-    }
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Administered {
-    /// For the client.
-    pub reply: Reply,
-    /// The policy that this made, by its number.
-    pub generation: Option<u64>,
-}
-
 impl SessionCore {
     pub(super) fn administer(&mut self, administration: Administration) {
-        self.wait = Some(Wait::Administering { memory: administration.memory() });
-        self.act(Action::Administer(administration));
+        self.intake.wait_for(Wait::Administering { memory: administration.memory() });
+        self.outbox.act(Action::Administer(administration));
     }
 
     /// It is the turn of what [`Action::Administer`] asked for, which may have waited for long. It is judged again, and asked
@@ -100,14 +34,14 @@ impl SessionCore {
         policy: &Policy,
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
-        if !matches!(self.wait, Some(Wait::Administering { .. })) {
+        if !matches!(self.intake.waits_for(), Some(Wait::Administering { .. })) {
             return Ok(());
         }
-        self.wait = None;
+        self.intake.take_wait();
         self.handle_policy(policy)?;
         let request = administration.request();
-        self.judge_again(policy, &request.as_argv(), out);
-        self.settle();
+        self.take_again(policy, &request.as_argv(), out);
+        self.go_on_if_drained();
         Ok(())
     }
 
@@ -119,16 +53,16 @@ impl SessionCore {
         now: Instant,
         out: &mut Output<'_>,
     ) {
-        if !matches!(self.wait, Some(Wait::Administering { .. })) {
+        if !matches!(self.intake.waits_for(), Some(Wait::Administering { .. })) {
             return;
         }
-        self.wait = None;
+        self.intake.take_wait();
         self.answer(&administered.reply, out);
         // Whoever deletes its own user hears that it worked.
         if let Err(reason) = self.renew(policy, administered.generation) {
             self.finish(reason, now);
         }
-        self.settle();
+        self.go_on_if_drained();
     }
 
     /// Commands that change users.
@@ -166,7 +100,7 @@ impl SessionCore {
     /// could lift the blocklist.
     fn may_change(&self, policy: &Policy, name: &[u8]) -> bool {
         let Policy { blocklist, .. } = policy;
-        let own = self.principal.as_ref().map(|own| own.user.name().as_str().as_bytes());
+        let own = self.who.user_name().map(str::as_bytes);
         !(blocklist.exempts(name) || blocklist.lifts_scripting(name)) || own.is_some_and(|own| blocklist.exempts(own))
     }
 

@@ -1,0 +1,480 @@
+//! What may happen to a session, and what it wants: the parts of its state, and how they come together.
+
+mod acl_log;
+mod answer;
+mod local;
+mod mirror;
+mod ongoing;
+mod request;
+mod resume;
+mod stream;
+mod verdict;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use self::local::describe_log;
+use super::action::{Action, Report, UpstreamFailure};
+use super::close::CloseReason;
+use super::flow::Flow;
+use super::intake::{Intake, ReplyMode};
+use super::lifetime::{Awaits, Due, Lifetime};
+use super::limits::SessionLimits;
+use super::outbox::{Outbox, Traffic};
+use super::output::{Output, Side};
+use super::shared::Shared;
+use super::upstream::Upstream;
+use super::wait::{AfterDrain, Wait};
+use super::who::{Peer, Who};
+use crate::acl::Refusal;
+use crate::policy::{Policy, Principal, Requester, UserRefusal};
+use crate::resp::{Limits, Reply};
+
+/// One session: a composition of parts, cut by how long what they hold lives.
+pub struct SessionCore {
+    peer: Rc<Peer>,
+    limits: Rc<SessionLimits>,
+    shared: Arc<Shared>,
+    /// Whom it acts for: judged again under every new policy, begun anew by RESET.
+    who: Who,
+    /// Requests as they come in, and why none is looked at.
+    intake: Intake,
+    /// The connection to Redis, with all that dies with it.
+    upstream: Upstream,
+    /// How much waits.
+    flow: Flow,
+    /// When it ends, and how.
+    life: Lifetime,
+    /// What others are told.
+    outbox: Outbox,
+    /// A password that was not looked at has been reported.
+    stray_auth_reported: bool,
+}
+
+// What happened.
+
+impl SessionCore {
+    /// A session of `peer`, which acts for the user its certificate gives, or has to log in.
+    ///
+    /// # Errors
+    /// Why the peer may not have a session at all.
+    pub fn new(
+        peer: Rc<Peer>,
+        limits: Rc<SessionLimits>,
+        shared: Arc<Shared>,
+        policy: &Policy,
+        now: Instant,
+    ) -> Result<Self, UserRefusal> {
+        Ok(Self {
+            who: Who::admitted(&peer, policy)?,
+            peer,
+            limits,
+            shared,
+            intake: Intake::default(),
+            upstream: Upstream::default(),
+            flow: Flow::default(),
+            life: Lifetime::new(now),
+            outbox: Outbox::default(),
+            stray_auth_reported: false,
+        })
+    }
+
+    /// Bytes came from the client: `out`'s input starts at the first byte that was not consumed before. Returns how many
+    /// of them are consumed now.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_downstream(
+        &mut self,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<usize, CloseReason> {
+        self.handle_policy(policy)?;
+        if out.input().len() > self.flow.held() {
+            self.life.note_activity(now);
+        }
+        let was_owed = self.is_owed();
+        let consumed = self.take_requests(policy, now, out)?;
+        if !was_owed {
+            self.life.note_upstream(now);
+        }
+        self.flow.hold(out.input().len() - consumed);
+        if self.life.has_client_closed() {
+            self.end_requests(now)?;
+        }
+        self.cut_if_unread();
+        Ok(consumed)
+    }
+
+    /// Bytes came from Redis, likewise.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_upstream(&mut self, now: Instant, out: &mut Output<'_>) -> Result<usize, CloseReason> {
+        match self.upstream.accepts(out.input()) {
+            None => return Ok(0),
+            Some(false) => return Err(CloseReason::UpstreamFull),
+            Some(true) => {}
+        }
+        self.life.note_upstream(now);
+        let owed = self.upstream.owed();
+        let known_as = (&self.shared, self.who.user_name());
+        let (consumed, next) = self.upstream.take_replies(self.intake.is_silent(), known_as, out)?;
+        if let Some(next) = next {
+            self.intake.wait_for(Wait::Drained(next));
+        }
+        self.flow.note_replies(owed.saturating_sub(self.upstream.owed()), consumed as u64);
+        if consumed > 0 {
+            self.life.note_activity(now);
+        }
+        if self.life.has_client_closed() && self.may_wait_for_ever() {
+            return Err(CloseReason::ClientGone);
+        }
+        self.go_on_if_drained();
+        Ok(consumed)
+    }
+
+    /// A side has closed its direction.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_eof(&mut self, side: Side, now: Instant) -> Result<(), CloseReason> {
+        match side {
+            Side::Upstream if !self.upstream.is_ready() => Ok(()),
+            Side::Upstream => Err(self.life.reason().unwrap_or(CloseReason::UpstreamGone)),
+            Side::Downstream => {
+                self.life.client_closes(now + self.limits.half_close_timeout);
+                self.end_pause();
+                if self.flow.held() > 0 && !self.is_waiting() && !self.may_wait_for_ever() {
+                    // What is held may be whole requests, which nobody has looked at yet.
+                    return Ok(());
+                }
+                self.end_requests(now)
+            }
+        }
+    }
+
+    /// The upstream connection is there, logged in as the proxy's own user, or is not to be had.
+    pub fn handle_connected(&mut self, result: Result<(), UpstreamFailure>, now: Instant, out: &mut Output<'_>) {
+        if !self.upstream.is_connecting() {
+            return;
+        }
+        self.upstream.connected(result.is_ok());
+        match result {
+            Ok(()) => {}
+            Err(UpstreamFailure::Full) => {
+                self.life.close();
+                self.outbox.act(Action::Close(CloseReason::UpstreamFull));
+            }
+            Err(UpstreamFailure::Unavailable) => {
+                self.fail(CloseReason::UpstreamUnavailable, "ERR respgate: upstream unavailable", now, out);
+            }
+        }
+    }
+
+    /// The policy is a new one.
+    ///
+    /// # Errors
+    /// The right behind the session has gone.
+    pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
+        // A session that waits for what it asked for is told before anything becomes of it.
+        if self.who.is_under(policy) || matches!(self.intake.waits_for(), Some(Wait::Administering { .. })) {
+            return Ok(());
+        }
+        self.renew(policy, None)
+    }
+
+    /// Goes on under another policy. `own` is the number of one that this session made itself.
+    fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
+        self.upstream.mirror_mut().outdate();
+        let former = self.who.renew(&self.peer, policy, own)?;
+        let (Some(former), Some(user)) = (former, self.who.user()) else { return Ok(()) };
+        self.upstream.user_renewed(user);
+        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(&former);
+        if loses_keys || !self.may_go_on(policy) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// Why both connections have to be closed at once.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        if let Some(Wait::Throttled { until }) = self.intake.waits_for()
+            && *until <= now
+        {
+            self.tell_throttled(now, out);
+            return Ok(());
+        }
+        match self.due() {
+            Some((at, Due::Close(reason))) if at <= now => Err(reason),
+            Some((at, Due::NotAuthenticated)) if at <= now => {
+                let text = "ERR respgate: authentication timed out";
+                self.fail(CloseReason::AuthenticationTimeout, text, now, out);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The driver says how many bytes wait for a side's socket.
+    pub fn handle_backlog(&mut self, side: Side, unsent: usize, now: Instant) {
+        let has_taken = self.flow.note_unsent(side, unsent);
+        match side {
+            Side::Downstream => self.cut_if_unread(),
+            Side::Upstream => {
+                if has_taken {
+                    self.life.note_upstream(now);
+                }
+                if unsent == 0
+                    && let Some(reason) = self.life.note_sent()
+                {
+                    self.outbox.act(Action::Close(reason));
+                }
+            }
+        }
+    }
+
+    /// The proxy is shutting down: the session ends as soon as nothing is owed.
+    ///
+    /// # Errors
+    /// It ends at once.
+    pub fn handle_drain(&mut self, deadline: Instant) -> Result<(), CloseReason> {
+        if self.upstream.has_stream() {
+            return Err(CloseReason::Drained);
+        }
+        self.life.finish(CloseReason::Drained, deadline);
+        self.end_pause();
+        self.go_on_if_drained();
+        Ok(())
+    }
+}
+
+// What to do.
+
+impl SessionCore {
+    /// The next thing for the driver to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.outbox.next_action()
+    }
+
+    /// What is worth a log line, and how many more were left out.
+    pub fn take_reports(&mut self) -> (Vec<Report>, u64) {
+        self.outbox.take_reports()
+    }
+
+    /// What `ACL LOG` is to show, in order.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        self.outbox.take_refusals()
+    }
+
+    /// Whether `ACL LOG` has something to learn.
+    pub fn has_refusals(&self) -> bool {
+        self.outbox.has_refusals()
+    }
+
+    /// Whether there is something to log.
+    pub fn has_reports(&self) -> bool {
+        self.outbox.has_reports()
+    }
+
+    /// Whether bytes of a side are welcome now.
+    pub fn wants(&self, side: Side) -> bool {
+        match side {
+            Side::Downstream => {
+                self.life.is_running()
+                    && !self.life.has_client_closed()
+                    && self.flow.has_room_upstream()
+                    && (self.flow.may_hold_more(&self.limits, self.who.is_authenticated()) || !self.is_waiting())
+            }
+            Side::Upstream => self.upstream.is_ready() && self.flow.has_room_downstream(),
+        }
+    }
+
+    /// Whether the upstream connection is, or should be, there.
+    pub fn is_linked(&self) -> bool {
+        self.upstream.is_ready()
+    }
+
+    /// Whether [`handle_downstream`](Self::handle_downstream) would now do something with what is held, or with nothing.
+    pub fn can_go_on(&self) -> bool {
+        let drained = self.upstream.is_drained()
+            && match self.intake.waits_for() {
+                Some(Wait::Drained(AfterDrain::Reset)) => self.flow.is_sent_upstream(),
+                Some(wait) => wait.is_for_replies(),
+                None => false,
+            };
+        self.life.is_running()
+            && !self.upstream.is_connecting()
+            && (drained || (!self.is_waiting() && (self.flow.held() > 0 || self.life.has_client_closed())))
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let throttled = match self.intake.waits_for() {
+            Some(Wait::Throttled { until }) => Some(*until),
+            _ => None,
+        };
+        throttled.into_iter().chain(self.due().map(|(at, _)| at)).min()
+    }
+
+    fn due(&self) -> Option<(Instant, Due)> {
+        self.life.due(self.awaits(), &self.limits)
+    }
+
+    fn awaits(&self) -> Awaits {
+        if !self.who.is_authenticated() {
+            Awaits::Login
+        } else if self.is_owed() {
+            // A command that blocks may take its time, and whoever is not listened to is not silent.
+            let may_take_its_time = self.upstream.is_blocked() || !self.flow.has_room_downstream();
+            if may_take_its_time { Awaits::Anything } else { Awaits::Redis }
+        } else if self.may_wait_for_ever() {
+            Awaits::Anything
+        } else {
+            Awaits::Client
+        }
+    }
+
+    /// Redis owes the client something, or has not taken what it was sent; or a request waits for it to say something that
+    /// the client is not shown.
+    fn is_owed(&self) -> bool {
+        matches!(self.intake.waits_for(), Some(Wait::Drained(_)))
+            || !self.upstream.owes_nothing()
+            || !self.flow.is_sent_upstream()
+    }
+
+    /// Who the session acts for.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.who.principal()
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// What the session has moved.
+    pub fn traffic(&self) -> Traffic {
+        self.outbox.traffic()
+    }
+
+    /// Bytes of memory that the session holds beside what waits in buffers.
+    pub fn held(&self) -> usize {
+        self.intake.memory(self.flow.held() > 0) + self.upstream.memory()
+    }
+}
+
+// What tests look into.
+
+#[cfg(test)]
+impl SessionCore {
+    pub(super) fn protocol(&self) -> crate::resp::Protocol {
+        self.upstream.protocol()
+    }
+
+    pub(super) fn limits_mut(&mut self) -> &mut SessionLimits {
+        Rc::make_mut(&mut self.limits)
+    }
+
+    /// Bytes of memory that are kept for the next request.
+    pub(super) fn kept(&self) -> usize {
+        self.intake.memory(true)
+    }
+}
+
+// What the parts come to together.
+
+impl SessionCore {
+    /// Whoever asks, in each state that Redis may be in when it gets the next request: ordinarily one.
+    pub(super) fn requesters(&self) -> impl Iterator<Item = Requester<'_>> {
+        let user = self.who.user().map(|user| &**user);
+        self.upstream.states().map(move |(mode, database)| Requester { user, mode, database })
+    }
+
+    fn request_limits(&self) -> Limits {
+        if self.who.is_authenticated() { self.limits.request } else { Limits::UNAUTHENTICATED }
+    }
+
+    /// Takes no more requests; what is owed still goes out.
+    fn finish(&mut self, reason: CloseReason, now: Instant) {
+        self.life.finish(reason, now + self.limits.half_close_timeout);
+    }
+
+    /// Tells the client why, in its place among the replies, and finishes.
+    fn fail(&mut self, reason: CloseReason, text: &'static str, now: Instant, out: &mut Output<'_>) {
+        self.intake.take_wait();
+        self.answer(&Reply::error(text), out);
+        self.finish(reason, now);
+        self.go_on_if_drained();
+    }
+
+    /// The client has closed its side. Requests that it sent before and that still wait are taken first; the rest of an
+    /// unfinished one will never come.
+    fn end_requests(&mut self, now: Instant) -> Result<(), CloseReason> {
+        if self.may_wait_for_ever() {
+            return Err(CloseReason::ClientGone);
+        }
+        if !self.is_waiting() {
+            self.finish(CloseReason::ClientGone, now);
+            self.go_on_if_drained();
+        }
+        Ok(())
+    }
+
+    /// Once no reply is outstanding, looks at the next request again, or ends what is finishing.
+    fn go_on_if_drained(&mut self) {
+        if !self.upstream.is_drained() {
+            return;
+        }
+        if let Some(Wait::Undecided) = self.intake.waits_for() {
+            self.intake.take_wait();
+        }
+        if !self.intake.waits_for().is_some_and(Wait::is_for_request) {
+            self.life.note_drained();
+        }
+    }
+
+    /// Whether the next request has to wait, between two requests.
+    fn is_waiting(&self) -> bool {
+        self.intake.waits_for().is_some()
+            || self.upstream.is_connecting()
+            || self.upstream.has_barrier()
+            || self.flow.is_full(self.upstream.owed(), self.upstream.waiting_answers())
+    }
+
+    /// A client that goes on asking, and takes no replies, is held until the hold is full.
+    fn cut_if_unread(&mut self) {
+        let is_full = self.flow.held() >= self.limits.hold_buffer && self.is_waiting();
+        if self.life.is_running() && is_full && self.flow.is_unread(self.upstream.waiting_answers()) {
+            self.life.close();
+            self.outbox.act(Action::Close(CloseReason::UnreadReplies));
+        }
+    }
+
+    /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
+    /// a subscription, MONITOR, a replication link.
+    fn may_wait_for_ever(&self) -> bool {
+        self.upstream.has_stream() || self.upstream.is_blocked()
+    }
+
+    /// RESET, once all earlier replies are out, and all that was forwarded: the session becomes what it was at accept. Redis
+    /// would log the proxy out, so it gets a fresh connection instead.
+    fn reset(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        if !self.life.begin_again(now) {
+            return Err(CloseReason::ResetStorm);
+        }
+        self.who = Who::admitted(&self.peer, policy).map_err(CloseReason::Revoked)?;
+        if !self.upstream.is_absent() {
+            self.outbox.act(Action::Disconnect);
+        }
+        self.upstream = Upstream::default();
+        // A SKIP before it is for its own answer.
+        if self.intake.is_silent() {
+            self.intake.set_reply_mode(ReplyMode::On);
+        }
+        self.answer(&Reply::Simple("RESET".into()), out);
+        Ok(())
+    }
+}

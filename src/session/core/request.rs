@@ -1,0 +1,357 @@
+//! The way of a request: scanned, judged, then forwarded, answered or refused.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::SessionCore;
+use super::verdict::{Conclusion, Judgement, reported};
+use crate::command::{Argv, ArgvBuf, CommandId, Role};
+use crate::policy::{Denial, Permit, Policy, Verdict};
+use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
+use crate::session::action::RequestRefusal;
+use crate::session::close::CloseReason;
+use crate::session::flow;
+use crate::session::intake::{Body, Visibility};
+use crate::session::output::{Output, Queues, Side};
+use crate::session::upstream::{Owed, Queue, Queueing, Sender, may_block};
+use crate::session::wait::{AfterDrain, Wait};
+
+/// What Redis says where there is no such client [clientTrackingCommand].
+const NO_SUCH_CLIENT: &str = "ERR The client ID you want redirect to does not exist";
+
+/// What became of a request that was looked at.
+#[derive(PartialEq, Eq)]
+enum Progress {
+    Taken,
+    /// It has to be read again once what it waits for is there.
+    Postponed,
+}
+
+impl SessionCore {
+    /// Takes as many requests from the input as may be taken now, and returns how many bytes they are.
+    pub(super) fn take_requests(
+        &mut self,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<usize, CloseReason> {
+        let input = out.input();
+        let mut at = 0;
+        loop {
+            self.resume(policy, now, out)?;
+            if !self.life.is_running() {
+                return Ok(input.len());
+            }
+            let between = !self.intake.is_streaming();
+            if at == input.len() && between {
+                self.intake.rest();
+                return Ok(at);
+            }
+            let is_full = || flow::is_full(out.waiting(Side::Downstream));
+            if at == input.len() || (between && (self.is_waiting() || is_full())) {
+                return Ok(at);
+            }
+            if self.who.is_authenticated() && self.upstream.is_absent() {
+                self.connect();
+                return Ok(at);
+            }
+            let rest = &input[at..];
+            let limits = self.request_limits();
+            let scanned = match self.intake.scan(rest, &limits) {
+                Ok(scanned) => scanned,
+                Err(error) => {
+                    self.refuse_protocol(error, now, out);
+                    return Ok(input.len());
+                }
+            };
+            match scanned {
+                Scanned::Incomplete => match self.stream(policy, at, rest, out) {
+                    0 if !self.is_waiting() && self.is_too_large(rest) => {
+                        let text = "ERR respgate: request too large";
+                        self.fail(CloseReason::RequestTooLarge, text, now, out);
+                    }
+                    0 => return Ok(at),
+                    taken => at += taken,
+                },
+                Scanned::Empty { len } => {
+                    at += len;
+                    // Redis skips it without a reply, and it ends what is kept in mind for the next request.
+                    let _ = self.intake.visibility();
+                    self.upstream.use_up_one_shot(out);
+                }
+                Scanned::Part { len } => {
+                    if self.intake.is_forwarding() {
+                        out.pass(at..at + len);
+                    }
+                    at += len;
+                }
+                Scanned::Request { len } => {
+                    match self.intake.take_body() {
+                        Body::Whole => {
+                            if self.take_request(policy, at..at + len, now, out)? == Progress::Postponed {
+                                return Ok(at);
+                            }
+                        }
+                        Body::Forwarding { prefix, argc } => {
+                            self.commit(policy, &prefix, argc)?;
+                            out.pass(at..at + len);
+                        }
+                        Body::Discarding { refusal, is_exec: true } => self.refuse_exec(policy, refusal, out),
+                        Body::Discarding { refusal, is_exec: false } => self.refuse(refusal, out),
+                    }
+                    at += len;
+                }
+                Scanned::Inline { len } => {
+                    if self.take_inline(policy, now, out)? == Progress::Postponed {
+                        return Ok(at);
+                    }
+                    at += len;
+                }
+            }
+        }
+    }
+
+    /// Judges a whole request, and does what the verdict says.
+    fn take_request(
+        &mut self,
+        policy: &Policy,
+        range: Range<usize>,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<Progress, CloseReason> {
+        let bytes = &out.input()[range.clone()];
+        let argv = Argv::new(bytes, self.intake.spans());
+        let Some(Judgement::Certain(verdict)) = self.judge(|requester| Some(policy.decide(requester, &argv))) else {
+            self.intake.wait_for(Wait::Undecided);
+            return Ok(Progress::Postponed);
+        };
+        if let Some(wait) = self.prerequisite(policy, &verdict, &argv) {
+            self.intake.wait_for(wait);
+            return Ok(Progress::Postponed);
+        }
+        if self.upstream.is_replicating() {
+            self.take_on_replication_link(&verdict, range, out)?;
+            return Ok(Progress::Taken);
+        }
+        match verdict {
+            Verdict::Forward(permit) => match self.unforwardable(policy, &permit, &argv) {
+                Some((reason, text)) => {
+                    self.conclude(Some(permit.spec()), Conclusion::Refused(Some(reason)));
+                    self.upstream.mirror_mut().forget_failure();
+                    self.refuse(text.to_owned(), out);
+                }
+                None => {
+                    let owed = Owed::of(permit.spec(), &argv);
+                    self.conclude(Some(permit.spec()), Conclusion::Forwarded);
+                    self.take_permitted(policy, &permit, owed, range, out);
+                }
+            },
+            Verdict::Local(local) => {
+                let argv = argv.iter().collect::<ArgvBuf>();
+                self.conclude(Some(local.spec), Conclusion::Answered);
+                self.upstream.use_up_one_shot(out);
+                self.answer_locally(policy, local, &argv.as_argv(), now, out);
+            }
+            Verdict::Deny(denial) => {
+                let (text, refusal) = (self.denial_text(policy, &denial, &argv), self.refusal(&denial, &argv));
+                self.conclude(denial.spec(), Conclusion::Refused(reported(&denial)));
+                if let Some(refusal) = refusal {
+                    self.outbox.note_refusal(refusal);
+                }
+                if is_exec(&denial) { self.refuse_exec(policy, text, out) } else { self.refuse(text, out) }
+            }
+        }
+        Ok(Progress::Taken)
+    }
+
+    /// Judges a request of the ACL family that had to wait, as if it came now.
+    pub(super) fn take_again(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+        match self.judge(|requester| Some(policy.decide(requester, argv))) {
+            Some(Judgement::Certain(Verdict::Local(local))) => self.acl(policy, local, argv, out),
+            Some(Judgement::Certain(Verdict::Deny(denial))) => {
+                let (text, refusal) = (self.denial_text(policy, &denial, argv), self.refusal(&denial, argv));
+                self.conclude(denial.spec(), Conclusion::RefusedLater(reported(&denial)));
+                if let Some(refusal) = refusal {
+                    self.outbox.note_refusal(refusal);
+                }
+                self.refuse(text, out);
+            }
+            // The proxy answers all of the family itself, and nothing is outstanding that it could depend on.
+            _ => self.refuse("ERR respgate: not done, try again".to_owned(), out),
+        }
+    }
+
+    /// What a permitted request has to wait for before it is forwarded.
+    fn prerequisite(&self, policy: &Policy, verdict: &Verdict<'_>, argv: &Argv<'_>) -> Option<Wait> {
+        let Verdict::Forward(permit) = verdict else { return None };
+        // Inside a transaction it would be done otherwise.
+        let depends = || may_block(permit.spec(), argv) || self.has_no_mirror(policy, permit.spec());
+        if self.upstream.queueing() == Queueing::Undecided && depends() {
+            Some(Wait::Undecided)
+        } else if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) {
+            Some(Wait::Drained(AfterDrain::Mirror { anew: false }))
+        } else {
+            None
+        }
+    }
+
+    /// Why the session does not forward what the policy permits, and what the client is told.
+    fn unforwardable(
+        &self,
+        policy: &Policy,
+        permit: &Permit<'_>,
+        argv: &Argv<'_>,
+    ) -> Option<(RequestRefusal, &'static str)> {
+        if self.lacks_mirror(policy, permit) {
+            Some((RequestRefusal::NoMirror, "ERR respgate: Redis cannot be told for whom this script would run"))
+        } else if self.redirects_to_another_user(permit, argv) {
+            Some((RequestRefusal::Redirect, NO_SUCH_CLIENT))
+        } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
+            Some((RequestRefusal::NoReply, "ERR respgate: not possible before SYNC or PSYNC"))
+        } else {
+            None
+        }
+    }
+
+    /// Whether a request redirects invalidation messages to anybody but a session of the same user. Where Redis reads
+    /// the word as a prefix, what follows is an option and no number.
+    fn redirects_to_another_user(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
+        if permit.spec().role() != Role::ClientTracking {
+            return false;
+        }
+        let targets = argv.iter_from(3).filter(|(_, word)| word.eq_ignore_ascii_case(b"redirect"));
+        let mut ids = targets.filter_map(|(index, _)| parse_integer(argv.get(index + 1)?));
+        ids.any(|id| !self.who.user_name().is_some_and(|user| self.shared.is_of(id, user)))
+    }
+
+    /// Takes a request that is permitted, complete and in memory.
+    fn take_permitted(
+        &mut self,
+        policy: &Policy,
+        permit: &Permit<'_>,
+        owed: Owed,
+        range: Range<usize>,
+        out: &mut Output<'_>,
+    ) {
+        if let role @ (Role::Sync | Role::Psync) = permit.spec().role() {
+            let (head, tail) = self.renamed(permit);
+            let request = [&head, &out.input()[range.start + tail..range.end]].concat();
+            self.intake.wait_for(Wait::Drained(AfterDrain::Replicate(role, request.into())));
+            return;
+        }
+        match permit.spec().role() {
+            Role::Multi => self.upstream.mirror_mut().forget_failure(),
+            Role::Exec => self.abort_what_is_lost(policy, out),
+            _ => {}
+        }
+        let visibility = self.intake.visibility();
+        let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));
+        self.upstream.expect(permit.spec(), owed, sender, visibility);
+        self.forward(permit, range, out);
+    }
+
+    /// Before EXEC: what may no longer be executed, Redis is made to abort.
+    fn abort_what_is_lost(&mut self, policy: &Policy, out: &mut Output<'_>) {
+        if let Some(queue) = self.upstream.queue()
+            && !self.may_still_execute(policy, queue)
+        {
+            let commands: Vec<CommandId> = queue.commands().collect();
+            self.note_lost_commands(policy, commands.into_iter());
+            self.upstream.send_refused(Box::default(), Visibility::Hidden, out);
+        }
+    }
+
+    /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
+    /// blocked, and the table that names them has the same names.
+    fn may_still_execute(&self, policy: &Policy, queue: &Queue) -> bool {
+        let Some(user) = self.who.user() else { return false };
+        let name = user.name().as_str().as_bytes();
+        queue.may_execute(user, policy.table.identity(), |id| {
+            policy.table.get(id).is_some_and(|spec| {
+                let runs_for_nobody = spec.role() == Role::Script && self.has_no_mirror(policy, spec);
+                !policy.blocklist.blocks(name, spec) && !runs_for_nobody
+            })
+        })
+    }
+
+    fn forward(&self, permit: &Permit<'_>, range: Range<usize>, out: &mut Output<'_>) {
+        let (head, tail) = self.renamed(permit);
+        if !head.is_empty() {
+            out.send(Side::Upstream, &head);
+        }
+        out.pass(range.start + tail..range.end);
+    }
+
+    /// What stands in place of the beginning of a request whose command was renamed, up to its first argument's last
+    /// byte, and where in the request that is. Nothing and 0 where it was not.
+    fn renamed(&self, permit: &Permit<'_>) -> (Vec<u8>, usize) {
+        let Some(name) = permit.upstream_name() else { return (Vec::new(), 0) };
+        let spans = self.intake.spans();
+        let head = [format!("*{}\r\n${}\r\n", spans.len(), name.len()).as_bytes(), name].concat();
+        (head, spans.first().map_or(0, |span| span.end as usize))
+    }
+
+    /// An inline request is judged and forwarded in its canonical form, never as text.
+    fn take_inline(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<Progress, CloseReason> {
+        let canonical = self.intake.canonical().to_vec();
+        let mut queues = Queues::default();
+        let mut inner = Output::new(&canonical, Side::Downstream, &mut queues);
+        let progress = self.take_request(policy, 0..canonical.len(), now, &mut inner);
+        let passed = inner.finish();
+        out.send(Side::Upstream, queues.upstream.as_slice());
+        out.send(Side::Upstream, &canonical[passed]);
+        out.send(Side::Downstream, queues.downstream.as_slice());
+        progress
+    }
+
+    /// After SYNC or PSYNC Redis still executes commands from this socket: only what replication needs goes on.
+    fn take_on_replication_link(
+        &mut self,
+        verdict: &Verdict<'_>,
+        range: Range<usize>,
+        out: &mut Output<'_>,
+    ) -> Result<(), CloseReason> {
+        let command = match verdict {
+            Verdict::Forward(permit) if matches!(permit.spec().role(), Role::Replconf | Role::Ping) => {
+                self.conclude(Some(permit.spec()), Conclusion::Forwarded);
+                self.forward(permit, range, out);
+                return Ok(());
+            }
+            Verdict::Forward(permit) => Some(permit.spec()),
+            Verdict::Local(local) => Some(local.spec),
+            Verdict::Deny(denial) => denial.spec(),
+        };
+        self.conclude(command, Conclusion::Refused(Some(RequestRefusal::ReplicationMisuse)));
+        Err(CloseReason::ReplicationMisuse)
+    }
+
+    fn refuse_protocol(&mut self, error: ProtocolError, now: Instant, out: &mut Output<'_>) {
+        if error != ProtocolError::CrossProtocol {
+            self.answer(&Reply::error(format!("ERR Protocol error: {error}")), out);
+        }
+        self.finish(CloseReason::Protocol(error), now);
+        self.go_on_if_drained();
+    }
+}
+
+pub(super) fn is_exec(denial: &Denial<'_>) -> bool {
+    denial.spec().is_some_and(|spec| spec.role() == Role::Exec)
+}
+
+/// Whether Redis replies to a REPLCONF, as it does not to ACK and GETACK [replconfCommand]: it has only options that are
+/// known to be answered, or not one value for each.
+fn replconf_is_answered(argv: &Argv<'_>) -> bool {
+    const ANSWERED: [&[u8]; 9] = [
+        b"listening-port",
+        b"ip-address",
+        b"capa",
+        b"version",
+        b"rdb-only",
+        b"rdb-filter-only",
+        b"rdb-channel",
+        b"set-rdb-client-id",
+        b"main-ch-client-id",
+    ];
+    let is_answered = |option: &[u8]| ANSWERED.iter().any(|known| option.eq_ignore_ascii_case(known));
+    argv.len().is_multiple_of(2) || argv.iter().skip(1).step_by(2).all(is_answered)
+}

@@ -1,0 +1,90 @@
+//! Large requests go on before they are complete, once what stands before their values decides. Redis executes nothing
+//! without the last two bytes, which are held back until the whole is here and judged again.
+
+use super::SessionCore;
+use super::request::is_exec;
+use super::verdict::{Conclusion, Judgement, reported};
+use crate::acl::{AclDenial, texts};
+use crate::command::{Argv, ArgvBuf, Role};
+use crate::policy::{Denial, Permit, Policy, Verdict};
+use crate::session::close::CloseReason;
+use crate::session::intake::Body;
+use crate::session::output::Output;
+use crate::session::upstream::{Owed, Sender, Slot};
+use crate::session::wait::{AfterDrain, Wait};
+
+/// Arguments from this size on are not waited for if what stands before them decides.
+const STREAM_FROM: u64 = 64 << 10;
+
+impl SessionCore {
+    /// Lets a request with a large argument go on before it is complete, if its first arguments decide. Returns how many
+    /// bytes were taken; 0 if it has to be held.
+    pub(super) fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
+        let large = self.intake.open_bulk().filter(|(bulk, _)| bulk.len >= STREAM_FROM);
+        let Some((bulk, argc)) = large.filter(|_| !self.upstream.is_replicating()) else { return 0 };
+        let prefix = Argv::new(rest, self.intake.spans());
+        match self.judge_by_prefix(policy, &prefix, argc) {
+            Some(Judgement::Undecided) => self.intake.wait_for(Wait::Undecided),
+            Some(Judgement::Certain(Verdict::Forward(_))) if self.mirror_is_outdated() => {
+                self.intake.wait_for(Wait::Drained(AfterDrain::Mirror { anew: false }));
+            }
+            Some(Judgement::Certain(Verdict::Forward(permit))) if is_plain(&permit) => {
+                let taken = self.intake.stream(Body::Forwarding { prefix: prefix.iter().collect(), argc });
+                out.pass(at..at + taken);
+                return taken;
+            }
+            Some(Judgement::Certain(Verdict::Deny(denial))) if is_final(&denial) => {
+                // What the client is told may show so much of the arguments, and the beginning of this one.
+                let Some(beginning) = rest.get(bulk.start..bulk.start + texts::SHOWN) else { return 0 };
+                let said = prefix.iter().take(texts::SHOWN).chain([beginning]).collect::<ArgvBuf>();
+                let text = self.denial_text(policy, &denial, &said.as_argv());
+                if let Some(refusal) = self.refusal(&denial, &prefix) {
+                    self.outbox.note_refusal(refusal);
+                }
+                self.conclude(denial.spec(), Conclusion::Refused(reported(&denial)));
+                return self.intake.stream(Body::Discarding { refusal: text, is_exec: is_exec(&denial) });
+            }
+            _ => {}
+        }
+        0
+    }
+
+    pub(super) fn is_too_large(&self, held: &[u8]) -> bool {
+        !self.intake.is_streaming() && held.len() + self.intake.table() > self.limits.request_buffer
+    }
+
+    /// Judges a streamed request again, now that only its end is missing upstream, under the policy of this moment.
+    pub(super) fn commit(&mut self, policy: &Policy, prefix: &ArgvBuf, argc: usize) -> Result<(), CloseReason> {
+        let Some(Judgement::Certain(Verdict::Forward(permit))) = self.judge_by_prefix(policy, &prefix.as_argv(), argc)
+        else {
+            return Err(CloseReason::PolicyChanged);
+        };
+        if !is_plain(&permit) {
+            return Err(CloseReason::PolicyChanged);
+        }
+        self.conclude(Some(permit.spec()), Conclusion::Forwarded);
+        let visibility = self.intake.visibility();
+        let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));
+        self.upstream.expect(permit.spec(), Owed::Slot(Slot::Pass(1)), sender, visibility);
+        Ok(())
+    }
+
+    /// Judges a large request by its first arguments; `None` if they do not decide.
+    fn judge_by_prefix<'p>(&self, policy: &'p Policy, prefix: &Argv<'_>, argc: usize) -> Option<Judgement<'p>> {
+        self.judge(|requester| policy.decide_by_prefix(requester, prefix, argc))
+    }
+}
+
+/// Whether a request is answered by one ordinary reply, so that it can be streamed without further care. Nothing that the
+/// session refuses although it is permitted is.
+fn is_plain(permit: &Permit<'_>) -> bool {
+    permit.upstream_name().is_none()
+        && !permit.spec().is_blocking()
+        && matches!(permit.spec().role(), Role::Ordinary | Role::Publish | Role::Spublish)
+}
+
+/// Whether no later argument could turn the denial into a permit. The strictest reading of a prefix may ask for more
+/// access to a key than the request turns out to need.
+fn is_final(denial: &Denial<'_>) -> bool {
+    !matches!(denial, Denial::Acl(_, denial) if *denial != AclDenial::Command)
+}

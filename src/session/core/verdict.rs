@@ -1,0 +1,72 @@
+//! The verdict on a request, and the one point where it is final.
+
+use super::SessionCore;
+use crate::command::{Argv, CommandSpec};
+use crate::policy::{Denial, Policy, Requester, Verdict};
+use crate::session::action::{Report, RequestRefusal};
+
+/// The verdict on a request in every state that Redis may be in when it gets it.
+pub(super) enum Judgement<'p> {
+    Certain(Verdict<'p>),
+    /// It depends on a reply that is outstanding.
+    Undecided,
+}
+
+/// What becomes of a request.
+pub(super) enum Conclusion {
+    Forwarded,
+    Answered,
+    /// With the reason, where an operator wants to hear of it.
+    Refused(Option<RequestRefusal>),
+    /// It was to be answered, had to wait, and is refused by now.
+    RefusedLater(Option<RequestRefusal>),
+}
+
+/// The reason of a denial, where an operator wants to hear of it.
+pub(super) fn reported(denial: &Denial<'_>) -> Option<RequestRefusal> {
+    denial.is_access_violation().then(|| RequestRefusal::Denied(denial.reason()))
+}
+
+impl SessionCore {
+    /// The verdict on which all states agree that Redis may be in. Where they do not, and no reply will tell, the request
+    /// is denied. `None` if `decide` says nothing.
+    pub(super) fn judge<'p>(&self, decide: impl Fn(Requester<'_>) -> Option<Verdict<'p>>) -> Option<Judgement<'p>> {
+        let mut requesters = self.requesters();
+        let mut verdict = decide(requesters.next()?)?;
+        for requester in requesters {
+            let other = decide(requester)?;
+            if !verdict.agrees_with(&other) {
+                if self.upstream.is_undecided() {
+                    return Some(Judgement::Undecided);
+                }
+                if let Verdict::Deny(_) = other {
+                    verdict = other;
+                }
+            }
+        }
+        Some(Judgement::Certain(verdict))
+    }
+
+    /// The verdict on a request is final. Each passes here once, before anything becomes of it: what counts requests by user,
+    /// command and verdict has its place here. A command that is not known is `None`.
+    pub(super) fn conclude(&mut self, command: Option<&CommandSpec>, conclusion: Conclusion) {
+        let (is_first, reason) = match conclusion {
+            Conclusion::Forwarded | Conclusion::Answered => return self.outbox.count_request(),
+            Conclusion::Refused(reason) => (true, reason),
+            Conclusion::RefusedLater(reason) => (false, reason),
+        };
+        if is_first {
+            self.outbox.count_request();
+        }
+        self.outbox.count_refused();
+        if let Some(reason) = reason {
+            let command = || command.map(|spec| spec.full_name().to_owned()).unwrap_or_default();
+            self.outbox.report(|| Report::Refused { reason, command: command() });
+        }
+    }
+
+    /// What the client is told of a denial.
+    pub(super) fn denial_text(&self, policy: &Policy, denial: &Denial<'_>, argv: &Argv<'_>) -> String {
+        policy.denial_text(denial, self.who.user().map(|user| &**user), argv)
+    }
+}

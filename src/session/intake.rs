@@ -1,0 +1,179 @@
+//! Where requests come in: what is being scanned, and whether the next one is looked at.
+
+use std::ops::Range;
+
+use super::wait::Wait;
+use crate::command::ArgvBuf;
+use crate::resp::{Limits, OpenBulk, ProtocolError, RequestScanner, Scanned};
+
+/// What becomes of the request that is being scanned.
+#[derive(Default)]
+pub(super) enum Body {
+    /// It is held until it is complete.
+    #[default]
+    Whole,
+    /// It is forwarded as it comes. Its last two bytes are held back until it is complete and judged again by its first
+    /// arguments: Redis executes nothing without them.
+    Forwarding { prefix: ArgvBuf, argc: usize },
+    /// It was refused with this text, and is counted off.
+    Discarding { refusal: String, is_exec: bool },
+}
+
+impl Body {
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Whole => 0,
+            Self::Forwarding { prefix, .. } => prefix.memory(),
+            Self::Discarding { refusal, .. } => refusal.capacity(),
+        }
+    }
+}
+
+/// Whether replies are wanted (CLIENT REPLY).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// Not for the next request.
+    SkipNext,
+}
+
+/// Whether the client is shown a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Visibility {
+    Shown,
+    /// CLIENT REPLY OFF or SKIP, or a request of our own. Confirmations of subscriptions are shown all the same.
+    Hidden,
+}
+
+/// The client's requests, one after the other. While something is waited for, none is begun, and what has come of it stays
+/// with the driver. It lives as long as the session; RESET is one of its requests.
+#[derive(Default)]
+pub(super) struct Intake {
+    scanner: RequestScanner,
+    body: Body,
+    wait: Option<Wait>,
+    reply_mode: ReplyMode,
+}
+
+impl Intake {
+    /// See [`RequestScanner::scan`].
+    pub(super) fn scan(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
+        self.scanner.scan(input, limits)
+    }
+
+    /// Where the arguments of the request are that was scanned last.
+    pub(super) fn spans(&self) -> &[Range<u32>] {
+        self.scanner.spans()
+    }
+
+    /// An inline request that was scanned last, as canonical multibulk.
+    pub(super) fn canonical(&self) -> &[u8] {
+        self.scanner.canonical()
+    }
+
+    /// The argument that is being read, and how many there are to be.
+    pub(super) fn open_bulk(&self) -> Option<(OpenBulk, usize)> {
+        Some((self.scanner.open_bulk()?, self.scanner.argc()? as usize))
+    }
+
+    /// From here on the request is taken in parts, and this becomes of it. Returns the length of the first part.
+    pub(super) fn stream(&mut self, body: Body) -> usize {
+        self.body = body;
+        self.scanner.stream()
+    }
+
+    /// Nothing of a request is there: gives memory back.
+    pub(super) fn rest(&mut self) {
+        self.scanner.rest();
+    }
+
+    /// Whether a request that has begun is taken in parts.
+    pub(super) fn is_streaming(&self) -> bool {
+        !matches!(self.body, Body::Whole)
+    }
+
+    pub(super) fn is_forwarding(&self) -> bool {
+        matches!(self.body, Body::Forwarding { .. })
+    }
+
+    /// The request is complete.
+    pub(super) fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    pub(super) fn waits_for(&self) -> Option<&Wait> {
+        self.wait.as_ref()
+    }
+
+    pub(super) fn wait_for(&mut self, wait: Wait) {
+        self.wait = Some(wait);
+    }
+
+    pub(super) fn take_wait(&mut self) -> Option<Wait> {
+        self.wait.take()
+    }
+
+    /// Whether the client has asked for no replies until further notice.
+    pub(super) fn is_silent(&self) -> bool {
+        self.reply_mode == ReplyMode::Off
+    }
+
+    pub(super) fn set_reply_mode(&mut self, mode: ReplyMode) {
+        self.reply_mode = mode;
+    }
+
+    /// Whether the client is shown the reply to the request that is being dealt with. To be asked once for each: it uses up
+    /// CLIENT REPLY SKIP.
+    #[must_use]
+    pub(super) fn visibility(&mut self) -> Visibility {
+        match self.reply_mode {
+            ReplyMode::On => Visibility::Shown,
+            ReplyMode::Off => Visibility::Hidden,
+            ReplyMode::SkipNext => {
+                self.reply_mode = ReplyMode::On;
+                Visibility::Hidden
+            }
+        }
+    }
+
+    /// Bytes that the table of arguments takes.
+    pub(super) fn table(&self) -> usize {
+        size_of_val(self.scanner.spans())
+    }
+
+    /// Bytes of memory that it takes beside the table of arguments, and with it where a request has begun.
+    pub(super) fn memory(&self, has_begun: bool) -> usize {
+        let table = if has_begun { self.scanner.memory() } else { 0 };
+        table + self.body.memory() + self.wait.as_ref().map_or(0, Wait::memory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skip_is_for_one_request_and_off_for_all() {
+        let mut intake = Intake::default();
+        assert_eq!(intake.visibility(), Visibility::Shown);
+        intake.set_reply_mode(ReplyMode::SkipNext);
+        assert_eq!([intake.visibility(), intake.visibility()], [Visibility::Hidden, Visibility::Shown]);
+        intake.set_reply_mode(ReplyMode::Off);
+        assert_eq!([intake.visibility(), intake.visibility()], [Visibility::Hidden; 2]);
+    }
+
+    #[test]
+    fn a_request_is_whole_unless_it_streams() {
+        let mut intake = Intake::default();
+        let begun = b"*2\r\n$3\r\nGET\r\n$9\r\nabc";
+        assert_eq!(intake.scan(begun, &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+        assert_eq!(intake.open_bulk().map(|(bulk, argc)| (bulk.len, argc)), Some((9, 2)));
+        assert!(!intake.is_streaming());
+        assert!(intake.stream(Body::Forwarding { prefix: ArgvBuf::default(), argc: 2 }) > 0);
+        assert!(intake.is_streaming() && intake.is_forwarding());
+        assert!(matches!(intake.take_body(), Body::Forwarding { argc: 2, .. }) && !intake.is_streaming());
+    }
+}

@@ -1,0 +1,244 @@
+//! When a session ends, and how.
+
+use std::time::{Duration, Instant};
+
+use super::close::CloseReason;
+use super::limits::SessionLimits;
+
+/// What the session is doing at large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Nothing more is read from the client; what is owed still goes out, until the deadline.
+    Finishing {
+        reason: CloseReason,
+        deadline: Instant,
+    },
+    /// Nothing is owed any more. What Redis is still to be sent goes out, until the deadline.
+    Flushing {
+        reason: CloseReason,
+        deadline: Instant,
+    },
+    /// The driver has been told to close.
+    Closed,
+}
+
+/// What a running session waits for, as far as there is a bound to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaits {
+    /// A login.
+    Login,
+    /// Redis, which owes something or does not take what it is sent.
+    Redis,
+    /// The client.
+    Client,
+    /// Something that may take its time.
+    Anything,
+}
+
+/// What happens when time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Close(CloseReason),
+    /// Nobody has logged in.
+    NotAuthenticated,
+}
+
+/// From the handshake to the end. A stage is never gone back to, and the first reason to end is the one that is told. It
+/// lives as long as the session; RESET gives the time to log in once more.
+pub(super) struct Lifetime {
+    stage: Stage,
+    /// The client has closed its side: what it sent before is still answered, until then.
+    client_closed: Option<Instant>,
+    /// When the session began, or began again.
+    started: Instant,
+    /// When the client last sent something or was last sent something.
+    last_active: Instant,
+    /// Since when Redis owes something, or when it last said or took something since then.
+    waited_since: Instant,
+    resets: ResetBudget,
+}
+
+impl Lifetime {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            stage: Stage::Running,
+            client_closed: None,
+            started: now,
+            last_active: now,
+            waited_since: now,
+            resets: ResetBudget::new(now),
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.stage == Stage::Running
+    }
+
+    /// Why the session is ending, if it is.
+    pub(super) fn reason(&self) -> Option<CloseReason> {
+        match self.stage {
+            Stage::Finishing { reason, .. } | Stage::Flushing { reason, .. } => Some(reason),
+            Stage::Running | Stage::Closed => None,
+        }
+    }
+
+    pub(super) fn has_client_closed(&self) -> bool {
+        self.client_closed.is_some()
+    }
+
+    /// When the session began, or began again.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(super) fn note_activity(&mut self, now: Instant) {
+        self.last_active = now;
+    }
+
+    /// Redis has said or taken something, or owes something from now on.
+    pub(super) fn note_upstream(&mut self, now: Instant) {
+        self.waited_since = now;
+    }
+
+    /// The client has closed its side.
+    pub(super) fn client_closes(&mut self, deadline: Instant) {
+        self.client_closed = Some(deadline);
+    }
+
+    /// Takes no more requests; what is owed still goes out.
+    pub(super) fn finish(&mut self, reason: CloseReason, deadline: Instant) {
+        if self.stage == Stage::Running {
+            self.stage = Stage::Finishing { reason, deadline };
+        }
+    }
+
+    /// Nothing is owed any more.
+    pub(super) fn note_drained(&mut self) {
+        if let Stage::Finishing { reason, deadline } = self.stage {
+            self.stage = Stage::Flushing { reason, deadline };
+        }
+    }
+
+    /// Redis has been sent everything that was forwarded, also what has no reply to wait for: why to close now, if so.
+    pub(super) fn note_sent(&mut self) -> Option<CloseReason> {
+        let Stage::Flushing { reason, .. } = self.stage else { return None };
+        self.stage = Stage::Closed;
+        Some(reason)
+    }
+
+    /// The driver is told to close.
+    pub(super) fn close(&mut self) {
+        self.stage = Stage::Closed;
+    }
+
+    /// RESET: begins again. False if it comes too often.
+    #[must_use]
+    pub(super) fn begin_again(&mut self, now: Instant) -> bool {
+        self.started = now;
+        self.resets.spend(now)
+    }
+
+    /// When something is due, and what.
+    pub(super) fn due(&self, awaits: Awaits, limits: &SessionLimits) -> Option<(Instant, Due)> {
+        let after = |timeout: Option<Duration>, since: Instant, reason| {
+            Some((since.checked_add(timeout?)?, Due::Close(reason)))
+        };
+        match (self.stage, self.client_closed, awaits) {
+            (Stage::Closed, ..) => None,
+            (Stage::Finishing { reason: CloseReason::ClientGone, deadline }, ..) => {
+                Some((deadline, Due::Close(CloseReason::HalfCloseTimeout)))
+            }
+            (Stage::Finishing { reason, deadline } | Stage::Flushing { reason, deadline }, ..) => {
+                Some((deadline, Due::Close(reason)))
+            }
+            (Stage::Running, Some(deadline), _) => Some((deadline, Due::Close(CloseReason::HalfCloseTimeout))),
+            (Stage::Running, None, Awaits::Login) => Some((self.started + limits.auth_timeout, Due::NotAuthenticated)),
+            (Stage::Running, None, Awaits::Redis) => {
+                after(limits.upstream_timeout, self.waited_since, CloseReason::UpstreamTimeout)
+            }
+            (Stage::Running, None, Awaits::Client) => after(limits.idle_timeout, self.last_active, CloseReason::Idle),
+            (Stage::Running, None, Awaits::Anything) => None,
+        }
+    }
+}
+
+/// RESET costs a connection to Redis: 16 at once, 16 a second.
+#[derive(Debug)]
+struct ResetBudget {
+    left: u32,
+    refilled: Instant,
+}
+
+impl ResetBudget {
+    const MOST: u32 = 16;
+
+    fn new(now: Instant) -> Self {
+        Self { left: Self::MOST, refilled: now }
+    }
+
+    fn spend(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.refilled) >= Duration::from_secs(1) {
+            *self = Self::new(now);
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::Limits;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limits() -> SessionLimits {
+        SessionLimits {
+            request: Limits::AUTHENTICATED,
+            request_buffer: 0,
+            hold_buffer: 0,
+            auth_timeout: SECOND,
+            idle_timeout: Some(2 * SECOND),
+            upstream_timeout: Some(3 * SECOND),
+            half_close_timeout: SECOND,
+        }
+    }
+
+    #[test]
+    fn the_first_reason_to_end_is_the_one_that_is_told() {
+        let now = Instant::now();
+        let mut life = Lifetime::new(now);
+        life.finish(CloseReason::Quit, now);
+        life.finish(CloseReason::Drained, now);
+        assert_eq!((life.reason(), life.note_sent()), (Some(CloseReason::Quit), None));
+        life.note_drained();
+        assert_eq!(life.note_sent(), Some(CloseReason::Quit));
+        assert_eq!((life.note_sent(), life.is_running()), (None, false));
+    }
+
+    #[test]
+    fn what_is_due_follows_from_what_the_session_waits_for() {
+        let now = Instant::now();
+        let mut life = Lifetime::new(now);
+        let due = |life: &Lifetime, awaits| life.due(awaits, &limits());
+        assert_eq!(due(&life, Awaits::Login), Some((now + SECOND, Due::NotAuthenticated)));
+        assert_eq!(due(&life, Awaits::Client), Some((now + 2 * SECOND, Due::Close(CloseReason::Idle))));
+        assert_eq!(due(&life, Awaits::Redis), Some((now + 3 * SECOND, Due::Close(CloseReason::UpstreamTimeout))));
+        assert_eq!(due(&life, Awaits::Anything), None);
+        life.client_closes(now);
+        assert_eq!(due(&life, Awaits::Anything), Some((now, Due::Close(CloseReason::HalfCloseTimeout))));
+        life.close();
+        assert_eq!(due(&life, Awaits::Login), None);
+    }
+
+    #[test]
+    fn resets_are_counted_for_a_second() {
+        let now = Instant::now();
+        let mut life = Lifetime::new(now);
+        let allowed = (0..100).filter(|_| life.begin_again(now)).count();
+        assert_eq!(allowed, 16);
+        assert!(life.begin_again(now + SECOND));
+    }
+}
