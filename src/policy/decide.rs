@@ -32,7 +32,7 @@ pub struct Requester<'a> {
 impl Policy {
     /// Judges a request that is here in full.
     pub fn decide<'p>(&'p self, requester: Requester<'_>, argv: &Argv<'_>) -> Verdict<'p> {
-        self.judge(requester, argv, argv.len(), |user, spec| user.check(spec, argv, requester.database))
+        self.verdict(requester, argv, argv.len(), |user, spec| user.check(spec, argv, requester.database))
     }
 
     /// Judges a request of `argc` arguments by its first ones, as if whatever follows needed the most access it could.
@@ -49,14 +49,14 @@ impl Policy {
             return None;
         }
         let verdict =
-            self.judge(requester, prefix, argc, |user, spec| user.check_prefix(spec, prefix, requester.database));
+            self.verdict(requester, prefix, argc, |user, spec| user.check_prefix(spec, prefix, requester.database));
         match verdict {
             Verdict::Local(_) => None,
             verdict => Some(verdict),
         }
     }
 
-    fn judge<'p>(
+    fn verdict<'p>(
         &'p self,
         requester: Requester<'_>,
         argv: &Argv<'_>,

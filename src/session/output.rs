@@ -84,7 +84,7 @@ impl<'a> Output<'a> {
         if self.passed.end == range.start {
             self.passed.end = range.end;
         } else {
-            self.settle();
+            self.copy_passed();
             self.passed = range;
         }
     }
@@ -92,13 +92,13 @@ impl<'a> Output<'a> {
     /// Sends bytes of ours.
     pub fn send(&mut self, to: Side, bytes: &[u8]) {
         if to != self.from {
-            self.settle();
+            self.copy_passed();
         }
         self.queues.side(to).extend(bytes);
     }
 
     /// Copies what was passed into its queue, so that something else can follow it.
-    fn settle(&mut self) {
+    fn copy_passed(&mut self) {
         let run = self.input.get(self.passed.clone()).unwrap_or_default();
         self.queues.side(self.from.opposite()).extend(run);
         self.passed = self.passed.end..self.passed.end;

@@ -219,7 +219,9 @@ fn inside_a_transaction_exec_uses_it_up() {
 
 #[test]
 fn whatever_ends_a_transaction_ends_it_here() {
-    for error in ["EXECABORT no", "ERR EXEC without MULTI", "MOVED 1 a:1", "CLUSTERDOWN Hash slot not served"] {
+    for error in
+        ["EXECABORT no", "ERR EXEC without MULTI", "MOVED 1 a:1", "CLUSTERDOWN Hash slot not served", "REDIRECT a:1"]
+    {
         let mut rig = Rig::new(OPEN);
         pipeline(&mut rig, &["MULTI", "SET a 1", "EXEC"]);
         rig.redis(format!("+OK\r\n+QUEUED\r\n-{error}\r\n"));

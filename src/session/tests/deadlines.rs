@@ -156,7 +156,7 @@ fn a_throttled_client_that_leaves_or_is_drained_is_told_at_once() {
 }
 
 #[test]
-fn little_is_read_of_a_stranger_whose_password_is_being_verified() {
+fn little_is_read_before_authentication_while_a_password_is_being_verified() {
     let mut rig = Rig::new(CLOSED);
     rig.client(&request("AUTH default secret"));
     rig.client(&request("GET a").repeat(3_000));

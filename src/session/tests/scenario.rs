@@ -143,7 +143,7 @@ pub(crate) fn check_steps(data: &[u8]) {
     let mut talk = Talk::new(rig);
     let mut number = 0;
     while !source.is_empty() && talk.rig.closed.is_none() {
-        let stranger = talk.rig.core.principal().is_none();
+        let is_unauthenticated = talk.rig.core.principal().is_none();
         let sent_before = talk.sent.len();
         match source.next() % 24 {
             0..8 => {
@@ -187,7 +187,7 @@ pub(crate) fn check_steps(data: &[u8]) {
         // Somebody may have logged in and out again in one step.
         let (reports, unreported) = talk.rig.core.take_reports();
         let logged_in = unreported > 0 || reports.iter().any(|report| matches!(report, Report::LoggedIn { .. }));
-        if stranger && !logged_in && talk.rig.core.principal().is_none() {
+        if is_unauthenticated && !logged_in && talk.rig.core.principal().is_none() {
             assert_eq!(talk.sent.len(), sent_before, "nothing is forwarded for nobody");
         }
     }

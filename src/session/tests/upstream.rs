@@ -122,7 +122,7 @@ fn a_client_that_leaves_while_redis_connects_is_served_what_it_asked_for() {
 }
 
 #[test]
-fn a_stranger_that_does_not_log_in_opens_no_connection() {
+fn who_does_not_log_in_opens_no_connection() {
     let mut rig = Rig::new(CLOSED);
     for said in ["AUTH", "AUTH default wrong", "HELLO 4"] {
         rig.say(said);

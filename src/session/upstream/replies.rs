@@ -71,8 +71,16 @@ impl Route {
 }
 
 /// How the errors begin after which there is no transaction [execCommandAbort, processCommand].
-const EXEC_ENDED: [&[u8]; 7] =
-    [b"-EXECABORT", b"-ERR EXEC without MULTI", b"-MOVED ", b"-ASK ", b"-CLUSTERDOWN ", b"-CROSSSLOT ", b"-TRYAGAIN "];
+const EXEC_ENDED: [&[u8]; 8] = [
+    b"-EXECABORT",
+    b"-ERR EXEC without MULTI",
+    b"-MOVED ",
+    b"-ASK ",
+    b"-CLUSTERDOWN ",
+    b"-CROSSSLOT ",
+    b"-TRYAGAIN ",
+    b"-REDIRECT ",
+];
 
 impl From<ReplyError> for CloseReason {
     fn from(_: ReplyError) -> Self {
