@@ -13,6 +13,7 @@ mod order;
 mod properties;
 mod pubsub;
 mod redis;
+mod refusing;
 mod replication;
 mod reply_mode;
 mod reset;

@@ -39,6 +39,27 @@ fn nobody_redirects_to_a_session_of_another_user_nor_to_a_client_of_redis_itself
 }
 
 #[test]
+fn caching_is_for_the_request_behind_it_also_where_that_is_refused() {
+    let (_redis, gate) = start();
+    for refused in ["FLUSHALL", "ACL"] {
+        let mut client = gate.connect("alice");
+        client.call(&["HELLO", "3"]);
+        assert_eq!(client.text(&["CLIENT", "TRACKING", "ON", "OPTIN"]), "+OK");
+        assert_eq!(client.text(&["CLIENT", "CACHING", "YES"]), "+OK");
+        assert!(client.text(&[refused]).starts_with('-'), "{refused}");
+        client.text(&["GET", "unwatched"]);
+        assert_eq!(client.text(&["CLIENT", "CACHING", "YES"]), "+OK");
+        client.text(&["GET", "watched"]);
+        let mut other = gate.connect("bob");
+        for key in ["unwatched", "watched"] {
+            assert_eq!(other.text(&["SET", key, "1"]), "+OK");
+        }
+        let first = client.reply_text();
+        assert!(first.ends_with("$7\r\nwatched"), "{refused}: {first}");
+    }
+}
+
+#[test]
 fn a_session_that_is_gone_or_was_reset_is_redirected_to_no_more() {
     let (_redis, gate) = start();
     let mut reader = gate.connect("alice");

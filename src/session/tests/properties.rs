@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::refusing::check_refusals;
 use super::scenario::{check_pieces, check_steps};
 
 proptest! {
@@ -16,6 +17,14 @@ proptest! {
     #[test]
     fn one_byte_at_a_time_gives_the_same(data in vec(any::<u8>(), 0..16)) {
         check_pieces(&[&[1, 1, 1, 1], data.as_slice()].concat());
+    }
+
+    #[test]
+    fn whatever_redis_refuses_nothing_is_executed_that_is_not_permitted(data in vec(any::<u8>(), 0..60)) {
+        let (rig, redis) = check_refusals(&data);
+        prop_assert_eq!(rig.closed, None);
+        prop_assert_eq!(rig.in_transaction(), redis.is_queueing());
+        prop_assert!(rig.database().is_none_or(|database| database == redis.database));
     }
 
     #[test]
