@@ -46,6 +46,10 @@ pub enum Role {
     ClientNoTouch,
     ClientKill,
     ClientList,
+    /// XREAD and XREADGROUP, which block with BLOCK only.
+    Xread,
+    /// WAIT and WAITAOF, which Redis 7.0 does not mark as blocking.
+    Wait,
     /// EVAL, FCALL and their relatives.
     Script,
     ScriptDebug,
@@ -107,6 +111,8 @@ impl Role {
             "client|kill" => Role::ClientKill,
             "client|list" => Role::ClientList,
             "eval" | "eval_ro" | "evalsha" | "evalsha_ro" | "fcall" | "fcall_ro" => Role::Script,
+            "xread" | "xreadgroup" => Role::Xread,
+            "wait" | "waitaof" => Role::Wait,
             "script|debug" => Role::ScriptDebug,
             name if name == "acl" || name.starts_with("acl|") => Role::Acl,
             _ => Role::Ordinary,

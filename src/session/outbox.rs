@@ -22,6 +22,8 @@ pub(super) struct Outbox {
     reports: Vec<Report>,
     /// Reports that were left out because too many came at once.
     unreported: u64,
+    /// A password that was not looked at has been reported.
+    has_reported_stray: bool,
     refusals: Vec<Refusal>,
     traffic: Traffic,
 }
@@ -41,6 +43,13 @@ impl Outbox {
             self.reports.push(report());
         } else {
             self.unreported += 1;
+        }
+    }
+
+    /// A password that was not looked at: the first of the session only.
+    pub(super) fn report_stray(&mut self, report: impl FnOnce() -> Report) {
+        if !std::mem::replace(&mut self.has_reported_stray, true) {
+            self.report(report);
         }
     }
 

@@ -48,8 +48,6 @@ pub struct SessionCore {
     life: Lifetime,
     /// What others are told.
     outbox: Outbox,
-    /// A password that was not looked at has been reported.
-    stray_auth_reported: bool,
 }
 
 // What happened.
@@ -76,7 +74,6 @@ impl SessionCore {
             flow: Flow::default(),
             life: Lifetime::new(now),
             outbox: Outbox::default(),
-            stray_auth_reported: false,
         })
     }
 
@@ -453,7 +450,7 @@ impl SessionCore {
         }
     }
 
-    /// The session waits for Redis to say something that may never come, and that nobody would hear: a blocking command,
+    /// The session waits for Redis to say something that may never come, and that no client is there for: a blocking command,
     /// a subscription, MONITOR, a replication link.
     fn may_wait_for_ever(&self) -> bool {
         self.upstream.has_stream() || self.upstream.is_blocked()

@@ -268,8 +268,8 @@ impl SessionCore {
         let name = user.name().as_str().as_bytes();
         queue.may_execute(user, policy.table.identity(), |id| {
             policy.table.get(id).is_some_and(|spec| {
-                let runs_for_nobody = spec.role() == Role::Script && self.has_no_mirror(policy, spec);
-                !policy.blocklist.blocks(name, spec) && !runs_for_nobody
+                let lacks_mirror = spec.role() == Role::Script && self.has_no_mirror(policy, spec);
+                !policy.blocklist.blocks(name, spec) && !lacks_mirror
             })
         })
     }

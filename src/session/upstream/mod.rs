@@ -59,9 +59,7 @@ enum Link {
 ///
 /// All of it dies with the connection: RESET, which leaves for a new one, begins with the default.
 ///
-/// That each session has a connection of its own is decided in [`connect`](Self::connect). One that is shared would be
-/// plugged in there, for as long as a session leaves no state at Redis and is owed nothing: the core sends by `Output` and reads by
-/// [`take_replies`](Self::take_replies), and knows of no connection.
+/// The core does not know which connection this is: [`connect`](Self::connect) decides that.
 #[derive(Default)]
 pub(super) struct Upstream {
     link: Link,
@@ -113,7 +111,12 @@ impl Upstream {
         self.link == Link::Ready
     }
 
-    /// A connection has been asked for: one of this session's own.
+    /// A connection is asked for. Here it is decided that each session has one of its own, from its first request to its end
+    /// or RESET.
+    ///
+    /// One that several sessions share would be plugged in here: a session could use it for requests that leave no state at
+    /// Redis, and would have to move to one of its own before the first that does. What it takes with it is nothing then, and
+    /// this value is as new; what it is owed has to have come before.
     pub(super) fn connect(&mut self) {
         self.link = Link::Connecting;
     }

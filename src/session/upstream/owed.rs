@@ -59,10 +59,9 @@ pub(in crate::session) fn may_block(spec: &CommandSpec, argv: &Argv<'_>) -> bool
         })
     };
     let says_block = || argv.iter().any(is_block);
-    match spec.full_name() {
-        "xread" | "xreadgroup" => says_block(),
-        // Redis 7.0 does not mark them.
-        "wait" | "waitaof" => true,
+    match spec.role() {
+        Role::Xread => says_block(),
+        Role::Wait => true,
         _ => spec.is_blocking(),
     }
 }

@@ -178,10 +178,8 @@ impl SessionCore {
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
     ) {
-        if !std::mem::replace(&mut self.stray_auth_reported, true) {
-            let is_ignored = stray == StrayAuth::Ignore;
-            self.outbox.report(|| Report::StrayAuth { attempted: shown(name), is_ignored });
-        }
+        let is_ignored = stray == StrayAuth::Ignore;
+        self.outbox.report_stray(|| Report::StrayAuth { attempted: shown(name), is_ignored });
         match stray {
             StrayAuth::Ignore => self.welcome(policy, greeting, out),
             StrayAuth::Refuse => {
