@@ -44,14 +44,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 /// A connection to Redis on its way.
 pub(super) type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
 
-/// What the driver needs of the world around it.
-pub(super) trait Surroundings {
+/// What the driver needs of the process it runs in.
+pub(super) trait Host {
     /// The connection to Redis.
     type Upstream: Stream;
-    /// The policy in force, while it is lent out.
-    type Lease: Deref<Target = Policy>;
+    /// A reference to the policy in force.
+    type PolicyRef: Deref<Target = Policy>;
     /// The policy in force, for as long as one wake-up lasts.
-    fn policy(&self) -> Self::Lease;
+    fn policy(&self) -> Self::PolicyRef;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Verifies a password.
@@ -69,16 +69,16 @@ pub(super) trait Surroundings {
     fn note_refusals(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
     fn report(&self, core: &mut SessionCore);
-    /// Whether so many more bytes may be held, of `held` already; notes them if so.
+    /// A session holds `is` bytes where it held `was`. Whether all sessions together may hold that much.
     fn account(&self, was: usize, is: usize) -> bool;
 }
 
 /// A session and its sockets.
-pub(super) struct Driver<C, W: Surroundings> {
+pub(super) struct Driver<C, H: Host> {
     core: SessionCore,
     client: C,
-    upstream: Option<W::Upstream>,
-    connecting: Option<Connecting<W::Upstream>>,
+    upstream: Option<H::Upstream>,
+    connecting: Option<Connecting<H::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<EditProgress>>,
     /// The turn has come of what the core wanted done: nothing else is done until this is used or dropped.
@@ -92,16 +92,16 @@ pub(super) struct Driver<C, W: Surroundings> {
     unflushed: bool,
     client_ended: bool,
     /// Redis takes no more; what it had to say is still read.
-    upstream_deaf: bool,
+    upstream_write_closed: bool,
     /// What of the buffers is counted against the memory budget.
     accounted: usize,
     volume: Volume,
     handle: Rc<Handle>,
-    world: W,
+    host: H,
 }
 
-/// What is left of a session.
-pub(super) struct Remains<C> {
+/// A session that has ended: what is left to be done for it.
+pub(super) struct EndedSession<C> {
     /// The client's connection.
     pub(super) client: C,
     /// What is still to be sent to it.
@@ -116,9 +116,9 @@ enum Read {
     Failed,
 }
 
-impl<C: Stream, W: Surroundings> Driver<C, W> {
+impl<C: Stream, H: Host> Driver<C, H> {
     /// A session that is about to begin.
-    pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, world: W) -> Self {
+    pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, host: H) -> Self {
         Self {
             core,
             client,
@@ -133,11 +133,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             queues: Queues::default(),
             unflushed: false,
             client_ended: false,
-            upstream_deaf: false,
+            upstream_write_closed: false,
             accounted: 0,
             volume: Volume::default(),
             handle,
-            world,
+            host,
         }
     }
 
@@ -151,10 +151,10 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         self.volume
     }
 
-    /// Takes apart what is left of an ended session, which is no longer accounted for.
-    pub(super) fn into_remains(self) -> Remains<C> {
-        let _ = self.world.account(self.accounted, 0);
-        Remains { client: self.client, unsent: self.queues.downstream }
+    /// The session has ended, and is no longer accounted for.
+    pub(super) fn into_ended(self) -> EndedSession<C> {
+        let _ = self.host.account(self.accounted, 0);
+        EndedSession { client: self.client, unsent: self.queues.downstream }
     }
 
     /// Runs the session until it has to be closed.
@@ -162,14 +162,14 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         self.handle.note_waker(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
         let progress = self.poll_administered(cx);
-        let lease = self.world.policy();
-        self.handle.note_generation(lease.generation);
-        let outcome = self.run(cx, &lease, progress, Instant::now());
+        let policy = self.host.policy();
+        self.handle.note_generation(policy.generation);
+        let outcome = self.run(cx, &policy, progress, Instant::now());
         // It was confirmed at once or is not.
         self.confirm = None;
         self.note_refusals();
         if self.core.has_reports() {
-            self.world.report(&mut self.core);
+            self.host.report(&mut self.core);
         }
         match outcome {
             Ok(()) => {
@@ -195,7 +195,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         edit: Option<EditProgress>,
         now: Instant,
     ) -> Result<(), CloseReason> {
-        self.obey(policy, now)?;
+        self.apply_orders(policy, now)?;
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         match edit {
             None => {}
@@ -212,7 +212,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             let mut progress = self.poll_events(cx, policy, now)?;
             if progress {
                 // The connection may be a new one, which knows nothing of us yet.
-                redis.dry = false;
+                redis.would_block = false;
             }
             if client.may_read() && !self.client_ended && self.core.wants(Side::Downstream) {
                 progress |= self.poll_client(&mut client, cx, policy, now)?;
@@ -225,11 +225,11 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             }
             // What is refused is in the log before the client hears of it.
             if self.core.has_reports() {
-                self.world.report(&mut self.core);
+                self.host.report(&mut self.core);
             }
             progress |= self.poll_writes(cx, now)?;
-            progress |= self.perform(cx)?;
-            self.settle_accounts()?;
+            progress |= self.run_actions(cx)?;
+            self.account_for_memory()?;
             if !progress {
                 return Ok(());
             }
@@ -241,7 +241,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     /// What the worker wants of this session, and what the clock says.
-    fn obey(&mut self, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
+    fn apply_orders(&mut self, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
         match self.handle.take_order() {
             None => {}
             Some(Order::Close(reason)) => return Err(reason),
@@ -387,7 +387,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
 
     /// How many of the bytes do not have to wait: they are sent, or Redis takes no more.
     fn write_to_redis(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
-        if bytes.is_empty() || self.upstream_deaf {
+        if bytes.is_empty() || self.upstream_write_closed {
             return bytes.len();
         }
         let Some(upstream) = &mut self.upstream else { return 0 };
@@ -397,7 +397,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         match Pin::new(upstream).poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(_)) => {
-                self.upstream_deaf = true;
+                self.upstream_write_closed = true;
                 bytes.len()
             }
             Poll::Pending => 0,
@@ -424,7 +424,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     /// Before the client hears of them: whoever asks `ACL LOG` thereafter finds them there.
     fn note_refusals(&mut self) {
         if self.core.has_refusals() {
-            self.world.note_refusals(&mut self.core);
+            self.host.note_refusals(&mut self.core);
         }
     }
 
@@ -437,7 +437,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
                 match Pin::new(&mut *upstream).poll_write(cx, self.queues.upstream.as_slice()) {
                     Poll::Ready(Ok(count)) => self.queues.upstream.advance(count),
                     Poll::Ready(Err(_)) => {
-                        self.upstream_deaf = true;
+                        self.upstream_write_closed = true;
                         self.queues.upstream = Buffer::default();
                     }
                     Poll::Pending => break,
@@ -468,33 +468,33 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
     }
 
     /// Does what the core wants done; true if there is something new to poll.
-    fn perform(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+    fn run_actions(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
         let mut started = false;
         while let Some(action) = self.core.poll_action() {
             match action {
                 Action::Connect => {
-                    self.connecting = Some(self.world.connect());
+                    self.connecting = Some(self.host.connect());
                     started = true;
                 }
                 Action::Disconnect => {
                     self.upstream = None;
                     self.connecting = None;
-                    self.upstream_deaf = false;
+                    self.upstream_write_closed = false;
                     self.replies = Buffer::default();
                     self.queues.upstream = Buffer::default();
                 }
                 Action::Verify(credentials) => {
-                    self.verifying = Some(self.world.verify(&self.core, credentials));
+                    self.verifying = Some(self.host.verify(&self.core, credentials));
                     started = true;
                 }
                 Action::Administer(administration) => {
                     let confirm = self.confirm.take();
-                    self.administering = Some(self.world.administer(&mut self.core, administration, confirm));
+                    self.administering = Some(self.host.administer(&mut self.core, administration, confirm));
                     // It is polled at the beginning of a wake-up.
                     cx.waker().wake_by_ref();
                 }
                 Action::Mirror(order) => {
-                    self.mirroring = Some(self.world.mirror(order));
+                    self.mirroring = Some(self.host.mirror(order));
                     started = true;
                 }
                 Action::Close(reason) => return Err(reason),
@@ -503,7 +503,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
         Ok(started)
     }
 
-    fn settle_accounts(&mut self) -> Result<(), CloseReason> {
+    fn account_for_memory(&mut self) -> Result<(), CloseReason> {
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
         let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.held();
         let held = held / ACCOUNTED_STEP * ACCOUNTED_STEP;
@@ -511,7 +511,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
             return Ok(());
         }
         let was = std::mem::replace(&mut self.accounted, held);
-        if self.world.account(was, held) { Ok(()) } else { Err(CloseReason::MemoryBudget) }
+        if self.host.account(was, held) { Ok(()) } else { Err(CloseReason::MemoryBudget) }
     }
 }
 
@@ -520,7 +520,7 @@ impl<C: Stream, W: Surroundings> Driver<C, W> {
 struct Share {
     bytes: usize,
     /// Nothing more was there: its socket will wake us.
-    dry: bool,
+    would_block: bool,
 }
 
 impl Share {
@@ -529,7 +529,7 @@ impl Share {
     }
 
     fn may_read(&self) -> bool {
-        !self.dry && !self.is_used_up()
+        !self.would_block && !self.is_used_up()
     }
 
     /// Reads until nothing more is there or the buffer is full.
@@ -544,7 +544,7 @@ impl Share {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => end = Some(Read::End),
                 Poll::Ready(Err(_)) => end = Some(Read::Failed),
                 Poll::Pending => {
-                    self.dry = true;
+                    self.would_block = true;
                     end = Some(Read::Nothing);
                 }
             }

@@ -1,6 +1,6 @@
 //! A worker: one thread, its connections, and what it does for each of them.
 
-mod world;
+mod host;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
-use self::world::{Lease, World};
+use self::host::{PolicyRef, WorkerHost};
 use super::budget::{Held, MemoryBudget};
-use super::driver::{Driver, Remains, Stream};
+use super::driver::{Driver, EndedSession, Stream};
 use super::episode::Episode;
 use super::farewell::{Rest, farewell, linger, turn_away};
 use super::gate::Permit;
@@ -457,7 +457,7 @@ impl Worker {
         };
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
-        let policy = Lease(self.current());
+        let policy = PolicyRef(self.current());
         let shared = Arc::clone(&self.settings.shared);
         let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), shared, &policy, started) {
             Ok(core) => core,
@@ -471,7 +471,7 @@ impl Worker {
         let handle = Rc::new(Handle::new(listener, trusted, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
-        let mut driver = Box::new(Driver::new(core, client, handle, World { worker: Rc::clone(&self), number }));
+        let mut driver = Box::new(Driver::new(core, client, handle, WorkerHost { worker: Rc::clone(&self), number }));
         Box::pin(async move {
             let reason = poll_fn(|cx| driver.poll(cx)).await;
             drop(entry);
@@ -479,7 +479,7 @@ impl Worker {
                 self.settings.upstream.lost.notify_one();
             }
             events::closed(driver.core(), driver.volume(), reason, started.elapsed());
-            let Remains { client, unsent } = driver.into_remains();
+            let EndedSession { client, unsent } = driver.into_ended();
             if let Some(rest) = self.close(client, unsent, reason, permit) {
                 rest.await;
             }

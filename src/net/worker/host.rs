@@ -15,7 +15,7 @@ use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
 use crate::generation::{Confirm, Edit, EditProgress, Editor};
-use crate::net::driver::{Connecting, Surroundings};
+use crate::net::driver::{Connecting, Host};
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
@@ -24,9 +24,9 @@ use crate::session::{
 use crate::upstream::{ConnectError, Connection};
 
 /// The policy in force, held while a session looks at it.
-pub(super) struct Lease(pub(super) Rc<Current>);
+pub(super) struct PolicyRef(pub(super) Rc<Current>);
 
-impl Deref for Lease {
+impl Deref for PolicyRef {
     type Target = Policy;
 
     fn deref(&self) -> &Policy {
@@ -35,19 +35,19 @@ impl Deref for Lease {
 }
 
 /// What a session sees of its worker.
-pub(super) struct World {
+pub(super) struct WorkerHost {
     pub(super) worker: Rc<Worker>,
     /// The session's, counted over all workers.
     pub(super) number: u64,
 }
 
-impl Surroundings for World {
+impl Host for WorkerHost {
     type Upstream = Connection;
 
-    type Lease = Lease;
+    type PolicyRef = PolicyRef;
 
-    fn policy(&self) -> Lease {
-        Lease(self.worker.current())
+    fn policy(&self) -> PolicyRef {
+        PolicyRef(self.worker.current())
     }
 
     fn connect(&self) -> Connecting<Connection> {
