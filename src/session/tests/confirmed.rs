@@ -124,6 +124,27 @@ fn what_is_answered_here_waits_for_the_reply_to_multi_too() {
 }
 
 #[test]
+fn what_waits_for_the_reply_is_taken_though_the_client_has_closed_its_side() {
+    let mut rig = Rig::new(OPEN);
+    pipeline(&mut rig, &["MULTI", "BLPOP l 0", "EXEC"]);
+    rig.client_leaves();
+    assert_eq!(rig.closed, None);
+    rig.redis("+OK\r\n");
+    assert_eq!(rig.forwarded(), "BLPOP l 0\nEXEC");
+    rig.redis("+QUEUED\r\n*1\r\n*-1\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n+QUEUED\r\n*1\r\n*-1\r\n", Some(CloseReason::ClientGone)));
+}
+
+#[test]
+fn an_inline_request_waits_for_the_reply_as_well() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(b"multi\r\nblpop l 0\r\nget a\r\n");
+    assert_eq!(rig.forwarded(), "multi");
+    rig.redis("+OK\r\n");
+    assert_eq!(rig.forwarded(), "blpop l 0\nget a");
+}
+
+#[test]
 fn a_right_that_is_revoked_ends_a_blocking_command_behind_a_refused_multi() {
     let mut rig = Rig::new(OPEN);
     pipeline(&mut rig, &["MULTI", "BLPOP b:l 0"]);
