@@ -47,6 +47,11 @@ impl RateLimit {
     }
 }
 
+/// So many lines of the log were lost, because they could not be written as fast as they came.
+pub fn lines_lost(lines: u64) {
+    error!(event = "log", outcome = "lost", lines, "lines were lost: they could not be written as fast as they came");
+}
+
 /// A client did not get through its handshake.
 pub fn handshake_failed(client: SocketAddr, error: &HandshakeError, left_out: u64) {
     info!(event = "handshake", outcome = "failed", %client, reason = words::handshake(*error), %error, left_out, "handshake failed");

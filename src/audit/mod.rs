@@ -1,7 +1,8 @@
-//! What happens to whom: the log's events, the words in them, and `ACL LOG`.
+//! What happens to whom: the log's events, the words in them, how their lines are written, and `ACL LOG`.
 
 mod acl_log;
 pub mod events;
+pub mod lines;
 pub mod words;
 
 pub use self::acl_log::Refusals;

@@ -1,5 +1,7 @@
 //! The flags that `run`, `check` and the others that need the configuration share.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -53,7 +55,7 @@ impl ConfigurationArgs {
 pub(super) fn tell(read: Result<Loaded, ConfigErrors>) -> Result<Config, Exit> {
     match read {
         Ok(Loaded { config, warnings }) => {
-            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
             Ok(config)
         }
         Err(errors) => Err(tell_errors(&errors)),
@@ -62,8 +64,13 @@ pub(super) fn tell(read: Result<Loaded, ConfigErrors>) -> Result<Config, Exit> {
 
 /// Prints every error. Returns the exit that fits them.
 pub(super) fn tell_errors(errors: &ConfigErrors) -> Exit {
-    errors.iter().for_each(|error| eprintln!("error: {error}"));
+    errors.iter().for_each(|error| say(format_args!("error: {error}")));
     if errors.is_permission() { Exit::Permission } else { Exit::Configuration }
+}
+
+/// Says something on standard error, where somebody may read it. That nobody does is no reason to end.
+pub(super) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The environment. Variables whose names are not UTF-8 cannot be ours.

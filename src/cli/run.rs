@@ -23,16 +23,19 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
     let log = match logging::init(&config.log) {
         Ok(log) => log,
         Err(error) => {
-            eprintln!("error: {error}");
+            configuration::say(format_args!("error: {error}"));
             return Exit::Configuration;
         }
     };
     let sources = arguments.clone();
     let reread = Box::new(move |files: &Files| sources.read(files));
-    match serve::run(config, files, reread, &log) {
+    let outcome = serve::run(config, files, reread, &log);
+    // What is queued comes before the last words.
+    drop(log);
+    match outcome {
         Ok(()) => Exit::Success,
         Err(error) => {
-            eprintln!("{error}");
+            configuration::say(format_args!("{error}"));
             exit_of(&error)
         }
     }

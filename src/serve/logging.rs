@@ -1,60 +1,62 @@
-//! The log: tracing events as lines of text or JSON, to standard error or to a file that can be reopened.
+//! The log: tracing events as lines of text or JSON, to standard error or to a file that can be reopened. Nobody who has
+//! something to log waits for that.
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tracing::{Level, Subscriber};
+use tracing::{Dispatch, Level, Subscriber, dispatcher, error};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
 
+use crate::audit::events;
+use crate::audit::lines::{Lines, Sink};
 use crate::config::{LogFormat, LogLevel, LogSettings};
 
-/// Starts the process's log. Once a process.
+/// How long the end of the process waits for what is still to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Starts the process's log, which also hears of panics. Once a process.
 ///
 /// # Errors
-/// The file cannot be opened, or there is a log already.
+/// The file cannot be opened, there is no thread to be had, or there is a log already.
 pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
-    match &settings.file {
-        Some(path) => {
-            let file = LogFile::open(path.clone())?;
-            install(subscriber(settings, false, file.clone()))?;
-            Ok(LogHandle { file: Some(file) })
-        }
-        None => {
-            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            install(subscriber(settings, colours, io::stderr))?;
-            Ok(LogHandle { file: None })
-        }
-    }
+    let target = Target::open(settings)?;
+    let colours = target.wants_colours();
+    let lines = Lines::start(target, lost_line(settings, colours)).map_err(LogError::Thread)?;
+    let log = LogHandle { lines: lines.clone() };
+    let subscriber = Dispatch::new(subscriber(settings, colours, Arc::new(Queued(lines))));
+    dispatcher::set_global_default(subscriber).map_err(|_| LogError::Installed)?;
+    std::panic::set_hook(Box::new(|panic| error!(event = "panic", "{panic}")));
+    Ok(log)
 }
 
-/// What SIGUSR1 needs.
-#[derive(Debug, Clone)]
+/// The running log. When it is dropped, what is queued is written, if that is possible.
+#[derive(Debug)]
 pub struct LogHandle {
-    file: Option<LogFile>,
+    lines: Lines,
 }
 
 impl LogHandle {
     /// Opens the log file anew under its name, after somebody moved the old one away. Does nothing for standard error.
-    ///
-    /// # Errors
-    /// The old file stays in use.
-    pub fn reopen(&self) -> Result<(), LogError> {
-        self.file.as_ref().map_or(Ok(()), LogFile::reopen)
+    pub fn reopen(&self) {
+        self.lines.reopen();
+    }
+}
+
+impl Drop for LogHandle {
+    fn drop(&mut self) {
+        self.lines.close(PATIENCE);
     }
 }
 
 type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
-
-fn install(subscriber: BoxedSubscriber) -> Result<(), LogError> {
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Installed)
-}
 
 fn subscriber<W>(settings: &LogSettings, colours: bool, writer: W) -> BoxedSubscriber
 where
@@ -62,6 +64,8 @@ where
 {
     let builder =
         tracing_subscriber::fmt().with_max_level(level(settings.level)).with_target(false).with_writer(writer);
+    // They would be told on standard error, and whoever tells them would wait for it, or panic where it is gone.
+    let builder = builder.log_internal_errors(false);
     match settings.format {
         LogFormat::Text => {
             let fields = debug_fn(|writer, field, value| match field.name() {
@@ -105,36 +109,105 @@ impl fmt::Write for OneLine<'_> {
     }
 }
 
-/// An append-only file that can be opened again. Clones share it.
-#[derive(Debug, Clone)]
-struct LogFile {
-    path: Arc<PathBuf>,
-    file: Arc<ArcSwap<File>>,
+/// Makes the line that says how many lines were lost.
+fn lost_line(settings: &LogSettings, colours: bool) -> impl FnMut(u64) -> Vec<u8> + Send + use<> {
+    let made = Arc::new(Made::default());
+    let dispatch = Dispatch::new(subscriber(settings, colours, Arc::clone(&made)));
+    move |lost| {
+        dispatcher::with_default(&dispatch, || events::lines_lost(lost));
+        std::mem::take(&mut *made.lock())
+    }
 }
 
-impl LogFile {
-    fn open(path: PathBuf) -> Result<LogFile, LogError> {
-        let file = append(&path)?;
-        Ok(LogFile { path: Arc::new(path), file: Arc::new(ArcSwap::from_pointee(file)) })
+/// A line that is not for the queue.
+#[derive(Default)]
+struct Made(Mutex<Vec<u8>>);
+
+impl Made {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for &Made {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lock().write(line)
     }
 
-    fn reopen(&self) -> Result<(), LogError> {
-        self.file.store(Arc::new(append(&self.path)?));
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-fn append(path: &PathBuf) -> Result<File, LogError> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
-    file.map_err(|error| LogError::File(path.clone(), error))
+/// Puts lines into the queue, which takes them or counts them.
+struct Queued(Lines);
+
+impl Write for &Queued {
+    /// An event is written at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-impl<'a> MakeWriter<'a> for LogFile {
-    type Writer = Arc<File>;
+/// Where the log goes.
+enum Target {
+    /// A descriptor of our own: that of the standard library is locked while somebody waits for it.
+    StandardError(File),
+    /// Append-only.
+    File(PathBuf, File),
+}
 
-    fn make_writer(&'a self) -> Arc<File> {
-        self.file.load_full()
+impl Target {
+    fn open(settings: &LogSettings) -> Result<Target, LogError> {
+        match &settings.file {
+            Some(path) => {
+                let file = append(path).map_err(|error| LogError::File(path.clone(), error))?;
+                Ok(Target::File(path.clone(), file))
+            }
+            None => {
+                let standard_error = io::stderr().as_fd().try_clone_to_owned().map_err(LogError::StandardError)?;
+                Ok(Target::StandardError(standard_error.into()))
+            }
+        }
     }
+
+    fn wants_colours(&self) -> bool {
+        match self {
+            Target::StandardError(file) => file.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            Target::File(..) => false,
+        }
+    }
+}
+
+impl Sink for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Target::StandardError(file) | Target::File(_, file) => file.write(bytes),
+        }
+    }
+
+    fn reopen(&mut self) -> bool {
+        let Target::File(path, file) = self else { return false };
+        match append(path) {
+            Ok(opened) => {
+                *file = opened;
+                true
+            }
+            Err(error) => {
+                error!(%error, "cannot reopen the log file");
+                false
+            }
+        }
+    }
+}
+
+fn append(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
 /// Why there is no log.
@@ -142,6 +215,10 @@ impl<'a> MakeWriter<'a> for LogFile {
 pub enum LogError {
     /// The file cannot be opened.
     File(PathBuf, io::Error),
+    /// Standard error cannot be had.
+    StandardError(io::Error),
+    /// The thread that writes cannot be started.
+    Thread(io::Error),
     /// The process has a log already.
     Installed,
 }
@@ -150,6 +227,8 @@ impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LogError::File(path, error) => write!(f, "log-file: {}: {error}", path.display()),
+            LogError::StandardError(error) => write!(f, "standard error: {error}"),
+            LogError::Thread(error) => write!(f, "the thread of the log: {error}"),
             LogError::Installed => f.write_str("the log is started already"),
         }
     }
@@ -160,6 +239,7 @@ impl std::error::Error for LogError {}
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use tracing::subscriber::with_default;
 
@@ -172,12 +252,18 @@ mod tests {
     }
 
     /// What is logged while `act` runs.
-    fn logged(format: LogFormat, act: impl FnOnce()) -> String {
+    fn logged_while(format: LogFormat, act: impl FnOnce(&LogHandle, &Path)) -> String {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let file = LogFile::open(path.clone()).unwrap();
-        with_default(subscriber(&settings(format), false, file), act);
+        let settings = LogSettings { file: Some(path.clone()), ..settings(format) };
+        let log = LogHandle { lines: Lines::start(Target::open(&settings).unwrap(), |_| Vec::new()).unwrap() };
+        with_default(subscriber(&settings, false, Arc::new(Queued(log.lines.clone()))), || act(&log, &path));
+        drop(log);
         fs::read_to_string(path).unwrap()
+    }
+
+    fn logged(format: LogFormat, act: impl FnOnce()) -> String {
+        logged_while(format, |_, _| act())
     }
 
     #[test]
@@ -216,25 +302,41 @@ mod tests {
 
     #[test]
     fn reopening_follows_the_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let (path, moved) = (directory.path().join("log"), directory.path().join("log.1"));
-        let handle = LogHandle { file: Some(LogFile::open(path.clone()).unwrap()) };
-        let subscriber = subscriber(&settings(LogFormat::Text), false, handle.file.clone().unwrap());
-        with_default(subscriber, || {
+        let mut moved = String::new();
+        let log = logged_while(LogFormat::Text, |log, path| {
             tracing::info!("first");
-            fs::rename(&path, &moved).unwrap();
+            let wait_for = |what: &str, path: &Path| {
+                while !fs::read_to_string(path).is_ok_and(|text| text.contains(what)) {
+                    std::thread::yield_now();
+                }
+            };
+            wait_for("first", path);
+            let other = path.with_extension("1");
+            fs::rename(path, &other).unwrap();
             tracing::info!("second");
-            handle.reopen().unwrap();
+            wait_for("second", &other);
+            log.reopen();
             tracing::info!("third");
+            moved = fs::read_to_string(&other).unwrap();
         });
-        let old = fs::read_to_string(&moved).unwrap();
-        assert!(old.contains("first") && old.contains("second") && !old.contains("third"), "{old}");
-        assert!(fs::read_to_string(&path).unwrap().contains("third"));
+        assert!(moved.contains("first") && moved.contains("second") && !moved.contains("third"), "{moved}");
+        assert!(log.contains("third"), "{log}");
     }
 
     #[test]
     fn a_log_file_that_cannot_be_opened_is_an_error() {
-        let error = LogFile::open(PathBuf::from("/nonexistent/log")).unwrap_err();
+        let settings = LogSettings { file: Some("/nonexistent/log".into()), ..settings(LogFormat::Text) };
+        let error = Target::open(&settings).err().unwrap();
         assert_eq!(error.to_string(), "log-file: /nonexistent/log: No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn lost_lines_are_told_of_in_the_format_of_the_others() {
+        let settings = LogSettings { level: LogLevel::Error, ..settings(LogFormat::Json) };
+        let mut tell = lost_line(&settings, false);
+        for lost in [7, 8] {
+            let line: serde_json::Value = serde_json::from_slice(&tell(lost)).unwrap();
+            assert_eq!((&line["event"], &line["lines"]), (&"log".into(), &lost.into()), "{line}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::admin::{self, AdminSocket, Health, InForce};
 use super::enforce::Enforcer;
@@ -185,11 +185,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
             // `edits` is held here, so there is always somebody who may send.
             Some(edit) = edited.recv() => reloader.edit(edit).await,
             _ = signals.reload.recv() => reloader.reload().await,
-            _ = signals.reopen.recv() => {
-                if let Err(error) = log.reopen() {
-                    error!(%error, "cannot reopen the log file");
-                }
-            }
+            _ = signals.reopen.recv() => log.reopen(),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
         }
@@ -235,6 +231,8 @@ struct Signals {
     reopen: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Nobody waits for it, but without it a log file that may not grow any more would end the process.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -244,6 +242,7 @@ impl Signals {
             reopen: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 }

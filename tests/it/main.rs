@@ -23,6 +23,7 @@ mod half_written;
 mod introspection;
 mod lesser_upstream_user;
 mod limits;
+mod log;
 mod newer_servers;
 mod parity;
 mod passwords;

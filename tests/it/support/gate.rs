@@ -1,6 +1,7 @@
 //! The real binary, started for one test and watched through its log.
 
 use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -289,8 +290,34 @@ impl Setup {
 
     /// Starts the proxy and waits until it listens.
     pub(crate) fn start(self) -> Respgate {
-        let config = self.write_config();
         let log = File::create(self.folder.path("log")).unwrap();
+        let mut gate = self.spawn(log);
+        gate.address = gate.wait_until_listening();
+        if gate.address.ip().is_unspecified() {
+            gate.address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        gate
+    }
+
+    /// Starts the proxy with a pipe for its log, and reads that up to where it listens.
+    pub(crate) fn start_with_pipe(self) -> (Respgate, BufReader<PipeReader>, PipeWriter) {
+        fs::write(self.folder.path("log"), "").unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut gate = self.spawn(writer.try_clone().unwrap());
+        let mut log = BufReader::new(reader);
+        let mut line = String::new();
+        gate.address = loop {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "respgate ended instead of listening");
+            if let Some(address) = listening_address(&line) {
+                break address;
+            }
+        };
+        (gate, log, writer)
+    }
+
+    fn spawn(self, log: impl Into<Stdio>) -> Respgate {
+        let config = self.write_config();
         let program = match self.open_files {
             None => respgate_binary(),
             Some(limit) => respgate_binary_with_open_files(limit),
@@ -306,13 +333,7 @@ impl Setup {
             .spawn()
             .unwrap();
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut gate =
-            Respgate { folder: self.folder, child: Some(child), address: unknown, announced: self.announced };
-        gate.address = gate.wait_until_listening();
-        if gate.address.ip().is_unspecified() {
-            gate.address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        gate
+        Respgate { folder: self.folder, child: Some(child), address: unknown, announced: self.announced }
     }
 }
 

@@ -1,0 +1,342 @@
+//! Lines on their way to a file or a stream, which may be slow, full or gone: a bounded queue, and a thread that writes
+//! what is in it. Whoever has a line to say neither waits for that nor hears of its errors.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Bytes of lines that may wait. Those that are being written are up to as many again.
+const ROOM: usize = 1 << 20;
+
+/// Bytes of memory that are kept for the next lines.
+const KEPT: usize = 64 << 10;
+
+/// How long after an error nothing is tried.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long until a stream that takes nothing at the moment, and does not keep us waiting by itself, is asked again.
+const NAP: Duration = Duration::from_millis(10);
+
+/// Where lines go.
+pub trait Sink: Send {
+    /// As [`io::Write::write`]. What was written is out of our hands.
+    ///
+    /// # Errors
+    /// Nothing of it was written.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Begins anew under the same name; false if that is not possible and everything stays as it was.
+    fn reopen(&mut self) -> bool;
+}
+
+/// The queue. Clones share it.
+#[derive(Clone)]
+pub struct Lines(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is something to do for the thread.
+    news: Condvar,
+    /// The thread has ended.
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<u8>,
+    /// Lines for which there was no room behind those that are waiting.
+    lost: u64,
+    reopen: bool,
+    is_closing: bool,
+    has_ended: bool,
+}
+
+impl Lines {
+    /// A queue and its thread, which writes to `sink`. `tell_lost` makes the line that says how many were lost.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start<S, L>(sink: S, tell_lost: L) -> io::Result<Lines>
+    where
+        S: Sink + 'static,
+        L: FnMut(u64) -> Vec<u8> + Send + 'static,
+    {
+        let shared = Arc::new(Shared { queue: Mutex::default(), news: Condvar::new(), ended: Condvar::new() });
+        let writer = Writer { shared: Arc::clone(&shared), sink, tell_lost, unwritten: Vec::new(), is_torn: false };
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
+        Ok(Lines(shared))
+    }
+
+    /// Puts a line, with its end, behind the others. Where there is no room it is counted as lost.
+    pub fn put(&self, line: &[u8]) {
+        let mut queue = self.0.lock();
+        if queue.waiting.len() + line.len() > ROOM {
+            queue.lost += 1;
+            return;
+        }
+        let is_first = queue.waiting.is_empty();
+        queue.waiting.extend_from_slice(line);
+        drop(queue);
+        if is_first {
+            self.0.news.notify_one();
+        }
+    }
+
+    /// The sink is opened again, before anything more is written.
+    pub fn reopen(&self) {
+        self.0.lock().reopen = true;
+        self.0.news.notify_one();
+    }
+
+    /// Waits until all lines are written, or nothing more can be, and for so long at most.
+    pub fn close(&self, patience: Duration) {
+        let mut queue = self.0.lock();
+        queue.is_closing = true;
+        self.0.news.notify_one();
+        let ended = self.0.ended.wait_timeout_while(queue, patience, |queue| !queue.has_ended);
+        drop(ended.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it is held.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").finish_non_exhaustive()
+    }
+}
+
+/// The thread's side.
+struct Writer<S, L> {
+    shared: Arc<Shared>,
+    sink: S,
+    tell_lost: L,
+    /// Whole lines that were taken from the queue.
+    unwritten: Vec<u8>,
+    /// What is at the sink ends within a line.
+    is_torn: bool,
+}
+
+impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
+    fn run(mut self) {
+        while self.take() {
+            while let Err(_error) = self.write() {
+                if !self.pause() {
+                    return self.end();
+                }
+            }
+        }
+        self.end();
+    }
+
+    /// Waits for lines and takes all there are. False where none will come any more.
+    fn take(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let has_news = |queue: &Queue| queue.reopen || queue.lost > 0 || !queue.waiting.is_empty();
+        let idle = shared.news.wait_while(shared.lock(), |queue| !has_news(queue) && !queue.is_closing);
+        let mut queue = idle.unwrap_or_else(PoisonError::into_inner);
+        if !has_news(&queue) {
+            return false;
+        }
+        self.unwritten.shrink_to(KEPT);
+        std::mem::swap(&mut queue.waiting, &mut self.unwritten);
+        let lost = std::mem::take(&mut queue.lost);
+        self.reopen_if_asked(queue);
+        if lost > 0 {
+            self.unwritten.extend((self.tell_lost)(lost));
+        }
+        true
+    }
+
+    fn reopen_if_asked(&mut self, mut queue: MutexGuard<'_, Queue>) {
+        let is_asked = std::mem::take(&mut queue.reopen);
+        // What there is to say of it goes into the queue.
+        drop(queue);
+        if is_asked && self.sink.reopen() {
+            self.is_torn = false;
+        }
+    }
+
+    /// Writes everything. After an error the lines are left that are not written in whole.
+    fn write(&mut self) -> io::Result<()> {
+        let mut written = 0;
+        let result = loop {
+            let rest = &self.unwritten[written..];
+            let next = if self.is_torn { b"\n" } else { rest };
+            if next.is_empty() {
+                break Ok(());
+            }
+            match self.sink.write(next) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) if self.is_torn => self.is_torn = false,
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(NAP),
+                Err(error) => break Err(error),
+            }
+        };
+        let whole = self.unwritten[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.is_torn |= whole < written;
+        self.unwritten.drain(..whole);
+        result
+    }
+
+    /// Waits before the next try. False if there is to be none.
+    fn pause(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let idle = shared.news.wait_timeout_while(shared.lock(), PAUSE, |queue| !queue.reopen && !queue.is_closing);
+        let (queue, _) = idle.unwrap_or_else(PoisonError::into_inner);
+        let goes_on = queue.reopen || !queue.is_closing;
+        self.reopen_if_asked(queue);
+        goes_on
+    }
+
+    fn end(self) {
+        self.shared.lock().has_ended = true;
+        self.shared.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Takes what it is told to, then everything.
+    #[derive(Default, Clone)]
+    struct Script(Arc<(Mutex<Scene>, Condvar)>);
+
+    #[derive(Default)]
+    struct Scene {
+        next: VecDeque<io::Result<usize>>,
+        taken: Vec<u8>,
+        /// Takes nothing, and keeps its writer waiting.
+        is_stuck: bool,
+    }
+
+    impl Script {
+        fn of(next: impl IntoIterator<Item = io::Result<usize>>) -> Script {
+            let script = Script::default();
+            script.scene().next = next.into_iter().collect();
+            script
+        }
+
+        fn stuck() -> Script {
+            let script = Script::default();
+            script.scene().is_stuck = true;
+            script
+        }
+
+        fn scene(&self) -> MutexGuard<'_, Scene> {
+            self.0.0.lock().unwrap()
+        }
+
+        fn free(&self) {
+            self.scene().is_stuck = false;
+            self.0.1.notify_all();
+        }
+
+        fn wait_for(&self, text: &str) {
+            while self.taken() != text {
+                thread::yield_now();
+            }
+        }
+
+        fn taken(&self) -> String {
+            String::from_utf8(self.scene().taken.clone()).unwrap()
+        }
+    }
+
+    impl Sink for Script {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut scene = self.0.1.wait_while(self.scene(), |scene| scene.is_stuck).unwrap();
+            let count = scene.next.pop_front().unwrap_or(Ok(usize::MAX))?.min(bytes.len());
+            scene.taken.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn reopen(&mut self) -> bool {
+            let mut scene = self.scene();
+            scene.taken.clear();
+            scene.next.clear();
+            true
+        }
+    }
+
+    fn start(script: &Script) -> Lines {
+        Lines::start(script.clone(), |lost| format!("lost {lost}\n").into_bytes()).unwrap()
+    }
+
+    fn full() -> io::Error {
+        io::ErrorKind::StorageFull.into()
+    }
+
+    #[test]
+    fn what_is_queued_is_written_before_the_end_in_order() {
+        let script =
+            Script::of([Ok(1), Err(io::ErrorKind::Interrupted.into()), Ok(2), Err(io::ErrorKind::WouldBlock.into())]);
+        let lines = start(&script);
+        (0..100).for_each(|number| lines.put(format!("{number}\n").as_bytes()));
+        lines.close(PATIENCE);
+        assert_eq!(script.taken(), (0..100).map(|number| format!("{number}\n")).collect::<String>());
+    }
+
+    #[test]
+    fn a_torn_line_is_ended_and_written_again_and_nothing_is_lost_by_an_error() {
+        let script = Script::of([Ok(8), Err(full()), Err(full())]);
+        let lines = start(&script);
+        lines.put(b"first\nsecond\n");
+        script.wait_for("first\nse\nsecond\n");
+        lines.put(b"third\n");
+        lines.close(PATIENCE);
+        assert_eq!(script.taken(), "first\nse\nsecond\nthird\n");
+    }
+
+    #[test]
+    fn what_is_opened_again_begins_with_a_whole_line() {
+        let script = Script::of([Ok(8)].into_iter().chain((0..1000).map(|_| Err(full()))));
+        let lines = start(&script);
+        lines.put(b"first\nsecond\n");
+        script.wait_for("first\nse");
+        lines.reopen();
+        lines.close(PATIENCE);
+        assert_eq!(script.taken(), "second\n");
+    }
+
+    #[test]
+    fn lines_without_room_are_counted_and_the_count_is_said_behind_those_that_had_it() {
+        let script = Script::stuck();
+        let lines = start(&script);
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        // As many as there is room for, twice, if the thread has taken some of them; and some more.
+        let put = 2 * (ROOM / line.len()) + 7;
+        (0..put).for_each(|_| lines.put(&line));
+        script.free();
+        lines.close(PATIENCE);
+        let taken = script.taken();
+        let told: Vec<usize> = taken.lines().filter_map(|line| line.strip_prefix("lost ")?.parse().ok()).collect();
+        assert!(matches!(told.as_slice(), [lost] if *lost >= 7), "{told:?}");
+        assert_eq!(taken.lines().count() - 1 + told[0], put);
+        assert!(taken.lines().last().unwrap().starts_with("lost "));
+    }
+
+    #[test]
+    fn who_waits_for_the_end_does_not_wait_for_a_sink_that_is_stuck_or_broken() {
+        let stuck = start(&Script::stuck());
+        stuck.put(b"a\n");
+        stuck.close(Duration::from_millis(1));
+        let broken = start(&Script::of((0..100).map(|_| Err(full()))));
+        broken.put(b"a\n");
+        broken.close(PATIENCE);
+    }
+}

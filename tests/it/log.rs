@@ -1,0 +1,153 @@
+//! The log where nobody reads it, or nothing more can be written: everything else goes on.
+
+use std::fs;
+use std::io::{BufRead, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use serde_json::Value;
+
+use crate::support::{RedisServer, Respgate, Setup, eventually, upstream_of};
+
+const ACL: &str = "user alice on +@all ~* &*\n";
+
+/// Lines that the log gets of one reload with [`bad_acl`].
+const BAD_LINES: usize = 5000;
+
+#[test]
+fn a_log_whose_reader_is_gone_hurts_nobody() {
+    let (_redis, setup) = setup();
+    let (mut gate, log, _) = setup.start_with_pipe();
+    let mut before = gate.connect("alice");
+    assert_eq!(before.text(&["PING"]), "+PONG");
+    drop(log);
+    assert_goes_on(&gate);
+    assert_eq!(before.text(&["PING"]), "+PONG");
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn a_log_whose_reader_is_stuck_hurts_nobody_and_what_is_lost_is_counted_once_it_reads_again() {
+    let (_redis, setup) = setup();
+    let (mut gate, log, writer) = setup.start_with_pipe();
+    fill(writer);
+    assert_goes_on(&gate);
+    let (_, failed) = gate.in_force();
+    gate.write_acl(&bad_acl());
+    for reload in 1..=4 {
+        gate.signal(Signal::HUP);
+        eventually("the reload to fail", || (gate.in_force().1 >= failed + reload).then_some(()));
+    }
+    assert_goes_on(&gate);
+    let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let read = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        for line in log.lines() {
+            read.lock().unwrap().push(serde_json::from_str(line.unwrap().trim_start_matches('x')).unwrap());
+        }
+    });
+    let lost = eventually("what was lost to be told", || {
+        let lines = lines.lock().unwrap();
+        lines.iter().find(|line| line["event"] == "log")?["lines"].as_u64()
+    });
+    let told = lines.lock().unwrap().iter().filter(|line| line["outcome"] == "failed").count() as u64;
+    assert!(lost > 0 && told + lost >= 4 * BAD_LINES as u64, "{lost} lost, {told} told");
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn a_log_whose_reader_is_stuck_does_not_hold_up_the_end() {
+    let (_redis, setup) = setup();
+    let (mut gate, _log, writer) = setup.start_with_pipe();
+    fill(writer);
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn a_log_on_a_full_disk_hurts_nobody_and_goes_on_when_there_is_room_again() {
+    let (_redis, setup) = setup();
+    let (full, log) = (setup.path("full"), setup.path("log"));
+    let setup = setup.setting(&format!("log-file = {full:?}"));
+    symlink(&log, &full).unwrap();
+    let gate = setup.start();
+    let follow = |target: &str| {
+        fs::remove_file(&full).unwrap();
+        symlink(target, &full).unwrap();
+        gate.signal(Signal::USR1);
+    };
+    follow("/dev/full");
+    eventually("the log to be opened again", || is_open(&gate, "/dev/full").then_some(()));
+    let before = gate.log_text();
+    assert_goes_on(&gate);
+    assert_eq!(gate.log_text(), before);
+    let (generation, _) = gate.in_force();
+    follow(log.to_str().unwrap());
+    gate.wait_for_log(&["reload", "done", &format!("\"generation\":{generation}")]);
+}
+
+#[test]
+fn a_line_that_was_torn_is_ended_before_the_next() {
+    let (_redis, setup) = setup();
+    let mut gate = setup.start().settled();
+    let set_limit = |limit: Option<u64>| {
+        let pid = Pid::from_raw(gate.pid().try_into().unwrap());
+        prlimit(pid, Resource::Fsize, Rlimit { current: limit, maximum: None }).unwrap();
+    };
+    let whole = gate.log_text().len();
+    set_limit(Some(whole as u64 + 20));
+    assert_goes_on(&gate);
+    eventually("the limit", || (gate.log_text().len() == whole + 20).then_some(()));
+    set_limit(None);
+    gate.wait_for_log(&["refusal", "flushall"]);
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+    let log = gate.log_text();
+    let torn: Vec<&str> = log.lines().filter(|line| serde_json::from_str::<Value>(line).is_err()).collect();
+    assert!(matches!(torn.as_slice(), [torn] if torn.len() == 20), "{torn:?}");
+    // No complaint.
+    fs::write(gate.path("log"), "").unwrap();
+}
+
+/// Newcomers, refusals, reloads and `health`, all of which have something to log.
+fn assert_goes_on(gate: &Respgate) {
+    let mut client = gate.connect("alice");
+    assert!(client.text(&["FLUSHALL"]).starts_with("-NOPERM"));
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    let (before, _) = gate.in_force();
+    gate.write_acl(&format!("{ACL}user generation-{before} on\n"));
+    gate.signal(Signal::HUP);
+    eventually("the next generation", || (gate.in_force().0 > before).then_some(()));
+    // It is told of Redis a moment later than it listens.
+    eventually("health to be good", || gate.health().status.success().then_some(()));
+}
+
+fn is_open(gate: &Respgate, path: &str) -> bool {
+    let mut descriptors = fs::read_dir(format!("/proc/{}/fd", gate.pid())).unwrap();
+    descriptors.any(|entry| fs::read_link(entry.unwrap().path()).is_ok_and(|target| target == Path::new(path)))
+}
+
+fn bad_acl() -> String {
+    (0..BAD_LINES).map(|number| format!("user alice on +nosuchcommand{number:0100}\n")).collect()
+}
+
+/// Fills a pipe so that not one byte more goes in.
+fn fill(mut pipe: std::io::PipeWriter) {
+    let flags = fcntl_getfl(&pipe).unwrap();
+    fcntl_setfl(&pipe, flags | OFlags::NONBLOCK).unwrap();
+    for size in [4096, 1] {
+        while pipe.write(&vec![b'x'; size]).is_ok() {}
+    }
+    fcntl_setfl(&pipe, flags).unwrap();
+}
+
+fn setup() -> (RedisServer, Setup) {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL);
+    (redis, setup)
+}
