@@ -1,7 +1,7 @@
 //! The log: tracing events as lines of text or JSON, to standard error or to a file that can be reopened. Nobody who has
 //! something to log waits for that.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -15,6 +15,7 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
 
+use super::escape::{self, OneLine};
 use crate::audit::events;
 use crate::audit::lines::{Lines, Sink};
 use crate::config::{LogFormat, LogLevel, LogSettings};
@@ -31,7 +32,7 @@ pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
     let colours = target.wants_colours();
     let lines = Lines::start(target, lost_line(settings, colours)).map_err(LogError::Thread)?;
     let log = LogHandle { lines: lines.clone() };
-    let subscriber = Dispatch::new(subscriber(settings, colours, Arc::new(Queued(lines))));
+    let subscriber = Dispatch::new(subscriber(settings, colours, Arc::new(Queued(lines, settings.format))));
     dispatcher::set_global_default(subscriber).map_err(|_| LogError::Installed)?;
     std::panic::set_hook(Box::new(|panic| error!(event = "panic", "{panic}")));
     Ok(log)
@@ -69,8 +70,8 @@ where
     match settings.format {
         LogFormat::Text => {
             let fields = debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(OneLine(writer), "{value:?}"),
-                name => write!(OneLine(writer), "{name}={value:?}"),
+                "message" => fmt::Write::write_fmt(&mut OneLine(writer), format_args!("{value:?}")),
+                name => fmt::Write::write_fmt(&mut OneLine(writer), format_args!("{name}={value:?}")),
             });
             Box::new(builder.with_ansi(colours).fmt_fields(fields.delimited(" ")).finish())
         }
@@ -87,25 +88,6 @@ fn level(level: LogLevel) -> Level {
         LogLevel::Info => Level::INFO,
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
-    }
-}
-
-/// Writes control characters as escapes: names and texts of clients can neither begin a line nor drive a terminal.
-struct OneLine<'a>(&'a mut dyn fmt::Write);
-
-impl fmt::Write for OneLine<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive(char::is_control) {
-            let mut characters = piece.chars();
-            match characters.next_back() {
-                Some(last) if last.is_control() => {
-                    self.0.write_str(characters.as_str())?;
-                    write!(self.0, "{}", last.escape_default())?;
-                }
-                _ => self.0.write_str(piece)?,
-            }
-        }
-        Ok(())
     }
 }
 
@@ -140,12 +122,15 @@ impl Write for &Made {
 }
 
 /// Puts lines into the queue, which takes them or counts them.
-struct Queued(Lines);
+struct Queued(Lines, LogFormat);
 
 impl Write for &Queued {
     /// An event is written at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.put(line);
+        match (self.1, std::str::from_utf8(line)) {
+            (LogFormat::Json, Ok(line)) => self.0.put(escape::json(line).as_bytes()),
+            _ => self.0.put(line),
+        }
         Ok(line.len())
     }
 
@@ -245,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    const HOSTILE: &str = "a\r\nb\u{1b}[31m\u{7f}\u{9b}c";
+    const HOSTILE: &str = "a\r\nb\u{1b}[31m\u{7f}\u{9b}c\u{2028}d\u{202e}e";
 
     fn settings(format: LogFormat) -> LogSettings {
         LogSettings { format, level: LogLevel::Info, file: None }
@@ -257,7 +242,7 @@ mod tests {
         let path = directory.path().join("log");
         let settings = LogSettings { file: Some(path.clone()), ..settings(format) };
         let log = LogHandle { lines: Lines::start(Target::open(&settings).unwrap(), |_| Vec::new()).unwrap() };
-        with_default(subscriber(&settings, false, Arc::new(Queued(log.lines.clone()))), || act(&log, &path));
+        with_default(subscriber(&settings, false, Arc::new(Queued(log.lines.clone(), format))), || act(&log, &path));
         drop(log);
         fs::read_to_string(path).unwrap()
     }
@@ -291,7 +276,7 @@ mod tests {
                 tracing::info_span!("client", name = %HOSTILE).in_scope(|| tracing::info!("in a span"));
             });
             assert_eq!(log.lines().count(), 2, "{log}");
-            assert!(log.chars().all(|c| c == '\n' || !c.is_control() || (format == LogFormat::Json && c > '\u{7e}')));
+            assert!(log.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')), "{log}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod enforce;
+mod escape;
 pub mod logging;
 pub mod reload;
 mod run;
