@@ -111,9 +111,15 @@ struct Renewing {
 pub struct Mailbox {
     commands: mpsc::UnboundedSender<Command>,
     connections: Arc<AtomicUsize>,
+    turns: Arc<AtomicU64>,
 }
 
 impl Mailbox {
+    /// How often the worker has looked at its deadlines, which it does also when there is nothing else to do.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
     /// How many connections the worker has.
     pub fn load(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
@@ -151,7 +157,8 @@ pub fn start(
 ) -> std::io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
     let (commands, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
-    let mailbox = Mailbox { commands, connections: Arc::clone(&connections) };
+    let turns = Arc::new(AtomicU64::new(0));
+    let mailbox = Mailbox { commands, connections: Arc::clone(&connections), turns: Arc::clone(&turns) };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -160,7 +167,7 @@ pub fn start(
         .build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let worker = Rc::new(Worker::new(settings, generation, connections));
-        LocalSet::new().block_on(&runtime, worker.run(inbox));
+        LocalSet::new().block_on(&runtime, worker.run(inbox, &turns));
     })?;
     Ok((mailbox, thread))
 }
@@ -217,7 +224,7 @@ impl Worker {
         }
     }
 
-    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Command>, turns: &AtomicU64) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut end = None;
@@ -240,6 +247,7 @@ impl Worker {
                     }
                 },
                 _ = tick.tick() => {
+                    turns.fetch_add(1, Ordering::Relaxed);
                     let now = Instant::now();
                     self.registry.wake_due(now);
                     self.judge_again_if_a_certificate_has_ended();

@@ -1,7 +1,7 @@
 //! The admin socket: a unix socket for its owner alone, where the proxy says how it is.
 //!
-//! One line in, one line out: `health` is answered `serving`, `draining` or `upstream-down`; `generation` is answered
-//! with what is in force, since when, and how often a reload has failed.
+//! One line in, one line out: `health` is answered `serving`, `draining`, `upstream-down` or `stuck`; `generation` is
+//! answered with what is in force, since when, and how often a reload has failed.
 
 use std::fmt;
 use std::fs;
@@ -37,10 +37,21 @@ pub enum Health {
     Draining,
     /// Redis does not answer.
     UpstreamDown,
+    /// A worker has not turned for 5 seconds: its clients wait, and so does every newcomer that it is given.
+    Stuck,
 }
 
 impl Health {
-    const ALL: [Health; 3] = [Health::Serving, Health::Draining, Health::UpstreamDown];
+    const ALL: [Health; 4] = [Health::Serving, Health::Draining, Health::UpstreamDown, Health::Stuck];
+
+    /// The same where so many workers are stuck. They are the worse news, but where the process ends.
+    #[must_use]
+    pub fn with_stuck_workers(self, stuck: usize) -> Health {
+        match self {
+            Health::Serving | Health::UpstreamDown if stuck > 0 => Health::Stuck,
+            health => health,
+        }
+    }
 
     /// The state of a word on the wire.
     pub fn from_word(word: &str) -> Option<Health> {
@@ -52,6 +63,7 @@ impl Health {
             Health::Serving => "serving",
             Health::Draining => "draining",
             Health::UpstreamDown => "upstream-down",
+            Health::Stuck => "stuck",
         }
     }
 }
@@ -276,6 +288,14 @@ mod tests {
         assert_eq!(answer_to(b"health\n", Health::Serving), "serving\n");
         assert_eq!(answer_to(b"health\n", Health::Draining), "draining\n");
         assert_eq!(answer_to(b"health\n", Health::UpstreamDown), "upstream-down\n");
+    }
+
+    #[test]
+    fn a_stuck_worker_makes_all_of_it_stuck_unless_it_ends() {
+        assert_eq!(Health::Serving.with_stuck_workers(0), Health::Serving);
+        assert_eq!(Health::Serving.with_stuck_workers(1), Health::Stuck);
+        assert_eq!(Health::UpstreamDown.with_stuck_workers(2), Health::Stuck);
+        assert_eq!(Health::Draining.with_stuck_workers(2), Health::Draining);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod admin;
 mod enforce;
 mod escape;
+mod heartbeat;
 pub mod logging;
 pub mod reload;
 mod run;

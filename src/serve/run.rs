@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use super::admin::{self, AdminSocket, Health, InForce};
 use super::enforce::Enforcer;
+use super::heartbeat;
 use super::logging::LogHandle;
 use super::reload::{self, Reloader, Reread, Start};
 use crate::audit::Refusals;
@@ -137,9 +138,13 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         start_workers(&config, &generation, &upstream, &pool, &edits).map_err(RunError::System)?;
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
+    let stuck = Rc::new(Cell::new(0));
+    let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&stuck)));
     let failures = Rc::new(Cell::new(0));
     if let Some(path) = &config.admin_listen {
-        open_admin_socket(path, Rc::clone(&health), Arc::clone(&generation), Rc::clone(&failures));
+        let health = Rc::clone(&health);
+        let health = move || health.get().with_stuck_workers(stuck.get());
+        open_admin_socket(path, health, Arc::clone(&generation), Rc::clone(&failures));
     }
     let (findings, mut found) = mpsc::unbounded_channel();
     let (declare, declared) = watch::channel(generation::declared_names(&config));
@@ -191,6 +196,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         }
     }
     health.set(Health::Draining);
+    heartbeats.abort();
     // Sessions that wait for an edit are told that there will be none.
     drop(edited);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
@@ -296,7 +302,7 @@ fn start_workers(
 /// The proxy is of use without it, so its absence is a warning.
 fn open_admin_socket(
     path: &std::path::Path,
-    health: Rc<Cell<Health>>,
+    health: impl Fn() -> Health + 'static,
     generation: Arc<ArcSwap<Generation>>,
     failures: Rc<Cell<u64>>,
 ) {
@@ -306,7 +312,7 @@ fn open_admin_socket(
     };
     match AdminSocket::bind(path) {
         Ok(socket) => {
-            spawn_local(async move { admin::serve(socket.listener(), || health.get(), in_force).await });
+            spawn_local(async move { admin::serve(socket.listener(), health, in_force).await });
         }
         Err(error) => warn!(%error, "no admin socket"),
     }

@@ -20,6 +20,7 @@ mod config;
 mod descriptors;
 mod drain;
 mod half_written;
+mod health;
 mod introspection;
 mod lesser_upstream_user;
 mod limits;

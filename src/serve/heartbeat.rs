@@ -1,0 +1,85 @@
+//! Whether the workers turn: one that does not serves nobody, and cannot say so itself.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use crate::net::worker::Mailbox;
+
+/// Between two looks. Workers turn several times meanwhile, also those that have nothing to do.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A worker that has not turned between so many looks is stuck. They are counted instead of the time, because that goes on
+/// while all of the process stands still.
+const LOOKS: u32 = 5;
+
+/// Looks at workers for ever, and keeps in `stuck` how many are.
+pub(super) async fn watch(workers: Vec<Mailbox>, stuck: Rc<Cell<usize>>) {
+    let mut heartbeats = vec![Heartbeat::default(); workers.len()];
+    let mut looks = tokio::time::interval(INTERVAL);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        for (worker, (mailbox, heartbeat)) in workers.iter().zip(&mut heartbeats).enumerate() {
+            match heartbeat.look(mailbox.turns()) {
+                None => {}
+                Some(Change::Stuck) => error!(event = "worker", outcome = "stuck", worker, "a worker is stuck"),
+                Some(Change::Turns) => info!(event = "worker", outcome = "turns", worker, "the worker turns again"),
+            }
+        }
+        stuck.set(heartbeats.iter().filter(|heartbeat| heartbeat.is_stuck()).count());
+    }
+}
+
+/// What is known of one worker.
+#[derive(Debug, Clone, Copy, Default)]
+struct Heartbeat {
+    /// How often it had turned at the last look.
+    turns: u64,
+    /// Looks since then, between which it has not.
+    missed: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Stuck,
+    Turns,
+}
+
+impl Heartbeat {
+    /// The worker has turned so often by now.
+    fn look(&mut self, turns: u64) -> Option<Change> {
+        let was_stuck = self.is_stuck();
+        self.missed = if turns == self.turns { self.missed.saturating_add(1) } else { 0 };
+        self.turns = turns;
+        match (was_stuck, self.is_stuck()) {
+            (false, true) => Some(Change::Stuck),
+            (true, false) => Some(Change::Turns),
+            _ => None,
+        }
+    }
+
+    fn is_stuck(self) -> bool {
+        self.missed >= LOOKS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_stuck_that_does_not_turn_in_five_looks_and_until_it_turns_again() {
+        let mut heartbeat = Heartbeat::default();
+        assert_eq!(heartbeat.look(1), None);
+        (1..LOOKS).for_each(|_| assert_eq!(heartbeat.look(1), None));
+        assert_eq!(heartbeat.look(1), Some(Change::Stuck));
+        assert_eq!(heartbeat.look(1), None);
+        assert!(heartbeat.is_stuck());
+        assert_eq!(heartbeat.look(2), Some(Change::Turns));
+        (1..LOOKS).for_each(|_| assert_eq!(heartbeat.look(2), None));
+        assert_eq!(heartbeat.look(3), None, "slow, but not stuck");
+    }
+}
