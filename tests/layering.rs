@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &[]),
     ("auth/hash", &["acl"]),
     ("auth/throttle", &[]),
+    ("audit/limit", &["acl"]),
     ("policy", &["acl", "command", "resp", "identity"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];

@@ -1,7 +1,9 @@
 //! What happens to whom: the log's events, the words in them, how their lines are written, and `ACL LOG`.
 
 mod acl_log;
+pub mod client_events;
 pub mod events;
+pub mod limit;
 pub mod lines;
 pub mod words;
 

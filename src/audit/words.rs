@@ -16,6 +16,34 @@ pub enum AddressRefusal {
     NotAllowed,
 }
 
+/// What clients can cause, and as often as they like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A client did not get through its handshake, or a balancer announced nobody.
+    HandshakeFailed,
+    /// A client is there.
+    ConnectionAccepted,
+    /// A client may not enter.
+    ConnectionRefused,
+    /// A password was right.
+    LoginAccepted,
+    /// It was not, or was not looked at.
+    LoginFailed,
+    /// One that can make nobody else of the session was answered as a wrong one.
+    LoginRefused,
+    /// Such a one was answered as if it were right.
+    LoginIgnored,
+    /// A request was refused.
+    Refusal,
+    /// A session has ended.
+    Close,
+    /// Redis lets no user be made for scripts.
+    MirrorFailed,
+}
+
+/// The command of a request whose name is not in the command table.
+pub const UNKNOWN_COMMAND: &str = "unknown";
+
 /// One function from reasons to words, and the list of its words.
 macro_rules! words {
     ($(#[$documentation:meta])* $function:ident, $list:ident: $reason:ty {
@@ -31,6 +59,29 @@ macro_rules! words {
         #[cfg(test)]
         const $list: &[&str] = &[$($word),*];
     };
+}
+
+words! {
+    /// What happened.
+    event, EVENTS: Event {
+        Event::HandshakeFailed => "handshake",
+        Event::ConnectionAccepted | Event::ConnectionRefused => "connection",
+        Event::LoginAccepted | Event::LoginFailed | Event::LoginRefused | Event::LoginIgnored => "login",
+        Event::Refusal => "refusal",
+        Event::Close => "close",
+        Event::MirrorFailed => "mirror",
+    }
+}
+
+words! {
+    /// How it went; empty where there is one way only.
+    outcome, OUTCOMES: Event {
+        Event::ConnectionAccepted | Event::LoginAccepted => "accepted",
+        Event::ConnectionRefused | Event::LoginRefused => "refused",
+        Event::HandshakeFailed | Event::LoginFailed | Event::MirrorFailed => "failed",
+        Event::LoginIgnored => "ignored",
+        Event::Refusal | Event::Close => "",
+    }
 }
 
 words! {
@@ -249,10 +300,73 @@ words! {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../docs/log.md");
+
+    const LIMITED: &[Event] = &[
+        Event::HandshakeFailed,
+        Event::ConnectionAccepted,
+        Event::ConnectionRefused,
+        Event::LoginAccepted,
+        Event::LoginFailed,
+        Event::LoginRefused,
+        Event::LoginIgnored,
+        Event::Refusal,
+        Event::Close,
+        Event::MirrorFailed,
+    ];
+
+    /// Events that clients cannot cause as often as they like, and their outcomes.
+    const UNLIMITED: &[(&str, &[&str])] = &[
+        ("acl", &["done", "failed"]),
+        ("reload", &["done", "failed", "refused"]),
+        ("others", &[""]),
+        ("log", &["lost"]),
+        ("worker", &["stuck", "turns"]),
+        ("panic", &[""]),
+    ];
+
+    fn words_in(cell: &str) -> Vec<&str> {
+        let words: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        if words.is_empty() { vec![""] } else { words }
+    }
+
+    #[test]
+    fn every_event_is_documented_with_its_outcomes_and_nothing_else_is() {
+        let (table, _) = DOCUMENTATION.split_once("\n## ").unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| `")).skip(1);
+        let documented: BTreeSet<(&str, &str)> = rows
+            .map(|row| row.split('|').map(words_in).collect::<Vec<_>>())
+            .flat_map(|cells| cells[2].clone().into_iter().map(move |outcome| (cells[1][0], outcome)))
+            .collect();
+        let limited = LIMITED.iter().map(|known| (event(*known), outcome(*known)));
+        let unlimited =
+            UNLIMITED.iter().flat_map(|(event, outcomes)| outcomes.iter().map(move |outcome| (*event, *outcome)));
+        assert_eq!(documented, limited.chain(unlimited).collect());
+        let words = [EVENTS, OUTCOMES].concat();
+        assert!(words.iter().all(|word| documented.iter().any(|(event, outcome)| [event, outcome].contains(&word))));
+    }
+
+    #[test]
+    fn no_file_has_an_event_or_outcome_of_its_own() {
+        fn files(folder: &Path) -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+        }
+        let events: BTreeSet<&str> = EVENTS.iter().chain(UNLIMITED.iter().map(|(event, _)| event)).copied().collect();
+        let outcomes: BTreeSet<&str> =
+            UNLIMITED.iter().flat_map(|(_, outcomes)| *outcomes).chain(OUTCOMES).copied().collect();
+        for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            for (field, known) in [("event = \"", &events), ("outcome = \"", &outcomes)] {
+                let mut words = text.split(field).skip(1).filter_map(|rest| rest.split('"').next());
+                assert!(words.all(|word| known.contains(word) || word.contains('\\')), "{}: {text}", file.display());
+            }
+        }
+    }
 
     /// The words of the table under this heading.
     fn documented(heading: &str) -> BTreeSet<&str> {
@@ -285,7 +399,10 @@ mod tests {
 
     #[test]
     fn words_are_lower_case_with_hyphens() {
-        for word in [CLOSES, SIDES, HANDSHAKES, ADDRESSES, USERS, LOGINS, DENIALS, REFUSALS, CERTIFICATES].concat() {
+        for word in
+            [EVENTS, OUTCOMES, CLOSES, SIDES, HANDSHAKES, ADDRESSES, USERS, LOGINS, DENIALS, REFUSALS, CERTIFICATES]
+                .concat()
+        {
             assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{word}");
         }
     }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::registry::{Handle, Order};
-use crate::audit::events::Volume;
+use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{Confirm, EditProgress};
 use crate::identity::CertificateRefusal;

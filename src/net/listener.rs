@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::episode::Episode;
 use super::gate::{Gate, Permit};
 use super::worker::Mailbox;
-use crate::audit::events::{self, RateLimit};
+use crate::audit::client_events::ClientEvents;
 use crate::audit::words::AddressRefusal;
 
 /// Connections that may wait to be accepted.
@@ -96,10 +96,10 @@ pub async fn accept(
     filter: AddressFilter,
     gate: Arc<Gate>,
     workers: Vec<Mailbox>,
+    events: Arc<ClientEvents>,
 ) {
     let filter = Arc::new(filter);
     let failing = Episode::default();
-    let log_limit = RateLimit::default();
     loop {
         let (socket, address) = match listener.accept().await {
             Ok((socket, address)) => (socket, canonical(address)),
@@ -120,9 +120,7 @@ pub async fn accept(
         if announced.is_none()
             && let Err(refusal) = filter.admit(address.ip())
         {
-            if let Some(left_out) = log_limit.admit() {
-                events::refused_address(address, None, refusal, left_out);
-            }
+            events.refused_address(address, None, refusal);
             continue;
         }
         let Some(permit) = gate.enter(address.ip()) else { continue };

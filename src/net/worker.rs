@@ -27,7 +27,7 @@ use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, Condemned};
 use crate::audit::Refusals;
-use crate::audit::events::{self, RateLimit};
+use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
 use crate::generation::Generation;
@@ -71,6 +71,8 @@ pub struct Settings {
     pub edits: mpsc::UnboundedSender<Edit>,
     /// What was refused, of all workers.
     pub refusals: Arc<Refusals>,
+    /// Who logs what happens to whom.
+    pub events: Arc<ClientEvents>,
     /// The number of the next session, of all workers.
     pub sessions: Arc<AtomicU64>,
     /// What sessions know together, of all workers.
@@ -184,7 +186,6 @@ struct Worker {
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
     looked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
-    log_limit: RateLimit,
     connecting_fails: Episode,
 }
 
@@ -219,7 +220,6 @@ impl Worker {
             registry: Rc::default(),
             looked_at: Cell::new(unix_seconds()),
             connections,
-            log_limit: RateLimit::default(),
             connecting_fails: Episode::default(),
         }
     }
@@ -375,23 +375,17 @@ impl Worker {
         let Handshaken { stream, peer, .. } = match result {
             Ok(handshaken) => handshaken,
             Err(failure) => {
-                self.note_failed_handshake(address, &failure.error);
+                self.settings.events.handshake_failed(address, &failure.error);
                 return Some(linger(permit, failure.linger()));
             }
         };
         Some(match self.judge_again(peer, listener, began_with, began_at) {
             Ok(peer) => self.converse(stream, peer, address, listener, permit),
             Err(refusal) => {
-                self.note_failed_handshake(address, &HandshakeError::Certificate(refusal));
+                self.settings.events.handshake_failed(address, &HandshakeError::Certificate(refusal));
                 turn_away(stream, NO_ENTRY, permit)
             }
         })
-    }
-
-    fn note_failed_handshake(&self, client: SocketAddr, error: &HandshakeError) {
-        if let Some(left_out) = self.log_limit.admit() {
-            events::handshake_failed(client, error, left_out);
-        }
     }
 
     /// The client's address, as a balancer says it; `None` if the connection is not to be used.
@@ -409,17 +403,13 @@ impl Worker {
                     Origin::Own => balancer,
                 };
                 let Err(refusal) = filter.admit(client.ip()) else { return Some(client) };
-                if let Some(left_out) = self.log_limit.admit() {
-                    events::refused_address(client, Some(balancer), refusal, left_out);
-                }
+                self.settings.events.refused_address(client, Some(balancer), refusal);
                 return None;
             }
             Ok(Err(error)) => error,
             Err(_elapsed) => HeaderError::Timeout,
         };
-        if let Some(left_out) = self.log_limit.admit() {
-            events::announcement_refused(balancer, &error, left_out);
-        }
+        self.settings.events.announcement_refused(balancer, &error);
         None
     }
 
@@ -470,12 +460,12 @@ impl Worker {
         let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), shared, &policy, started) {
             Ok(core) => core,
             Err(reason) => {
-                events::refused_connection(&peer, reason);
+                self.settings.events.refused_connection(&peer, reason);
                 return turn_away(client, NO_ENTRY, permit);
             }
         };
         drop(policy);
-        events::connected(&peer, core.principal());
+        self.settings.events.connected(&peer, core.principal());
         let handle = Rc::new(Handle::new(listener, trusted, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
@@ -486,7 +476,7 @@ impl Worker {
             if reason == CloseReason::UpstreamGone {
                 self.settings.upstream.lost.notify_one();
             }
-            events::closed(driver.core(), driver.volume(), reason, started.elapsed());
+            self.settings.events.closed(driver.core(), driver.volume(), reason, started.elapsed());
             let EndedSession { client, unsent } = driver.into_ended();
             if let Some(rest) = self.close(client, unsent, reason, permit) {
                 rest.await;

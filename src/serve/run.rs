@@ -23,6 +23,7 @@ use super::heartbeat;
 use super::logging::LogHandle;
 use super::reload::{self, Reloader, Reread, Start};
 use crate::audit::Refusals;
+use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::files::Files;
@@ -134,8 +135,10 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     let generation = Arc::new(ArcSwap::from_pointee(first));
     let upstream = Arc::new(Upstream::new(target).map_err(RunError::System)?);
     let (edits, mut edited) = mpsc::unbounded_channel();
+    let events = Arc::new(ClientEvents::default());
     let (mailboxes, threads) =
-        start_workers(&config, &generation, &upstream, &pool, &edits).map_err(RunError::System)?;
+        start_workers(&config, &generation, &upstream, &pool, &edits, &events).map_err(RunError::System)?;
+    spawn_local(tell_sums(Arc::clone(&events)));
 
     let health = Rc::new(Cell::new(Health::UpstreamDown));
     let stuck = Rc::new(Cell::new(0));
@@ -159,7 +162,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         let address = bound.local_addr().map_err(RunError::System)?;
         let tls = config.listeners.get(number).is_some_and(|listener| listener.tls.is_some());
         info!(%address, tls, "listening");
-        let accept = listener::accept(bound, number, filter, Arc::clone(&gate), mailboxes.clone());
+        let accept = listener::accept(bound, number, filter, Arc::clone(&gate), mailboxes.clone(), Arc::clone(&events));
         acceptors.push(spawn_local(accept));
     }
 
@@ -217,8 +220,19 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         _ = signals.terminate.recv() => {}
         _ = signals.interrupt.recv() => {}
     }
+    events.tell_last_sums();
     info!(hashes_computed = pool.computations(), "stopped");
     Ok(())
+}
+
+/// Tells for ever what was summed in each second.
+async fn tell_sums(events: Arc<ClientEvents>) {
+    let mut poll = tokio::time::interval(Duration::from_millis(250));
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        poll.tick().await;
+        events.tell_sums();
+    }
 }
 
 /// Lets sessions end where nothing is owed.
@@ -259,6 +273,7 @@ fn start_workers(
     upstream: &Arc<Upstream>,
     pool: &Arc<AuthPool>,
     edits: &mpsc::UnboundedSender<Edit>,
+    events: &Arc<ClientEvents>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
     let bounds = &config.limits;
     let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -291,6 +306,7 @@ fn start_workers(
             budget: Arc::clone(&budget),
             edits: edits.clone(),
             refusals: Arc::clone(&refusals),
+            events: Arc::clone(events),
             sessions: Arc::clone(&sessions),
             shared: Arc::clone(&shared),
         };

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::action::{Action, Report};
+use super::action::{Action, Report, RequestRefusal};
 use crate::acl::{AclLog, Refusal};
+use crate::command::CommandSpec;
 
 /// What a session has moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,11 +20,8 @@ pub struct Traffic {
 #[derive(Default)]
 pub(super) struct Outbox {
     actions: VecDeque<Action>,
-    reports: Vec<Report>,
-    /// Reports that were left out because too many came at once.
-    unreported: u64,
-    /// A password that was not looked at has been reported.
-    has_reported_stray: bool,
+    /// With how often each happened.
+    reports: Vec<(Report, u64)>,
     refusals: Vec<Refusal>,
     traffic: Traffic,
 }
@@ -37,24 +35,26 @@ impl Outbox {
         self.actions.pop_front()
     }
 
-    pub(super) fn report(&mut self, report: impl FnOnce() -> Report) {
-        const AT_ONCE: usize = 16;
-        if self.reports.len() < AT_ONCE {
-            self.reports.push(report());
-        } else {
-            self.unreported += 1;
+    pub(super) fn report(&mut self, report: Report) {
+        self.reports.push((report, 1));
+    }
+
+    /// What was refused just before, whatever it was, only counts up: a pipeline may be full of it.
+    pub(super) fn report_refusal(&mut self, reason: RequestRefusal, command: Option<&CommandSpec>) {
+        const REMEMBERED: usize = 16;
+        let name = command.map_or("", CommandSpec::full_name);
+        let is_same = |report: &Report| match report {
+            Report::Refused { reason: before, command } => *before == reason && command == name,
+            _ => false,
+        };
+        match self.reports.iter_mut().rev().take(REMEMBERED).find(|(report, _)| is_same(report)) {
+            Some((_, count)) => *count += 1,
+            None => self.reports.push((Report::Refused { reason, command: name.to_owned() }, 1)),
         }
     }
 
-    /// A password that was not looked at: the first of the session only.
-    pub(super) fn report_stray(&mut self, report: impl FnOnce() -> Report) {
-        if !std::mem::replace(&mut self.has_reported_stray, true) {
-            self.report(report);
-        }
-    }
-
-    pub(super) fn take_reports(&mut self) -> (Vec<Report>, u64) {
-        (std::mem::take(&mut self.reports), std::mem::take(&mut self.unreported))
+    pub(super) fn take_reports(&mut self) -> Vec<(Report, u64)> {
+        std::mem::take(&mut self.reports)
     }
 
     pub(super) fn has_reports(&self) -> bool {
@@ -100,12 +100,13 @@ mod tests {
     use crate::acl::{RefusalContext, RefusalReason};
 
     #[test]
-    fn reports_are_bounded_and_those_left_out_are_counted() {
+    fn every_refusal_is_reported_and_those_of_one_kind_are_counted() {
         let mut outbox = Outbox::default();
-        (0..20).for_each(|_| outbox.report(|| Report::LoggedIn { user: String::new() }));
-        let (reports, unreported) = outbox.take_reports();
-        assert_eq!((reports.len(), unreported), (16, 4));
-        assert!(!outbox.has_reports());
+        (0..20).for_each(|_| outbox.report_refusal(RequestRefusal::NoReply, None));
+        outbox.report_refusal(RequestRefusal::Redirect, None);
+        outbox.report_refusal(RequestRefusal::NoReply, None);
+        let counts: Vec<_> = outbox.take_reports().iter().map(|(_, count)| *count).collect();
+        assert_eq!((counts, outbox.has_reports()), (vec![21, 1], false));
     }
 
     #[test]

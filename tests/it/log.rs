@@ -10,7 +10,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
 
-use crate::support::{RedisServer, Respgate, Setup, eventually, upstream_of};
+use crate::support::{RedisServer, Respgate, Setup, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\n";
 
@@ -112,6 +112,40 @@ fn a_line_that_was_torn_is_ended_before_the_next() {
     assert!(matches!(torn.as_slice(), [torn] if torn.len() == 20), "{torn:?}");
     // No complaint.
     fs::write(gate.path("log"), "").unwrap();
+}
+
+#[test]
+fn of_many_events_the_first_of_each_kind_is_a_line_and_the_others_are_summed() {
+    let (_redis, setup) = setup();
+    let mut gate = setup.start();
+    let mut client = gate.connect("alice");
+    let mut pipeline = request(&["FLUSHALL"]).repeat(500);
+    pipeline.extend(request(&["SHUTDOWN"]));
+    pipeline.extend(request(&["FLUSHALL"]).repeat(500));
+    pipeline.extend(request(&["CONFIG", "GET", "*"]));
+    client.send(&pipeline);
+    (0..1002).for_each(|_| assert!(client.reply_text().starts_with("-NOPERM")));
+    drop(client);
+    for _ in 0..100 {
+        drop(std::net::TcpStream::connect(gate.address()).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n"));
+    }
+    for (words, expected) in [
+        (&["\"refusal\"", "\"flushall\""][..], 1000),
+        (&["\"refusal\"", "\"shutdown\""][..], 1),
+        (&["\"refusal\"", "\"config|get\""][..], 1),
+        (&["\"handshake\"", "\"plaintext\""][..], 100),
+        (&["\"connection\"", "\"accepted\""][..], 1),
+        (&["\"close\"", "\"client-gone\""][..], 1),
+    ] {
+        eventually(&format!("{expected} of {words:?}"), || (gate.counted(words) == expected).then_some(()));
+    }
+    let sum = gate.wait_for_log(&["\"handshake\"", "more of the same"]);
+    assert!(sum.contains("\"network\":\"127.0.0.0/24\"") && !sum.contains("\"client\""), "{sum}");
+    assert!(gate.log_text().matches("\"plaintext\"").count() < 30, "{}", gate.log_text());
+    drop(gate.connect("alice"));
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+    assert!(gate.log_text().lines().last().unwrap().contains("stopped"));
 }
 
 /// Newcomers, refusals, reloads and `health`, all of which have something to log.

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use super::{Current, Worker};
-use crate::audit::events;
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
@@ -139,9 +138,7 @@ impl Host for WorkerHost {
             let user = order.user.clone();
             let Some(mirrored) = worker.settings.upstream.mirror(order, answer.closed()).await else { return };
             let mirrored = mirrored.map_err(|error| {
-                if let Some(left_out) = worker.log_limit.admit() {
-                    events::no_mirror(&user, &error, left_out);
-                }
+                worker.settings.events.no_mirror(&user, &error);
                 match error {
                     ConnectError::Refused(_) if !error.is_passing() => MirrorFailure::Refused,
                     _ => MirrorFailure::Unreachable,
@@ -158,7 +155,7 @@ impl Host for WorkerHost {
     }
 
     fn report(&self, core: &mut SessionCore) {
-        events::reports(core, &self.worker.log_limit);
+        self.worker.settings.events.reports(core, &self.policy().acl);
     }
 
     fn account(&self, was: usize, is: usize) -> bool {

@@ -256,8 +256,8 @@ impl SessionCore {
         self.outbox.next_action()
     }
 
-    /// What is worth a log line, and how many more were left out.
-    pub fn take_reports(&mut self) -> (Vec<Report>, u64) {
+    /// What is worth a log line, and how often it happened.
+    pub fn take_reports(&mut self) -> Vec<(Report, u64)> {
         self.outbox.take_reports()
     }
 

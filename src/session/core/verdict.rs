@@ -3,7 +3,7 @@
 use super::SessionCore;
 use crate::command::{Argv, CommandSpec};
 use crate::policy::{Denial, Policy, Requester, Verdict};
-use crate::session::action::{Report, RequestRefusal};
+use crate::session::action::RequestRefusal;
 
 /// The verdict on a request in every state that Redis may be in when it gets it.
 pub(super) enum Judgement<'p> {
@@ -60,8 +60,7 @@ impl SessionCore {
         }
         self.outbox.count_refused();
         if let Some(reason) = reason {
-            let command = || command.map(|spec| spec.full_name().to_owned()).unwrap_or_default();
-            self.outbox.report(|| Report::Refused { reason, command: command() });
+            self.outbox.report_refusal(reason, command);
         }
     }
 

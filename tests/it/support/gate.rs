@@ -185,6 +185,13 @@ impl Respgate {
         })
     }
 
+    /// How many events the log lines tell of that contain all of these words.
+    pub(crate) fn counted(&self, words: &[&str]) -> u64 {
+        let log = self.log_text();
+        let lines = log.lines().filter(|line| words.iter().all(|word| line.contains(word)));
+        lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["count"].as_u64().unwrap()).sum()
+    }
+
     fn unannounced(&self) -> Vec<String> {
         let log = self.log_text();
         let bad = log.lines().filter(|line| !self.announced.iter().any(|word| line.contains(word)));

@@ -151,7 +151,7 @@ impl SessionCore {
 
     fn logged_in(&mut self, policy: &Policy, login: Login, password: Option<PasswordHash>, out: &mut Output<'_>) {
         let Some(user) = policy.acl.user(login.user()) else { return };
-        self.outbox.report(|| Report::LoggedIn { user: user.name().to_string() });
+        self.outbox.report(Report::LoggedIn { user: user.name().to_string() });
         // A session that entered as this user by certificate still stands on that.
         if !self.is_by_certificate(login.user()) {
             self.who.log_in(Principal { user: Arc::clone(user), proof: Proof::Password, password });
@@ -178,8 +178,7 @@ impl SessionCore {
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
     ) {
-        let is_ignored = stray == StrayAuth::Ignore;
-        self.outbox.report_stray(|| Report::StrayAuth { attempted: shown(name), is_ignored });
+        self.outbox.report(Report::StrayAuth { attempted: shown(name), is_ignored: stray == StrayAuth::Ignore });
         match stray {
             StrayAuth::Ignore => self.welcome(policy, greeting, out),
             StrayAuth::Refuse => {
@@ -207,7 +206,7 @@ impl SessionCore {
             LoginFailure::WrongPassword => self.wrong_password(policy, login.user()),
             other => other,
         };
-        self.outbox.report(|| Report::LoginFailed { user: shown(login.user()), reason });
+        self.outbox.report(Report::LoginFailed { user: shown(login.user()), reason });
     }
 
     /// Why no password would have been right, if that is so.

@@ -1,0 +1,267 @@
+//! The events of the log that clients cause, as often as they like: each has a line, or is summed with others of its kind. One
+//! schema, words of [`words`] as reasons, and never a value or a password.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, debug, error, info, warn};
+
+use super::limit::{Key, Limit, Sums};
+use super::words::{self, AddressRefusal, Event};
+use crate::acl::{Acl, UserName};
+use crate::policy::{Principal, UserRefusal};
+use crate::session::{CloseReason, Peer, Report, SessionCore};
+use crate::tls::handshake::HandshakeError;
+use crate::upstream::ConnectError;
+
+/// Who tells of them, for all threads.
+#[derive(Debug, Default)]
+pub struct ClientEvents {
+    /// Locked for one look-up an event.
+    limit: Mutex<Limit>,
+}
+
+impl ClientEvents {
+    /// Tells what was summed in a second that is over. To be called several times a second.
+    pub fn tell_sums(&self) {
+        let sums = self.limit().end_second(Instant::now());
+        if let Some(sums) = sums {
+            tell(&sums);
+        }
+    }
+
+    /// Tells what was summed so far.
+    pub fn tell_last_sums(&self) {
+        let sums = self.limit().end();
+        tell(&sums);
+    }
+
+    /// A client did not get through its handshake.
+    pub fn handshake_failed(&self, client: SocketAddr, error: &HandshakeError) {
+        let reason = words::handshake(*error);
+        if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
+            info!(event = "handshake", outcome = "failed", %client, reason, %error, count = 1, "handshake failed");
+        }
+    }
+
+    /// A balancer did not say in the PROXY protocol whom it speaks for.
+    pub fn announcement_refused(&self, balancer: SocketAddr, error: &dyn Display) {
+        let (client, reason) = (balancer, words::PROXY_HEADER);
+        if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
+            info!(event = "handshake", outcome = "failed", %client, reason, %error, count = 1, "no usable PROXY protocol header");
+        }
+    }
+
+    /// Nobody may connect from this address, whoever announced it.
+    pub fn refused_address(&self, client: SocketAddr, balancer: Option<SocketAddr>, refusal: AddressRefusal) {
+        let reason = words::address(refusal);
+        if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
+            let balancer = balancer.map(tracing::field::display);
+            info!(event = "connection", outcome = "refused", %client, balancer, reason, count = 1, "address not allowed");
+        }
+    }
+
+    /// A client with a trusted certificate is nobody here.
+    pub fn refused_connection(&self, peer: &Peer, refusal: UserRefusal) {
+        let reason = words::user(refusal);
+        if self.admits(Key::new(Event::ConnectionRefused).from(peer.address.ip()).because(reason)) {
+            let certificate = Certificate::of(peer);
+            info!(
+                event = "connection",
+                outcome = "refused",
+                client = %peer.address,
+                subject = certificate.subject,
+                serial = certificate.serial,
+                fingerprint = certificate.fingerprint,
+                reason,
+                count = 1,
+                "connection refused"
+            );
+        }
+    }
+
+    /// A client is connected, as a user or as nobody yet.
+    pub fn connected(&self, peer: &Peer, principal: Option<&Principal>) {
+        let user = name_of(principal);
+        if self.admits(Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user)) {
+            let certificate = Certificate::of(peer);
+            info!(
+                event = "connection",
+                outcome = "accepted",
+                client = %peer.address,
+                user = user.map_or("", UserName::as_str),
+                subject = certificate.subject,
+                serial = certificate.serial,
+                fingerprint = certificate.fingerprint,
+                count = 1,
+                "connected"
+            );
+        }
+    }
+
+    /// A connection has ended: the one line that says who, from where, why, how long and how much.
+    pub fn closed(&self, core: &SessionCore, volume: Volume, reason: CloseReason, lasted: Duration) {
+        let (peer, user, traffic) = (core.peer(), name_of(core.principal()), core.traffic());
+        let (reason, fault) = (words::close(reason), reason.fault());
+        if self.admits(Key::new(Event::Close).from(peer.address.ip()).by(user).because(reason)) {
+            let certificate = Certificate::of(peer);
+            info!(
+                event = "close",
+                client = %peer.address,
+                user = user.map_or("", UserName::as_str),
+                subject = certificate.subject,
+                serial = certificate.serial,
+                fingerprint = certificate.fingerprint,
+                reason,
+                side = words::side(fault),
+                seconds = lasted.as_secs_f64(),
+                received = volume.received,
+                sent = volume.sent,
+                requests = traffic.requests,
+                refused = traffic.refused,
+                count = 1,
+                "closed"
+            );
+        }
+    }
+
+    /// What a session has to tell: logins, refusals. Names that are no user's in `acl` are told, but not told apart: whoever
+    /// makes them up could have as many as he likes.
+    pub fn reports(&self, core: &mut SessionCore, acl: &Acl) {
+        let reports = core.take_reports();
+        let client = core.peer().address;
+        let session_user = name_of(core.principal());
+        let user_named = |name: &str| acl.user(name.as_bytes()).map(|user| user.name());
+        let key = |event, user| Key::new(event).from(client.ip()).by(user);
+        let user = session_user.map_or("", UserName::as_str);
+        for (report, count) in reports {
+            match report {
+                Report::LoggedIn { user } => {
+                    if self.admits_of(key(Event::LoginAccepted, user_named(&user)), count) {
+                        info!(event = "login", outcome = "accepted", %client, user, count = 1, "login");
+                    }
+                }
+                Report::LoginFailed { user, reason } => {
+                    let reason = words::login(reason);
+                    if self.admits_of(key(Event::LoginFailed, user_named(&user)).because(reason), count) {
+                        info!(event = "login", outcome = "failed", %client, user, reason, count = 1, "login failed");
+                    }
+                }
+                Report::StrayAuth { attempted, is_ignored } => {
+                    let event = if is_ignored { Event::LoginIgnored } else { Event::LoginRefused };
+                    if self.admits_of(key(event, session_user), count) {
+                        info!(
+                            event = "login",
+                            outcome = words::outcome(event),
+                            %client,
+                            user,
+                            attempted,
+                            count = 1,
+                            "a password where the certificate says who it is (told once a session)"
+                        );
+                    }
+                }
+                Report::Refused { reason, command } => {
+                    let reason = words::refusal(reason);
+                    let command = if command.is_empty() { words::UNKNOWN_COMMAND } else { &command };
+                    if self.admits_of(key(Event::Refusal, session_user).because(reason).about(command), count) {
+                        info!(event = "refusal", %client, user, command, reason, count = 1, "request refused");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Scripts of this user are refused: Redis does not let us make the user that they would run as.
+    pub fn no_mirror(&self, user: &str, error: &ConnectError) {
+        if self.admits(Key::new(Event::MirrorFailed).by(UserName::new(user.as_bytes()).as_ref())) {
+            warn!(event = "mirror", outcome = "failed", user, %error, count = 1, "no user for scripts at the upstream");
+        }
+    }
+
+    fn admits(&self, key: Key) -> bool {
+        self.admits_of(key, 1)
+    }
+
+    fn admits_of(&self, key: Key, count: u64) -> bool {
+        level(key.event) <= LevelFilter::current() && self.limit().admit(key, count, Instant::now())
+    }
+
+    fn limit(&self) -> MutexGuard<'_, Limit> {
+        // Nothing panics while it is held.
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn level(event: Event) -> Level {
+    match event {
+        Event::MirrorFailed => Level::WARN,
+        _ => Level::INFO,
+    }
+}
+
+fn tell(sums: &Sums) {
+    for (key, count) in &sums.by_key {
+        tell_sum(key, *count);
+    }
+    if sums.others > 0 {
+        info!(event = "others", count = sums.others, "events of more kinds than are told apart");
+    }
+}
+
+fn tell_sum(key: &Key, count: u64) {
+    macro_rules! tell {
+        ($level:ident) => {
+            $level!(
+                event = words::event(key.event),
+                outcome = Some(words::outcome(key.event)).filter(|outcome| !outcome.is_empty()),
+                network = key.network.map(tracing::field::display),
+                user = key.user.as_ref().map(UserName::as_str),
+                command = key.command.as_deref(),
+                reason = Some(key.reason).filter(|reason| !reason.is_empty()),
+                count,
+                "more of the same"
+            )
+        };
+    }
+    match level(key.event) {
+        Level::ERROR => tell!(error),
+        Level::WARN => tell!(warn),
+        Level::INFO => tell!(info),
+        _ => tell!(debug),
+    }
+}
+
+fn name_of(principal: Option<&Principal>) -> Option<&UserName> {
+    principal.map(|principal| principal.user.name())
+}
+
+/// Bytes of one connection, decrypted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// From the client.
+    pub received: u64,
+    /// To the client.
+    pub sent: u64,
+}
+
+/// The certificate's words for the log, empty without one.
+#[derive(Default)]
+struct Certificate<'a> {
+    subject: &'a str,
+    serial: &'a str,
+    fingerprint: String,
+}
+
+impl<'a> Certificate<'a> {
+    fn of(peer: &'a Peer) -> Self {
+        peer.certificate.as_deref().map_or_else(Self::default, |identity| Self {
+            subject: identity.subject(),
+            serial: identity.serial(),
+            fingerprint: identity.sha256().to_string(),
+        })
+    }
+}

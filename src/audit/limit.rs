@@ -1,0 +1,192 @@
+//! Which events have a line of their own: the first of each key in a second. The others are summed into one line at its
+//! end, so that nobody's garbage hides what somebody else does, and nothing goes without a trace.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+
+use super::words::Event;
+use crate::acl::UserName;
+
+/// How long a second lasts at least: until somebody asks for its sums.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Keys that are told apart in one second. The events of all others have one sum.
+const KEYS: usize = 4096;
+
+/// As many of them are for events of nobody: those can be caused by whoever reaches a port, from as many networks as he has.
+const KEYS_OF_NOBODY: usize = KEYS / 2;
+
+/// What events have in common that are summed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// What happened.
+    pub event: Event,
+    /// To or by whom, if there is such a user.
+    pub user: Option<UserName>,
+    /// Where from: the /24 or /64 of the client.
+    pub network: Option<IpNet>,
+    /// Why, as one of the [words](super::words); empty where that is not a question.
+    pub reason: &'static str,
+    /// What was asked for: a name of the command table, or `unknown`.
+    pub command: Option<Box<str>>,
+}
+
+impl Key {
+    /// The key of an event that is nobody's and comes from nowhere.
+    pub fn new(event: Event) -> Key {
+        Key { event, user: None, network: None, reason: "", command: None }
+    }
+
+    /// The same from this address.
+    pub fn from(self, client: IpAddr) -> Key {
+        let length = if client.is_ipv4() { 24 } else { 64 };
+        Key { network: IpNet::new(client, length).ok().map(|network| network.trunc()), ..self }
+    }
+
+    /// The same by this user.
+    pub fn by(self, user: Option<&UserName>) -> Key {
+        Key { user: user.cloned(), ..self }
+    }
+
+    /// The same for this reason.
+    pub fn because(self, reason: &'static str) -> Key {
+        Key { reason, ..self }
+    }
+
+    /// The same about this command.
+    pub fn about(self, command: &str) -> Key {
+        Key { command: Some(command.into()), ..self }
+    }
+}
+
+/// The events of the second that lasts.
+#[derive(Debug, Default)]
+pub struct Limit {
+    /// When its first event came; `None` before that.
+    began: Option<Instant>,
+    /// By key, events that have no line of their own.
+    left_out: HashMap<Key, u64>,
+    /// Keys among them that are nobody's.
+    of_nobody: usize,
+    others: u64,
+}
+
+/// What was left out in one second.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// How many events of which key, at least one, in no order.
+    pub by_key: Vec<(Key, u64)>,
+    /// How many of all other keys.
+    pub others: u64,
+}
+
+impl Limit {
+    /// So many events of one key have happened. Whether the first of them has a line of its own; the rest is in the sums.
+    #[must_use]
+    pub fn admit(&mut self, key: Key, count: u64, now: Instant) -> bool {
+        self.began.get_or_insert(now);
+        if let Some(left_out) = self.left_out.get_mut(&key) {
+            *left_out += count;
+            return false;
+        }
+        let is_nobodys = key.user.is_none();
+        if self.left_out.len() >= KEYS || is_nobodys && self.of_nobody >= KEYS_OF_NOBODY {
+            self.others += count;
+            return false;
+        }
+        self.of_nobody += usize::from(is_nobodys);
+        self.left_out.insert(key, count.saturating_sub(1));
+        true
+    }
+
+    /// What was left out in the second that is over by now, if one is. The next begins with the next event.
+    pub fn end_second(&mut self, now: Instant) -> Option<Sums> {
+        let began = self.began?;
+        (now.duration_since(began) >= SECOND).then(|| self.end())
+    }
+
+    /// What was left out so far.
+    pub fn end(&mut self) -> Sums {
+        let ended = std::mem::take(self);
+        let by_key = ended.left_out.into_iter().filter(|(_, count)| *count > 0).collect();
+        Sums { by_key, others: ended.others }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(reason: &'static str) -> Key {
+        Key::new(Event::HandshakeFailed).from([192, 0, 2, 7].into()).because(reason)
+    }
+
+    fn user(name: &str) -> Option<UserName> {
+        UserName::new(name.as_bytes())
+    }
+
+    #[test]
+    fn the_first_of_each_key_has_a_line_and_the_others_of_the_second_one_sum() {
+        let (mut limit, begin) = (Limit::default(), Instant::now());
+        assert!(limit.admit(key("plaintext"), 1, begin));
+        assert!(!limit.admit(key("plaintext"), 1, begin));
+        assert!(limit.admit(key("timeout"), 1, begin));
+        assert!(!limit.admit(key("plaintext"), 5, begin + SECOND), "the second lasts until its sums are taken");
+        assert_eq!(limit.end_second(begin + SECOND / 2), None);
+        assert_eq!(limit.end_second(begin + SECOND), Some(Sums { by_key: vec![(key("plaintext"), 6)], others: 0 }));
+        assert_eq!(limit.end_second(begin + 9 * SECOND), None, "nothing is counted twice");
+        assert!(limit.admit(key("plaintext"), 1, begin + 9 * SECOND));
+        assert_eq!(limit.end_second(begin + 9 * SECOND), None);
+        assert_eq!(limit.end_second(begin + 10 * SECOND), Some(Sums::default()));
+    }
+
+    #[test]
+    fn of_events_that_come_together_the_first_has_a_line() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        assert!(limit.admit(key("plaintext"), 1000, now));
+        assert_eq!(limit.end(), Sums { by_key: vec![(key("plaintext"), 999)], others: 0 });
+    }
+
+    #[test]
+    fn whatever_differs_in_a_key_is_told_apart() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let get = Key::new(Event::Refusal).by(user("a").as_ref()).from([192, 0, 2, 7].into()).about("get");
+        let other_network = Key { network: "2001:db8::/64".parse().ok(), ..get.clone() };
+        let keys = [
+            Key { event: Event::Close, ..get.clone() },
+            Key { user: user("b"), ..get.clone() },
+            Key { reason: "blocked", ..get.clone() },
+            Key { command: Some("unknown".into()), ..get.clone() },
+            other_network,
+            get,
+        ];
+        assert!(keys.into_iter().all(|key| limit.admit(key, 1, now)));
+    }
+
+    #[test]
+    fn addresses_of_a_24_or_a_64_are_one() {
+        let of = |address: &str| Key::new(Event::Close).from(address.parse().unwrap());
+        assert_eq!(of("192.0.2.7"), of("192.0.2.200"));
+        assert_ne!(of("192.0.2.7"), of("192.0.3.7"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1:2:3"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn keys_are_bounded_those_of_nobody_leave_room_for_users_and_every_event_is_counted() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let networks =
+            |number: usize| Key::new(Event::HandshakeFailed).from(u32::to_be_bytes((number as u32) << 8).into());
+        let admitted = (0..10_000).filter(|number| limit.admit(networks(*number), 2, now)).count();
+        assert_eq!(admitted, KEYS_OF_NOBODY);
+        let users = |number: usize| Key::new(Event::Refusal).by(user(&format!("user-{number}")).as_ref());
+        let admitted = (0..10_000).filter(|number| limit.admit(users(*number), 2, now)).count();
+        assert_eq!(admitted, KEYS - KEYS_OF_NOBODY);
+        let sums = limit.end();
+        assert_eq!(sums.others, 2 * (20_000 - KEYS as u64));
+        assert_eq!((sums.by_key.len(), sums.by_key.iter().map(|(_, count)| count).sum::<u64>()), (KEYS, KEYS as u64));
+    }
+}
