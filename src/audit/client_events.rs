@@ -2,6 +2,7 @@
 //! schema, words of [`words`] as reasons, and never a value or a password.
 
 use std::fmt::Display;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -182,6 +183,20 @@ impl ClientEvents {
         }
     }
 
+    /// The system lets no connection be accepted: most likely there are no file descriptors left.
+    pub fn accept_failed(&self, error: &io::Error) {
+        if self.admits(Key::new(Event::AcceptFailed)) {
+            error!(event = "accept", outcome = "failed", %error, count = 1, "cannot accept connections; going on trying");
+        }
+    }
+
+    /// A session gets no connection to Redis.
+    pub fn upstream_failed(&self, error: &ConnectError) {
+        if self.admits(Key::new(Event::UpstreamFailed)) {
+            warn!(event = "upstream", outcome = "failed", %error, count = 1, "cannot connect to the upstream");
+        }
+    }
+
     fn admits(&self, key: Key) -> bool {
         self.admits_of(key, 1)
     }
@@ -198,7 +213,8 @@ impl ClientEvents {
 
 fn level(event: Event) -> Level {
     match event {
-        Event::MirrorFailed => Level::WARN,
+        Event::AcceptFailed => Level::ERROR,
+        Event::MirrorFailed | Event::UpstreamFailed => Level::WARN,
         _ => Level::INFO,
     }
 }

@@ -39,6 +39,10 @@ pub enum Event {
     Close,
     /// Redis lets no user be made for scripts.
     MirrorFailed,
+    /// The system lets no connection be accepted.
+    AcceptFailed,
+    /// No connection to Redis can be had for a session.
+    UpstreamFailed,
 }
 
 /// The command of a request whose name is not in the command table.
@@ -70,6 +74,8 @@ words! {
         Event::Refusal => "refusal",
         Event::Close => "close",
         Event::MirrorFailed => "mirror",
+        Event::AcceptFailed => "accept",
+        Event::UpstreamFailed => "upstream",
     }
 }
 
@@ -78,7 +84,11 @@ words! {
     outcome, OUTCOMES: Event {
         Event::ConnectionAccepted | Event::LoginAccepted => "accepted",
         Event::ConnectionRefused | Event::LoginRefused => "refused",
-        Event::HandshakeFailed | Event::LoginFailed | Event::MirrorFailed => "failed",
+        Event::HandshakeFailed
+        | Event::LoginFailed
+        | Event::MirrorFailed
+        | Event::AcceptFailed
+        | Event::UpstreamFailed => "failed",
         Event::LoginIgnored => "ignored",
         Event::Refusal | Event::Close => "",
     }
@@ -317,6 +327,8 @@ mod tests {
         Event::Refusal,
         Event::Close,
         Event::MirrorFailed,
+        Event::AcceptFailed,
+        Event::UpstreamFailed,
     ];
 
     /// Events that clients cannot cause as often as they like, and their outcomes.

@@ -3,13 +3,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use super::episode::Episode;
 use super::gate::{Gate, Permit};
 use super::worker::Mailbox;
 use crate::audit::client_events::ClientEvents;
@@ -99,23 +98,17 @@ pub async fn accept(
     events: Arc<ClientEvents>,
 ) {
     let filter = Arc::new(filter);
-    let failing = Episode::default();
     loop {
         let (socket, address) = match listener.accept().await {
             Ok((socket, address)) => (socket, canonical(address)),
             // That one client has gone again.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                if failing.fail(Instant::now()) {
-                    tracing::error!(%error, "cannot accept connections; going on trying");
-                }
+                events.accept_failed(&error);
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        if let Some(failures) = failing.succeed(Instant::now()) {
-            tracing::info!(failures, "accepting connections again");
-        }
         let announced = is_in(&filter.proxies, address.ip()).then(|| Arc::clone(&filter));
         if announced.is_none()
             && let Err(refusal) = filter.admit(address.ip())

@@ -2,7 +2,6 @@
 
 mod budget;
 mod driver;
-mod episode;
 mod farewell;
 mod gate;
 pub mod listener;
@@ -12,5 +11,4 @@ mod reverify;
 pub mod worker;
 
 pub use self::budget::MemoryBudget;
-pub use self::episode::Episode;
 pub use self::gate::{Gate, GateLimits, Permit, SURPLUS};

@@ -19,7 +19,6 @@ use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use self::host::{PolicyRef, WorkerHost};
 use super::budget::{Held, MemoryBudget};
 use super::driver::{Driver, EndedSession, Stream};
-use super::episode::Episode;
 use super::farewell::{Rest, farewell, linger, turn_away};
 use super::gate::Permit;
 use super::listener::{AddressFilter, Arrival, canonical};
@@ -186,7 +185,6 @@ struct Worker {
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
     looked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
-    connecting_fails: Episode,
 }
 
 /// The generation in force, shared without atomic counting.
@@ -220,7 +218,6 @@ impl Worker {
             registry: Rc::default(),
             looked_at: Cell::new(unix_seconds()),
             connections,
-            connecting_fails: Episode::default(),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
@@ -57,18 +56,9 @@ impl Host for WorkerHost {
                 return Err(UpstreamFailure::Unavailable);
             }
             let connected = upstream.connect().await;
-            match &connected {
-                Ok(_) => {
-                    if let Some(failures) = worker.connecting_fails.succeed(Instant::now()) {
-                        tracing::info!(failures, "connecting to the upstream again");
-                    }
-                }
-                Err(error) => {
-                    upstream.lost.notify_one();
-                    if worker.connecting_fails.fail(Instant::now()) {
-                        tracing::warn!(%error, "cannot connect to the upstream");
-                    }
-                }
+            if let Err(error) = &connected {
+                upstream.lost.notify_one();
+                worker.settings.events.upstream_failed(error);
             }
             connected.map_err(|told| match told.is_full() {
                 true => UpstreamFailure::Full,
