@@ -11,8 +11,9 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, error, info, warn};
 
 use super::limit::{Key, Limit, Sums};
-use super::words::{self, AddressRefusal, Event};
+use super::words::{self, AddressRefusal, Event, Exhausted};
 use crate::acl::{Acl, UserName};
+use crate::identity::PeerIdentity;
 use crate::policy::{Principal, UserRefusal};
 use crate::session::{CloseReason, Peer, Report, SessionCore};
 use crate::tls::handshake::HandshakeError;
@@ -62,6 +63,25 @@ impl ClientEvents {
         if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
             let balancer = balancer.map(tracing::field::display);
             info!(event = "connection", outcome = "refused", %client, balancer, reason, count = 1, "address not allowed");
+        }
+    }
+
+    /// There is no place for a client, who may have shown a certificate.
+    pub fn turned_away(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, exhausted: Exhausted) {
+        let reason = words::exhausted(exhausted);
+        if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
+            let certificate = certificate.map(Certificate::new).unwrap_or_default();
+            info!(
+                event = "connection",
+                outcome = "refused",
+                %client,
+                subject = certificate.subject,
+                serial = certificate.serial,
+                fingerprint = certificate.fingerprint,
+                reason,
+                count = 1,
+                "turned away"
+            );
         }
     }
 
@@ -274,10 +294,10 @@ struct Certificate<'a> {
 
 impl<'a> Certificate<'a> {
     fn of(peer: &'a Peer) -> Self {
-        peer.certificate.as_deref().map_or_else(Self::default, |identity| Self {
-            subject: identity.subject(),
-            serial: identity.serial(),
-            fingerprint: identity.sha256().to_string(),
-        })
+        peer.certificate.as_deref().map(Self::new).unwrap_or_default()
+    }
+
+    fn new(identity: &'a PeerIdentity) -> Self {
+        Self { subject: identity.subject(), serial: identity.serial(), fingerprint: identity.sha256().to_string() }
     }
 }

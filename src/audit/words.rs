@@ -16,6 +16,17 @@ pub enum AddressRefusal {
     NotAllowed,
 }
 
+/// What there is no more of for a client that is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exhausted {
+    /// Places for clients (`maxclients`).
+    Clients,
+    /// Places for clients of its address (`max-connections-per-address`).
+    ClientsOfAddress,
+    /// Memory for what sessions hold (`memory-budget`).
+    Memory,
+}
+
 /// What clients can cause, and as often as they like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
@@ -248,6 +259,15 @@ words! {
 }
 
 words! {
+    /// Why a client was turned away.
+    exhausted, EXHAUSTED: Exhausted {
+        Exhausted::Clients => "maxclients",
+        Exhausted::ClientsOfAddress => "max-connections-per-address",
+        Exhausted::Memory => "memory-budget",
+    }
+}
+
+words! {
     /// Why a handshake failed.
     handshake, HANDSHAKES: HandshakeError {
         HandshakeError::Plaintext(_) => "plaintext",
@@ -391,7 +411,7 @@ mod tests {
         for (heading, words) in [
             ("Why a session ended", CLOSES.to_vec()),
             ("Why a handshake failed", [HANDSHAKES, &[PROXY_HEADER]].concat()),
-            ("Why a connection was refused", [ADDRESSES, USERS].concat()),
+            ("Why a connection was refused", [ADDRESSES, EXHAUSTED, USERS].concat()),
             ("Why a login failed", LOGINS.to_vec()),
             ("Why a request was refused", [DENIALS, REFUSALS].concat()),
         ] {
@@ -411,9 +431,21 @@ mod tests {
 
     #[test]
     fn words_are_lower_case_with_hyphens() {
-        for word in
-            [EVENTS, OUTCOMES, CLOSES, SIDES, HANDSHAKES, ADDRESSES, USERS, LOGINS, DENIALS, REFUSALS, CERTIFICATES]
-                .concat()
+        for word in [
+            EVENTS,
+            OUTCOMES,
+            CLOSES,
+            SIDES,
+            HANDSHAKES,
+            ADDRESSES,
+            EXHAUSTED,
+            USERS,
+            LOGINS,
+            DENIALS,
+            REFUSALS,
+            CERTIFICATES,
+        ]
+        .concat()
         {
             assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{word}");
         }

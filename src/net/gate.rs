@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::audit::words::Exhausted;
+
 /// Places over the limit, for telling clients so.
 pub const SURPLUS: u32 = 64;
 
@@ -35,8 +37,8 @@ struct Counts {
 pub struct Permit {
     gate: Arc<Gate>,
     address: IpAddr,
-    /// It is over the limit: the connection may only be told so.
-    surplus: bool,
+    /// What it is over the limit of: the connection may only be told so.
+    surplus: Option<Exhausted>,
 }
 
 impl Gate {
@@ -46,19 +48,29 @@ impl Gate {
     }
 
     /// A place for a connection from `address`. Over the limit there are a few more, for telling clients so; then none.
-    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+    ///
+    /// # Errors
+    /// The limit.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Exhausted> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let here = counts.by_address.get(&address).copied().unwrap_or(0);
-        let surplus = counts.all >= self.limits.connections || self.limits.per_address.is_some_and(|most| here >= most);
-        if surplus && counts.all >= self.limits.connections.saturating_add(SURPLUS) {
-            return None;
+        let over = |more: u32| {
+            let of_address = |most: u32| here >= most.saturating_add(more);
+            if counts.all >= self.limits.connections.saturating_add(more) {
+                Some(Exhausted::Clients)
+            } else if self.limits.per_address.is_some_and(of_address) {
+                Some(Exhausted::ClientsOfAddress)
+            } else {
+                None
+            }
+        };
+        if let Some(exhausted) = over(SURPLUS) {
+            return Err(exhausted);
         }
-        if surplus && self.limits.per_address.is_some_and(|most| here >= most.saturating_add(SURPLUS)) {
-            return None;
-        }
+        let surplus = over(0);
         counts.all += 1;
         counts.by_address.insert(address, here + 1);
-        Some(Permit { gate: Arc::clone(self), address, surplus })
+        Ok(Permit { gate: Arc::clone(self), address, surplus })
     }
 
     /// Connections that are in now.
@@ -74,12 +86,14 @@ impl Permit {
         counts.leave(self.address);
         let here = counts.by_address.entry(address).or_default();
         *here += 1;
-        self.surplus |= self.gate.limits.per_address.is_some_and(|most| *here > most);
+        if self.gate.limits.per_address.is_some_and(|most| *here > most) {
+            self.surplus.get_or_insert(Exhausted::ClientsOfAddress);
+        }
         self.address = address;
     }
 
-    /// Whether the connection is over the limit.
-    pub fn is_surplus(&self) -> bool {
+    /// What the connection is over the limit of, if it is.
+    pub fn surplus(&self) -> Option<Exhausted> {
         self.surplus
     }
 }
@@ -118,10 +132,10 @@ mod tests {
         let gate = Gate::new(GateLimits { connections: 2, per_address: None });
         let first = gate.enter(address(1)).unwrap();
         let second = gate.enter(address(2)).unwrap();
-        assert!(!first.is_surplus() && !second.is_surplus());
-        assert!(gate.enter(address(3)).unwrap().is_surplus());
+        assert_eq!((first.surplus(), second.surplus()), (None, None));
+        assert_eq!(gate.enter(address(3)).unwrap().surplus(), Some(Exhausted::Clients));
         drop(first);
-        assert!(!gate.enter(address(3)).unwrap().is_surplus());
+        assert_eq!(gate.enter(address(3)).unwrap().surplus(), None);
         drop(second);
         assert_eq!(gate.connections(), 0);
         assert!(gate.counts.lock().unwrap().by_address.is_empty());
@@ -131,8 +145,8 @@ mod tests {
     fn one_address_cannot_take_every_place() {
         let gate = Gate::new(GateLimits { connections: 100, per_address: Some(1) });
         let _first = gate.enter(address(1)).unwrap();
-        assert!(gate.enter(address(1)).unwrap().is_surplus());
-        assert!(!gate.enter(address(2)).unwrap().is_surplus());
+        assert_eq!(gate.enter(address(1)).unwrap().surplus(), Some(Exhausted::ClientsOfAddress));
+        assert_eq!(gate.enter(address(2)).unwrap().surplus(), None);
     }
 
     #[test]
@@ -140,11 +154,11 @@ mod tests {
         let gate = Gate::new(GateLimits { connections: 100, per_address: Some(1) });
         let mut first = gate.enter(address(1)).unwrap();
         first.move_to(address(2));
-        assert!(!first.is_surplus());
+        assert_eq!(first.surplus(), None);
         let mut second = gate.enter(address(1)).unwrap();
-        assert!(!second.is_surplus());
+        assert_eq!(second.surplus(), None);
         second.move_to(address(2));
-        assert!(second.is_surplus());
+        assert_eq!(second.surplus(), Some(Exhausted::ClientsOfAddress));
         drop((first, second));
         assert!(gate.counts.lock().unwrap().by_address.is_empty());
     }
@@ -152,7 +166,7 @@ mod tests {
     #[test]
     fn nobody_enters_far_over_the_limit() {
         let gate = Gate::new(GateLimits { connections: 0, per_address: None });
-        let permits: Vec<_> = std::iter::from_fn(|| gate.enter(address(1))).take(1000).collect();
-        assert!(permits.len() < 1000 && permits.iter().all(Permit::is_surplus));
+        let permits: Vec<_> = std::iter::from_fn(|| gate.enter(address(1)).ok()).take(1000).collect();
+        assert!(permits.len() < 1000 && permits.iter().all(|permit| permit.surplus() == Some(Exhausted::Clients)));
     }
 }

@@ -116,7 +116,13 @@ pub async fn accept(
             events.refused_address(address, None, refusal);
             continue;
         }
-        let Some(permit) = gate.enter(address.ip()) else { continue };
+        let permit = match gate.enter(address.ip()) {
+            Ok(permit) => permit,
+            Err(exhausted) => {
+                events.turned_away(address, None, exhausted);
+                continue;
+            }
+        };
         let Ok(socket) = socket.set_nodelay(true).and_then(|()| socket.into_std()) else { continue };
         if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
             worker.send(Arrival { socket, address, listener: number, announced, permit });

@@ -27,6 +27,7 @@ use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, Condemned};
 use crate::audit::Refusals;
 use crate::audit::client_events::ClientEvents;
+use crate::audit::words::Exhausted;
 use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
 use crate::generation::Generation;
@@ -363,7 +364,10 @@ impl Worker {
             drop(current);
             return Some(self.converse(socket, None, address, listener, permit));
         };
-        let place = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await.ok()?.ok()?;
+        let Ok(Ok(place)) = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await else {
+            self.settings.events.handshake_failed(address, &HandshakeError::Timeout);
+            return None;
+        };
         let began_at = unix_seconds();
         let result = handshake::accept(socket, &material, deadline).await;
         drop(place);
@@ -442,7 +446,10 @@ impl Worker {
         listener: usize,
         permit: Permit,
     ) -> Rest {
-        if permit.is_surplus() || self.settings.budget.is_spent() {
+        let is_spent = self.settings.budget.is_spent();
+        if let Some(exhausted) = permit.surplus().or(is_spent.then_some(Exhausted::Memory)) {
+            let certificate = peer.as_ref().map(|peer| &*peer.identity);
+            self.settings.events.turned_away(address, certificate, exhausted);
             return turn_away(client, "max number of clients reached", permit);
         }
         let started = Instant::now();

@@ -20,6 +20,7 @@ fn one_client_too_many_is_told_so_over_tls_and_the_next_is_served_when_a_place_i
     let (text, end) = third.read_to_end();
     assert_eq!(String::from_utf8_lossy(&text), "-ERR max number of clients reached\r\n");
     assert!(end.is_ok(), "{end:?}");
+    gate.wait_for_log(&["INFO", "\"connection\"", "refused", "CN=alice", "\"maxclients\""]);
     drop(first);
     eventually("a place to be free", || {
         let mut client = gate.connect("alice");
@@ -35,6 +36,7 @@ fn one_address_may_not_take_more_than_its_share() {
     assert_eq!(first.text(&["PING"]), "+PONG");
     let (text, _end) = gate.connect("alice").read_to_end();
     assert_eq!(String::from_utf8_lossy(&text), "-ERR max number of clients reached\r\n");
+    gate.wait_for_log(&["INFO", "\"connection\"", "refused", "CN=alice", "\"max-connections-per-address\""]);
 }
 
 #[test]
