@@ -209,6 +209,8 @@ words! {
     /// Why a request was refused.
     denial, DENIALS: DenialReason {
         DenialReason::UnknownCommand => "unknown-command",
+        DenialReason::Disabled => "disabled",
+        DenialReason::Renamed => "renamed",
         DenialReason::UnknownSubcommand => "unknown-subcommand",
         DenialReason::Arity => "arity",
         DenialReason::Unauthenticated => "unauthenticated",
@@ -311,6 +313,8 @@ words! {
         RequestRefusal::ReplicationMisuse => "replication-misuse",
         RequestRefusal::Denied(DenialReason::Unsupported) => "unsupported",
         RequestRefusal::Denied(DenialReason::UnknownCommand) => "unknown-command",
+        RequestRefusal::Denied(DenialReason::Disabled) => "disabled",
+        RequestRefusal::Denied(DenialReason::Renamed) => "renamed",
         RequestRefusal::Denied(DenialReason::UnknownSubcommand) => "unknown-subcommand",
         RequestRefusal::Denied(DenialReason::Arity) => "arity",
         RequestRefusal::Denied(DenialReason::Unauthenticated) => "unauthenticated",

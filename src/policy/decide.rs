@@ -65,7 +65,7 @@ impl Policy {
     ) -> Verdict<'p> {
         let spec = match self.table.resolve(argv) {
             Ok(spec) => spec,
-            Err(Unresolved::Command) => return Verdict::Deny(Denial::UnknownCommand),
+            Err(Unresolved::Command) => return Verdict::Deny(self.unknown(argv)),
             Err(Unresolved::Subcommand(parent)) => return Verdict::Deny(Denial::UnknownSubcommand(parent)),
         };
         let local = answered_here(spec.role());
@@ -74,7 +74,7 @@ impl Policy {
             _ if local && !matches!(spec.role(), Role::Hello | Role::ClientReply) => None,
             UpstreamName::Same => None,
             UpstreamName::Renamed(name) => Some(name),
-            UpstreamName::Disabled => return Verdict::Deny(Denial::UnknownCommand),
+            UpstreamName::Disabled => return Verdict::Deny(Denial::Disabled(spec)),
         };
         if !spec.arity_ok(argc) {
             return Verdict::Deny(Denial::Arity(spec));
@@ -116,6 +116,12 @@ impl Policy {
         if local { Verdict::Local(LocalCommand { spec }) } else { Verdict::Forward(Permit::new(spec, upstream_name)) }
     }
 
+    /// A request whose name is not in the table: an attempt at one that `rename-command` was to hide, or any other.
+    fn unknown(&self, argv: &Argv<'_>) -> Denial<'_> {
+        let hidden = argv.get(0).and_then(|name| self.renames.renamed_to(name));
+        hidden.and_then(|id| self.table.get(id)).map_or(Denial::UnknownCommand, Denial::Renamed)
+    }
+
     /// What the upstream calls a command that the proxy itself sends; `None` if it has no such command.
     pub fn upstream_name<'a>(&'a self, original: &'a str) -> Option<&'a [u8]> {
         match self.renames.upstream_name(self.table.by_name(&original.to_ascii_lowercase())?) {
@@ -144,7 +150,7 @@ impl Policy {
             None => NOT_LOGGED_IN.to_owned(),
         };
         match denial {
-            Denial::UnknownCommand => texts::unknown_command(argv),
+            Denial::UnknownCommand | Denial::Disabled(_) | Denial::Renamed(_) => texts::unknown_command(argv),
             Denial::UnknownSubcommand(parent) => texts::unknown_subcommand(parent, argv),
             Denial::Arity(spec) => texts::wrong_arity(spec),
             Denial::Unauthenticated(_) => NOT_LOGGED_IN.to_owned(),

@@ -70,6 +70,12 @@ impl Renames {
         if errors.is_empty() { Ok(Self { names }) } else { Err(errors) }
     }
 
+    /// The command that has this name upstream, in any case, and did not have it from the beginning.
+    pub(super) fn renamed_to(&self, name: &[u8]) -> Option<CommandId> {
+        let is_it = |new: &Option<Box<[u8]>>| new.as_ref().is_some_and(|new| new.eq_ignore_ascii_case(name));
+        self.names.iter().find(|(_, new)| is_it(new)).map(|(id, _)| *id)
+    }
+
     pub(super) fn upstream_name(&self, spec: &CommandSpec) -> UpstreamName<'_> {
         if self.names.is_empty() {
             return UpstreamName::Same;

@@ -66,8 +66,12 @@ impl LocalCommand<'_> {
 /// Why a request was refused. The client's text is made by [`Policy::denial_text`](super::Policy::denial_text).
 #[derive(Debug, Clone)]
 pub enum Denial<'p> {
-    /// No such command, or a renamed one.
+    /// No such command.
     UnknownCommand,
+    /// The upstream runs this command under no name that is known here. The client is told of none, either.
+    Disabled(&'p CommandSpec),
+    /// The name is not that of this command, but the one that it was given upstream. The client is not told that it exists.
+    Renamed(&'p CommandSpec),
     /// The command has subcommands, and this is none of them.
     UnknownSubcommand(&'p CommandSpec),
     /// Wrong number of arguments.
@@ -91,11 +95,21 @@ pub enum Denial<'p> {
 }
 
 impl<'p> Denial<'p> {
-    /// The command, if it is known.
+    /// The command, if the client may know it.
     pub fn spec(&self) -> Option<&'p CommandSpec> {
         match self {
+            Self::Disabled(_) | Self::Renamed(_) => None,
+            denial => denial.command(),
+        }
+    }
+
+    /// The command, if it is known: for the log.
+    pub fn command(&self) -> Option<&'p CommandSpec> {
+        match self {
             Self::UnknownCommand => None,
-            Self::UnknownSubcommand(spec)
+            Self::Disabled(spec)
+            | Self::Renamed(spec)
+            | Self::UnknownSubcommand(spec)
             | Self::Arity(spec)
             | Self::Unauthenticated(spec)
             | Self::InTransaction(spec)
@@ -112,6 +126,8 @@ impl<'p> Denial<'p> {
     pub fn reason(&self) -> DenialReason {
         match self {
             Self::UnknownCommand => DenialReason::UnknownCommand,
+            Self::Disabled(_) => DenialReason::Disabled,
+            Self::Renamed(_) => DenialReason::Renamed,
             Self::UnknownSubcommand(_) => DenialReason::UnknownSubcommand,
             Self::Arity(_) => DenialReason::Arity,
             Self::Unauthenticated(_) => DenialReason::Unauthenticated,
@@ -127,7 +143,15 @@ impl<'p> Denial<'p> {
 
     /// Whether this is a refusal that an operator wants to hear of, rather than a client's mistake.
     pub fn is_access_violation(&self) -> bool {
-        matches!(self, Self::Unsupported(_) | Self::Blocked(_) | Self::Acl(..) | Self::NulInKeyword(_))
+        matches!(
+            self,
+            Self::Disabled(_)
+                | Self::Renamed(_)
+                | Self::Unsupported(_)
+                | Self::Blocked(_)
+                | Self::Acl(..)
+                | Self::NulInKeyword(_)
+        )
     }
 }
 
@@ -136,6 +160,10 @@ impl<'p> Denial<'p> {
 pub enum DenialReason {
     /// See [`Denial::UnknownCommand`].
     UnknownCommand,
+    /// See [`Denial::Disabled`].
+    Disabled,
+    /// See [`Denial::Renamed`].
+    Renamed,
     /// See [`Denial::UnknownSubcommand`].
     UnknownSubcommand,
     /// See [`Denial::Arity`].

@@ -275,8 +275,19 @@ fn the_new_name_of_a_renamed_command_is_unknown_to_every_client() {
             let reply = client.text(&[name.as_str(), "GET", "maxmemory"]);
             assert!(reply.starts_with("-ERR unknown command"), "{user}: {reply}");
         }
+        let user = format!("\"user\":\"{user}\"");
+        gate.wait_for_log(&["INFO", "\"refusal\"", &user, "\"command\":\"config\"", "\"renamed\""]);
     }
+    assert!(!gate.log_text().to_lowercase().contains(RENAMED_CONFIG), "the name is as good as a password");
     assert_eq!(redis.calls("config|get"), 0);
+}
+
+#[test]
+fn who_tries_a_disabled_command_is_in_the_log() {
+    let (_redis, gate) = start_with_renames();
+    let reply = gate.connect("ops").text(&["FLUSHALL"]);
+    assert!(reply.starts_with("-ERR unknown command"), "{reply}");
+    gate.wait_for_log(&["INFO", "\"refusal\"", "\"user\":\"ops\"", "\"command\":\"flushall\"", "\"disabled\""]);
 }
 
 #[test]

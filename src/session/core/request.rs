@@ -154,7 +154,7 @@ impl SessionCore {
             }
             Verdict::Deny(denial) => {
                 let (text, refusal) = (self.denial_text(policy, &denial, &argv), self.refusal(&denial, &argv));
-                self.conclude(denial.spec(), Conclusion::Refused(reported(&denial)));
+                self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
                 if let Some(refusal) = refusal {
                     self.outbox.note_refusal(refusal);
                 }
@@ -170,7 +170,7 @@ impl SessionCore {
             Some(Judgement::Certain(Verdict::Local(local))) => self.acl(policy, local, argv, out),
             Some(Judgement::Certain(Verdict::Deny(denial))) => {
                 let (text, refusal) = (self.denial_text(policy, &denial, argv), self.refusal(&denial, argv));
-                self.conclude(denial.spec(), Conclusion::RefusedLater(reported(&denial)));
+                self.conclude(denial.command(), Conclusion::RefusedLater(reported(&denial)));
                 if let Some(refusal) = refusal {
                     self.outbox.note_refusal(refusal);
                 }
@@ -319,7 +319,7 @@ impl SessionCore {
             }
             Verdict::Forward(permit) => Some(permit.spec()),
             Verdict::Local(local) => Some(local.spec),
-            Verdict::Deny(denial) => denial.spec(),
+            Verdict::Deny(denial) => denial.command(),
         };
         self.conclude(command, Conclusion::Refused(Some(RequestRefusal::ReplicationMisuse)));
         Err(CloseReason::ReplicationMisuse)

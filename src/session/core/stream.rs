@@ -41,7 +41,7 @@ impl SessionCore {
                 if let Some(refusal) = self.refusal(&denial, &prefix) {
                     self.outbox.note_refusal(refusal);
                 }
-                self.conclude(denial.spec(), Conclusion::Refused(reported(&denial)));
+                self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
                 return self.intake.stream(Body::Discarding { refusal: text, is_exec: is_exec(&denial) });
             }
             _ => {}
