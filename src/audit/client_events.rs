@@ -13,7 +13,7 @@ use tracing::{Level, debug, error, info, warn};
 use super::limit::{Key, Limit, Sums};
 use super::words::{self, AddressRefusal, Event, Exhausted};
 use crate::acl::{Acl, UserName};
-use crate::identity::PeerIdentity;
+use crate::identity::{Fingerprint, PeerIdentity, x509};
 use crate::policy::{Principal, UserRefusal};
 use crate::session::{CloseReason, Peer, Report, SessionCore};
 use crate::tls::handshake::HandshakeError;
@@ -41,11 +41,35 @@ impl ClientEvents {
         tell(&sums);
     }
 
-    /// A client did not get through its handshake.
-    pub fn handshake_failed(&self, client: SocketAddr, error: &HandshakeError) {
+    /// A client did not get through its handshake. It may have shown a certificate, DER, which nobody vouches for: it is
+    /// read for this line only.
+    pub fn handshake_failed(&self, client: SocketAddr, error: &HandshakeError, shown: Option<&[u8]>) {
+        if *error == HandshakeError::Silent {
+            return self.probed(client);
+        }
         let reason = words::handshake(*error);
         if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
-            info!(event = "handshake", outcome = "failed", %client, reason, %error, count = 1, "handshake failed");
+            let certificate = shown.and_then(|leaf| x509::Certificate::parse(leaf).ok());
+            info!(
+                event = "handshake",
+                outcome = "failed",
+                %client,
+                subject = certificate.as_ref().map(|certificate| certificate.subject.display()),
+                serial = certificate.as_ref().map(|certificate| certificate.serial.as_str()),
+                fingerprint = shown.map(|leaf| tracing::field::display(Fingerprint::of(leaf))),
+                reason,
+                %error,
+                count = 1,
+                "handshake failed"
+            );
+        }
+    }
+
+    /// A client came and went without a word, as port scans and health checks do.
+    pub fn probed(&self, client: SocketAddr) {
+        let reason = words::handshake(HandshakeError::Silent);
+        if self.admits(Key::new(Event::Probe).from(client.ip()).because(reason)) {
+            debug!(event = "handshake", outcome = "failed", %client, reason, count = 1, "nothing came");
         }
     }
 
@@ -233,6 +257,7 @@ impl ClientEvents {
 
 fn level(event: Event) -> Level {
     match event {
+        Event::Probe => Level::DEBUG,
         Event::AcceptFailed => Level::ERROR,
         Event::MirrorFailed | Event::UpstreamFailed => Level::WARN,
         _ => Level::INFO,

@@ -32,6 +32,8 @@ pub enum Exhausted {
 pub enum Event {
     /// A client did not get through its handshake, or a balancer announced nobody.
     HandshakeFailed,
+    /// A client came and went without a word.
+    Probe,
     /// A client is there.
     ConnectionAccepted,
     /// A client may not enter.
@@ -79,7 +81,7 @@ macro_rules! words {
 words! {
     /// What happened.
     event, EVENTS: Event {
-        Event::HandshakeFailed => "handshake",
+        Event::HandshakeFailed | Event::Probe => "handshake",
         Event::ConnectionAccepted | Event::ConnectionRefused => "connection",
         Event::LoginAccepted | Event::LoginFailed | Event::LoginRefused | Event::LoginIgnored => "login",
         Event::Refusal => "refusal",
@@ -96,6 +98,7 @@ words! {
         Event::ConnectionAccepted | Event::LoginAccepted => "accepted",
         Event::ConnectionRefused | Event::LoginRefused => "refused",
         Event::HandshakeFailed
+        | Event::Probe
         | Event::LoginFailed
         | Event::MirrorFailed
         | Event::AcceptFailed
@@ -274,6 +277,7 @@ words! {
     handshake, HANDSHAKES: HandshakeError {
         HandshakeError::Plaintext(_) => "plaintext",
         HandshakeError::Timeout => "timeout",
+        HandshakeError::Silent => "silent",
         HandshakeError::Closed => "closed",
         HandshakeError::NoCertificate => "no-certificate",
         HandshakeError::RejectedByPeer(_) => "rejected-by-peer",
@@ -342,6 +346,7 @@ mod tests {
 
     const LIMITED: &[Event] = &[
         Event::HandshakeFailed,
+        Event::Probe,
         Event::ConnectionAccepted,
         Event::ConnectionRefused,
         Event::LoginAccepted,

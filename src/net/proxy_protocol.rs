@@ -42,7 +42,9 @@ pub enum HeaderError {
     TooLong,
     /// It speaks of something else than TCP over IPv4 or IPv6.
     Unsupported,
-    /// The connection ended or broke.
+    /// The connection ended or broke without a word.
+    Silent,
+    /// The connection ended or broke within the header.
     Closed,
     /// The deadline passed first.
     Timeout,
@@ -55,6 +57,7 @@ impl fmt::Display for HeaderError {
             Self::Malformed => "the PROXY protocol header is damaged",
             Self::TooLong => "the PROXY protocol header is too long",
             Self::Unsupported => "the PROXY protocol header is not about TCP over IPv4 or IPv6",
+            Self::Silent => "the connection ended without a word",
             Self::Closed => "the connection ended before its PROXY protocol header",
             Self::Timeout => "the PROXY protocol header took too long",
         })
@@ -73,7 +76,11 @@ pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Origin, Header
             Step::Read(more) => {
                 let start = received.len();
                 received.resize(start + more, 0);
-                stream.read_exact(&mut received[start..]).await.map_err(|_| HeaderError::Closed)?;
+                match (start, stream.read(&mut received[start..]).await.unwrap_or(0)) {
+                    (0, 0) => return Err(HeaderError::Silent),
+                    (_, 0) => return Err(HeaderError::Closed),
+                    (_, read) => received.truncate(start + read),
+                }
             }
         }
     }

@@ -365,7 +365,7 @@ impl Worker {
             return Some(self.converse(socket, None, address, listener, permit));
         };
         let Ok(Ok(place)) = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await else {
-            self.settings.events.handshake_failed(address, &HandshakeError::Timeout);
+            self.settings.events.handshake_failed(address, &HandshakeError::Timeout, None);
             return None;
         };
         let began_at = unix_seconds();
@@ -376,14 +376,16 @@ impl Worker {
         let Handshaken { stream, peer, .. } = match result {
             Ok(handshaken) => handshaken,
             Err(failure) => {
-                self.settings.events.handshake_failed(address, &failure.error);
+                self.settings.events.handshake_failed(address, &failure.error, failure.shown.as_deref());
                 return Some(linger(permit, failure.linger()));
             }
         };
+        let chain = peer.as_ref().map(|peer| peer.chain.clone());
         Some(match self.judge_again(peer, listener, began_with, began_at) {
             Ok(peer) => self.converse(stream, peer, address, listener, permit),
             Err(refusal) => {
-                self.settings.events.handshake_failed(address, &HandshakeError::Certificate(refusal));
+                let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));
+                self.settings.events.handshake_failed(address, &error, shown);
                 turn_away(stream, NO_ENTRY, permit)
             }
         })
@@ -410,7 +412,10 @@ impl Worker {
             Ok(Err(error)) => error,
             Err(_elapsed) => HeaderError::Timeout,
         };
-        self.settings.events.announcement_refused(balancer, &error);
+        match error {
+            HeaderError::Silent => self.settings.events.probed(balancer),
+            error => self.settings.events.announcement_refused(balancer, &error),
+        }
         None
     }
 

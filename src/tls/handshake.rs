@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::chain::{CertificateChain, Voucher};
 use super::close;
 use super::material::TlsMaterial;
+use super::shown;
 use crate::identity::{CertificateRefusal, PeerIdentity};
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
@@ -51,6 +52,8 @@ pub struct Peer {
 pub struct HandshakeFailure {
     /// Why.
     pub error: HandshakeError,
+    /// The certificate that the client has shown, DER. It need not be the client's: only who completes a handshake has its key.
+    pub shown: Option<Vec<u8>>,
     /// The socket, if the client may still be there to read the alert, or to see an orderly end.
     socket: Option<TcpStream>,
 }
@@ -66,7 +69,7 @@ impl HandshakeFailure {
 
 impl From<HandshakeError> for HandshakeFailure {
     fn from(error: HandshakeError) -> HandshakeFailure {
-        HandshakeFailure { error, socket: None }
+        HandshakeFailure { error, shown: None, socket: None }
     }
 }
 
@@ -77,7 +80,9 @@ pub enum HandshakeError {
     Plaintext(Plaintext),
     /// The deadline passed first.
     Timeout,
-    /// The client closed the connection without a word, as port scans and health checks do.
+    /// The client came and went without a word, as port scans and health checks do.
+    Silent,
+    /// The client closed the connection.
     Closed,
     /// The client showed no certificate, and one is required.
     NoCertificate,
@@ -160,6 +165,7 @@ impl fmt::Display for HandshakeError {
                 Plaintext::Unknown => "the client does not speak TLS",
             }),
             HandshakeError::Timeout => f.write_str("the handshake took too long"),
+            HandshakeError::Silent => f.write_str("the client came and went without a word"),
             HandshakeError::Closed => f.write_str("the client closed the connection during the handshake"),
             HandshakeError::NoCertificate => f.write_str(
                 "the client showed no certificate (nor does one whose key no handshake can use: see check --client-cert)",
@@ -209,28 +215,30 @@ pub async fn accept(
         Some(voucher) => peer(chain, voucher, material),
         None => judge(chain, material, SystemTime::now()),
     };
+    let shown = chain.clone();
     match chain.map(judged).transpose() {
         Ok(peer) => Ok(Handshaken { stream, peer, resumed, protocol, cipher }),
-        Err(refusal) => Err(close_refused(stream, refusal, deadline).await),
+        Err(refusal) => Err(close_refused(stream, refusal, shown, deadline).await),
     }
 }
 
 async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<ClientStream, HandshakeFailure> {
     let mut start = [0; 8];
-    let peeked = socket.peek(&mut start).await.map_err(|error| HandshakeError::Io(error.kind()))?;
+    // Where nothing comes but an error, it is that the connection was reset.
+    let peeked = socket.peek(&mut start).await.unwrap_or(0);
     match &start[..peeked] {
-        [] => return Err(HandshakeError::Closed.into()),
+        [] => return Err(HandshakeError::Silent.into()),
         [HANDSHAKE_RECORD, ..] => {}
         other => {
             let error = HandshakeError::Plaintext(recognise(other));
-            return Err(HandshakeFailure { error, socket: Some(socket) });
+            return Err(HandshakeFailure { error, shown: None, socket: Some(socket) });
         }
     }
-    TlsAcceptor::from(material.config())
-        .accept(socket)
-        .into_fallible()
-        .await
-        .map_err(|(error, socket)| HandshakeFailure { error: HandshakeError::from_io(&error), socket: Some(socket) })
+    let negotiated = TlsAcceptor::from(material.config()).accept(socket).into_fallible();
+    shown::watch(negotiated).await.map_err(|((error, socket), shown)| {
+        let error = HandshakeError::from_io(&error);
+        HandshakeFailure { error, shown, socket: Some(socket) }
+    })
 }
 
 /// Who shows this chain, if it is trusted at this moment.
@@ -273,11 +281,17 @@ pub fn permitted_identity(
 }
 
 /// The handshake is over, so there is no alert to send but close_notify.
-async fn close_refused(mut stream: ClientStream, refusal: CertificateRefusal, deadline: Instant) -> HandshakeFailure {
+async fn close_refused(
+    mut stream: ClientStream,
+    refusal: CertificateRefusal,
+    shown: Option<CertificateChain>,
+    deadline: Instant,
+) -> HandshakeFailure {
     // What cannot be sent by then is not worth more time.
     let _ = timeout_at(deadline, tokio::io::AsyncWriteExt::shutdown(&mut stream)).await;
     let (socket, _) = stream.into_inner();
-    HandshakeFailure { error: HandshakeError::Certificate(refusal), socket: Some(socket) }
+    let shown = shown.map(|chain| chain.leaf().to_vec());
+    HandshakeFailure { error: HandshakeError::Certificate(refusal), shown, socket: Some(socket) }
 }
 
 /// `start` is what has come of the first eight bytes, at least one.

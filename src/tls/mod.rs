@@ -19,6 +19,7 @@ mod provider;
 mod refusal;
 mod revocation;
 pub mod settings;
+mod shown;
 #[cfg(test)]
 mod test_files;
 mod verifier;

@@ -23,6 +23,7 @@ use super::chain::Voucher;
 use super::keys;
 use super::revocation::{Revocation, Revoked};
 use super::settings::CrlExpired;
+use super::shown;
 use crate::identity::x509::{Certificate, DnsConstraints};
 use crate::identity::{CertificateRefusal, Fingerprint};
 
@@ -169,7 +170,7 @@ impl Verifier {
 
     /// The SubjectPublicKeyInfo, as SHA-256, of the client CA that a path ends in which is good in every respect.
     ///
-    /// Nothing but webpki reads a certificate before it is known to be from one of our CAs.
+    /// Nothing but webpki reads a certificate before it is known to be from one of our CAs, but for the log.
     fn authority_of(
         &self,
         leaf: &CertificateDer<'_>,
@@ -295,6 +296,7 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        shown::note(end_entity);
         self.verify(end_entity, intermediates, now)
             .map(|_| ClientCertVerified::assertion())
             .map_err(CertificateRefusal::into_rustls)

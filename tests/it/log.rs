@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use respgate::identity::{Fingerprint, PeerIdentity};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
@@ -127,7 +129,7 @@ fn of_many_events_the_first_of_each_kind_is_a_line_and_the_others_are_summed() {
     (0..1002).for_each(|_| assert!(client.reply_text().starts_with("-NOPERM")));
     drop(client);
     for _ in 0..100 {
-        drop(std::net::TcpStream::connect(gate.address()).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n"));
+        drop(TcpStream::connect(gate.address()).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n"));
     }
     for (words, expected) in [
         (&["\"refusal\"", "\"flushall\""][..], 1000),
@@ -146,6 +148,51 @@ fn of_many_events_the_first_of_each_kind_is_a_line_and_the_others_are_summed() {
     gate.signal(Signal::TERM);
     assert_eq!(gate.exit_status().code(), Some(0));
     assert!(gate.log_text().lines().last().unwrap().contains("stopped"));
+}
+
+#[test]
+fn whose_certificate_is_refused_is_told_by_what_it_says_and_its_digest() {
+    let (_redis, setup) = setup();
+    let gate = setup.crl().start();
+    gate.pki().write_crl(&[66]);
+    gate.wait_for_log(&["reload", "done", "files changed"]);
+    for (identity, reason) in [
+        (gate.pki().expired_client("alice"), "expired"),
+        (gate.pki().client_of_another_ca("alice"), "bad-signature"),
+        (gate.pki().self_signed_client("alice"), "unknown-issuer"),
+        (gate.pki().numbered_client("alice", 66), "revoked"),
+    ] {
+        let refused = gate.connect_as(Some(&identity)).try_send(&request(&["PING"])).is_err();
+        let reason = format!("\"reason\":\"{reason}\"");
+        let line = gate.wait_for_log(&["INFO", "\"handshake\"", "failed", &reason]);
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let pem = fs::read(&identity.cert).unwrap();
+        let der = rustls_pemfile::certs(&mut pem.as_slice()).next().unwrap().unwrap();
+        assert_eq!(line["fingerprint"], Fingerprint::of(&der).to_string(), "{refused} {line}");
+        assert_eq!(line["subject"], "CN=alice");
+        assert_eq!(line["serial"], PeerIdentity::from_der(&der, None).unwrap().serial());
+    }
+}
+
+#[test]
+fn a_probe_that_says_nothing_is_no_line_but_where_the_log_is_for_debugging() {
+    let redis = RedisServer::start();
+    for (level, balancer) in [("info", false), ("debug", false), ("info", true), ("debug", true)] {
+        let mut setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting(&format!("log-level = {level:?}"));
+        if balancer {
+            setup = setup.setting("proxy-protocol-from = \"127.0.0.0/8\"");
+        }
+        let mut gate = setup.start();
+        drop(TcpStream::connect(gate.address()).unwrap());
+        drop(TcpStream::connect(gate.address()).unwrap());
+        // What comes behind them.
+        TcpStream::connect(gate.address()).unwrap().write_all(b"?????????????").unwrap();
+        gate.wait_for_log(&["INFO", "\"handshake\"", "failed"]);
+        gate.signal(Signal::TERM);
+        assert_eq!(gate.exit_status().code(), Some(0));
+        assert_eq!(gate.counted(&["DEBUG", "\"silent\""]), if level == "debug" { 2 } else { 0 });
+        assert_eq!(gate.counted(&["INFO", "\"handshake\""]), 1);
+    }
 }
 
 /// Newcomers, refusals, reloads and `health`, all of which have something to log.

@@ -164,6 +164,27 @@ async fn refused_certificates_end_the_handshake_with_the_reason_and_the_alert() 
 }
 
 #[tokio::test]
+async fn of_whoever_is_refused_the_certificate_that_was_shown_is_given() {
+    let (root, other) = (Authority::new("root"), Authority::new("other"));
+    let material = TestFiles::new(&root).load();
+    let mut expired = client("alice");
+    expired.not_after = (SystemTime::now() - LONG).into();
+    for issued in [Some(root.issue(expired)), Some(other.client("alice")), None] {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let client = Client::speaking(&root, issued.as_ref(), &[version]);
+            let (client_socket, server_socket) = connection().await;
+            let server = async {
+                let failure = accept(server_socket, &material, later()).await.err().expect("a failure");
+                assert_eq!(failure.shown, issued.as_ref().map(|issued| issued.der.clone()));
+                failure.linger().await;
+            };
+            let (_, told) = tokio::join!(server, client.connect(client_socket));
+            assert!(told.is_err());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_client_without_certificate_is_told_so() {
     let root = Authority::new("root");
     let material = TestFiles::new(&root).load();
@@ -282,7 +303,12 @@ async fn a_client_that_goes_away_is_not_an_attack() {
     let material = TestFiles::new(&Authority::new("root")).load();
     let (client, server) = connection().await;
     drop(client);
-    assert_eq!(serve(server, &material).await.err(), Some(HandshakeError::Closed));
+    assert_eq!(serve(server, &material).await.err(), Some(HandshakeError::Silent));
+    let (client, server) = connection().await;
+    // As a probe that is in a hurry does it: with a reset.
+    client.set_zero_linger().expect("set");
+    drop(client);
+    assert_eq!(serve(server, &material).await.err(), Some(HandshakeError::Silent));
 
     let (mut client, server) = connection().await;
     client.write_all(&[HANDSHAKE_RECORD, 3, 1, 0, 100]).await.expect("sent");
