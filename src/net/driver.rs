@@ -65,6 +65,8 @@ pub(super) trait Host {
     ) -> oneshot::Receiver<EditProgress>;
     /// Sees to it that Redis has a mirror of a user.
     fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
+    /// The first bytes have come from the client.
+    fn note_first_bytes(&self, core: &SessionCore);
     /// Tells `ACL LOG` of what the core refused.
     fn note_refusals(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
@@ -300,6 +302,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| match share.read(&mut self.client, cx, scratch) {
             Read::Nothing => Ok(false),
             Read::Some(count) => {
+                if self.volume.received == 0 {
+                    self.host.note_first_bytes(&self.core);
+                }
                 self.volume.received += count as u64;
                 self.feed_requests(&scratch[..count], cx, policy, now)?;
                 Ok(true)

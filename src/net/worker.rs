@@ -26,7 +26,7 @@ use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, Condemned};
 use crate::audit::Refusals;
-use crate::audit::client_events::ClientEvents;
+use crate::audit::client_events::{ClientEvents, Volume};
 use crate::audit::words::Exhausted;
 use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
@@ -362,7 +362,7 @@ impl Worker {
         let current = self.current();
         let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
             drop(current);
-            return Some(self.converse(socket, None, address, listener, permit));
+            return Some(self.converse(socket, None, false, address, listener, permit));
         };
         let Ok(Ok(place)) = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await else {
             self.settings.events.handshake_failed(address, &HandshakeError::Timeout, None);
@@ -382,7 +382,7 @@ impl Worker {
         };
         let chain = peer.as_ref().map(|peer| peer.chain.clone());
         Some(match self.judge_again(peer, listener, began_with, began_at) {
-            Ok(peer) => self.converse(stream, peer, address, listener, permit),
+            Ok(peer) => self.converse(stream, peer, true, address, listener, permit),
             Err(refusal) => {
                 let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));
                 self.settings.events.handshake_failed(address, &error, shown);
@@ -442,11 +442,13 @@ impl Worker {
         }
     }
 
-    /// A session with a client that is in, or what is said to one that may not have any.
+    /// A session with a client that is in, or what is said to one that may not have any. `is_greeted` is one with which there
+    /// was a handshake.
     fn converse<C: Stream + 'static>(
         self: Rc<Self>,
         client: C,
         peer: Option<handshake::Peer>,
+        is_greeted: bool,
         address: SocketAddr,
         listener: usize,
         permit: Permit,
@@ -474,18 +476,25 @@ impl Worker {
             }
         };
         drop(policy);
-        self.settings.events.connected(&peer, core.principal());
+        if is_greeted {
+            self.settings.events.connected(&peer, core.principal());
+        }
         let handle = Rc::new(Handle::new(listener, trusted, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
-        let mut driver = Box::new(Driver::new(core, client, handle, WorkerHost { worker: Rc::clone(&self), number }));
+        let mut driver =
+            Box::new(Driver::new(core, client, handle, WorkerHost { worker: Rc::clone(&self), number, is_greeted }));
         Box::pin(async move {
             let reason = poll_fn(|cx| driver.poll(cx)).await;
             drop(entry);
             if reason == CloseReason::UpstreamGone {
                 self.settings.upstream.lost.notify_one();
             }
-            self.settings.events.closed(driver.core(), driver.volume(), reason, started.elapsed());
+            let is_gone = matches!(reason, CloseReason::ClientGone | CloseReason::ClientLost);
+            match driver.volume() {
+                Volume { received: 0, .. } if is_gone && !is_greeted => self.settings.events.probed(address),
+                volume => self.settings.events.closed(driver.core(), volume, reason, started.elapsed()),
+            }
             let EndedSession { client, unsent } = driver.into_ended();
             if let Some(rest) = self.close(client, unsent, reason, permit) {
                 rest.await;

@@ -177,21 +177,29 @@ fn whose_certificate_is_refused_is_told_by_what_it_says_and_its_digest() {
 #[test]
 fn a_probe_that_says_nothing_is_no_line_but_where_the_log_is_for_debugging() {
     let redis = RedisServer::start();
-    for (level, balancer) in [("info", false), ("debug", false), ("info", true), ("debug", true)] {
-        let mut setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting(&format!("log-level = {level:?}"));
-        if balancer {
-            setup = setup.setting("proxy-protocol-from = \"127.0.0.0/8\"");
-        }
+    let levels = [("info", 0), ("debug", 2)];
+    let settings = ["", "proxy-protocol-from = \"127.0.0.0/8\"", "tls = \"no\""];
+    for ((level, told), setting) in levels.into_iter().flat_map(|level| settings.map(|setting| (level, setting))) {
+        let setup = Respgate::setup(&upstream_of(&redis)).acl_file(ACL).setting(&format!("log-level = {level:?}"));
+        let setup = match setting {
+            "" => setup,
+            "tls = \"no\"" => {
+                let settings = ["tls-cert-file", "tls-key-file", "tls-ca-cert-file"];
+                settings.into_iter().fold(setup.setting(setting), Setup::default_of)
+            }
+            _ => setup.setting(setting),
+        };
         let mut gate = setup.start();
         drop(TcpStream::connect(gate.address()).unwrap());
         drop(TcpStream::connect(gate.address()).unwrap());
         // What comes behind them.
-        TcpStream::connect(gate.address()).unwrap().write_all(b"?????????????").unwrap();
-        gate.wait_for_log(&["INFO", "\"handshake\"", "failed"]);
+        TcpStream::connect(gate.address()).unwrap().write_all(b"?????????????\r\n").unwrap();
+        gate.wait_for_log(&["INFO", "\"client\":\"127.0.0.1:"]);
         gate.signal(Signal::TERM);
         assert_eq!(gate.exit_status().code(), Some(0));
-        assert_eq!(gate.counted(&["DEBUG", "\"silent\""]), if level == "debug" { 2 } else { 0 });
-        assert_eq!(gate.counted(&["INFO", "\"handshake\""]), 1);
+        assert_eq!(gate.counted(&["DEBUG", "\"silent\""]), told, "{setting}");
+        let others = ["\"handshake\"", "\"connection\"", "\"close\""].map(|event| gate.counted(&["INFO", event]));
+        assert_eq!(others, if setting.starts_with("tls") { [0, 1, 1] } else { [1, 0, 0] }, "{setting}");
     }
 }
 

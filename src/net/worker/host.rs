@@ -37,6 +37,8 @@ pub(super) struct WorkerHost {
     pub(super) worker: Rc<Worker>,
     /// The session's, counted over all workers.
     pub(super) number: u64,
+    /// The client has gone through a handshake, and the log knows of it. Without one it could be a mere probe.
+    pub(super) is_greeted: bool,
 }
 
 impl Host for WorkerHost {
@@ -138,6 +140,12 @@ impl Host for WorkerHost {
             let _ = answer.send(mirrored);
         });
         receiver
+    }
+
+    fn note_first_bytes(&self, core: &SessionCore) {
+        if !self.is_greeted {
+            self.worker.settings.events.connected(core.peer(), core.principal());
+        }
     }
 
     fn note_refusals(&self, core: &mut SessionCore) {
