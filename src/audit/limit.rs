@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Keys that are told apart in one second. The events of all others have one sum.
 const KEYS: usize = 4096;
 
-/// As many of them are for events of nobody: those can be caused by whoever reaches a port, from as many networks as he has.
+/// As many of them are for clients who are nobody: that can be whoever reaches a port, from as many networks as he has.
 const KEYS_OF_NOBODY: usize = KEYS / 2;
 
 /// What events have in common that are summed.
@@ -69,7 +69,7 @@ pub struct Limit {
     began: Option<Instant>,
     /// By key, events that have no line of their own.
     left_out: HashMap<Key, u64>,
-    /// Keys among them that are nobody's.
+    /// Keys among them of clients who are nobody.
     of_nobody: usize,
     others: u64,
 }
@@ -92,7 +92,7 @@ impl Limit {
             *left_out += count;
             return false;
         }
-        let is_nobodys = key.user.is_none();
+        let is_nobodys = key.user.is_none() && key.network.is_some();
         if self.left_out.len() >= KEYS || is_nobodys && self.of_nobody >= KEYS_OF_NOBODY {
             self.others += count;
             return false;
@@ -182,11 +182,12 @@ mod tests {
             |number: usize| Key::new(Event::HandshakeFailed).from(u32::to_be_bytes((number as u32) << 8).into());
         let admitted = (0..10_000).filter(|number| limit.admit(networks(*number), 2, now)).count();
         assert_eq!(admitted, KEYS_OF_NOBODY);
+        assert!(limit.admit(Key::new(Event::AcceptFailed), 2, now), "no client's");
         let users = |number: usize| Key::new(Event::Refusal).by(user(&format!("user-{number}")).as_ref());
         let admitted = (0..10_000).filter(|number| limit.admit(users(*number), 2, now)).count();
-        assert_eq!(admitted, KEYS - KEYS_OF_NOBODY);
+        assert_eq!(admitted, KEYS - KEYS_OF_NOBODY - 1);
         let sums = limit.end();
-        assert_eq!(sums.others, 2 * (20_000 - KEYS as u64));
+        assert_eq!(sums.others, 2 * (20_001 - KEYS as u64));
         assert_eq!((sums.by_key.len(), sums.by_key.iter().map(|(_, count)| count).sum::<u64>()), (KEYS, KEYS as u64));
     }
 }

@@ -102,6 +102,8 @@ pub fn run(config: Config, files: Files, reread: Reread, log: &LogHandle) -> Res
 }
 
 async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+    // That a file may not grow any more, the log for one, is an error of what writes to it, and not the end of the process.
+    let _ignored = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(RunError::System)?;
     // First of all: loading takes a tenth of a second, most of it the seeding of the random generator, and a client that
     // comes in between is better kept waiting than refused.
     let mut listeners = Vec::new();
@@ -251,8 +253,6 @@ struct Signals {
     reopen: Signal,
     terminate: Signal,
     interrupt: Signal,
-    /// Nobody waits for it, but without it a log file that may not grow any more would end the process.
-    _file_size: Signal,
 }
 
 impl Signals {
@@ -262,7 +262,6 @@ impl Signals {
             reopen: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 }
