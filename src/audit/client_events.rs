@@ -205,7 +205,7 @@ impl ClientEvents {
                             user,
                             attempted,
                             count = 1,
-                            "a password where the certificate says who it is (told once a session)"
+                            "a password where the certificate says who it is"
                         );
                     }
                 }

@@ -140,7 +140,7 @@ pub enum Report {
         /// Why.
         reason: LoginFailure,
     },
-    /// A password that could make nobody else of the session was not looked at: the first of the session.
+    /// A password that could make nobody else of the session was not looked at.
     StrayAuth {
         /// The name that was given.
         attempted: String,

@@ -36,7 +36,10 @@ impl Outbox {
     }
 
     pub(super) fn report(&mut self, report: Report) {
-        self.reports.push((report, 1));
+        match self.reports.last_mut() {
+            Some((last, count)) if *last == report => *count += 1,
+            _ => self.reports.push((report, 1)),
+        }
     }
 
     /// What was refused just before, whatever it was, only counts up: a pipeline may be full of it.
