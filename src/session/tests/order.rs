@@ -1,8 +1,9 @@
 //! The order of the checks, and what is never forwarded.
 
-use super::rig::{CLOSED, OPEN, Rig};
+use super::rig::{CLOSED, OPEN, Rig, request};
 use crate::command::Dialect;
-use crate::session::CloseReason;
+use crate::policy::DenialReason;
+use crate::session::{CloseReason, Report, RequestRefusal};
 
 const NOAUTH: &str = "-NOAUTH Authentication required.\r\n";
 
@@ -34,6 +35,35 @@ fn nothing_is_forwarded_and_nothing_connected_before_authentication() {
     let text = "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.\r\n";
     assert_eq!(rig.heard(), text, "as Redis says it");
     assert_eq!((rig.forwarded().as_str(), rig.connections), ("", 0));
+}
+
+#[test]
+fn every_refusal_of_a_pipeline_is_reported_and_those_of_one_kind_are_counted() {
+    let mut rig = Rig::new(OPEN);
+    rig.block(&["flushall", "shutdown", "config"]);
+    let pipeline = [request("FLUSHALL").repeat(20), request("SHUTDOWN"), request("FLUSHALL"), request("CONFIG GET *")];
+    rig.client(&pipeline.concat());
+    let reports = rig.core.take_reports().into_iter().map(|(report, count)| match report {
+        Report::Refused { command, .. } => (command, count),
+        other => panic!("{other:?}"),
+    });
+    let expected = [("flushall", 21), ("shutdown", 1), ("config|get", 1)];
+    assert_eq!(reports.collect::<Vec<_>>(), expected.map(|(command, count)| (command.to_owned(), count)));
+}
+
+#[test]
+fn who_tries_a_disabled_command_or_a_secret_name_is_reported_and_told_that_there_is_none() {
+    let mut rig = Rig::new(OPEN);
+    rig.rename(&[("CONFIG", "secret"), ("DEBUG", "")]);
+    for line in ["SeCrEt GET *", "DEBUG SLEEP 1", "NOSUCH"] {
+        rig.say(line);
+        assert!(rig.heard().starts_with("-ERR unknown command"), "{line}");
+    }
+    let refused = |reason, command: &str| {
+        (Report::Refused { reason: RequestRefusal::Denied(reason), command: command.to_owned() }, 1)
+    };
+    let expected = [refused(DenialReason::Renamed, "config"), refused(DenialReason::Disabled, "debug")];
+    assert_eq!(rig.core.take_reports(), expected);
 }
 
 #[test]
