@@ -33,6 +33,11 @@ pub fn reload_kept(cause: &str, generation: u64) {
     error!(event = "reload", outcome = "failed", cause, generation, "kept the old one");
 }
 
+/// Certificates are being verified again, and until that is over nobody gets other rights.
+pub fn reload_deferred(cause: &str) {
+    warn!(event = "reload", cause, "certificates are still being verified again: the rest waits for that");
+}
+
 /// A new generation is in force for every session.
 pub fn reloaded(cause: &str, generation: u64) {
     info!(event = "reload", outcome = "done", cause, generation, "new generation");

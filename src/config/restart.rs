@@ -23,6 +23,16 @@ impl Config {
         }
     }
 
+    /// Whether something of `written` that says who may do what is not in force until a restart.
+    #[must_use]
+    pub fn rights_wait_for_restart(&self, written: &Config) -> bool {
+        let rights = |config: &Config| {
+            let Config { listeners, upstream, acl, acl_dialect, strict_permissions, .. } = config.clone();
+            (listeners, upstream, acl, acl_dialect, strict_permissions)
+        };
+        rights(self) != rights(written)
+    }
+
     /// The settings of `written` that are not in force until a restart.
     #[must_use]
     pub fn restart_needed_for(&self, written: &Config) -> Vec<&'static str> {

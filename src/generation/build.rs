@@ -16,7 +16,7 @@ use crate::config::{self, AclSource, Block, CertificateRule, Config};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
-use crate::tls::{self, Admit, Finding, InForce, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
+use crate::tls::{self, Admission, Admit, Finding, InForce, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
 use crate::upstream::probe::ServerInfo;
 
 /// A generation, and what works but should not stay so.
@@ -389,12 +389,13 @@ impl<'a> Builder<'a> {
             let before = self.in_force(number);
             listeners.push(listener.tls.as_ref().and_then(|settings| {
                 let is_kept = settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file));
-                let admit = if is_kept { Admit::Known } else { self.kept.admit };
+                let authorities = if is_kept { Admit::Known } else { self.kept.admit };
+                let admission = Admission { authorities, pins: self.kept.admit };
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(settings, &keys, self.files, before, admit, SystemTime::now()) {
+                match tls::material::load(settings, &keys, self.files, before, admission, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         self.waiting.extend(material.waiting().iter().map(ToString::to_string));

@@ -239,11 +239,13 @@ impl Watched {
     }
 
     fn look(&mut self, path: &Path, files: &Files, now: Instant) -> ContentState {
-        if !self.is_regular && !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        let is_regular = fs::metadata(path).map(|metadata| metadata.is_file());
+        if !self.is_regular && !is_regular.as_ref().is_ok_and(|is_regular| *is_regular) {
             return ContentState::Taken;
         }
         self.is_regular = true;
-        let content = files.read(path).ok();
+        // A device may have no end.
+        let content = files.read(path).ok().filter(|_| is_regular.unwrap_or(false));
         let digest = content.as_deref().map(Content::digest);
         let standing = if self.kind.has_to_settle() {
             let of_what_was = |content: &Content| {

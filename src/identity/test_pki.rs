@@ -111,9 +111,9 @@ impl Authority {
         params.signed_by(&issuer).expect("a CRL").pem().expect("PEM")
     }
 
-    /// A CRL that revokes nothing, of this number.
-    pub(crate) fn numbered_crl(&self, number: u64) -> rcgen::CertificateRevocationList {
-        let mut params = crl_params(&[], SystemTime::now() + Duration::from_secs(30 * 86_400));
+    /// A CRL of this number that revokes these serial numbers.
+    pub(crate) fn numbered_crl(&self, number: u64, serials: &[u64]) -> rcgen::CertificateRevocationList {
+        let mut params = crl_params(serials, SystemTime::now() + Duration::from_secs(30 * 86_400));
         params.crl_number = SerialNumber::from(number);
         params.signed_by(&self.issuer).expect("a CRL")
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::audit::events;
 use crate::auth::pool::AuthPool;
@@ -41,6 +41,7 @@ impl Enforcer {
         let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
         let (under, verified): (Vec<_>, Vec<_>) = renewed.into_iter().map(|it| (it.under, it.verified)).unzip();
         if renewal == Renewal::Trust {
+            self.reverifying.retain_mut(|verified| verified.try_recv() == Err(TryRecvError::Empty));
             self.reverifying.extend(verified);
         }
         let all = async {
@@ -54,18 +55,8 @@ impl Enforcer {
         }
     }
 
-    /// Waits until all certificates have been verified again since trust changed: whoever is trusted no longer must not come
-    /// to what the users of the next generation may.
-    pub(super) async fn until_reverified(&mut self) {
-        for _ in 0..5 {
-            if self.is_reverified().await {
-                return;
-            }
-            events::worker_is_slow();
-        }
-    }
-
-    /// Whether all certificates have been verified again since trust changed.
+    /// Whether all certificates have been verified again since trust changed: whoever is trusted no longer must not come to
+    /// what the users of the next generation may.
     pub(super) async fn is_reverified(&mut self) -> bool {
         let all = async {
             while let Some(verified) = self.reverifying.last_mut() {

@@ -36,6 +36,9 @@ use crate::upstream::probe::ServerInfo;
 /// What says who may do what, and with that what a new client CA is worth.
 const RULES: [Part; 2] = [Part::Configuration, Part::Users];
 
+/// The cause of a reload that somebody asked for.
+const SIGNAL: &str = "signal";
+
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
 
@@ -86,6 +89,9 @@ pub struct Start {
 struct Due {
     /// Something has changed that no file tells: all that is held up is tried again.
     retry: bool,
+    /// A signal, and what the upstream has told, waited for certificates to be verified again.
+    signal: bool,
+    server: bool,
     config: bool,
     users: bool,
     trust: bool,
@@ -95,12 +101,20 @@ struct Due {
 
 /// What is read again. The rest is kept.
 struct Reading {
-    config: Option<Result<Loaded, ConfigErrors>>,
+    config: Option<Result<Read, ConfigErrors>>,
     users: bool,
     /// Certificates, keys, CAs and CRLs.
     trust: bool,
     /// Of these parts files are being written.
     unsettled: BTreeSet<Part>,
+}
+
+/// A configuration, as far as a reload takes it.
+struct Read {
+    config: Config,
+    warnings: Vec<String>,
+    /// As it is written, if that asks for something that only a restart gives.
+    outdated: Option<Config>,
 }
 
 impl Reloader {
@@ -133,6 +147,12 @@ impl Reloader {
 
     /// Looks at the watched files, and builds a new generation if there is something in them that takes effect.
     pub async fn look_at_files(&mut self) {
+        if std::mem::take(&mut self.due.signal) {
+            return self.reload().await;
+        }
+        if std::mem::take(&mut self.due.server) {
+            self.take_server().await;
+        }
         let (files, now) = (self.files(), Instant::now());
         let look = self.watch.look(&files, now);
         for path in &look.overdue {
@@ -159,12 +179,12 @@ impl Reloader {
         if config.is_none() && !users && !is_trust_due && !self.due.authorities {
             return;
         }
-        if files.has_changed() {
+        let mut reading = Reading { config, users, trust: true, unsettled };
+        if self.is_current(&reading, &HeldUp::new()) && files.has_changed() {
             // One file may be older than a change of all, and another younger.
-            unsettled.extend(RULES);
+            reading.unsettled.extend(RULES);
             self.due.retry = true;
         }
-        let reading = Reading { config, users, trust: true, unsettled };
         let may_come = self.due.authorities && self.is_current(&reading, &HeldUp::new());
         if reading.config.is_some() || users || is_trust_due || may_come {
             self.rebuild("files changed", reading, &files).await;
@@ -174,13 +194,17 @@ impl Reloader {
     /// Builds a new generation with what the upstream has told. No file is read, so none can keep it from being heard.
     pub async fn learn(&mut self, server: ServerInfo) {
         self.server = Some(server);
-        let nothing = Reading { config: None, users: false, trust: false, unsettled: BTreeSet::new() };
-        self.rebuild("upstream", nothing, &self.files()).await;
+        self.take_server().await;
         // What was refused may be right for this one.
         self.due.retry = true;
         // A pattern may name files that nobody looked at as yet: Redis has started with them.
         let read = self.read_config(&self.files());
-        self.due.config |= read.is_ok_and(|loaded| loaded.config != self.config);
+        self.due.config |= read.is_ok_and(|read| read.config != self.config);
+    }
+
+    async fn take_server(&mut self) {
+        let nothing = Reading { config: None, users: false, trust: false, unsettled: BTreeSet::new() };
+        self.rebuild("upstream", nothing, &self.files()).await;
     }
 
     /// Reads everything again, as it is now, whatever has been edited since.
@@ -194,15 +218,16 @@ impl Reloader {
         self.watch.take_all(&files);
         let reading =
             Reading { config: Some(config), users: self.acl_file().is_some(), trust: true, unsettled: BTreeSet::new() };
-        self.rebuild("signal", reading, &files).await;
+        self.rebuild(SIGNAL, reading, &files).await;
     }
 
     /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why. Whoever is trusted no
     /// longer is gone before users and rules are others.
     async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
+        let changes_rights = reading.config.is_some() || reading.users || !reading.trust;
         let is_withdrawn = (reading.config.is_some() || reading.users) && self.withdraw_trust(files).await;
-        if reading.config.is_some() || reading.users || !reading.trust {
-            self.enforcer.until_reverified().await;
+        if changes_rights && !self.enforcer.is_reverified().await {
+            return self.defer(&reading, cause);
         }
         let current = self.enforcer.current();
         let Attempt { errors, built } = self.attempt(&reading, &current, files);
@@ -240,6 +265,14 @@ impl Reloader {
         }
         events::reloaded(cause, number);
         self.tell_of_passed_over_users();
+    }
+
+    /// Certificates are still being verified again: the rights of others wait for the next look.
+    fn defer(&mut self, reading: &Reading, cause: &str) {
+        events::reload_deferred(cause);
+        self.due.signal |= cause == SIGNAL;
+        self.due.server |= !reading.trust;
+        self.due.retry = true;
     }
 
     /// Takes what is new of trust but for whom it lets in, under the users and rules in force. What is wrong is told by whoever
@@ -293,7 +326,7 @@ impl Reloader {
     ) -> Result<Built, Vec<BuildError>> {
         let config = match reading.config.as_ref().filter(|_| !held_up.contains(&Part::Configuration)) {
             None => None,
-            Some(Ok(loaded)) => Some(&loaded.config),
+            Some(Ok(read)) => Some(&read.config),
             Some(Err(errors)) => return Err(errors.iter().map(BuildError::from).collect()),
         };
         let authorities = |part: &Part| match part {
@@ -321,10 +354,13 @@ impl Reloader {
             let is_as_written = is_read || !self.watch.differs(part);
             is_as_written && !reading.unsettled.contains(part) && !held_up.contains(part)
         };
-        let waits_for_restart = |written: &Config| written.listeners != self.config.listeners;
+        let outdated = match &reading.config {
+            Some(Ok(read)) => read.outdated.as_ref(),
+            _ => self.outdated.as_ref(),
+        };
         is_current(&Part::Configuration, reading.config.is_some())
             && is_current(&Part::Users, reading.users)
-            && !self.outdated.as_ref().is_some_and(waits_for_restart)
+            && !outdated.is_some_and(|written| self.config.rights_wait_for_restart(written))
     }
 
     /// Whether this comes into force as the files have it.
@@ -335,10 +371,10 @@ impl Reloader {
 
     /// Whether what is read of it is another than what is in force.
     fn is_other(&self, part: &Part, reading: &Reading) -> bool {
-        let is_other_config = |loaded: &Loaded| loaded.config != self.config;
+        let is_other_config = |read: &Read| read.config != self.config;
         self.watch.differs(part)
             || match part {
-                Part::Configuration => matches!(&reading.config, Some(Ok(loaded)) if is_other_config(loaded)),
+                Part::Configuration => matches!(&reading.config, Some(Ok(read)) if is_other_config(read)),
                 Part::Users => self.unsaved,
                 Part::Certificates | Part::Authorities(_) | Part::RevocationLists(_) => false,
             }
@@ -353,13 +389,17 @@ impl Reloader {
             let authorities = left.iter().filter(|part| matches!(part, Part::Authorities(_)));
             authorities.for_each(|part| self.watch.put_out_of_force(part));
         }
-        if let Some(Ok(Loaded { config, warnings })) =
+        if let Some(Ok(Read { config, warnings, outdated })) =
             reading.config.filter(|_| !held_up.contains(&Part::Configuration))
         {
+            if let Some(written) = outdated.as_ref().filter(|_| outdated != self.outdated) {
+                events::restart_is_needed(&config.restart_needed_for(written).join(", "));
+            }
+            self.outdated = outdated;
             self.watch.follow(config.watched_files(), files);
             self.watch.put_in_force(&Part::Configuration, files);
             self.config = config;
-            self.config_warnings = warnings.iter().map(ToString::to_string).collect();
+            self.config_warnings = warnings;
             self.tell_of_unsaved_users(files);
         }
         if reading.users && !held_up.contains(&Part::Users) {
@@ -378,19 +418,15 @@ impl Reloader {
     }
 
     /// What is configured now, as far as a reload takes it.
-    fn read_config(&mut self, files: &Files) -> Result<Loaded, ConfigErrors> {
+    fn read_config(&self, files: &Files) -> Result<Read, ConfigErrors> {
         let Loaded { config: written, warnings } = (self.reread)(files)?;
         let config = self.config.reloaded(&written);
-        let settings = config.restart_needed_for(&written);
-        if !settings.is_empty() && self.outdated.as_ref() != Some(&written) {
-            events::restart_is_needed(&settings.join(", "));
-        }
-        self.outdated = (!settings.is_empty()).then_some(written);
-        Ok(Loaded { config, warnings })
+        let outdated = (!config.restart_needed_for(&written).is_empty()).then_some(written);
+        Ok(Read { config, warnings: warnings.iter().map(ToString::to_string).collect(), outdated })
     }
 
     /// The configuration, unless it names a file that it did not name before: that has to settle first.
-    fn settled_config(&mut self, files: &Files, now: Instant) -> Option<Result<Loaded, ConfigErrors>> {
+    fn settled_config(&mut self, files: &Files, now: Instant) -> Option<Result<Read, ConfigErrors>> {
         let config = self.read_config(files);
         (!self.watch.discover(files, now)).then_some(config)
     }

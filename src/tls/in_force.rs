@@ -1,9 +1,11 @@
 //! What of a listener's trust is in force, as far as the next generation goes by it.
 
+use std::sync::Arc;
+
 use rustls::pki_types::CertificateDer;
 
+use super::revocation::UsableList;
 use crate::identity::Fingerprint;
-use crate::identity::x509::{CanonicalName, RevocationList};
 
 /// The client CAs, pinned keys and CRLs of one listener.
 #[derive(Default)]
@@ -13,7 +15,19 @@ pub struct InForce {
     /// Their keys, as SHA-256 of their SubjectPublicKeyInfo.
     pub(super) authority_keys: Vec<Fingerprint>,
     pub(super) pinned_keys: Vec<Fingerprint>,
+    /// CRLs that one of the client CAs has signed.
     pub(super) lists: Vec<Edition>,
+    /// Client CAs of the file that a CRL has revoked.
+    pub(super) revoked: Vec<CertificateDer<'static>>,
+}
+
+/// Whom a new generation trusts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Which client CAs.
+    pub authorities: Admit,
+    /// Which pinned keys.
+    pub pins: Admit,
 }
 
 /// Which client CAs and pinned keys a new generation trusts. They come into force with the rules that confine them, and no
@@ -31,8 +45,13 @@ pub enum Admit {
 
 impl InForce {
     /// Nothing, as before a start.
-    pub const NOTHING: Self =
-        Self { authorities: Vec::new(), authority_keys: Vec::new(), pinned_keys: Vec::new(), lists: Vec::new() };
+    pub const NOTHING: Self = Self {
+        authorities: Vec::new(),
+        authority_keys: Vec::new(),
+        pinned_keys: Vec::new(),
+        lists: Vec::new(),
+        revoked: Vec::new(),
+    };
 
     /// Whether the key, as SHA-256 of its SubjectPublicKeyInfo, is that of a client CA.
     pub fn has_authority(&self, key: &Fingerprint) -> bool {
@@ -54,52 +73,27 @@ pub struct Subordinate {
     pub key: Fingerprint,
 }
 
-/// Which edition of which CRL this is.
+/// An edition of a CRL that a client CA has signed.
 #[derive(Clone)]
 pub(super) struct Edition {
-    source: Source,
-    /// The issuingDistributionPoint, DER: for which part of what the CA has issued.
-    scope: Option<Vec<u8>>,
-    number: Option<Vec<u8>>,
-    this_update: i64,
-}
-
-/// Whose list it is.
-#[derive(Clone, PartialEq, Eq)]
-enum Source {
-    /// The client CA of this key has signed it.
-    Authority(Fingerprint),
-    /// Nobody here can tell who has. The name and the authorityKeyIdentifier, DER, that it bears.
-    Named(CanonicalName, Option<Vec<u8>>),
+    /// That CA. It may have left the file since.
+    pub(super) signer: CertificateDer<'static>,
+    pub(super) usable: Arc<UsableList>,
 }
 
 impl Edition {
-    /// `signer` is the key of the client CA that has signed it.
-    pub(super) fn of(list: &RevocationList, signer: Option<Fingerprint>) -> Edition {
-        let named = || Source::Named(list.issuer.canonical(), list.authority_key.clone());
-        Edition {
-            source: signer.map_or_else(named, Source::Authority),
-            scope: list.scope.clone(),
-            number: list.number.clone(),
-            this_update: list.this_update,
-        }
-    }
-
-    /// Whether both are editions of the same list.
+    /// Whether both are editions of the same list: of one CA under one name, about the same part of what it has issued.
     pub(super) fn is_of_same_list(&self, other: &Edition) -> bool {
-        (&self.source, &self.scope) == (&other.source, &other.scope)
+        let (own, others) = (&self.usable.list, &other.usable.list);
+        self.signer == other.signer && own.scope == others.scope && own.issuer.canonical() == others.issuer.canonical()
     }
 
-    /// Whether it is by this client CA, and about all that it has issued.
-    pub(super) fn is_whole_of(&self, authority: &Fingerprint) -> bool {
-        self.source == Source::Authority(*authority) && self.scope.is_none()
-    }
-
-    /// By their numbers, or, where one has none, by when they were made.
+    /// By their numbers, or, where one has none or they are the same, by when they were made.
     pub(super) fn is_older_than(&self, other: &Edition) -> bool {
-        match (&self.number, &other.number) {
-            (Some(own), Some(others)) => (own.len(), own) < (others.len(), others),
-            _ => self.this_update < other.this_update,
+        let (own, others) = (&self.usable.list, &other.usable.list);
+        match (&own.number, &others.number) {
+            (Some(own), Some(others)) if own != others => (own.len(), own) < (others.len(), others),
+            _ => own.this_update < others.this_update,
         }
     }
 }

@@ -13,14 +13,14 @@ use rustls::{InconsistentKeys, SupportedProtocolVersion};
 
 use super::anchors::{Anchors, Validity};
 use super::explain::{self, unix_seconds};
-use super::in_force::{Admit, Edition, InForce, Subordinate};
+use super::in_force::{Admission, Admit, Edition, InForce, Subordinate};
 use super::keys;
 use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::{self, PemError};
 use super::provider;
 use super::revocation::{Revocation, Revoked, UsableList};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, RuleKeys, TlsSettings};
-use super::verifier::{Realm, Verifier};
+use super::verifier::{Keys, Realm, Verifier};
 use crate::files::{Content, Files};
 use crate::identity::Fingerprint;
 use crate::identity::x509::{Certificate, Name, RevocationList};
@@ -45,13 +45,13 @@ pub(super) fn read_all(
     rule_keys: &RuleKeys,
     files: &Files,
     before: &InForce,
-    admit: Admit,
+    admission: Admission,
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
     let mut loader = Loader { settings, rule_keys, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
-    let trust = loader.trust(before, admit);
+    let trust = loader.trust(before, admission);
     let versions = loader.versions();
     match (key, trust, versions) {
         (Some((key, certificate_expires_at)), Some(trust), Some(versions)) if loader.errors.is_empty() => {
@@ -171,37 +171,42 @@ impl Loader<'_> {
         self.pem(setting, path, pem::private_key(&content.bytes))
     }
 
-    fn trust(&mut self, before: &InForce, admit: Admit) -> Option<Trust> {
+    fn trust(&mut self, before: &InForce, admission: Admission) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
             return Some(Trust::default());
         }
         let mut waiting = Vec::new();
-        let authorities = match admit {
+        let authorities = match admission.authorities {
             Admit::OfFile => self.authorities(),
             Admit::KnownOfFile => self.authorities().map(|all| self.known_of(&all, &parsed(before), &mut waiting)),
             Admit::Known => Some(parsed(before)),
         };
-        let pinned_keys = self.pins(before, admit, &mut waiting);
+        let pinned_keys = self.pins(before, admission.pins, &mut waiting);
         let lists = self.revocation_lists(authorities.as_deref().unwrap_or_default(), &before.lists);
         let (authorities, lists) = authorities.zip(lists)?;
-        let in_force = InForce {
+        let mut in_force = InForce {
             authorities: authorities.iter().map(|authority| authority.der.clone()).collect(),
             authority_keys: authorities.iter().map(|authority| authority.certificate.spki_sha256).collect(),
             pinned_keys: pinned_keys.clone(),
-            lists: lists.iter().map(|usable| self.edition(&usable.list, &authorities)).collect(),
+            lists: self.remembered(self.editions(&lists, &authorities, &before.lists), &before.lists),
+            revoked: Vec::new(),
         };
         let subordinates = self.subordinates(&authorities);
-        let keys = in_force.authority_keys.iter().chain(&self.rule_keys.authorities).copied().collect();
-        let revoked = Revoked::new(&lists, settings.crl_check);
+        let keys = Keys {
+            pins: pinned_keys.iter().copied().collect(),
+            waiting_pins: self.rule_keys.pinned.iter().filter(|key| !pinned_keys.contains(key)).copied().collect(),
+            authorities: in_force.authority_keys.iter().chain(&self.rule_keys.authorities).copied().collect(),
+        };
+        let revoked = Revoked::new(lists.iter().map(|usable| &**usable), settings.crl_check);
         let all_authorities = authorities.clone();
-        let authorities = self.without_revoked(authorities, &revoked);
+        let authorities = self.without_revoked(authorities, &revoked, &before.revoked);
+        let is_left = |der: &CertificateDer<'_>| authorities.iter().any(|authority| authority.der == *der);
+        in_force.revoked = in_force.authorities.iter().filter(|der| !is_left(der)).cloned().collect();
         let realms = self.realms(&authorities, &all_authorities, &lists)?;
         let crl_expires_at = lists.iter().map(|usable| usable.next_update).min();
-        let pins = pinned_keys.iter().copied().collect();
         let mandatory = settings.auth_clients == AuthClients::Yes;
-        let verifier =
-            Verifier::new(realms, pins, keys, revoked, self.settings.crl_expired, self.algorithms, mandatory);
+        let verifier = Verifier::new(realms, keys, revoked, self.settings.crl_expired, self.algorithms, mandatory);
         Some(Trust { verifier: Some(Arc::new(verifier)), in_force, waiting, subordinates, crl_expires_at })
     }
 
@@ -241,7 +246,12 @@ impl Loader<'_> {
     }
 
     /// CAs that share no name in one realm, and of CRLs in each those that do not belong to a namesake elsewhere.
-    fn realms(&mut self, authorities: &[Authority], all: &[Authority], lists: &[UsableList]) -> Option<Vec<Realm>> {
+    fn realms(
+        &mut self,
+        authorities: &[Authority],
+        all: &[Authority],
+        lists: &[Arc<UsableList>],
+    ) -> Option<Vec<Realm>> {
         let mut groups: Vec<Vec<&Authority>> = Vec::new();
         for authority in authorities {
             let is_free = |group: &&mut Vec<&Authority>| group.iter().all(|other| !other.is_named(authority.name()));
@@ -266,16 +276,16 @@ impl Loader<'_> {
                     && keys::has_signed(&authority.der, &list.signed, &list.signature, &self.algorithms)
             };
             let is_signed = |list: &RevocationList| group.iter().any(|authority| has_signed(authority, list));
-            let is_a_namesake_s = |usable: &&UsableList| {
+            let is_a_namesake_s = |usable: &UsableList| {
                 let list = &usable.list;
-                let is_better = |other: &UsableList| {
+                let is_better = |other: &Arc<UsableList>| {
                     other.list.issuer == list.issuer && other.list.scope == list.scope && is_signed(&other.list)
                 };
                 group.iter().any(|authority| authority.is_named(&list.issuer))
                     && !is_signed(list)
                     && (all.iter().any(|authority| has_signed(authority, list)) || lists.iter().any(is_better))
             };
-            let own = lists.iter().filter(|usable| !is_a_namesake_s(usable));
+            let own = lists.iter().map(|usable| &**usable).filter(|usable| !is_a_namesake_s(usable));
             let revocation = Revocation::new(!lists.is_empty(), own, self.settings.crl_check);
             realms.push(Realm { anchors, revocation });
         }
@@ -283,14 +293,20 @@ impl Loader<'_> {
     }
 
     /// An intermediate CA may stand in the file, and webpki looks at no anchor's revocation. One that is revoked, or was
-    /// issued by such a one alone, is no anchor.
-    fn without_revoked(&mut self, mut authorities: Vec<Authority>, revoked: &Revoked) -> Vec<Authority> {
+    /// issued by such a one alone, is no anchor, and stays none as long as it stands there, though the CRL may be gone.
+    fn without_revoked(
+        &mut self,
+        mut authorities: Vec<Authority>,
+        revoked: &Revoked,
+        before: &[CertificateDer<'static>],
+    ) -> Vec<Authority> {
         let path = self.settings.ca_cert_file.clone().unwrap_or_default();
         let mut gone: Vec<Authority> = Vec::new();
         loop {
             let issued = |issuer: &Authority, authority: &Authority| self.has_issued(issuer, authority);
             let is_revoked = |authority: &Authority| {
                 revoked.lists(&authority.certificate)
+                    || before.contains(&authority.der)
                     || gone.iter().any(|issuer| issued(issuer, authority))
                         && !authorities.iter().any(|issuer| issued(issuer, authority))
             };
@@ -344,15 +360,16 @@ impl Loader<'_> {
         subordinates.iter().map(of).collect()
     }
 
-    /// The key of the client CA that has signed a list.
-    fn signer(&self, list: &RevocationList, authorities: &[Authority]) -> Option<Fingerprint> {
-        let has_signed =
-            |authority: &&Authority| keys::has_signed(&authority.der, &list.signed, &list.signature, &self.algorithms);
-        authorities.iter().find(has_signed).map(|authority| authority.certificate.spki_sha256)
-    }
-
-    fn edition(&self, list: &RevocationList, authorities: &[Authority]) -> Edition {
-        Edition::of(list, self.signer(list, authorities))
+    /// The lists that a client CA has signed, one of now or of before.
+    fn editions(&self, lists: &[Arc<UsableList>], authorities: &[Authority], before: &[Edition]) -> Vec<Edition> {
+        let edition = |usable: &Arc<UsableList>| {
+            let former = before.iter().map(|edition| &edition.signer);
+            let mut signers = authorities.iter().map(|authority| &authority.der).chain(former);
+            let RevocationList { signed, signature, .. } = &usable.list;
+            let signer = signers.find(|signer| keys::has_signed(signer, signed, signature, &self.algorithms))?;
+            Some(Edition { signer: signer.clone(), usable: Arc::clone(usable) })
+        };
+        lists.iter().filter_map(edition).collect()
     }
 
     /// The client CAs, none if keys are pinned instead.
@@ -431,10 +448,10 @@ impl Loader<'_> {
         self.note(path, Severity::Info, counted(authorities.len(), "client CA"));
     }
 
-    fn revocation_lists(&mut self, authorities: &[Authority], before: &[Edition]) -> Option<Vec<UsableList>> {
+    fn revocation_lists(&mut self, authorities: &[Authority], before: &[Edition]) -> Option<Vec<Arc<UsableList>>> {
         let setting = "tls-crl-file";
         let errors_before = self.errors.len();
-        let mut all: Vec<(&Path, UsableList)> = Vec::new();
+        let mut all: Vec<Arc<UsableList>> = Vec::new();
         for path in &self.settings.crl_files {
             let Some(content) = self.read(setting, path) else { continue };
             let Some(lists) = self.pem(setting, path, pem::revocation_lists(&content.bytes)) else { continue };
@@ -450,17 +467,23 @@ impl Loader<'_> {
                 };
                 revoked += list.serials.len();
                 self.judge_times(path, &list);
-                self.judge_signer(path, &list, authorities);
+                if !self.judge_signer(path, &list, authorities) {
+                    continue;
+                }
                 let issuer = list.issuer.display();
+                if list.scope.is_some() {
+                    let words =
+                        "covers only certificates that name its distribution point; all others of this CA are refused";
+                    self.warn(path, format!("the CRL of {issuer} {words}"));
+                }
                 match UsableList::new(der, list) {
-                    Ok(usable) => all.push((path, usable)),
+                    Ok(usable) => all.push(Arc::new(usable)),
                     Err(unsupported) => self.unusable(setting, path, format!("the CRL of {issuer} {unsupported}")),
                 }
             }
             self.note(path, Severity::Info, format!("{count}, {} revoked", counted(revoked, "certificate")));
         }
-        self.refuse_older_editions(&all, authorities, before);
-        let all: Vec<UsableList> = all.into_iter().map(|(_, usable)| usable).collect();
+        let all = self.keep_newest_editions(all, authorities, before);
         match self.settings.crl_files.first() {
             Some(path) => {
                 let covered = |name: &Name| all.iter().any(|usable| usable.list.issuer == *name);
@@ -479,30 +502,39 @@ impl Loader<'_> {
         (self.errors.len() == errors_before).then_some(all)
     }
 
-    /// What has been revoked since an older edition was made would be let in again, which whoever replays one may want. The
-    /// same where there is no edition of it any more, and its CA is still there.
-    fn refuse_older_editions(&mut self, all: &[(&Path, UsableList)], authorities: &[Authority], before: &[Edition]) {
-        let editions: Vec<(&Path, &UsableList, Edition)> =
-            all.iter().map(|(path, usable)| (*path, usable, self.edition(&usable.list, authorities))).collect();
+    /// What has been revoked since an older edition was made would be let in again, which whoever replays one may want: the one
+    /// in force stays. The same where there is none any more, and its CA is still there.
+    fn keep_newest_editions(
+        &mut self,
+        mut all: Vec<Arc<UsableList>>,
+        authorities: &[Authority],
+        before: &[Edition],
+    ) -> Vec<Arc<UsableList>> {
+        let is_there = |signer: &CertificateDer<'_>| authorities.iter().any(|authority| authority.der == *signer);
         for known in before {
-            let mut same = editions.iter().filter(|(_, _, edition)| edition.is_of_same_list(known));
-            if let Some((path, older, _)) = same.clone().next()
-                && same.all(|(_, _, edition)| edition.is_older_than(known))
-            {
-                let issuer = older.list.issuer.display();
-                let words = "is older than the one in force: fetch the current one, or restart to go back to it";
-                self.unusable("tls-crl-file", path, format!("the CRL of {issuer} {words}"));
+            let editions = self.editions(&all, authorities, before);
+            let same: Vec<&Edition> = editions.iter().filter(|edition| edition.is_of_same_list(known)).collect();
+            let is_gone = same.is_empty() && !is_there(&known.signer);
+            if is_gone || same.iter().any(|edition| !edition.is_older_than(known)) {
+                continue;
             }
+            let (issuer, severity) = (known.usable.list.issuer.display(), Severity::Error);
+            let what = if same.is_empty() { "is not in the files any more" } else { "is older than the one in force" };
+            let words = "which stays in force: put the current one there, or restart to do without it";
+            let (subject, message) = ("tls-crl-file".to_owned(), format!("the CRL of {issuer} {what}, {words}"));
+            self.findings.push(Finding { severity, subject, message });
+            all.retain(|usable| !same.iter().any(|edition| Arc::ptr_eq(&edition.usable, usable)));
+            all.push(Arc::clone(&known.usable));
         }
-        for authority in authorities {
-            let is_whole = |edition: &Edition| edition.is_whole_of(&authority.certificate.spki_sha256);
-            if before.iter().any(is_whole) && !editions.iter().any(|(_, _, edition)| is_whole(edition)) {
-                let (name, path) = (authority.name().display(), self.settings.crl_files.first().cloned());
-                let words = "that is in force is in no file any more: put it back, or restart to do without it";
-                let (setting, problem) = ("tls-crl-file", Problem::Unusable(format!("the CRL of {name} {words}")));
-                self.errors.push(LoadError { setting, path, problem });
-            }
-        }
+        all
+    }
+
+    /// These, and those of before whose CA has left the file: it may come back, or go on beneath another.
+    fn remembered(&self, mut editions: Vec<Edition>, before: &[Edition]) -> Vec<Edition> {
+        let gone = before.iter().filter(|known| !editions.iter().any(|edition| edition.is_of_same_list(known)));
+        let gone: Vec<Edition> = gone.cloned().collect();
+        editions.extend(gone);
+        editions
     }
 
     /// What an expired list revokes stays revoked; it only cannot say any more that others are not.
@@ -528,9 +560,9 @@ impl Loader<'_> {
         }
     }
 
-    /// A list counts for certificates whose issuer has just its name and key. One of a CA that is not in the file may be that
+    /// Whether a list counts. It does for certificates whose issuer has just its name and key. One of a CA that is not in the file may be that
     /// of an intermediate.
-    fn judge_signer(&mut self, path: &Path, list: &RevocationList, authorities: &[Authority]) {
+    fn judge_signer(&mut self, path: &Path, list: &RevocationList, authorities: &[Authority]) -> bool {
         let issuer = list.issuer.display();
         let algorithms = self.algorithms;
         let signers = authorities
@@ -545,9 +577,13 @@ impl Loader<'_> {
         let is_named = authorities.iter().any(|authority| authority.name().canonical() == list.issuer.canonical());
         if let (true, true, Some(other)) = (own.is_empty(), is_named, others.iter().copied().find(is_another)) {
             let other = other.name().display();
-            let words =
-                format!("the CRL of {issuer} is signed by the key of the CA {other}, which speaks of its own only");
-            return self.unusable("tls-crl-file", path, words);
+            let words = "which speaks of its own only: it counts for nothing";
+            self.note(
+                path,
+                Severity::Error,
+                format!("the CRL of {issuer} is signed by the key of the CA {other}, {words}"),
+            );
+            return false;
         }
         if let (true, Some(other)) = (own.is_empty(), others.first()) {
             let words = format!(
@@ -555,22 +591,25 @@ impl Loader<'_> {
                  revoked, and it covers nothing that this CA has issued; issue it anew with this CA certificate",
                 other.name().display()
             );
-            return self.note(path, Severity::Error, words);
+            self.note(path, Severity::Error, words);
+            return true;
         }
         if !own.is_empty() {
-            return;
+            return true;
         }
         if authorities.iter().any(|authority| authority.is_named(&list.issuer)) {
             let words = format!(
                 "the CRL of {issuer} is not signed by the key of that CA in tls-ca-cert-file, or with SHA-1: what the CA \
                  has issued is refused; fetch the CRL of this CA"
             );
-            return self.warn(path, words);
+            self.warn(path, words);
+            return true;
         }
         let words = format!(
             "the CRL of {issuer} is of no CA in tls-ca-cert-file: it counts for what an intermediate of that name issued"
         );
         self.note(path, Severity::Advice, words);
+        true
     }
 
     fn versions(&mut self) -> Option<Vec<&'static SupportedProtocolVersion>> {

@@ -25,7 +25,7 @@ mod test_files;
 mod verifier;
 
 pub use chain::{CertificateChain, Voucher};
-pub use in_force::{Admit, InForce, Subordinate};
+pub use in_force::{Admission, Admit, InForce, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};

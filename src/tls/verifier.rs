@@ -48,16 +48,23 @@ pub(super) struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
     /// A client must show a certificate.
     mandatory: bool,
-    /// Keys trusted for themselves, by the SHA-256 of their SubjectPublicKeyInfo.
-    pins: HashSet<Fingerprint>,
-    /// The keys of all client CAs, likewise, of those that are revoked as well, and of the CAs that rules name. Each vouches by
-    /// itself or not at all: by a certificate of it that the client shows, a path could end in another, past what keeps it in
-    /// bounds and past the rule about it.
-    authorities: HashSet<Fingerprint>,
+    keys: Keys,
     /// What the CRLs of all CAs list.
     revoked: Revoked,
     /// What a CRL past its nextUpdate is worth.
     crl_expired: CrlExpired,
+}
+
+/// Keys that decide, each as SHA-256 of its SubjectPublicKeyInfo.
+pub(super) struct Keys {
+    /// Those that are trusted for themselves.
+    pub(super) pins: HashSet<Fingerprint>,
+    /// Those that are not trusted yet: no CA vouches for them meanwhile.
+    pub(super) waiting_pins: HashSet<Fingerprint>,
+    /// Those of all client CAs, of those that are revoked as well, and of the CAs that rules name. Each vouches by itself or not
+    /// at all: by a certificate of it that the client shows, a path could end in another, past what keeps it in bounds and past
+    /// the rule about it.
+    pub(super) authorities: HashSet<Fingerprint>,
 }
 
 /// CAs of different names, and the CRLs to ask about what they have issued. webpki goes by names alone, and asks the first
@@ -70,18 +77,17 @@ pub(super) struct Realm {
 impl Verifier {
     pub(super) fn new(
         realms: Vec<Realm>,
-        pins: HashSet<Fingerprint>,
-        authorities: HashSet<Fingerprint>,
+        keys: Keys,
         revoked: Revoked,
         crl_expired: CrlExpired,
         algorithms: WebPkiSupportedAlgorithms,
         mandatory: bool,
     ) -> Verifier {
         let mut hints: Vec<DistinguishedName> = realms.iter().flat_map(|realm| realm.anchors.subjects()).collect();
-        if !pins.is_empty() || hints.iter().map(|name| name.as_ref().len() + 2).sum::<usize>() > MOST_HINTS {
+        if !keys.pins.is_empty() || hints.iter().map(|name| name.as_ref().len() + 2).sum::<usize>() > MOST_HINTS {
             hints.clear();
         }
-        Verifier { realms, hints, algorithms, mandatory, pins, authorities, revoked, crl_expired }
+        Verifier { realms, hints, algorithms, mandatory, keys, revoked, crl_expired }
     }
 
     /// The judgement about a chain in a full handshake, on resumption, and in `check`.
@@ -149,7 +155,7 @@ impl Verifier {
     /// Who vouches for every chain that is trusted, where there is only one who could.
     pub(super) fn only_voucher(&self) -> Option<Voucher> {
         match self.realms.as_slice() {
-            [only] if self.pins.is_empty() => only.anchors.only_key().map(Voucher::Authority),
+            [only] if self.keys.pins.is_empty() => only.anchors.only_key().map(Voucher::Authority),
             _ => None,
         }
     }
@@ -160,12 +166,19 @@ impl Verifier {
     }
 
     /// Whether the key is pinned.
+    ///
+    /// # Errors
+    /// It will be.
     fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, CertificateRefusal> {
-        if self.pins.is_empty() {
+        if self.keys.pins.is_empty() && self.keys.waiting_pins.is_empty() {
             return Ok(false);
         }
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| CertificateRefusal::from_webpki(&error))?;
-        Ok(self.pins.contains(&Fingerprint::of(&leaf.subject_public_key_info())))
+        let key = Fingerprint::of(&leaf.subject_public_key_info());
+        match self.keys.waiting_pins.contains(&key) {
+            true => Err(CertificateRefusal::UnknownIssuer),
+            false => Ok(self.keys.pins.contains(&key)),
+        }
     }
 
     /// The SubjectPublicKeyInfo, as SHA-256, of the client CA that a path ends in which is good in every respect.
@@ -184,7 +197,7 @@ impl Verifier {
         let mut found = CertificateRefusal::UnknownIssuer;
         for realm in &self.realms {
             let walk = |revocation: Option<RevocationOptions<'_>>| {
-                let judge = |path: &VerifiedPath<'_>| realm.judge(path, &self.authorities, now);
+                let judge = |path: &VerifiedPath<'_>| realm.judge(path, &self.keys.authorities, now);
                 let (algorithms, anchors) = (self.algorithms.all, realm.anchors.all());
                 leaf.verify_for_usage(algorithms, anchors, intermediates, now, ClientAuth, revocation, Some(&judge))
                     .map(|path| key_of(path.anchor()))

@@ -16,6 +16,7 @@ use crate::serve::enforce::PATIENCE;
 use crate::session::{Administered, Administration};
 
 const NO_FILE: &str = "ERR This instance is not configured to use an ACL file. Name one with aclfile.";
+const REVERIFYING: &str = "ERR respgate: certificates are being verified again, try again later";
 const NOT_SAVED: &str =
     "ERR There was an error trying to save the ACLs. Please check the server logs for more information";
 
@@ -51,7 +52,7 @@ impl Reloader {
     async fn confirmed(&mut self, edit: Edit) -> Option<Edit> {
         let Edit { administration, answer, .. } = edit;
         if !self.enforcer.is_reverified().await {
-            let reply = Reply::error("ERR respgate: certificates are being verified again, try again later");
+            let reply = Reply::error(REVERIFYING);
             let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
             return None;
         }
@@ -90,6 +91,11 @@ impl Reloader {
 
     async fn load(&mut self) -> Result<Reply, String> {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
+        // Whoever is trusted no longer must not come to what these users may.
+        self.look_at_files().await;
+        if !self.enforcer.is_reverified().await {
+            return Err(REVERIFYING.to_owned());
+        }
         let current = self.enforcer.current();
         let files = self.files();
         let read = self.read_acl(&path, &files, &current.policy.table);

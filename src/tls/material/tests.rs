@@ -12,6 +12,7 @@ use crate::identity::Fingerprint;
 use crate::identity::test_pki::{Authority, Issued, client, params};
 use crate::identity::x509::Certificate;
 use crate::tls::explain::{self, unix_seconds};
+use crate::tls::in_force::Admit;
 use crate::tls::load_error::Severity;
 use crate::tls::pem;
 use crate::tls::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, RuleKeys};
@@ -316,7 +317,7 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
     let again =
-        load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, in_days(2))
+        load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admission::default(), in_days(2))
             .expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
@@ -682,9 +683,15 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.write("ca.crt", root.anew("root", |ca| ca.key_usages = vec![KeyUsagePurpose::KeyCertSign]));
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
-    let long_ago =
-        load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, days_ago(60))
-            .expect("good files");
+    let long_ago = load(
+        &files.settings,
+        &files.rule_keys,
+        &Files::default(),
+        &InForce::NOTHING,
+        Admission::default(),
+        days_ago(60),
+    )
+    .expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
 
@@ -903,7 +910,7 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
         let load = |files: &TestFiles| {
-            load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admit::OfFile, at)
+            load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admission::default(), at)
                 .expect("good files")
         };
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
@@ -963,6 +970,10 @@ fn the_anchor_is_the_ca_that_issued_the_chain() {
     assert_eq!(with_both.anchor(&chain(&one.client("alice")), now), Some(spki(&one)));
     assert_eq!(with_both.anchor(&through_issuing, now), Some(spki(&two)));
     assert_eq!(with_both.anchor(&chain(&Authority::new("three").client("alice")), now), None);
+}
+
+fn both(admit: Admit) -> Admission {
+    Admission { authorities: admit, pins: admit }
 }
 
 /// Of a chain that is trusted, with what its client shows beside the leaf.
@@ -1129,7 +1140,7 @@ fn a_certificate_listed_by_any_crl_of_its_issuer_is_revoked() {
 }
 
 #[test]
-fn neither_an_older_edition_of_a_list_nor_none_takes_the_place_of_the_one_in_force() {
+fn where_an_older_edition_of_a_list_or_none_is_in_the_files_the_one_in_force_stays() {
     let root = Authority::new("root");
     let namesake = Authority::new("root");
     let files = {
@@ -1138,32 +1149,75 @@ fn neither_an_older_edition_of_a_list_nor_none_takes_the_place_of_the_one_in_for
         files.add_crl("ca.crl", "");
         files
     };
-    let load_after = |before: &InForce, lists: &[(&Authority, u64)]| {
-        let pem = |(of, number): &(&Authority, u64)| of.numbered_crl(*number).pem().expect("PEM");
+    let load_after = |before: &InForce, lists: &[(&Authority, u64, &[u64])]| {
+        let pem =
+            |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
         files.write("ca.crl", lists.iter().map(pem).collect::<String>());
         let (settings, keys) = (&files.settings, RuleKeys::default());
-        load(settings, &keys, &Files::default(), before, Admit::OfFile, SystemTime::now())
-            .map_err(|errors| errors.len())
+        let admission = Admission::default();
+        load(settings, &keys, &Files::default(), before, admission, SystemTime::now()).expect("good lists")
     };
-    let first = load_after(&InForce::NOTHING, &[(&root, 300), (&namesake, 7)]).expect("good lists");
-    let is_taken = |lists: &[(&Authority, u64)]| load_after(first.in_force(), lists).map(drop);
-    assert_eq!(is_taken(&[(&root, 255), (&namesake, 7)]), Err(1), "numbers have no fixed length");
-    assert_eq!(is_taken(&[(&root, 299), (&namesake, 6)]), Err(2));
-    assert_eq!(is_taken(&[(&root, 300)]), Err(1), "the other one has vanished");
-    for good in [&[(&root, 300), (&namesake, 7)][..], &[(&root, 301), (&namesake, 8)]] {
-        assert_eq!(is_taken(good), Ok(()));
-    }
-    assert_eq!(is_taken(&[(&root, 299), (&namesake, 7), (&root, 300)]), Ok(()));
+    let first = load_after(&InForce::NOTHING, &[(&root, 300, &[1]), (&namesake, 7, &[2])]);
+    let numbered = |authority: &Authority, serial: u64| {
+        let mut params = client("alice");
+        params.serial_number = Some(SerialNumber::from(serial));
+        authority.issue(params)
+    };
+    let revoked = [(&root, 1), (&namesake, 2)].map(|(authority, serial)| numbered(authority, serial));
+    let after = |lists: &[(&Authority, u64, &[u64])]| {
+        let material = load_after(first.in_force(), lists);
+        let again = load_after(material.in_force(), lists);
+        let outcomes =
+            [&material, &again].map(|material| revoked.each_ref().map(|leaf| verdict(material, leaf).is_ok()));
+        assert_eq!(outcomes[0], outcomes[1], "it is remembered");
+        let told = told(&material, Severity::Error).iter().filter(|text| text.contains("stays in force")).count();
+        (outcomes[0], told)
+    };
+    assert_eq!(after(&[(&root, 255, &[]), (&namesake, 7, &[2])]), ([false, false], 1), "numbers have no fixed length");
+    assert_eq!(after(&[(&root, 299, &[]), (&namesake, 6, &[])]), ([false, false], 2));
+    assert_eq!(after(&[(&root, 300, &[1])]), ([false, false], 1), "the other one has vanished");
+    assert_eq!(after(&[(&root, 301, &[]), (&namesake, 8, &[])]), ([true, true], 0));
+    assert_eq!(after(&[(&root, 299, &[]), (&namesake, 7, &[2]), (&root, 300, &[1])]), ([false, false], 0));
 }
 
 #[test]
-fn a_list_in_the_name_of_one_client_ca_by_the_key_of_another_is_an_error() {
+fn an_edition_is_remembered_while_its_ca_is_not_in_the_file_and_a_revoked_ca_while_it_is() {
+    let root = Authority::new("root");
+    let revoked = root.intermediate_with("sub", |params| params.serial_number = Some(SerialNumber::from(7_u64)));
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", "");
+    let load_after = |before: &InForce, authorities: &[&Authority], lists: &[(&Authority, u64, &[u64])]| {
+        files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
+        let pem =
+            |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
+        files.write("ca.crl", lists.iter().map(pem).collect::<String>());
+        let (settings, keys) = (&files.settings, RuleKeys::default());
+        let admission = Admission::default();
+        load(settings, &keys, &Files::default(), before, admission, SystemTime::now()).expect("good files")
+    };
+    let other = Authority::new("other");
+    let of_other = (&other, 1, &[][..]);
+    let first = load_after(&InForce::NOTHING, &[&root, &revoked], &[(&root, 9, &[7, 8]), (&revoked, 1, &[])]);
+    let without = load_after(first.in_force(), &[&other], &[of_other]);
+    let back = load_after(without.in_force(), &[&root, &other], &[(&root, 3, &[]), of_other]);
+    let mut params = client("alice");
+    params.serial_number = Some(SerialNumber::from(8_u64));
+    assert_eq!(verdict(&back, &root.issue(params)), Err(CertificateRefusal::Revoked));
+    let later = load_after(first.in_force(), &[&root, &revoked], &[(&root, 10, &[]), (&revoked, 2, &[])]);
+    assert_eq!(verdict(&later, &revoked.client("alice")), Err(CertificateRefusal::UnknownIssuer));
+}
+
+#[test]
+fn a_list_in_the_name_of_one_client_ca_by_the_key_of_another_counts_for_nothing() {
     let [root, other] = ["root", "other"].map(Authority::new);
     let mut files = TestFiles::new(&root);
     files.write("ca.crt", root.pem() + &other.pem());
     files.add_crl("ca.crl", root.crl(&[], in_days(50)).pem().expect("PEM") + &other.forged_crl("root"));
-    let errors = files.errors();
-    assert!(errors.len() == 1 && errors[0].contains("is signed by the key of the CA CN=other"), "{errors:?}");
+    let material = files.load();
+    assert!(told(&material, Severity::Error)[0].contains("is signed by the key of the CA CN=other"));
+    let mut params = client("alice");
+    params.serial_number = Some(SerialNumber::from(7_u64));
+    assert_eq!(verdict(&material, &root.issue(params)), Ok(()));
 }
 
 #[test]
@@ -1236,9 +1290,15 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
     let before = files.load();
     let after = |authorities: &[&Authority], admit: Admit| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
-        let material =
-            load(&files.settings, &files.rule_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
-                .expect("good files");
+        let material = load(
+            &files.settings,
+            &files.rule_keys,
+            &Files::default(),
+            before.in_force(),
+            both(admit),
+            SystemTime::now(),
+        )
+        .expect("good files");
         let trusted = [&one, &two, &three].map(|authority| verdict(&material, &authority.client("alice")).is_ok());
         (trusted, material.waiting().len())
     };
@@ -1258,7 +1318,7 @@ fn a_pinned_key_that_is_new_waits_like_a_new_ca() {
     files.rule_keys.pinned = vec![key_of(&own).expect("readable")];
     let after = |admit| {
         let (settings, pins) = (&files.settings, &files.rule_keys);
-        let material = load(settings, pins, &Files::default(), before.in_force(), admit, SystemTime::now());
+        let material = load(settings, pins, &Files::default(), before.in_force(), both(admit), SystemTime::now());
         let material = material.expect("good files");
         (material.judged(&chain_of([own.der()]), SystemTime::now()).is_ok(), material.waiting().len())
     };
@@ -1278,8 +1338,9 @@ fn of_two_certificates_of_a_known_authority_the_one_that_is_taken_out_is_gone() 
     assert_eq!(before.judged(&below, SystemTime::now()), Ok(()));
     files.write("ca.crt", narrow);
     let (settings, before) = (&files.settings, before.in_force());
-    let after = load(settings, &RuleKeys::default(), &Files::default(), before, Admit::KnownOfFile, SystemTime::now())
-        .expect("good files");
+    let after =
+        load(settings, &RuleKeys::default(), &Files::default(), before, both(Admit::KnownOfFile), SystemTime::now())
+            .expect("good files");
     assert_eq!(after.judged(&below, SystemTime::now()), Err(CertificateRefusal::Constraint));
     assert_eq!(verdict(&after, &root.client("alice")), Ok(()));
 }
@@ -1300,8 +1361,9 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
     let before = files.load();
     files.write("ca.crt", one.renewed("one", in_days(1000)));
     let admit = Admit::KnownOfFile;
-    let after = load(&files.settings, &files.rule_keys, &Files::default(), before.in_force(), admit, SystemTime::now())
-        .expect("good files");
+    let after =
+        load(&files.settings, &files.rule_keys, &Files::default(), before.in_force(), both(admit), SystemTime::now())
+            .expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
     assert!(after.in_force().trusts_whom(before.in_force()));
     assert_eq!(after.waiting().len(), 1);
