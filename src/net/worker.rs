@@ -40,6 +40,9 @@ use crate::upstream::Upstream;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How long sessions that are cut at the end of a drain have for the last they say, to the client and in the log.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
 
@@ -249,8 +252,13 @@ impl Worker {
                     let now = Instant::now();
                     self.registry.wake_due(now);
                     self.judge_again_if_a_certificate_has_ended();
-                    if end.is_some_and(|end| now >= end || self.connections.load(Ordering::Relaxed) == 0) {
-                        return;
+                    if let Some(end) = end {
+                        if self.connections.load(Ordering::Relaxed) == 0 || now >= end + LAST_WORDS {
+                            return;
+                        }
+                        if now >= end {
+                            self.registry.order_all(Order::Close(CloseReason::Drained));
+                        }
                     }
                 }
             }

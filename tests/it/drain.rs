@@ -73,6 +73,24 @@ fn a_second_sigterm_ends_at_once() {
 }
 
 #[test]
+fn at_the_deadline_of_a_drain_a_session_that_still_waits_has_its_last_line_and_a_tls_end() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("shutdown-timeout = \"1s\"");
+    let mut gate = setup.start();
+    let mut client = gate.connect("alice");
+    client.send(&request(&["BLPOP", "queue", "0"]));
+    eventually("BLPOP to block", || {
+        redis.direct().text(&["INFO", "clients"]).contains("blocked_clients:1").then_some(())
+    });
+    gate.signal(Signal::TERM);
+    let (rest, end) = client.read_to_end();
+    assert_eq!(rest, b"");
+    end.expect("close_notify comes before the end");
+    assert_eq!(gate.exit_status().code(), Some(0));
+    gate.wait_for_log(&["close", "drained", "alice"]);
+}
+
+#[test]
 fn sigterm_does_not_wait_for_a_stuck_redis_to_forget_the_mirrors() {
     let redis = RedisServer::start();
     let mut gate = Respgate::setup(&upstream_of(&redis))
