@@ -16,7 +16,7 @@ pub struct Permissions {
     mode: u32,
     group: u32,
     /// An owner who is neither root nor we, where the file system can be written to.
-    stranger: Option<u32>,
+    foreign_owner: Option<u32>,
     /// An access control list gives rights to single users or groups: the group bits are then the most that these have.
     has_acl: bool,
     /// A folder on the way to it in which others may put something else in its place.
@@ -42,7 +42,7 @@ impl Permissions {
             path: path.to_owned(),
             mode: opened.mode() & 0o7777,
             group: opened.gid(),
-            stranger: Some(opened.uid())
+            foreign_owner: Some(opened.uid())
                 .filter(|owner| *owner != 0 && *owner != geteuid().as_raw() && !is_read_only(path)),
             has_acl: getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok(),
             open_folder: open_folder(path),
@@ -75,7 +75,7 @@ impl Permissions {
     /// nobody else may be there to be meant.
     #[must_use]
     pub fn foreign(&self) -> Option<String> {
-        let (path, owner) = (self.path.display(), self.stranger?);
+        let (path, owner) = (self.path.display(), self.foreign_owner?);
         Some(format!("{path} belongs to user {owner}, who can change it: chown root {path}"))
     }
 

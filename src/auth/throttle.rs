@@ -6,7 +6,7 @@
 //!
 //! A success clears the failures of its pair, so they alone would not hold up who guesses beside a user that logs in all
 //! the time. Therefore the rate of guesses is limited, too: per user from each address that he logged in from lately, and
-//! per user from all others together, of strangers and of whoever has his certificate apart. Nobody elsewhere can lock
+//! per user from all others together, of clients without his certificate and of those with it apart. Nobody elsewhere can lock
 //! out a user who is logging in from where he always does. Only what is not the password of a remembered success, nor
 //! being verified, is a guess: whoever reconnects makes none.
 
@@ -32,7 +32,7 @@ pub enum Reach {
     /// Any user: whoever makes it may try another one next.
     Anybody,
     /// The one user that the connection has proven to be already, by its certificate. Such attempts are counted apart:
-    /// those of strangers do not hold them up, and they hold up nobody else.
+    /// those of clients without it do not hold them up, and they hold up nobody else.
     Itself,
 }
 
@@ -78,7 +78,7 @@ impl Default for Limits {
 /// An IPv4 address, or an IPv6 network of /64: whoever has one address there has them all.
 type Origin = IpAddr;
 
-/// User names come from strangers and may be long: remembered by a keyed hash, of the reach too.
+/// User names come from clients that are not authenticated and may be long: remembered by a keyed hash, of the reach too.
 type UserKey = u64;
 
 /// The memory of failures, successes and guesses.

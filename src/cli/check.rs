@@ -83,7 +83,7 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
             return false;
         }
     };
-    let mut is_let_in = false;
+    let mut is_admitted = false;
     for (listener, material) in config.listeners.iter().zip(&generation.listeners) {
         let Some(material) = material else { continue };
         let place = format!("client {} at {}", path.display(), listener.address);
@@ -93,15 +93,15 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
             Ok(peer) => match generation.policy.admit(Some(&peer.identity), NOWHERE) {
                 Admission::User(principal) => {
                     println!("{place}: trusted, user {}{advice}", principal.user.name());
-                    is_let_in = true;
+                    is_admitted = true;
                 }
                 Admission::Refused(UserRefusal::Address) => {
                     println!("{place}: trusted, a user that may come from some addresses only{advice}");
-                    is_let_in = true;
+                    is_admitted = true;
                 }
                 Admission::Password => {
                     println!("{place}: trusted, has to log in with a password{advice}");
-                    is_let_in = true;
+                    is_admitted = true;
                 }
                 Admission::Refused(reason) => {
                     eprintln!("error: {place}: trusted, but nobody ({}){advice}", words::user(reason))
@@ -110,7 +110,7 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
             Err(refusal) => eprintln!("error: {place}: refused ({}): {refusal}{advice}", words::certificate(refusal)),
         }
     }
-    is_let_in
+    is_admitted
 }
 
 fn ask_upstream(config: &Config) -> Result<ServerInfo, ConnectError> {

@@ -11,17 +11,17 @@ use crate::session::Buffer;
 use crate::tls::close;
 
 /// The rest of a connection's life.
-pub(super) type Rest = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type ConnectionFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Tells a client why it has no session.
-pub(super) fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: Permit) -> Rest {
+pub(super) fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: Permit) -> ConnectionFuture {
     let mut text = Buffer::default();
     text.extend(format!("-ERR {why}\r\n").as_bytes());
-    linger(permit, farewell(client, text))
+    keep_place(permit, farewell(client, text))
 }
 
 /// Closes a connection with patience. Its place in the gate bounds how many do.
-pub(super) fn linger(permit: Permit, farewell: impl Future<Output = ()> + 'static) -> Rest {
+pub(super) fn keep_place(permit: Permit, farewell: impl Future<Output = ()> + 'static) -> ConnectionFuture {
     Box::pin(async move {
         farewell.await;
         drop(permit);
@@ -37,5 +37,5 @@ pub(super) async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
             return;
         }
     }
-    close::linger(client).await;
+    close::lingering_close(client).await;
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::reverify::{ChainKey, Condemned};
+use super::reverify::{ChainKey, ChainsToClose};
 use crate::session::CloseReason;
 use crate::tls::{CertificateChain, Voucher};
 
@@ -156,7 +156,7 @@ impl Registry {
     }
 
     /// The sessions of these certificate chains, and why they have to end.
-    pub(super) fn condemned(&self, chains: &Condemned) -> Vec<(Rc<Handle>, CloseReason)> {
+    pub(super) fn sessions_of(&self, chains: &ChainsToClose) -> Vec<(Rc<Handle>, CloseReason)> {
         let handles = self.handles.borrow();
         let reason = |handle: &Handle| handle.chain.as_ref().and_then(|(key, _)| chains.get(key)).copied();
         handles.values().filter_map(|handle| Some((Rc::clone(handle), reason(handle)?))).collect()

@@ -22,13 +22,13 @@ pub(super) struct ChainKey {
 }
 
 /// Chains whose sessions have to end, and why.
-pub(super) type Condemned = HashMap<ChainKey, CloseReason>;
+pub(super) type ChainsToClose = HashMap<ChainKey, CloseReason>;
 
 /// Chains and what they are known by.
 pub(super) type Chains = Vec<(ChainKey, CertificateChain)>;
 
 /// Those that a CRL lists, and those that have to be verified.
-pub(super) fn split(generation: &Generation, chains: Chains) -> (Condemned, Chains) {
+pub(super) fn split(generation: &Generation, chains: Chains) -> (ChainsToClose, Chains) {
     let (listed, unlisted): (Chains, Chains) = chains
         .into_iter()
         .partition(|(key, chain)| material(generation, key).is_some_and(|material| material.lists_as_revoked(chain)));
@@ -39,7 +39,11 @@ pub(super) fn split(generation: &Generation, chains: Chains) -> (Condemned, Chai
 }
 
 /// Those that are not trusted any more, or for another reason, which makes them somebody else's.
-pub(super) fn verify(generation: &Generation, chains: &[(ChainKey, CertificateChain)], now: SystemTime) -> Condemned {
+pub(super) fn verify(
+    generation: &Generation,
+    chains: &[(ChainKey, CertificateChain)],
+    now: SystemTime,
+) -> ChainsToClose {
     let judged = chains.iter().map(|(key, chain)| (key, verdict(generation, key, chain, now)));
     judged.filter_map(|(key, verdict)| Some((*key, verdict.err()?))).collect()
 }

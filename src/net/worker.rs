@@ -19,12 +19,12 @@ use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use self::host::{PolicyRef, WorkerHost};
 use super::budget::{Held, MemoryBudget};
 use super::driver::{Driver, EndedSession, Stream};
-use super::farewell::{Rest, farewell, linger, turn_away};
+use super::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
 use super::gate::Permit;
 use super::listener::{AddressFilter, Arrival, canonical};
 use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
-use super::reverify::{self, ChainKey, Condemned};
+use super::reverify::{self, ChainKey, ChainsToClose};
 use crate::audit::Refusals;
 use crate::audit::client_events::{ClientEvents, Volume};
 use crate::audit::words::Exhausted;
@@ -50,7 +50,7 @@ const SLICE: usize = 256;
 /// the policy.
 const CLOSING_SLICE: usize = 64;
 
-/// Certificate chains that are verified before the condemned ones among them are closed.
+/// Certificate chains that are verified before the sessions of those that are not trusted are closed.
 const BATCH: usize = 64;
 
 /// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
@@ -184,7 +184,7 @@ struct Worker {
     /// What is in force, for all workers.
     latest: RefCell<Cache<Arc<ArcSwap<Generation>>, Arc<Generation>>>,
     /// The same, as of when somebody last looked.
-    seen: RefCell<Rc<Current>>,
+    seen: RefCell<Rc<GenerationRef>>,
     registry: Rc<Registry>,
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
     looked_at: Cell<i64>,
@@ -192,11 +192,11 @@ struct Worker {
 }
 
 /// The generation in force, shared without atomic counting.
-struct Current {
+struct GenerationRef {
     generation: Arc<Generation>,
 }
 
-impl Current {
+impl GenerationRef {
     fn new(generation: Arc<Generation>) -> Rc<Self> {
         Rc::new(Self { generation })
     }
@@ -213,7 +213,7 @@ impl Drop for Counted {
 
 impl Worker {
     fn new(settings: Settings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
-        let seen = Current::new(generation.load_full());
+        let seen = GenerationRef::new(generation.load_full());
         Self {
             limits: Rc::new(settings.limits.clone()),
             settings,
@@ -266,12 +266,12 @@ impl Worker {
     }
 
     /// What is in force at this moment.
-    fn current(&self) -> Rc<Current> {
+    fn current(&self) -> Rc<GenerationRef> {
         let mut latest = self.latest.borrow_mut();
         let mut seen = self.seen.borrow_mut();
         let latest = latest.load();
         if !Arc::ptr_eq(latest, &seen.generation) {
-            *seen = Current::new(Arc::clone(latest));
+            *seen = GenerationRef::new(Arc::clone(latest));
         }
         Rc::clone(&seen)
     }
@@ -324,21 +324,21 @@ impl Worker {
         let Ok((listed, unlisted)) = spawn_blocking(move || reverify::split(&trust, chains)).await else {
             return self.end_all_unverified();
         };
-        self.condemn(listed).await;
+        self.close_sessions_of(listed).await;
         for batch in unlisted.chunks(BATCH) {
             let (trust, batch) = (Arc::clone(&generation), batch.to_vec());
             match spawn_blocking(move || reverify::verify(&trust, &batch, SystemTime::now())).await {
-                Ok(condemned) => self.condemn(condemned).await,
+                Ok(to_close) => self.close_sessions_of(to_close).await,
                 Err(_) => return self.end_all_unverified(),
             }
         }
     }
 
-    async fn condemn(&self, chains: Condemned) {
+    async fn close_sessions_of(&self, chains: ChainsToClose) {
         if chains.is_empty() {
             return;
         }
-        for slice in self.registry.condemned(&chains).chunks(CLOSING_SLICE) {
+        for slice in self.registry.sessions_of(&chains).chunks(CLOSING_SLICE) {
             slice.iter().for_each(|(handle, reason)| handle.order(Order::Close(*reason)));
             tokio::task::yield_now().await;
         }
@@ -358,7 +358,7 @@ impl Worker {
     }
 
     /// From accept to the end of the handshake; gives what comes after it.
-    async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<Rest> {
+    async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<ConnectionFuture> {
         let Arrival { socket, mut address, listener, announced, mut permit } = arrival;
         let mut socket = TcpStream::from_std(socket).ok()?;
         let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
@@ -370,7 +370,7 @@ impl Worker {
         let current = self.current();
         let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
             drop(current);
-            return Some(self.converse(socket, None, false, address, listener, permit));
+            return Some(self.start_session(socket, None, false, address, listener, permit));
         };
         let Ok(Ok(place)) = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await else {
             self.settings.events.handshake_failed(address, &HandshakeError::Timeout, None);
@@ -385,12 +385,12 @@ impl Worker {
             Ok(handshaken) => handshaken,
             Err(failure) => {
                 self.settings.events.handshake_failed(address, &failure.error, failure.shown.as_deref());
-                return Some(linger(permit, failure.linger()));
+                return Some(keep_place(permit, failure.lingering_close()));
             }
         };
         let chain = peer.as_ref().map(|peer| peer.chain.clone());
         Some(match self.judge_again(peer, listener, began_with, began_at) {
-            Ok(peer) => self.converse(stream, peer, true, address, listener, permit),
+            Ok(peer) => self.start_session(stream, peer, true, address, listener, permit),
             Err(refusal) => {
                 let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));
                 self.settings.events.handshake_failed(address, &error, shown);
@@ -452,7 +452,7 @@ impl Worker {
 
     /// A session with a client that is in, or what is said to one that may not have any. `is_greeted` is one with which there
     /// was a handshake.
-    fn converse<C: Stream + 'static>(
+    fn start_session<C: Stream + 'static>(
         self: Rc<Self>,
         client: C,
         peer: Option<handshake::Peer>,
@@ -460,7 +460,7 @@ impl Worker {
         address: SocketAddr,
         listener: usize,
         permit: Permit,
-    ) -> Rest {
+    ) -> ConnectionFuture {
         let is_spent = self.settings.budget.is_spent();
         if let Some(exhausted) = permit.surplus().or(is_spent.then_some(Exhausted::Memory)) {
             let certificate = peer.as_ref().map(|peer| &*peer.identity);
@@ -516,7 +516,7 @@ impl Worker {
         mut unsent: Buffer,
         reason: CloseReason,
         permit: Permit,
-    ) -> Option<Rest> {
+    ) -> Option<ConnectionFuture> {
         match reason {
             CloseReason::ClientLost => return None,
             // What is to be sent would have to be held.
@@ -524,7 +524,7 @@ impl Worker {
             _ => {}
         }
         let held = Held::new(&self.settings.budget, unsent.capacity());
-        Some(linger(permit, async move {
+        Some(keep_place(permit, async move {
             farewell(client, unsent).await;
             drop(held);
         }))
@@ -532,7 +532,7 @@ impl Worker {
 }
 
 /// Whether a certificate that this chain may depend on has ended in this span.
-fn has_aged(current: &Current, listener: usize, chain: &CertificateChain, span: Range<i64>) -> bool {
+fn has_aged(current: &GenerationRef, listener: usize, chain: &CertificateChain, span: Range<i64>) -> bool {
     let material = current.generation.listeners.get(listener).and_then(Option::as_ref);
     material.is_some_and(|material| material.has_aged(chain, &span))
 }

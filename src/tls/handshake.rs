@@ -60,9 +60,9 @@ pub struct HandshakeFailure {
 
 impl HandshakeFailure {
     /// Closes the connection so that the alert arrives; takes up to 1 s.
-    pub async fn linger(self) {
+    pub async fn lingering_close(self) {
         if let Some(socket) = self.socket {
-            close::linger(socket).await;
+            close::lingering_close(socket).await;
         }
     }
 }

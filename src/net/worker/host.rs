@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
-use super::{Current, Worker};
+use super::{GenerationRef, Worker};
 use crate::auth::hash::PasswordHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
@@ -22,7 +22,7 @@ use crate::session::{
 use crate::upstream::{ConnectError, Connection};
 
 /// The policy in force, held while a session looks at it.
-pub(super) struct PolicyRef(pub(super) Rc<Current>);
+pub(super) struct PolicyRef(pub(super) Rc<GenerationRef>);
 
 impl Deref for PolicyRef {
     type Target = Policy;

@@ -76,12 +76,12 @@ async fn serve(socket: TcpStream, material: &TlsMaterial) -> Result<Handshaken, 
             if done.stream.read_u8().await.is_ok() {
                 let _ = done.stream.write_all(b"!").await;
             }
-            close::linger(&mut done.stream).await;
+            close::lingering_close(&mut done.stream).await;
             Ok(done)
         }
         Err(failure) => {
             let error = failure.error;
-            failure.linger().await;
+            failure.lingering_close().await;
             Err(error)
         }
     }
@@ -176,7 +176,7 @@ async fn of_whoever_is_refused_the_certificate_that_was_shown_is_given() {
             let server = async {
                 let failure = accept(server_socket, &material, later()).await.err().expect("a failure");
                 assert_eq!(failure.shown, issued.as_ref().map(|issued| issued.der.clone()));
-                failure.linger().await;
+                failure.lingering_close().await;
             };
             let (_, told) = tokio::join!(server, client.connect(client_socket));
             assert!(told.is_err());
