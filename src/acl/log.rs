@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 /// Why something was refused. `Display` is the word that `ACL LOG` has for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RefusalReason {
+pub enum AclLogReason {
     /// The command.
     Command,
     /// A key.
@@ -21,7 +21,7 @@ pub enum RefusalReason {
 
 /// Where it was refused. `Display` is the word that `ACL LOG` has for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RefusalContext {
+pub enum AclLogContext {
     /// Outside of MULTI.
     Toplevel,
     /// Inside MULTI, or at EXEC.
@@ -30,11 +30,11 @@ pub enum RefusalContext {
 
 /// One refusal, or several of the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
+pub struct AclLogRecord {
     /// Why.
-    pub reason: RefusalReason,
+    pub reason: AclLogReason,
     /// Where.
-    pub context: RefusalContext,
+    pub context: AclLogContext,
     /// What was refused: the command's full name, a key, a channel. Of a long one the beginning.
     pub object: Vec<u8>,
     /// To whom: the user, or the name that was given at a login. Of a long one the beginning.
@@ -49,7 +49,7 @@ pub struct LogEntry {
     /// Counts the entries of this process from 0.
     pub id: u64,
     /// What was refused to whom.
-    pub refusal: Refusal,
+    pub refusal: AclLogRecord,
     /// The latest client it was refused to, as `key=value` pairs.
     pub client: String,
     /// When it was refused first.
@@ -66,18 +66,18 @@ pub struct AclLog {
     next: u64,
 }
 
-impl Refusal {
+impl AclLogRecord {
     /// Bytes that are kept of an object or a name.
     const KEPT: usize = 1024;
 
     /// One refusal.
-    pub fn new(reason: RefusalReason, context: RefusalContext, object: &[u8], user: &[u8]) -> Refusal {
-        let kept = |bytes: &[u8]| bytes[..bytes.len().min(Refusal::KEPT)].to_vec();
-        Refusal { reason, context, object: kept(object), user: kept(user), count: 1 }
+    pub fn new(reason: AclLogReason, context: AclLogContext, object: &[u8], user: &[u8]) -> AclLogRecord {
+        let kept = |bytes: &[u8]| bytes[..bytes.len().min(AclLogRecord::KEPT)].to_vec();
+        AclLogRecord { reason, context, object: kept(object), user: kept(user), count: 1 }
     }
 
     /// Whether the other is the same again.
-    pub fn is_like(&self, other: &Refusal) -> bool {
+    pub fn is_like(&self, other: &AclLogRecord) -> bool {
         (self.reason, self.context) == (other.reason, other.context)
             && self.object == other.object
             && self.user == other.user
@@ -93,7 +93,7 @@ impl AclLog {
     const COMPARED: usize = 10;
 
     /// Notes a refusal: it counts up one of the latest entries, or is a new one [addACLLogEntry].
-    pub fn note(&mut self, refusal: Refusal, client: String, now: SystemTime) {
+    pub fn note(&mut self, refusal: AclLogRecord, client: String, now: SystemTime) {
         let same = self.entries.iter().take(AclLog::COMPARED).position(|entry| {
             let apart = now.duration_since(entry.updated).unwrap_or_else(|error| error.duration());
             apart <= AclLog::GROUPED && entry.refusal.is_like(&refusal)
@@ -124,23 +124,23 @@ impl AclLog {
     }
 }
 
-impl fmt::Display for RefusalReason {
+impl fmt::Display for AclLogReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RefusalReason::Command => "command",
-            RefusalReason::Key => "key",
-            RefusalReason::Channel => "channel",
-            RefusalReason::Database => "database",
-            RefusalReason::Auth => "auth",
+            AclLogReason::Command => "command",
+            AclLogReason::Key => "key",
+            AclLogReason::Channel => "channel",
+            AclLogReason::Database => "database",
+            AclLogReason::Auth => "auth",
         })
     }
 }
 
-impl fmt::Display for RefusalContext {
+impl fmt::Display for AclLogContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RefusalContext::Toplevel => "toplevel",
-            RefusalContext::Multi => "multi",
+            AclLogContext::Toplevel => "toplevel",
+            AclLogContext::Multi => "multi",
         })
     }
 }
@@ -149,8 +149,8 @@ impl fmt::Display for RefusalContext {
 mod tests {
     use super::*;
 
-    fn refusal(object: &str) -> Refusal {
-        Refusal::new(RefusalReason::Key, RefusalContext::Toplevel, object.as_bytes(), b"bob")
+    fn refusal(object: &str) -> AclLogRecord {
+        AclLogRecord::new(AclLogReason::Key, AclLogContext::Toplevel, object.as_bytes(), b"bob")
     }
 
     fn after(seconds: u64) -> SystemTime {
@@ -187,9 +187,9 @@ mod tests {
     fn other_users_reasons_and_contexts_are_other_entries() {
         let mut log = AclLog::default();
         log.note(refusal("a"), String::new(), after(0));
-        log.note(Refusal { user: b"eve".to_vec(), ..refusal("a") }, String::new(), after(0));
-        log.note(Refusal { reason: RefusalReason::Channel, ..refusal("a") }, String::new(), after(0));
-        log.note(Refusal { context: RefusalContext::Multi, ..refusal("a") }, String::new(), after(0));
+        log.note(AclLogRecord { user: b"eve".to_vec(), ..refusal("a") }, String::new(), after(0));
+        log.note(AclLogRecord { reason: AclLogReason::Channel, ..refusal("a") }, String::new(), after(0));
+        log.note(AclLogRecord { context: AclLogContext::Multi, ..refusal("a") }, String::new(), after(0));
         assert_eq!(log.entries().count(), 4);
     }
 

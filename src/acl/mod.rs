@@ -22,7 +22,7 @@ pub use check::AclDenial;
 pub use describe::{SelectorDescription, UserDescription};
 pub use explain::SelectorExplanation;
 pub use file::{FileError, Read, UnknownRules};
-pub use log::{AclLog, LogEntry, Refusal, RefusalContext, RefusalReason};
+pub use log::{AclLog, AclLogContext, AclLogReason, AclLogRecord, LogEntry};
 pub use password::PasswordHash;
 pub use rule::{RuleError, RuleErrorKind, Unknown};
 pub use user::{User, UserName};

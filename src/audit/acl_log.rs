@@ -8,14 +8,14 @@ use crate::command::Dialect;
 use crate::resp::Reply;
 use crate::session::{SessionCore, describe_log};
 
-/// Refusals, shared by all workers. Locked only when something was refused, or somebody reads it.
+/// The ACL LOG, shared by all workers. Locked only when something was refused, or somebody reads it.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<AclLog>);
+pub struct SharedAclLog(Mutex<AclLog>);
 
-impl Refusals {
+impl SharedAclLog {
     /// Notes what a session, the `number`th of this process, was refused.
     pub fn note(&self, core: &mut SessionCore, number: u64) {
-        let refusals = core.take_refusals();
+        let refusals = core.take_acl_log();
         if refusals.is_empty() {
             return;
         }

@@ -7,4 +7,4 @@ pub mod limit;
 pub mod lines;
 pub mod words;
 
-pub use self::acl_log::Refusals;
+pub use self::acl_log::SharedAclLog;

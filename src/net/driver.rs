@@ -68,7 +68,7 @@ pub(super) trait Host {
     /// The first bytes have come from the client.
     fn note_first_bytes(&self, core: &SessionCore);
     /// Tells `ACL LOG` of what the core refused.
-    fn note_refusals(&self, core: &mut SessionCore);
+    fn note_acl_log(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
     fn report(&self, core: &mut SessionCore);
     /// A session holds `is` bytes where it held `was`. Whether all sessions together may hold that much.
@@ -169,7 +169,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         let outcome = self.run(cx, &policy, progress, Instant::now());
         // It was confirmed at once or is not.
         self.confirm = None;
-        self.note_refusals();
+        self.note_acl_log();
         if self.core.has_reports() {
             self.host.report(&mut self.core);
         }
@@ -427,15 +427,15 @@ impl<C: Stream, H: Host> Driver<C, H> {
     }
 
     /// Before the client hears of them: whoever asks `ACL LOG` thereafter finds them there.
-    fn note_refusals(&mut self) {
-        if self.core.has_refusals() {
-            self.host.note_refusals(&mut self.core);
+    fn note_acl_log(&mut self) {
+        if self.core.has_acl_log() {
+            self.host.note_acl_log(&mut self.core);
         }
     }
 
     /// Writes what waits; true if some of it went out, so that more may now be read.
     fn poll_writes(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
-        self.note_refusals();
+        self.note_acl_log();
         let waiting = self.queues.upstream.len() + self.queues.downstream.len();
         if let Some(upstream) = &mut self.upstream {
             while !self.queues.upstream.is_empty() {

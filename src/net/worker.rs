@@ -25,7 +25,7 @@ use super::listener::{AddressFilter, Arrival, canonical};
 use super::proxy_protocol::{self, HeaderError, Origin};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, ChainsToClose};
-use crate::audit::Refusals;
+use crate::audit::SharedAclLog;
 use crate::audit::client_events::{ClientEvents, Volume};
 use crate::audit::words::Exhausted;
 use crate::auth::pool::AuthPool;
@@ -73,7 +73,7 @@ pub struct Settings {
     /// Who changes users.
     pub edits: mpsc::UnboundedSender<Edit>,
     /// What was refused, of all workers.
-    pub refusals: Arc<Refusals>,
+    pub refusals: Arc<SharedAclLog>,
     /// Who logs what happens to whom.
     pub events: Arc<ClientEvents>,
     /// The number of the next session, of all workers.

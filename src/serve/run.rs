@@ -22,7 +22,7 @@ use super::enforce::Enforcer;
 use super::heartbeat;
 use super::logging::LogHandle;
 use super::reload::{self, Reloader, Reread, Start};
-use crate::audit::Refusals;
+use crate::audit::SharedAclLog;
 use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
@@ -292,7 +292,7 @@ fn start_workers(
     };
     let handshakes = Arc::new(Semaphore::new(bounds.max_handshakes as usize));
     let budget = MemoryBudget::new(bounds.memory_budget);
-    let refusals = Arc::new(Refusals::default());
+    let refusals = Arc::new(SharedAclLog::default());
     let sessions = Arc::new(AtomicU64::new(1));
     let shared = Arc::new(Shared::default());
     let workers = (0..config.threads).map(|number| {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::action::{Action, Report, RequestRefusal};
-use crate::acl::{AclLog, Refusal};
+use crate::acl::{AclLog, AclLogRecord};
 use crate::command::CommandSpec;
 
 /// What a session has moved.
@@ -22,7 +22,7 @@ pub(super) struct Outbox {
     actions: VecDeque<Action>,
     /// With how often each happened.
     reports: Vec<(Report, u64)>,
-    refusals: Vec<Refusal>,
+    refusals: Vec<AclLogRecord>,
     traffic: Traffic,
 }
 
@@ -65,7 +65,7 @@ impl Outbox {
     }
 
     /// The latest of the same count up, as they will in the log; more than the log keeps are not kept here either.
-    pub(super) fn note_refusal(&mut self, refusal: Refusal) {
+    pub(super) fn note_acl_log_record(&mut self, refusal: AclLogRecord) {
         if let Some(same) = self.refusals.last_mut().filter(|last| last.is_like(&refusal)) {
             same.count = same.count.saturating_add(refusal.count);
             return;
@@ -76,11 +76,11 @@ impl Outbox {
         self.refusals.push(refusal);
     }
 
-    pub(super) fn take_refusals(&mut self) -> Vec<Refusal> {
+    pub(super) fn take_acl_log(&mut self) -> Vec<AclLogRecord> {
         std::mem::take(&mut self.refusals)
     }
 
-    pub(super) fn has_refusals(&self) -> bool {
+    pub(super) fn has_acl_log(&self) -> bool {
         !self.refusals.is_empty()
     }
 
@@ -100,7 +100,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acl::{RefusalContext, RefusalReason};
+    use crate::acl::{AclLogContext, AclLogReason};
 
     #[test]
     fn every_refusal_is_reported_and_those_of_one_kind_are_counted() {
@@ -115,9 +115,9 @@ mod tests {
     #[test]
     fn refusals_of_the_same_count_up() {
         let mut outbox = Outbox::default();
-        let refusal = |key: &[u8]| Refusal::new(RefusalReason::Key, RefusalContext::Toplevel, key, b"alice");
-        [b"a", b"a", b"b"].iter().for_each(|key| outbox.note_refusal(refusal(*key)));
-        let counts: Vec<_> = outbox.take_refusals().iter().map(|refusal| refusal.count).collect();
-        assert_eq!((counts, outbox.has_refusals()), (vec![2, 1], false));
+        let refusal = |key: &[u8]| AclLogRecord::new(AclLogReason::Key, AclLogContext::Toplevel, key, b"alice");
+        [b"a", b"a", b"b"].iter().for_each(|key| outbox.note_acl_log_record(refusal(*key)));
+        let counts: Vec<_> = outbox.take_acl_log().iter().map(|refusal| refusal.count).collect();
+        assert_eq!((counts, outbox.has_acl_log()), (vec![2, 1], false));
     }
 }

@@ -148,7 +148,7 @@ impl Host for WorkerHost {
         }
     }
 
-    fn note_refusals(&self, core: &mut SessionCore) {
+    fn note_acl_log(&self, core: &mut SessionCore) {
         self.worker.settings.refusals.note(core, self.number);
     }
 

@@ -1,35 +1,35 @@
 //! What `ACL LOG` will show of a session.
 
 use super::SessionCore;
-use crate::acl::{AclDenial, Refusal, RefusalContext, RefusalReason};
+use crate::acl::{AclDenial, AclLogContext, AclLogReason, AclLogRecord};
 use crate::command::{Argv, ArgvBuf, CommandId};
 use crate::policy::{Denial, Policy};
 
 impl SessionCore {
     /// Of a denial, if it is one of access.
-    pub(super) fn refusal(&self, denial: &Denial<'_>, argv: &Argv<'_>) -> Option<Refusal> {
+    pub(super) fn refusal(&self, denial: &Denial<'_>, argv: &Argv<'_>) -> Option<AclLogRecord> {
         let user = self.who.user_name()?.as_bytes();
         let argument = |index: usize| argv.get(index).unwrap_or_default();
         let (reason, object) = match denial {
             // The client cannot tell these from what its ACL refuses.
             Denial::Blocked(spec) | Denial::NulInKeyword(spec) | Denial::Acl(spec, AclDenial::Command) => {
-                (RefusalReason::Command, spec.full_name().as_bytes())
+                (AclLogReason::Command, spec.full_name().as_bytes())
             }
-            Denial::Acl(_, AclDenial::Key { index }) => (RefusalReason::Key, argument(*index)),
+            Denial::Acl(_, AclDenial::Key { index }) => (AclLogReason::Key, argument(*index)),
             Denial::Acl(spec, AclDenial::Unextractable | AclDenial::SortBy | AclDenial::SortGet) => {
-                (RefusalReason::Key, spec.full_name().as_bytes())
+                (AclLogReason::Key, spec.full_name().as_bytes())
             }
-            Denial::Acl(_, AclDenial::Channel { index }) => (RefusalReason::Channel, argument(*index)),
-            Denial::Acl(_, AclDenial::Database { index }) => (RefusalReason::Database, argument(*index)),
+            Denial::Acl(_, AclDenial::Channel { index }) => (AclLogReason::Channel, argument(*index)),
+            Denial::Acl(_, AclDenial::Database { index }) => (AclLogReason::Database, argument(*index)),
             _ => return None,
         };
-        Some(Refusal::new(reason, self.refusal_context(), object, user))
+        Some(AclLogRecord::new(reason, self.refusal_context(), object, user))
     }
 
-    pub(super) fn refusal_context(&self) -> RefusalContext {
+    pub(super) fn refusal_context(&self) -> AclLogContext {
         match self.upstream.may_queue() {
-            true => RefusalContext::Multi,
-            false => RefusalContext::Toplevel,
+            true => AclLogContext::Multi,
+            false => AclLogContext::Toplevel,
         }
     }
 
@@ -43,7 +43,12 @@ impl SessionCore {
             if user.check(spec, &name.as_argv(), database) == Err(AclDenial::Command) {
                 let name = user.name().as_str().as_bytes();
                 let object = spec.full_name().as_bytes();
-                self.outbox.note_refusal(Refusal::new(RefusalReason::Command, RefusalContext::Multi, object, name));
+                self.outbox.note_acl_log_record(AclLogRecord::new(
+                    AclLogReason::Command,
+                    AclLogContext::Multi,
+                    object,
+                    name,
+                ));
             }
         }
     }

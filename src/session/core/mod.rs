@@ -27,7 +27,7 @@ use super::shared::Shared;
 use super::upstream::Upstream;
 use super::wait::{AfterDrain, Wait};
 use super::who::{Peer, Who};
-use crate::acl::Refusal;
+use crate::acl::AclLogRecord;
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
 use crate::resp::{Limits, Reply};
 
@@ -262,13 +262,13 @@ impl SessionCore {
     }
 
     /// What `ACL LOG` is to show, in order.
-    pub fn take_refusals(&mut self) -> Vec<Refusal> {
-        self.outbox.take_refusals()
+    pub fn take_acl_log(&mut self) -> Vec<AclLogRecord> {
+        self.outbox.take_acl_log()
     }
 
     /// Whether `ACL LOG` has something to learn.
-    pub fn has_refusals(&self) -> bool {
-        self.outbox.has_refusals()
+    pub fn has_acl_log(&self) -> bool {
+        self.outbox.has_acl_log()
     }
 
     /// Whether there is something to log.

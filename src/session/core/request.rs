@@ -156,7 +156,7 @@ impl SessionCore {
                 let (text, refusal) = (self.denial_text(policy, &denial, &argv), self.refusal(&denial, &argv));
                 self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
                 if let Some(refusal) = refusal {
-                    self.outbox.note_refusal(refusal);
+                    self.outbox.note_acl_log_record(refusal);
                 }
                 if is_exec(&denial) { self.refuse_exec(policy, text, out) } else { self.refuse(text, out) }
             }
@@ -172,7 +172,7 @@ impl SessionCore {
                 let (text, refusal) = (self.denial_text(policy, &denial, argv), self.refusal(&denial, argv));
                 self.conclude(denial.command(), Conclusion::RefusedLater(reported(&denial)));
                 if let Some(refusal) = refusal {
-                    self.outbox.note_refusal(refusal);
+                    self.outbox.note_acl_log_record(refusal);
                 }
                 self.refuse(text, out);
             }

@@ -39,7 +39,7 @@ impl SessionCore {
                 let said = prefix.iter().take(texts::SHOWN).chain([beginning]).collect::<ArgvBuf>();
                 let text = self.denial_text(policy, &denial, &said.as_argv());
                 if let Some(refusal) = self.refusal(&denial, &prefix) {
-                    self.outbox.note_refusal(refusal);
+                    self.outbox.note_acl_log_record(refusal);
                 }
                 self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
                 return self.intake.stream(Body::Discarding { refusal: text, is_exec: is_exec(&denial) });

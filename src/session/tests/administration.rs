@@ -1,7 +1,7 @@
 //! Edits of users, and what they end.
 
 use super::rig::{OPEN, Rig, request};
-use crate::acl::{Refusal, RefusalContext, RefusalReason};
+use crate::acl::{AclLogContext, AclLogReason, AclLogRecord};
 use crate::policy::{Blocklist, UserRefusal};
 use crate::session::{Administration, CloseReason};
 
@@ -230,10 +230,11 @@ fn tracking_goes_on_where_redis_may_refuse_to_end_it_or_never_does() {
 fn refusals_of_a_pipeline_are_kept_for_the_log_in_order_and_counted() {
     let mut rig = Rig::new("user default on nopass ~a &* +@all -del\n");
     rig.client(&[request("GET b"), request("GET b"), request("DEL a"), request("NOSUCH"), request("GET a")].concat());
-    let refusal = |reason, object: &[u8]| Refusal::new(reason, RefusalContext::Toplevel, object, b"default");
-    let expected = [Refusal { count: 2, ..refusal(RefusalReason::Key, b"b") }, refusal(RefusalReason::Command, b"del")];
-    assert_eq!(rig.core.take_refusals(), expected);
-    assert!(rig.core.take_refusals().is_empty());
+    let refusal = |reason, object: &[u8]| AclLogRecord::new(reason, AclLogContext::Toplevel, object, b"default");
+    let expected =
+        [AclLogRecord { count: 2, ..refusal(AclLogReason::Key, b"b") }, refusal(AclLogReason::Command, b"del")];
+    assert_eq!(rig.core.take_acl_log(), expected);
+    assert!(rig.core.take_acl_log().is_empty());
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn refusals_are_in_acl_log_and_what_is_ignored_is_not() {
         let mut rig = app(USERS, is_ignored);
         rig.say("AUTH secret");
         rig.say("AUTH secret");
-        let refusals = rig.core.take_refusals();
+        let refusals = rig.core.take_acl_log();
         assert_eq!(refusals.len(), entries);
         assert!(refusals.iter().all(|refusal| (refusal.user.as_slice(), refusal.count) == (b"default", 2)));
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::acl::{PasswordHash, Refusal, RefusalReason};
+use crate::acl::{AclLogReason, AclLogRecord, PasswordHash};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof, StrayAuth, UserRefusal};
 use crate::resp::Reply;
@@ -197,7 +197,7 @@ impl SessionCore {
     fn note_failed_login(&mut self, is_in_hello: bool, name: &[u8]) {
         let command = if is_in_hello { "HELLO" } else { "AUTH" };
         let context = self.refusal_context();
-        self.outbox.note_refusal(Refusal::new(RefusalReason::Auth, context, command.as_bytes(), name));
+        self.outbox.note_acl_log_record(AclLogRecord::new(AclLogReason::Auth, context, command.as_bytes(), name));
     }
 
     fn login_failed(&mut self, policy: &Policy, login: &Login, failure: LoginFailure) {
