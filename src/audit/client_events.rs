@@ -212,7 +212,7 @@ impl ClientEvents {
                 Report::Refused { reason, command } => {
                     let reason = words::refusal(reason);
                     let command = if command.is_empty() { words::UNKNOWN_COMMAND } else { &command };
-                    if self.admits_of(key(Event::AclLogRecord, session_user).because(reason).about(command), count) {
+                    if self.admits_of(key(Event::RequestRefused, session_user).because(reason).about(command), count) {
                         info!(event = "refusal", %client, user, command, reason, count = 1, "request refused");
                     }
                 }

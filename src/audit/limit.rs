@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn whatever_differs_in_a_key_is_told_apart() {
         let (mut limit, now) = (Limit::default(), Instant::now());
-        let get = Key::new(Event::AclLogRecord).by(user("a").as_ref()).from([192, 0, 2, 7].into()).about("get");
+        let get = Key::new(Event::RequestRefused).by(user("a").as_ref()).from([192, 0, 2, 7].into()).about("get");
         let other_network = Key { network: "2001:db8::/64".parse().ok(), ..get.clone() };
         let keys = [
             Key { event: Event::Close, ..get.clone() },
@@ -183,7 +183,7 @@ mod tests {
         let admitted = (0..10_000).filter(|number| limit.admit(networks(*number), 2, now)).count();
         assert_eq!(admitted, KEYS_OF_NOBODY);
         assert!(limit.admit(Key::new(Event::AcceptFailed), 2, now), "no client's");
-        let users = |number: usize| Key::new(Event::AclLogRecord).by(user(&format!("user-{number}")).as_ref());
+        let users = |number: usize| Key::new(Event::RequestRefused).by(user(&format!("user-{number}")).as_ref());
         let admitted = (0..10_000).filter(|number| limit.admit(users(*number), 2, now)).count();
         assert_eq!(admitted, KEYS - KEYS_OF_NOBODY - 1);
         let sums = limit.end();

@@ -47,7 +47,7 @@ pub enum Event {
     /// Such a one was answered as if it were right.
     LoginIgnored,
     /// A request was refused.
-    AclLogRecord,
+    RequestRefused,
     /// A session has ended.
     Close,
     /// Redis lets no user be made for scripts.
@@ -84,7 +84,7 @@ words! {
         Event::HandshakeFailed | Event::Probe => "handshake",
         Event::ConnectionAccepted | Event::ConnectionRefused => "connection",
         Event::LoginAccepted | Event::LoginFailed | Event::LoginRefused | Event::LoginIgnored => "login",
-        Event::AclLogRecord => "refusal",
+        Event::RequestRefused => "refusal",
         Event::Close => "close",
         Event::MirrorFailed => "mirror",
         Event::AcceptFailed => "accept",
@@ -104,7 +104,7 @@ words! {
         | Event::AcceptFailed
         | Event::UpstreamFailed => "failed",
         Event::LoginIgnored => "ignored",
-        Event::AclLogRecord | Event::Close => "",
+        Event::RequestRefused | Event::Close => "",
     }
 }
 
@@ -353,7 +353,7 @@ mod tests {
         Event::LoginFailed,
         Event::LoginRefused,
         Event::LoginIgnored,
-        Event::AclLogRecord,
+        Event::RequestRefused,
         Event::Close,
         Event::MirrorFailed,
         Event::AcceptFailed,
