@@ -216,8 +216,10 @@ impl Reloader {
             self.read_config(files)
         });
         self.watch.take_all(&files);
-        let reading =
-            Reading { config: Some(config), users: self.acl_file().is_some(), trust: true, unsettled: BTreeSet::new() };
+        let is_moment = !files.has_changed();
+        self.due.retry |= !is_moment;
+        let unsettled = if is_moment { BTreeSet::new() } else { RULES.into() };
+        let reading = Reading { config: Some(config), users: self.acl_file().is_some(), trust: true, unsettled };
         self.rebuild(SIGNAL, reading, &files).await;
     }
 
