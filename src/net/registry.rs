@@ -100,6 +100,8 @@ impl Handle {
 pub struct Registry {
     handles: RefCell<HashMap<u64, Rc<Handle>>>,
     next: Cell<u64>,
+    /// The end of the drain that has begun.
+    drained_by: Cell<Option<Instant>>,
 }
 
 /// A place in the registry, given up when it is dropped.
@@ -112,6 +114,9 @@ impl Registry {
     /// Enters a session.
     pub fn enter(self: &Rc<Self>, handle: Rc<Handle>) -> Entry {
         let id = self.next.replace(self.next.get() + 1);
+        if let Some(deadline) = self.drained_by.get() {
+            handle.order(Order::Drain(deadline));
+        }
         self.handles.borrow_mut().insert(id, handle);
         Entry { registry: Rc::clone(self), id }
     }
@@ -131,6 +136,12 @@ impl Registry {
     /// Whether every session is under this policy or a later one.
     pub fn is_under(&self, generation: u64) -> bool {
         self.handles.borrow().values().all(|handle| handle.generation.get() >= generation)
+    }
+
+    /// Has every session end when nothing is owed any more, those that are still to come as well.
+    pub fn drain(&self, deadline: Instant) {
+        self.drained_by.set(Some(deadline));
+        self.order_all(Order::Drain(deadline));
     }
 
     /// Gives every session the same order.

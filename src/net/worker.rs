@@ -40,8 +40,9 @@ use crate::upstream::Upstream;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How long sessions that are cut at the end of a drain have for the last they say, to the client and in the log.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// After the end of a drain: sessions close then by themselves, and have this long for the last they say, to the client and in
+/// the log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
@@ -244,7 +245,7 @@ impl Worker {
                     }
                     Some(Command::Drain(deadline)) => {
                         end = Some(deadline);
-                        self.registry.order_all(Order::Drain(deadline));
+                        self.registry.drain(deadline);
                     }
                 },
                 _ = tick.tick() => {
@@ -252,13 +253,9 @@ impl Worker {
                     let now = Instant::now();
                     self.registry.wake_due(now);
                     self.judge_again_if_a_certificate_has_ended();
-                    if let Some(end) = end {
-                        if self.connections.load(Ordering::Relaxed) == 0 || now >= end + LAST_WORDS {
-                            return;
-                        }
-                        if now >= end {
-                            self.registry.order_all(Order::Close(CloseReason::Drained));
-                        }
+                    let is_over = |end| now >= end + LAST_WORDS || self.connections.load(Ordering::Relaxed) == 0;
+                    if end.is_some_and(is_over) {
+                        return;
                     }
                 }
             }

@@ -2,8 +2,8 @@
 //!
 //! - What was seen of a file may not be in force: it was wrong, or waits. Everything else takes effect without it, and it is
 //!   tried again whenever anything changes.
-//! - Client CAs that are new come into force with the configuration and the ACL file as they are, and no sooner: these may
-//!   confine them. CAs that are gone are so at once.
+//! - A client CA that is new is trusted only once the configuration and the ACL file on the disk are in force, since a rule
+//!   there may confine it. One that is taken out of its file is distrusted at once.
 //! - Users live in the generation. The ACL file is read again only when it is another than the one in force, or when
 //!   somebody says so. Edits that are not saved are not given up for a file that merely changed.
 
@@ -180,12 +180,12 @@ impl Reloader {
             return;
         }
         let mut reading = Reading { config, users, trust: true, unsettled };
-        if self.is_current(&reading, &HeldUp::new()) && files.has_changed() {
+        if self.is_as_on_disk(&reading, &HeldUp::new()) && files.has_changed() {
             // One file may be older than a change of all, and another younger.
             reading.unsettled.extend(RULES);
             self.due.retry = true;
         }
-        let may_come = self.due.authorities && self.is_current(&reading, &HeldUp::new());
+        let may_come = self.due.authorities && self.is_as_on_disk(&reading, &HeldUp::new());
         if reading.config.is_some() || users || is_trust_due || may_come {
             self.rebuild("files changed", reading, &files).await;
         }
@@ -277,8 +277,8 @@ impl Reloader {
         self.due.retry = true;
     }
 
-    /// Takes what is new of trust but for whom it lets in, under the users and rules in force. What is wrong is told by whoever
-    /// takes the rest. Says whether there was any.
+    /// Applies CRLs and the removal of CAs only, under the users and rules in force. What is wrong is told with the rest. Says
+    /// whether there was any.
     async fn withdraw_trust(&mut self, files: &Files) -> bool {
         let may_go = |part: &Part| *part != Part::Certificates && self.watch.differs(part);
         if !self.watch.trust().iter().any(may_go) {
@@ -340,7 +340,7 @@ impl Reloader {
             before: Some(current),
             users: !reading.users || held_up.contains(&Part::Users),
             trust: !reading.trust,
-            admit: if self.is_current(reading, held_up) { Admit::OfFile } else { Admit::KnownOfFile },
+            admit: if self.is_as_on_disk(reading, held_up) { Admit::OfFile } else { Admit::KnownOfFile },
             authorities: &authorities,
             config: config.is_none(),
         };
@@ -351,8 +351,8 @@ impl Reloader {
     }
 
     /// Whether configuration and users will be those that the files have now.
-    fn is_current(&self, reading: &Reading, held_up: &HeldUp) -> bool {
-        let is_current = |part: &Part, is_read| {
+    fn is_as_on_disk(&self, reading: &Reading, held_up: &HeldUp) -> bool {
+        let is_as_on_disk = |part: &Part, is_read| {
             let is_as_written = is_read || !self.watch.differs(part);
             is_as_written && !reading.unsettled.contains(part) && !held_up.contains(part)
         };
@@ -360,14 +360,14 @@ impl Reloader {
             Some(Ok(read)) => read.outdated.as_ref(),
             _ => self.outdated.as_ref(),
         };
-        is_current(&Part::Configuration, reading.config.is_some())
-            && is_current(&Part::Users, reading.users)
+        is_as_on_disk(&Part::Configuration, reading.config.is_some())
+            && is_as_on_disk(&Part::Users, reading.users)
             && !outdated.is_some_and(|written| self.config.rights_wait_for_restart(written))
     }
 
     /// Whether this comes into force as the files have it.
     fn is_taken(&self, part: &Part, reading: &Reading, held_up: &HeldUp) -> bool {
-        let may_come = !matches!(part, Part::Authorities(_)) || self.is_current(reading, held_up);
+        let may_come = !matches!(part, Part::Authorities(_)) || self.is_as_on_disk(reading, held_up);
         may_come && !held_up.contains(part)
     }
 
@@ -496,7 +496,7 @@ impl Reloader {
 /// Whether a listener trusts other client CAs or keys.
 fn trusts_others(built: &Generation, current: &Generation) -> bool {
     let mut pairs = built.listeners.iter().flatten().zip(current.listeners.iter().flatten());
-    pairs.any(|(built, current)| !built.in_force().trusts_whom(current.in_force()))
+    pairs.any(|(built, current)| !built.in_force().has_same_trust_as(current.in_force()))
 }
 
 /// Logs what there is to say of a generation, but for what was told of the one before it. Returns all of it.

@@ -59,7 +59,7 @@ impl InForce {
     }
 
     /// Whether both trust the same client CAs and pinned keys.
-    pub fn trusts_whom(&self, other: &InForce) -> bool {
+    pub fn has_same_trust_as(&self, other: &InForce) -> bool {
         self.authorities == other.authorities && self.pinned_keys == other.pinned_keys
     }
 }

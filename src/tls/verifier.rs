@@ -168,7 +168,7 @@ impl Verifier {
     /// Whether the key is pinned.
     ///
     /// # Errors
-    /// It will be.
+    /// It will be, and waits until its rule is in force.
     fn is_pinned(&self, leaf: &CertificateDer<'_>) -> Result<bool, CertificateRefusal> {
         if self.keys.pins.is_empty() && self.keys.waiting_pins.is_empty() {
             return Ok(false);

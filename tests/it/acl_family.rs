@@ -348,6 +348,7 @@ fn a_user_for_whom_less_is_blocked_is_changed_by_an_exempt_one_alone() {
     ] {
         assert!(admin.text(edit).starts_with("-NOPERM respgate: only an exempt user"), "{edit:?}");
     }
+    gate.wait_for_log(&["refusal", "admin", "acl|setuser", "blocked"]);
     assert_eq!(root.text(&["ACL", "SETUSER", "spare", "on", "+@all"]), "+OK");
     assert_eq!(root.text(&["ACL", "SETUSER", "jobs", "on", "+@all"]), "+OK");
     assert_eq!(admin.text(&["ACL", "SETUSER", "bob", "on"]), "+OK");

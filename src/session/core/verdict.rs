@@ -18,7 +18,7 @@ pub(super) enum Conclusion {
     Answered,
     /// With the reason, where an operator wants to hear of it.
     Refused(Option<RequestRefusal>),
-    /// It was to be answered, had to wait, and is refused by now.
+    /// It was to be answered, and is refused by now, because of whom it names or what has changed while it waited.
     RefusedLater(Option<RequestRefusal>),
 }
 
@@ -47,8 +47,9 @@ impl SessionCore {
         Some(Judgement::Certain(verdict))
     }
 
-    /// The verdict on a request is final. Each passes here once, before anything becomes of it: what counts requests by user,
-    /// command and verdict has its place here. A command that is not known is `None`.
+    /// The verdict on a request is final. Each passes here before anything becomes of it, once, or again as
+    /// [`RefusedLater`](Conclusion::RefusedLater): what counts requests by user, command and verdict has its place here. A
+    /// command that is not known is `None`. What ends the session is no verdict: what is no protocol, or too large.
     pub(super) fn conclude(&mut self, command: Option<&CommandSpec>, conclusion: Conclusion) {
         let (is_first, reason) = match conclusion {
             Conclusion::Forwarded | Conclusion::Answered => return self.outbox.count_request(),

@@ -1365,6 +1365,6 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
         load(&files.settings, &files.rule_keys, &Files::default(), before.in_force(), both(admit), SystemTime::now())
             .expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
-    assert!(after.in_force().trusts_whom(before.in_force()));
+    assert!(after.in_force().has_same_trust_as(before.in_force()));
     assert_eq!(after.waiting().len(), 1);
 }

@@ -11,10 +11,12 @@ mod users;
 pub use self::log::describe_log;
 use crate::acl::texts;
 use crate::command::Argv;
-use crate::policy::{LocalCommand, Policy};
+use crate::policy::{DenialReason, LocalCommand, Policy};
 use crate::resp::Reply;
+use crate::session::action::RequestRefusal;
 use crate::session::administration::Administration;
 use crate::session::core::SessionCore;
+use crate::session::core::verdict::Conclusion;
 use crate::session::output::Output;
 
 /// What an ACL command comes to.
@@ -36,7 +38,11 @@ impl SessionCore {
         match self.acl_answer(policy, local, argv) {
             Answer::Now(reply) => self.answer(&reply, out),
             Answer::Later(administration) => self.administer(administration),
-            Answer::Refused(text) => self.refuse(text, out),
+            Answer::Refused(text) => {
+                let reason = RequestRefusal::Denied(DenialReason::Blocked);
+                self.conclude(Some(local.spec), Conclusion::RefusedLater(Some(reason)));
+                self.refuse(text, out);
+            }
         }
     }
 
