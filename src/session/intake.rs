@@ -128,7 +128,7 @@ impl Intake {
     /// Whether the client is shown the reply to the request that is being dealt with. To be asked once for each: it uses up
     /// CLIENT REPLY SKIP.
     #[must_use]
-    pub(super) fn visibility(&mut self) -> Visibility {
+    pub(super) fn take_visibility(&mut self) -> Visibility {
         match self.reply_mode {
             ReplyMode::On => Visibility::Shown,
             ReplyMode::Off => Visibility::Hidden,
@@ -158,11 +158,11 @@ mod tests {
     #[test]
     fn skip_is_for_one_request_and_off_for_all() {
         let mut intake = Intake::default();
-        assert_eq!(intake.visibility(), Visibility::Shown);
+        assert_eq!(intake.take_visibility(), Visibility::Shown);
         intake.set_reply_mode(ReplyMode::SkipNext);
-        assert_eq!([intake.visibility(), intake.visibility()], [Visibility::Hidden, Visibility::Shown]);
+        assert_eq!([intake.take_visibility(), intake.take_visibility()], [Visibility::Hidden, Visibility::Shown]);
         intake.set_reply_mode(ReplyMode::Off);
-        assert_eq!([intake.visibility(), intake.visibility()], [Visibility::Hidden; 2]);
+        assert_eq!([intake.take_visibility(), intake.take_visibility()], [Visibility::Hidden; 2]);
     }
 
     #[test]

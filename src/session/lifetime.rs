@@ -121,7 +121,7 @@ impl Lifetime {
     }
 
     /// Redis has been sent everything that was forwarded, also what has no reply to wait for: why to close now, if so.
-    pub(super) fn note_sent(&mut self) -> Option<CloseReason> {
+    pub(super) fn close_if_flushed(&mut self) -> Option<CloseReason> {
         let Stage::Flushing { reason, .. } = self.stage else { return None };
         self.stage = Stage::Closed;
         Some(reason)
@@ -212,10 +212,10 @@ mod tests {
         let mut life = Lifetime::new(now);
         life.finish(CloseReason::Quit, now);
         life.finish(CloseReason::Drained, now);
-        assert_eq!((life.reason(), life.note_sent()), (Some(CloseReason::Quit), None));
+        assert_eq!((life.reason(), life.close_if_flushed()), (Some(CloseReason::Quit), None));
         life.note_drained();
-        assert_eq!(life.note_sent(), Some(CloseReason::Quit));
-        assert_eq!((life.note_sent(), life.is_running()), (None, false));
+        assert_eq!(life.close_if_flushed(), Some(CloseReason::Quit));
+        assert_eq!((life.close_if_flushed(), life.is_running()), (None, false));
     }
 
     #[test]

@@ -10,7 +10,7 @@ impl SessionCore {
     /// A reply of ours in its place, unless the client wants none.
     pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
         // A replica takes what it reads for data.
-        if self.intake.visibility() == Visibility::Shown && !self.upstream.is_replicating() {
+        if self.intake.take_visibility() == Visibility::Shown && !self.upstream.is_replicating() {
             let bytes = self.encoded(reply);
             self.upstream.answer(bytes, out);
         }
@@ -26,9 +26,9 @@ impl SessionCore {
     /// Refuses the request in its place, at Redis as well where that has to take note of it.
     pub(super) fn refuse(&mut self, text: String, out: &mut Output<'_>) {
         let error = Reply::error(text);
-        if self.upstream.has_to_refuse() {
-            let (ours, visibility) = (self.encoded(&error), self.intake.visibility());
-            self.upstream.send_refused(ours, visibility, out);
+        if self.upstream.take_refusal_due() {
+            let (ours, visibility) = (self.encoded(&error), self.intake.take_visibility());
+            self.upstream.send_to_be_refused(ours, visibility, out);
         } else {
             self.answer(&error, out);
         }
@@ -38,7 +38,7 @@ impl SessionCore {
     pub(super) fn refuse_exec(&mut self, policy: &Policy, text: String, out: &mut Output<'_>) {
         match policy.upstream_name("EXEC") {
             Some(exec) if self.upstream.takes_exec() => {
-                let (ours, visibility) = (self.encoded(&Reply::error(text)), self.intake.visibility());
+                let (ours, visibility) = (self.encoded(&Reply::error(text)), self.intake.take_visibility());
                 self.upstream.send_refused_exec(exec, ours, visibility, out);
             }
             _ => self.refuse(text, out),

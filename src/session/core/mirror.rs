@@ -78,7 +78,7 @@ impl SessionCore {
             Ok(login) => login,
             Err(why) => return mirror.fail(Some(why)),
         };
-        if !mirror.is_made(&login.name) {
+        if !mirror.note_made(&login.name) {
             if let Some(next) = mirror.act() {
                 self.intake.wait_for(Wait::Drained(next));
             }

@@ -225,7 +225,7 @@ impl SessionCore {
                     self.life.note_upstream(now);
                 }
                 if unsent == 0
-                    && let Some(reason) = self.life.note_sent()
+                    && let Some(reason) = self.life.close_if_flushed()
                 {
                     self.outbox.act(Action::Close(reason));
                 }

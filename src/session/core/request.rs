@@ -13,7 +13,7 @@ use crate::session::close::CloseReason;
 use crate::session::flow;
 use crate::session::intake::{Body, Visibility};
 use crate::session::output::{Output, Queues, Side};
-use crate::session::upstream::{Owed, Queue, Queueing, Sender, may_block};
+use crate::session::upstream::{Owed, Owner, Queue, Queueing, may_block};
 use crate::session::wait::{AfterDrain, Wait};
 
 /// What Redis says where there is no such client [clientTrackingCommand].
@@ -76,7 +76,7 @@ impl SessionCore {
                 Scanned::Empty { len } => {
                     at += len;
                     // Redis skips it without a reply, and it ends what is kept in mind for the next request.
-                    let _ = self.intake.visibility();
+                    let _ = self.intake.take_visibility();
                     self.upstream.use_up_one_shot(out);
                 }
                 Scanned::Part { len } => {
@@ -244,8 +244,8 @@ impl SessionCore {
             Role::Exec => self.abort_what_is_lost(policy, out),
             _ => {}
         }
-        let visibility = self.intake.visibility();
-        let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));
+        let visibility = self.intake.take_visibility();
+        let sender = self.who.user().map(|user| Owner::new(user, policy.table.identity()));
         self.upstream.expect(permit.spec(), owed, sender, visibility);
         self.forward(permit, range, out);
     }
@@ -257,7 +257,7 @@ impl SessionCore {
         {
             let commands: Vec<CommandId> = queue.commands().collect();
             self.note_lost_commands(policy, commands.into_iter());
-            self.upstream.send_refused(Box::default(), Visibility::Hidden, out);
+            self.upstream.send_to_be_refused(Box::default(), Visibility::Hidden, out);
         }
     }
 

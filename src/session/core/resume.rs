@@ -35,7 +35,7 @@ impl SessionCore {
             }
             AfterDrain::Hello(protocol, request) => {
                 out.send(Side::Upstream, &request);
-                let visibility = self.intake.visibility();
+                let visibility = self.intake.take_visibility();
                 self.upstream.expect_hello(protocol, visibility);
                 Ok(())
             }

@@ -94,7 +94,7 @@ impl Mirror {
     }
 
     /// Redis was told of the one that was ordered, under this name. Whether it still has to let us act as it.
-    pub(in crate::session) fn is_made(&mut self, name: &str) -> bool {
+    pub(in crate::session) fn note_made(&mut self, name: &str) -> bool {
         self.is_refused = false;
         let Step::Ordered(order) = &mut self.step else { return false };
         order.name = name.into();
@@ -152,7 +152,7 @@ mod tests {
     fn made(name: &str) -> Mirror {
         let mut mirror = Mirror::default();
         mirror.order(false);
-        assert!(mirror.is_made(name), "a login is to come");
+        assert!(mirror.note_made(name), "a login is to come");
         assert!(mirror.answered(false).unwrap().is_none());
         mirror
     }
@@ -162,7 +162,7 @@ mod tests {
         let mut mirror = Mirror::default();
         mirror.order(false);
         mirror.outdate();
-        mirror.is_made("m");
+        mirror.note_made("m");
         mirror.answered(false).unwrap();
         assert!(mirror.is_there() && mirror.is_outdated());
         assert!(!made("m").is_outdated());
@@ -172,10 +172,10 @@ mod tests {
     fn one_that_redis_does_not_know_is_made_anew_once() {
         let mut mirror = Mirror::default();
         mirror.order(false);
-        mirror.is_made("m");
+        mirror.note_made("m");
         assert!(matches!(mirror.answered(true), Ok(Some(AfterDrain::Mirror { anew: true }))));
         mirror.order(true);
-        mirror.is_made("m");
+        mirror.note_made("m");
         assert!(matches!(mirror.answered(true), Ok(None)));
         assert!(!mirror.may_be_had(true));
         mirror.forget_failure();
@@ -186,7 +186,7 @@ mod tests {
     fn a_connection_that_acts_as_one_does_not_go_on_without() {
         let mut mirror = made("m");
         mirror.order(false);
-        assert!(!mirror.is_made("m"), "Redis has let us act as it before");
+        assert!(!mirror.note_made("m"), "Redis has let us act as it before");
         assert!(mirror.fail(None).is_err());
         assert!(Mirror::default().fail(Some(MirrorFailure::Unreachable)).is_ok());
     }

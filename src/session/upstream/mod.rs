@@ -83,13 +83,13 @@ pub(super) struct Upstream {
 
 /// Of whom the requests are.
 #[derive(Clone, Copy)]
-pub(super) struct Sender<'a> {
+pub(super) struct Owner<'a> {
     user: &'a Arc<User>,
     /// The identity of the table that the command is of.
     table: u64,
 }
 
-impl<'a> Sender<'a> {
+impl<'a> Owner<'a> {
     pub(super) fn new(user: &'a Arc<User>, table: u64) -> Self {
         Self { user, table }
     }
@@ -268,18 +268,12 @@ pub(super) fn replication(role: Role) -> ArgvBuf {
 
 impl Upstream {
     /// A permitted request is about to be sent.
-    pub(super) fn expect(
-        &mut self,
-        spec: &CommandSpec,
-        owed: Owed,
-        sender: Option<Sender<'_>>,
-        visibility: Visibility,
-    ) {
+    pub(super) fn expect(&mut self, spec: &CommandSpec, owed: Owed, sender: Option<Owner<'_>>, visibility: Visibility) {
         let queueing = self.transaction.queueing();
         self.one_shot.sent(spec, queueing);
         match spec.role() {
             Role::Multi => {
-                if let Some(Sender { user, table }) = sender {
+                if let Some(Owner { user, table }) = sender {
                     self.transaction.multi_sent(user, table);
                 }
             }
@@ -334,24 +328,24 @@ impl Upstream {
     /// A request is refused, and the client is to be told so in place of an error of Redis's. Whether there has to be one:
     /// the first time in a transaction, so that EXEC aborts; and where Redis keeps something in mind for the next request.
     #[must_use]
-    pub(super) fn has_to_refuse(&mut self) -> bool {
-        self.transaction.has_to_abort() || self.takes_one_shot()
+    pub(super) fn take_refusal_due(&mut self) -> bool {
+        self.transaction.mark_aborted() || self.take_one_shot()
     }
 
     /// Redis does not get a request that is answered here. What it keeps in mind for the next one is used up.
     pub(super) fn use_up_one_shot(&mut self, out: &mut Output<'_>) {
-        if self.takes_one_shot() {
-            self.send_refused(Box::default(), Visibility::Hidden, out);
+        if self.take_one_shot() {
+            self.send_to_be_refused(Box::default(), Visibility::Hidden, out);
         }
     }
 
     /// Inside a transaction it is for all of that, and EXEC uses it up.
-    fn takes_one_shot(&mut self) -> bool {
+    fn take_one_shot(&mut self) -> bool {
         !self.transaction.may_be_open() && self.one_shot.take()
     }
 
     /// Has Redis refuse a request, which aborts its transaction; the client is shown `ours` in place of the error.
-    pub(super) fn send_refused(&mut self, ours: Box<[u8]>, visibility: Visibility, out: &mut Output<'_>) {
+    pub(super) fn send_to_be_refused(&mut self, ours: Box<[u8]>, visibility: Visibility, out: &mut Output<'_>) {
         out.send(Side::Upstream, REFUSED);
         self.replies.expect(Slot::Replace(ours), visibility);
     }
@@ -518,7 +512,7 @@ mod tests {
     fn after(requests: &[&[&str]], replies: &str) -> Upstream {
         let table = CommandTable::builtin(Dialect::Redis70);
         let acl = Acl::parse(b"user a on nopass ~* &* +@all\n", &table).unwrap();
-        let sender = Sender::new(acl.user(b"a").unwrap(), table.identity());
+        let sender = Owner::new(acl.user(b"a").unwrap(), table.identity());
         let mut upstream = Upstream::default();
         upstream.connect();
         upstream.connected(true);

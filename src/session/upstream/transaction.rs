@@ -90,7 +90,7 @@ impl Transaction {
     }
 
     /// One of ours is refused. Whether Redis has to refuse something as well, so that EXEC will abort: the first time.
-    pub(super) fn has_to_abort(&mut self) -> bool {
+    pub(super) fn mark_aborted(&mut self) -> bool {
         self.queue.as_mut().is_some_and(|queue| !std::mem::replace(&mut queue.is_aborted, true))
     }
 
