@@ -78,6 +78,8 @@ pub struct Subordinate {
 pub(super) struct Edition {
     /// That CA. It may have left the file since.
     pub(super) signer: CertificateDer<'static>,
+    /// Its key, which stays when its certificate is renewed, as SHA-256 of its SubjectPublicKeyInfo.
+    pub(super) key: Fingerprint,
     pub(super) usable: Arc<UsableList>,
 }
 
@@ -85,7 +87,7 @@ impl Edition {
     /// Whether both are editions of the same list: of one CA under one name, about the same part of what it has issued.
     pub(super) fn is_of_same_list(&self, other: &Edition) -> bool {
         let (own, others) = (&self.usable.list, &other.usable.list);
-        self.signer == other.signer && own.scope == others.scope && own.issuer.canonical() == others.issuer.canonical()
+        self.key == other.key && own.scope == others.scope && own.issuer.canonical() == others.issuer.canonical()
     }
 
     /// By their numbers, or, where one has none or they are the same, by when they were made.

@@ -286,7 +286,8 @@ impl Loader<'_> {
                     && (all.iter().any(|authority| has_signed(authority, list)) || lists.iter().any(is_better))
             };
             let own = lists.iter().map(|usable| &**usable).filter(|usable| !is_a_namesake_s(usable));
-            let revocation = Revocation::new(!lists.is_empty(), own, self.settings.crl_check);
+            let is_wanted = !self.settings.crl_files.is_empty();
+            let revocation = Revocation::new(is_wanted, own, self.settings.crl_check);
             realms.push(Realm { anchors, revocation });
         }
         Some(realms)
@@ -360,14 +361,20 @@ impl Loader<'_> {
         subordinates.iter().map(of).collect()
     }
 
-    /// The lists that a client CA has signed, one of now or of before.
+    /// The lists that a client CA of their name has signed, one of now or of before.
     fn editions(&self, lists: &[Arc<UsableList>], authorities: &[Authority], before: &[Edition]) -> Vec<Edition> {
+        let present = authorities
+            .iter()
+            .map(|authority| (authority.name().canonical(), &authority.der, authority.certificate.spki_sha256));
+        let former = before.iter().map(|known| (known.usable.list.issuer.canonical(), &known.signer, known.key));
+        let signers: Vec<_> = present.chain(former).collect();
         let edition = |usable: &Arc<UsableList>| {
-            let former = before.iter().map(|edition| &edition.signer);
-            let mut signers = authorities.iter().map(|authority| &authority.der).chain(former);
-            let RevocationList { signed, signature, .. } = &usable.list;
-            let signer = signers.find(|signer| keys::has_signed(signer, signed, signature, &self.algorithms))?;
-            Some(Edition { signer: signer.clone(), usable: Arc::clone(usable) })
+            let RevocationList { issuer, signed, signature, .. } = &usable.list;
+            let issuer = issuer.canonical();
+            let has_signed =
+                |signer: &CertificateDer<'_>| keys::has_signed(signer, signed, signature, &self.algorithms);
+            let (_, signer, key) = signers.iter().find(|(name, signer, _)| *name == issuer && has_signed(signer))?;
+            Some(Edition { signer: (*signer).clone(), key: *key, usable: Arc::clone(usable) })
         };
         lists.iter().filter_map(edition).collect()
     }
@@ -510,21 +517,26 @@ impl Loader<'_> {
         authorities: &[Authority],
         before: &[Edition],
     ) -> Vec<Arc<UsableList>> {
-        let is_there = |signer: &CertificateDer<'_>| authorities.iter().any(|authority| authority.der == *signer);
+        let is_there =
+            |key: &Fingerprint| authorities.iter().any(|authority| authority.certificate.spki_sha256 == *key);
+        let mut editions = self.editions(&all, authorities, before);
         for known in before {
-            let editions = self.editions(&all, authorities, before);
-            let same: Vec<&Edition> = editions.iter().filter(|edition| edition.is_of_same_list(known)).collect();
-            let is_gone = same.is_empty() && !is_there(&known.signer);
-            if is_gone || same.iter().any(|edition| !edition.is_older_than(known)) {
+            let is_same = |edition: &&Edition| edition.is_of_same_list(known);
+            let is_any = editions.iter().any(|edition| is_same(&edition));
+            let is_gone = !is_any && !is_there(&known.key);
+            if is_gone || editions.iter().filter(is_same).any(|edition| !edition.is_older_than(known)) {
                 continue;
             }
             let (issuer, severity) = (known.usable.list.issuer.display(), Severity::Error);
-            let what = if same.is_empty() { "is not in the files any more" } else { "is older than the one in force" };
+            let what = if is_any { "is older than the one in force" } else { "is not in the files any more" };
             let words = "which stays in force: put the current one there, or restart to do without it";
             let (subject, message) = ("tls-crl-file".to_owned(), format!("the CRL of {issuer} {what}, {words}"));
             self.findings.push(Finding { severity, subject, message });
-            all.retain(|usable| !same.iter().any(|edition| Arc::ptr_eq(&edition.usable, usable)));
+            let older: Vec<_> = editions.iter().filter(is_same).map(|edition| Arc::clone(&edition.usable)).collect();
+            all.retain(|usable| !older.iter().any(|older| Arc::ptr_eq(older, usable)));
             all.push(Arc::clone(&known.usable));
+            editions.retain(|edition| !is_same(&edition));
+            editions.push(known.clone());
         }
         all
     }
@@ -575,7 +587,8 @@ impl Loader<'_> {
         }
         let is_another = |other: &&Authority| other.name().canonical() != list.issuer.canonical();
         let is_named = authorities.iter().any(|authority| authority.name().canonical() == list.issuer.canonical());
-        if let (true, true, Some(other)) = (own.is_empty(), is_named, others.iter().copied().find(is_another)) {
+        let is_forged = own.is_empty() && is_named && others.iter().copied().all(|other| is_another(&other));
+        if let (true, Some(other)) = (is_forged, others.first()) {
             let other = other.name().display();
             let words = "which speaks of its own only: it counts for nothing";
             self.note(

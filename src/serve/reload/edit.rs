@@ -91,13 +91,15 @@ impl Reloader {
 
     async fn load(&mut self) -> Result<Reply, String> {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
-        // Whoever is trusted no longer must not come to what these users may.
+        // Whoever is trusted no longer must not come to what these users may, so trust is looked at after them. What cannot be
+        // read is an error below.
+        let files = self.files();
+        drop(files.read(&path));
         self.look_at_files().await;
         if !self.enforcer.is_reverified().await {
             return Err(REVERIFYING.to_owned());
         }
         let current = self.enforcer.current();
-        let files = self.files();
         let read = self.read_acl(&path, &files, &current.policy.table);
         let read = read.and_then(|(acl, warnings)| {
             let contradictions = contradictions(&self.config, &acl);

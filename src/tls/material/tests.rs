@@ -1208,6 +1208,33 @@ fn an_edition_is_remembered_while_its_ca_is_not_in_the_file_and_a_revoked_ca_whi
 }
 
 #[test]
+fn where_no_list_counts_nobody_is_let_in() {
+    let [root, other] = ["root", "other"].map(Authority::new);
+    let mut files = TestFiles::new(&root);
+    files.write("ca.crt", root.pem() + &other.pem());
+    files.add_crl("ca.crl", other.forged_crl("root"));
+    let material = files.load();
+    for authority in [&root, &other] {
+        assert_eq!(verdict(&material, &authority.client("alice")), Err(CertificateRefusal::NoRevocationList));
+    }
+}
+
+#[test]
+fn an_edition_is_that_of_a_ca_whose_certificate_has_been_renewed() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", root.numbered_crl(2, &[7]).pem().expect("PEM"));
+    let first = files.load();
+    files.write("ca.crt", root.renewed("root", in_days(1000)));
+    files.write("ca.crl", root.numbered_crl(1, &[]).pem().expect("PEM"));
+    let (settings, keys, before) = (&files.settings, RuleKeys::default(), first.in_force());
+    let later = load(settings, &keys, &Files::default(), before, Admission::default(), SystemTime::now());
+    let mut params = client("alice");
+    params.serial_number = Some(SerialNumber::from(7_u64));
+    assert_eq!(verdict(&later.expect("good files"), &root.issue(params)), Err(CertificateRefusal::Revoked));
+}
+
+#[test]
 fn a_list_in_the_name_of_one_client_ca_by_the_key_of_another_counts_for_nothing() {
     let [root, other] = ["root", "other"].map(Authority::new);
     let mut files = TestFiles::new(&root);
