@@ -114,7 +114,7 @@ impl Lifetime {
     }
 
     /// Nothing is owed any more.
-    pub(super) fn note_drained(&mut self) {
+    pub(super) fn note_replies_are_out(&mut self) {
         if let Stage::Finishing { reason, deadline } = self.stage {
             self.stage = Stage::Flushing { reason, deadline };
         }
@@ -213,7 +213,7 @@ mod tests {
         life.finish(CloseReason::Quit, now);
         life.finish(CloseReason::Drained, now);
         assert_eq!((life.reason(), life.close_if_flushed()), (Some(CloseReason::Quit), None));
-        life.note_drained();
+        life.note_replies_are_out();
         assert_eq!(life.close_if_flushed(), Some(CloseReason::Quit));
         assert_eq!((life.close_if_flushed(), life.is_running()), (None, false));
     }

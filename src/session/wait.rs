@@ -17,13 +17,13 @@ pub(super) enum Wait {
     /// Redis is told of a user, or of its rights, which take so many bytes.
     Mirroring { memory: usize },
     /// Something that has to follow all earlier replies.
-    Drained(AfterDrain),
+    Replies(AfterReplies),
     /// The verdict on the next request depends on what Redis says to those that were sent.
     Undecided,
 }
 
 /// What is done once no reply is outstanding.
-pub(super) enum AfterDrain {
+pub(super) enum AfterReplies {
     Reset,
     /// SYNC or PSYNC, as canonical multibulk.
     Replicate(Role, Box<[u8]>),
@@ -41,17 +41,17 @@ impl Wait {
     pub(super) fn memory(&self) -> usize {
         match self {
             Self::Verifying(login) => login.memory(),
-            Self::Drained(AfterDrain::Replicate(_, request) | AfterDrain::Hello(_, request)) => request.len(),
+            Self::Replies(AfterReplies::Replicate(_, request) | AfterReplies::Hello(_, request)) => request.len(),
             Self::Administering { memory } | Self::Mirroring { memory } => *memory,
-            Self::Throttled { .. } | Self::Drained(AfterDrain::Reset | AfterDrain::Mirror { .. }) | Self::Undecided => {
-                0
-            }
+            Self::Throttled { .. }
+            | Self::Replies(AfterReplies::Reset | AfterReplies::Mirror { .. })
+            | Self::Undecided => 0,
         }
     }
 
     /// Whether only replies are waited for.
     pub(super) fn is_for_replies(&self) -> bool {
-        matches!(self, Self::Drained(_) | Self::Undecided)
+        matches!(self, Self::Replies(_) | Self::Undecided)
     }
 
     /// Whether it is for what the outside does with a request of this session.

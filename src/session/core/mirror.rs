@@ -9,7 +9,7 @@ use crate::resp::{Protocol, encode_request};
 use crate::session::action::{Action, MirrorFailure, MirrorLogin, MirrorOrder};
 use crate::session::close::CloseReason;
 use crate::session::output::{Output, Side};
-use crate::session::wait::{AfterDrain, Wait};
+use crate::session::wait::{AfterReplies, Wait};
 
 impl SessionCore {
     /// Whether a permitted request is to wait until Redis knows for whom it is. A transaction has been begun without.
@@ -38,14 +38,14 @@ impl SessionCore {
     /// Has a HELLO wait until Redis knows for whom the session is.
     pub(super) fn greet_as_mirror(&mut self, protocol: Protocol, request: Box<[u8]>) {
         self.upstream.mirror_mut().greet_then(protocol, request);
-        self.intake.wait_for(Wait::Drained(AfterDrain::Mirror { anew: false }));
+        self.intake.wait_for(Wait::Replies(AfterReplies::Mirror { anew: false }));
     }
 
     /// Asks for a mirror, now that all earlier replies are out.
     pub(super) fn order_mirror(&mut self, policy: &Policy, anew: bool) -> Result<(), CloseReason> {
         if let ScriptRights::NotYet = policy.script_rights {
             // The next policy comes with what Redis has said.
-            self.intake.wait_for(Wait::Drained(AfterDrain::Mirror { anew }));
+            self.intake.wait_for(Wait::Replies(AfterReplies::Mirror { anew }));
             return Ok(());
         }
         let Some((user, rules)) = self.who.user().and_then(|user| Some((user, policy.mirror_rules(user)?))) else {
@@ -80,7 +80,7 @@ impl SessionCore {
         };
         if !mirror.note_made(&login.name) {
             if let Some(next) = mirror.act() {
-                self.intake.wait_for(Wait::Drained(next));
+                self.intake.wait_for(Wait::Replies(next));
             }
             return Ok(());
         }

@@ -25,7 +25,7 @@ use super::outbox::{Outbox, Traffic};
 use super::output::{Output, Side};
 use super::shared::Shared;
 use super::upstream::Upstream;
-use super::wait::{AfterDrain, Wait};
+use super::wait::{AfterReplies, Wait};
 use super::who::{Peer, Who};
 use crate::acl::AclLogRecord;
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
@@ -120,7 +120,7 @@ impl SessionCore {
         let known_as = (&self.shared, self.who.user_name());
         let (consumed, next) = self.upstream.take_replies(self.intake.is_silent(), known_as, out)?;
         if let Some(next) = next {
-            self.intake.wait_for(Wait::Drained(next));
+            self.intake.wait_for(Wait::Replies(next));
         }
         self.flow.note_replies(owed.saturating_sub(self.upstream.owed()), consumed as u64);
         if consumed > 0 {
@@ -129,7 +129,7 @@ impl SessionCore {
         if self.life.has_client_closed() && self.may_wait_for_ever() {
             return Err(CloseReason::ClientGone);
         }
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
         Ok(consumed)
     }
 
@@ -243,7 +243,7 @@ impl SessionCore {
         }
         self.life.finish(CloseReason::Drained, deadline);
         self.end_pause();
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
         Ok(())
     }
 }
@@ -296,15 +296,15 @@ impl SessionCore {
 
     /// Whether [`handle_downstream`](Self::handle_downstream) would now do something with what is held, or with nothing.
     pub fn can_go_on(&self) -> bool {
-        let drained = self.upstream.is_drained()
+        let may_resume = self.upstream.replies_are_out()
             && match self.intake.waits_for() {
-                Some(Wait::Drained(AfterDrain::Reset)) => self.flow.is_sent_upstream(),
+                Some(Wait::Replies(AfterReplies::Reset)) => self.flow.is_sent_upstream(),
                 Some(wait) => wait.is_for_replies(),
                 None => false,
             };
         self.life.is_running()
             && !self.upstream.is_connecting()
-            && (drained || (!self.is_waiting() && (self.flow.held() > 0 || self.life.has_client_closed())))
+            && (may_resume || (!self.is_waiting() && (self.flow.held() > 0 || self.life.has_client_closed())))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
@@ -337,7 +337,7 @@ impl SessionCore {
     /// Redis owes the client something, or has not taken what it was sent; or a request waits for it to say something that
     /// the client is not shown.
     fn is_owed(&self) -> bool {
-        matches!(self.intake.waits_for(), Some(Wait::Drained(_)))
+        matches!(self.intake.waits_for(), Some(Wait::Replies(_)))
             || !self.upstream.owes_nothing()
             || !self.flow.is_sent_upstream()
     }
@@ -404,7 +404,7 @@ impl SessionCore {
         self.intake.take_wait();
         self.answer(&Reply::error(text), out);
         self.finish(reason, now);
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
     }
 
     /// The client has closed its side. Requests that it sent before and that still wait are taken first; the rest of an
@@ -415,21 +415,21 @@ impl SessionCore {
         }
         if !self.is_waiting() {
             self.finish(CloseReason::ClientGone, now);
-            self.go_on_if_drained();
+            self.go_on_if_replies_are_out();
         }
         Ok(())
     }
 
     /// Once no reply is outstanding, looks at the next request again, or ends what is finishing.
-    fn go_on_if_drained(&mut self) {
-        if !self.upstream.is_drained() {
+    fn go_on_if_replies_are_out(&mut self) {
+        if !self.upstream.replies_are_out() {
             return;
         }
         if let Some(Wait::Undecided) = self.intake.waits_for() {
             self.intake.take_wait();
         }
         if !self.intake.waits_for().is_some_and(Wait::is_for_request) {
-            self.life.note_drained();
+            self.life.note_replies_are_out();
         }
     }
 

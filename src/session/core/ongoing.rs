@@ -5,7 +5,7 @@ use super::SessionCore;
 use crate::command::ArgvBuf;
 use crate::policy::{Policy, Requester, SessionMode, Verdict};
 use crate::session::upstream::replication;
-use crate::session::wait::{AfterDrain, Wait};
+use crate::session::wait::{AfterReplies, Wait};
 
 impl SessionCore {
     /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, the
@@ -22,7 +22,7 @@ impl SessionCore {
             })
         };
         let is_next_allowed = match self.intake.waits_for() {
-            Some(Wait::Drained(AfterDrain::Replicate(role, _))) => is_allowed(&replication(*role)),
+            Some(Wait::Replies(AfterReplies::Replicate(role, _))) => is_allowed(&replication(*role)),
             _ => true,
         };
         is_next_allowed && self.upstream.ongoing().iter().all(is_allowed)

@@ -14,7 +14,7 @@ use crate::session::flow;
 use crate::session::intake::{Body, Visibility};
 use crate::session::output::{Output, Queues, Side};
 use crate::session::upstream::{Owed, Owner, Queue, Queueing, may_block};
-use crate::session::wait::{AfterDrain, Wait};
+use crate::session::wait::{AfterReplies, Wait};
 
 /// What Redis says where there is no such client [clientTrackingCommand].
 const NO_SUCH_CLIENT: &str = "ERR The client ID you want redirect to does not exist";
@@ -189,7 +189,7 @@ impl SessionCore {
         if self.upstream.queueing() == Queueing::Undecided && depends() {
             Some(Wait::Undecided)
         } else if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) {
-            Some(Wait::Drained(AfterDrain::Mirror { anew: false }))
+            Some(Wait::Replies(AfterReplies::Mirror { anew: false }))
         } else {
             None
         }
@@ -236,7 +236,7 @@ impl SessionCore {
         if let role @ (Role::Sync | Role::Psync) = permit.spec().role() {
             let (head, tail) = self.renamed(permit);
             let request = [&head, &out.input()[range.start + tail..range.end]].concat();
-            self.intake.wait_for(Wait::Drained(AfterDrain::Replicate(role, request.into())));
+            self.intake.wait_for(Wait::Replies(AfterReplies::Replicate(role, request.into())));
             return;
         }
         match permit.spec().role() {
@@ -330,7 +330,7 @@ impl SessionCore {
             self.answer(&Reply::error(format!("ERR Protocol error: {error}")), out);
         }
         self.finish(CloseReason::Protocol(error), now);
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
     }
 }
 

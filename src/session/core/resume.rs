@@ -7,44 +7,44 @@ use crate::policy::Policy;
 use crate::session::action::Action;
 use crate::session::close::CloseReason;
 use crate::session::output::{Output, Side};
-use crate::session::wait::{AfterDrain, Wait};
+use crate::session::wait::{AfterReplies, Wait};
 
 impl SessionCore {
     /// Does what had to follow all earlier replies, once they are out.
     pub(super) fn resume(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        if !self.upstream.is_drained() || !self.intake.waits_for().is_some_and(Wait::is_for_replies) {
+        if !self.upstream.replies_are_out() || !self.intake.waits_for().is_some_and(Wait::is_for_replies) {
             return Ok(());
         }
-        let Some(Wait::Drained(next)) = self.intake.take_wait() else { return Ok(()) };
+        let Some(Wait::Replies(next)) = self.intake.take_wait() else { return Ok(()) };
         let has_to_wait = match next {
-            AfterDrain::Reset => out.waiting(Side::Upstream) > 0,
+            AfterReplies::Reset => out.waiting(Side::Upstream) > 0,
             _ => !self.upstream.is_ready(),
         };
         if has_to_wait {
-            if !matches!(next, AfterDrain::Reset) && self.upstream.is_absent() {
+            if !matches!(next, AfterReplies::Reset) && self.upstream.is_absent() {
                 self.connect();
             }
-            self.intake.wait_for(Wait::Drained(next));
+            self.intake.wait_for(Wait::Replies(next));
             return Ok(());
         }
         match next {
-            AfterDrain::Reset => self.reset(policy, now, out),
-            AfterDrain::Hello(protocol, request) if self.mirror_is_outdated() => {
+            AfterReplies::Reset => self.reset(policy, now, out),
+            AfterReplies::Hello(protocol, request) if self.mirror_is_outdated() => {
                 self.greet_as_mirror(protocol, request);
                 self.resume(policy, now, out)
             }
-            AfterDrain::Hello(protocol, request) => {
+            AfterReplies::Hello(protocol, request) => {
                 out.send(Side::Upstream, &request);
                 let visibility = self.intake.take_visibility();
                 self.upstream.expect_hello(protocol, visibility);
                 Ok(())
             }
-            AfterDrain::Replicate(role, request) => {
+            AfterReplies::Replicate(role, request) => {
                 out.send(Side::Upstream, &request);
                 self.upstream.replicate(role);
                 Ok(())
             }
-            AfterDrain::Mirror { anew } => self.order_mirror(policy, anew),
+            AfterReplies::Mirror { anew } => self.order_mirror(policy, anew),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::session::close::CloseReason;
 use crate::session::intake::Body;
 use crate::session::output::Output;
 use crate::session::upstream::{Owed, Owner, Slot};
-use crate::session::wait::{AfterDrain, Wait};
+use crate::session::wait::{AfterReplies, Wait};
 
 /// Arguments from this size on are not waited for if what stands before them decides.
 const STREAM_FROM: u64 = 64 << 10;
@@ -26,7 +26,7 @@ impl SessionCore {
         match self.judge_by_prefix(policy, &prefix, argc) {
             Some(Judgement::Undecided) => self.intake.wait_for(Wait::Undecided),
             Some(Judgement::Certain(Verdict::Forward(_))) if self.mirror_is_outdated() => {
-                self.intake.wait_for(Wait::Drained(AfterDrain::Mirror { anew: false }));
+                self.intake.wait_for(Wait::Replies(AfterReplies::Mirror { anew: false }));
             }
             Some(Judgement::Certain(Verdict::Forward(permit))) if is_plain(&permit) => {
                 let taken = self.intake.stream(Body::Forwarding { prefix: prefix.iter().collect(), argc });

@@ -4,7 +4,7 @@
 use crate::resp::Protocol;
 use crate::session::action::MirrorFailure;
 use crate::session::close::CloseReason;
-use crate::session::wait::AfterDrain;
+use crate::session::wait::AfterReplies;
 
 #[derive(Debug, Default)]
 enum ActsAs {
@@ -113,10 +113,10 @@ impl Mirror {
     }
 
     /// Redis lets us act as it, or does not know it (any more). What is to be done next.
-    pub(super) fn answered(&mut self, is_error: bool) -> Result<Option<AfterDrain>, CloseReason> {
+    pub(super) fn answered(&mut self, is_error: bool) -> Result<Option<AfterReplies>, CloseReason> {
         match &self.step {
             _ if !is_error => Ok(self.act()),
-            Step::Ordered(Order { anew: false, .. }) => Ok(Some(AfterDrain::Mirror { anew: true })),
+            Step::Ordered(Order { anew: false, .. }) => Ok(Some(AfterReplies::Mirror { anew: true })),
             _ => {
                 self.step = Step::Failed;
                 if self.is_there() { Err(CloseReason::NoMirror) } else { Ok(None) }
@@ -125,11 +125,11 @@ impl Mirror {
     }
 
     /// Redis has let us act as the one that was ordered. What is to be done next.
-    pub(in crate::session) fn act(&mut self) -> Option<AfterDrain> {
+    pub(in crate::session) fn act(&mut self) -> Option<AfterReplies> {
         if let Step::Ordered(Order { name, is_current, .. }) = std::mem::take(&mut self.step) {
             self.acts_as = ActsAs::Mirror { name, is_current };
         }
-        self.greeting.take().map(|(protocol, request)| AfterDrain::Hello(protocol, request))
+        self.greeting.take().map(|(protocol, request)| AfterReplies::Hello(protocol, request))
     }
 
     /// That there is none has been said; the next request may try again.
@@ -173,7 +173,7 @@ mod tests {
         let mut mirror = Mirror::default();
         mirror.order(false);
         mirror.note_made("m");
-        assert!(matches!(mirror.answered(true), Ok(Some(AfterDrain::Mirror { anew: true }))));
+        assert!(matches!(mirror.answered(true), Ok(Some(AfterReplies::Mirror { anew: true }))));
         mirror.order(true);
         mirror.note_made("m");
         assert!(matches!(mirror.answered(true), Ok(None)));

@@ -24,7 +24,7 @@ use super::close::CloseReason;
 use super::intake::Visibility;
 use super::output::{Output, Side};
 use super::shared::{OwnId, Shared, client_id};
-use super::wait::AfterDrain;
+use super::wait::AfterReplies;
 use crate::acl::User;
 use crate::command::{ArgvBuf, CommandSpec, Role};
 use crate::policy::SessionMode;
@@ -131,7 +131,7 @@ impl Upstream {
     /// outstanding.
     #[cfg(test)]
     fn is_as_new(&self) -> bool {
-        self.replies.is_drained()
+        self.replies.replies_are_out()
             && self.transaction.queueing() == Queueing::No
             && self.database.possible().only() == Some(0)
             && self.protocol == Protocol::Resp2
@@ -386,8 +386,8 @@ impl Upstream {
     }
 
     /// No reply is owed, and none is half way to the client.
-    pub(super) fn is_drained(&self) -> bool {
-        self.replies.is_drained()
+    pub(super) fn replies_are_out(&self) -> bool {
+        self.replies.replies_are_out()
     }
 
     /// Nothing is outstanding.
@@ -426,7 +426,7 @@ impl Upstream {
         is_silent: bool,
         (shared, user): (&Arc<Shared>, Option<&str>),
         out: &mut Output<'_>,
-    ) -> Result<(usize, Option<AfterDrain>), CloseReason> {
+    ) -> Result<(usize, Option<AfterReplies>), CloseReason> {
         let input = out.input();
         let (mut at, mut next) = (0, None);
         while at < input.len() {

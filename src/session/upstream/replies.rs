@@ -110,7 +110,7 @@ impl Replies {
 
     /// Gives the client an answer of ours in its place.
     pub(super) fn answer(&mut self, answer: Box<[u8]>, out: &mut Output<'_>) {
-        if self.is_drained() {
+        if self.replies_are_out() {
             out.send(Side::Downstream, &answer);
         } else {
             self.pending.push(Slot::Local(answer), Visibility::Shown);
@@ -118,7 +118,7 @@ impl Replies {
     }
 
     /// No reply is owed, and none is half way to the client.
-    pub(super) fn is_drained(&self) -> bool {
+    pub(super) fn replies_are_out(&self) -> bool {
         self.pending.is_empty() && self.open_frame.is_none_or(|route| !route.is_shown())
     }
 

@@ -117,7 +117,7 @@ impl SessionCore {
                 self.intake.wait_for(Wait::Throttled { until: now + PAUSE });
             }
         }
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl SessionCore {
         }
         self.intake.take_wait();
         self.answer(&Reply::error(text), out);
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
     }
 
     /// Ends the pause at once: nothing is gained by it any more.

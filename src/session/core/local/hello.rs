@@ -6,7 +6,7 @@ use crate::resp::{Protocol, Reply, parse_integer};
 use crate::session::core::SessionCore;
 use crate::session::login::Greeting;
 use crate::session::output::Output;
-use crate::session::wait::{AfterDrain, Wait};
+use crate::session::wait::{AfterReplies, Wait};
 
 const NOT_AN_INTEGER: &str = "ERR Protocol version is not an integer or out of range";
 const UNSUPPORTED: &str = "NOPROTO unsupported protocol version";
@@ -43,7 +43,7 @@ impl SessionCore {
             return;
         };
         let protocol = greeting.protocol().unwrap_or(self.upstream.protocol());
-        self.intake.wait_for(Wait::Drained(AfterDrain::Hello(protocol, greeting.encode(name).into())));
+        self.intake.wait_for(Wait::Replies(AfterReplies::Hello(protocol, greeting.encode(name).into())));
     }
 }
 

@@ -14,7 +14,7 @@ use crate::policy::{LocalCommand, Policy};
 use crate::resp::Reply;
 use crate::session::close::CloseReason;
 use crate::session::output::Output;
-use crate::session::wait::{AfterDrain, Wait};
+use crate::session::wait::{AfterReplies, Wait};
 
 impl SessionCore {
     pub(super) fn answer_locally(
@@ -31,9 +31,9 @@ impl SessionCore {
             Role::Quit => {
                 self.answer(&Reply::OK, out);
                 self.finish(CloseReason::Quit, now);
-                self.go_on_if_drained();
+                self.go_on_if_replies_are_out();
             }
-            Role::Reset => self.intake.wait_for(Wait::Drained(AfterDrain::Reset)),
+            Role::Reset => self.intake.wait_for(Wait::Replies(AfterReplies::Reset)),
             Role::ClientReply => self.client_reply(argv, out),
             _ => self.acl(policy, local, argv, out),
         }

@@ -41,7 +41,7 @@ impl SessionCore {
         self.handle_policy(policy)?;
         let request = administration.request();
         self.take_again(policy, &request.as_argv(), out);
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
         Ok(())
     }
 
@@ -62,7 +62,7 @@ impl SessionCore {
         if let Err(reason) = self.renew(policy, administered.generation) {
             self.finish(reason, now);
         }
-        self.go_on_if_drained();
+        self.go_on_if_replies_are_out();
     }
 
     /// Commands that change users.
