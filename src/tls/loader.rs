@@ -212,22 +212,15 @@ impl Loader<'_> {
 
     /// Those of the known CAs that are still in the file. The others in it wait.
     fn known_of(&self, all: &[Authority], known: &[Authority], waiting: &mut Vec<Finding>) -> Vec<Authority> {
+        let is_known = |authority: &Authority| known.iter().any(|known| known.der == authority.der);
         let path = self.settings.ca_cert_file.as_deref().unwrap_or(Path::new(""));
-        for new in all.iter().filter(|authority| known.iter().all(|known| known.der != authority.der)) {
-            let name = new.name().display();
-            let words =
-                "is new and not trusted yet: it waits until configuration and ACL file are in force as they are";
-            let (severity, subject) = (Severity::Warning, path.display().to_string());
-            waiting.push(Finding { severity, subject, message: format!("the CA {name} {words}") });
-        }
-        let known_certificates: Vec<_> = known.iter().map(|authority| &authority.der).collect();
+        let new = all.iter().filter(|authority| !is_known(authority));
+        waiting.extend(new.map(|new| waits(path.display().to_string(), format!("the CA {}", new.name().display()))));
         // Where its certificate was renewed, the old one goes on until the new one is known.
         let stays = |known: &&Authority| {
-            let in_file = all.iter().filter(|authority| authority.is(known));
-            let is_itself = |authority: &&Authority| authority.der == known.der;
-            let is_known = |authority: &Authority| known_certificates.contains(&&authority.der);
-            in_file.clone().any(|authority| is_itself(&authority))
-                || in_file.clone().next().is_some() && !in_file.clone().any(is_known)
+            let in_file: Vec<_> = all.iter().filter(|authority| authority.is(known)).collect();
+            let is_itself = in_file.iter().any(|authority| authority.der == known.der);
+            is_itself || !in_file.is_empty() && !in_file.iter().any(|authority| is_known(authority))
         };
         known.iter().filter(stays).cloned().collect()
     }
@@ -236,12 +229,7 @@ impl Loader<'_> {
     fn pins(&self, before: &InForce, admit: Admit, waiting: &mut Vec<Finding>) -> Vec<Fingerprint> {
         let (known, new): (Vec<Fingerprint>, Vec<Fingerprint>) =
             self.rule_keys.pinned.iter().partition(|key| admit == Admit::OfFile || before.pinned_keys.contains(key));
-        waiting.extend(new.iter().map(|key| {
-            let words =
-                "is new and not trusted yet: it waits until configuration and ACL file are in force as they are";
-            let (severity, subject) = (Severity::Warning, "trust = \"pin\"".to_owned());
-            Finding { severity, subject, message: format!("the key {key} {words}") }
-        }));
+        waiting.extend(new.iter().map(|key| waits("trust = \"pin\"".to_owned(), format!("the key {key}"))));
         known
     }
 
@@ -509,8 +497,8 @@ impl Loader<'_> {
         (self.errors.len() == errors_before).then_some(all)
     }
 
-    /// What has been revoked since an older edition was made would be let in again, which whoever replays one may want: the one
-    /// in force stays. The same where there is none any more, and its CA is still there.
+    /// What has been revoked since an older edition was made would be let in again, which whoever replays one may want:
+    /// the one in force stays. The same where there is none any more, and its CA is still there.
     fn keep_newest_editions(
         &mut self,
         mut all: Vec<Arc<UsableList>>,
@@ -572,8 +560,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Whether a list counts. It does for certificates whose issuer has just its name and key. One of a CA that is not in the file may be that
-    /// of an intermediate.
+    /// Whether a list counts. It does for certificates whose issuer has just its name and key. One of a CA that is not
+    /// in the file may be that of an intermediate.
     fn judge_signer(&mut self, path: &Path, list: &RevocationList, authorities: &[Authority]) -> bool {
         let issuer = list.issuer.display();
         let algorithms = self.algorithms;
@@ -708,4 +696,10 @@ impl Loader<'_> {
 /// `1 CRL`, `2 CRLs`.
 fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A CA or key that is written already and counts for nothing yet.
+fn waits(subject: String, what: String) -> Finding {
+    let words = "is new and not trusted yet: it waits until configuration and ACL file are in force as they are";
+    Finding { severity: Severity::Warning, subject, message: format!("{what} {words}") }
 }
