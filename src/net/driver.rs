@@ -274,8 +274,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         {
             self.connecting = None;
             let result = result.map(|stream| self.upstream = Some(stream));
-            let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-            self.core.handle_connected(result, now, &mut out);
+            self.core.handle_connected(result);
             progress = true;
         }
         if let Some(mirroring) = &mut self.mirroring

@@ -39,7 +39,7 @@ pub enum LoginOutcome {
 pub enum UpstreamFailure {
     /// Redis has as many clients as it takes.
     Full,
-    /// Any other reason, which goes to the log; clients are told only that there is none.
+    /// Any other reason, which goes to the log.
     Unavailable,
 }
 

@@ -154,21 +154,16 @@ impl SessionCore {
     }
 
     /// The upstream connection is there, logged in as the proxy's own user, or is not to be had.
-    pub fn handle_connected(&mut self, result: Result<(), UpstreamFailure>, now: Instant, out: &mut Output<'_>) {
+    pub fn handle_connected(&mut self, result: Result<(), UpstreamFailure>) {
         if !self.upstream.is_connecting() {
             return;
         }
         self.upstream.connected(result.is_ok());
-        match result {
-            Ok(()) => {}
-            Err(UpstreamFailure::Full) => {
-                self.life.close();
-                self.outbox.act(Action::Close(CloseReason::UpstreamFull));
-            }
-            Err(UpstreamFailure::Unavailable) => {
-                self.fail(CloseReason::UpstreamUnavailable, "ERR respgate: upstream unavailable", now, out);
-            }
-        }
+        let Err(failure) = result else { return };
+        // Without a word, once what was answered before is out: clients take that for what passes, and an error for what
+        // does not.
+        self.life.close();
+        self.outbox.act(Action::Close(failure.into()));
     }
 
     /// The policy is a new one.

@@ -195,8 +195,7 @@ impl Rig {
     pub(crate) fn connected(&mut self, result: Result<(), UpstreamFailure>) {
         self.connecting = false;
         self.connections += u32::from(result.is_ok());
-        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-        self.core.handle_connected(result, self.now, &mut out);
+        self.core.handle_connected(result);
         self.run();
     }
 
@@ -204,8 +203,7 @@ impl Rig {
     pub(crate) fn connected_and_left(&mut self) {
         self.connecting = false;
         self.connections += 1;
-        let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-        self.core.handle_connected(Ok(()), self.now, &mut out);
+        self.core.handle_connected(Ok(()));
         let ended = self.core.handle_eof(Side::Downstream, self.now);
         self.note(ended);
         self.run();

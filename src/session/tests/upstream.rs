@@ -86,14 +86,14 @@ fn no_reply_is_invented_for_a_request_whose_fate_is_unknown() {
 }
 
 #[test]
-fn an_upstream_that_is_not_to_be_had_is_told_and_ends_the_session() {
+fn an_upstream_that_is_not_to_be_had_ends_the_session_without_a_word() {
     let mut rig = Rig::new(OPEN);
     rig.connects = false;
     rig.client(&[request("GET a"), request("GET b")].concat());
     assert!(rig.connecting);
     assert_eq!(rig.heard(), "");
     rig.connected(Err(UpstreamFailure::Unavailable));
-    assert_eq!(rig.heard(), "-ERR respgate: upstream unavailable\r\n");
+    assert_eq!(rig.heard(), "");
     assert_eq!(rig.closed, Some(CloseReason::UpstreamUnavailable));
     assert_eq!(rig.forwarded(), "");
 }
