@@ -43,6 +43,15 @@ pub enum UpstreamFailure {
     Unavailable,
 }
 
+impl From<UpstreamFailure> for CloseReason {
+    fn from(failure: UpstreamFailure) -> CloseReason {
+        match failure {
+            UpstreamFailure::Full => CloseReason::UpstreamFull,
+            UpstreamFailure::Unavailable => CloseReason::UpstreamUnavailable,
+        }
+    }
+}
+
 /// The mirror that a session needs: a user at Redis with the rights of one of ours.
 pub struct MirrorOrder {
     /// The user of ours.

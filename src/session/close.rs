@@ -1,6 +1,5 @@
 //! Why a session ends.
 
-use super::action::UpstreamFailure;
 use crate::identity::CertificateRefusal;
 use crate::policy::UserRefusal;
 use crate::resp::ProtocolError;
@@ -75,15 +74,6 @@ pub enum CloseReason {
     UpstreamDesynchronised,
     /// The proxy is shutting down.
     Drained,
-}
-
-impl From<UpstreamFailure> for CloseReason {
-    fn from(failure: UpstreamFailure) -> Self {
-        match failure {
-            UpstreamFailure::Full => Self::UpstreamFull,
-            UpstreamFailure::Unavailable => Self::UpstreamUnavailable,
-        }
-    }
 }
 
 impl CloseReason {
