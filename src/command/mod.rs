@@ -14,6 +14,8 @@ mod spec;
 mod table;
 mod upstream;
 
+#[cfg(test)]
+pub(crate) use argv::looks;
 pub use argv::{Argv, ArgvBuf};
 pub use category::Categories;
 pub use database::{DatabaseNeed, DatabaseUse};

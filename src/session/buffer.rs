@@ -75,6 +75,25 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_wait_are_seldom_moved_however_they_come_and_go() {
+        for taken_of_100 in [0, 50, 99] {
+            let (mut buffer, mut moved, mut total) = (Buffer::default(), 0, 0);
+            for round in 0..100_000 {
+                let (place, waiting) = (buffer.as_slice().as_ptr(), buffer.len());
+                buffer.extend(b"x");
+                total += 1;
+                if buffer.as_slice().as_ptr() != place {
+                    moved += waiting;
+                }
+                if round % 100 < taken_of_100 {
+                    buffer.advance(1);
+                }
+            }
+            assert!(moved <= 2 * total, "{moved} of {total}");
+        }
+    }
+
+    #[test]
     fn an_empty_buffer_holds_no_memory() {
         let mut buffer = Buffer::default();
         buffer.extend(&[0; 100]);

@@ -7,11 +7,10 @@ use crate::command::ArgvBuf;
 use crate::resp::{Limits, OpenBulk, ProtocolError, RequestScanner, Scanned};
 
 /// What becomes of the request that is being scanned.
-#[derive(Default)]
 pub(super) enum Body {
-    /// It is held until it is complete.
-    #[default]
-    Whole,
+    /// It is held until it is complete, unless its first arguments let it go on before. Fewer than `judge_from` have been
+    /// judged, and do not.
+    Held { judge_from: u32 },
     /// It is forwarded as it comes. Its last two bytes are held back until it is complete and judged again by its first
     /// arguments: Redis executes nothing without them.
     Forwarding { prefix: ArgvBuf, argc: usize },
@@ -19,11 +18,17 @@ pub(super) enum Body {
     Discarding { refusal: String, is_exec: bool },
 }
 
+impl Default for Body {
+    fn default() -> Self {
+        Self::Held { judge_from: 0 }
+    }
+}
+
 impl Body {
     /// Bytes of memory that it takes.
     fn memory(&self) -> usize {
         match self {
-            Self::Whole => 0,
+            Self::Held { .. } => 0,
             Self::Forwarding { prefix, .. } => prefix.memory(),
             Self::Discarding { refusal, .. } => refusal.capacity(),
         }
@@ -79,6 +84,22 @@ impl Intake {
         Some((self.scanner.open_bulk()?, self.scanner.argc()? as usize))
     }
 
+    /// Whether the request is to be judged by what stands before this argument. The same is judged once, and not again for
+    /// every piece that comes.
+    pub(super) fn is_to_be_judged_before(&self, bulk: OpenBulk) -> bool {
+        matches!(self.body, Body::Held { judge_from } if judge_from <= bulk.index)
+    }
+
+    /// What stands before this argument does not decide.
+    pub(super) fn hold_beyond(&mut self, bulk: OpenBulk) {
+        self.body = Body::Held { judge_from: bulk.index + 1 };
+    }
+
+    /// Nothing lets the request go on before it is complete.
+    pub(super) fn hold_until_complete(&mut self) {
+        self.body = Body::Held { judge_from: u32::MAX };
+    }
+
     /// From here on the request is taken in parts, and this becomes of it. Returns the length of the first part.
     pub(super) fn stream(&mut self, body: Body) -> usize {
         self.body = body;
@@ -92,7 +113,7 @@ impl Intake {
 
     /// Whether a request that has begun is taken in parts.
     pub(super) fn is_streaming(&self) -> bool {
-        !matches!(self.body, Body::Whole)
+        !matches!(self.body, Body::Held { .. })
     }
 
     pub(super) fn is_forwarding(&self) -> bool {

@@ -26,3 +26,4 @@ mod streaming;
 mod tracking;
 mod transactions;
 mod upstream;
+mod work;

@@ -346,3 +346,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_has_been_scanned_is_not_scanned_again_when_more_comes() {
+    for frame in FRAMES {
+        let mut framer = ReplyFramer::new();
+        let mut input = Vec::new();
+        for (index, byte) in frame.iter().enumerate() {
+            input.push(*byte);
+            let step = framer.scan(&input).unwrap();
+            assert_eq!(step.complete, index + 1 == frame.len(), "{}", frame.escape_ascii());
+            // What could pass on need not be there any more.
+            input[..step.len].fill(0xff);
+        }
+    }
+}

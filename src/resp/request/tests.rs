@@ -507,3 +507,37 @@ proptest! {
         prop_assert_eq!(events(&input.chunks(piece).collect::<Vec<_>>(), &Limits::AUTHENTICATED), all_at_once(&input));
     }
 }
+
+/// Scans byte by byte, and spoils before each scan all that no scan has to look at again.
+fn scan_spoiling(stream: &[u8]) -> Result<Scanned, ProtocolError> {
+    let mut scanner = RequestScanner::new();
+    let mut input = Vec::new();
+    for byte in stream {
+        input.push(*byte);
+        match scanner.scan(&input, &Limits::AUTHENTICATED) {
+            Ok(Scanned::Incomplete) => {}
+            found => return found,
+        }
+        match scanner.state {
+            // What is searched for is the end of the line.
+            State::Inline => input[..scanner.cursor].fill(b'\n'),
+            State::Length => input[..scanner.line].fill(0xff),
+            // The name of the command is looked at once it is there.
+            State::Body { start, .. } if scanner.complete == 0 => input[..start].fill(0xff),
+            State::Body { .. } => input[..scanner.cursor].fill(0xff),
+            _ => {}
+        }
+    }
+    Ok(Scanned::Incomplete)
+}
+
+#[test]
+fn what_has_been_scanned_is_not_scanned_again_when_more_comes() {
+    let long = "v".repeat(300);
+    let arguments: Vec<&str> =
+        ["MSET"].into_iter().chain(std::iter::repeat_n(["k", long.as_str()], 20).flatten()).collect();
+    let request = encoded(&arguments);
+    assert_eq!(scan_spoiling(&request), Ok(Scanned::Request { len: request.len() }));
+    let line = b"an inline request\r\n";
+    assert_eq!(scan_spoiling(line), Ok(Scanned::Empty { len: line.len() }), "nothing but blanks is left of it");
+}

@@ -87,7 +87,7 @@ impl SessionCore {
                 }
                 Scanned::Request { len } => {
                     match self.intake.take_body() {
-                        Body::Whole => {
+                        Body::Held { .. } => {
                             if self.take_request(policy, at..at + len, now, out)? == Progress::Postponed {
                                 return Ok(at);
                             }

@@ -22,8 +22,14 @@ impl SessionCore {
     pub(super) fn stream(&mut self, policy: &Policy, at: usize, rest: &[u8], out: &mut Output<'_>) -> usize {
         let large = self.intake.open_bulk().filter(|(bulk, _)| bulk.len >= STREAM_FROM);
         let Some((bulk, argc)) = large.filter(|_| !self.upstream.is_replicating()) else { return 0 };
+        // What the client is told of a denial may show so much of the arguments, and the beginning of this one.
+        let Some(beginning) = rest.get(bulk.start..bulk.start + texts::SHOWN) else { return 0 };
+        if !self.intake.is_to_be_judged_before(bulk) {
+            return 0;
+        }
         let prefix = Argv::new(rest, self.intake.spans());
         match self.judge_by_prefix(policy, &prefix, argc) {
+            None => self.intake.hold_beyond(bulk),
             Some(Judgement::Undecided) => self.intake.wait_for(Wait::Undecided),
             Some(Judgement::Certain(Verdict::Forward(_))) if self.mirror_is_outdated() => {
                 self.intake.wait_for(Wait::Replies(AfterReplies::Mirror { anew: false }));
@@ -34,8 +40,6 @@ impl SessionCore {
                 return taken;
             }
             Some(Judgement::Certain(Verdict::Deny(denial))) if is_final(&denial) => {
-                // What the client is told may show so much of the arguments, and the beginning of this one.
-                let Some(beginning) = rest.get(bulk.start..bulk.start + texts::SHOWN) else { return 0 };
                 let said = prefix.iter().take(texts::SHOWN).chain([beginning]).collect::<ArgvBuf>();
                 let text = self.denial_text(policy, &denial, &said.as_argv());
                 if let Some(refusal) = self.refusal(&denial, &prefix) {
@@ -44,7 +48,7 @@ impl SessionCore {
                 self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
                 return self.intake.stream(Body::Discarding { refusal: text, is_exec: is_exec(&denial) });
             }
-            _ => {}
+            Some(Judgement::Certain(_)) => self.intake.hold_until_complete(),
         }
         0
     }
