@@ -45,12 +45,12 @@ pub(super) enum Due {
 }
 
 /// From the handshake to the end. A stage is never gone back to, and the first reason to end is the one that is told. It
-/// lives as long as the session; RESET gives the time to log in once more.
+/// lives as long as the session; RESET gives the time to log in once more to whoever was logged in.
 pub(super) struct Lifetime {
     stage: Stage,
     /// The client has closed its side: what it sent before is still answered, until then.
     client_closed: Option<Instant>,
-    /// When the session began, or began again.
+    /// When the session began, or was last logged out by RESET.
     started: Instant,
     /// When the client last sent something or was last sent something.
     last_active: Instant,
@@ -87,7 +87,7 @@ impl Lifetime {
         self.client_closed.is_some()
     }
 
-    /// When the session began, or began again.
+    /// When the session began, or was last logged out by RESET.
     pub(super) fn started(&self) -> Instant {
         self.started
     }
@@ -132,10 +132,12 @@ impl Lifetime {
         self.stage = Stage::Closed;
     }
 
-    /// RESET: begins again. False if it comes too often.
+    /// RESET. Who was not logged in has no more time for it than before. False if it comes too often.
     #[must_use]
-    pub(super) fn begin_again(&mut self, now: Instant) -> bool {
-        self.started = now;
+    pub(super) fn begin_again(&mut self, was_authenticated: bool, now: Instant) -> bool {
+        if was_authenticated {
+            self.started = now;
+        }
         self.resets.spend(now)
     }
 
@@ -237,8 +239,8 @@ mod tests {
     fn resets_are_counted_for_a_second() {
         let now = Instant::now();
         let mut life = Lifetime::new(now);
-        let allowed = (0..100).filter(|_| life.begin_again(now)).count();
+        let allowed = (0..100).filter(|_| life.begin_again(true, now)).count();
         assert_eq!(allowed, 16);
-        assert!(life.begin_again(now + SECOND));
+        assert!(life.begin_again(true, now + SECOND));
     }
 }

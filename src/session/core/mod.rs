@@ -454,7 +454,7 @@ impl SessionCore {
     /// RESET, once all earlier replies are out, and all that was forwarded: the session becomes what it was at accept. Redis
     /// would log the proxy out, so it gets a fresh connection instead.
     fn reset(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        if !self.life.begin_again(now) {
+        if !self.life.begin_again(self.who.is_authenticated(), now) {
             return Err(CloseReason::ResetStorm);
         }
         self.who = Who::admitted(&self.peer, policy).map_err(CloseReason::Revoked)?;

@@ -54,6 +54,40 @@ fn reset_logs_a_password_session_out_and_gives_it_the_time_to_log_in_again() {
 }
 
 #[test]
+fn whatever_a_stranger_says_the_time_to_log_in_began_with_the_session() {
+    for said in ["RESET", "HELLO 3", "PING", "AUTH default wrong", "HELLO 2 AUTH default wrong"] {
+        let mut rig = Rig::new(CLOSED);
+        for _ in 0..3 {
+            rig.wait(AUTH_TIMEOUT / 4);
+            rig.say(said);
+            if rig.verifying.is_some() {
+                rig.verified(LoginOutcome::Rejected);
+            }
+        }
+        rig.wait(AUTH_TIMEOUT / 4 - Duration::from_millis(1));
+        assert_eq!(rig.closed, None, "{said}");
+        rig.wait(Duration::from_millis(1));
+        assert_eq!(rig.closed, Some(CloseReason::AuthenticationTimeout), "{said}");
+    }
+}
+
+#[test]
+fn who_logs_in_after_each_reset_goes_on() {
+    let mut rig = Rig::new(CLOSED);
+    for _ in 0..5 {
+        rig.wait(AUTH_TIMEOUT - Duration::from_millis(1));
+        rig.say("AUTH alice x");
+        rig.wait(AUTH_TIMEOUT);
+        rig.say("RESET");
+        assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n+RESET\r\n", None));
+    }
+    rig.wait(AUTH_TIMEOUT / 2);
+    rig.say("RESET");
+    rig.wait(AUTH_TIMEOUT / 2);
+    assert_eq!(rig.closed, Some(CloseReason::AuthenticationTimeout), "the second says nothing of who it is");
+}
+
+#[test]
 fn reset_ends_monitor_and_subscriptions_at_the_end_of_a_line() {
     let mut rig = Rig::new(OPEN);
     rig.say("MONITOR");
