@@ -62,6 +62,24 @@ pub const DEFAULT_BLOCKLIST: &[BlocklistEntry] = &[
     entry("cluster|setslot", "changes which server owns which keys"),
     entry("cluster|syncslots", "streams the data of slots"),
     entry("@scripting", "scripts run inside Redis and keep it from everybody else while they do"),
+    entry(
+        "graph.password",
+        "of FalkorDB: changes the passwords of whoever asks, which is the proxy's own user at Redis",
+    ),
+    entry("graph.acl", "of FalkorDB: changes and shows Redis's own users, as its administrator"),
+    entry("graph.config", "of FalkorDB: changes its settings while it runs"),
+    entry("graph.udf", "of FalkorDB: loads and removes code that queries of everybody run"),
+    entry("ft.config", "of RediSearch: changes its settings while it runs"),
+    entry("_ft.config", "of RediSearch: ft.config under its other name"),
+    entry("rg.pyexecute", "of RedisGears: runs any Python inside Redis"),
+    entry("rg.jexecute", "of RedisGears: runs any Java inside Redis"),
+    entry("tfunction", "of RedisGears: loads and removes code that Redis runs, also unasked"),
+    entry("tfcall", "of RedisGears: runs such code, with the rights of the proxy's own user at Redis"),
+    entry("tfcallasync", "of RedisGears: runs such code, with the rights of the proxy's own user at Redis"),
+    entry("ai.config", "of RedisAI: loads machine code into the server"),
+    entry("ai.scriptset", "of RedisAI: stores scripts, which may call any command"),
+    entry("ai.scriptstore", "of RedisAI: stores scripts, which may call any command"),
+    entry("keydb.cron", "of KeyDB: has scripts run later, with nobody's rights in particular"),
 ];
 
 /// In Redis's category `@dangerous` and yet not refused by default; users still need an ACL that allows them.

@@ -12,7 +12,7 @@ use super::error::BuildError;
 use crate::acl::{Acl, Unknown};
 use crate::auth::hash::{self, Cost};
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclSource, Block, CertificateRule, Config};
+use crate::config::{self, AclSource, Block, CertificateRule, Config, DEFAULT_BLOCKLIST};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
@@ -278,12 +278,14 @@ impl<'a> Builder<'a> {
     fn blocklist(&mut self, table: &CommandTable) -> Option<Blocklist> {
         let block = &self.config.block;
         let build = |entries: &[String]| Blocklist::build(entries, &block.exempt_users, &block.scripting_users, table);
-        let errors = match build(&block.commands) {
+        let unknown = match build(&block.commands) {
             Ok(blocklist) => return Some(blocklist),
             Err(errors) => errors,
         };
-        let (waiting, wrong): (Vec<_>, Vec<_>) = errors
-            .into_iter()
+        // Of what is blocked by default, some is of modules that are seldom there.
+        let (waiting, wrong): (Vec<_>, Vec<_>) = unknown
+            .iter()
+            .filter(|error| !DEFAULT_BLOCKLIST.iter().any(|default| error.entry.eq_ignore_ascii_case(default.name)))
             .partition(|error| self.kept.config || !self.upstream.tells_commands() && may_be_a_modules(&error.entry));
         let advice = match self.upstream.tells_commands() {
             true => "",
@@ -291,7 +293,7 @@ impl<'a> Builder<'a> {
         };
         self.errors.extend(wrong.iter().map(|error| BuildError::config(format!("[block] {error}{advice}"))));
         self.warnings.extend(waiting.iter().map(|error| format!("[block] {error} that is known: it blocks nothing")));
-        let is_known = |entry: &&String| waiting.iter().all(|error| error.entry != **entry);
+        let is_known = |entry: &&String| unknown.iter().all(|error| error.entry != **entry);
         let known: Vec<String> = block.commands.iter().filter(is_known).cloned().collect();
         build(&known).ok()
     }
@@ -505,12 +507,18 @@ fn new_name(rename: &config::Rename) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DEFAULT_BLOCKLIST, LEFT_OPEN};
+    use crate::command::UpstreamCommand;
+    use crate::config::LEFT_OPEN;
 
     /// Both tables, with what is refused by default in each.
     fn tables() -> impl Iterator<Item = (CommandTable, Blocklist)> {
         let names: Vec<String> = DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect();
         Dialect::ALL.into_iter().map(CommandTable::builtin).map(move |table| {
+            let modules = DEFAULT_BLOCKLIST.iter().filter(|entry| entry.reason.starts_with("of "));
+            let modules: Vec<_> = modules
+                .map(|entry| UpstreamCommand { name: entry.name.to_owned(), arity: -1, ..UpstreamCommand::default() })
+                .collect();
+            let table = table.extended(&modules);
             let blocklist = Blocklist::build(&names, &[], &[], &table).unwrap();
             (table, blocklist)
         })

@@ -176,6 +176,22 @@ fn what_is_blocked_or_renamed_of_a_module_or_a_newer_server_is_no_obstacle_at_th
     gate.wait_for_log(&["reload", "done", "files changed"]);
 }
 
+#[test]
+fn what_modules_do_in_the_name_of_the_proxys_own_user_is_refused_by_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis.sock");
+    let known = ["get", "graph.PASSWORD", "graph.QUERY", "tfcall", "rg.pyexecute"];
+    let _redis = FakeRedis::start(&socket, REDIS, &known);
+    let gate = Respgate::setup(&format!("unix:{}", socket.display())).acl(ADMIN).start().settled();
+    let mut admin = gate.connect("admin");
+    for refused in [&["GRAPH.PASSWORD", "ADD", "x"][..], &["Graph.Password", "remove", "x"], &["TFCALL", "l.f", "0"]] {
+        assert!(admin.text(refused).starts_with("-NOPERM "), "{refused:?}");
+    }
+    assert!(admin.text(&["RG.PYEXECUTE", "x"]).starts_with("-NOPERM "));
+    assert_eq!(admin.text(&["GRAPH.QUERY", "g", "RETURN 1"]), "+OK", "data commands are the ACL's business");
+    assert!(!gate.log_text().contains("[block]"), "what is not there is not missed");
+}
+
 /// Users may be edited, certificates name them.
 fn open(setup: Setup) -> Setup {
     setup.table("[block]\ncommands = [\"FLUSHALL\"]")
