@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("acl", &["command"]),
     ("identity", &[]),
     ("auth/hash", &["acl"]),
+    ("auth/verify", &[]),
     ("auth/throttle", &[]),
     ("audit/limit", &["acl"]),
     ("policy", &["acl", "command", "resp", "identity"]),

@@ -1,4 +1,4 @@
-//! Password hashes: making them, reading them, and comparing a password with them. Pure.
+//! Password hashes: making them, reading them, and computing what a password has to match. Pure.
 //!
 //! Ours are argon2id PHC strings; Redis's unsalted SHA-256 is accepted so that an ACL file can be taken over as it is.
 
@@ -8,7 +8,7 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt
 use argon2::password_hash::try_generate_salt;
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
-use subtle::{ConditionallySelectable, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::acl;
@@ -16,7 +16,7 @@ use crate::acl;
 const OUTPUT_LEN: usize = 32;
 
 /// What one argon2id computation costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost {
     memory_kib: u32,
     passes: u32,
@@ -45,8 +45,14 @@ impl Cost {
     }
 
     /// KiB touched in all: how two costs compare.
-    fn work(self) -> u64 {
+    pub(super) fn work(self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.passes)
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m={},t={},p={}", self.memory_kib, self.passes, self.lanes)
     }
 }
 
@@ -72,6 +78,21 @@ pub struct Argon2Hash {
     cost: Cost,
     salt: Salt,
     output: Output,
+}
+
+impl Argon2Hash {
+    /// What computing it costs.
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Whether it is of this password.
+    pub(super) fn is_of(&self, password: &[u8], memory: &mut Memory) -> bool {
+        let expected = self.output.as_bytes();
+        let mut actual = Zeroizing::new(vec![0; expected.len()]);
+        memory.compute(password, &self.salt, self.cost, &mut actual);
+        bool::from(expected.ct_eq(&actual))
+    }
 }
 
 impl PasswordHash {
@@ -207,95 +228,14 @@ pub fn make(password: &[u8], cost: Cost) -> Result<String, HashError> {
     Ok(phc.to_string())
 }
 
-/// The least work that a failed verification does, whoever the user is, so that the time a refusal takes does not
-/// tell which users exist, are on, or have a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MinimumWork {
-    cost: Cost,
-    hashes: usize,
-}
-
-impl MinimumWork {
-    /// The minimum_work that hides these users among each other: the costliest hash, as often as the user with most hashes
-    /// has them. Users whose hashes all cost the same, which is the normal case, cannot then be told apart.
-    pub fn covering<'a>(users: impl IntoIterator<Item = &'a [PasswordHash]>) -> MinimumWork {
-        let mut minimum_work = MinimumWork::default();
-        for hashes in users {
-            let costs = || {
-                hashes.iter().filter_map(|hash| match hash {
-                    PasswordHash::Argon2id(hash) => Some(hash.cost),
-                    PasswordHash::Sha256(_) => None,
-                })
-            };
-            minimum_work.hashes = minimum_work.hashes.max(costs().count());
-            minimum_work.cost = costs().chain([minimum_work.cost]).max_by_key(|cost| cost.work()).unwrap_or_default();
-        }
-        minimum_work
-    }
-}
-
-impl Default for MinimumWork {
-    /// One hash of the default cost.
-    fn default() -> MinimumWork {
-        MinimumWork { cost: Cost::default(), hashes: 1 }
-    }
-}
-
-/// Whether a password is one of a user's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Verification {
-    /// It is the one of this index.
-    Match(usize),
-    /// It is none of them, or there are none.
-    Mismatch,
-}
-
-/// Compares a password with a user's hashes (none for a user that is unknown, off or without password), and does at
-/// least the work of `minimum_work` before it says [`Verification::Mismatch`].
-pub fn verify(
-    password: &[u8],
-    hashes: &[PasswordHash],
-    minimum_work: &MinimumWork,
-    memory: &mut Memory,
-) -> Verification {
-    let digest: Zeroizing<[u8; 32]> = Zeroizing::new(Sha256::digest(password).into());
-    let mut matched = subtle::Choice::from(0);
-    let mut position = 0;
-    for (index, hash) in hashes.iter().enumerate() {
-        if let PasswordHash::Sha256(expected) = hash {
-            let equal = expected[..].ct_eq(&digest[..]);
-            matched |= equal;
-            position.conditional_assign(&(index as u64), equal);
-        }
-    }
-    if bool::from(matched) {
-        return Verification::Match(usize::try_from(position).unwrap_or(usize::MAX));
-    }
-    let mut computed = 0;
-    for (index, hash) in hashes.iter().enumerate() {
-        if let PasswordHash::Argon2id(Argon2Hash { cost, salt, output }) = hash {
-            let expected = output.as_bytes();
-            let mut actual = Zeroizing::new(vec![0; expected.len()]);
-            memory.compute(password, salt, *cost, &mut actual);
-            if bool::from(expected.ct_eq(&actual)) {
-                return Verification::Match(index);
-            }
-            computed += 1;
-        }
-    }
-    for _ in computed..minimum_work.hashes {
-        let mut ignored = Zeroizing::new([0; OUTPUT_LEN]);
-        memory.compute(password, b"no such user or password", minimum_work.cost, &mut ignored[..]);
-    }
-    Verification::Mismatch
-}
-
 /// Argon2's working memory, kept by a thread between computations and wiped after each.
 #[derive(Default)]
 pub struct Memory {
     blocks: Vec<Block>,
     computations: u64,
+    /// What each of them cost.
+    #[cfg(test)]
+    pub(super) costs: Vec<Cost>,
 }
 
 impl Memory {
@@ -307,6 +247,12 @@ impl Memory {
     /// How many argon2 computations were done in it.
     pub fn computations(&self) -> u64 {
         self.computations
+    }
+
+    /// Does the work of one hash, for nothing.
+    pub(super) fn waste(&mut self, password: &[u8], cost: Cost) {
+        let mut ignored = Zeroizing::new([0; OUTPUT_LEN]);
+        self.compute(password, b"no such user or password", cost, &mut ignored[..]);
     }
 
     fn compute(&mut self, password: &[u8], salt: &[u8], cost: Cost, output: &mut [u8]) {
@@ -321,6 +267,8 @@ impl Memory {
             .expect("salt and output lengths are checked when a hash is read, and passwords are under 4 GiB");
         self.blocks[..used].iter_mut().for_each(Zeroize::zeroize);
         self.computations += 1;
+        #[cfg(test)]
+        self.costs.push(cost);
     }
 }
 
@@ -337,31 +285,26 @@ mod tests {
         PasswordHash::from_phc(&make(password, cheap()).expect("a hash")).expect("our own hash reads back")
     }
 
-    fn minimum_work() -> MinimumWork {
-        MinimumWork { cost: cheap(), hashes: 1 }
-    }
-
-    fn check(password: &[u8], hashes: &[PasswordHash]) -> (Verification, u64) {
-        let mut memory = Memory::new();
-        let verification = verify(password, hashes, &minimum_work(), &mut memory);
-        (verification, memory.computations())
+    fn is_of(password: &[u8], hash: &PasswordHash) -> bool {
+        match hash {
+            PasswordHash::Argon2id(hash) => hash.is_of(password, &mut Memory::new()),
+            PasswordHash::Sha256(_) => unreachable!("hashed makes argon2id"),
+        }
     }
 
     #[test]
     fn a_hash_we_made_verifies_its_password_and_no_other() {
-        let hashes = [hashed(b"secret")];
-        assert_eq!(check(b"secret", &hashes).0, Verification::Match(0));
-        assert_eq!(check(b"Secret", &hashes).0, Verification::Mismatch);
-        assert_eq!(check(b"", &hashes).0, Verification::Mismatch);
+        let hash = hashed(b"secret");
+        assert!(is_of(b"secret", &hash));
+        assert!(!is_of(b"Secret", &hash) && !is_of(b"", &hash));
     }
 
     #[test]
     fn a_hash_of_the_reference_implementation_verifies() {
         // echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -e
         let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
-        let hashes = [PasswordHash::from_phc(reference).expect("a good PHC string")];
-        assert_eq!(check(b"password", &hashes).0, Verification::Match(0));
-        assert_eq!(check(b"passwore", &hashes).0, Verification::Mismatch);
+        let hash = PasswordHash::from_phc(reference).expect("a good PHC string");
+        assert!(is_of(b"password", &hash) && !is_of(b"passwore", &hash));
     }
 
     #[test]
@@ -378,41 +321,16 @@ mod tests {
     #[test]
     fn redis_sha256_hashes_are_accepted() {
         let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
-        let from_hex = PasswordHash::from_sha256_hex(hex).expect("64 digits");
-        assert_eq!(check(b"secret", &[from_hex]).0, Verification::Match(0));
-        assert_eq!(check(b"secret", &[PasswordHash::sha256_of(b"secret")]).0, Verification::Match(0));
-        assert_eq!(check(b"other", &[PasswordHash::sha256_of(b"secret")]).0, Verification::Mismatch);
+        let digest = |hash| match hash {
+            PasswordHash::Sha256(digest) => digest,
+            PasswordHash::Argon2id(_) => unreachable!("made of a SHA-256"),
+        };
+        let from_hex = digest(PasswordHash::from_sha256_hex(hex).expect("64 digits"));
+        assert_eq!(from_hex, digest(PasswordHash::sha256_of(b"secret")));
+        assert_ne!(from_hex, digest(PasswordHash::sha256_of(b"other")));
         for bad in ["", "2bb8", &"g".repeat(64), &"a".repeat(63), &"ä".repeat(32)] {
             assert_eq!(PasswordHash::from_sha256_hex(bad).err(), Some(HashError::Sha256Hex), "{bad}");
         }
-    }
-
-    #[test]
-    fn any_of_several_passwords_is_accepted_and_named() {
-        let hashes = [hashed(b"old"), PasswordHash::sha256_of(b"older"), hashed(b"new")];
-        for (index, password) in [&b"old"[..], b"older", b"new"].into_iter().enumerate() {
-            assert_eq!(check(password, &hashes).0, Verification::Match(index));
-        }
-        assert_eq!(check(b"newest", &hashes).0, Verification::Mismatch);
-    }
-
-    #[test]
-    fn a_refusal_costs_the_same_whoever_the_user_is() {
-        let one = check(b"wrong", &[hashed(b"secret")]);
-        assert_eq!(one, (Verification::Mismatch, 1));
-        assert_eq!(check(b"wrong", &[]), one, "unknown user");
-        assert_eq!(check(b"wrong", &[PasswordHash::sha256_of(b"secret")]), one, "user with a Redis hash");
-    }
-
-    #[test]
-    fn the_floor_covers_the_costliest_user() {
-        let [one, two] = [hashed(b"a"), hashed(b"b")];
-        let costly = PasswordHash::Argon2id(match hashed(b"c") {
-            PasswordHash::Argon2id(hash) => Argon2Hash { cost: Cost::new(65_536, 3, 1).expect("in caps"), ..hash },
-            PasswordHash::Sha256(_) => unreachable!("hashed makes argon2id"),
-        });
-        let minimum_work = MinimumWork::covering([&[one, two][..], &[costly], &[]]);
-        assert_eq!(minimum_work, MinimumWork { cost: Cost::new(65_536, 3, 1).expect("in caps"), hashes: 2 });
     }
 
     #[test]
@@ -460,7 +378,8 @@ mod tests {
     #[test]
     fn the_working_memory_is_wiped() {
         let mut memory = Memory::new();
-        let _ = verify(b"secret", &[hashed(b"secret")], &minimum_work(), &mut memory);
+        memory.waste(b"secret", cheap());
+        assert!(!memory.blocks.is_empty());
         assert!(memory.blocks.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)));
     }
 }

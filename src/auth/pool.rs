@@ -19,9 +19,10 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::aging::AgingMap;
-use super::hash::{self, Memory, MinimumWork, PasswordHash, Verification};
+use super::hash::{Memory, PasswordHash};
 use super::random;
 use super::throttle::{self, Admission, Reach, Throttle};
+use super::verify::{RefusalWork, Verification, verify};
 
 /// The priority of the threads: a flood of guesses must not slow the sessions.
 const NICE: i32 = 10;
@@ -70,6 +71,8 @@ pub struct Attempt {
     pub candidates: Option<Arc<[PasswordHash]>>,
     /// The policy generation that the candidates come from.
     pub generation: u64,
+    /// What a refusal costs in that generation.
+    pub refusal_work: Arc<RefusalWork>,
 }
 
 /// How an attempt ended.
@@ -107,7 +110,6 @@ impl AuthPool {
                 in_flight: HashMap::new(),
                 queue: VecDeque::new(),
                 generation: 0,
-                minimum_work: MinimumWork::default(),
                 closed: false,
                 #[cfg(test)]
                 held: false,
@@ -124,13 +126,6 @@ impl AuthPool {
             pool.threads.push(thread);
         }
         Ok(pool)
-    }
-
-    /// A new policy generation is in force: remembered successes are dropped, and refusals do the work of `minimum_work`.
-    pub fn begin_generation(&self, generation: u64, minimum_work: MinimumWork) {
-        let mut state = self.shared.lock();
-        state.minimum_work = minimum_work;
-        state.move_to(generation);
     }
 
     /// Verifies an attempt; the outcome comes through the channel, at once if nothing needs computing. Whoever loses
@@ -186,7 +181,6 @@ struct State {
     in_flight: HashMap<Secret, Vec<Waiter>>,
     queue: VecDeque<Job>,
     generation: u64,
-    minimum_work: MinimumWork,
     closed: bool,
     /// Tests hold the threads up so that what they queue stays queued.
     #[cfg(test)]
@@ -209,7 +203,7 @@ struct Job {
     password: Zeroizing<Vec<u8>>,
     candidates: Option<Arc<[PasswordHash]>>,
     generation: u64,
-    minimum_work: MinimumWork,
+    refusal_work: Arc<RefusalWork>,
 }
 
 impl Shared {
@@ -226,7 +220,7 @@ impl Shared {
     ) -> Option<(oneshot::Sender<AuthOutcome>, AuthOutcome)> {
         let secret = self.secret(&attempt);
         let now = Instant::now();
-        let Attempt { address, user, reach, password, candidates, generation } = attempt;
+        let Attempt { address, user, reach, password, candidates, generation, refusal_work } = attempt;
         let mut state = self.lock();
         if state.closed {
             return Some((sender, AuthOutcome::Busy));
@@ -254,8 +248,7 @@ impl Shared {
             return Some((sender, AuthOutcome::Busy));
         }
         state.in_flight.insert(secret, vec![Waiter { address, reach, user: Arc::clone(&user), sender }]);
-        let minimum_work = state.minimum_work;
-        state.queue.push_back(Job { secret, address, reach, user, password, candidates, generation, minimum_work });
+        state.queue.push_back(Job { secret, address, reach, user, password, candidates, generation, refusal_work });
         drop(state);
         self.work_arrived.notify_one();
         None
@@ -267,7 +260,7 @@ impl Shared {
         while let Some(job) = self.next_job() {
             let before = memory.computations();
             let hashes = job.candidates.as_deref().unwrap_or_default();
-            let verification = hash::verify(&job.password, hashes, &job.minimum_work, &mut memory);
+            let verification = verify(&job.password, hashes, &job.refusal_work, &mut memory);
             self.computations.fetch_add(memory.computations() - before, Ordering::Relaxed);
             self.finish(job, verification);
         }

@@ -162,7 +162,8 @@ impl fmt::Display for HashError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::hash::{Memory, MinimumWork, PasswordHash, Verification, verify};
+    use crate::auth::hash::{Memory, PasswordHash};
+    use crate::auth::verify::{RefusalWork, Verification, verify};
 
     const CHEAP: HashPasswordArgs = HashPasswordArgs { memory: 8, iterations: 1, parallelism: 1 };
 
@@ -176,7 +177,7 @@ mod tests {
         assert!(text.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{text}");
         let hashes = [PasswordHash::from_phc(&text).unwrap()];
         let verdict =
-            |password: &[u8]| verify(password, &hashes, &MinimumWork::covering([&hashes[..]]), &mut Memory::new());
+            |password: &[u8]| verify(password, &hashes, &RefusalWork::covering([&hashes[..]]), &mut Memory::new());
         assert!(matches!(verdict(b"hunter2"), Verification::Match(0)));
         assert!(matches!(verdict(b"hunter3"), Verification::Mismatch));
     }

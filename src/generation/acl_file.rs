@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::error::BuildError;
 use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
-use crate::auth::hash::{HashError, MinimumWork, PasswordHash};
+use crate::auth::hash::{HashError, PasswordHash};
+use crate::auth::verify::RefusalWork;
 use crate::command::CommandTable;
 use crate::files::{Files, MAX_FILE};
 
@@ -38,13 +39,14 @@ pub fn check_passwords(acl: &Acl, name: &[u8]) -> Result<(), HashError> {
     hashes.iter().try_for_each(|hash| PasswordHash::try_from(hash).map(drop))
 }
 
-/// What refusing a login has to cost among these users.
-pub(super) fn minimum_work(acl: &Acl) -> MinimumWork {
+/// What refusing a login has to cost among these users. Who is off has no password that is looked at.
+pub(super) fn refusal_work(acl: &Acl) -> RefusalWork {
     let hashes: Vec<Vec<PasswordHash>> = acl
         .users()
+        .filter(|user| user.is_enabled())
         .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
         .collect();
-    MinimumWork::covering(hashes.iter().map(Vec::as_slice))
+    RefusalWork::covering(hashes.iter().map(Vec::as_slice))
 }
 
 /// What is wrong with an ACL file that names no user.

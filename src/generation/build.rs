@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Generation;
-use super::acl_file::{AclReader, effect_of_unknown, minimum_work, quoted};
+use super::acl_file::{AclReader, effect_of_unknown, quoted, refusal_work};
 use super::contradictions::{contradictions, insisted_on};
 use super::error::BuildError;
 use crate::acl::{Acl, Unknown};
 use crate::auth::hash::{self, Cost};
+use crate::auth::verify::RefusalWork;
 use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, Block, CertificateRule, Config, DEFAULT_BLOCKLIST};
 use crate::files::Files;
@@ -124,13 +125,14 @@ pub fn build(
         None => builder.listeners(),
     };
     builder.tell_of_authority_rules(&listeners);
-    let Builder { errors, warnings, advice, faults, contents, misnamed, waiting, .. } = builder;
+    let Builder { errors, mut warnings, advice, faults, contents, misnamed, waiting, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
         (acl, certificates, blocklist, renames, errors.is_empty())
     else {
         return Err(errors);
     };
-    let minimum_work = minimum_work(&acl);
+    let refusal_work = Arc::new(refusal_work(&acl));
+    warnings.extend(excessive(&refusal_work));
     let script_rights = script_rights(config, &table, upstream);
     let policy = Policy {
         generation: number,
@@ -146,7 +148,7 @@ pub fn build(
         script_rights,
     };
     Ok(Built {
-        generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, minimum_work },
+        generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, refusal_work },
         warnings,
         advice,
         faults,
@@ -188,6 +190,16 @@ fn open_scripts(config: &Config, to_everybody: bool) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Hashes of which users have so many, or of so many costs, that each guess is dear.
+fn excessive(work: &RefusalWork) -> Option<String> {
+    work.is_excessive().then(|| {
+        format!(
+            "every refused login computes {work} password hashes, for its time must not tell who exists: give users hashes of \
+             one cost (`respgate hash-password`), and take away the passwords that they no longer use"
+        )
+    })
 }
 
 fn script_rights(config: &Config, table: &CommandTable, upstream: UpstreamKnowledge<'_>) -> ScriptRights {

@@ -20,7 +20,7 @@ pub use self::part::Part;
 pub use self::watch::{Look, Watch};
 
 use crate::acl::Acl;
-use crate::auth::hash::MinimumWork;
+use crate::auth::verify::RefusalWork;
 use crate::policy::Policy;
 use crate::tls::TlsMaterial;
 
@@ -35,16 +35,16 @@ pub struct Generation {
     /// The TLS side of each listener, `None` for plaintext ones.
     pub listeners: Vec<Option<Arc<TlsMaterial>>>,
     /// What refusing a login has to cost, so that its time tells nothing.
-    pub minimum_work: MinimumWork,
+    pub refusal_work: Arc<RefusalWork>,
 }
 
 impl Generation {
     /// The next one, with other users: trust and everything else stay what they are.
     pub fn with_users(&self, acl: Acl) -> Self {
         let number = self.number + 1;
-        let minimum_work = acl_file::minimum_work(&acl);
+        let refusal_work = Arc::new(acl_file::refusal_work(&acl));
         let policy = Policy { generation: number, acl, ..Policy::clone(&self.policy) };
         let listeners = self.listeners.clone();
-        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, minimum_work }
+        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, refusal_work }
     }
 }

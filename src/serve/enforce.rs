@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::audit::events;
-use crate::auth::pool::AuthPool;
 use crate::generation::Generation;
 use crate::net::worker::{Mailbox, Renewal};
 
@@ -20,13 +19,12 @@ pub struct Enforcer {
     mailboxes: Vec<Mailbox>,
     /// Workers that may still be verifying certificates again.
     reverifying: Vec<oneshot::Receiver<()>>,
-    pool: Arc<AuthPool>,
 }
 
 impl Enforcer {
-    /// Of these workers and of this pool.
-    pub fn new(generation: Arc<ArcSwap<Generation>>, mailboxes: Vec<Mailbox>, pool: Arc<AuthPool>) -> Self {
-        Self { generation, mailboxes, reverifying: Vec::new(), pool }
+    /// Of these workers.
+    pub fn new(generation: Arc<ArcSwap<Generation>>, mailboxes: Vec<Mailbox>) -> Self {
+        Self { generation, mailboxes, reverifying: Vec::new() }
     }
 
     /// The generation in force.
@@ -36,7 +34,6 @@ impl Enforcer {
 
     /// Puts a generation into force and returns when every session is under it.
     pub(super) async fn enforce(&mut self, generation: Generation, renewal: Renewal) {
-        self.pool.begin_generation(generation.number, generation.minimum_work);
         self.generation.store(Arc::new(generation));
         let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
         let (under, verified): (Vec<_>, Vec<_>) = renewed.into_iter().map(|it| (it.under, it.verified)).unzip();

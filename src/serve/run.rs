@@ -133,7 +133,6 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     info!(maxclients = capacity, "capacity");
     let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
-    pool.begin_generation(first.number, first.minimum_work);
     let generation = Arc::new(ArcSwap::from_pointee(first));
     let upstream = Arc::new(Upstream::new(target).map_err(RunError::System)?);
     let (edits, mut edited) = mpsc::unbounded_channel();
@@ -169,7 +168,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     }
 
     let start = Start { config, watch, once, server, told, failures };
-    let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&pool));
+    let enforcer = Enforcer::new(generation, mailboxes.clone());
     let mut reloader = Reloader::new(start, reread, declare, enforcer);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

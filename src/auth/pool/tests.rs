@@ -25,6 +25,7 @@ fn attempt(user: &str, password: &str, candidates: &Option<Arc<[PasswordHash]>>)
         password: Zeroizing::new(password.into()),
         candidates: candidates.clone(),
         generation: 1,
+        refusal_work: Arc::new(RefusalWork::covering([hashes(&["x"]).as_deref().expect("some")])),
     }
 }
 
@@ -37,9 +38,7 @@ fn settings() -> PoolSettings {
 }
 
 fn start(settings: PoolSettings) -> AuthPool {
-    let pool = AuthPool::start(settings).expect("threads");
-    pool.begin_generation(1, MinimumWork::covering([hashes(&["x"]).as_deref().expect("some")]));
-    pool
+    AuthPool::start(settings).expect("threads")
 }
 
 fn outcome(pool: &AuthPool, attempt: Attempt) -> AuthOutcome {
@@ -157,9 +156,10 @@ fn a_success_of_an_old_generation_is_not_remembered_in_the_new_one() {
     let alice = hashes(&["secret"]);
     let held = Held::new(&pool);
     let receiver = pool.verify(attempt("alice", "secret", &alice));
-    pool.begin_generation(2, MinimumWork::default());
+    let later = pool.verify(Attempt { generation: 2, ..attempt("bob", "wrong", &None) });
     drop(held);
     assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Accepted(0)));
+    assert_eq!(later.blocking_recv(), Ok(AuthOutcome::Rejected));
     assert_eq!(pool.shared.lock().successes.len(), 0);
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
@@ -80,6 +81,7 @@ impl Host for WorkerHost {
             password,
             candidates,
             generation,
+            refusal_work: Arc::clone(&self.worker.current().generation.refusal_work),
         })
     }
 
