@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &[]),
     ("auth/hash", &["acl"]),
     ("auth/verify", &[]),
+    ("auth/queue", &[]),
     ("auth/throttle", &[]),
     ("audit/limit", &["acl"]),
     ("policy", &["acl", "command", "resp", "identity"]),

@@ -1,11 +1,11 @@
 //! Verification off the I/O threads.
 //!
-//! A few threads at low priority, fed by a bounded queue. Attempts with the same user and password share one
+//! A few threads at low priority, fed by a bounded queue in which addresses take turns. Attempts with the same user and password share one
 //! computation, and what was right a moment ago is remembered for a moment, both under a key that never leaves the
 //! process: a reconnect storm costs one hash, and only distinct guesses take places in the queue.
 
 use core::net::IpAddr;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +13,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::aging::AgingMap;
 use super::hash::{Memory, PasswordHash};
-use super::random;
+use super::queue::{Pushed, Queue};
+use super::secret::{Key, Secret};
 use super::throttle::{self, Admission, Reach, Throttle};
 use super::verify::{RefusalWork, Verification, verify};
 
@@ -32,7 +31,7 @@ const NICE: i32 = 10;
 pub struct PoolSettings {
     /// Threads, each with up to 128 MiB of memory (19 MiB with default hashes).
     pub threads: usize,
-    /// Distinct guesses that may wait, a quarter of them from one address; one more is [`AuthOutcome::Busy`].
+    /// Distinct guesses that may wait; one more is [`AuthOutcome::Busy`], or one of an address that has more of them.
     pub queue: usize,
     /// How long a success is remembered.
     pub remember: Duration,
@@ -83,7 +82,7 @@ pub enum AuthOutcome {
     Accepted(usize),
     /// It is not, or the user has none.
     Rejected,
-    /// Too many distinct guesses are waiting.
+    /// Too many distinct guesses are waiting, most of them from there or nobody having more.
     Busy,
     /// Too many failures from this address, or guesses at this user.
     Throttled,
@@ -99,8 +98,7 @@ impl AuthPool {
     /// Starts the threads.
     pub fn start(settings: PoolSettings) -> io::Result<AuthPool> {
         let shared = Arc::new(Shared {
-            key: random_key()?,
-            queue_limit: settings.queue,
+            key: Key::random()?,
             remember: settings.remember,
             computations: AtomicU64::new(0),
             work_arrived: Condvar::new(),
@@ -108,7 +106,7 @@ impl AuthPool {
                 throttle: Throttle::new(settings.limits),
                 successes: AgingMap::new(settings.remembered),
                 in_flight: HashMap::new(),
-                queue: VecDeque::new(),
+                queue: Queue::new(settings.queue),
                 generation: 0,
                 closed: false,
                 #[cfg(test)]
@@ -132,9 +130,8 @@ impl AuthPool {
     /// interest drops the receiver.
     pub fn verify(&self, attempt: Attempt) -> oneshot::Receiver<AuthOutcome> {
         let (sender, receiver) = oneshot::channel();
-        if let Some((sender, outcome)) = self.shared.submit(attempt, sender) {
-            // The receiver is still in our hands.
-            let _ = sender.send(outcome);
+        if let Some((waiters, outcome)) = self.shared.submit(attempt, sender) {
+            tell(waiters, outcome);
         }
         receiver
     }
@@ -161,12 +158,8 @@ impl Drop for AuthPool {
     }
 }
 
-/// HMAC of user, password and generation under the process's key.
-type Secret = [u8; 32];
-
 struct Shared {
-    key: Zeroizing<[u8; 32]>,
-    queue_limit: usize,
+    key: Key,
     remember: Duration,
     computations: AtomicU64,
     work_arrived: Condvar,
@@ -179,7 +172,7 @@ struct State {
     successes: AgingMap<Secret, (Instant, usize)>,
     /// Everybody who waits for one computation; each key has one job, queued or running.
     in_flight: HashMap<Secret, Vec<Waiter>>,
-    queue: VecDeque<Job>,
+    queue: Queue<Job>,
     generation: u64,
     closed: bool,
     /// Tests hold the threads up so that what they queue stays queued.
@@ -188,7 +181,8 @@ struct State {
 }
 
 struct Waiter {
-    address: IpAddr,
+    /// An address, or its network: what counts as one.
+    origin: IpAddr,
     reach: Reach,
     user: Arc<[u8]>,
     sender: oneshot::Sender<AuthOutcome>,
@@ -197,7 +191,7 @@ struct Waiter {
 struct Job {
     secret: Secret,
     /// Whose guess it is: the first that made it.
-    address: IpAddr,
+    origin: IpAddr,
     reach: Reach,
     user: Arc<[u8]>,
     password: Zeroizing<Vec<u8>>,
@@ -212,46 +206,47 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues the attempt or joins it to one under way; what can be said at once is returned.
-    fn submit(
-        &self,
-        attempt: Attempt,
-        sender: oneshot::Sender<AuthOutcome>,
-    ) -> Option<(oneshot::Sender<AuthOutcome>, AuthOutcome)> {
+    /// Queues the attempt or joins it to one under way. What can be said at once is returned, with those whom it concerns.
+    fn submit(&self, attempt: Attempt, sender: oneshot::Sender<AuthOutcome>) -> Option<(Vec<Waiter>, AuthOutcome)> {
         let secret = self.secret(&attempt);
         let now = Instant::now();
         let Attempt { address, user, reach, password, candidates, generation, refusal_work } = attempt;
+        let (origin, user): (_, Arc<[u8]>) = (throttle::origin(address), user.into());
+        let waiter = Waiter { origin, reach, user: Arc::clone(&user), sender };
         let mut state = self.lock();
         if state.closed {
-            return Some((sender, AuthOutcome::Busy));
+            return Some((vec![waiter], AuthOutcome::Busy));
         }
         state.move_to(generation);
-        if let Admission::Wait(_) = state.throttle.check(address, &user, reach, now) {
-            return Some((sender, AuthOutcome::Throttled));
+        if let Admission::Wait(_) = state.throttle.check(origin, &user, reach, now) {
+            return Some((vec![waiter], AuthOutcome::Throttled));
         }
         if candidates.is_some()
             && let Some(index) = state.remembered(&secret, now, self.remember)
         {
-            state.throttle.succeeded(address, &user, reach, now);
-            return Some((sender, AuthOutcome::Accepted(index)));
+            state.throttle.succeeded(origin, &user, reach, now);
+            return Some((vec![waiter], AuthOutcome::Accepted(index)));
         }
-        let user: Arc<[u8]> = user.into();
         if let Some(waiters) = state.in_flight.get_mut(&secret) {
-            waiters.push(Waiter { address, reach, user, sender });
+            waiters.push(waiter);
             return None;
         }
-        if let Admission::Wait(_) = state.throttle.begin_guess(address, &user, reach, now) {
-            return Some((sender, AuthOutcome::Throttled));
+        if let Admission::Wait(_) = state.throttle.begin_guess(origin, &user, reach, now) {
+            return Some((vec![waiter], AuthOutcome::Throttled));
         }
-        if !state.has_room_for(address, self.queue_limit) {
-            state.throttle.end_guess(address, &user, reach);
-            return Some((sender, AuthOutcome::Busy));
-        }
-        state.in_flight.insert(secret, vec![Waiter { address, reach, user: Arc::clone(&user), sender }]);
-        state.queue.push_back(Job { secret, address, reach, user, password, candidates, generation, refusal_work });
+        state.in_flight.insert(secret, vec![waiter]);
+        let job = Job { secret, origin, reach, user, password, candidates, generation, refusal_work };
+        let displaced = match state.enqueue(job, now) {
+            Pushed::Queued => None,
+            Pushed::InPlaceOf(other) | Pushed::Full(other) => Some((state.end(&other), AuthOutcome::Busy)),
+        };
         drop(state);
         self.work_arrived.notify_one();
-        None
+        displaced
+    }
+
+    fn secret(&self, attempt: &Attempt) -> Secret {
+        self.key.secret(attempt.generation, attempt.candidates.is_some(), &attempt.user, &attempt.password)
     }
 
     /// A thread's life.
@@ -281,16 +276,14 @@ impl Shared {
             if awaited {
                 return Some(job);
             }
-            state.in_flight.remove(&job.secret);
-            state.throttle.end_guess(job.address, &job.user, job.reach);
+            state.end(&job);
         }
     }
 
     fn finish(&self, job: Job, verification: Verification) {
         let now = Instant::now();
         let mut state = self.lock();
-        let waiters = state.in_flight.remove(&job.secret).unwrap_or_default();
-        state.throttle.end_guess(job.address, &job.user, job.reach);
+        let waiters = state.end(&job);
         let outcome = match verification {
             Verification::Match(index) => AuthOutcome::Accepted(index),
             Verification::Mismatch => AuthOutcome::Rejected,
@@ -302,29 +295,15 @@ impl Shared {
         }
         // One guess counts once for an address, however many of its connections made it at the same time.
         let mut counted = HashSet::new();
-        let firsts = waiters.iter().filter(|waiter| counted.insert((waiter.address, waiter.reach)));
-        for Waiter { address, reach, user, .. } in firsts {
+        let firsts = waiters.iter().filter(|waiter| counted.insert((waiter.origin, waiter.reach)));
+        for Waiter { origin, reach, user, .. } in firsts {
             match verification {
-                Verification::Match(_) => state.throttle.succeeded(*address, user, *reach, now),
-                Verification::Mismatch => state.throttle.failed(*address, user, *reach, now),
+                Verification::Match(_) => state.throttle.succeeded(*origin, user, *reach, now),
+                Verification::Mismatch => state.throttle.failed(*origin, user, *reach, now),
             }
         }
         drop(state);
-        for waiter in waiters {
-            // A session that is gone needs no answer.
-            let _ = waiter.sender.send(outcome);
-        }
-    }
-
-    /// Lengths keep the parts apart; a user without candidates never shares with one that has them.
-    fn secret(&self, attempt: &Attempt) -> Secret {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key[..]).expect("HMAC takes a key of any length");
-        mac.update(&attempt.generation.to_le_bytes());
-        mac.update(&[u8::from(attempt.candidates.is_some())]);
-        mac.update(&attempt.user.len().to_le_bytes());
-        mac.update(&attempt.user);
-        mac.update(&attempt.password);
-        mac.finalize().into_bytes().into()
+        tell(waiters, outcome);
     }
 }
 
@@ -334,7 +313,7 @@ impl State {
         if self.held {
             return None;
         }
-        self.queue.pop_front()
+        self.queue.pop()
     }
 
     fn move_to(&mut self, generation: u64) {
@@ -344,10 +323,15 @@ impl State {
         }
     }
 
-    /// One address cannot fill the queue for everybody.
-    fn has_room_for(&self, address: IpAddr, limit: usize) -> bool {
-        let share = (limit / 4).max(1);
-        self.queue.len() < limit && self.queue.iter().filter(|job| job.address == address).count() < share
+    fn enqueue(&mut self, job: Job, now: Instant) -> Pushed<Job> {
+        let standing = self.throttle.standing(job.origin, now);
+        self.queue.push(standing, job.origin, job)
+    }
+
+    /// A job is over, done or not: these wait for it.
+    fn end(&mut self, job: &Job) -> Vec<Waiter> {
+        self.throttle.end_guess(job.origin, &job.user, job.reach);
+        self.in_flight.remove(&job.secret).unwrap_or_default()
     }
 
     fn remembered(&mut self, secret: &Secret, now: Instant, remember: Duration) -> Option<usize> {
@@ -366,10 +350,11 @@ impl Waiter {
     }
 }
 
-fn random_key() -> io::Result<Zeroizing<[u8; 32]>> {
-    let mut key = Zeroizing::new([0; 32]);
-    random::fill(&mut key[..])?;
-    Ok(key)
+fn tell(waiters: Vec<Waiter>, outcome: AuthOutcome) {
+    for waiter in waiters {
+        // A session that is gone needs no answer.
+        let _ = waiter.sender.send(outcome);
+    }
 }
 
 #[cfg(test)]

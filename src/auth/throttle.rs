@@ -9,9 +9,12 @@
 //! per user from all others together, of clients without his certificate and of those with it apart. Nobody elsewhere can lock
 //! out a user who is logging in from where he always does. Only what is not the password of a remembered success, nor
 //! being verified, is a guess: whoever reconnects makes none.
+//!
+//! What is remembered of those who logged in is kept apart from what is remembered of those who failed: strangers, however
+//! many, push nobody out of it.
 
 use core::net::{IpAddr, Ipv6Addr};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::{Duration, Instant};
 
 use super::aging::AgingMap;
@@ -81,25 +84,44 @@ type Origin = IpAddr;
 /// User names come from clients that are not authenticated and may be long: remembered by a keyed hash, of the reach too.
 type UserKey = u64;
 
-/// The memory of failures, successes and guesses.
+/// What an address is known for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Somebody has logged in from there lately.
+    Known,
+    /// Nothing.
+    Fresh,
+    /// Wrong passwords came from there lately, and nobody has logged in.
+    Failing,
+}
+
+/// The memory of failures, logins and guesses.
 #[derive(Debug)]
 pub struct Throttle {
     limits: Limits,
-    addresses: AgingMap<Origin, Record>,
-    pairs: AgingMap<(Origin, UserKey), Record>,
+    addresses: AgingMap<Origin, Failures>,
+    pairs: AgingMap<(Origin, UserKey), Failures>,
+    logins: AgingMap<(Origin, UserKey), Login>,
+    /// When somebody last logged in from each.
+    origins: AgingMap<Origin, Instant>,
     /// Guesses at each user from where he has not logged in lately.
     users: AgingMap<UserKey, Rate>,
     hasher: RandomState,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Record {
-    failures: u32,
-    last_failure: Option<Instant>,
-    last_success: Option<Instant>,
+struct Failures {
+    count: u32,
+    last: Option<Instant>,
     /// Distinct guesses whose verification is under way; each may yet be a failure.
     guessing: u32,
-    /// Guesses of a pair that logged in lately.
+}
+
+/// A login of a user from an address.
+#[derive(Debug, Clone, Copy)]
+struct Login {
+    at: Instant,
+    /// Guesses at this user from there.
     rate: Rate,
 }
 
@@ -114,23 +136,35 @@ impl Throttle {
             limits,
             addresses: AgingMap::new(limits.capacity),
             pairs: AgingMap::new(limits.capacity),
+            logins: AgingMap::new(limits.capacity),
+            origins: AgingMap::new(limits.capacity),
             users: AgingMap::new(limits.capacity),
             hasher: RandomState::new(),
+        }
+    }
+
+    /// What the address is known for.
+    pub fn standing(&mut self, address: IpAddr, now: Instant) -> Standing {
+        let (origin, limits) = (origin(address), self.limits);
+        let known = self.origins.touch(&origin).is_some_and(|at| is_recent(*at, now, limits.success_memory));
+        let failing = |failures: &mut Failures| failures.at(now, &limits).count > 0;
+        match known {
+            true => Standing::Known,
+            false if self.addresses.touch(&origin).is_some_and(failing) => Standing::Failing,
+            false => Standing::Fresh,
         }
     }
 
     /// Whether this address may try this user at all now. Asked before anything is looked up, a cache included: whoever
     /// may not guess learns nothing from it.
     pub fn check(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
-        let (origin, user) = self.keys(address, user, reach);
+        let key @ (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
-        let pair = self.pairs.touch(&(origin, user)).copied().unwrap_or_default().at(now, &limits);
-        let rate = match pair.last_success {
-            Some(_) => pair.rate,
-            None => self.users.touch(&user).copied().unwrap_or_default(),
-        };
+        let login = self.login(&key, now).map(|login| login.rate);
+        let rate = login.unwrap_or_else(|| self.users.touch(&user).copied().unwrap_or_default());
+        let pair = self.pairs.touch(&key).copied().unwrap_or_default().at(now, &limits);
         let mut wait = pair.pause_left(limits.pair_failures, now, &limits).max(rate.wait(now, &limits));
-        if pair.last_success.is_none() && reach == Reach::Anybody {
+        if login.is_none() && reach == Reach::Anybody {
             let whole = self.addresses.touch(&origin).copied().unwrap_or_default().at(now, &limits);
             wait = wait.max(whole.pause_left(limits.address_failures, now, &limits));
         }
@@ -141,12 +175,12 @@ impl Throttle {
     /// must end in [`end_guess`](Self::end_guess). It counts for the rate in any case: that it is no remembered password
     /// has been seen by now.
     pub fn begin_guess(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
-        let (origin, user) = self.keys(address, user, reach);
+        let key @ (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
-        let pair = self.pairs.touch_or_insert_with(&(origin, user), Record::default);
-        *pair = pair.at(now, &limits);
-        let rate = match pair.last_success {
-            Some(_) => &mut pair.rate,
+        let login = self.login(&key, now);
+        let is_stranger = login.is_none() && reach == Reach::Anybody;
+        let rate = match login {
+            Some(login) => &mut login.rate,
             None => self.users.touch_or_insert_with(&user, Rate::default),
         };
         let wait = rate.wait(now, &limits);
@@ -154,41 +188,55 @@ impl Throttle {
             return Admission::Wait(wait);
         }
         rate.count(now, &limits);
-        // Guesses under way count as if they had failed, or a burst of connections would get past the allowance.
-        let allowed = limits.pair_failures.saturating_sub(pair.failures).max(1);
-        if pair.guessing >= allowed {
+        // Guesses under way count as if they had failed, or a burst of connections would get past the allowance. An address
+        // may be that of many users: its guesses go one at a time only after it has used up what it is allowed.
+        let pair = self.pairs.touch(&key).copied().unwrap_or_default().at(now, &limits);
+        let whole = self.addresses.touch(&origin).copied().unwrap_or_default().at(now, &limits);
+        if pair.guessing >= limits.pair_failures.saturating_sub(pair.count).max(1)
+            || is_stranger && whole.count >= limits.address_failures && whole.guessing > 0
+        {
             return Admission::Wait(limits.first_pause);
         }
-        pair.guessing = pair.guessing.saturating_add(1);
+        self.pairs.touch_or_insert_with(&key, Failures::default).begin(now, &limits);
+        if reach == Reach::Anybody {
+            self.addresses.touch_or_insert_with(&origin, Failures::default).begin(now, &limits);
+        }
         Admission::Admitted
     }
 
     /// The guess begun with [`begin_guess`](Self::begin_guess) has ended, one way or other.
     pub fn end_guess(&mut self, address: IpAddr, user: &[u8], reach: Reach) {
-        let key = self.keys(address, user, reach);
-        if let Some(pair) = self.pairs.touch(&key) {
-            pair.guessing = pair.guessing.saturating_sub(1);
+        let key @ (origin, _) = self.keys(address, user, reach);
+        end(&mut self.pairs, &key);
+        if reach == Reach::Anybody {
+            end(&mut self.addresses, &origin);
         }
     }
 
     /// This user logged in from this address.
     pub fn succeeded(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) {
-        let key = self.keys(address, user, reach);
-        let pair = self.pairs.touch_or_insert_with(&key, Record::default);
-        pair.failures = 0;
-        pair.last_failure = None;
-        pair.last_success = Some(now);
+        let key @ (origin, _) = self.keys(address, user, reach);
+        if let Some(pair) = self.pairs.touch(&key) {
+            *pair = Failures { guessing: pair.guessing, ..Failures::default() };
+        }
+        self.logins.touch_or_insert_with(&key, || Login { at: now, rate: Rate::default() }).at = now;
+        self.origins.insert(origin, now);
     }
 
     /// A wrong password for this user from this address. The address keeps its count when it logs in as another.
     pub fn failed(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) {
-        let (origin, user) = self.keys(address, user, reach);
+        let key @ (origin, _) = self.keys(address, user, reach);
         let limits = self.limits;
-        let pair = self.pairs.touch_or_insert_with(&(origin, user), Record::default);
-        pair.fail(now, &limits);
+        self.pairs.touch_or_insert_with(&key, Failures::default).fail(now, &limits);
         if reach == Reach::Anybody {
-            self.addresses.touch_or_insert_with(&origin, Record::default).fail(now, &limits);
+            self.addresses.touch_or_insert_with(&origin, Failures::default).fail(now, &limits);
         }
+    }
+
+    /// The login of the pair, if it was lately.
+    fn login(&mut self, key: &(Origin, UserKey), now: Instant) -> Option<&mut Login> {
+        let memory = self.limits.success_memory;
+        self.logins.touch(key).filter(|login| is_recent(login.at, now, memory))
     }
 
     fn keys(&self, address: IpAddr, user: &[u8], reach: Reach) -> (Origin, UserKey) {
@@ -196,33 +244,32 @@ impl Throttle {
     }
 }
 
-impl Record {
-    /// The record with what is too old forgotten.
-    fn at(self, now: Instant, limits: &Limits) -> Record {
-        let recent =
-            |time: Option<Instant>, memory: Duration| time.filter(|time| now.saturating_duration_since(*time) < memory);
-        let last_failure = recent(self.last_failure, limits.failure_memory);
-        Record {
-            failures: if last_failure.is_some() { self.failures } else { 0 },
-            last_failure,
-            last_success: recent(self.last_success, limits.success_memory),
-            guessing: self.guessing,
-            rate: self.rate,
+impl Failures {
+    /// With what is too old forgotten.
+    fn at(self, now: Instant, limits: &Limits) -> Failures {
+        match self.last.filter(|last| is_recent(*last, now, limits.failure_memory)) {
+            Some(_) => self,
+            None => Failures { guessing: self.guessing, ..Failures::default() },
         }
+    }
+
+    fn begin(&mut self, now: Instant, limits: &Limits) {
+        *self = self.at(now, limits);
+        self.guessing = self.guessing.saturating_add(1);
     }
 
     fn fail(&mut self, now: Instant, limits: &Limits) {
         *self = self.at(now, limits);
-        self.failures = self.failures.saturating_add(1);
-        self.last_failure = Some(now);
+        self.count = self.count.saturating_add(1);
+        self.last = Some(now);
     }
 
     fn pause_left(&self, allowed: u32, now: Instant, limits: &Limits) -> Duration {
-        let Some(last_failure) = self.last_failure else { return Duration::ZERO };
-        let Some(excess) = self.failures.checked_sub(allowed) else { return Duration::ZERO };
+        let Some(last) = self.last else { return Duration::ZERO };
+        let Some(excess) = self.count.checked_sub(allowed) else { return Duration::ZERO };
         let factor = 2_u32.checked_pow(excess).unwrap_or(u32::MAX);
         let pause = limits.first_pause.saturating_mul(factor).min(limits.longest_pause);
-        pause.saturating_sub(now.saturating_duration_since(last_failure))
+        pause.saturating_sub(now.saturating_duration_since(last))
     }
 }
 
@@ -238,10 +285,34 @@ impl Rate {
     }
 }
 
-fn origin(address: IpAddr) -> Origin {
+/// One guess fewer is under way. What nothing is left to say about takes no room: guesses that were not verified push out
+/// no failures.
+fn end<K: Eq + Hash + Clone>(map: &mut AgingMap<K, Failures>, key: &K) {
+    let Some(failures) = map.touch(key) else { return };
+    failures.guessing = failures.guessing.saturating_sub(1);
+    if failures.guessing == 0 && failures.count == 0 {
+        map.remove(key);
+    }
+}
+
+fn is_recent(time: Instant, now: Instant, memory: Duration) -> bool {
+    now.saturating_duration_since(time) < memory
+}
+
+/// What limits count as one address.
+pub(super) fn origin(address: IpAddr) -> Origin {
+    leading(address, 64)
+}
+
+/// What of a flood comes from one place, most likely: an IPv4 address, or an IPv6 network of /48, as sites are given.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    leading(address, 48)
+}
+
+fn leading(address: IpAddr, bits: u32) -> IpAddr {
     match address {
         IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)))),
     }
 }
 

@@ -187,16 +187,53 @@ fn a_full_queue_is_busy_for_new_guesses_but_not_for_those_that_wait_already() {
 }
 
 #[test]
-fn one_address_takes_no_more_than_its_share_of_the_queue() {
-    let pool = start(PoolSettings { queue: 8, ..settings() });
+fn a_newcomer_is_verified_before_the_rest_of_a_flood_of_another_address() {
+    let pool = start(settings());
+    let alice = hashes(&["secret"]);
     let held = Held::new(&pool);
-    let queued: Vec<_> = ["a", "b"].map(|user| pool.verify(attempt(user, "guess", &None))).into();
-    assert_eq!(outcome(&pool, attempt("c", "guess", &None)), AuthOutcome::Busy);
-    let elsewhere = pool.verify(from(1, attempt("c", "guess", &None)));
+    let flood: Vec<_> = (0..100).map(|user| pool.verify(attempt(&format!("u{user}"), "guess", &None))).collect();
+    let newcomer = pool.verify(from(1, attempt("alice", "secret", &alice)));
+    let mut state = pool.shared.lock();
+    let position = std::iter::from_fn(|| state.queue.pop()).position(|job| *job.user == *b"alice");
+    assert_eq!(position, Some(1));
+    drop(state);
+    drop((held, flood, newcomer));
+}
+
+#[test]
+fn in_a_full_queue_the_address_that_has_most_is_told_busy_and_a_newcomer_is_not() {
+    let pool = start(PoolSettings { queue: 4, ..settings() });
+    let alice = hashes(&["secret"]);
+    let held = Held::new(&pool);
+    let mut flood: Vec<_> =
+        ["a", "b", "c", "d"].map(|user| pool.verify(attempt(user, "guess", &None))).into_iter().collect();
+    assert_eq!(outcome(&pool, attempt("e", "guess", &None)), AuthOutcome::Busy);
+    let newcomer = pool.verify(from(1, attempt("alice", "secret", &alice)));
+    assert_eq!(flood.pop().map(oneshot::Receiver::blocking_recv), Some(Ok(AuthOutcome::Busy)));
     drop(held);
-    for receiver in queued.into_iter().chain([elsewhere]) {
+    assert_eq!(newcomer.blocking_recv(), Ok(AuthOutcome::Accepted(0)));
+    for receiver in flood {
         assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Rejected));
     }
+    assert!(pool.shared.lock().in_flight.is_empty());
+}
+
+#[test]
+fn one_wrong_password_of_many_addresses_of_an_ipv6_network_counts_once() {
+    let limits = throttle::Limits { pair_failures: 3, ..throttle::Limits::default() };
+    let pool = start(PoolSettings { limits, ..settings() });
+    let app = hashes(&["secret"]);
+    let at = |host: u16, password| Attempt {
+        address: IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]),
+        ..attempt("app", password, &app)
+    };
+    let held = Held::new(&pool);
+    let receivers: Vec<_> = (0..100).map(|host| pool.verify(at(host, "stale"))).collect();
+    drop(held);
+    for receiver in receivers {
+        assert_eq!(receiver.blocking_recv(), Ok(AuthOutcome::Rejected));
+    }
+    assert_eq!(outcome(&pool, at(100, "secret")), AuthOutcome::Accepted(0));
 }
 
 #[test]

@@ -43,6 +43,10 @@ impl Bench {
         self.throttle.check(address, user.as_bytes(), Reach::Anybody, self.now)
     }
 
+    fn standing(&mut self, address: IpAddr) -> Standing {
+        self.throttle.standing(address, self.now)
+    }
+
     fn guess(&mut self, address: IpAddr, user: &str) -> Admission {
         self.throttle.begin_guess(address, user.as_bytes(), Reach::Anybody, self.now)
     }
@@ -296,6 +300,71 @@ fn guesses_of_strangers_do_not_hold_up_the_user_itself() {
         assert_eq!(bench.throttle.begin_guess(HOME, b"alice", Reach::Itself, bench.now), Admission::Admitted);
     }
     assert_eq!(bench.throttle.begin_guess(HOME, b"alice", Reach::Itself, bench.now), wait(1), "one burst of its own");
+}
+
+#[test]
+fn an_address_is_known_for_logins_before_failures() {
+    let mut bench = Bench::new();
+    let network = |text: &str| text.parse::<IpAddr>().expect("an address");
+    assert_eq!(bench.standing(HOME), Standing::Fresh);
+    bench.fail(HOME, "alice", 1);
+    assert_eq!(bench.standing(HOME), Standing::Failing);
+    bench.succeed(HOME, "bob");
+    bench.fail(HOME, "alice", 1);
+    assert_eq!(bench.standing(HOME), Standing::Known);
+    bench.succeed(network("2001:db8::1"), "bob");
+    assert_eq!(bench.standing(network("2001:db8::2")), Standing::Known);
+    assert_eq!(bench.standing(network("2001:db8:0:1::2")), Standing::Fresh);
+    bench.pass(1000);
+    assert_eq!(bench.standing(HOME), Standing::Fresh, "all that is long ago");
+}
+
+#[test]
+fn an_address_that_has_used_up_its_failures_guesses_one_at_a_time() {
+    let mut bench = Bench::new();
+    for number in 0..20 {
+        assert_eq!(bench.guess(HOME, &format!("user {number}")), Admission::Admitted, "many users behind one address");
+    }
+    for number in 0..20 {
+        bench.throttle.end_guess(HOME, format!("user {number}").as_bytes(), Reach::Anybody);
+        bench.fail(HOME, &format!("user {number}"), 1);
+    }
+    bench.pass(8);
+    bench.succeed(HOME, "alice");
+    for allowed in [Admission::Admitted, wait(1), wait(1)] {
+        assert_eq!(bench.check(HOME, "next"), Admission::Admitted);
+        assert_eq!(bench.guess(HOME, "next"), allowed);
+    }
+    assert_eq!(bench.guess(HOME, "alice"), Admission::Admitted, "who logged in from there lately");
+    assert_eq!(bench.guess(AWAY, "next"), Admission::Admitted);
+}
+
+#[test]
+fn strangers_however_many_do_not_make_it_forget_who_logged_in() {
+    let mut bench = Bench::new();
+    bench.succeed(HOME, "alice");
+    for number in 0_u32..10_000 {
+        let stranger = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
+        let _ = bench.guess(stranger, "alice");
+        bench.fail(stranger, &number.to_string(), 1);
+    }
+    assert_eq!(bench.standing(HOME), Standing::Known);
+    assert_eq!(bench.check(AWAY, "alice"), wait(1));
+    assert_eq!(bench.check(HOME, "alice"), Admission::Admitted);
+}
+
+#[test]
+fn guesses_that_are_not_verified_do_not_make_it_forget_failures() {
+    let mut bench = Bench::new();
+    bench.fail(HOME, "alice", 10);
+    for number in 0_u32..10_000 {
+        let stranger = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
+        let name = number.to_string();
+        assert_eq!(bench.guess(stranger, &name), Admission::Admitted);
+        bench.throttle.end_guess(stranger, name.as_bytes(), Reach::Anybody);
+    }
+    assert_eq!(bench.check(HOME, "alice"), wait(8));
+    assert_eq!(bench.check(HOME, "bob"), wait(8));
 }
 
 #[test]
