@@ -180,11 +180,11 @@ struct State {
     held: bool,
 }
 
+/// Small: whoever makes the same guess again and again and hangs up leaves one of these each time.
 struct Waiter {
     /// An address, or its network: what counts as one.
     origin: IpAddr,
     reach: Reach,
-    user: Arc<[u8]>,
     sender: oneshot::Sender<AuthOutcome>,
 }
 
@@ -193,7 +193,7 @@ struct Job {
     /// Whose guess it is: the first that made it.
     origin: IpAddr,
     reach: Reach,
-    user: Arc<[u8]>,
+    user: Vec<u8>,
     password: Zeroizing<Vec<u8>>,
     candidates: Option<Arc<[PasswordHash]>>,
     generation: u64,
@@ -211,8 +211,8 @@ impl Shared {
         let secret = self.secret(&attempt);
         let now = Instant::now();
         let Attempt { address, user, reach, password, candidates, generation, refusal_work } = attempt;
-        let (origin, user): (_, Arc<[u8]>) = (throttle::origin(address), user.into());
-        let waiter = Waiter { origin, reach, user: Arc::clone(&user), sender };
+        let origin = throttle::origin(address);
+        let waiter = Waiter { origin, reach, sender };
         let mut state = self.lock();
         if state.closed {
             return Some((vec![waiter], AuthOutcome::Busy));
@@ -296,10 +296,10 @@ impl Shared {
         // One guess counts once for an address, however many of its connections made it at the same time.
         let mut counted = HashSet::new();
         let firsts = waiters.iter().filter(|waiter| counted.insert((waiter.origin, waiter.reach)));
-        for Waiter { origin, reach, user, .. } in firsts {
+        for Waiter { origin, reach, .. } in firsts {
             match verification {
-                Verification::Match(_) => state.throttle.succeeded(*origin, user, *reach, now),
-                Verification::Mismatch => state.throttle.failed(*origin, user, *reach, now),
+                Verification::Match(_) => state.throttle.succeeded(*origin, &job.user, *reach, now),
+                Verification::Mismatch => state.throttle.failed(*origin, &job.user, *reach, now),
             }
         }
         drop(state);

@@ -194,7 +194,7 @@ fn a_newcomer_is_verified_before_the_rest_of_a_flood_of_another_address() {
     let flood: Vec<_> = (0..100).map(|user| pool.verify(attempt(&format!("u{user}"), "guess", &None))).collect();
     let newcomer = pool.verify(from(1, attempt("alice", "secret", &alice)));
     let mut state = pool.shared.lock();
-    let position = std::iter::from_fn(|| state.queue.pop()).position(|job| *job.user == *b"alice");
+    let position = std::iter::from_fn(|| state.queue.pop()).position(|job| job.user == b"alice");
     assert_eq!(position, Some(1));
     drop(state);
     drop((held, flood, newcomer));
