@@ -190,6 +190,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::command::Dialect;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -215,6 +216,19 @@ mod tests {
         for text in ["user a on #c0ffee +get", "# user a >pw", "user a on +get|>x"] {
             assert!(!holds_passwords(text.as_bytes()), "{text:?}");
         }
+    }
+
+    #[test]
+    fn refusals_cost_what_users_who_are_on_need() {
+        let phc = |memory: u32| {
+            format!("$argon2id$v=19$m={memory},t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc")
+        };
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let users = format!("user a on {} {}\nuser b off {}\nuser default off\n", phc(1024), phc(2048), phc(4096));
+        let acl = Acl::read(users.as_bytes(), &table, Unknown::Refuse).unwrap().acl;
+        assert_eq!(refusal_work(&acl).to_string(), "1 of m=1024,t=1,p=1 and 1 of m=2048,t=1,p=1");
+        let edited = acl.set_user(b"b", &[b"on"], &table).unwrap();
+        assert!(refusal_work(&edited).to_string().ends_with(" and 1 of m=4096,t=1,p=1"));
     }
 
     #[test]

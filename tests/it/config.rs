@@ -413,6 +413,18 @@ fn acl_check_judges_the_file_alone() {
     assert!(text(&output).contains("users.acl:2"), "{}", text(&output));
 }
 
+#[test]
+fn check_warns_where_the_hashes_of_users_make_every_refused_login_dear() {
+    let hash = |memory: &str| super::auth::hash_password("a", &["--memory", memory, "--iterations", "1"]);
+    for (memories, is_dear) in [(&["1024", "2048"][..], false), (&["1024", "1024", "1024", "1024", "1024"], true)] {
+        let hashes: Vec<_> = memories.iter().map(|memory| hash(memory)).collect();
+        let output = check(&nowhere().acl(&format!("user app on {} +@read ~*\n", hashes.join(" "))));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        let warning = "warning: every refused login computes 5 of m=1024,t=1,p=1 password hashes";
+        assert_eq!(text(&output).contains(warning), is_dear, "{}", text(&output));
+    }
+}
+
 // --- helpers
 
 /// In front of a Redis that does not exist: `check` must not need one.

@@ -177,6 +177,63 @@ fn guesses_of_strangers_do_not_keep_a_certificate_from_its_own_password() {
     assert_eq!(gate.connect("app").text(&["AUTH", "app", "correct horse"]), "+OK");
 }
 
+#[test]
+fn whoever_logs_in_for_the_first_time_is_let_in_while_others_guess_more_than_can_wait() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis, "app on $HASH +@all ~*")
+        .setting("proxy-protocol-from = \"127.0.0.0/8\"")
+        .arg("--tls=no")
+        .arg("--maxclients=500")
+        .arg("--auth-timeout=1m")
+        .start()
+        .settled();
+    let from = |address: &str| {
+        let mut client = RespClient::plain(gate.address());
+        client.send(format!("PROXY TCP4 {address} 127.0.0.1 40000 6380\r\n").as_bytes());
+        client
+    };
+    let mut guessers: Vec<_> = (0..350).map(|number| from(&format!("192.0.2.{}", number % 5))).collect();
+    for (number, guesser) in guessers.iter_mut().enumerate() {
+        guesser.send(&request(&["AUTH", &format!("user {number}"), "guess"]));
+    }
+    gate.wait_for_log(&["\"login\"", "failed", "busy"]);
+    assert_eq!(from("198.51.100.1").text(&["AUTH", "app", "correct horse"]), "+OK");
+}
+
+#[test]
+fn every_refusal_computes_as_many_hashes_whoever_the_user_is_and_so_it_is_after_an_edit_of_users() {
+    const COSTS: [&[&str]; 3] =
+        [&["--memory", "1024", "--iterations", "1"], &["--memory", "2048", "--iterations", "1"], &["--memory", "4096"]];
+    let hash = |password: &str, cost: usize| super::auth::hash_password(password, COSTS[cost]);
+    let redis = RedisServer::start();
+    let users = [
+        format!("user weak on {} +@all", hash("a", 0)),
+        format!("user strong on {} {} +@all", hash("a", 1), hash("b", 1)),
+        format!("user mixed on {} {} +@all", hash("a", 0), hash("b", 1)),
+        format!("user off off {} +@all", hash("a", 2)),
+        "user fast on >a +@all\nuser none on +@all\nuser admin on +@all".to_owned(),
+    ];
+    let mut gate = Respgate::setup(&upstream_of(&redis))
+        .acl_file(&(users.join("\n") + "\n"))
+        .setting("unmapped = \"password\"")
+        .table("[block]\nexempt-users = [\"admin\"]\n[[certificate]]\ncn = \"admin\"\nuser = \"admin\"")
+        .start()
+        .settled();
+    let names = ["weak", "strong", "mixed", "off", "fast", "none", "nobody"];
+    let refuse_all = || {
+        for name in names {
+            assert_eq!(login(&gate, "some-machine", name, "wrong"), WRONGPASS, "{name}");
+        }
+    };
+    refuse_all();
+    assert_eq!(gate.connect("admin").text(&["ACL", "SETUSER", "off", "on"]), "+OK");
+    refuse_all();
+    gate.signal(Signal::TERM);
+    // One of the first cost and two of the second; then also one of the third.
+    gate.wait_for_log(&["stopped", &format!("\"hashes_computed\":{}}}", 7 * 3 + 7 * 4)]);
+    assert!(gate.exit_status().success());
+}
+
 /// Certificates of `app` and `other` name these users; `default` has the password of the time before.
 fn with_old_password(redis: &RedisServer) -> Setup {
     setup(redis, "app on $HASH +@all ~*\nuser other on $HASH +@all ~*\nuser default on $OLD +@all ~*")
