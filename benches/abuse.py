@@ -45,6 +45,7 @@ cn = "ops"
 user = "ops"
 """
 USERS = "user default on >correct-horse-battery-staple +@all ~* &*\nuser ops on nopass +@all ~* &*\n"
+USERS += "user late on +@all ~* &* " + " ".join(f">password-{number}" for number in range(5)) + "\n"
 
 
 def prepare(folder, port):
@@ -69,14 +70,14 @@ class Place:
         except OSError:
             return False
 
-    def connect(self, name):
+    def connect(self, name, source="127.0.0.1"):
         """A TLS connection with the certificate of `name`: ops is a user at once, shop has to log in."""
         context = ssl.create_default_context(cafile=self.path / "ca.crt")
         context.load_cert_chain(self.path / f"{name}.crt", self.path / f"{name}.key")
-        return context.wrap_socket(self.plain(), server_hostname="localhost")
+        return context.wrap_socket(self.plain(source), server_hostname="localhost")
 
-    def plain(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+    def plain(self, source="127.0.0.1"):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
 
     def memory(self, what):
         """MiB that the proxy holds now (VmRSS), or held at most (VmHWM)."""
@@ -172,6 +173,23 @@ def password_guessing(place, sessions):
     return outcome(clients)
 
 
+def guessing_from_many_addresses(place, sessions):
+    """More guesses at once than can wait, from 20 addresses; and how long the first logins from others take meanwhile."""
+    clients = []
+    for number in range(sessions):
+        clients.append(place.connect("shop", f"127.0.1.{1 + number % 20}"))
+        try_to_send(clients[-1], request("AUTH", f"user-{number}", "guess"))
+    took = []
+    for number in range(5):
+        with place.connect("shop", f"127.0.2.{1 + number}") as newcomer:
+            began = time.perf_counter()
+            newcomer.sendall(request("AUTH", "late", f"password-{number}"))
+            if (answer := newcomer.recv(200)) != b"+OK\r\n":
+                sys.exit(f"a newcomer was told {answer}")
+            took.append(time.perf_counter() - began)
+    return f"{outcome(clients)}; first logins from elsewhere took {min(took):.2f} to {max(took):.2f} s"
+
+
 def unfinished_requests(place, sessions):
     return each(place, max(sessions, 1000), b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1000000\r\n" + b"v" * 900_000)
 
@@ -208,6 +226,7 @@ ABUSES = {
     "one byte at a time": one_byte_at_a_time,
     "RESET again and again": reset_storm,
     "guessing passwords": password_guessing,
+    "guessing passwords from 20 addresses": guessing_from_many_addresses,
     "1,000 requests of 900 KB, unfinished": unfinished_requests,
     "1,000 sessions, each at its worst": everything_at_once,
 }
