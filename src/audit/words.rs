@@ -23,8 +23,6 @@ pub enum Exhausted {
     Clients,
     /// Places for clients of its address (`max-connections-per-address`).
     ClientsOfAddress,
-    /// Memory for what sessions hold (`memory-budget`).
-    Memory,
 }
 
 /// What clients can cause, and as often as they like.
@@ -268,7 +266,6 @@ words! {
     exhausted, EXHAUSTED: Exhausted {
         Exhausted::Clients => "maxclients",
         Exhausted::ClientsOfAddress => "max-connections-per-address",
-        Exhausted::Memory => "memory-budget",
     }
 }
 

@@ -79,7 +79,7 @@ impl Default for Limits {
 }
 
 /// An IPv4 address, or an IPv6 network of /64: whoever has one address there has them all.
-type Origin = IpAddr;
+pub type Origin = IpAddr;
 
 /// User names come from clients that are not authenticated and may be long: remembered by a keyed hash, of the reach too.
 type UserKey = u64;
@@ -300,7 +300,7 @@ fn is_recent(time: Instant, now: Instant, memory: Duration) -> bool {
 }
 
 /// What limits count as one address.
-pub(super) fn origin(address: IpAddr) -> Origin {
+pub fn origin(address: IpAddr) -> Origin {
     leading(address, 64)
 }
 

@@ -1,51 +1,138 @@
-//! How much all sessions together may hold.
+//! How much all sessions together may hold, and who is cut where that is too much.
 
-use std::sync::Arc;
+mod ledger;
+
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
-/// The sum of the bytes that sessions hold, and its bound.
+pub(super) use self::ledger::Holder;
+use self::ledger::{Ledger, Share};
+
+/// The sum of the bytes that sessions hold, and its bound. Over it, the session that holds the most of the user that holds
+/// the most is told to go, whoever it is that asks for more.
+///
+/// Those who hold change the sum without a lock; who is to be told is found under one.
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: u64,
     held: AtomicU64,
+    ledger: Mutex<Ledger>,
 }
 
 impl MemoryBudget {
     /// A budget of so many bytes.
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicU64::new(0) })
+        Arc::new(Self { limit, held: AtomicU64::new(0), ledger: Mutex::default() })
     }
 
-    /// One session holds `is` bytes, no longer `was`. False if all together now hold too many and this one holds more.
-    pub(super) fn account(&self, was: usize, is: usize) -> bool {
-        if is < was {
-            self.held.fetch_sub((was - is) as u64, Ordering::Relaxed);
-            return true;
+    /// An account for a session that holds nothing yet.
+    pub(super) fn open(self: &Arc<Self>, holder: Holder) -> Account {
+        let share = Arc::<Share>::default();
+        let number = self.ledger().enter(holder.clone(), Arc::clone(&share));
+        Account { budget: Arc::clone(self), share, holder, number, held: 0, waker: None }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_exceeded(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.limit
+    }
+
+    /// Has as many sessions go as it takes, those included that are already going.
+    fn cut(&self) {
+        let mut ledger = self.ledger();
+        while let Some(share) = ledger.next_to_cut(self.held.load(Ordering::Acquire), self.limit) {
+            share.cut();
         }
-        let more = (is - was) as u64;
-        self.held.fetch_add(more, Ordering::Relaxed).saturating_add(more) <= self.limit
-    }
-
-    pub(super) fn is_spent(&self) -> bool {
-        self.held.load(Ordering::Relaxed) >= self.limit
     }
 }
 
-/// Bytes that are counted for as long as this lives, whether there is room for them or not.
-pub(super) struct Held {
+/// What one session holds. It is given up when this is dropped.
+pub(super) struct Account {
     budget: Arc<MemoryBudget>,
-    bytes: usize,
+    share: Arc<Share>,
+    holder: Holder,
+    number: u64,
+    held: u64,
+    /// As the share knows it.
+    waker: Option<Waker>,
 }
 
-impl Held {
-    pub(super) fn new(budget: &Arc<MemoryBudget>, bytes: usize) -> Self {
-        let _ = budget.account(0, bytes);
-        Self { budget: Arc::clone(budget), bytes }
+impl Account {
+    /// The session holds so many bytes now. Somebody may be cut for it, this session or another.
+    pub(super) fn hold(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        let before = std::mem::replace(&mut self.held, bytes);
+        if bytes == before {
+            return;
+        }
+        // The share comes before the sum: whoever finds the sum within the bounds by what others are to give back must not
+        // count on what they have given back already.
+        self.share.hold(bytes);
+        if bytes < before {
+            self.budget.held.fetch_sub(before - bytes, Ordering::Release);
+        } else {
+            self.budget.held.fetch_add(bytes - before, Ordering::Release);
+            if self.budget.is_exceeded() {
+                self.budget.cut();
+            }
+        }
+    }
+
+    /// Whether there is room for more. If not, somebody has been told to go, and will give back what he holds at his next
+    /// turn.
+    pub(super) fn has_room(&self) -> bool {
+        let is_exceeded = self.budget.is_exceeded();
+        if is_exceeded {
+            self.budget.cut();
+        }
+        !is_exceeded
+    }
+
+    /// For whom the session holds it.
+    pub(super) fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    /// The session acts for somebody else from now on.
+    pub(super) fn move_to(&mut self, holder: Holder) {
+        self.budget.ledger().move_to(self.number, &self.holder, holder.clone());
+        self.holder = holder;
+    }
+
+    /// Whether the session has to go, and give back everything.
+    pub(super) fn is_cut(&self) -> bool {
+        self.share.is_cut()
+    }
+
+    /// The session is woken through this waker when it has to go.
+    pub(super) fn note_waker(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+            self.share.note_waker(waker.clone());
+        }
+    }
+
+    /// Ends when the session has to go.
+    pub(super) async fn cut(&mut self) {
+        poll_fn(|cx| {
+            self.note_waker(cx.waker());
+            if self.is_cut() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
-impl Drop for Held {
+impl Drop for Account {
     fn drop(&mut self) {
-        let _ = self.budget.account(self.bytes, 0);
+        self.hold(0);
+        self.budget.ledger().leave(self.number, &self.holder);
     }
 }
+
+#[cfg(test)]
+mod tests;

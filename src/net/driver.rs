@@ -12,6 +12,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::budget::{Account, Holder};
 use super::registry::{Handle, Order};
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
@@ -71,8 +72,6 @@ pub(super) trait Host {
     fn note_acl_log(&self, core: &mut SessionCore);
     /// Logs what the core has to report.
     fn report(&self, core: &mut SessionCore);
-    /// A session holds `is` bytes where it held `was`. Whether all sessions together may hold that much.
-    fn account(&self, was: usize, is: usize) -> bool;
 }
 
 /// A session and its sockets.
@@ -95,10 +94,10 @@ pub(super) struct Driver<C, H: Host> {
     client_ended: bool,
     /// Redis takes no more; what it had to say is still read.
     upstream_write_closed: bool,
-    /// What of the buffers is counted against the memory budget.
-    accounted: usize,
     volume: Volume,
     handle: Rc<Handle>,
+    /// What of the buffers is counted against the memory budget.
+    account: Account,
     host: H,
 }
 
@@ -108,6 +107,8 @@ pub(super) struct EndedSession<C> {
     pub(super) client: C,
     /// What is still to be sent to it.
     pub(super) unsent: Buffer,
+    /// Where that is counted.
+    pub(super) account: Account,
 }
 
 /// How much a read brought.
@@ -120,7 +121,7 @@ enum Read {
 
 impl<C: Stream, H: Host> Driver<C, H> {
     /// A session that is about to begin.
-    pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, host: H) -> Self {
+    pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, account: Account, host: H) -> Self {
         Self {
             core,
             client,
@@ -136,9 +137,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
             unflushed: false,
             client_ended: false,
             upstream_write_closed: false,
-            accounted: 0,
             volume: Volume::default(),
             handle,
+            account,
             host,
         }
     }
@@ -153,15 +154,21 @@ impl<C: Stream, H: Host> Driver<C, H> {
         self.volume
     }
 
-    /// The session has ended, and is no longer accounted for.
-    pub(super) fn into_ended(self) -> EndedSession<C> {
-        let _ = self.host.account(self.accounted, 0);
-        EndedSession { client: self.client, unsent: self.queues.downstream }
+    /// The session has ended: nothing of it is held any more but what is still to be sent to the client. After a loss or a cut
+    /// that is nothing.
+    pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C> {
+        let unsent = match reason {
+            CloseReason::ClientLost | CloseReason::MemoryBudget => Buffer::default(),
+            _ => self.queues.downstream,
+        };
+        self.account.hold(unsent.capacity());
+        EndedSession { client: self.client, unsent, account: self.account }
     }
 
     /// Runs the session until it has to be closed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
+        self.account.note_waker(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
         let progress = self.poll_administered(cx);
         let policy = self.host.policy();
@@ -216,10 +223,15 @@ impl<C: Stream, H: Host> Driver<C, H> {
                 // The connection may be a new one, which knows nothing of us yet.
                 redis.would_block = false;
             }
-            if client.may_read() && !self.client_ended && self.core.wants(Side::Downstream) {
+            let has_room = self.account.has_room();
+            if !has_room {
+                // Its turn comes again after those who give back what they hold.
+                cx.waker().wake_by_ref();
+            }
+            if has_room && client.may_read() && !self.client_ended && self.core.wants(Side::Downstream) {
                 progress |= self.poll_client(&mut client, cx, policy, now)?;
             }
-            if redis.may_read() && self.core.wants(Side::Upstream) {
+            if has_room && redis.may_read() && self.core.wants(Side::Upstream) {
                 progress |= self.poll_redis(&mut redis, cx, now)?;
             }
             if self.core.can_go_on() {
@@ -244,6 +256,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
 
     /// What the worker wants of this session, and what the clock says.
     fn apply_orders(&mut self, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
+        if self.account.is_cut() {
+            return Err(CloseReason::MemoryBudget);
+        }
         match self.handle.take_order() {
             None => {}
             Some(Order::Close(reason)) => return Err(reason),
@@ -508,14 +523,14 @@ impl<C: Stream, H: Host> Driver<C, H> {
     }
 
     fn account_for_memory(&mut self) -> Result<(), CloseReason> {
+        let user = self.core.principal().map(|principal| principal.user.name());
+        if !self.account.holder().is(user) {
+            self.account.move_to(Holder::of(user, self.core.peer().address.ip()));
+        }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
         let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.held();
-        let held = held / ACCOUNTED_STEP * ACCOUNTED_STEP;
-        if held == self.accounted {
-            return Ok(());
-        }
-        let was = std::mem::replace(&mut self.accounted, held);
-        if self.host.account(was, held) { Ok(()) } else { Err(CloseReason::MemoryBudget) }
+        self.account.hold(held / ACCOUNTED_STEP * ACCOUNTED_STEP);
+        if self.account.is_cut() { Err(CloseReason::MemoryBudget) } else { Ok(()) }
     }
 }
 

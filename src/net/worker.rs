@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use self::host::{PolicyRef, WorkerHost};
-use super::budget::{Held, MemoryBudget};
+use super::budget::{Holder, MemoryBudget};
 use super::driver::{Driver, EndedSession, Stream};
 use super::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
 use super::gate::Permit;
@@ -27,12 +27,11 @@ use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, ChainsToClose};
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::{ClientEvents, Volume};
-use crate::audit::words::Exhausted;
 use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
-use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
+use crate::session::{CloseReason, Peer, SessionCore, SessionLimits, Shared};
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::upstream::Upstream;
@@ -458,8 +457,7 @@ impl Worker {
         listener: usize,
         permit: Permit,
     ) -> ConnectionFuture {
-        let is_spent = self.settings.budget.is_spent();
-        if let Some(exhausted) = permit.surplus().or(is_spent.then_some(Exhausted::Memory)) {
+        if let Some(exhausted) = permit.surplus() {
             let certificate = peer.as_ref().map(|peer| &*peer.identity);
             self.settings.events.turned_away(address, certificate, exhausted);
             return turn_away(client, "max number of clients reached", permit);
@@ -487,8 +485,10 @@ impl Worker {
         let handle = Rc::new(Handle::new(listener, trusted, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(Rc::clone(&handle));
-        let mut driver =
-            Box::new(Driver::new(core, client, handle, WorkerHost { worker: Rc::clone(&self), number, is_greeted }));
+        let user = core.principal().map(|principal| principal.user.name());
+        let account = self.settings.budget.open(Holder::of(user, address.ip()));
+        let host = WorkerHost { worker: Rc::clone(&self), number, is_greeted };
+        let mut driver = Box::new(Driver::new(core, client, handle, account, host));
         Box::pin(async move {
             let reason = poll_fn(|cx| driver.poll(cx)).await;
             drop(entry);
@@ -500,32 +500,24 @@ impl Worker {
                 Volume { received: 0, .. } if is_gone && !is_greeted => self.settings.events.probed(address),
                 volume => self.settings.events.closed(driver.core(), volume, reason, started.elapsed()),
             }
-            let EndedSession { client, unsent } = driver.into_ended();
-            if let Some(rest) = self.close(client, unsent, reason, permit) {
-                rest.await;
+            let ended = driver.into_ended(reason);
+            if reason != CloseReason::ClientLost {
+                close(ended, permit).await;
             }
         })
     }
+}
 
-    fn close<C: Stream + 'static>(
-        &self,
-        client: C,
-        mut unsent: Buffer,
-        reason: CloseReason,
-        permit: Permit,
-    ) -> Option<ConnectionFuture> {
-        match reason {
-            CloseReason::ClientLost => return None,
-            // What is to be sent would have to be held.
-            CloseReason::MemoryBudget => unsent = Buffer::default(),
-            _ => {}
+/// The last of a session. What is still to be sent counts to whoever it is for, and is given up where that is the most.
+fn close<C: Stream + 'static>(ended: EndedSession<C>, permit: Permit) -> ConnectionFuture {
+    let EndedSession { client, unsent, mut account } = ended;
+    let holds_something = !unsent.is_empty();
+    keep_place(permit, async move {
+        tokio::select! {
+            () = farewell(client, unsent) => {}
+            () = account.cut(), if holds_something => {}
         }
-        let held = Held::new(&self.settings.budget, unsent.capacity());
-        Some(keep_place(permit, async move {
-            farewell(client, unsent).await;
-            drop(held);
-        }))
-    }
+    })
 }
 
 /// Whether a certificate that this chain may depend on has ended in this span.

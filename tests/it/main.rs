@@ -25,6 +25,7 @@ mod introspection;
 mod lesser_upstream_user;
 mod limits;
 mod log;
+mod memory;
 mod newer_servers;
 mod parity;
 mod passwords;

@@ -157,8 +157,4 @@ impl Host for WorkerHost {
     fn report(&self, core: &mut SessionCore) {
         self.worker.settings.events.reports(core, &self.policy().acl);
     }
-
-    fn account(&self, was: usize, is: usize) -> bool {
-        self.worker.settings.budget.account(was, is)
-    }
 }

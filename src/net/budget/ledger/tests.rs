@@ -1,0 +1,190 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: u64 = 1000;
+
+fn user(name: &str) -> Holder {
+    Holder::User(UserName::new(name.as_bytes()).unwrap())
+}
+
+/// Ledger and sessions as they should be.
+#[derive(Default)]
+struct Rig {
+    ledger: Ledger,
+    sessions: Vec<Session>,
+}
+
+struct Session {
+    holder: Holder,
+    number: u64,
+    share: Arc<Share>,
+    is_going: bool,
+}
+
+impl Rig {
+    fn with(sessions: &[(&Holder, u64)]) -> Self {
+        let mut rig = Self::default();
+        for (holder, bytes) in sessions {
+            rig.enter((*holder).clone(), *bytes);
+        }
+        rig
+    }
+
+    fn enter(&mut self, holder: Holder, bytes: u64) {
+        let share = Arc::<Share>::default();
+        share.hold(bytes);
+        let number = self.ledger.enter(holder.clone(), Arc::clone(&share));
+        self.sessions.push(Session { holder, number, share, is_going: false });
+    }
+
+    fn leave(&mut self, index: usize) {
+        let session = self.sessions.remove(index);
+        self.ledger.leave(session.number, &session.holder);
+    }
+
+    fn move_to(&mut self, index: usize, holder: Holder) {
+        let session = &mut self.sessions[index];
+        self.ledger.move_to(session.number, &session.holder, holder.clone());
+        session.holder = holder;
+    }
+
+    fn sum(&self, is_such: impl Fn(&Session) -> bool) -> u64 {
+        self.sessions.iter().filter(|session| is_such(session)).map(|session| session.share.held()).sum()
+    }
+
+    /// Who has to go now, in order: what each held, for whom.
+    fn cut(&mut self) -> Vec<(Holder, u64)> {
+        let mut cut = Vec::new();
+        while let Some(share) = self.ledger.next_to_cut(self.sum(|_| true), LIMIT) {
+            let index = self.sessions.iter().position(|session| Arc::ptr_eq(&session.share, &share)).unwrap();
+            assert!(!self.sessions[index].is_going, "told twice");
+            self.expect_largest(index);
+            self.sessions[index].is_going = true;
+            cut.push((self.sessions[index].holder.clone(), share.held()));
+        }
+        cut
+    }
+
+    /// It has to be more than the limit, and this the largest of the largest.
+    fn expect_largest(&self, index: usize) {
+        let staying = || self.sessions.iter().filter(|session| !session.is_going);
+        let mut sums: HashMap<&Holder, u64> = HashMap::new();
+        staying().for_each(|session| *sums.entry(&session.holder).or_default() += session.share.held());
+        assert!(sums.values().sum::<u64>() > LIMIT, "one too many is told");
+        let chosen = &self.sessions[index];
+        assert_eq!(sums.values().max(), sums.get(&chosen.holder), "another user holds more");
+        let of_holder = staying().filter(|other| other.holder == chosen.holder);
+        assert_eq!(of_holder.map(|other| other.share.held()).max(), Some(chosen.share.held()), "another session does");
+    }
+}
+
+#[test]
+fn nobody_is_cut_within_the_limit() {
+    let (alice, bob) = (user("alice"), user("bob"));
+    assert_eq!(Rig::with(&[(&alice, 900), (&bob, 100)]).cut(), []);
+    assert_eq!(Rig::default().cut(), []);
+}
+
+#[test]
+fn the_largest_session_of_the_user_that_holds_most_is_cut_though_another_asks() {
+    let (alice, bob) = (user("alice"), user("bob"));
+    let mut rig = Rig::with(&[(&bob, 450), (&alice, 300), (&alice, 301), (&bob, 1)]);
+    assert_eq!(rig.cut(), [(alice, 301)]);
+}
+
+#[test]
+fn whoever_was_told_to_go_is_counted_on_until_he_is_gone() {
+    let alice = user("alice");
+    let mut rig = Rig::with(&[(&alice, 600), (&alice, 500)]);
+    assert_eq!(rig.cut().len(), 1);
+    assert_eq!(rig.cut(), []);
+    rig.enter(alice.clone(), 501);
+    assert_eq!(rig.cut(), [(alice, 501)]);
+    rig.leave(0);
+    assert_eq!((rig.cut(), rig.ledger.going.len()), (vec![], 1));
+}
+
+#[test]
+fn two_of_the_same_size_lose_one_session_for_what_one_gives_back() {
+    let (alice, bob) = (user("alice"), user("bob"));
+    let mut rig = Rig::with(&[(&alice, 510), (&bob, 510)]);
+    assert_eq!(rig.cut().len(), 1);
+}
+
+#[test]
+fn of_thousands_that_hold_little_as_few_go_as_it_takes() {
+    let mut rig = Rig::default();
+    for number in 0..1200 {
+        rig.enter(user(&format!("user-{number}")), 1);
+    }
+    rig.enter(user("larger"), 3);
+    let cut = rig.cut();
+    assert_eq!((cut.len(), &cut[0]), (201, &(user("larger"), 3)));
+}
+
+#[test]
+fn a_session_counts_to_whom_it_acts_for_now() {
+    let (alice, bob) = (user("alice"), user("bob"));
+    let mut rig = Rig::with(&[(&alice, 400), (&bob, 401)]);
+    rig.enter(alice.clone(), 350);
+    rig.move_to(0, bob.clone());
+    assert_eq!(rig.cut(), [(bob, 401)]);
+}
+
+#[test]
+fn who_is_nobody_yet_is_told_apart_by_address_and_an_ipv6_network_is_one() {
+    let of = |address: &str| Holder::of(None, address.parse().unwrap());
+    assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+    assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+    assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    let alice = UserName::new(b"alice").unwrap();
+    let known = Holder::of(Some(&alice), Ipv4Addr::LOCALHOST.into());
+    assert!(known.is(Some(&alice)) && !known.is(None));
+    let unknown = Holder::of(None, Ipv6Addr::LOCALHOST.into());
+    assert!(unknown.is(None) && !unknown.is(Some(&alice)));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Enter(usize, u64),
+    Hold(usize, u64),
+    Move(usize, usize),
+    Leave(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..4_usize, 0..400_u64).prop_map(|(holder, bytes)| Step::Enter(holder, bytes)),
+        (any::<usize>(), 0..400_u64).prop_map(|(session, bytes)| Step::Hold(session, bytes)),
+        (any::<usize>(), 0..4_usize).prop_map(|(session, holder)| Step::Move(session, holder)),
+        any::<usize>().prop_map(Step::Leave),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_as_few_go_as_it_takes_and_the_largest_of_the_largest_first(
+        steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let holders = ["a", "b", "c", "d"].map(user);
+        let mut rig = Rig::default();
+        for step in steps {
+            let count = rig.sessions.len();
+            match step {
+                Step::Enter(holder, bytes) => rig.enter(holders[holder].clone(), bytes),
+                _ if count == 0 => {}
+                Step::Hold(session, bytes) => rig.sessions[session % count].share.hold(bytes),
+                Step::Move(session, holder) => rig.move_to(session % count, holders[holder].clone()),
+                Step::Leave(session) => rig.leave(session % count),
+            }
+            // Who they are is looked at while they are cut.
+            rig.cut();
+            prop_assert!(rig.sum(|session| !session.is_going) <= LIMIT, "too few have to go");
+        }
+        (0..rig.sessions.len()).rev().for_each(|index| rig.leave(index));
+        prop_assert!(rig.ledger.holders.is_empty() && rig.ledger.going.is_empty());
+    }
+}

@@ -1,0 +1,83 @@
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
+use std::thread;
+
+use super::*;
+use crate::acl::UserName;
+
+fn account(budget: &Arc<MemoryBudget>, name: &str) -> Account {
+    budget.open(Holder::User(UserName::new(name.as_bytes()).unwrap()))
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn who_asks_for_more_stays_and_who_holds_the_most_is_woken_and_goes() {
+    let budget = MemoryBudget::new(100);
+    let (mut large, mut small) = (account(&budget, "large"), account(&budget, "small"));
+    let woken = Arc::new(Woken::default());
+    large.note_waker(&Arc::clone(&woken).into());
+    large.hold(90);
+    assert!(small.has_room());
+    small.hold(20);
+    assert_eq!((large.is_cut(), small.is_cut(), woken.0.load(Ordering::Relaxed)), (true, false, 1));
+    assert!(!small.has_room(), "nothing has been given back yet");
+    drop(large);
+    assert!(small.has_room() && !small.is_cut());
+}
+
+#[test]
+fn who_holds_the_most_and_asks_for_more_is_cut() {
+    let budget = MemoryBudget::new(100);
+    let (mut large, mut small) = (account(&budget, "large"), account(&budget, "small"));
+    small.hold(20);
+    large.hold(90);
+    assert_eq!((large.is_cut(), small.is_cut()), (true, false));
+}
+
+#[test]
+fn what_was_held_counts_to_the_user_that_a_session_has_become() {
+    let budget = MemoryBudget::new(100);
+    let (mut first, mut second, mut third) = (account(&budget, "a"), account(&budget, "b"), account(&budget, "b"));
+    first.hold(40);
+    second.hold(35);
+    third.hold(20);
+    second.move_to(first.holder().clone());
+    third.hold(30);
+    assert_eq!([first.is_cut(), second.is_cut(), third.is_cut()], [true, false, false]);
+}
+
+#[test]
+fn from_many_threads_the_sum_ends_within_the_budget_and_comes_back_to_nothing() {
+    let budget = MemoryBudget::new(10_000);
+    thread::scope(|scope| {
+        for worker in 0..4_usize {
+            let budget = &budget;
+            scope.spawn(move || {
+                let mut accounts: Vec<_> = (0..20).map(|number| account(budget, &format!("u{}", number % 7))).collect();
+                for round in 0..20_000_usize {
+                    let index = (round * 7 + worker) % accounts.len();
+                    accounts[index].hold((round * 31 + worker * 17) % 500);
+                    if accounts[index].is_cut() {
+                        accounts[index] = account(budget, "anew");
+                    }
+                }
+                accounts.iter_mut().filter(|account| account.is_cut()).for_each(|account| account.hold(0));
+                let within = || budget.held.load(Ordering::Relaxed) <= budget.limit;
+                while !within() {
+                    // Others have not seen yet that they are cut.
+                    accounts.iter_mut().filter(|account| account.is_cut()).for_each(|account| account.hold(0));
+                    let _ = accounts[0].has_room();
+                }
+            });
+        }
+    });
+    assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+}

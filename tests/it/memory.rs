@@ -1,0 +1,47 @@
+//! What one client holds, and what becomes of the others.
+
+use crate::support::{RedisServer, RespClient, Respgate, request, upstream_of};
+
+const ACL: &str = "user alice on +@all ~* &*\nuser bob on +ping ~* &*\n";
+
+/// A request of a million bytes that never ends and has to be held: its arguments are too small to be passed on.
+fn unfinished() -> Vec<u8> {
+    let argument = [&b"$50000\r\n"[..], &[b'p'; 50_000], b"\r\n"].concat();
+    [&b"*100\r\n$4\r\nPING\r\n"[..], &argument.repeat(20)].concat()
+}
+
+fn hold(gate: &Respgate, user: &str) -> RespClient {
+    let mut client = gate.connect(user);
+    // It may be cut before it has sent it all.
+    let _ = client.try_send(&unfinished());
+    client
+}
+
+#[test]
+fn over_the_budget_the_user_that_holds_most_is_cut_and_all_others_go_on() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(ACL)
+        .setting("memory-budget = \"16mb\"")
+        .setting("request-buffer = \"8mb\"")
+        .setting("hold-buffer = \"8mb\"")
+        .setting("threads = 2")
+        .start();
+    let mut early = gate.connect("alice");
+    assert_eq!(early.text(&["PING"]), "+PONG");
+    // 1 MB takes a buffer of 1 MiB at least, and 2 MiB at most.
+    let holders: Vec<_> = (0..40).map(|_| hold(&gate, "bob")).collect();
+    gate.wait_for_log(&["\"close\"", "bob", "memory-budget"]);
+    let large = "v".repeat(300_000);
+    for round in 0..10 {
+        let mut newcomer = gate.connect("alice");
+        assert_eq!(newcomer.text(&["MSET", "a", &large, "b", &large]), "+OK", "round {round}");
+        newcomer.send(&request(&["SET", "k", &large]).repeat(20));
+        assert_eq!((0..20).map(|_| newcomer.reply()).filter(|reply| reply == b"+OK\r\n").count(), 20);
+        assert_eq!(early.text(&["STRLEN", "a"]), ":300000", "round {round}");
+    }
+    drop(holders);
+    let log = gate.log_text();
+    let cut: Vec<_> = log.lines().filter(|line| line.contains("memory-budget") && line.contains("\"close\"")).collect();
+    assert!(cut.iter().all(|line| line.contains("bob")), "{cut:?}");
+}
