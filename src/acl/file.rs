@@ -104,6 +104,10 @@ fn parse_user(line: &[u8], table: &CommandTable, unknown: Unknown, seen: &[UserN
         return Err((None, "should start with user keyword followed by the username".to_owned()));
     };
     let shown = |word: &[u8]| Some(String::from_utf8_lossy(word).into_owned());
+    if UserName::is_too_long(name) {
+        let beginning = String::from_utf8_lossy(&name[..UserName::MOST]);
+        return Err((Some(format!("{beginning}…")), RuleErrorKind::LongUserName.to_string()));
+    }
     let Some(user_name) = UserName::new(name) else {
         return Err((shown(name), "username is empty, contains invalid characters, or is not UTF-8".to_owned()));
     };
@@ -162,6 +166,15 @@ mod tests {
             Acl::read(text.as_bytes(), &CommandTable::builtin(Dialect::Redis70), Unknown::Refuse).unwrap().named
         };
         assert_eq!([named(""), named("# user bob on\n\n"), named("user default off\nuser bob on\n")], [0, 0, 2]);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_an_error_and_shown_in_part() {
+        assert!(parse(&format!("user {} on", "n".repeat(128))).is_ok());
+        let errors = parse(&format!("user {} on", "n".repeat(5000))).unwrap_err();
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let beginning = "n".repeat(128);
+        assert_eq!(shown, [format!("line 1: '{beginning}…': Usernames can't be longer than 128 bytes")]);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub enum RuleErrorKind {
     UnmatchedParenthesis,
     /// A user name that is empty, no UTF-8, or holds blanks or NUL.
     BadUserName,
+    /// A user name of more than [`UserName::MOST`](super::UserName::MOST) bytes.
+    LongUserName,
     /// A password that is empty.
     EmptyPassword,
     /// `${NAME}`, which would be taken as it stands.
@@ -125,7 +127,7 @@ impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             RuleErrorKind::UnmatchedParenthesis => write!(f, "{} starting at '{}'.", self.kind, self.token),
-            RuleErrorKind::BadUserName => write!(f, "{}", self.kind),
+            RuleErrorKind::BadUserName | RuleErrorKind::LongUserName => write!(f, "{}", self.kind),
             _ => write!(f, "Error in ACL SETUSER modifier '{}': {}", self.token, self.kind),
         }
     }
@@ -161,6 +163,7 @@ impl fmt::Display for RuleErrorKind {
             RuleErrorKind::FirstArgumentOfSubcommand => "Allowing first-arg of a subcommand is not supported",
             RuleErrorKind::DatabaseOutOfRange => "The provided database ID is out of range",
             RuleErrorKind::UnmatchedParenthesis => "Unmatched parenthesis in acl selector",
+            RuleErrorKind::LongUserName => "Usernames can't be longer than 128 bytes",
             RuleErrorKind::BadUserName => "Usernames can't contain spaces or null characters",
             RuleErrorKind::EmptyPassword => "The password is empty",
             RuleErrorKind::Variable => {

@@ -9,15 +9,23 @@ use super::rule::{RuleError, RuleErrorKind, Unknown, has_blank, holds_variable, 
 use super::selector::{Databases, Selector};
 use crate::command::{Access, CommandTable};
 
-/// A user name: UTF-8, not empty, no blank and no NUL in it.
+/// A user name: UTF-8, not empty, of at most [`UserName::MOST`] bytes, no blank and no NUL in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UserName(Arc<str>);
 
 impl UserName {
+    /// Bytes of a name.
+    pub const MOST: usize = 128;
+
     /// The name, if it can be one.
     pub fn new(name: &[u8]) -> Option<UserName> {
         let text = std::str::from_utf8(name).ok()?;
-        (!name.is_empty() && !has_blank(name)).then(|| UserName(text.into()))
+        (!name.is_empty() && !Self::is_too_long(name) && !has_blank(name)).then(|| UserName(text.into()))
+    }
+
+    /// Whether no user can have this name because of its length.
+    pub fn is_too_long(name: &[u8]) -> bool {
+        name.len() > Self::MOST
     }
 
     /// As text.

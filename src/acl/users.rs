@@ -47,6 +47,7 @@ impl Acl {
         let rules = merge_selectors(rules)?;
         let mut user = match self.user(name) {
             Some(user) => User::clone(user),
+            None if UserName::is_too_long(name) => return Err(RuleError::new(b"", RuleErrorKind::LongUserName)),
             None => {
                 let user_name = UserName::new(name).ok_or_else(|| RuleError::new(name, RuleErrorKind::BadUserName))?;
                 if holds_variable(name) {

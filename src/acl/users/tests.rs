@@ -240,6 +240,15 @@ fn names_have_no_blanks_and_are_text() {
 }
 
 #[test]
+fn names_have_at_most_128_bytes() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let acl = Acl::new(&table);
+    assert!(acl.set_user(&[b'n'; 128], &[], &table).is_ok());
+    let error = acl.set_user(&[b'n'; 129], &[], &table).unwrap_err();
+    assert_eq!(error.to_string(), "Usernames can't be longer than 128 bytes");
+}
+
+#[test]
 fn default_cannot_be_removed() {
     let table = CommandTable::builtin(Dialect::Redis70);
     let acl = Acl::new(&table).set_user(b"bob", &[], &table).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::judge::Judge;
 use super::redis_conf::RenamedCommand;
-use super::words::{is_command_name, positive_duration, user_name};
+use super::words::{is_command_name, positive_duration, upstream_user_name};
 use crate::config::error::ConfigError;
 use crate::config::model::{Rename, Upstream, UpstreamAddress};
 use crate::config::raw::{Settings, UpstreamAuthSection};
@@ -74,7 +74,7 @@ impl Judge<'_> {
         if let (Some(user), None, None) = (&user, &password, &file) {
             self.error(&user.origin, "a user for the upstream and no password: add password-file");
         }
-        (self.read(user, user_name), self.secret(password, file, "password"))
+        (self.read(user, upstream_user_name), self.secret(password, file, "password"))
     }
 
     pub(super) fn renames(&mut self, settings: &mut Settings) -> Vec<Rename> {

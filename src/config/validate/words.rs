@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::acl::UserName;
 use crate::command::Dialect;
 use crate::config::model::{LogFormat, LogLevel};
 use crate::config::units::{count, duration, one_of, size};
@@ -66,8 +67,16 @@ pub(super) fn log_level(text: &str) -> Result<LogLevel, String> {
     one_of(text, &words)
 }
 
-/// Without blanks and NUL, as in an ACL file.
+/// One of ours, as in an ACL file.
 pub(super) fn user_name(text: &str) -> Result<String, String> {
+    match UserName::is_too_long(text.as_bytes()) {
+        true => Err(format!("no user name: it is longer than {} bytes", UserName::MOST)),
+        false => upstream_user_name(text),
+    }
+}
+
+/// Without blanks and NUL.
+pub(super) fn upstream_user_name(text: &str) -> Result<String, String> {
     match text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         true => Err(format!("{text:?} is no user name: it is empty or has a blank in it")),
         false => Ok(text.to_owned()),

@@ -1,8 +1,9 @@
 //! HELLO in all its orders.
 
 use super::rig::{CLOSED, OPEN, Rig, request};
+use crate::policy::UserRefusal;
 use crate::resp::Protocol;
-use crate::session::LoginOutcome;
+use crate::session::{LoginFailure, LoginOutcome, Report};
 
 const LOG_IN_FIRST: &str = "-NOAUTH HELLO must be called with the client already authenticated";
 
@@ -48,6 +49,22 @@ fn a_wrong_password_in_hello_changes_nothing() {
     assert_eq!((rig.connections, rig.protocol()), (0, Protocol::Resp2));
     rig.say("GET a");
     assert!(rig.heard().starts_with("-NOAUTH"));
+}
+
+#[test]
+fn a_user_name_that_nobody_can_have_is_refused_without_a_verification() {
+    let name = "n".repeat(129);
+    for line in [format!("AUTH {name} secret"), format!("HELLO 3 AUTH {name} secret")] {
+        let mut rig = Rig::new(CLOSED);
+        rig.say(&line);
+        assert!(rig.verifying.is_none(), "{line}");
+        assert_eq!(rig.heard(), "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+        assert_eq!((rig.connections, rig.protocol()), (0, Protocol::Resp2));
+        let reason = LoginFailure::Refused(UserRefusal::NoSuchUser);
+        assert_eq!(rig.core.take_reports(), [(Report::LoginFailed { user: name.clone(), reason }, 1)]);
+        rig.say(&format!("AUTH {} secret", &name[1..]));
+        assert!(rig.verifying.is_some(), "128 bytes are a name");
+    }
 }
 
 #[test]

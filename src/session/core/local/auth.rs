@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::acl::{AclLogReason, AclLogRecord, PasswordHash};
+use crate::acl::{AclLogReason, AclLogRecord, PasswordHash, UserName};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof, StrayAuth, UserRefusal};
 use crate::resp::Reply;
@@ -58,6 +58,14 @@ impl SessionCore {
     ) {
         if let Some(stray) = policy.stray_auth(self.who.principal(), name) {
             self.answer_stray(policy, stray, name, greeting, out);
+            return;
+        }
+        if UserName::is_too_long(name) {
+            // Nobody can be called that: how soon it is refused tells nothing.
+            self.note_failed_login(greeting.is_some(), name);
+            let reason = LoginFailure::Refused(UserRefusal::NoSuchUser);
+            self.outbox.report(Report::LoginFailed { user: shown(name), reason });
+            self.answer(&Reply::error(WRONG_PASSWORD), out);
             return;
         }
         let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user));
