@@ -116,6 +116,7 @@ words! {
         CloseReason::RequestTooLarge => "request-too-large",
         CloseReason::UnreadReplies => "unread-replies",
         CloseReason::AuthenticationTimeout => "authentication-timeout",
+        CloseReason::RequestTimeout => "request-timeout",
         CloseReason::Idle => "idle",
         CloseReason::HalfCloseTimeout => "half-close-timeout",
         CloseReason::AuthenticationBusy => "authentication-busy",

@@ -220,6 +220,8 @@ pub struct Limits {
     /// `timeout`: a session that is silent this long ends; `None` is never.
     pub idle_timeout: Option<Duration>,
     /// How long owed replies are delivered after the client's FIN.
+    /// How long an unfinished request may take for its next 16 KiB, or its end; `None` is for ever.
+    pub request_timeout: Option<Duration>,
     pub half_close_timeout: Duration,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,

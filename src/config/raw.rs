@@ -153,6 +153,9 @@ pub(super) struct Settings {
     /// Close sessions idle for this long, 0 is never [default: 0]
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(super) timeout: Option<Setting>,
+    /// Time for each 16 KiB of an unfinished request, or its end; 0 is for ever [default: 60s]
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    pub(super) request_timeout: Option<Setting>,
     /// Time to deliver owed replies after the client's end of stream [default: 5s]
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(super) half_close_timeout: Option<Setting>,

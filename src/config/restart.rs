@@ -153,6 +153,7 @@ impl Differences {
             handshake_timeout,
             auth_timeout,
             idle_timeout,
+            request_timeout,
             half_close_timeout,
             shutdown_timeout,
             max_args,
@@ -170,6 +171,7 @@ impl Differences {
         self.note("timeout", idle_timeout, &written.idle_timeout);
         self.note("half-close-timeout", half_close_timeout, &written.half_close_timeout);
         self.note("shutdown-timeout", shutdown_timeout, &written.shutdown_timeout);
+        self.note("request-timeout", request_timeout, &written.request_timeout);
         self.note("max-args", max_args, &written.max_args);
         self.note("max-bulk", max_bulk, &written.max_bulk);
         self.note("max-inline", max_inline, &written.max_inline);

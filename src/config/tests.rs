@@ -711,6 +711,7 @@ fn defaults_are_these() {
             shutdown_timeout: Duration::from_secs(25),
             max_args: 1_048_576,
             max_bulk: 512 << 20,
+            request_timeout: Some(Duration::from_secs(60)),
             max_inline: 64 << 10,
             request_buffer: 64 << 20,
             hold_buffer: 16 << 20,

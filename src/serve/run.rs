@@ -287,6 +287,7 @@ fn start_workers(
         auth_timeout: bounds.auth_timeout,
         idle_timeout: bounds.idle_timeout,
         upstream_timeout: config.upstream.timeout,
+        request_timeout: bounds.request_timeout,
         half_close_timeout: bounds.half_close_timeout,
     };
     let handshakes = Arc::new(Semaphore::new(bounds.max_handshakes as usize));

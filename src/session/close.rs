@@ -32,6 +32,8 @@ pub enum CloseReason {
     UnreadReplies,
     /// The client did not log in in time.
     AuthenticationTimeout,
+    /// Too little came of an unfinished request within `request-timeout`.
+    RequestTimeout,
     /// The client did nothing for longer than `timeout`.
     Idle,
     /// Owed replies did not come or go in time after the client had closed its side.

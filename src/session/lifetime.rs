@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::close::CloseReason;
 use super::limits::SessionLimits;
+use super::progress::Progress;
 
 /// What the session is doing at large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) struct Lifetime {
     last_active: Instant,
     /// Since when Redis owes something, or when it last said or took something since then.
     waited_since: Instant,
+    /// What comes of a request that has begun.
+    request: Progress,
     resets: ResetBudget,
 }
 
@@ -67,6 +70,7 @@ impl Lifetime {
             started: now,
             last_active: now,
             waited_since: now,
+            request: Progress::new(now),
             resets: ResetBudget::new(now),
         }
     }
@@ -141,6 +145,16 @@ impl Lifetime {
         self.resets.spend(now)
     }
 
+    /// The request that the client is sending.
+    pub(super) fn request_mut(&mut self) -> &mut Progress {
+        &mut self.request
+    }
+
+    /// When the rest of the request that the client is sending is due.
+    pub(super) fn request_due(&self, limits: &SessionLimits) -> Option<(Instant, Due)> {
+        Some((self.request.due(limits.request_timeout?)?, Due::Close(CloseReason::RequestTimeout)))
+    }
+
     /// When something is due, and what.
     pub(super) fn due(&self, awaits: Awaits, limits: &SessionLimits) -> Option<(Instant, Due)> {
         let after = |timeout: Option<Duration>, since: Instant, reason| {
@@ -203,6 +217,7 @@ mod tests {
             hold_buffer: 0,
             auth_timeout: SECOND,
             idle_timeout: Some(2 * SECOND),
+            request_timeout: Some(4 * SECOND),
             upstream_timeout: Some(3 * SECOND),
             half_close_timeout: SECOND,
         }

@@ -17,6 +17,8 @@ pub struct SessionLimits {
     pub auth_timeout: Duration,
     /// How long a client may do nothing.
     pub idle_timeout: Option<Duration>,
+    /// How long an unfinished request may take for its next 16 KiB, or its end.
+    pub request_timeout: Option<Duration>,
     /// How long Redis may owe a reply, or take nothing of a request, without saying anything.
     pub upstream_timeout: Option<Duration>,
     /// How long replies are delivered to a client that has closed its side, or is told why it is closed.

@@ -28,6 +28,7 @@ mod limits;
 mod login;
 mod outbox;
 mod output;
+mod progress;
 mod shared;
 mod upstream;
 mod wait;

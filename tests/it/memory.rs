@@ -45,3 +45,26 @@ fn over_the_budget_the_user_that_holds_most_is_cut_and_all_others_go_on() {
     let cut: Vec<_> = log.lines().filter(|line| line.contains("memory-budget") && line.contains("\"close\"")).collect();
     assert!(cut.iter().all(|line| line.contains("bob")), "{cut:?}");
 }
+
+#[test]
+fn an_unfinished_request_that_does_not_come_on_ends_its_session_held_or_streamed() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("request-timeout = \"1s\"").start();
+    let mut idle = gate.connect("alice");
+    assert_eq!(idle.text(&["PING"]), "+PONG");
+    let beginnings = [
+        &b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000\r\nvalue"[..],
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nvalue",
+        b"PIN",
+    ];
+    let mut clients = beginnings.map(|beginning| {
+        let mut client = gate.connect("alice");
+        client.send(beginning);
+        client
+    });
+    for client in &mut clients {
+        assert_eq!(client.read_to_end().0, b"");
+    }
+    gate.wait_for_log(&["\"close\"", "alice", "request-timeout"]);
+    assert_eq!(idle.text(&["EXISTS", "k"]), ":0");
+}

@@ -154,6 +154,8 @@ impl Judge<'_> {
             idle_timeout: self.read(settings.timeout.take(), duration).filter(|time| !time.is_zero()),
             half_close_timeout: self.or(settings.half_close_timeout.take(), duration, seconds(5)),
             shutdown_timeout: self.or(settings.shutdown_timeout.take(), duration, seconds(25)),
+            request_timeout: Some(self.or(settings.request_timeout.take(), duration, seconds(60)))
+                .filter(|time| !time.is_zero()),
             max_args: self.or(settings.max_args.take(), max_args, MOST_ARGUMENTS),
             max_bulk: self.or(settings.max_bulk.take(), positive_size, 512 << 20),
             max_inline: self.or(settings.max_inline.take(), inline_size, 64 << 10),

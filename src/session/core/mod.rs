@@ -89,8 +89,10 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) -> Result<usize, CloseReason> {
         self.handle_policy(policy)?;
-        if out.input().len() > self.flow.held() {
+        let fresh = out.input().len().saturating_sub(self.flow.held());
+        if fresh > 0 {
             self.life.note_activity(now);
+            self.life.request_mut().note_bytes(fresh);
         }
         let was_owed = self.is_owed();
         let consumed = self.take_requests(policy, now, out)?;
@@ -193,6 +195,8 @@ impl SessionCore {
     /// # Errors
     /// Why both connections have to be closed at once.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        let was_read = self.is_reading_request();
+        self.life.request_mut().note_time(now, was_read);
         if let Some(Wait::Throttled { until }) = self.intake.waits_for()
             && *until <= now
         {
@@ -312,7 +316,9 @@ impl SessionCore {
     }
 
     fn due(&self) -> Option<(Instant, Due)> {
-        self.life.due(self.awaits(), &self.limits)
+        let request = self.is_reading_request().then(|| self.life.request_due(&self.limits)).flatten();
+        let session = self.life.due(self.awaits(), &self.limits);
+        session.into_iter().chain(request).min_by_key(|(at, _)| *at)
     }
 
     fn awaits(&self) -> Awaits {
@@ -327,6 +333,12 @@ impl SessionCore {
         } else {
             Awaits::Client
         }
+    }
+
+    /// The client has begun a request, and it is up to the client alone that the rest of it comes.
+    fn is_reading_request(&self) -> bool {
+        let has_begun = self.intake.is_streaming() || (self.flow.held() > 0 && !self.is_waiting());
+        has_begun && self.wants(Side::Downstream)
     }
 
     /// Redis owes the client something, or has not taken what it was sent; or a request waits for it to say something that

@@ -43,6 +43,10 @@ impl SessionCore {
                 return Ok(input.len());
             }
             let between = !self.intake.is_streaming();
+            if between && at > 0 {
+                self.life.request_mut().begin();
+                self.life.request_mut().note_bytes(input.len() - at);
+            }
             if at == input.len() && between {
                 self.intake.rest();
                 return Ok(at);

@@ -3,7 +3,9 @@
 use crate::policy::UserRefusal;
 use std::time::Duration;
 
-use super::rig::{AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, Rig, UPSTREAM_TIMEOUT, request};
+use super::rig::{
+    AUTH_TIMEOUT, CLOSED, HALF_CLOSE_TIMEOUT, IDLE_TIMEOUT, OPEN, REQUEST_TIMEOUT, Rig, UPSTREAM_TIMEOUT, request,
+};
 use crate::policy::ScriptRights;
 use crate::session::{CloseReason, LoginOutcome, Side};
 
@@ -218,4 +220,82 @@ fn a_draining_session_ends_when_nothing_is_owed() {
     rig.redis("$1\r\nv\r\n");
     assert_eq!((rig.heard().as_str(), rig.forwarded().as_str()), ("$1\r\nv\r\n", "GET a"));
     assert_eq!(rig.closed, Some(CloseReason::Drained));
+}
+
+#[test]
+fn an_unfinished_request_that_is_held_has_to_come_on() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$60000\r\n");
+    for _ in 0..3 {
+        rig.wait(REQUEST_TIMEOUT - A_MOMENT);
+        rig.client(&[b'v'; 16 << 10]);
+    }
+    rig.wait(REQUEST_TIMEOUT / 2);
+    rig.client(&[b'v'; 9_000]);
+    rig.wait(REQUEST_TIMEOUT / 2 - A_MOMENT);
+    assert_eq!(rig.closed, None);
+    rig.wait(A_MOMENT);
+    assert_eq!((rig.closed, rig.heard()), (Some(CloseReason::RequestTimeout), String::new()));
+}
+
+#[test]
+fn an_unfinished_request_that_is_streamed_has_to_come_on() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000000\r\nvalue");
+    rig.wait(REQUEST_TIMEOUT - A_MOMENT);
+    rig.client(&[b'v'; 16 << 10]);
+    rig.wait(REQUEST_TIMEOUT - A_MOMENT);
+    rig.client(&[b'v'; 1000]);
+    assert_eq!(rig.closed, None);
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.closed, Some(CloseReason::RequestTimeout));
+    assert!(rig.sent().starts_with(b"*3\r\n$3\r\nSET"), "it was streamed");
+}
+
+#[test]
+fn a_refused_request_and_one_before_the_login_have_to_come_on_too() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(b"*3\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$100000000\r\nvalue");
+    rig.wait(REQUEST_TIMEOUT);
+    assert_eq!(rig.closed, Some(CloseReason::RequestTimeout));
+    let mut rig = Rig::new(CLOSED);
+    rig.core.limits_mut().auth_timeout = REQUEST_TIMEOUT * 2;
+    rig.client(b"PIN");
+    rig.wait(REQUEST_TIMEOUT);
+    assert_eq!(rig.closed, Some(CloseReason::RequestTimeout));
+}
+
+#[test]
+fn the_time_of_a_request_begins_with_it_and_ends_with_it() {
+    let mut rig = Rig::new(OPEN);
+    for _ in 0..10 {
+        rig.client(b"*1\r\n$4\r\nPI");
+        rig.wait(REQUEST_TIMEOUT / 2);
+        rig.client(b"NG\r\n*1\r\n$4\r\nPI");
+        rig.wait(REQUEST_TIMEOUT / 2);
+        rig.client(b"NG\r\n");
+        rig.redis("+PONG\r\n+PONG\r\n");
+        rig.wait(REQUEST_TIMEOUT * 2);
+    }
+    assert_eq!(rig.closed, None);
+}
+
+#[test]
+fn time_in_which_the_proxy_does_not_read_does_not_count_against_a_request() {
+    let mut rig = Rig::new(OPEN);
+    rig.redis_reads = false;
+    rig.client(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000000\r\n");
+    rig.client(&vec![b'v'; 300_000]);
+    rig.wait(REQUEST_TIMEOUT * 2);
+    assert_eq!(rig.closed, None, "Redis takes no more");
+    let mut rig = Rig::new(CLOSED);
+    rig.core.limits_mut().auth_timeout = REQUEST_TIMEOUT * 10;
+    rig.client(&[request("AUTH default secret"), b"*1\r\n$4\r\nPI".to_vec()].concat());
+    rig.wait(REQUEST_TIMEOUT * 2);
+    assert_eq!(rig.closed, None, "a password is verified");
+    rig.verified(LoginOutcome::Accepted(0));
+    rig.wait(REQUEST_TIMEOUT - A_MOMENT);
+    assert_eq!(rig.closed, None);
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.closed, Some(CloseReason::RequestTimeout));
 }

@@ -25,6 +25,7 @@ pub(crate) const REQUEST_BUFFER: usize = 1 << 20;
 pub(crate) const HOLD_BUFFER: usize = 256 << 10;
 pub(crate) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(1000);
 pub(crate) const HALF_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -126,6 +127,7 @@ impl Rig {
             hold_buffer: HOLD_BUFFER,
             auth_timeout: AUTH_TIMEOUT,
             idle_timeout: Some(IDLE_TIMEOUT),
+            request_timeout: Some(REQUEST_TIMEOUT),
             upstream_timeout: Some(UPSTREAM_TIMEOUT),
             half_close_timeout: HALF_CLOSE_TIMEOUT,
         };

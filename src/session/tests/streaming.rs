@@ -190,6 +190,7 @@ fn a_large_password_is_never_streamed() {
 #[test]
 fn a_large_value_that_comes_slowly_is_not_idle() {
     let mut rig = Rig::new(OPEN);
+    rig.core.limits_mut().request_timeout = None;
     let bytes = large(&["SET", "k"], VALUE);
     for piece in bytes.chunks(VALUE / 8) {
         rig.client(piece);
