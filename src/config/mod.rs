@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
 pub use error::{ConfigError, ConfigErrors};
-pub use host::Host;
+pub use host::{Host, Memory};
 pub use model::{
     AclSource, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, Listener, LogFormat, LogLevel,
     LogSettings, NamedUser, Rename, Upstream, UpstreamAddress,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::host::Memory;
 use super::secret::Redacted;
 use crate::command::Dialect;
 use crate::identity::{RuleSpec, UserFrom};
@@ -219,9 +220,9 @@ pub struct Limits {
     pub auth_timeout: Duration,
     /// `timeout`: a session that is silent this long ends; `None` is never.
     pub idle_timeout: Option<Duration>,
-    /// How long owed replies are delivered after the client's FIN.
     /// How long an unfinished request may take for its next 16 KiB, or its end; `None` is for ever.
     pub request_timeout: Option<Duration>,
+    /// How long owed replies are delivered after the client's FIN.
     pub half_close_timeout: Duration,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
@@ -237,6 +238,8 @@ pub struct Limits {
     pub hold_buffer: u64,
     /// Bytes held for all sessions together.
     pub memory_budget: u64,
+    /// What that is a quarter of; `None` where it was written.
+    pub memory: Option<Memory>,
 }
 
 /// The log.

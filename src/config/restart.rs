@@ -162,6 +162,8 @@ impl Differences {
             request_buffer,
             hold_buffer,
             memory_budget,
+            // It follows from that, and tells nothing of what was written.
+            memory: _,
         } = running;
         self.note("maxclients", maxclients, &written.maxclients);
         self.note("max-connections-per-address", max_connections_per_address, &written.max_connections_per_address);
@@ -169,9 +171,9 @@ impl Differences {
         self.note("handshake-timeout", handshake_timeout, &written.handshake_timeout);
         self.note("auth-timeout", auth_timeout, &written.auth_timeout);
         self.note("timeout", idle_timeout, &written.idle_timeout);
+        self.note("request-timeout", request_timeout, &written.request_timeout);
         self.note("half-close-timeout", half_close_timeout, &written.half_close_timeout);
         self.note("shutdown-timeout", shutdown_timeout, &written.shutdown_timeout);
-        self.note("request-timeout", request_timeout, &written.request_timeout);
         self.note("max-args", max_args, &written.max_args);
         self.note("max-bulk", max_bulk, &written.max_bulk);
         self.note("max-inline", max_inline, &written.max_inline);

@@ -30,8 +30,12 @@ tls-ca-cert-file = "ca.crt"
 aclfile = "users.acl"
 "#;
 
+fn memory() -> Memory {
+    Memory { bytes: 4 << 30, source: "/sys/fs/cgroup/memory.max".into() }
+}
+
 fn host() -> Host {
-    Host { memory: 4 << 30, cores: 2, runtime_directory: "/run/user/1000".into() }
+    Host { memory: memory(), cores: 2, runtime_directory: "/run/user/1000".into() }
 }
 
 fn flags(arguments: &[&str]) -> Flags {
@@ -707,15 +711,16 @@ fn defaults_are_these() {
             handshake_timeout: Duration::from_secs(5),
             auth_timeout: Duration::from_secs(10),
             idle_timeout: None,
+            request_timeout: Some(Duration::from_secs(60)),
             half_close_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(25),
             max_args: 1_048_576,
             max_bulk: 512 << 20,
-            request_timeout: Some(Duration::from_secs(60)),
             max_inline: 64 << 10,
             request_buffer: 64 << 20,
             hold_buffer: 16 << 20,
             memory_budget: 1 << 30,
+            memory: Some(memory()),
         },
         reload_interval: Duration::from_millis(200),
         threads: 2,

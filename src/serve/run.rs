@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
+use tracing::field::display;
 use tracing::{info, warn};
 
 use super::admin::{self, AdminSocket, Health, InForce};
@@ -130,7 +131,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     let once = Rc::new(files.into_start());
     let told = reload::tell(&built, &[]);
     let first = built.generation;
-    info!(maxclients = capacity, "capacity");
+    tell_capacity(capacity, &config);
     let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     let generation = Arc::new(ArcSwap::from_pointee(first));
@@ -286,8 +287,8 @@ fn start_workers(
         hold_buffer: bytes(bounds.hold_buffer),
         auth_timeout: bounds.auth_timeout,
         idle_timeout: bounds.idle_timeout,
-        upstream_timeout: config.upstream.timeout,
         request_timeout: bounds.request_timeout,
+        upstream_timeout: config.upstream.timeout,
         half_close_timeout: bounds.half_close_timeout,
     };
     let handshakes = Arc::new(Semaphore::new(bounds.max_handshakes as usize));
@@ -331,6 +332,14 @@ fn open_admin_socket(
         }
         Err(error) => warn!(%error, "no admin socket"),
     }
+}
+
+/// What there is room for, and by which file where nobody has written it.
+fn tell_capacity(maxclients: u32, config: &Config) {
+    let limits = &config.limits;
+    let (memory, source) =
+        limits.memory.as_ref().map(|memory| (memory.bytes, display(memory.source.display()))).unzip();
+    info!(maxclients, memory_budget = limits.memory_budget, memory, source, "capacity");
 }
 
 /// The connections that there may be: as many as wanted, or as the file-descriptor limit allows. Each needs two: the

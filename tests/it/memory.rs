@@ -1,6 +1,6 @@
 //! What one client holds, and what becomes of the others.
 
-use crate::support::{RedisServer, RespClient, Respgate, request, upstream_of};
+use crate::support::{RedisServer, RespClient, Respgate, Setup, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\nuser bob on +ping ~* &*\n";
 
@@ -67,4 +67,14 @@ fn an_unfinished_request_that_does_not_come_on_ends_its_session_held_or_streamed
     }
     gate.wait_for_log(&["\"close\"", "alice", "request-timeout"]);
     assert_eq!(idle.text(&["EXISTS", "k"]), ":0");
+}
+
+#[test]
+fn the_log_says_what_the_budget_is_a_quarter_of_unless_it_is_written() {
+    let redis = RedisServer::start();
+    let start = |setup: Setup| setup.acl(ACL).start().wait_for_log(&["\"capacity\"", "\"memory_budget\":"]);
+    let followed = start(Respgate::setup(&upstream_of(&redis)));
+    assert!(followed.contains("\"source\":\"/") && followed.contains("\"memory\":"), "{followed}");
+    let written = start(Respgate::setup(&upstream_of(&redis)).setting("memory-budget = \"64mb\""));
+    assert!(written.contains("\"memory_budget\":67108864") && !written.contains("source"), "{written}");
 }

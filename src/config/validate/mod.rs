@@ -130,7 +130,9 @@ impl Judge<'_> {
 
     fn limits(&mut self, settings: &mut Settings) -> Limits {
         let seconds = Duration::from_secs;
-        let budget = self.or(settings.memory_budget.take(), positive_size, (self.host.memory / 4).max(1 << 20));
+        let memory = settings.memory_budget.is_none().then(|| self.host.memory.clone());
+        let quarter = (self.host.memory.bytes / 4).max(1 << 20);
+        let budget = self.or(settings.memory_budget.take(), positive_size, quarter);
         // Only what was written can contradict the budget: defaults give way to it.
         let mut buffer = |setting: Option<Setting>, default: u64| {
             let origin = setting.as_ref().map(|setting| setting.origin.clone());
@@ -152,16 +154,17 @@ impl Judge<'_> {
             handshake_timeout: self.or(settings.handshake_timeout.take(), positive_duration, seconds(5)),
             auth_timeout: self.or(settings.auth_timeout.take(), positive_duration, seconds(10)),
             idle_timeout: self.read(settings.timeout.take(), duration).filter(|time| !time.is_zero()),
-            half_close_timeout: self.or(settings.half_close_timeout.take(), duration, seconds(5)),
-            shutdown_timeout: self.or(settings.shutdown_timeout.take(), duration, seconds(25)),
             request_timeout: Some(self.or(settings.request_timeout.take(), duration, seconds(60)))
                 .filter(|time| !time.is_zero()),
+            half_close_timeout: self.or(settings.half_close_timeout.take(), duration, seconds(5)),
+            shutdown_timeout: self.or(settings.shutdown_timeout.take(), duration, seconds(25)),
             max_args: self.or(settings.max_args.take(), max_args, MOST_ARGUMENTS),
             max_bulk: self.or(settings.max_bulk.take(), positive_size, 512 << 20),
             max_inline: self.or(settings.max_inline.take(), inline_size, 64 << 10),
             request_buffer,
             hold_buffer,
             memory_budget: budget,
+            memory,
         }
     }
 
