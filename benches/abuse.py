@@ -10,6 +10,7 @@ client meanwhile, and what became of the abusers. Needs redis-server and openssl
 """
 
 import argparse
+import functools
 import os
 import pathlib
 import re
@@ -39,18 +40,21 @@ handshake-timeout = "2s"
 auth-timeout = "3s"
 unmapped = "password"
 maxclients = 1500
+request-timeout = "{request_timeout}"
 
 [[certificate]]
 cn = "ops"
 user = "ops"
 """
-USERS = "user default on >correct-horse-battery-staple +@all ~* &*\nuser ops on nopass +@all ~* &*\n"
+PASSWORD = "correct-horse-battery-staple"
+USERS = f"user default on >{PASSWORD} +@all ~* &*\nuser ops on nopass +@all ~* &*\n"
 USERS += "user late on +@all ~* &* " + " ".join(f">password-{number}" for number in range(5)) + "\n"
 
 
-def prepare(folder, port):
+def prepare(folder, port, request_timeout):
     subprocess.run([ROOT / "certs-example/make.sh", folder], check=True, stdout=subprocess.DEVNULL)
-    (folder / "respgate.toml").write_text(CONFIG.format(port=port, folder=folder, budget=BUDGET_MIB))
+    (folder / "respgate.toml").write_text(CONFIG.format(port=port, folder=folder, budget=BUDGET_MIB,
+                                                          request_timeout=request_timeout))
     (folder / "users.acl").write_text(USERS)
     (folder / "users.acl").chmod(0o600)
 
@@ -194,6 +198,44 @@ def unfinished_requests(place, sessions):
     return each(place, max(sessions, 1000), b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1000000\r\n" + b"v" * 900_000)
 
 
+def the_whole_budget(place, sessions):
+    """One user takes all there is and goes on asking; another works meanwhile."""
+    stopped, served = threading.Event(), [0, 0]
+
+    def work():
+        while not stopped.is_set():
+            served[1] += 1
+            try:
+                with place.connect("shop") as client:
+                    client.sendall(request("AUTH", "default", PASSWORD) + request("SET", "key", b"v" * 300_000) * 5)
+                    expected = b"+OK\r\n" * 6
+                    while expected and (answer := client.recv(100)) and expected.startswith(answer):
+                        expected = expected[len(answer):]
+                    served[0] += not expected
+            except OSError:
+                pass
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    result = unfinished_requests(place, sessions)
+    stopped.set()
+    worker.join()
+    return f"{result}; another user: {served[0]} of {served[1]} sessions served"
+
+
+def slow_requests(place, sessions):
+    """Requests that come on by a byte now and then, held and streamed ones."""
+    clients = [place.connect("ops") for _ in range(sessions)]
+    for number, client in enumerate(clients):
+        length = 536_870_912 if number % 2 else 60_000
+        try_to_send(client, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % length + b"v" * 30_000)
+    for _ in range(5):
+        time.sleep(0.5)
+        for client in clients:
+            try_to_send(client, b"v")
+    return outcome(clients)
+
+
 def everything_at_once(place, sessions):
     """Each session holds as much as it can, each kind in its own way."""
     make_big_value(place)
@@ -229,7 +271,12 @@ ABUSES = {
     "guessing passwords from 20 addresses": guessing_from_many_addresses,
     "1,000 requests of 900 KB, unfinished": unfinished_requests,
     "1,000 sessions, each at its worst": everything_at_once,
+    "the whole budget for one user": the_whole_budget,
+    "a byte of a request now and then": slow_requests,
 }
+
+# Where it is not as long as by default.
+REQUEST_TIMEOUTS = {"a byte of a request now and then": "2s"}
 
 
 def each(place, sessions, bytes_):
@@ -338,7 +385,8 @@ def main():
     print("| --- | --- | --- | --- | --- | --- |")
     for name, abuse in ABUSES.items():
         if arguments.only in name:
-            with running(arguments.respgate, prepare) as servers:
+            prepared = functools.partial(prepare, request_timeout=REQUEST_TIMEOUTS.get(name, "60s"))
+            with running(arguments.respgate, prepared) as servers:
                 before, most, descriptors, latency, result = measure(Place(*servers), abuse, arguments.sessions)
             print(f"| {name} | {before:.1f} | {most:.1f} | {descriptors} | {latency} | {result} |", flush=True)
 
