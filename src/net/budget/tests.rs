@@ -1,5 +1,6 @@
+use std::future::Future;
 use std::sync::atomic::AtomicUsize;
-use std::task::Wake;
+use std::task::{Context, Wake};
 use std::thread;
 
 use super::*;
@@ -80,4 +81,20 @@ fn from_many_threads_the_sum_ends_within_the_budget_and_comes_back_to_nothing() 
         }
     });
     assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_is_still_to_be_sent_counts_on_and_who_sends_it_hears_that_it_is_given_up() {
+    let budget = MemoryBudget::new(100);
+    let (mut leaving, mut small) = (account(&budget, "large"), account(&budget, "small"));
+    leaving.hold(80);
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    let mut context = Context::from_waker(&waker);
+    let mut cut = Box::pin(leaving.cut());
+    assert_eq!(cut.as_mut().poll(&mut context), Poll::Pending);
+    small.hold(30);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(cut.as_mut().poll(&mut context), Poll::Ready(()));
+    assert!(!small.is_cut());
 }
