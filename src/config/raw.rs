@@ -181,7 +181,7 @@ pub(super) struct Settings {
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(super) memory_budget: Option<Setting>,
 
-    /// How often certificates and ACL file are looked at for changes [default: 500ms]
+    /// How often certificates and ACL file are looked at for changes [default: 200ms]
     #[arg(long, value_name = "TIME", help_heading = "Operation")]
     pub(super) reload_interval: Option<Setting>,
     /// Worker threads [default: cores]

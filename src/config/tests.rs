@@ -1137,6 +1137,33 @@ fn every_flag_is_documented_and_nothing_else_is() {
     assert_eq!(documented, flags.iter().map(String::as_str).collect());
 }
 
+/// Where both have a value, and the document nothing else.
+#[test]
+fn help_tells_the_defaults_that_are_documented() {
+    let document = include_str!("../../docs/configuration.md");
+    let command = Settings::augment_args(Command::new("respgate"));
+    let help = |flag: &str| {
+        let argument = command.get_arguments().find(|argument| argument.get_long() == Some(flag));
+        let argument = argument.unwrap_or_else(|| panic!("no flag {flag}"));
+        let help = argument.get_long_help().or(argument.get_help());
+        help.unwrap_or_else(|| panic!("no help for {flag}")).to_string()
+    };
+    let mut compared = 0;
+    for line in document.lines().filter(|line| line.starts_with("| `--")) {
+        let cells: Vec<_> = line.trim_matches(['|', ' ']).split(" | ").collect();
+        let [flag, _, default, _] = cells[..] else { continue };
+        let Some(default) = default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else { continue };
+        if default.contains('`') {
+            continue;
+        }
+        let told = help(flag.trim_matches(['`', '-']));
+        let Some((_, told)) = told.split_once("[default: ") else { continue };
+        assert_eq!(told.replace('"', ""), format!("{default}]"), "{flag}");
+        compared += 1;
+    }
+    assert!(compared > 15, "{compared}");
+}
+
 /// The keys a section takes, as serde is told them.
 fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     struct Keys<'a>(&'a mut &'static [&'static str]);
