@@ -93,6 +93,14 @@ impl Selector {
         Ok(())
     }
 
+    /// Whether this allows whatever `other` allows, as far as the rules tell.
+    pub(super) fn covers(&self, other: &Selector) -> bool {
+        self.commands.covers(&other.commands)
+            && self.keys.covers(&other.keys)
+            && self.channels.covers(&other.channels)
+            && self.databases.covers(&other.databases)
+    }
+
     pub(super) fn recompiled(&self, table: &CommandTable) -> Selector {
         let databases = match self.databases.clone() {
             Databases::All => Databases::All,
@@ -117,6 +125,13 @@ impl Keys {
     /// Whether what this rule lets read can be read here.
     pub(super) fn keep(&self, rule: &KeyPattern) -> bool {
         self.all || self.patterns.iter().any(|p| p.access.covers(Access::READ) && p.pattern.covers(&rule.pattern))
+    }
+
+    fn covers(&self, other: &Keys) -> bool {
+        let is_covered = |rule: &KeyPattern| {
+            self.patterns.iter().any(|p| p.access.covers(rule.access) && p.pattern.covers(&rule.pattern))
+        };
+        self.all || !other.all && other.patterns.iter().all(is_covered)
     }
 
     /// `~pattern`, `%R~pattern`, `%W~pattern`, `%RW~pattern`.
@@ -151,6 +166,11 @@ impl Channels {
         self.all || self.patterns.iter().any(|known| known.text() == pattern)
     }
 
+    /// To subscribe to a pattern takes the very pattern.
+    fn covers(&self, other: &Channels) -> bool {
+        self.all || !other.all && other.patterns.iter().all(|pattern| self.allow_pattern(pattern.text()))
+    }
+
     fn add(&mut self, text: &[u8]) -> Result<(), RuleErrorKind> {
         if self.all {
             return Err(RuleErrorKind::ChannelAfterAllChannels);
@@ -176,6 +196,14 @@ impl Databases {
             Databases::All => true,
             Databases::Some(allowed) => allowed.contains(&database),
             Databases::Foreign(_) => false,
+        }
+    }
+
+    fn covers(&self, other: &Databases) -> bool {
+        match (self, other) {
+            (Databases::All, _) => true,
+            (Databases::Some(allowed), Databases::Some(others)) => allowed.is_superset(others),
+            _ => false,
         }
     }
 

@@ -115,6 +115,12 @@ impl User {
                     .all(|rule| self.granting().any(|selector| selector.keys.keep(rule)))
     }
 
+    /// Whether all that the rules of `earlier` allowed is still allowed, as far as the rules tell: each of its selectors
+    /// is covered by one. Rules under two tables are compared as they are written.
+    pub fn keeps_rights_of(&self, earlier: &User) -> bool {
+        earlier.granting().all(|former| self.granting().any(|selector| selector.covers(former)))
+    }
+
     /// The selectors that can allow something.
     pub(super) fn granting(&self) -> impl Iterator<Item = &Selector> {
         self.selectors.iter().filter(|selector| !selector.databases.are_foreign())

@@ -402,3 +402,36 @@ fn keys_stay_readable_where_another_rule_covers_the_one_that_is_gone() {
     }
     assert!(user("(~a) (~b)").keeps_readable_keys_of(&user("~a ~b")), "whatever the selector");
 }
+
+#[test]
+fn rights_are_kept_where_one_selector_covers_each_that_there_was() {
+    let table = CommandTable::builtin(Dialect::Valkey91);
+    let user = |rules: &str| {
+        let rules: Vec<&[u8]> = rules.split(' ').map(str::as_bytes).collect();
+        let acl = Acl::new(&table).set_user(b"bob", &rules, &table).unwrap();
+        acl.user(b"bob").unwrap().clone()
+    };
+    for (earlier, now, kept) in [
+        ("+get ~a &c", "+@read ~a ~b &c &d", true),
+        ("+get ~a", "+@all ~*", true),
+        ("+get ~a", "+get %RW~a* (+set ~b)", true),
+        ("(+get ~a)", "+get ~a", true),
+        ("+select|0", "+select", true),
+        ("+select|0", "+select|0 +select|1", true),
+        ("db=1 +get ~a", "+get ~a", true),
+        ("db=1 +get ~a", "db=1,2 +get ~a", true),
+        ("+@all -set ~*", "-@all +@all -set ~*", true),
+        ("+get ~a", "+get", false),
+        ("+get ~a", "+get %R~a", false),
+        ("+get +set ~a", "+get ~a (+set ~a)", false),
+        ("+get ~a &c", "+get ~a", false),
+        ("+get &c*", "+get &c1*", false),
+        ("+@all ~*", "+@all -flushall ~*", false),
+        ("+select", "+select|0", false),
+        ("+select|0", "+select|1", false),
+        ("+get ~a", "db=1 +get ~a", false),
+        ("db=1,2 +get ~a", "db=1 +get ~a", false),
+    ] {
+        assert_eq!(user(now).keeps_rights_of(&user(earlier)), kept, "{earlier}, then {now}");
+    }
+}
