@@ -7,6 +7,12 @@ use std::path::Path;
 
 use tracing::{error, info, warn};
 
+use super::words;
+
+/// Why something is not confirmed.
+const MAY_STILL_BE_EXECUTED: &str =
+    "not confirmed: Redis may still execute requests that were sent before with rights that are gone";
+
 /// So many lines of the log were lost, because they could not be written as fast as they came.
 pub fn lines_lost(lines: u64) {
     error!(event = "log", outcome = "lost", lines, "lines were lost: they could not be written as fast as they came");
@@ -16,6 +22,12 @@ pub fn lines_lost(lines: u64) {
 pub fn administered(user: &str, client: SocketAddr, command: &str, names: &str, is_done: bool) {
     let outcome = if is_done { "done" } else { "failed" };
     info!(event = "acl", outcome, %client, user, command, names, "users edited");
+}
+
+/// Somebody has changed users, and what was sent before with rights that are gone may still be executed.
+pub fn edit_not_confirmed(user: &str, client: SocketAddr, command: &str, names: &str, why: &dyn Display) {
+    let outcome = words::NOT_CONFIRMED;
+    warn!(event = "acl", outcome, %client, user, command, names, error = %why, "users edited, {MAY_STILL_BE_EXECUTED}");
 }
 
 /// A reload found this to be wrong.
@@ -41,6 +53,12 @@ pub fn reload_deferred(cause: &str) {
 /// A new generation is in force for every session.
 pub fn reloaded(cause: &str, generation: u64) {
     info!(event = "reload", outcome = "done", cause, generation, "new generation");
+}
+
+/// The same, and what was sent before with rights that are gone may still be executed.
+pub fn reload_not_confirmed(cause: &str, generation: u64, why: &dyn Display) {
+    let outcome = words::NOT_CONFIRMED;
+    warn!(event = "reload", outcome, cause, generation, error = %why, "new generation, {MAY_STILL_BE_EXECUTED}");
 }
 
 /// A worker has not said in time that a new generation is in force.

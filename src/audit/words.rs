@@ -56,6 +56,9 @@ pub enum Event {
     UpstreamFailed,
 }
 
+/// The outcome of a change of rights that is in force, where Redis may still execute what was sent before.
+pub const NOT_CONFIRMED: &str = "not-confirmed";
+
 /// The command of a request whose name is not in the command table.
 pub const UNKNOWN_COMMAND: &str = "unknown";
 
@@ -360,8 +363,8 @@ mod tests {
 
     /// Events that clients cannot cause as often as they like, and their outcomes.
     const UNLIMITED: &[(&str, &[&str])] = &[
-        ("acl", &["done", "failed"]),
-        ("reload", &["done", "failed", "refused"]),
+        ("acl", &["done", "failed", NOT_CONFIRMED]),
+        ("reload", &["done", "failed", "refused", NOT_CONFIRMED]),
         ("others", &[""]),
         ("log", &["lost"]),
         ("worker", &["stuck", "turns"]),

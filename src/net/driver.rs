@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
 use super::budget::{Account, Holder};
+use super::executing::Executing;
 use super::registry::{Handle, Order};
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
@@ -24,6 +25,7 @@ use crate::session::{
     Action, Administered, Administration, Buffer, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
     MirrorOrder, Output, Queues, SessionCore, Side, UpstreamFailure,
 };
+use crate::upstream::Cut;
 
 /// Bytes read at once, into a buffer that all sessions of a worker share.
 const SCRATCH: usize = 64 << 10;
@@ -55,6 +57,8 @@ pub(super) trait Host {
     fn policy(&self) -> Self::PolicyRef;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
+    /// Nothing more that was sent over this connection is to be executed.
+    fn cut(&self, upstream: &Self::Upstream) -> Cut;
     /// Verifies a password.
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
     /// Does what an ACL command asked for. What changes users is queued, or goes to `confirm` if its turn has come.
@@ -102,13 +106,15 @@ pub(super) struct Driver<C, H: Host> {
 }
 
 /// A session that has ended: what is left to be done for it.
-pub(super) struct EndedSession<C> {
+pub(super) struct EndedSession<C, H: Host> {
     /// The client's connection.
     pub(super) client: C,
     /// What is still to be sent to it.
     pub(super) unsent: Buffer,
     /// Where that is counted.
     pub(super) account: Account,
+    /// What Redis may still execute.
+    pub(super) executing: Option<Executing<H>>,
 }
 
 /// How much a read brought.
@@ -156,13 +162,16 @@ impl<C: Stream, H: Host> Driver<C, H> {
 
     /// The session has ended: nothing of it is held any more but what is still to be sent to the client. After a loss or a cut
     /// that is nothing.
-    pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C> {
+    pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C, H> {
         let unsent = match reason {
             CloseReason::ClientLost | CloseReason::MemoryBudget => Buffer::default(),
             _ => self.queues.downstream,
         };
         self.account.hold(unsent.capacity());
-        EndedSession { client: self.client, unsent, account: self.account }
+        let left = self.upstream.zip(self.core.into_remains());
+        let executing =
+            left.map(|(upstream, remains)| Executing::new(upstream, remains, reason, self.handle, self.host));
+        EndedSession { client: self.client, unsent, account: self.account, executing }
     }
 
     /// Runs the session until it has to be closed.
@@ -174,6 +183,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         let policy = self.host.policy();
         self.handle.note_generation(policy.generation);
         let outcome = self.run(cx, &policy, progress, Instant::now());
+        self.handle.note_former_rights(self.core.executes_with_former_rights());
         // It was confirmed at once or is not.
         self.confirm = None;
         self.note_acl_log();

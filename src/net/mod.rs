@@ -2,6 +2,7 @@
 
 mod budget;
 mod driver;
+mod executing;
 mod farewell;
 mod gate;
 pub mod listener;

@@ -28,6 +28,8 @@ pub struct Handle {
     deadline: Cell<Option<Instant>>,
     /// The policy that it was last under.
     generation: Cell<u64>,
+    /// Redis may still execute something with rights that the session has lost.
+    has_former: Cell<bool>,
     order: Cell<Option<Order>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -41,6 +43,7 @@ impl Handle {
             expires,
             deadline: Cell::new(None),
             generation: Cell::new(0),
+            has_former: Cell::new(false),
             order: Cell::new(None),
             waker: RefCell::new(None),
         }
@@ -62,6 +65,11 @@ impl Handle {
     /// The session is under this policy.
     pub fn note_generation(&self, generation: u64) {
         self.generation.set(generation);
+    }
+
+    /// Whether Redis may still execute something with rights that the session has lost.
+    pub fn note_former_rights(&self, has_former: bool) {
+        self.has_former.set(has_former);
     }
 
     /// Takes what the worker wants.
@@ -136,6 +144,16 @@ impl Registry {
     /// Whether every session is under this policy or a later one.
     pub fn is_under(&self, generation: u64) -> bool {
         self.handles.borrow().values().all(|handle| handle.generation.get() >= generation)
+    }
+
+    /// The sessions for which Redis may still execute something with rights that they have lost.
+    pub fn with_former_rights(&self) -> Vec<Rc<Handle>> {
+        self.handles.borrow().values().filter(|handle| handle.has_former.get()).cloned().collect()
+    }
+
+    /// Whether every session that was to end has.
+    pub fn is_obeyed(&self) -> bool {
+        self.handles.borrow().values().all(|handle| !matches!(handle.order.get(), Some(Order::Close(_))))
     }
 
     /// Has every session end when nothing is owed any more, those that are still to come as well.

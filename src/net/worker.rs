@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
 use self::host::{PolicyRef, WorkerHost};
-use super::budget::{Holder, MemoryBudget};
+use super::budget::{Account, Holder, MemoryBudget};
 use super::driver::{Driver, EndedSession, Stream};
 use super::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
 use super::gate::Permit;
@@ -31,7 +31,7 @@ use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
-use crate::session::{CloseReason, Peer, SessionCore, SessionLimits, Shared};
+use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, Handshaken};
 use crate::upstream::Upstream;
@@ -42,6 +42,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// After the end of a drain: sessions close then by themselves, and have this long for the last they say, to the client and in
 /// the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long a session that has lost rights may wait for the replies to what was sent with them.
+const FORMER_RIGHTS: Duration = Duration::from_secs(1);
 
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
@@ -99,9 +102,10 @@ pub enum Renewal {
 
 /// How far a worker is with a new generation.
 pub struct Renewed {
-    /// Hears when all sessions are under it.
+    /// Hears when all sessions are under it, and Redis executes nothing for them with rights that they do not have under it:
+    /// what is left of those that have ended is cut.
     pub under: oneshot::Receiver<()>,
-    /// Ends when those whose certificate it does not trust have been told to close.
+    /// Ends when those whose certificate it does not trust have ended.
     pub verified: oneshot::Receiver<()>,
 }
 
@@ -282,7 +286,10 @@ impl Worker {
             let chains = self.registry.chains(|_, _| true);
             let worker = Rc::clone(&self);
             spawn_local(async move {
-                worker.reverify(generation, chains).await;
+                Rc::clone(&worker).reverify(generation, chains).await;
+                while !worker.registry.is_obeyed() {
+                    tokio::task::yield_now().await;
+                }
                 drop(verified);
             });
         }
@@ -293,8 +300,24 @@ impl Worker {
         while !self.registry.is_under(number) {
             tokio::task::yield_now().await;
         }
+        self.end_former_rights().await;
         // Whoever does not wait for it does not need to know.
         let _ = under.send(());
+    }
+
+    /// Whoever has lost rights with which Redis still executes something gets a moment for the replies, and ends then.
+    async fn end_former_rights(&self) {
+        let deadline = Instant::now() + FORMER_RIGHTS;
+        while !self.registry.with_former_rights().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(FORMER_RIGHTS / 100).await;
+        }
+        self.registry
+            .with_former_rights()
+            .iter()
+            .for_each(|handle| handle.order(Order::Close(CloseReason::PolicyChanged)));
+        while !self.registry.is_obeyed() {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// With a CA many sessions may end, and some that another CA still vouches for may not. With its own certificate a session
@@ -491,7 +514,6 @@ impl Worker {
         let mut driver = Box::new(Driver::new(core, client, handle, account, host));
         Box::pin(async move {
             let reason = poll_fn(|cx| driver.poll(cx)).await;
-            drop(entry);
             if reason == CloseReason::UpstreamGone {
                 self.settings.upstream.lost.notify_one();
             }
@@ -500,24 +522,34 @@ impl Worker {
                 Volume { received: 0, .. } if is_gone && !is_greeted => self.settings.events.probed(address),
                 volume => self.settings.events.closed(driver.core(), volume, reason, started.elapsed()),
             }
-            let ended = driver.into_ended(reason);
-            if reason != CloseReason::ClientLost {
-                close(ended, permit).await;
-            }
+            let EndedSession { client, unsent, account, executing } = driver.into_ended(reason);
+            let executed = async move {
+                if let Some(executing) = executing {
+                    executing.await;
+                }
+                drop(entry);
+            };
+            let told = async move {
+                match reason {
+                    CloseReason::ClientLost => drop((client, unsent, account)),
+                    _ => tell_the_last(client, unsent, account).await,
+                }
+            };
+            keep_place(permit, async move {
+                tokio::join!(executed, told);
+            })
+            .await;
         })
     }
 }
 
 /// The last of a session. What is still to be sent counts to whoever it is for, and is given up where that is the most.
-fn close<C: Stream + 'static>(ended: EndedSession<C>, permit: Permit) -> ConnectionFuture {
-    let EndedSession { client, unsent, mut account } = ended;
+async fn tell_the_last<C: Stream + 'static>(client: C, unsent: Buffer, mut account: Account) {
     let holds_something = !unsent.is_empty();
-    keep_place(permit, async move {
-        tokio::select! {
-            () = farewell(client, unsent) => {}
-            () = account.cut(), if holds_something => {}
-        }
-    })
+    tokio::select! {
+        () = farewell(client, unsent) => {}
+        () = account.cut(), if holds_something => {}
+    }
 }
 
 /// Whether a certificate that this chain may depend on has ended in this span.

@@ -265,7 +265,10 @@ impl Reloader {
         if is_new {
             self.put_in_force(built, reading, &held_up, files).await;
         }
-        events::reloaded(cause, number);
+        match self.enforcer.confirm().await {
+            Ok(()) => events::reloaded(cause, number),
+            Err(why) => events::reload_not_confirmed(cause, number, &why),
+        }
         self.tell_of_passed_over_users();
     }
 

@@ -169,7 +169,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     }
 
     let start = Start { config, watch, once, server, told, failures };
-    let enforcer = Enforcer::new(generation, mailboxes.clone());
+    let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream));
     let mut reloader = Reloader::new(start, reread, declare, enforcer);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -179,14 +179,12 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
                 Some(ProbeResult::Up(server)) => {
                     info!(server = server.server, version = server.full_version, "upstream is there");
                     upstream.shut_out.store(false, Ordering::Relaxed);
-                    upstream.silent.store(false, Ordering::Relaxed);
                     reloader.learn(*server).await;
                     health.set(Health::Serving);
                 }
                 Some(ProbeResult::Down(error)) => {
                     health.set(Health::UpstreamDown);
                     upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
-                    upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
                     warn!(%error, "upstream is not there");
                 }
                 None => {}

@@ -56,7 +56,7 @@ pub enum CloseReason {
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
     /// blocking command.
     OngoingRightLost,
-    /// The policy changed while a request was being streamed.
+    /// The policy changed while a request was being streamed, or took away rights with which Redis goes on executing.
     PolicyChanged,
     /// Redis cannot be told of the rights that the session's scripts have now.
     NoMirror,
@@ -79,6 +79,19 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether a right has gone with which requests were sent: Redis is to execute nothing more of them.
+    pub fn is_loss_of_rights(self) -> bool {
+        matches!(
+            self,
+            Self::Revoked(_)
+                | Self::Certificate(_)
+                | Self::IdentityChanged
+                | Self::OngoingRightLost
+                | Self::PolicyChanged
+                | Self::NoMirror
+        )
+    }
+
     /// Whose doing it was.
     pub fn fault(self) -> Fault {
         match self {

@@ -12,8 +12,9 @@ pub(super) enum Wait {
     Verifying(Box<Login>),
     /// A login was throttled; the client is told so at this time.
     Throttled { until: Instant },
-    /// Somebody outside does what an ACL command asked for, and holds so many bytes of it.
-    Administering { memory: usize },
+    /// Somebody outside does what an ACL command asked for, and holds so many bytes of it. Where that has to wait for its
+    /// turn, it has come or not.
+    Administering { memory: usize, is_turn: bool },
     /// Redis is told of a user, or of its rights, which take so many bytes.
     Mirroring { memory: usize },
     /// Something that has to follow all earlier replies.
@@ -42,7 +43,7 @@ impl Wait {
         match self {
             Self::Verifying(login) => login.memory(),
             Self::Replies(AfterReplies::Replicate(_, request) | AfterReplies::Hello(_, request)) => request.len(),
-            Self::Administering { memory } | Self::Mirroring { memory } => *memory,
+            Self::Administering { memory, .. } | Self::Mirroring { memory } => *memory,
             Self::Throttled { .. }
             | Self::Replies(AfterReplies::Reset | AfterReplies::Mirror { .. })
             | Self::Undecided => 0,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use zeroize::Zeroizing;
 
 use super::login;
 use crate::config::{Config, Redacted, Rename, UpstreamAddress};
@@ -58,11 +60,26 @@ impl Target {
 
 /// A connection to Redis.
 #[derive(Debug)]
-pub enum Connection {
-    /// Over (loopback) TCP.
+pub struct Connection {
+    stream: Stream,
+    id: Option<ClientId>,
+}
+
+/// What Redis calls a connection: from 1 on, each greater than those before it, in one run of Redis.
+pub(super) type ClientId = NonZeroU64;
+
+/// Over loopback TCP, or over a unix socket.
+#[derive(Debug)]
+enum Stream {
     Tcp(TcpStream),
-    /// Over a unix socket.
     Unix(UnixStream),
+}
+
+impl Connection {
+    /// Its id, where it was asked for and the proxy's user may know it.
+    pub(super) fn id(&self) -> Option<ClientId> {
+        self.id
+    }
 }
 
 /// Why there is no connection.
@@ -124,22 +141,12 @@ impl From<io::Error> for ConnectError {
 
 /// Connects and, where a password is configured, logs in, within the timeout of the target.
 pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
-    within(target, open(target)).await
+    within(target, open(target, false)).await
 }
 
-/// The same, and it has to answer within that time.
-pub(super) async fn connect_and_ask(target: &Target) -> Result<Connection, ConnectError> {
-    let answering = async {
-        let mut connection = open(target).await?;
-        let mut request = Vec::new();
-        resp::encode_request(&[target.name("PING")], &mut request);
-        match login::exchange(&mut connection, &request).await? {
-            Reply::Error(text) if ConnectError::refused(&text).is_full() => Err(ConnectError::refused(&text)),
-            // Whatever else it says, it speaks.
-            _ => Ok(connection),
-        }
-    };
-    within(target, answering).await
+/// The same, and asks Redis what it calls the connection: so one is of use, since Redis has answered.
+pub(super) async fn connect_and_identify(target: &Target) -> Result<Connection, ConnectError> {
+    within(target, open(target, true)).await
 }
 
 /// Within the timeout of the target.
@@ -150,13 +157,39 @@ pub(super) async fn within<T>(
     tokio::time::timeout(target.timeout, work).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
-async fn open(target: &Target) -> Result<Connection, ConnectError> {
-    let mut connection = match &target.address {
-        UpstreamAddress::Tcp(address) => Connection::Tcp(tcp(*address).await?),
-        UpstreamAddress::Unix(path) => Connection::Unix(unix(path).await?),
+/// AUTH and CLIENT ID are sent at once.
+async fn open(target: &Target, is_identified: bool) -> Result<Connection, ConnectError> {
+    let stream = match &target.address {
+        UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address).await?),
+        UpstreamAddress::Unix(path) => Stream::Unix(unix(path).await?),
     };
+    let mut connection = Connection { stream, id: None };
+    let mut requests = Zeroizing::new(Vec::new());
     if let Some(password) = &target.password {
-        login::log_in(&mut connection, target.name("AUTH"), target.user.as_deref(), password).await?;
+        requests = login::auth(target.name("AUTH"), target.user.as_deref(), password);
+    }
+    if is_identified {
+        resp::encode_request(&[target.name("CLIENT"), b"ID"], &mut requests);
+    }
+    let count = usize::from(target.password.is_some()) + usize::from(is_identified);
+    if count == 0 {
+        return Ok(connection);
+    }
+    let mut replies = login::exchange_all(&mut connection, &requests, count).await?.into_iter();
+    if target.password.is_some() {
+        match replies.next() {
+            Some(Reply::Simple(_)) => {}
+            Some(Reply::Error(text)) => return Err(ConnectError::refused(&text)),
+            _ => return Err(ConnectError::NotRedis),
+        }
+    }
+    match replies.next() {
+        Some(Reply::Integer(id)) => connection.id = u64::try_from(id).ok().and_then(ClientId::new),
+        Some(Reply::Error(text)) if ConnectError::refused(&text).is_full() => {
+            return Err(ConnectError::refused(&text));
+        }
+        // The proxy's user may not ask. Whatever else it says, it speaks.
+        _ => {}
     }
     Ok(connection)
 }
@@ -177,32 +210,32 @@ async fn unix(path: &PathBuf) -> io::Result<UnixStream> {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

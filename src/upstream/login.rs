@@ -1,4 +1,4 @@
-//! Our own conversation with Redis: one request, one reply.
+//! Our own conversation with Redis.
 
 use std::io;
 
@@ -12,38 +12,52 @@ use crate::resp::{self, Protocol, Reply};
 /// Bytes of one reply of our own conversation: COMMAND answers with about 300 KiB.
 const LARGEST_REPLY: usize = 16 << 20;
 
-/// AUTH, under the name it has there, as the proxy's own user.
-pub(super) async fn log_in(
-    connection: &mut Connection,
-    auth: &[u8],
-    user: Option<&str>,
-    password: &Redacted,
-) -> Result<(), ConnectError> {
+/// `AUTH`, as the proxy's own user. It holds a password.
+pub(super) fn auth(auth: &[u8], user: Option<&str>, password: &Redacted) -> Zeroizing<Vec<u8>> {
     let mut arguments = vec![auth];
     arguments.extend(user.map(str::as_bytes));
     arguments.push(password.expose());
-    let mut request = Zeroizing::new(Vec::new());
+    // With room for what is sent together with it, so that no copy is left behind.
+    const ROOM: usize = 256;
+    let size = arguments.iter().map(|argument| argument.len()).sum::<usize>();
+    let mut request = Zeroizing::new(Vec::with_capacity(size + ROOM));
     resp::encode_request(&arguments, &mut request);
-    match exchange(connection, &request).await? {
-        Reply::Simple(_) => Ok(()),
-        Reply::Error(text) => Err(ConnectError::refused(&text)),
-        _ => Err(ConnectError::NotRedis),
-    }
+    request
 }
 
 /// Sends a request and reads its reply, RESP2.
 pub(super) async fn exchange(connection: &mut Connection, request: &[u8]) -> Result<Reply, ConnectError> {
+    exchange_all(connection, request, 1).await?.pop().ok_or(ConnectError::NotRedis)
+}
+
+/// Sends so many requests at once and reads their replies; fewer where Redis closes after the first.
+pub(super) async fn exchange_all(
+    connection: &mut Connection,
+    requests: &[u8],
+    count: usize,
+) -> Result<Vec<Reply>, ConnectError> {
     // A Redis that is full says so and closes before it has read anything.
-    let sent = connection.write_all(request).await;
-    let mut bytes = Vec::new();
+    let sent = connection.write_all(requests).await;
+    let (mut replies, mut bytes) = (Vec::new(), Vec::new());
     loop {
-        if connection.read_buf(&mut bytes).await? == 0 {
-            return Err(sent.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()).into());
+        match connection.read_buf(&mut bytes).await {
+            Ok(0) | Err(_) if !replies.is_empty() => return Ok(replies),
+            Ok(0) => return Err(sent.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()).into()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
         }
-        match resp::decode(Protocol::Resp2, &bytes) {
-            Ok(Some((reply, _))) => return Ok(reply),
-            Ok(None) if bytes.len() <= LARGEST_REPLY => {}
-            Ok(None) | Err(_) => return Err(ConnectError::NotRedis),
+        while replies.len() < count {
+            match resp::decode(Protocol::Resp2, &bytes) {
+                Ok(Some((reply, taken))) => {
+                    replies.push(reply);
+                    bytes.drain(..taken);
+                }
+                Ok(None) if bytes.len() <= LARGEST_REPLY => break,
+                Ok(None) | Err(_) => return Err(ConnectError::NotRedis),
+            }
+        }
+        if replies.len() == count {
+            return Ok(replies);
         }
     }
 }

@@ -2,15 +2,19 @@
 
 mod commands;
 mod connect;
+mod cut;
 pub mod probe;
 mod login;
 mod mirror;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Notify;
 
+use self::connect::connect_and_identify;
 pub use self::connect::{ConnectError, Connection, Target, connect};
+use self::cut::Cuts;
+pub use self::cut::{Cut, CutMark, NotConfirmed};
 pub use self::mirror::Mirrors;
 
 /// Redis, as the whole process knows it.
@@ -21,10 +25,10 @@ pub struct Upstream {
     /// It is there and does not let us in. Without a password of ours a connection would only show that to a client,
     /// command by command.
     pub shut_out: AtomicBool,
-    /// It takes connections and says nothing: one is of use once it has answered.
-    pub silent: AtomicBool,
     /// The users there that stand for ours.
     mirrors: Mirrors,
+    /// Connections of which nothing more is to be executed.
+    cuts: Cuts,
     /// Notified when a session loses its connection, or gets none.
     pub lost: Notify,
 }
@@ -38,8 +42,8 @@ impl Upstream {
         Ok(Self {
             target,
             shut_out: AtomicBool::new(false),
-            silent: AtomicBool::new(false),
             mirrors: Mirrors::new()?,
+            cuts: Cuts::default(),
             lost: Notify::new(),
         })
     }
@@ -49,9 +53,6 @@ impl Upstream {
     /// # Errors
     /// There is none, or it would be of no use.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        match self.silent.load(Ordering::Relaxed) {
-            false => connect(&self.target).await,
-            true => connect::connect_and_ask(&self.target).await,
-        }
+        connect_and_identify(&self.target).await
     }
 }

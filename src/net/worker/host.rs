@@ -20,7 +20,7 @@ use crate::resp::Reply;
 use crate::session::{
     Administered, Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
 };
-use crate::upstream::{ConnectError, Connection};
+use crate::upstream::{ConnectError, Connection, Cut};
 
 /// The policy in force, held while a session looks at it.
 pub(super) struct PolicyRef(pub(super) Rc<GenerationRef>);
@@ -68,6 +68,10 @@ impl Host for WorkerHost {
                 false => UpstreamFailure::Unavailable,
             })
         })
+    }
+
+    fn cut(&self, upstream: &Connection) -> Cut {
+        self.worker.settings.upstream.cut(upstream)
     }
 
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {

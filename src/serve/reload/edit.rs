@@ -17,6 +17,8 @@ use crate::session::{Administered, Administration};
 
 const NO_FILE: &str = "ERR This instance is not configured to use an ACL file. Name one with aclfile.";
 const REVERIFYING: &str = "ERR respgate: certificates are being verified again, try again later";
+const NOT_CONFIRMED: &str = "ERR respgate: done, but not confirmed: Redis has not answered in time and may still execute \
+                             requests that were sent before";
 const NOT_SAVED: &str =
     "ERR There was an error trying to save the ACLs. Please check the server logs for more information";
 
@@ -35,8 +37,16 @@ impl Reloader {
             // A worker does these itself.
             Administration::Log(_) | Administration::ResetLog | Administration::GeneratePassword(_) => return,
         };
-        events::administered(&editor.user, editor.client, command, &names, outcome.is_ok());
-        let reply = outcome.unwrap_or_else(Reply::error);
+        let reply = match self.enforcer.confirm().await {
+            Err(why) if outcome.is_ok() => {
+                events::edit_not_confirmed(&editor.user, editor.client, command, &names, &why);
+                Reply::error(NOT_CONFIRMED)
+            }
+            _ => {
+                events::administered(&editor.user, editor.client, command, &names, outcome.is_ok());
+                outcome.unwrap_or_else(Reply::error)
+            }
+        };
         let after = self.enforcer.current().number;
         // A session that is gone needs no answer.
         let generation = (after != before).then_some(after);

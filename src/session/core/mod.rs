@@ -23,6 +23,7 @@ use super::lifetime::{Awaits, Due, Lifetime};
 use super::limits::SessionLimits;
 use super::outbox::{Outbox, Traffic};
 use super::output::{Output, Side};
+use super::remains::Remains;
 use super::shared::Shared;
 use super::upstream::Upstream;
 use super::wait::{AfterReplies, Wait};
@@ -124,7 +125,9 @@ impl SessionCore {
         if let Some(next) = next {
             self.intake.wait_for(Wait::Replies(next));
         }
-        self.flow.note_replies(owed.saturating_sub(self.upstream.owed()), consumed as u64);
+        let answered = owed.saturating_sub(self.upstream.owed());
+        self.upstream.note_replies(answered);
+        self.flow.note_replies(answered, consumed as u64);
         if consumed > 0 {
             self.life.note_activity(now);
         }
@@ -173,8 +176,10 @@ impl SessionCore {
     /// # Errors
     /// The right behind the session has gone.
     pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
-        // A session that waits for what it asked for is told before anything becomes of it.
-        if self.who.is_under(policy) || matches!(self.intake.waits_for(), Some(Wait::Administering { .. })) {
+        // A session whose own edit is being done is told before anything becomes of it.
+        if self.who.is_under(policy)
+            || matches!(self.intake.waits_for(), Some(Wait::Administering { is_turn: true, .. }))
+        {
             return Ok(());
         }
         self.renew(policy, None)
@@ -186,6 +191,9 @@ impl SessionCore {
         let former = self.who.renew(&self.peer, policy, own)?;
         let (Some(former), Some(user)) = (former, self.who.user()) else { return Ok(()) };
         self.upstream.user_renewed(user);
+        if !user.keeps_rights_of(&former) {
+            self.upstream.rights_lost();
+        }
         let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(&former);
         if loses_keys || !self.may_go_on(policy) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
     }
@@ -347,6 +355,17 @@ impl SessionCore {
         matches!(self.intake.waits_for(), Some(Wait::Replies(_)))
             || !self.upstream.owes_nothing()
             || !self.flow.is_sent_upstream()
+    }
+
+    /// Whether Redis may still execute something with rights that the session has lost.
+    pub fn executes_with_former_rights(&self) -> bool {
+        self.upstream.executes_with_former_rights()
+    }
+
+    /// What is left of the session at its end, if Redis may still execute something of it.
+    pub fn into_remains(self) -> Option<Remains> {
+        let has_former = self.upstream.executes_with_former_rights();
+        self.upstream.may_execute().then(|| Remains::new(self.peer, self.who, has_former))
     }
 
     /// Who the session acts for.

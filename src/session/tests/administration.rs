@@ -117,6 +117,7 @@ fn an_edit_of_somebody_for_whom_less_is_blocked_by_now_is_not_asked_for_again() 
 fn what_others_changed_before_its_own_edit_ends_the_session_after_its_answer() {
     let mut rig = waiting();
     rig.say("ACL SETUSER eve on");
+    rig.its_turn(None);
     rig.reload("user default off\n");
     assert_eq!(rig.closed, None, "it is told first");
     rig.administered(Some("user default off\nuser eve on\n"));
@@ -127,10 +128,19 @@ fn what_others_changed_before_its_own_edit_ends_the_session_after_its_answer() {
 fn what_others_changed_meanwhile_ends_the_session_after_its_answer() {
     let mut rig = waiting();
     rig.say("ACL SAVE");
+    rig.its_turn(None);
     rig.reload("user default off\n");
     assert_eq!(rig.closed, None, "it is told first");
     rig.administered(None);
     assert_eq!((rig.heard().as_str(), rig.closed), ("+OK\r\n", Some(GONE)));
+}
+
+#[test]
+fn what_others_changed_ends_a_session_whose_edit_waits_for_its_turn_at_once() {
+    let mut rig = waiting();
+    rig.say("ACL SETUSER eve on");
+    rig.reload("user default off\n");
+    assert_eq!(rig.closed, Some(GONE));
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub(super) struct Upstream {
     mirror: Mirror,
     /// The connection's id, once it has been asked for.
     own_id: Option<OwnId>,
+    /// So many replies are outstanding to what was sent with other rights than the session has now, and more of them.
+    former: u64,
 }
 
 /// Of whom the requests are.
@@ -245,9 +247,30 @@ impl Upstream {
     /// The session acts for another user now.
     pub(super) fn user_replaced(&mut self, user: &str) {
         self.mirror.outdate();
+        self.rights_lost();
         if let Some(own_id) = &self.own_id {
             own_id.is_now_of(user);
         }
+    }
+
+    /// What Redis has been sent was sent with rights that the session does not have any more.
+    pub(super) fn rights_lost(&mut self) {
+        self.former = self.replies.pending().replies_before_barrier();
+    }
+
+    /// Whether Redis may still execute something of that.
+    pub(super) fn executes_with_former_rights(&self) -> bool {
+        self.former > 0
+    }
+
+    /// Redis has answered so many requests.
+    pub(super) fn note_replies(&mut self, replies: u64) {
+        self.former = self.former.saturating_sub(replies);
+    }
+
+    /// Whether Redis may still execute something of what it has been sent.
+    pub(super) fn may_execute(&self) -> bool {
+        self.owed() > 0 || self.is_replicating()
     }
 
     /// Bytes of memory that it takes.

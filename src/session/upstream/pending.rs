@@ -106,6 +106,12 @@ impl Pending {
         self.totals.replies
     }
 
+    /// Those of them that are not of a barrier at the end, by whose request the session is judged as long as it lasts.
+    pub(super) fn replies_before_barrier(&self) -> u64 {
+        let barrier = self.places.back().map(|place| &place.slot).filter(|slot| slot.is_barrier());
+        self.totals.replies - barrier.map_or(0, |slot| slot.totals().replies)
+    }
+
     /// How many bytes of ours wait for earlier replies.
     pub(super) fn local_bytes(&self) -> usize {
         self.totals.local_bytes

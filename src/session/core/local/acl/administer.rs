@@ -19,7 +19,7 @@ use crate::session::wait::Wait;
 
 impl SessionCore {
     pub(super) fn administer(&mut self, administration: Administration) {
-        self.intake.wait_for(Wait::Administering { memory: administration.memory() });
+        self.intake.wait_for(Wait::Administering { memory: administration.memory(), is_turn: false });
         self.outbox.act(Action::Administer(administration));
     }
 
@@ -41,6 +41,10 @@ impl SessionCore {
         self.handle_policy(policy)?;
         let request = administration.request();
         self.take_again(policy, &request.as_argv(), out);
+        if let Some(Wait::Administering { memory, .. }) = self.intake.waits_for() {
+            let memory = *memory;
+            self.intake.wait_for(Wait::Administering { memory, is_turn: true });
+        }
         self.go_on_if_replies_are_out();
         Ok(())
     }

@@ -1,0 +1,100 @@
+//! The connection to Redis of a session that has ended before Redis had answered everything.
+//!
+//! It is closed towards Redis only, which then executes what it has received and closes it. Until then it stands under
+//! every new policy, as a session does, and keeps the session's place: so there are no more of them than clients.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::driver::Host;
+use super::registry::{Handle, Order};
+use crate::session::{CloseReason, Remains};
+use crate::upstream::Cut;
+
+/// Bytes of replies, for nobody, that are read at once.
+const SCRATCH: usize = 16 << 10;
+
+/// Ends when Redis executes nothing more of the session.
+pub(super) struct Executing<H: Host> {
+    upstream: H::Upstream,
+    remains: Remains,
+    /// Some right has gone with which the requests were sent.
+    cut: Option<Cut>,
+    is_shut: bool,
+    handle: Rc<Handle>,
+    host: H,
+}
+
+impl<H: Host> Executing<H> {
+    /// Of a session that has ended for this reason.
+    pub(super) fn new(
+        upstream: H::Upstream,
+        remains: Remains,
+        reason: CloseReason,
+        handle: Rc<Handle>,
+        host: H,
+    ) -> Self {
+        let mut executing = Self { upstream, remains, cut: None, is_shut: false, handle, host };
+        executing.handle.note_former_rights(false);
+        if reason.is_loss_of_rights() {
+            executing.cut();
+        }
+        executing
+    }
+
+    fn cut(&mut self) {
+        let Self { cut, host, upstream, .. } = self;
+        cut.get_or_insert_with(|| host.cut(upstream));
+    }
+
+    /// Reads and drops what comes; ready once Redis has closed.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_shut {
+            // What is closed already cannot be shut.
+            self.is_shut = Pin::new(&mut self.upstream).poll_shutdown(cx).is_ready();
+        }
+        let mut scratch = [0; SCRATCH];
+        let mut scratch = ReadBuf::new(&mut scratch);
+        match Pin::new(&mut self.upstream).poll_read(cx, &mut scratch) {
+            Poll::Ready(Ok(())) if !scratch.filled().is_empty() => {
+                // The others get their turn.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<H: Host + Unpin> Future for Executing<H> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.handle.note_waker(cx.waker());
+        let order = this.handle.take_order();
+        let policy = this.host.policy();
+        if this.remains.handle_policy(&policy).is_err() || matches!(order, Some(Order::Close(_))) {
+            this.cut();
+        }
+        // Only now: once all are noted to be under it, what is cut is.
+        this.handle.note_generation(policy.generation);
+        // The process ends: nobody changes rights any more.
+        if matches!(order, Some(Order::Drain(_))) {
+            return Poll::Ready(());
+        }
+        drop(policy);
+        let closed = this.poll_closed(cx);
+        if closed.is_ready()
+            && let Some(cut) = this.cut.take()
+        {
+            cut.closed();
+        }
+        closed
+    }
+}

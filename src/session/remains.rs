@@ -1,0 +1,34 @@
+//! What is left of a session that has ended before Redis had answered everything: whose the requests are.
+
+use std::rc::Rc;
+
+use super::close::CloseReason;
+use super::who::{Peer, Who};
+use crate::policy::Policy;
+
+/// Whose requests Redis may still execute. No session waits for the replies, so whatever is lost of the rights ends them.
+pub struct Remains {
+    peer: Rc<Peer>,
+    who: Who,
+    /// Some were sent with other rights than the session had at its end.
+    has_former: bool,
+}
+
+impl Remains {
+    pub(super) fn new(peer: Rc<Peer>, who: Who, has_former: bool) -> Self {
+        Self { peer, who, has_former }
+    }
+
+    /// The policy is perhaps a new one.
+    ///
+    /// # Errors
+    /// Some of the rights behind the requests have gone.
+    pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
+        if self.who.is_under(policy) {
+            return Ok(());
+        }
+        let former = self.who.renew(&self.peer, policy, None)?;
+        let keeps_all = former.zip(self.who.user()).is_none_or(|(former, user)| user.keeps_rights_of(&former));
+        if keeps_all && !self.has_former { Ok(()) } else { Err(CloseReason::PolicyChanged) }
+    }
+}

@@ -1,0 +1,163 @@
+//! Connections that are cut: those of sessions that have lost a right while Redis had not answered everything.
+//!
+//! What Redis has received of a connection it executes even when we have closed it. So a cut connection is closed in one
+//! direction only, and read until Redis closes it too: from then on nothing of it is executed. That takes no right at
+//! all. `CLIENT KILL ID` has Redis close it before it executes what it has received, where the proxy's user may.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::Upstream;
+use super::connect::{ClientId, ConnectError, Connection, connect_and_identify};
+use super::login::exchange_all;
+use crate::resp::{self, Reply};
+
+/// All connections of this process that are cut and that Redis has not closed yet.
+#[derive(Debug, Default)]
+pub(super) struct Cuts {
+    list: Mutex<List>,
+    /// Notified when Redis has closed one.
+    closed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    /// By the order in which they were cut.
+    open: BTreeMap<u64, Option<ClientId>>,
+    next: u64,
+}
+
+/// A moment in the order in which connections are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct CutMark(u64);
+
+/// A connection that is cut.
+#[must_use]
+#[derive(Debug)]
+pub struct Cut {
+    upstream: Arc<Upstream>,
+    number: u64,
+}
+
+/// Why it is not certain that nothing is executed any more.
+#[derive(Debug)]
+pub enum NotConfirmed {
+    /// Redis has not closed the connections in time; where it had something to say to that, in its words.
+    Upstream(Option<String>),
+    /// A worker has not come to its sessions, or certificates are still being verified again.
+    Sessions,
+}
+
+impl fmt::Display for NotConfirmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upstream(None) => f.write_str("Redis does not answer"),
+            Self::Upstream(Some(words)) => write!(f, "Redis says to CLIENT KILL: {words}"),
+            Self::Sessions => f.write_str("not every session has been looked at"),
+        }
+    }
+}
+
+impl std::error::Error for NotConfirmed {}
+
+impl Cuts {
+    fn list(&self) -> MutexGuard<'_, List> {
+        // Nothing panics while it is held, and if something did, the list would be whole.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed_since(&self, CutMark(mark): CutMark) -> bool {
+        self.list().open.range(mark..).next().is_none()
+    }
+
+    async fn closed_since(&self, mark: CutMark) {
+        loop {
+            let closed = self.closed.notified();
+            if self.is_closed_since(mark) {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+impl Cut {
+    /// Redis has closed the connection.
+    pub fn closed(self) {
+        let cuts = &self.upstream.cuts;
+        cuts.list().open.remove(&self.number);
+        cuts.closed.notify_waiters();
+    }
+}
+
+impl Upstream {
+    /// Nothing more of this connection is to be executed: it is on the list until Redis has closed it.
+    pub fn cut(self: &Arc<Self>, connection: &Connection) -> Cut {
+        let mut list = self.cuts.list();
+        let number = list.next;
+        list.next += 1;
+        list.open.insert(number, connection.id());
+        drop(list);
+        Cut { upstream: Arc::clone(self), number }
+    }
+
+    /// This moment.
+    pub fn cut_mark(&self) -> CutMark {
+        CutMark(self.cuts.list().next)
+    }
+
+    /// Has Redis close what was cut since then, and returns once it has.
+    ///
+    /// # Errors
+    /// It has not by `deadline`.
+    pub async fn close_cut_since(&self, mark: CutMark, deadline: Instant) -> Result<(), NotConfirmed> {
+        let mut words = None;
+        let closed = self.cuts.closed_since(mark);
+        let kill = async {
+            words = self.kill_cut_since(mark).await.err();
+            std::future::pending::<()>().await;
+        };
+        let ended = async {
+            tokio::select! {
+                biased;
+                () = closed => {}
+                () = kill => {}
+            }
+        };
+        match tokio::time::timeout_at(deadline.into(), ended).await {
+            Ok(()) => Ok(()),
+            Err(_elapsed) => Err(NotConfirmed::Upstream(words)),
+        }
+    }
+
+    /// Sends CLIENT KILL for each, all at once over one connection.
+    ///
+    /// # Errors
+    /// Redis's words, where it does not do it.
+    async fn kill_cut_since(&self, CutMark(mark): CutMark) -> Result<(), String> {
+        let mut connection = connect_and_identify(&self.target).await.map_err(|error| error.to_string())?;
+        let own = connection.id().ok_or("the upstream user may not CLIENT ID")?;
+        // One that is not before ours is of another run of Redis, in which it is somebody else's.
+        let is_of_this_run = |id: &ClientId| *id < own;
+        let ids: Vec<ClientId> =
+            self.cuts.list().open.range(mark..).filter_map(|(_, id)| *id).filter(is_of_this_run).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut requests = Vec::new();
+        for id in &ids {
+            let id = id.to_string();
+            resp::encode_request(&[self.target.name("CLIENT"), b"KILL", b"ID", id.as_bytes()], &mut requests);
+        }
+        let replies = exchange_all(&mut connection, &requests, ids.len()).await.map_err(|error| error.to_string())?;
+        let refusal = replies.into_iter().find_map(|reply| match reply {
+            Reply::Error(text) => Some(ConnectError::refused(&text).to_string()),
+            _ => None,
+        });
+        refusal.map_or(Ok(()), Err)
+    }
+}
