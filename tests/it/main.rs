@@ -21,6 +21,7 @@ mod descriptors;
 mod drain;
 mod half_written;
 mod health;
+mod in_flight;
 mod introspection;
 mod lesser_upstream_user;
 mod limits;
