@@ -179,12 +179,14 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
                 Some(ProbeResult::Up(server)) => {
                     info!(server = server.server, version = server.full_version, "upstream is there");
                     upstream.shut_out.store(false, Ordering::Relaxed);
+                    upstream.silent.store(false, Ordering::Relaxed);
                     reloader.learn(*server).await;
                     health.set(Health::Serving);
                 }
                 Some(ProbeResult::Down(error)) => {
                     health.set(Health::UpstreamDown);
                     upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
+                    upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
                     warn!(%error, "upstream is not there");
                 }
                 None => {}

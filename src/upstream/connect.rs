@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
-use zeroize::Zeroizing;
 
 use super::login;
 use crate::config::{Config, Redacted, Rename, UpstreamAddress};
@@ -63,7 +62,12 @@ impl Target {
 pub struct Connection {
     stream: Stream,
     id: Option<ClientId>,
+    /// What has come of the reply to CLIENT ID, where that comes before everything else.
+    introduction: Option<Vec<u8>>,
 }
+
+/// The first words of a Redis that takes no more clients, whatever it was asked.
+const FULL: &[u8] = b"-ERR max number of clients reached";
 
 /// What Redis calls a connection: from 1 on, each greater than those before it, in one run of Redis.
 pub(super) type ClientId = NonZeroU64;
@@ -79,6 +83,48 @@ impl Connection {
     /// Its id, where it was asked for and the proxy's user may know it.
     pub(super) fn id(&self) -> Option<ClientId> {
         self.id
+    }
+
+    /// Takes the reply to CLIENT ID, of which nobody else is to hear; what stands behind it goes into the buffer. Should it
+    /// say that Redis is full, all goes there: that is said to whatever comes first.
+    fn poll_introduction(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        /// It is a line, of a number or an error.
+        const LONGEST: usize = 512;
+        while let Some(text) = &mut self.introduction {
+            let mut chunk = [0; LONGEST];
+            let room = buffer.remaining().saturating_sub(text.len()).min(LONGEST);
+            let mut chunk = ReadBuf::new(&mut chunk[..room]);
+            ready!(self.stream.poll_read(cx, &mut chunk))?;
+            text.extend_from_slice(chunk.filled());
+            let end = text.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            if end.is_none() && !chunk.filled().is_empty() && text.len() < LONGEST {
+                continue;
+            }
+            let (line, rest) = text.split_at(end.unwrap_or(0));
+            let is_answer = !line.starts_with(FULL);
+            self.id = parse_id(line);
+            buffer.put_slice(if is_answer { rest } else { text });
+            self.introduction = None;
+            if !buffer.filled().is_empty() || end.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.stream.poll_read(cx, buffer)
+    }
+}
+
+/// Of `:<id>\r\n`.
+fn parse_id(line: &[u8]) -> Option<ClientId> {
+    let digits = line.strip_prefix(b":")?.strip_suffix(b"\r\n")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+impl Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
     }
 }
 
@@ -144,9 +190,24 @@ pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
     within(target, open(target, false)).await
 }
 
-/// The same, and asks Redis what it calls the connection: so one is of use, since Redis has answered.
+/// The same, and asks Redis what it calls the connection.
 pub(super) async fn connect_and_identify(target: &Target) -> Result<Connection, ConnectError> {
     within(target, open(target, true)).await
+}
+
+/// The same, and Redis has to answer within that time.
+pub(super) async fn connect_and_ask(target: &Target) -> Result<Connection, ConnectError> {
+    let answering = async {
+        let mut connection = open(target, true).await?;
+        let mut request = Vec::new();
+        resp::encode_request(&[target.name("PING")], &mut request);
+        match login::exchange(&mut connection, &request).await? {
+            Reply::Error(text) if ConnectError::refused(&text).is_full() => Err(ConnectError::refused(&text)),
+            // Whatever else it says, it speaks.
+            _ => Ok(connection),
+        }
+    };
+    within(target, answering).await
 }
 
 /// Within the timeout of the target.
@@ -157,39 +218,38 @@ pub(super) async fn within<T>(
     tokio::time::timeout(target.timeout, work).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
-/// AUTH and CLIENT ID are sent at once.
+/// CLIENT ID is sent together with AUTH, and where there is no AUTH nothing waits for its reply.
 async fn open(target: &Target, is_identified: bool) -> Result<Connection, ConnectError> {
     let stream = match &target.address {
         UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address).await?),
         UpstreamAddress::Unix(path) => Stream::Unix(unix(path).await?),
     };
-    let mut connection = Connection { stream, id: None };
-    let mut requests = Zeroizing::new(Vec::new());
-    if let Some(password) = &target.password {
-        requests = login::auth(target.name("AUTH"), target.user.as_deref(), password);
-    }
-    if is_identified {
-        resp::encode_request(&[target.name("CLIENT"), b"ID"], &mut requests);
-    }
-    let count = usize::from(target.password.is_some()) + usize::from(is_identified);
-    if count == 0 {
+    let mut connection = Connection { stream, id: None, introduction: None };
+    let client_id = |requests: &mut Vec<u8>| {
+        if is_identified {
+            resp::encode_request(&[target.name("CLIENT"), b"ID"], requests);
+        }
+    };
+    let Some(password) = &target.password else {
+        let mut request = Vec::new();
+        client_id(&mut request);
+        connection.introduction = is_identified.then(Vec::new);
+        // If nobody takes it any more, that is met again at the next step.
+        let _ = connection.write_all(&request).await;
         return Ok(connection);
-    }
-    let mut replies = login::exchange_all(&mut connection, &requests, count).await?.into_iter();
-    if target.password.is_some() {
-        match replies.next() {
-            Some(Reply::Simple(_)) => {}
-            Some(Reply::Error(text)) => return Err(ConnectError::refused(&text)),
-            _ => return Err(ConnectError::NotRedis),
-        }
-    }
+    };
+    let mut requests = login::auth(target.name("AUTH"), target.user.as_deref(), password);
+    client_id(&mut requests);
+    let mut replies =
+        login::exchange_all(&mut connection, &requests, 1 + usize::from(is_identified)).await?.into_iter();
     match replies.next() {
-        Some(Reply::Integer(id)) => connection.id = u64::try_from(id).ok().and_then(ClientId::new),
-        Some(Reply::Error(text)) if ConnectError::refused(&text).is_full() => {
-            return Err(ConnectError::refused(&text));
-        }
-        // The proxy's user may not ask. Whatever else it says, it speaks.
-        _ => {}
+        Some(Reply::Simple(_)) => {}
+        Some(Reply::Error(text)) => return Err(ConnectError::refused(&text)),
+        _ => return Err(ConnectError::NotRedis),
+    }
+    // The proxy's user may lack the right to ask.
+    if let Some(Reply::Integer(id)) = replies.next() {
+        connection.id = u64::try_from(id).ok().and_then(ClientId::new);
     }
     Ok(connection)
 }
@@ -210,10 +270,7 @@ async fn unix(path: &PathBuf) -> io::Result<UnixStream> {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
+        self.get_mut().poll_introduction(cx, buffer)
     }
 }
 
@@ -242,6 +299,8 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -263,5 +322,35 @@ mod tests {
             assert!(!refused(text).is_passing(), "{text}");
         }
         assert!(!ConnectError::Timeout.is_passing());
+    }
+
+    /// What a session reads of a connection whose first bytes, in these pieces, answer CLIENT ID; and the id.
+    async fn read(pieces: &[&str]) -> (String, Option<u64>) {
+        let (stream, mut redis) = UnixStream::pair().unwrap();
+        let mut connection = Connection { stream: Stream::Unix(stream), id: None, introduction: Some(Vec::new()) };
+        let mut bytes = Vec::new();
+        for piece in pieces {
+            redis.write_all(piece.as_bytes()).await.unwrap();
+            let patience = Duration::from_millis(20);
+            let _ = tokio::time::timeout(patience, connection.read_buf(&mut bytes)).await;
+        }
+        drop(redis);
+        connection.read_to_end(&mut bytes).await.unwrap();
+        (String::from_utf8(bytes).unwrap(), connection.id.map(ClientId::get))
+    }
+
+    #[tokio::test]
+    async fn nobody_hears_of_the_reply_to_client_id_and_of_all_that_comes_behind_it_somebody_does() {
+        let told = |text: &str, id| (text.to_owned(), id);
+        for pieces in
+            [&[":42\r\n+OK\r\n"][..], &[":4", "2\r\n+O", "K\r\n"], &[":42\r\n", "+OK\r\n"], &[":42\r", "\n+OK\r\n"]]
+        {
+            assert_eq!(read(pieces).await, told("+OK\r\n", Some(42)), "{pieces:?}");
+        }
+        assert_eq!(read(&["-NOPERM no\r\n+OK\r\n"]).await, told("+OK\r\n", None));
+        assert_eq!(read(&[":0\r\n"]).await, told("", None), "to CLIENT KILL, 0 is everybody");
+        let full = "-ERR max number of clients reached\r\n";
+        assert_eq!(read(&[full]).await, told(full, None), "it answers whatever comes first");
+        assert_eq!(read(&[]).await, told("", None));
     }
 }

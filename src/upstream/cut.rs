@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::Upstream;
-use super::connect::{ClientId, ConnectError, Connection, connect_and_identify};
+use super::connect::{ClientId, ConnectError, Connection, connect_and_ask};
 use super::login::exchange_all;
 use crate::resp::{self, Reply};
 
@@ -139,7 +139,7 @@ impl Upstream {
     /// # Errors
     /// Redis's words, where it does not do it.
     async fn kill_cut_since(&self, CutMark(mark): CutMark) -> Result<(), String> {
-        let mut connection = connect_and_identify(&self.target).await.map_err(|error| error.to_string())?;
+        let mut connection = connect_and_ask(&self.target).await.map_err(|error| error.to_string())?;
         let own = connection.id().ok_or("the upstream user may not CLIENT ID")?;
         // One that is not before ours is of another run of Redis, in which it is somebody else's.
         let is_of_this_run = |id: &ClientId| *id < own;

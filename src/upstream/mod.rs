@@ -7,12 +7,12 @@ pub mod probe;
 mod login;
 mod mirror;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-use self::connect::connect_and_identify;
 pub use self::connect::{ConnectError, Connection, Target, connect};
+use self::connect::{connect_and_ask, connect_and_identify};
 use self::cut::Cuts;
 pub use self::cut::{Cut, CutMark, NotConfirmed};
 pub use self::mirror::Mirrors;
@@ -25,6 +25,8 @@ pub struct Upstream {
     /// It is there and does not let us in. Without a password of ours a connection would only show that to a client,
     /// command by command.
     pub shut_out: AtomicBool,
+    /// It takes connections and says nothing: one is of use once it has answered.
+    pub silent: AtomicBool,
     /// The users there that stand for ours.
     mirrors: Mirrors,
     /// Connections of which nothing more is to be executed.
@@ -42,6 +44,7 @@ impl Upstream {
         Ok(Self {
             target,
             shut_out: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             mirrors: Mirrors::new()?,
             cuts: Cuts::default(),
             lost: Notify::new(),
@@ -53,6 +56,9 @@ impl Upstream {
     /// # Errors
     /// There is none, or it would be of no use.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        connect_and_identify(&self.target).await
+        match self.silent.load(Ordering::Relaxed) {
+            false => connect_and_identify(&self.target).await,
+            true => connect_and_ask(&self.target).await,
+        }
     }
 }

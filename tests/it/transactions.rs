@@ -19,7 +19,7 @@ fn a_refusal_aborts_exec_at_redis_itself() {
     let replies = ["+OK", "+OK", "+QUEUED", REFUSED, NOT_IN_MULTI, "+QUEUED", ABORTED];
     assert_eq!(all_at_once(&mut client, &lines), replies);
     assert_eq!(client.text(&["EXISTS", "a", "b"]), ":0", "nothing was executed");
-    assert_eq!(commands(&mut monitor), ["WATCH", "MULTI", "EXEC", "EXISTS"]);
+    assert_eq!(commands(&mut monitor), ["CLIENT", "WATCH", "MULTI", "EXEC", "EXISTS"], "the first is the proxy's own");
 
     assert_eq!(redis.direct().text(&["SET", "w", "changed"]), "+OK");
     assert_eq!(all_at_once(&mut client, &["MULTI", "SET a 1", "EXEC"]), ["+OK", "+QUEUED", "*1\r\n+OK"]);
