@@ -7,6 +7,7 @@ mod administration;
 mod confirmed;
 mod deadlines;
 mod flow;
+mod former_rights;
 mod hello;
 mod mirror;
 mod order;

@@ -104,6 +104,12 @@ impl Rig {
         Rig::among(&Arc::default(), acl)
     }
 
+    /// One that has sent this and heard nothing.
+    pub(crate) fn with_outstanding(mut self, line: &str) -> Rig {
+        self.say(line);
+        self
+    }
+
     /// Under an ACL of Valkey's, which has rights to databases.
     pub(crate) fn valkey(acl: &str) -> Rig {
         Rig::of(&Arc::default(), policy_of(Dialect::Valkey91, acl, 1), None)

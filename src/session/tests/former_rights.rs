@@ -1,0 +1,70 @@
+//! What Redis may still execute with rights that the session has lost, during its life and after its end.
+
+use super::rig::{OPEN, Rig, request};
+use crate::session::{CloseReason, LoginOutcome};
+
+const LESS: &str = "user default on nopass ~a* &* +@all\n";
+
+#[test]
+fn replies_that_are_outstanding_when_rights_are_lost_are_to_requests_with_former_rights_and_later_ones_are_not() {
+    let mut rig = Rig::new(OPEN);
+    rig.client(&["SET b 1", "SET c 1"].map(request).concat());
+    assert!(!rig.core.executes_with_former_rights());
+    rig.reload(LESS);
+    assert!(rig.core.executes_with_former_rights());
+    rig.say("GET a");
+    rig.redis("+OK\r\n");
+    assert!(rig.core.executes_with_former_rights());
+    rig.redis("+OK\r\n");
+    assert!(!rig.core.executes_with_former_rights(), "GET is outstanding");
+    assert_eq!(rig.closed, None);
+}
+
+#[test]
+fn nothing_is_of_former_rights_where_none_are_lost_or_the_request_is_judged_as_long_as_it_lasts() {
+    for (sent, acl) in [("SET b 1", OPEN), ("BLPOP a 0", LESS), ("SUBSCRIBE a", LESS)] {
+        let mut rig = Rig::new(OPEN);
+        rig.say(sent);
+        rig.reload(acl);
+        assert_eq!((rig.core.executes_with_former_rights(), rig.closed), (false, None), "{sent}");
+    }
+    let mut rig = Rig::new(LESS);
+    rig.say("SET a 1");
+    rig.reload(OPEN);
+    assert!(!rig.core.executes_with_former_rights(), "it has more");
+}
+
+#[test]
+fn what_a_session_sent_as_another_user_was_sent_with_former_rights() {
+    let mut rig = Rig::new("user default on nopass ~* &* +@all\nuser bob on >pw ~* &* +@all\n");
+    rig.client(&["SET a 1", "AUTH bob pw"].map(request).concat());
+    rig.verified(LoginOutcome::Accepted(0));
+    assert!(rig.core.executes_with_former_rights());
+    rig.redis("+OK\r\n");
+    assert!(!rig.core.executes_with_former_rights());
+}
+
+#[test]
+fn what_is_left_of_a_session_is_judged_under_each_policy_until_a_right_is_lost() {
+    let judged = |acl: &str| {
+        let mut rig = Rig::new(OPEN);
+        rig.say("SET b 1");
+        rig.reload(acl);
+        let Rig { core, policy, .. } = Rig::new(OPEN).with_outstanding("SET b 1");
+        let mut remains = core.into_remains().expect("SET is outstanding");
+        assert!(remains.handle_policy(&policy).is_ok());
+        remains.handle_policy(&rig.policy)
+    };
+    assert_eq!(judged("user default on nopass ~* &* +@all\nuser eve on\n"), Ok(()));
+    assert_eq!(judged(LESS), Err(CloseReason::PolicyChanged));
+    assert!(matches!(judged("user default off\n"), Err(CloseReason::Revoked(_))));
+}
+
+#[test]
+fn nothing_is_left_of_a_session_to_which_redis_owes_nothing() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("SET b 1");
+    rig.redis("+OK\r\n");
+    assert!(rig.core.into_remains().is_none());
+    assert!(Rig::new(OPEN).with_outstanding("SYNC").core.into_remains().is_some(), "Redis goes on with it");
+}
