@@ -62,8 +62,10 @@ impl Target {
 pub struct Connection {
     stream: Stream,
     id: Option<ClientId>,
-    /// What has come of the reply to CLIENT ID, where that comes before everything else.
+    /// What has come of the reply to CLIENT ID, until all of it has.
     introduction: Option<Vec<u8>>,
+    /// What came behind it.
+    unread: Vec<u8>,
 }
 
 /// The first words of a Redis that takes no more clients, whatever it was asked.
@@ -85,31 +87,27 @@ impl Connection {
         self.id
     }
 
-    /// Takes the reply to CLIENT ID, of which nobody else is to hear; what stands behind it goes into the buffer. Should it
-    /// say that Redis is full, all goes there: that is said to whatever comes first.
-    fn poll_introduction(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    /// Takes the reply to CLIENT ID, of which nobody else is to hear. Should it say that Redis is full, that is read as the
+    /// answer to whatever comes first.
+    fn poll_introduction(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         /// It is a line, of a number or an error.
         const LONGEST: usize = 512;
         while let Some(text) = &mut self.introduction {
             let mut chunk = [0; LONGEST];
-            let room = buffer.remaining().saturating_sub(text.len()).min(LONGEST);
-            let mut chunk = ReadBuf::new(&mut chunk[..room]);
+            let mut chunk = ReadBuf::new(&mut chunk);
             ready!(self.stream.poll_read(cx, &mut chunk))?;
             text.extend_from_slice(chunk.filled());
             let end = text.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             if end.is_none() && !chunk.filled().is_empty() && text.len() < LONGEST {
                 continue;
             }
-            let (line, rest) = text.split_at(end.unwrap_or(0));
-            let is_answer = !line.starts_with(FULL);
+            let line = text.get(..end.unwrap_or(0)).unwrap_or_default();
             self.id = parse_id(line);
-            buffer.put_slice(if is_answer { rest } else { text });
+            let is_answer = !line.starts_with(FULL);
+            self.unread = text.split_off(if is_answer { line.len() } else { 0 });
             self.introduction = None;
-            if !buffer.filled().is_empty() || end.is_none() {
-                return Poll::Ready(Ok(()));
-            }
         }
-        self.stream.poll_read(cx, buffer)
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -218,13 +216,13 @@ pub(super) async fn within<T>(
     tokio::time::timeout(target.timeout, work).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
-/// CLIENT ID is sent together with AUTH, and where there is no AUTH nothing waits for its reply.
+/// CLIENT ID is sent together with AUTH. Where there is no AUTH, its reply is waited for by the first request.
 async fn open(target: &Target, is_identified: bool) -> Result<Connection, ConnectError> {
     let stream = match &target.address {
         UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address).await?),
         UpstreamAddress::Unix(path) => Stream::Unix(unix(path).await?),
     };
-    let mut connection = Connection { stream, id: None, introduction: None };
+    let mut connection = Connection { stream, id: None, introduction: None, unread: Vec::new() };
     let client_id = |requests: &mut Vec<u8>| {
         if is_identified {
             resp::encode_request(&[target.name("CLIENT"), b"ID"], requests);
@@ -233,9 +231,9 @@ async fn open(target: &Target, is_identified: bool) -> Result<Connection, Connec
     let Some(password) = &target.password else {
         let mut request = Vec::new();
         client_id(&mut request);
-        connection.introduction = is_identified.then(Vec::new);
         // If nobody takes it any more, that is met again at the next step.
         let _ = connection.write_all(&request).await;
+        connection.introduction = is_identified.then(Vec::new);
         return Ok(connection);
     };
     let mut requests = login::auth(target.name("AUTH"), target.user.as_deref(), password);
@@ -270,13 +268,25 @@ async fn unix(path: &PathBuf) -> io::Result<UnixStream> {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_introduction(cx, buffer)
+        let this = self.get_mut();
+        ready!(this.poll_introduction(cx))?;
+        if this.unread.is_empty() {
+            return this.stream.poll_read(cx, buffer);
+        }
+        let count = this.unread.len().min(buffer.remaining());
+        buffer.put_slice(&this.unread[..count]);
+        this.unread.drain(..count);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Connection {
+    /// Nothing is sent before the connection is known by its id: what Redis has received can be dropped by that, and PSYNC
+    /// may not come while a reply is on its way.
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        ready!(this.poll_introduction(cx))?;
+        match &mut this.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
@@ -327,7 +337,8 @@ mod tests {
     /// What a session reads of a connection whose first bytes, in these pieces, answer CLIENT ID; and the id.
     async fn read(pieces: &[&str]) -> (String, Option<u64>) {
         let (stream, mut redis) = UnixStream::pair().unwrap();
-        let mut connection = Connection { stream: Stream::Unix(stream), id: None, introduction: Some(Vec::new()) };
+        let mut connection =
+            Connection { stream: Stream::Unix(stream), id: None, introduction: Some(Vec::new()), unread: Vec::new() };
         let mut bytes = Vec::new();
         for piece in pieces {
             redis.write_all(piece.as_bytes()).await.unwrap();

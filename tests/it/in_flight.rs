@@ -35,6 +35,27 @@ fn it_needs_no_right_of_the_upstream_user() {
     expect_nothing_more(&redis);
 }
 
+/// Redis reads 16 KiB of a client at a time, and in between it hears what others say.
+#[test]
+fn a_redis_that_is_busy_with_a_pipeline_of_the_user_drops_the_rest_of_it() {
+    const SLOW: usize = 10;
+    let redis = RedisServer::start_with(&["--enable-debug-command", "yes"]);
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(&USERS.replace("-@admin", "+debug"))
+        .table("[block]\ncommands = [\"FLUSHALL\"]")
+        .start();
+    let (mut admin, mut bob) = both(&gate);
+    let filling = "x".repeat(18 << 10);
+    let slow = [&["DEBUG", "SLEEP", "0.3"][..], &["RPUSH", "b:list", &filling]].map(request).concat();
+    bob.send(&slow.repeat(SLOW));
+    eventually("the first to be executed", || (redis.direct().text(&["EXISTS", "b:list"]) == ":1").then_some(()));
+    assert_eq!(admin.text(&["ACL", "DELUSER", "bob"]), ":1");
+    expect_nothing_more(&redis);
+    let executed: usize = redis.direct().text(&["LLEN", "b:list"])[1..].parse().unwrap();
+    assert!(executed < SLOW, "{executed}");
+    assert_eq!(redis.calls("client|kill"), 1);
+}
+
 #[test]
 fn what_a_redis_that_is_paused_for_writing_has_postponed_is_never_executed() {
     let redis = RedisServer::start();
