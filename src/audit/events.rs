@@ -30,35 +30,65 @@ pub fn edit_not_confirmed(user: &str, client: SocketAddr, command: &str, names: 
     warn!(event = "acl", outcome, %client, user, command, names, error = %why, "users edited, {MAY_STILL_BE_EXECUTED}");
 }
 
+/// What gave reason for a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadCause {
+    /// Files have changed, or what was held up may be right now.
+    Files,
+    /// Somebody has asked for it.
+    Signal,
+    /// Redis has told what it is.
+    Upstream,
+}
+
+impl ReloadCause {
+    fn name(self) -> &'static str {
+        match self {
+            ReloadCause::Files => "files changed",
+            ReloadCause::Signal => "signal",
+            ReloadCause::Upstream => "upstream",
+        }
+    }
+}
+
 /// A reload found this to be wrong.
-pub fn reload_problem(cause: &str, problem: &dyn Display) {
-    error!(event = "reload", outcome = "failed", cause, "{problem}");
+pub fn reload_problem(cause: ReloadCause, problem: &dyn Display) {
+    error!(event = "reload", outcome = "failed", cause = cause.name(), "{problem}");
 }
 
 /// A reload has left out what is wrong.
-pub fn reload_held_up(cause: &str, names: &str) {
-    error!(event = "reload", outcome = "failed", cause, "held up: {names}; everything else takes effect");
+pub fn reload_held_up(cause: ReloadCause, names: &str) {
+    error!(
+        event = "reload",
+        outcome = "failed",
+        cause = cause.name(),
+        "held up: {names}; everything else takes effect"
+    );
 }
 
 /// Nothing of a reload could be taken.
-pub fn reload_kept(cause: &str, generation: u64) {
-    error!(event = "reload", outcome = "failed", cause, generation, "kept the old one");
+pub fn reload_kept(cause: ReloadCause, generation: u64) {
+    error!(event = "reload", outcome = "failed", cause = cause.name(), generation, "kept the old one");
 }
 
 /// Certificates are being verified again, and until that is over nobody gets other rights.
-pub fn reload_deferred(cause: &str) {
-    warn!(event = "reload", cause, "certificates are still being verified again: the rest waits for that");
+pub fn reload_deferred(cause: ReloadCause) {
+    warn!(
+        event = "reload",
+        cause = cause.name(),
+        "certificates are still being verified again: the rest waits for that"
+    );
 }
 
 /// A new generation is in force for every session.
-pub fn reloaded(cause: &str, generation: u64) {
-    info!(event = "reload", outcome = "done", cause, generation, "new generation");
+pub fn reloaded(cause: ReloadCause, generation: u64) {
+    info!(event = "reload", outcome = "done", cause = cause.name(), generation, "new generation");
 }
 
 /// The same, and what was sent before with rights that are gone may still be executed.
-pub fn reload_not_confirmed(cause: &str, generation: u64, why: &dyn Display) {
+pub fn reload_not_confirmed(cause: ReloadCause, generation: u64, why: &dyn Display) {
     let outcome = words::NOT_CONFIRMED;
-    warn!(event = "reload", outcome, cause, generation, error = %why, "new generation, {MAY_STILL_BE_EXECUTED}");
+    warn!(event = "reload", outcome, cause = cause.name(), generation, error = %why, "new generation, {MAY_STILL_BE_EXECUTED}");
 }
 
 /// A worker has not said in time that a new generation is in force.

@@ -233,18 +233,10 @@ fn what_is_missing_is_told_without_a_place() {
 fn a_listener_without_certificates_is_refused_unless_plaintext_was_asked_for() {
     let text = "listen = \"127.0.0.1:1\"\nupstream = \"127.0.0.1:2\"\n";
     let told = refusal(text);
-    for key in ["`tls-cert-file` is missing", "`tls-key-file` is missing", "`tls-ca-cert-file` is missing"] {
+    for key in ["`tls-cert-file` is missing", "`tls-key-file` is missing"] {
         assert!(told.contains(key), "{told}");
     }
     assert_eq!(load(&format!("{text}tls = \"no\"")).listeners[0].tls, None);
-}
-
-#[test]
-fn a_pinned_key_makes_the_client_ca_dispensable() {
-    let text = MINIMAL.replace("tls-ca-cert-file = \"ca.crt\"\n", "");
-    let rule = format!("[[certificate]]\nspki-sha256 = \"{}\"\nuser = \"shop\"\n", "ab".repeat(32));
-    assert!(refusal(&format!("{text}{rule}trust = \"ca\"\n")).contains("`tls-ca-cert-file` is missing"));
-    assert!(load(&format!("{text}{rule}trust = \"pin\"\n")).certificates[0].spec.pinned);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::config::{self, AclSource, Block, CertificateRule, Config, DEFAULT_BLO
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
-use crate::tls::{self, Admission, Admit, Finding, InForce, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
+use crate::tls::{self, Admission, Finding, InForce, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
 use crate::upstream::probe::ServerInfo;
 
 /// A generation, and what works but should not stay so.
@@ -34,7 +34,7 @@ pub struct Built {
     pub contents: Vec<String>,
     /// Commands whose names upstream and configuration disagree about, and which are refused for that.
     pub misnamed: Vec<String>,
-    /// Client CAs that are not trusted yet.
+    /// What of the files waits, because it lets somebody in.
     pub waiting: Vec<String>,
 }
 
@@ -83,8 +83,8 @@ pub struct Kept<'a> {
     pub users: bool,
     /// Its certificates, keys, CAs and CRLs stay.
     pub trust: bool,
-    /// Which of its client CAs and pinned keys, if they do not stay anyway.
-    pub admit: Admit,
+    /// Nobody is let in whom it does not let in.
+    pub strangers_wait: bool,
     /// Its client CAs that come from these files.
     pub authorities: &'a [PathBuf],
     /// Its configuration stays: what is in force is no error because another Redis does not know it.
@@ -402,9 +402,9 @@ impl<'a> Builder<'a> {
         for (number, listener) in self.config.listeners.iter().enumerate() {
             let before = self.in_force(number);
             listeners.push(listener.tls.as_ref().and_then(|settings| {
-                let is_kept = settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file));
-                let authorities = if is_kept { Admit::Known } else { self.kept.admit };
-                let admission = Admission { authorities, pins: self.kept.admit };
+                let keeps_authorities =
+                    settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file));
+                let admission = Admission { may_come: !self.kept.strangers_wait, keeps_authorities };
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
@@ -418,7 +418,9 @@ impl<'a> Builder<'a> {
                         Some(material)
                     }
                     Err(errors) => {
-                        self.errors.extend(errors.iter().map(BuildError::from));
+                        let told: Vec<String> = self.errors.iter().map(ToString::to_string).collect();
+                        let is_news = |error: &BuildError| !told.contains(&error.to_string());
+                        self.errors.extend(errors.iter().map(BuildError::from).filter(is_news));
                         None
                     }
                 }
@@ -428,10 +430,8 @@ impl<'a> Builder<'a> {
     }
 
     /// What is in force at the listener of this number.
-    fn in_force(&self, number: usize) -> &'a InForce {
-        static NOTHING: InForce = InForce::NOTHING;
-        let before = self.kept.before.and_then(|before| before.listeners.get(number)?.as_deref());
-        before.map_or(&NOTHING, TlsMaterial::in_force)
+    fn in_force(&self, number: usize) -> Option<&'a InForce> {
+        self.kept.before?.listeners.get(number)?.as_deref().map(TlsMaterial::in_force)
     }
 
     /// What there is to say of the rules that are about CAs, and of the CAs.

@@ -1,5 +1,6 @@
 //! The one file that names `x509-parser`: certificates and CRLs as plain data.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write};
 
 use x509_parser::certificate::X509Certificate;
@@ -7,10 +8,10 @@ use x509_parser::der_parser::oid::Oid;
 use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_DOMAIN_COMPONENT, OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME,
-    OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
-    OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_ISSUER_DISTRIBUTION_POINT, OID_X509_EXT_KEY_USAGE,
-    OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME,
-    OID_X509_ORGANIZATIONAL_UNIT, OID_X509_STATE_OR_PROVINCE_NAME,
+    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE,
+    OID_X509_EXT_ISSUER_DISTRIBUTION_POINT, OID_X509_EXT_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
+    OID_X509_EXT_SUBJECT_ALT_NAME, OID_X509_LOCALITY_NAME, OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT,
+    OID_X509_STATE_OR_PROVINCE_NAME,
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
@@ -444,15 +445,13 @@ pub struct RevocationList {
     /// When its next edition is due, in seconds since 1970 UTC.
     pub next_update: Option<i64>,
     /// The serial numbers it revokes, in the form of [`Certificate::serial`].
-    pub serials: Vec<String>,
+    pub serials: HashSet<String>,
     /// 1 or 2.
     pub version: u32,
     /// It has extensions, which every list of today has.
     pub has_extensions: bool,
     /// Its issuingDistributionPoint, DER: it may cover a part of what its CA has issued.
     pub scope: Option<Vec<u8>>,
-    /// Its authorityKeyIdentifier, DER.
-    pub authority_key: Option<Vec<u8>>,
     /// Its cRLNumber, big-endian, no leading zero bytes.
     pub number: Option<Vec<u8>>,
     /// When it was made, in seconds since 1970 UTC.
@@ -481,7 +480,6 @@ impl RevocationList {
             version: list.version().map_or(1, |version| version.0.saturating_add(1)),
             has_extensions: !list.extensions().is_empty(),
             scope: extension(&OID_X509_EXT_ISSUER_DISTRIBUTION_POINT),
-            authority_key: extension(&OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER),
             number: list.crl_number().map(|number| number.to_bytes_be()),
             this_update: list.last_update().timestamp(),
             signed: list.tbs_cert_list.as_ref().to_vec(),

@@ -2,8 +2,9 @@
 //!
 //! - What was seen of a file may not be in force: it was wrong, or waits. Everything else takes effect without it, and it is
 //!   tried again whenever anything changes.
-//! - A client CA that is new is trusted only once the configuration and the ACL file on the disk are in force, since a rule
-//!   there may confine it. One that is taken out of its file is distrusted at once.
+//! - Whoever is new is let in only once the configuration and the ACL file on the disk are in force, since a rule there may
+//!   confine him: by a client CA, a pinned key, or a CRL that does not list him any more. Whoever is trusted no longer is out at
+//!   once.
 //! - Users live in the generation. The ACL file is read again only when it is another than the one in force, or when
 //!   somebody says so. Edits that are not saved are not given up for a file that merely changed.
 
@@ -22,7 +23,7 @@ use tracing::{error, info, warn};
 use self::attempt::{Attempt, HeldUp, attempt};
 use super::enforce::Enforcer;
 use crate::acl::Acl;
-use crate::audit::events;
+use crate::audit::events::{self, ReloadCause as Cause};
 use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, Loaded};
 use crate::files::{self, Files};
@@ -30,14 +31,10 @@ use crate::generation::{
     self, BuildError, Built, Generation, Kept, Part, UpstreamKnowledge, Watch, contradictions, insisted_on,
 };
 use crate::net::worker::Renewal;
-use crate::tls::Admit;
 use crate::upstream::probe::ServerInfo;
 
-/// What says who may do what, and with that what a new client CA is worth.
+/// What says who may do what, and with that what it is worth to be let in.
 const RULES: [Part; 2] = [Part::Configuration, Part::Users];
-
-/// The cause of a reload that somebody asked for.
-const SIGNAL: &str = "signal";
 
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
@@ -57,7 +54,7 @@ pub struct Reloader {
     server: Option<ServerInfo>,
     /// What was told of the current generation: it is not repeated with every new one.
     told: Vec<String>,
-    /// The client CAs and pinned keys that wait, as it is told of them.
+    /// Whoever waits, as it is told of them.
     waiting: Vec<String>,
     told_waiting: Vec<String>,
     enforcer: Enforcer,
@@ -95,8 +92,8 @@ struct Due {
     config: bool,
     users: bool,
     trust: bool,
-    /// Client CAs wait for the configuration and the ACL file.
-    authorities: bool,
+    /// Somebody waits for the configuration and the ACL file to be let in.
+    strangers: bool,
 }
 
 /// What is read again. The rest is kept.
@@ -176,7 +173,7 @@ impl Reloader {
         }
         let users = self.due.users && !self.unsaved && !unsettled.contains(&Part::Users);
         let is_trust_due = std::mem::take(&mut self.due.trust);
-        if config.is_none() && !users && !is_trust_due && !self.due.authorities {
+        if config.is_none() && !users && !is_trust_due && !self.due.strangers {
             return;
         }
         let mut reading = Reading { config, users, trust: true, unsettled };
@@ -185,9 +182,9 @@ impl Reloader {
             reading.unsettled.extend(RULES);
             self.due.retry = true;
         }
-        let may_come = self.due.authorities && self.is_as_on_disk(&reading, &HeldUp::new());
+        let may_come = self.due.strangers && self.is_as_on_disk(&reading, &HeldUp::new());
         if reading.config.is_some() || users || is_trust_due || may_come {
-            self.rebuild("files changed", reading, &files).await;
+            self.rebuild(Cause::Files, reading, &files).await;
         }
     }
 
@@ -204,7 +201,7 @@ impl Reloader {
 
     async fn take_server(&mut self) {
         let nothing = Reading { config: None, users: false, trust: false, unsettled: BTreeSet::new() };
-        self.rebuild("upstream", nothing, &self.files()).await;
+        self.rebuild(Cause::Upstream, nothing, &self.files()).await;
     }
 
     /// Reads everything again, as it is now, whatever has been edited since.
@@ -220,16 +217,16 @@ impl Reloader {
         self.due.retry |= !is_moment;
         let unsettled = if is_moment { BTreeSet::new() } else { RULES.into() };
         let reading = Reading { config: Some(config), users: self.acl_file().is_some(), trust: true, unsettled };
-        self.rebuild(SIGNAL, reading, &files).await;
+        self.rebuild(Cause::Signal, reading, &files).await;
     }
 
     /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why. Whoever is trusted no
     /// longer is gone before users and rules are others.
-    async fn rebuild(&mut self, cause: &str, reading: Reading, files: &Files) {
+    async fn rebuild(&mut self, cause: Cause, reading: Reading, files: &Files) {
         let changes_rights = reading.config.is_some() || reading.users || !reading.trust;
         let is_withdrawn = (reading.config.is_some() || reading.users) && self.withdraw_trust(files).await;
         if changes_rights && !self.enforcer.is_reverified().await {
-            return self.defer(&reading, cause);
+            return self.defer(cause);
         }
         let current = self.enforcer.current();
         let Attempt { errors, built } = self.attempt(&reading, &current, files);
@@ -239,12 +236,12 @@ impl Reloader {
         }
         self.due.config &= reading.config.is_none();
         self.due.users &= !reading.users;
-        self.due.authorities &= !reading.trust;
+        self.due.strangers &= !reading.trust;
         let Some((held_up, built)) = built else {
             return events::reload_kept(cause, current.number);
         };
         if reading.trust {
-            self.due.authorities = !built.waiting.is_empty();
+            self.due.strangers = !built.waiting.is_empty();
             self.waiting.clone_from(&built.waiting);
         }
         if reading.unsettled.is_empty() {
@@ -273,10 +270,10 @@ impl Reloader {
     }
 
     /// Certificates are still being verified again: the rights of others wait for the next look.
-    fn defer(&mut self, reading: &Reading, cause: &str) {
+    fn defer(&mut self, cause: Cause) {
         events::reload_deferred(cause);
-        self.due.signal |= cause == SIGNAL;
-        self.due.server |= !reading.trust;
+        self.due.signal |= cause == Cause::Signal;
+        self.due.server |= cause == Cause::Upstream;
         self.due.retry = true;
     }
 
@@ -343,7 +340,7 @@ impl Reloader {
             before: Some(current),
             users: !reading.users || held_up.contains(&Part::Users),
             trust: !reading.trust,
-            admit: if self.is_as_on_disk(reading, held_up) { Admit::OfFile } else { Admit::KnownOfFile },
+            strangers_wait: !self.is_as_on_disk(reading, held_up),
             authorities: &authorities,
             config: config.is_none(),
         };

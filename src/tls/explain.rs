@@ -41,6 +41,11 @@ pub(super) fn date(seconds: i64) -> String {
     }
 }
 
+/// Whether its signature is of a kind that is too weak to be verified.
+pub(super) fn is_signed_with_sha1(certificate: &Certificate) -> bool {
+    SHA1_SIGNATURES.contains(&certificate.signature_algorithm.as_str())
+}
+
 /// Why a certificate cannot be one of the client CAs; nothing if it can. Whether it is valid now is another question.
 pub(super) fn authority(certificate: &Certificate) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -137,7 +142,7 @@ fn shared(certificate: &Certificate, now: SystemTime) -> Vec<String> {
     if certificate.not_before > now {
         reasons.push("it is not valid yet".to_owned());
     }
-    if SHA1_SIGNATURES.contains(&certificate.signature_algorithm.as_str()) {
+    if is_signed_with_sha1(certificate) {
         reasons.push("it is signed with SHA-1; issue it with -sha256".to_owned());
     }
     reasons

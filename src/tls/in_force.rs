@@ -1,66 +1,72 @@
 //! What of a listener's trust is in force, as far as the next generation goes by it.
 
-use std::sync::Arc;
-
 use rustls::pki_types::CertificateDer;
 
-use super::revocation::UsableList;
+use super::authority::Authority;
+use super::editions::Editions;
 use crate::identity::Fingerprint;
 
 /// The client CAs, pinned keys and CRLs of one listener.
 #[derive(Default)]
 pub struct InForce {
     /// The client CAs, those among them that are revoked as well.
-    pub(super) authorities: Vec<CertificateDer<'static>>,
-    /// Their keys, as SHA-256 of their SubjectPublicKeyInfo.
-    pub(super) authority_keys: Vec<Fingerprint>,
+    pub(super) authorities: Vec<Authority>,
+    /// One client CA of each name and key that there has been: what it has signed is known to be its.
+    pub(super) signers: Vec<Authority>,
+    /// As SHA-256 of their SubjectPublicKeyInfo.
     pub(super) pinned_keys: Vec<Fingerprint>,
-    /// CRLs that one of the client CAs has signed.
-    pub(super) lists: Vec<Edition>,
+    pub(super) editions: Editions,
     /// Client CAs of the file that a CRL has revoked.
     pub(super) revoked: Vec<CertificateDer<'static>>,
 }
 
-/// Whom a new generation trusts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Whom a new generation trusts of those who are new. They come into force with the rules that confine them, and no sooner;
+/// who is trusted no longer goes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// Which client CAs.
-    pub authorities: Admit,
-    /// Which pinned keys.
-    pub pins: Admit,
+    /// Client CAs and pinned keys may come, and certificates that were revoked come back. Otherwise they wait.
+    pub may_come: bool,
+    /// The client CAs are those that are trusted already, whatever the file says.
+    pub keeps_authorities: bool,
 }
 
-/// Which client CAs and pinned keys a new generation trusts. They come into force with the rules that confine them, and no
-/// sooner; they go at once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Admit {
-    /// Those of the file.
-    #[default]
-    OfFile,
-    /// Those of the file that are trusted already.
-    KnownOfFile,
-    /// Those that are trusted already, whatever the file says.
-    Known,
+impl Default for Admission {
+    /// As the files say.
+    fn default() -> Admission {
+        Admission { may_come: true, keeps_authorities: false }
+    }
 }
 
 impl InForce {
     /// Nothing, as before a start.
     pub const NOTHING: Self = Self {
         authorities: Vec::new(),
-        authority_keys: Vec::new(),
+        signers: Vec::new(),
         pinned_keys: Vec::new(),
-        lists: Vec::new(),
+        editions: Editions::NONE,
         revoked: Vec::new(),
     };
 
     /// Whether the key, as SHA-256 of its SubjectPublicKeyInfo, is that of a client CA.
     pub fn has_authority(&self, key: &Fingerprint) -> bool {
-        self.authority_keys.contains(key)
+        self.authorities.iter().any(|authority| authority.key() == *key)
     }
 
-    /// Whether both trust the same client CAs and pinned keys.
+    /// Whether both trust the same client CAs and pinned keys, and have read the same CRLs.
     pub fn has_same_trust_as(&self, other: &InForce) -> bool {
-        self.authorities == other.authorities && self.pinned_keys == other.pinned_keys
+        let ders = |in_force: &InForce| in_force.authorities.iter().map(|it| it.der.clone()).collect::<Vec<_>>();
+        ders(self) == ders(other) && self.pinned_keys == other.pinned_keys && self.editions == other.editions
+    }
+
+    /// All that there has been by now.
+    pub(super) fn signers_with(&self, authorities: &[Authority]) -> Vec<Authority> {
+        let mut signers = self.signers.clone();
+        for authority in authorities {
+            if !signers.iter().any(|known| known.is(authority)) {
+                signers.push(authority.clone());
+            }
+        }
+        signers
     }
 }
 
@@ -71,31 +77,4 @@ pub struct Subordinate {
     pub name: String,
     /// SHA-256 of its SubjectPublicKeyInfo.
     pub key: Fingerprint,
-}
-
-/// An edition of a CRL that a client CA has signed.
-#[derive(Clone)]
-pub(super) struct Edition {
-    /// That CA. It may have left the file since.
-    pub(super) signer: CertificateDer<'static>,
-    /// Its key, which stays when its certificate is renewed, as SHA-256 of its SubjectPublicKeyInfo.
-    pub(super) key: Fingerprint,
-    pub(super) usable: Arc<UsableList>,
-}
-
-impl Edition {
-    /// Whether both are editions of the same list: of one CA under one name, about the same part of what it has issued.
-    pub(super) fn is_of_same_list(&self, other: &Edition) -> bool {
-        let (own, others) = (&self.usable.list, &other.usable.list);
-        self.key == other.key && own.scope == others.scope && own.issuer.canonical() == others.issuer.canonical()
-    }
-
-    /// By their numbers, or, where one has none or they are the same, by when they were made.
-    pub(super) fn is_older_than(&self, other: &Edition) -> bool {
-        let (own, others) = (&self.usable.list, &other.usable.list);
-        match (&own.number, &others.number) {
-            (Some(own), Some(others)) if own != others => (own.len(), own) < (others.len(), others),
-            _ => own.this_update < others.this_update,
-        }
-    }
 }

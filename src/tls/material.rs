@@ -34,7 +34,7 @@ pub struct TlsMaterial {
 }
 
 /// Reads every file the settings name and builds the material of a new generation, with its own ticket keys.
-/// `before` is in force now.
+/// `before` is in force now; `None` at the start.
 ///
 /// # Errors
 /// Everything that is wrong, not the first. What has only expired is told by [`TlsMaterial::findings`].
@@ -42,7 +42,7 @@ pub fn load(
     settings: &TlsSettings,
     rule_keys: &RuleKeys,
     files: &Files,
-    before: &InForce,
+    before: Option<&InForce>,
     admission: Admission,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
@@ -71,9 +71,7 @@ impl TlsMaterial {
     /// # Errors
     /// Why it is not trusted.
     pub fn reverify(&self, chain: &CertificateChain, now: SystemTime) -> Result<Voucher, CertificateRefusal> {
-        let verifier = self.verifier.as_ref().ok_or(CertificateRefusal::NotAsked)?;
-        let (leaf, intermediates) = chain.parts();
-        verifier.verify(leaf, intermediates, unix_time(now))
+        self.verify(chain, now, false)
     }
 
     /// Holds the chain of a live session against this generation's trust. A CRL that has only expired says nothing against
@@ -82,9 +80,13 @@ impl TlsMaterial {
     /// # Errors
     /// Why it is not trusted.
     pub fn reverify_live(&self, chain: &CertificateChain, now: SystemTime) -> Result<Voucher, CertificateRefusal> {
+        self.verify(chain, now, true)
+    }
+
+    fn verify(&self, chain: &CertificateChain, now: SystemTime, is_live: bool) -> Result<Voucher, CertificateRefusal> {
         let verifier = self.verifier.as_ref().ok_or(CertificateRefusal::NotAsked)?;
         let (leaf, intermediates) = chain.parts();
-        verifier.verify_live(leaf, intermediates, unix_time(now))
+        verifier.verify(leaf, intermediates, unix_time(now), is_live)
     }
 
     /// Whether a certificate that the chain may depend on, one it shows or a CA of ours, has ended in this span of seconds
@@ -134,7 +136,7 @@ impl TlsMaterial {
         &self.subordinates
     }
 
-    /// Client CAs of the file that are not trusted yet.
+    /// What of the files is not in force yet, because it lets somebody in.
     pub fn waiting(&self) -> &[Finding] {
         &self.waiting
     }

@@ -4,9 +4,11 @@
 //! [`handshake::accept`] uses it on one connection. Types of rustls stay inside this module.
 
 mod anchors;
+mod authority;
 pub mod chain;
 pub mod client_file;
 pub mod close;
+mod editions;
 pub mod explain;
 pub mod handshake;
 mod in_force;
@@ -25,7 +27,7 @@ mod test_files;
 mod verifier;
 
 pub use chain::{CertificateChain, Voucher};
-pub use in_force::{Admission, Admit, InForce, Subordinate};
+pub use in_force::{Admission, InForce, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateRevocationListDer;
 use webpki::{
@@ -19,6 +20,7 @@ pub(super) struct UsableList {
     pub(super) list: RevocationList,
     /// When it is due for renewal, in seconds since 1970 UTC.
     pub(super) next_update: i64,
+    issuer: CanonicalName,
     der: CertificateRevocationListDer<'static>,
 }
 
@@ -32,7 +34,28 @@ impl UsableList {
         // webpki reads it anew for every realm.
         OwnedCertRevocationList::from_der(&der).map_err(|error| Unsupported::new(&list, error))?;
         let next_update = list.next_update.ok_or(Unsupported::NoNextUpdate)?;
-        Ok(UsableList { list, next_update, der })
+        Ok(UsableList { issuer: list.issuer.canonical(), list, next_update, der })
+    }
+
+    /// Of what it says alone.
+    #[cfg(test)]
+    pub(super) fn for_test(list: RevocationList) -> UsableList {
+        UsableList { issuer: list.issuer.canonical(), next_update: 0, der: list.signed.clone().into(), list }
+    }
+
+    /// Whose certificates it speaks of, however it writes the name.
+    pub(super) fn issuer(&self) -> &CanonicalName {
+        &self.issuer
+    }
+
+    /// Whether both are the same CRL.
+    pub(super) fn is(&self, other: &UsableList) -> bool {
+        std::ptr::eq(self, other) || self.der == other.der
+    }
+
+    /// Whether it lists this serial number.
+    pub(super) fn revokes(&self, serial: &str) -> bool {
+        self.list.serials.contains(serial)
     }
 }
 
@@ -108,29 +131,26 @@ impl Revocation {
     }
 }
 
-/// What any CRL lists, whoever has signed it: asked without verifying anything.
+/// What any CRL lists or has listed, whoever has signed it: asked without verifying anything.
 pub(super) struct Revoked {
-    /// The serial numbers that the lists of each issuer name, however they write it. Few: one issuer per CA.
-    listed: Vec<(CanonicalName, HashSet<String>)>,
+    lists: Vec<Arc<UsableList>>,
+    /// Of the CA of each name what is revoked besides.
+    withheld: Vec<(CanonicalName, Arc<HashSet<String>>)>,
     depth: RevocationCheckDepth,
 }
 
 impl Revoked {
-    pub(super) fn new<'a>(lists: impl IntoIterator<Item = &'a UsableList>, check: CrlCheck) -> Revoked {
-        let mut listed: Vec<(CanonicalName, HashSet<String>)> = Vec::new();
-        for UsableList { list, .. } in lists {
-            let named = list.issuer.canonical();
-            match listed.iter_mut().find(|(issuer, _)| *issuer == named) {
-                Some((_, serials)) => serials.extend(list.serials.iter().cloned()),
-                None => listed.push((named, list.serials.iter().cloned().collect())),
-            }
-        }
-        Revoked { listed, depth: depth(check) }
+    pub(super) fn new(
+        lists: Vec<Arc<UsableList>>,
+        withheld: Vec<(CanonicalName, Arc<HashSet<String>>)>,
+        check: CrlCheck,
+    ) -> Revoked {
+        Revoked { lists, withheld, depth: depth(check) }
     }
 
     /// Whether a CRL lists one of these certificates that counts: leaf first, then the CA certificates shown.
     pub(super) fn lists_any<'a>(&self, chain: impl IntoIterator<Item = &'a [u8]>) -> bool {
-        if self.listed.is_empty() {
+        if self.lists.is_empty() && self.withheld.is_empty() {
             return false;
         }
         let counting = match self.depth {
@@ -141,9 +161,10 @@ impl Revoked {
     }
 
     /// Whether a CRL lists this certificate.
-    pub(super) fn lists(&self, certificate: &Certificate) -> bool {
-        let named = certificate.issuer.canonical();
-        self.listed.iter().any(|(issuer, serials)| serials.contains(&certificate.serial) && *issuer == named)
+    pub(super) fn lists(&self, Certificate { issuer, serial, .. }: &Certificate) -> bool {
+        let named = issuer.canonical();
+        self.lists.iter().any(|list| list.revokes(serial) && *list.issuer() == named)
+            || self.withheld.iter().any(|(issuer, serials)| serials.contains(serial) && *issuer == named)
     }
 }
 

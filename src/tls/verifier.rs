@@ -90,32 +90,21 @@ impl Verifier {
         Verifier { realms, hints, algorithms, mandatory, keys, revoked, crl_expired }
     }
 
-    /// The judgement about a chain in a full handshake, on resumption, and in `check`.
+    /// The judgement about a chain: in a full handshake, on resumption, in `check`, and of a live session, which a CRL that has
+    /// only expired does not end.
     pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
+        is_live: bool,
     ) -> Result<Voucher, CertificateRefusal> {
         match self.judge(leaf, intermediates, now, self.crl_expired) {
-            // Whatever else is wrong is the better reason: a fresh list would not mend it.
+            // Who vouches for it, and whatever else is wrong, has to be known all the same.
             Err(expired @ CertificateRefusal::RevocationListExpired) => {
-                self.judge(leaf, intermediates, now, CrlExpired::Ignore).and(Err(expired))
+                let voucher = self.judge(leaf, intermediates, now, CrlExpired::Ignore)?;
+                if is_live { Ok(voucher) } else { Err(expired) }
             }
-            judged => judged,
-        }
-    }
-
-    /// The same about the chain of a live session, which a CRL that has only expired does not end. Who vouches for it then
-    /// has to be known all the same.
-    pub(super) fn verify_live(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<Voucher, CertificateRefusal> {
-        match self.judge(leaf, intermediates, now, self.crl_expired) {
-            Err(CertificateRefusal::RevocationListExpired) => self.judge(leaf, intermediates, now, CrlExpired::Ignore),
             judged => judged,
         }
     }
@@ -310,7 +299,7 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         shown::note(end_entity);
-        self.verify(end_entity, intermediates, now)
+        self.verify(end_entity, intermediates, now, false)
             .map(|_| ClientCertVerified::assertion())
             .map_err(CertificateRefusal::into_rustls)
     }

@@ -392,6 +392,24 @@ fn a_pinned_self_signed_certificate_is_who_its_pin_says_and_nobody_else() {
 }
 
 #[test]
+fn the_last_pinned_key_goes_also_where_there_is_no_ca() {
+    let redis = RedisServer::start();
+    let prepared = Respgate::setup(&upstream_of(&redis)).expect_log("handshake").expect_log("is trusted");
+    let pinned = prepared.pki().self_signed_client("shop");
+    let rule = |key: &str| {
+        format!("[[certificate]]\ntrust = {key:?}\nspki-sha256 = {:?}\nuser = \"shop\"", spki_sha256(&pinned.cert))
+    };
+    let gate =
+        prepared.acl("user shop on +@all ~*\n").without("tls-ca-cert-file").table(&rule("pin")).start().settled();
+    let mut inside = gate.connect_as(Some(&pinned));
+    assert_eq!(inside.text(&["PING"]), "+PONG");
+    gate.edit_config(&rule("pin"), "");
+    inside.expect_closed();
+    assert!(is_refused(&mut gate.connect_as(Some(&pinned))));
+    gate.wait_for_log(&["ERROR", "tls-ca-cert-file", "no client certificate is trusted"]);
+}
+
+#[test]
 fn a_session_ends_when_its_certificate_is_trusted_for_another_reason_that_makes_it_somebody_elses() {
     let redis = RedisServer::start();
     let prepared = setup(&redis, "user alice on +@all ~*\nuser jail on +ping\nuser bob on +@all ~*\n");

@@ -135,6 +135,16 @@ fn a_list_by_another_key_than_that_of_its_ca_is_a_warning_of_check() {
     assert!(text(&output).contains("is not signed by the key of that CA"), "{}", text(&output));
 }
 
+#[test]
+fn a_broken_list_of_two_listeners_is_told_once() {
+    let setup = before(&RedisServer::start()).crl();
+    setup.pki().write_crl_text("nothing\n");
+    let listener = |port, check| format!("[[listener]]\nlisten = \"127.0.0.1:{port}\"\ncrl-check = {check:?}\n");
+    let setup = setup.listeners(&(listener(16_379, "leaf") + &listener(16_380, "chain")));
+    let output = respgate_binary().args(["check", "--config"]).arg(setup.write_config()).output().unwrap();
+    assert_eq!(text(&output).matches("ca.crl: holds no PEM block").count(), 1, "{}", text(&output));
+}
+
 /// A client with such a key does not even show its certificate, so `check` is where its owner hears of it.
 #[test]
 fn check_refuses_a_certificate_for_a_key_that_no_handshake_can_use() {

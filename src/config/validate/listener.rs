@@ -18,10 +18,6 @@ use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
 impl Judge<'_> {
     pub(super) fn listeners(&mut self, settings: &mut Settings) -> Vec<Listener> {
         let flat = flat_listener(settings);
-        let keys_are_pinned = settings
-            .certificate
-            .iter()
-            .any(|rule| rule.get_ref().trust.as_ref().is_some_and(|trust| trust.text == "pin"));
         let sections = std::mem::take(&mut settings.listener);
         let mut listeners: Vec<(Listener, Option<Origin>)> = Vec::new();
         if sections.is_empty() {
@@ -30,7 +26,7 @@ impl Judge<'_> {
             }
             let origin = flat.listen.as_ref().map(|listen| listen.origin.clone());
             self.unused_tls(&flat, 0, false);
-            listeners.extend(self.listener(flat, keys_are_pinned).map(|listener| (listener, origin)));
+            listeners.extend(self.listener(flat).map(|listener| (listener, origin)));
         } else {
             if let Some(listen) = &flat.listen {
                 self.error(
@@ -47,7 +43,7 @@ impl Judge<'_> {
                     self.error(&Origin::File(span.clone()), "this [[listener]] has no `listen`");
                 }
                 let origin = section.listen.as_ref().map(|listen| listen.origin.clone());
-                listeners.extend(self.listener(section, keys_are_pinned).map(|listener| (listener, origin)));
+                listeners.extend(self.listener(section).map(|listener| (listener, origin)));
             }
         }
         let mut addresses = BTreeSet::new();
@@ -126,7 +122,7 @@ impl Judge<'_> {
         }
     }
 
-    fn listener(&mut self, section: ListenerSection, keys_are_pinned: bool) -> Option<Listener> {
+    fn listener(&mut self, section: ListenerSection) -> Option<Listener> {
         let place = section.listen.as_ref().map(|listen| listen.origin.clone());
         let address = self.read(section.listen, socket_address);
         let tls_wanted = self.or(section.tls, yes_no, true);
@@ -155,12 +151,6 @@ impl Judge<'_> {
             }
             if key.is_none() {
                 self.error(&place, "`tls-key-file` is missing; a plaintext listener takes tls = \"no\"");
-            }
-            if files.ca_cert_file.is_none() && files.auth_clients != AuthClients::No && !keys_are_pinned {
-                self.error(
-                    &place,
-                    "`tls-ca-cert-file` is missing: client certificates need a CA, unless tls-auth-clients = \"no\"",
-                );
             }
             if files.ca_cert_file.is_none() && !files.crl_files.is_empty() {
                 self.error(&place, "`tls-crl-file` is of no use without `tls-ca-cert-file`");

@@ -12,7 +12,6 @@ use crate::identity::Fingerprint;
 use crate::identity::test_pki::{Authority, Issued, client, params};
 use crate::identity::x509::Certificate;
 use crate::tls::explain::{self, unix_seconds};
-use crate::tls::in_force::Admit;
 use crate::tls::load_error::Severity;
 use crate::tls::pem;
 use crate::tls::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, RuleKeys};
@@ -316,9 +315,8 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.judged(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    let again =
-        load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admission::default(), in_days(2))
-            .expect("what has expired is no error");
+    let again = load(&files.settings, &files.rule_keys, &Files::default(), None, Admission::default(), in_days(2))
+        .expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
 
@@ -683,15 +681,8 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.write("ca.crt", root.anew("root", |ca| ca.key_usages = vec![KeyUsagePurpose::KeyCertSign]));
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
-    let long_ago = load(
-        &files.settings,
-        &files.rule_keys,
-        &Files::default(),
-        &InForce::NOTHING,
-        Admission::default(),
-        days_ago(60),
-    )
-    .expect("good files");
+    let long_ago = load(&files.settings, &files.rule_keys, &Files::default(), None, Admission::default(), days_ago(60))
+        .expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
 
@@ -770,7 +761,8 @@ fn a_crl_by_another_key_than_that_of_its_ca_is_a_warning() {
     files.add_crl("ca.crl", forger.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].starts_with("the CRL of CN=root is not signed by the key of that CA"));
     files.write("ca.crt", root.pem() + &forger.pem());
-    assert_eq!(warnings(&files), Vec::<String>::new(), "one of two CAs of that name");
+    let words = "there is no CRL of the CA CN=root: every certificate it has issued will be refused";
+    assert_eq!(warnings(&files), [words], "it is that of the other of two CAs of one name");
     files.write("ca.crl", root.intermediate("issuing").crl(&[], in_days(100)).pem().expect("PEM"));
     let advice = told(&files.load(), Severity::Advice);
     assert!(advice[0].starts_with("the CRL of CN=issuing is of no CA in tls-ca-cert-file"), "{advice:?}");
@@ -910,7 +902,7 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
         let load = |files: &TestFiles| {
-            load(&files.settings, &files.rule_keys, &Files::default(), &InForce::NOTHING, Admission::default(), at)
+            load(&files.settings, &files.rule_keys, &Files::default(), None, Admission::default(), at)
                 .expect("good files")
         };
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
@@ -972,9 +964,9 @@ fn the_anchor_is_the_ca_that_issued_the_chain() {
     assert_eq!(with_both.anchor(&chain(&Authority::new("three").client("alice")), now), None);
 }
 
-fn both(admit: Admit) -> Admission {
-    Admission { authorities: admit, pins: admit }
-}
+const OF_FILE: Admission = Admission { may_come: true, keeps_authorities: false };
+const KNOWN_OF_FILE: Admission = Admission { may_come: false, keeps_authorities: false };
+const KNOWN: Admission = Admission { may_come: false, keeps_authorities: true };
 
 /// Of a chain that is trusted, with what its client shows beside the leaf.
 fn vouching(material: &TlsMaterial, leaf: &Issued, shown: impl IntoIterator<Item = Vec<u8>>) -> Option<Fingerprint> {
@@ -1149,7 +1141,7 @@ fn where_an_older_edition_of_a_list_or_none_is_in_the_files_the_one_in_force_sta
         files.add_crl("ca.crl", "");
         files
     };
-    let load_after = |before: &InForce, lists: &[(&Authority, u64, &[u64])]| {
+    let load_after = |before: Option<&InForce>, lists: &[(&Authority, u64, &[u64])]| {
         let pem =
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
         files.write("ca.crl", lists.iter().map(pem).collect::<String>());
@@ -1157,7 +1149,7 @@ fn where_an_older_edition_of_a_list_or_none_is_in_the_files_the_one_in_force_sta
         let admission = Admission::default();
         load(settings, &keys, &Files::default(), before, admission, SystemTime::now()).expect("good lists")
     };
-    let first = load_after(&InForce::NOTHING, &[(&root, 300, &[1]), (&namesake, 7, &[2])]);
+    let first = load_after(None, &[(&root, 300, &[1]), (&namesake, 7, &[2])]);
     let numbered = |authority: &Authority, serial: u64| {
         let mut params = client("alice");
         params.serial_number = Some(SerialNumber::from(serial));
@@ -1165,8 +1157,8 @@ fn where_an_older_edition_of_a_list_or_none_is_in_the_files_the_one_in_force_sta
     };
     let revoked = [(&root, 1), (&namesake, 2)].map(|(authority, serial)| numbered(authority, serial));
     let after = |lists: &[(&Authority, u64, &[u64])]| {
-        let material = load_after(first.in_force(), lists);
-        let again = load_after(material.in_force(), lists);
+        let material = load_after(Some(first.in_force()), lists);
+        let again = load_after(Some(material.in_force()), lists);
         let outcomes =
             [&material, &again].map(|material| revoked.each_ref().map(|leaf| verdict(material, leaf).is_ok()));
         assert_eq!(outcomes[0], outcomes[1], "it is remembered");
@@ -1186,7 +1178,7 @@ fn an_edition_is_remembered_while_its_ca_is_not_in_the_file_and_a_revoked_ca_whi
     let revoked = root.intermediate_with("sub", |params| params.serial_number = Some(SerialNumber::from(7_u64)));
     let mut files = TestFiles::new(&root);
     files.add_crl("ca.crl", "");
-    let load_after = |before: &InForce, authorities: &[&Authority], lists: &[(&Authority, u64, &[u64])]| {
+    let load_after = |before: Option<&InForce>, authorities: &[&Authority], lists: &[(&Authority, u64, &[u64])]| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
         let pem =
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
@@ -1197,13 +1189,13 @@ fn an_edition_is_remembered_while_its_ca_is_not_in_the_file_and_a_revoked_ca_whi
     };
     let other = Authority::new("other");
     let of_other = (&other, 1, &[][..]);
-    let first = load_after(&InForce::NOTHING, &[&root, &revoked], &[(&root, 9, &[7, 8]), (&revoked, 1, &[])]);
-    let without = load_after(first.in_force(), &[&other], &[of_other]);
-    let back = load_after(without.in_force(), &[&root, &other], &[(&root, 3, &[]), of_other]);
+    let first = load_after(None, &[&root, &revoked], &[(&root, 9, &[7, 8]), (&revoked, 1, &[])]);
+    let without = load_after(Some(first.in_force()), &[&other], &[of_other]);
+    let back = load_after(Some(without.in_force()), &[&root, &other], &[(&root, 3, &[]), of_other]);
     let mut params = client("alice");
     params.serial_number = Some(SerialNumber::from(8_u64));
     assert_eq!(verdict(&back, &root.issue(params)), Err(CertificateRefusal::Revoked));
-    let later = load_after(first.in_force(), &[&root, &revoked], &[(&root, 10, &[]), (&revoked, 2, &[])]);
+    let later = load_after(Some(first.in_force()), &[&root, &revoked], &[(&root, 10, &[]), (&revoked, 2, &[])]);
     assert_eq!(verdict(&later, &revoked.client("alice")), Err(CertificateRefusal::UnknownIssuer));
 }
 
@@ -1227,7 +1219,7 @@ fn an_edition_is_that_of_a_ca_whose_certificate_has_been_renewed() {
     let first = files.load();
     files.write("ca.crt", root.renewed("root", in_days(1000)));
     files.write("ca.crl", root.numbered_crl(1, &[]).pem().expect("PEM"));
-    let (settings, keys, before) = (&files.settings, RuleKeys::default(), first.in_force());
+    let (settings, keys, before) = (&files.settings, RuleKeys::default(), Some(first.in_force()));
     let later = load(settings, &keys, &Files::default(), before, Admission::default(), SystemTime::now());
     let mut params = client("alice");
     params.serial_number = Some(SerialNumber::from(7_u64));
@@ -1315,25 +1307,25 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
     let files = TestFiles::new(&one);
     files.write("ca.crt", one.pem() + &two.pem());
     let before = files.load();
-    let after = |authorities: &[&Authority], admit: Admit| {
+    let after = |authorities: &[&Authority], admit: Admission| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
         let material = load(
             &files.settings,
             &files.rule_keys,
             &Files::default(),
-            before.in_force(),
-            both(admit),
+            Some(before.in_force()),
+            admit,
             SystemTime::now(),
         )
         .expect("good files");
         let trusted = [&one, &two, &three].map(|authority| verdict(&material, &authority.client("alice")).is_ok());
         (trusted, material.waiting().len())
     };
-    assert_eq!(after(&[&two, &three], Admit::KnownOfFile), ([false, true, false], 1));
-    assert_eq!(after(&[&three], Admit::KnownOfFile), ([false, false, false], 1));
-    assert_eq!(after(&[&one], Admit::KnownOfFile), ([true, false, false], 0));
-    assert_eq!(after(&[&three], Admit::Known), ([true, true, false], 0));
-    assert_eq!(after(&[&two, &three], Admit::OfFile), ([false, true, true], 0));
+    assert_eq!(after(&[&two, &three], KNOWN_OF_FILE), ([false, true, false], 1));
+    assert_eq!(after(&[&three], KNOWN_OF_FILE), ([false, false, false], 1));
+    assert_eq!(after(&[&one], KNOWN_OF_FILE), ([true, false, false], 0));
+    assert_eq!(after(&[&three], KNOWN), ([true, true, false], 0));
+    assert_eq!(after(&[&two, &three], OF_FILE), ([false, true, true], 0));
 }
 
 #[test]
@@ -1345,12 +1337,12 @@ fn a_pinned_key_that_is_new_waits_like_a_new_ca() {
     files.rule_keys.pinned = vec![key_of(&own).expect("readable")];
     let after = |admit| {
         let (settings, pins) = (&files.settings, &files.rule_keys);
-        let material = load(settings, pins, &Files::default(), before.in_force(), both(admit), SystemTime::now());
+        let material = load(settings, pins, &Files::default(), Some(before.in_force()), admit, SystemTime::now());
         let material = material.expect("good files");
         (material.judged(&chain_of([own.der()]), SystemTime::now()).is_ok(), material.waiting().len())
     };
-    assert_eq!(after(Admit::KnownOfFile), (false, 1));
-    assert_eq!(after(Admit::OfFile), (true, 0));
+    assert_eq!(after(KNOWN_OF_FILE), (false, 1));
+    assert_eq!(after(OF_FILE), (true, 0));
 }
 
 #[test]
@@ -1364,10 +1356,9 @@ fn of_two_certificates_of_a_known_authority_the_one_that_is_taken_out_is_gone() 
     let below = chain_of([issuing.client("alice").der, issuing.der()]);
     assert_eq!(before.judged(&below, SystemTime::now()), Ok(()));
     files.write("ca.crt", narrow);
-    let (settings, before) = (&files.settings, before.in_force());
-    let after =
-        load(settings, &RuleKeys::default(), &Files::default(), before, both(Admit::KnownOfFile), SystemTime::now())
-            .expect("good files");
+    let (settings, before) = (&files.settings, Some(before.in_force()));
+    let after = load(settings, &RuleKeys::default(), &Files::default(), before, KNOWN_OF_FILE, SystemTime::now())
+        .expect("good files");
     assert_eq!(after.judged(&below, SystemTime::now()), Err(CertificateRefusal::Constraint));
     assert_eq!(verdict(&after, &root.client("alice")), Ok(()));
 }
@@ -1387,11 +1378,158 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
     let files = TestFiles::new(&one);
     let before = files.load();
     files.write("ca.crt", one.renewed("one", in_days(1000)));
-    let admit = Admit::KnownOfFile;
+    let admit = KNOWN_OF_FILE;
     let after =
-        load(&files.settings, &files.rule_keys, &Files::default(), before.in_force(), both(admit), SystemTime::now())
+        load(&files.settings, &files.rule_keys, &Files::default(), Some(before.in_force()), admit, SystemTime::now())
             .expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
     assert!(after.in_force().has_same_trust_as(before.in_force()));
     assert_eq!(after.waiting().len(), 1);
+}
+
+/// A listener of this CA file and these CRLs, after another one of the same.
+struct Restless {
+    files: TestFiles,
+    material: Option<TlsMaterial>,
+}
+
+impl Restless {
+    fn new(root: &Authority) -> Restless {
+        let mut files = TestFiles::new(root);
+        files.add_crl("ca.crl", "");
+        files.settings.crl_check = CrlCheck::Leaf;
+        Restless { files, material: None }
+    }
+
+    fn load(
+        &mut self,
+        authorities: &[&Authority],
+        lists: &[(&Authority, u64, &[u64])],
+        admission: Admission,
+    ) -> &TlsMaterial {
+        let pem =
+            |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
+        self.files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
+        self.files.write("ca.crl", lists.iter().map(pem).collect::<String>());
+        let TestFiles { settings, rule_keys, .. } = &self.files;
+        let before = self.material.as_ref().map(TlsMaterial::in_force);
+        let material = load(settings, rule_keys, &Files::default(), before, admission, SystemTime::now());
+        self.material.insert(material.unwrap_or_else(|errors| panic!("{errors:?}")))
+    }
+}
+
+fn numbered(authority: &Authority, serial: u64) -> Issued {
+    let mut params = client("alice");
+    params.serial_number = Some(SerialNumber::from(serial));
+    authority.issue(params)
+}
+
+#[test]
+fn a_certificate_that_is_revoked_no_longer_waits_like_a_new_ca() {
+    let root = Authority::new("root");
+    let mut restless = Restless::new(&root);
+    restless.load(&[&root], &[(&root, 1, &[7, 8])], OF_FILE);
+    let [seven, nine] = [7, 9].map(|serial| numbered(&root, serial));
+    let waits = restless.load(&[&root], &[(&root, 2, &[8, 9])], KNOWN_OF_FILE);
+    assert_eq!(verdict(waits, &seven), Err(CertificateRefusal::Revoked));
+    assert_eq!(verdict(waits, &nine), Err(CertificateRefusal::Revoked), "while a new revocation does not");
+    assert!(waits.waiting()[0].message.starts_with("1 certificate that a CRL of CN=root lists no longer stay revoked"));
+    let comes = restless.load(&[&root], &[(&root, 2, &[8, 9])], OF_FILE);
+    assert_eq!((verdict(comes, &seven), comes.waiting().len()), (Ok(()), 0));
+}
+
+#[test]
+fn a_ca_that_goes_on_as_an_intermediate_loses_none_of_its_lists() {
+    let root = Authority::new("root");
+    let issuing = root.intermediate("issuing");
+    let other = Authority::new("issuing");
+    let mut restless = Restless::new(&root);
+    let of_root: (&Authority, u64, &[u64]) = (&root, 1, &[]);
+    restless.load(&[&root, &issuing, &other], &[of_root, (&issuing, 5, &[7]), (&other, 1, &[])], OF_FILE);
+    let below = |serial| chain_of([numbered(&issuing, serial).der, issuing.der()]);
+    for lists in [&[of_root, (&issuing, 5, &[7])][..], &[of_root, (&issuing, 4, &[])], &[of_root, (&other, 9, &[])]] {
+        let material = restless.load(&[&root], lists, OF_FILE);
+        assert!(material.judged(&below(7), SystemTime::now()).is_err());
+        assert!(material.lists_as_revoked(&below(7)));
+    }
+    let newer = restless.load(&[&root], &[of_root, (&issuing, 6, &[])], OF_FILE);
+    assert_eq!(newer.judged(&below(7), SystemTime::now()), Ok(()), "its key is known although it has gone");
+}
+
+#[test]
+fn what_a_list_of_an_unknown_key_has_revoked_stays_revoked_whatever_comes_after_it() {
+    let root = Authority::new("root");
+    let issuing = root.intermediate("issuing");
+    let forger = Authority::new("issuing");
+    let mut restless = Restless::new(&root);
+    let of_root: (&Authority, u64, &[u64]) = (&root, 1, &[]);
+    restless.load(&[&root], &[of_root, (&issuing, 5, &[7])], OF_FILE);
+    let below = |serial| chain_of([numbered(&issuing, serial).der, issuing.der()]);
+    for lists in [&[of_root, (&issuing, 4, &[])][..], &[of_root, (&forger, 9, &[])], &[of_root, (&issuing, 6, &[])]] {
+        let material = restless.load(&[&root], lists, OF_FILE);
+        assert!(material.judged(&below(7), SystemTime::now()).is_err());
+        assert!(material.lists_as_revoked(&below(7)));
+    }
+    let material = restless.load(&[&root], &[of_root, (&issuing, 6, &[])], OF_FILE);
+    assert_eq!(material.judged(&below(8), SystemTime::now()), Ok(()));
+    assert!(told(material, Severity::Warning).iter().any(|text| text.contains("restart to let them in")));
+}
+
+#[test]
+fn a_list_that_is_read_before_its_ca_is_known_to_be_that_of_the_ca_afterwards() {
+    let (root, partner) = (Authority::new("root"), Authority::new("partner"));
+    let mut restless = Restless::new(&root);
+    let of_root: (&Authority, u64, &[u64]) = (&root, 1, &[]);
+    restless.load(&[&root], &[of_root, (&partner, 5, &[7])], OF_FILE);
+    let seven = numbered(&partner, 7);
+    let older = restless.load(&[&root, &partner], &[of_root, (&partner, 4, &[])], OF_FILE);
+    assert_eq!(verdict(older, &seven), Err(CertificateRefusal::Revoked));
+    let newer = restless.load(&[&root, &partner], &[of_root, (&partner, 6, &[])], OF_FILE);
+    assert_eq!(verdict(newer, &seven), Ok(()));
+}
+
+#[test]
+fn where_only_the_issuer_is_asked_about_every_revoked_ca_is_told_of() {
+    let root = Authority::new("root");
+    let numbered =
+        |name, serial: u64| root.intermediate_with(name, |ca| ca.serial_number = Some(SerialNumber::from(serial)));
+    let (one, two) = (numbered("one", 7), numbered("two", 8));
+    let mut restless = Restless::new(&root);
+    let material = restless.load(&[&root, &one, &two], &[(&root, 1, &[7, 8])], OF_FILE);
+    let words = told(material, Severity::Warning);
+    assert_eq!(
+        words.iter().filter(|text| text.contains("is revoked, and trusted all the same")).count(),
+        2,
+        "{words:?}"
+    );
+}
+
+#[test]
+fn a_ca_that_a_revoked_one_has_signed_with_sha_1_goes_with_it() {
+    let root = Authority::new("root");
+    let mut files = TestFiles::new(&root);
+    let [revoked, below] = [include_str!("../testdata/sha1-root.pem"), include_str!("../testdata/sha1-below.pem")];
+    files.write("ca.crt", root.pem() + revoked + below);
+    files.add_crl(
+        "ca.crl",
+        root.crl(&[], in_days(100)).pem().expect("PEM") + include_str!("../testdata/sha1-root-crl.pem"),
+    );
+    let words = told(&files.load(), Severity::Error);
+    for name in ["CN=sha1 root", "CN=sha1 below"] {
+        assert!(words.iter().any(|text| text.starts_with(&format!("the CA {name} is revoked"))), "{words:?}");
+    }
+}
+
+#[test]
+fn the_last_pinned_key_can_be_taken_away() {
+    let own = Authority::new("own");
+    let mut files = TestFiles::new(&Authority::new("root"));
+    files.settings.ca_cert_file = None;
+    files.rule_keys.pinned = vec![key_of(&own).expect("readable")];
+    let before = files.load();
+    let (settings, none) = (&files.settings, RuleKeys::default());
+    let after = load(settings, &none, &Files::default(), Some(before.in_force()), KNOWN_OF_FILE, SystemTime::now());
+    let after = after.expect("no error");
+    assert_eq!(after.judged(&chain_of([own.der()]), SystemTime::now()), Err(CertificateRefusal::UnknownIssuer));
+    assert!(told(&after, Severity::Error)[0].contains("no client certificate is trusted"));
 }

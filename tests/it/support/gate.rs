@@ -219,6 +219,12 @@ impl Setup {
         self.setting(&line)
     }
 
+    /// No line with this key at the top level of the configuration.
+    pub(crate) fn without(mut self, key: &str) -> Setup {
+        self.settings.retain(|known| known.split('=').next().map(str::trim) != Some(key));
+        self
+    }
+
     /// One line at the top level of the configuration, in place of an earlier one with its key.
     pub(crate) fn setting(mut self, line: &str) -> Setup {
         let key = line.split('=').next();

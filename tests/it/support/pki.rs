@@ -278,8 +278,10 @@ impl Pki {
         fs::write(self.ca_cert(), params.self_signed(self.ca.key()).unwrap().pem()).unwrap();
     }
 
+    /// Each is a newer edition.
     fn crl(&self, serials: &[u64], next_update: SystemTime) -> String {
         let now = SystemTime::now();
+        let number = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: now.into(),
@@ -289,7 +291,7 @@ impl Pki {
         let list = CertificateRevocationListParams {
             this_update: (now - Duration::from_secs(86_400)).into(),
             next_update: next_update.into(),
-            crl_number: SerialNumber::from(1),
+            crl_number: SerialNumber::from(u64::try_from(number).unwrap()),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
