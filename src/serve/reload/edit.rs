@@ -9,6 +9,7 @@ use tracing::warn;
 use super::Reloader;
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
+use crate::files::Files;
 use crate::generation::{self, BuildError, Edit, EditProgress, Generation, Part, contradictions};
 use crate::net::worker::Renewal;
 use crate::resp::Reply;
@@ -61,7 +62,11 @@ impl Reloader {
     /// while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
     async fn confirmed(&mut self, edit: Edit) -> Option<Edit> {
         let Edit { administration, answer, .. } = edit;
-        if !self.enforcer.is_reverified().await {
+        if self.due.signal {
+            // It came before, and would undo the edit later on.
+            self.look_at_files().await;
+        }
+        if self.due.signal || !self.enforcer.is_reverified().await {
             let reply = Reply::error(REVERIFYING);
             let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
             return None;
@@ -101,11 +106,7 @@ impl Reloader {
 
     async fn load(&mut self) -> Result<Reply, String> {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
-        // Whoever is trusted no longer must not come to what these users may, so trust is looked at after them. What cannot be
-        // read is an error below.
-        let files = self.files();
-        drop(files.read(&path));
-        self.look_at_files().await;
+        let files = self.look_with(&path).await;
         if !self.enforcer.is_reverified().await {
             return Err(REVERIFYING.to_owned());
         }
@@ -126,6 +127,23 @@ impl Reloader {
             }
             Err(errors) => Err(load_error(&errors)),
         }
+    }
+
+    /// Reads the ACL file, and looks at all files after that: whoever is trusted no longer must not come to what these users
+    /// may. Again where the ACL file has changed meanwhile, which the look may have put into force. What cannot be read is
+    /// an error of its reader.
+    async fn look_with(&mut self, path: &Path) -> Files {
+        const TRIES: usize = 10;
+        let mut files = self.files();
+        for _ in 0..TRIES {
+            files = self.files();
+            drop(files.read(path));
+            self.look_at_files().await;
+            if !files.has_changed() {
+                break;
+            }
+        }
+        files
     }
 
     async fn save(&mut self) -> Result<Reply, String> {
