@@ -36,6 +36,7 @@ mod refused;
 mod reload;
 mod reload_under_load;
 mod replica;
+mod restless_files;
 mod samples;
 mod scripts;
 mod secrets;
