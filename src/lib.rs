@@ -36,3 +36,4 @@ pub mod resp;
 pub mod identity;
 pub mod files;
 pub mod permissions;
+pub mod origin;

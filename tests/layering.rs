@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 
 /// Which modules of ours each pure module may name. Itself always.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("origin", &[]),
     ("resp", &[]),
     ("command", &[]),
     ("acl", &["command"]),
     ("identity", &[]),
     ("auth/hash", &["acl"]),
     ("auth/verify", &[]),
-    ("auth/queue", &[]),
-    ("auth/throttle", &[]),
+    ("auth/queue", &["origin"]),
+    ("auth/throttle", &["origin"]),
     ("audit/limit", &["acl"]),
     ("policy", &["acl", "command", "resp", "identity"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
@@ -41,6 +42,7 @@ const STACK: &[&[&str]] = &[
     &["resp", "identity"],
     &["files"],
     &["permissions"],
+    &["origin"],
 ];
 
 /// What a pure file never names. Addresses are values and no sockets: the throttle counts by them, denials name them.

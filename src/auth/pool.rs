@@ -211,7 +211,7 @@ impl Shared {
         let secret = self.secret(&attempt);
         let now = Instant::now();
         let Attempt { address, user, reach, password, candidates, generation, refusal_work } = attempt;
-        let origin = throttle::origin(address);
+        let origin = crate::origin::origin(address);
         let waiter = Waiter { origin, reach, sender };
         let mut state = self.lock();
         if state.closed {

@@ -6,7 +6,8 @@
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::throttle::{Standing, network, origin};
+use super::throttle::Standing;
+use crate::origin::{Origin, network, origin};
 
 /// A bounded queue in which addresses take turns.
 pub(super) struct Queue<T> {
@@ -59,7 +60,7 @@ impl<T> Queue<T> {
 enum Name {
     Standing(Standing),
     Network(IpAddr),
-    Origin(IpAddr),
+    Origin(Origin),
 }
 
 /// A queue of queues that take turns, or at the end of the path one of items. What it does takes logarithmic time.

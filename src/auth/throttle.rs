@@ -13,11 +13,12 @@
 //! What is remembered of those who logged in is kept apart from what is remembered of those who failed: strangers, however
 //! many, push nobody out of it.
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::IpAddr;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::{Duration, Instant};
 
 use super::aging::AgingMap;
+use crate::origin::{Origin, origin};
 
 /// Whether an attempt may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +78,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// An IPv4 address, or an IPv6 network of /64: whoever has one address there has them all.
-pub type Origin = IpAddr;
 
 /// User names come from clients that are not authenticated and may be long: remembered by a keyed hash, of the reach too.
 type UserKey = u64;
@@ -297,23 +295,6 @@ fn end<K: Eq + Hash + Clone>(map: &mut AgingMap<K, Failures>, key: &K) {
 
 fn is_recent(time: Instant, now: Instant, memory: Duration) -> bool {
     now.saturating_duration_since(time) < memory
-}
-
-/// What limits count as one address.
-pub fn origin(address: IpAddr) -> Origin {
-    leading(address, 64)
-}
-
-/// What of a flood comes from one place, most likely: an IPv4 address, or an IPv6 network of /48, as sites are given.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    leading(address, 48)
-}
-
-fn leading(address: IpAddr, bits: u32) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)))),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use crate::acl::UserName;
-use crate::auth::throttle::{Origin, origin};
+use crate::origin::{Origin, origin};
 
 /// To whom it counts what a session holds.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
