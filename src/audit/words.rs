@@ -23,6 +23,8 @@ pub enum Exhausted {
     Clients,
     /// Places for clients of its address (`max-connections-per-address`).
     ClientsOfAddress,
+    /// Places for connections that nobody has logged in on, which it waited for.
+    Unauthenticated,
 }
 
 /// What clients can cause, and as often as they like.
@@ -270,6 +272,7 @@ words! {
     exhausted, EXHAUSTED: Exhausted {
         Exhausted::Clients => "maxclients",
         Exhausted::ClientsOfAddress => "max-connections-per-address",
+        Exhausted::Unauthenticated => "unauthenticated",
     }
 }
 

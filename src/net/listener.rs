@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use super::gate::{Gate, Permit};
+use super::gate::{Entrance, Gate};
 use super::worker::Mailbox;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::words::AddressRefusal;
@@ -31,8 +31,8 @@ pub struct Arrival {
     pub listener: usize,
     /// A PROXY protocol header comes first, and this filter judges the address in it.
     pub announced: Option<Arc<AddressFilter>>,
-    /// Its place.
-    pub permit: Permit,
+    /// How it gets its place.
+    pub entrance: Entrance,
 }
 
 /// Who may connect at all.
@@ -116,8 +116,12 @@ pub async fn accept(
             events.refused_address(address, None, refusal);
             continue;
         }
-        let permit = match gate.enter(address.ip()) {
-            Ok(permit) => permit,
+        let entrance = match &announced {
+            None => gate.enter(address.ip()),
+            Some(_) => gate.enter_unannounced(address.ip()),
+        };
+        let entrance = match entrance {
+            Ok(entrance) => entrance,
             Err(exhausted) => {
                 events.turned_away(address, None, exhausted);
                 continue;
@@ -125,7 +129,7 @@ pub async fn accept(
         };
         let Ok(socket) = socket.set_nodelay(true).and_then(|()| socket.into_std()) else { continue };
         if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
-            worker.send(Arrival { socket, address, listener: number, announced, permit });
+            worker.send(Arrival { socket, address, listener: number, announced, entrance });
         }
     }
 }

@@ -6,10 +6,13 @@ mod executing;
 mod farewell;
 mod gate;
 pub mod listener;
+mod places;
 pub mod proxy_protocol;
 pub mod registry;
 mod reverify;
+mod shares;
 pub mod worker;
 
 pub use self::budget::MemoryBudget;
-pub use self::gate::{Gate, GateLimits, Permit, SURPLUS};
+pub use self::gate::{Entrance, Gate, GateLimits, Permit, SURPLUS};
+pub use self::places::Places;

@@ -13,27 +13,31 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
+use tokio::time::timeout_at;
 
 use self::host::{PolicyRef, WorkerHost};
 use super::budget::{Account, Holder, MemoryBudget};
 use super::driver::{Driver, EndedSession, Stream};
 use super::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
-use super::gate::Permit;
+use super::gate::{Entrance, Permit};
 use super::listener::{AddressFilter, Arrival, canonical};
-use super::proxy_protocol::{self, HeaderError, Origin};
+use super::places::Places;
+use super::proxy_protocol::{self, HeaderError};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, ChainsToClose};
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::{ClientEvents, Volume};
+use crate::audit::words::Exhausted;
 use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
+use crate::origin::origin;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
 use crate::tls::CertificateChain;
-use crate::tls::handshake::{self, HandshakeError, Handshaken};
+use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
 use crate::upstream::Upstream;
 
 /// How often deadlines are looked at.
@@ -66,7 +70,7 @@ pub struct Settings {
     /// From accept to the end of the handshake.
     pub handshake_timeout: Duration,
     /// Handshakes at once, of all workers.
-    pub handshakes: Arc<Semaphore>,
+    pub handshakes: Arc<Places>,
     /// Redis.
     pub upstream: Arc<Upstream>,
     /// Where passwords are verified.
@@ -190,6 +194,8 @@ struct Worker {
     /// The same, as of when somebody last looked.
     seen: RefCell<Rc<GenerationRef>>,
     registry: Rc<Registry>,
+    /// Whether the end has begun.
+    draining: watch::Sender<bool>,
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
     looked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
@@ -204,6 +210,20 @@ impl GenerationRef {
     fn new(generation: Arc<Generation>) -> Rc<Self> {
         Rc::new(Self { generation })
     }
+}
+
+/// A connection that has its permit, and how its handshake began.
+struct Entered {
+    /// As a balancer says, where one does.
+    address: SocketAddr,
+    permit: Permit,
+    begun: Result<Begun, HandshakeFailure>,
+}
+
+/// What a connection goes on with.
+enum Begun {
+    Plaintext(TcpStream),
+    Tls(handshake::Begun),
 }
 
 /// A connection is counted for as long as this lives.
@@ -224,6 +244,7 @@ impl Worker {
             latest: RefCell::new(Cache::new(generation)),
             seen: RefCell::new(seen),
             registry: Rc::default(),
+            draining: watch::Sender::new(false),
             looked_at: Cell::new(unix_seconds()),
             connections,
         }
@@ -249,6 +270,7 @@ impl Worker {
                     Some(Command::Drain(deadline)) => {
                         end = Some(deadline);
                         self.registry.drain(deadline);
+                        self.draining.send_replace(true);
                     }
                 },
                 _ = tick.tick() => {
@@ -378,34 +400,36 @@ impl Worker {
 
     /// From accept to the end of the handshake; gives what comes after it.
     async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<ConnectionFuture> {
-        let Arrival { socket, mut address, listener, announced, mut permit } = arrival;
-        let mut socket = TcpStream::from_std(socket).ok()?;
+        let listener = arrival.listener;
         let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
-        if let Some(filter) = announced {
-            let client = self.announced_address(&mut socket, address, &filter, deadline).await?;
-            permit.move_to(client.ip());
-            address = client;
-        }
+        let mut draining = self.draining.subscribe();
+        let Entered { address, permit, begun } = tokio::select! {
+            // Who has begun is served to the end, so that is looked at first.
+            biased;
+            entered = self.enter(arrival, deadline) => entered?,
+            _ = draining.wait_for(|draining| *draining) => return None,
+        };
+        let begun = match begun {
+            Ok(Begun::Plaintext(socket)) => {
+                return Some(self.start_session(socket, None, false, address, listener, permit));
+            }
+            Ok(Begun::Tls(begun)) => begun,
+            Err(failure) => return Some(self.refuse(failure, address, permit)),
+        };
+        let acquire = self.settings.handshakes.acquire(origin(address.ip()));
+        let Ok(Some(place)) = timeout_at(deadline, acquire).await else {
+            return Some(self.refuse(HandshakeError::Timeout.into(), address, permit));
+        };
         let current = self.current();
-        let Some(material) = current.generation.listeners.get(listener).cloned().flatten() else {
-            drop(current);
-            return Some(self.start_session(socket, None, false, address, listener, permit));
-        };
-        let Ok(Ok(place)) = tokio::time::timeout_at(deadline, self.settings.handshakes.acquire()).await else {
-            self.settings.events.handshake_failed(address, &HandshakeError::Timeout, None);
-            return None;
-        };
+        let material = current.generation.listeners.get(listener).cloned().flatten()?;
         let began_at = unix_seconds();
-        let result = handshake::accept(socket, &material, deadline).await;
+        let result = Box::pin(handshake::complete(begun, &material, deadline)).await;
         drop(place);
         let began_with = current.generation.number;
         drop(current);
         let Handshaken { stream, peer, .. } = match result {
             Ok(handshaken) => handshaken,
-            Err(failure) => {
-                self.settings.events.handshake_failed(address, &failure.error, failure.shown.as_deref());
-                return Some(keep_place(permit, failure.lingering_close()));
-            }
+            Err(failure) => return Some(self.refuse(failure, address, permit)),
         };
         let chain = peer.as_ref().map(|peer| peer.chain.clone());
         Some(match self.judge_again(peer, listener, began_with, began_at) {
@@ -418,6 +442,42 @@ impl Worker {
         })
     }
 
+    /// From accept to the permit and the beginning of the handshake; `None` if the connection is not to be used. Until the
+    /// end of this a connection is a socket and something that waits.
+    async fn enter(&self, arrival: Arrival, deadline: tokio::time::Instant) -> Option<Entered> {
+        let Arrival { socket, mut address, listener, announced, mut entrance } = arrival;
+        let mut socket = TcpStream::from_std(socket).ok()?;
+        if let Some(filter) = announced {
+            let permit = self.permit(entrance, address, deadline).await?;
+            address = self.announced_address(&mut socket, address, &filter, deadline).await?;
+            entrance = match permit.announce(address.ip()) {
+                Ok(entrance) => entrance,
+                Err(exhausted) => {
+                    self.settings.events.turned_away(address, None, exhausted);
+                    return None;
+                }
+            };
+        }
+        let permit = self.permit(entrance, address, deadline).await?;
+        let begun = match self.current().generation.listeners.get(listener).cloned().flatten() {
+            None => Ok(Begun::Plaintext(socket)),
+            Some(_) => handshake::begin(socket, deadline).await.map(Begun::Tls),
+        };
+        Some(Entered { address, permit, begun })
+    }
+
+    /// The permit, when it is the connection's turn; `None` if that does not come.
+    async fn permit(&self, entrance: Entrance, address: SocketAddr, deadline: tokio::time::Instant) -> Option<Permit> {
+        let permit = timeout_at(deadline, entrance.permit()).await.unwrap_or(Err(Exhausted::Unauthenticated));
+        permit.inspect_err(|exhausted| self.settings.events.turned_away(address, None, *exhausted)).ok()
+    }
+
+    /// The rest of a connection whose handshake has failed.
+    fn refuse(&self, failure: HandshakeFailure, address: SocketAddr, permit: Permit) -> ConnectionFuture {
+        self.settings.events.handshake_failed(address, &failure.error, failure.shown.as_deref());
+        keep_place(permit, failure.lingering_close())
+    }
+
     /// The client's address, as a balancer says it; `None` if the connection is not to be used.
     async fn announced_address(
         &self,
@@ -426,11 +486,11 @@ impl Worker {
         filter: &AddressFilter,
         deadline: tokio::time::Instant,
     ) -> Option<SocketAddr> {
-        let error = match tokio::time::timeout_at(deadline, proxy_protocol::read(socket)).await {
+        let error = match timeout_at(deadline, proxy_protocol::read(socket)).await {
             Ok(Ok(origin)) => {
                 let client = match origin {
-                    Origin::Client(client) => canonical(client),
-                    Origin::Own => balancer,
+                    proxy_protocol::Origin::Client(client) => canonical(client),
+                    proxy_protocol::Origin::Own => balancer,
                 };
                 let Err(refusal) = filter.admit(client.ip()) else { return Some(client) };
                 self.settings.events.refused_address(client, Some(balancer), refusal);
@@ -478,7 +538,7 @@ impl Worker {
         is_greeted: bool,
         address: SocketAddr,
         listener: usize,
-        permit: Permit,
+        mut permit: Permit,
     ) -> ConnectionFuture {
         if let Some(exhausted) = permit.surplus() {
             let certificate = peer.as_ref().map(|peer| &*peer.identity);
@@ -513,7 +573,14 @@ impl Worker {
         let host = WorkerHost { worker: Rc::clone(&self), number, is_greeted };
         let mut driver = Box::new(Driver::new(core, client, handle, account, host));
         Box::pin(async move {
-            let reason = poll_fn(|cx| driver.poll(cx)).await;
+            let reason = poll_fn(|cx| {
+                let outcome = driver.poll(cx);
+                if driver.core().principal().is_some() {
+                    permit.note_authenticated();
+                }
+                outcome
+            })
+            .await;
             if reason == CloseReason::UpstreamGone {
                 self.settings.upstream.lost.notify_one();
             }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::field::display;
 use tracing::{info, warn};
@@ -31,7 +31,7 @@ use crate::files::Files;
 use crate::generation::{self, BuildError, Edit, Generation, Kept, UpstreamKnowledge, Watch};
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, Settings};
-use crate::net::{Gate, GateLimits, MemoryBudget, SURPLUS};
+use crate::net::{Gate, GateLimits, MemoryBudget, Places, SURPLUS};
 use crate::resp::Limits;
 use crate::session::{SessionLimits, Shared};
 use crate::upstream::probe::{self, ProbeResult};
@@ -291,7 +291,7 @@ fn start_workers(
         upstream_timeout: config.upstream.timeout,
         half_close_timeout: bounds.half_close_timeout,
     };
-    let handshakes = Arc::new(Semaphore::new(bounds.max_handshakes as usize));
+    let handshakes = Places::new(bounds.max_handshakes);
     let budget = MemoryBudget::new(bounds.memory_budget);
     let refusals = Arc::new(SharedAclLog::default());
     let sessions = Arc::new(AtomicU64::new(1));

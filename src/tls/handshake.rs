@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::AlertDescription;
+use rustls::server::Acceptor;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::chain::{CertificateChain, Voucher};
 use super::close;
@@ -188,14 +189,39 @@ impl fmt::Display for HandshakeError {
 
 impl std::error::Error for HandshakeError {}
 
+/// A client that has begun: its whole ClientHello is there.
+pub struct Begun(Box<StartHandshake<TcpStream>>);
+
+/// Waits until a client has begun, by the deadline. Until its first byte is there this costs a file descriptor and nothing
+/// else.
+pub async fn begin(socket: TcpStream, deadline: Instant) -> Result<Begun, HandshakeFailure> {
+    timeout_at(deadline, read_hello(socket)).await.unwrap_or_else(|_elapsed| Err(HandshakeError::Timeout.into()))
+}
+
+async fn read_hello(socket: TcpStream) -> Result<Begun, HandshakeFailure> {
+    let mut start = [0; 8];
+    // Where nothing comes but an error, it is that the connection was reset.
+    let peeked = socket.peek(&mut start).await.unwrap_or(0);
+    match &start[..peeked] {
+        [] => return Err(HandshakeError::Silent.into()),
+        [HANDSHAKE_RECORD, ..] => {}
+        other => {
+            let error = HandshakeError::Plaintext(recognise(other));
+            return Err(HandshakeFailure { error, shown: None, socket: Some(socket) });
+        }
+    }
+    // Not a part of what waits for the first byte.
+    let mut acceptor = Box::new(LazyConfigAcceptor::new(Acceptor::default(), socket));
+    (&mut *acceptor).await.map(|begun| Begun(Box::new(begun))).map_err(|error| {
+        let error = HandshakeError::from_io(&error);
+        HandshakeFailure { error, shown: None, socket: acceptor.take_io() }
+    })
+}
+
 /// Completes the handshake before the deadline. A resumed session is held against the trust again, which rustls does
 /// not do: certificates and CRLs may have expired since. On failure the caller lingers, when it has room for that.
-pub async fn accept(
-    socket: TcpStream,
-    material: &TlsMaterial,
-    deadline: Instant,
-) -> Result<Handshaken, HandshakeFailure> {
-    let stream = match timeout_at(deadline, negotiate(socket, material)).await {
+pub async fn complete(begun: Begun, material: &TlsMaterial, deadline: Instant) -> Result<Handshaken, HandshakeFailure> {
+    let stream = match timeout_at(deadline, negotiate(begun, material)).await {
         Ok(result) => result?,
         Err(_elapsed) => return Err(HandshakeError::Timeout.into()),
     };
@@ -222,19 +248,8 @@ pub async fn accept(
     }
 }
 
-async fn negotiate(socket: TcpStream, material: &TlsMaterial) -> Result<ClientStream, HandshakeFailure> {
-    let mut start = [0; 8];
-    // Where nothing comes but an error, it is that the connection was reset.
-    let peeked = socket.peek(&mut start).await.unwrap_or(0);
-    match &start[..peeked] {
-        [] => return Err(HandshakeError::Silent.into()),
-        [HANDSHAKE_RECORD, ..] => {}
-        other => {
-            let error = HandshakeError::Plaintext(recognise(other));
-            return Err(HandshakeFailure { error, shown: None, socket: Some(socket) });
-        }
-    }
-    let negotiated = TlsAcceptor::from(material.config()).accept(socket).into_fallible();
+async fn negotiate(begun: Begun, material: &TlsMaterial) -> Result<ClientStream, HandshakeFailure> {
+    let negotiated = begun.0.into_stream(material.config()).into_fallible();
     shown::watch(negotiated).await.map_err(|((error, socket), shown)| {
         let error = HandshakeError::from_io(&error);
         HandshakeFailure { error, shown, socket: Some(socket) }

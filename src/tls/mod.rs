@@ -1,7 +1,7 @@
 //! TLS: configuration, verification, handshake and an orderly close.
 //!
 //! [`material::load`] turns [`TlsSettings`] into [`TlsMaterial`], fresh at every call and never changed afterwards;
-//! [`handshake::accept`] uses it on one connection. Types of rustls stay inside this module.
+//! [`handshake`] uses it on one connection. Types of rustls stay inside this module.
 
 mod anchors;
 mod authority;

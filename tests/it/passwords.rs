@@ -183,7 +183,7 @@ fn whoever_logs_in_for_the_first_time_is_let_in_while_others_guess_more_than_can
     let gate = setup(&redis, "app on $HASH +@all ~*")
         .setting("proxy-protocol-from = \"127.0.0.0/8\"")
         .arg("--tls=no")
-        .arg("--maxclients=500")
+        .arg("--maxclients=5000")
         .arg("--auth-timeout=1m")
         .start()
         .settled();

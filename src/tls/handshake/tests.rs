@@ -20,6 +20,11 @@ fn later() -> Instant {
     Instant::now() + LONG
 }
 
+/// The whole handshake.
+async fn accept(socket: TcpStream, material: &TlsMaterial, deadline: Instant) -> Result<Handshaken, HandshakeFailure> {
+    complete(begin(socket, deadline).await?, material, deadline).await
+}
+
 /// A connected pair: the client's end, the server's end.
 async fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
