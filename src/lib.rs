@@ -37,3 +37,4 @@ pub mod identity;
 pub mod files;
 pub mod permissions;
 pub mod origin;
+pub mod keepalive;

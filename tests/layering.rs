@@ -43,6 +43,7 @@ const STACK: &[&[&str]] = &[
     &["files"],
     &["permissions"],
     &["origin"],
+    &["keepalive"],
 ];
 
 /// What a pure file never names. Addresses are values and no sockets: the throttle counts by them, denials name them.

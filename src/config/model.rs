@@ -13,6 +13,7 @@ use super::host::Memory;
 use super::secret::Redacted;
 use crate::command::Dialect;
 use crate::identity::{RuleSpec, UserFrom};
+use crate::keepalive::Keepalive;
 use crate::policy::{Unmapped, UserSettings};
 use crate::tls::TlsSettings;
 
@@ -222,6 +223,8 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// How long an unfinished request may take for its next 16 KiB, or its end; `None` is for ever.
     pub request_timeout: Option<Duration>,
+    /// How long either side's connection may be silent before it is probed; `None` is never.
+    pub tcp_keepalive: Option<Keepalive>,
     /// How long owed replies are delivered after the client's FIN.
     pub half_close_timeout: Duration,
     /// How long a drain may take.

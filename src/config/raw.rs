@@ -156,6 +156,9 @@ pub(super) struct Settings {
     /// Time for each 16 KiB of an unfinished request, or its end; 0 is for ever [default: 60s]
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(super) request_timeout: Option<Setting>,
+    /// Silence after which a connection, on either side, is asked for a sign of life, 0 is never [default: 300]
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    pub(super) tcp_keepalive: Option<Setting>,
     /// Time to deliver owed replies after the client's end of stream [default: 5s]
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(super) half_close_timeout: Option<Setting>,

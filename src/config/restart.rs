@@ -154,6 +154,7 @@ impl Differences {
             auth_timeout,
             idle_timeout,
             request_timeout,
+            tcp_keepalive,
             half_close_timeout,
             shutdown_timeout,
             max_args,
@@ -172,6 +173,7 @@ impl Differences {
         self.note("auth-timeout", auth_timeout, &written.auth_timeout);
         self.note("timeout", idle_timeout, &written.idle_timeout);
         self.note("request-timeout", request_timeout, &written.request_timeout);
+        self.note("tcp-keepalive", tcp_keepalive, &written.tcp_keepalive);
         self.note("half-close-timeout", half_close_timeout, &written.half_close_timeout);
         self.note("shutdown-timeout", shutdown_timeout, &written.shutdown_timeout);
         self.note("max-args", max_args, &written.max_args);

@@ -17,6 +17,7 @@ use super::raw::{
 };
 use super::*;
 use crate::identity::{FieldName, UserFrom};
+use crate::keepalive::Keepalive;
 use crate::permissions::Permissions;
 use crate::policy::Unmapped;
 use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
@@ -704,6 +705,7 @@ fn defaults_are_these() {
             auth_timeout: Duration::from_secs(10),
             idle_timeout: None,
             request_timeout: Some(Duration::from_secs(60)),
+            tcp_keepalive: Some(Keepalive::after(Duration::from_secs(300))),
             half_close_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(25),
             max_args: 1_048_576,

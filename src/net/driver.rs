@@ -155,6 +155,11 @@ impl<C: Stream, H: Host> Driver<C, H> {
         &self.core
     }
 
+    /// The client's connection.
+    pub(super) fn client(&self) -> &C {
+        &self.client
+    }
+
     /// What went over the client's connection.
     pub(super) fn volume(&self) -> Volume {
         self.volume

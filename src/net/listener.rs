@@ -13,6 +13,7 @@ use super::gate::{Entrance, Gate};
 use super::worker::Mailbox;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::words::AddressRefusal;
+use crate::keepalive::Keepalive;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -23,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A connection on its way to a worker.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The connection, non-blocking, TCP_NODELAY.
+    /// The connection, non-blocking, TCP_NODELAY, with its keepalive.
     pub socket: std::net::TcpStream,
     /// Where it comes from, [`canonical`]; where `announced` is set, the balancer's address.
     pub address: SocketAddr,
@@ -96,6 +97,7 @@ pub async fn accept(
     gate: Arc<Gate>,
     workers: Vec<Mailbox>,
     events: Arc<ClientEvents>,
+    keepalive: Option<Keepalive>,
 ) {
     let filter = Arc::new(filter);
     loop {
@@ -127,7 +129,10 @@ pub async fn accept(
                 continue;
             }
         };
-        let Ok(socket) = socket.set_nodelay(true).and_then(|()| socket.into_std()) else { continue };
+        let probed = keepalive.map_or(Ok(()), |keepalive| keepalive.set_on(&socket));
+        let Ok(socket) = probed.and_then(|()| socket.set_nodelay(true)).and_then(|()| socket.into_std()) else {
+            continue;
+        };
         if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
             worker.send(Arrival { socket, address, listener: number, announced, entrance });
         }

@@ -34,10 +34,11 @@ use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
+use crate::keepalive::Keepalive;
 use crate::origin::origin;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
 use crate::tls::CertificateChain;
-use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
+use crate::tls::handshake::{self, ClientStream, HandshakeError, HandshakeFailure, Handshaken};
 use crate::upstream::Upstream;
 
 /// How often deadlines are looked at.
@@ -69,6 +70,8 @@ pub struct Settings {
     pub limits: SessionLimits,
     /// From accept to the end of the handshake.
     pub handshake_timeout: Duration,
+    /// How it is found out that a client has vanished.
+    pub keepalive: Option<Keepalive>,
     /// Handshakes at once, of all workers.
     pub handshakes: Arc<Places>,
     /// Redis.
@@ -199,6 +202,9 @@ struct Worker {
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
     looked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
+    /// How often sessions have been told to look whether their clients read, and when that was last.
+    looks: Cell<u64>,
+    looked_for_readers_at: Cell<Instant>,
 }
 
 /// The generation in force, shared without atomic counting.
@@ -209,6 +215,23 @@ struct GenerationRef {
 impl GenerationRef {
     fn new(generation: Arc<Generation>) -> Rc<Self> {
         Rc::new(Self { generation })
+    }
+}
+
+/// A client's connection, encrypted or not.
+trait Client: Stream {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Client for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Client for ClientStream {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
     }
 }
 
@@ -247,6 +270,8 @@ impl Worker {
             draining: watch::Sender::new(false),
             looked_at: Cell::new(unix_seconds()),
             connections,
+            looks: Cell::new(0),
+            looked_for_readers_at: Cell::new(Instant::now()),
         }
     }
 
@@ -278,6 +303,7 @@ impl Worker {
                     let now = Instant::now();
                     self.registry.wake_due(now);
                     self.judge_again_if_a_certificate_has_ended();
+                    self.look_for_readers(now);
                     let is_over = |end| now >= end + LAST_WORDS || self.connections.load(Ordering::Relaxed) == 0;
                     if end.is_some_and(is_over) {
                         return;
@@ -315,10 +341,7 @@ impl Worker {
                 drop(verified);
             });
         }
-        for slice in self.registry.snapshot().chunks(SLICE) {
-            slice.iter().for_each(|handle| handle.wake());
-            tokio::task::yield_now().await;
-        }
+        self.wake_all().await;
         while !self.registry.is_under(number) {
             tokio::task::yield_now().await;
         }
@@ -339,6 +362,24 @@ impl Worker {
             .for_each(|handle| handle.order(Order::Close(CloseReason::PolicyChanged)));
         while !self.registry.is_obeyed() {
             tokio::task::yield_now().await;
+        }
+    }
+
+    async fn wake_all(&self) {
+        for slice in self.registry.snapshot().chunks(SLICE) {
+            slice.iter().for_each(|handle| handle.wake());
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Has every session look now and then whether its client takes what it is sent.
+    fn look_for_readers(self: &Rc<Self>, now: Instant) {
+        let interval = self.settings.keepalive.map(Keepalive::interval);
+        if interval.is_some_and(|interval| now >= self.looked_for_readers_at.get() + interval) {
+            self.looked_for_readers_at.set(now);
+            self.looks.set(self.looks.get() + 1);
+            let worker = Rc::clone(self);
+            spawn_local(async move { worker.wake_all().await });
         }
     }
 
@@ -531,7 +572,7 @@ impl Worker {
 
     /// A session with a client that is in, or what is said to one that may not have any. `is_greeted` is one with which there
     /// was a handshake.
-    fn start_session<C: Stream + 'static>(
+    fn start_session<C: Client + 'static>(
         self: Rc<Self>,
         client: C,
         peer: Option<handshake::Peer>,
@@ -572,9 +613,17 @@ impl Worker {
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
         let host = WorkerHost { worker: Rc::clone(&self), number, is_greeted };
         let mut driver = Box::new(Driver::new(core, client, handle, account, host));
+        let mut looks = self.looks.get();
         Box::pin(async move {
             let reason = poll_fn(|cx| {
                 let outcome = driver.poll(cx);
+                if looks != self.looks.get()
+                    && let Some(keepalive) = self.settings.keepalive
+                {
+                    looks = self.looks.get();
+                    // It fails where the connection is broken, and that the session will see.
+                    let _ = keepalive.look_at(driver.client().socket());
+                }
                 if driver.core().principal().is_some() {
                     permit.note_authenticated();
                 }

@@ -158,13 +158,22 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         let _ = findings.send(finding);
     }));
     let per_address = config.limits.max_connections_per_address;
+    let keepalive = config.limits.tcp_keepalive;
     let gate = Gate::new(GateLimits { connections: capacity, per_address });
     let mut acceptors = Vec::new();
     for (number, (bound, filter)) in listeners.into_iter().enumerate() {
         let address = bound.local_addr().map_err(RunError::System)?;
         let tls = config.listeners.get(number).is_some_and(|listener| listener.tls.is_some());
         info!(%address, tls, "listening");
-        let accept = listener::accept(bound, number, filter, Arc::clone(&gate), mailboxes.clone(), Arc::clone(&events));
+        let accept = listener::accept(
+            bound,
+            number,
+            filter,
+            Arc::clone(&gate),
+            mailboxes.clone(),
+            Arc::clone(&events),
+            keepalive,
+        );
         acceptors.push(spawn_local(accept));
     }
 
@@ -300,6 +309,7 @@ fn start_workers(
         let settings = Settings {
             limits: limits.clone(),
             handshake_timeout: bounds.handshake_timeout,
+            keepalive: bounds.tcp_keepalive,
             handshakes: Arc::clone(&handshakes),
             upstream: Arc::clone(upstream),
             pool: Arc::clone(pool),

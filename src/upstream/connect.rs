@@ -15,6 +15,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::login;
 use crate::config::{Config, Redacted, Rename, UpstreamAddress};
+use crate::keepalive::Keepalive;
 use crate::resp::{self, Reply};
 
 /// Where Redis is and how to log in there.
@@ -26,6 +27,7 @@ pub struct Target {
     /// For connecting and logging in together, and for one question after that.
     timeout: Duration,
     renames: Vec<Rename>,
+    keepalive: Option<Keepalive>,
 }
 
 impl From<&Config> for Target {
@@ -37,6 +39,7 @@ impl From<&Config> for Target {
             password: settings.password.clone(),
             timeout: settings.connect_timeout,
             renames: config.renames.clone(),
+            keepalive: config.limits.tcp_keepalive,
         }
     }
 }
@@ -46,7 +49,14 @@ impl Target {
     #[cfg(test)]
     pub(super) fn at(path: PathBuf) -> Self {
         let timeout = Duration::from_secs(10);
-        Self { address: UpstreamAddress::Unix(path), user: None, password: None, timeout, renames: Vec::new() }
+        Self {
+            address: UpstreamAddress::Unix(path),
+            user: None,
+            password: None,
+            timeout,
+            renames: Vec::new(),
+            keepalive: None,
+        }
     }
 
     /// What a command, given in upper case, is called there. One that is declared to be disabled keeps its name, and
@@ -219,7 +229,7 @@ pub(super) async fn within<T>(
 /// CLIENT ID is sent together with AUTH. Where there is no AUTH, its reply is waited for by the first request.
 async fn open(target: &Target, is_identified: bool) -> Result<Connection, ConnectError> {
     let stream = match &target.address {
-        UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address).await?),
+        UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address, target.keepalive).await?),
         UpstreamAddress::Unix(path) => Stream::Unix(unix(path).await?),
     };
     let mut connection = Connection { stream, id: None, introduction: None, unread: Vec::new() };
@@ -255,10 +265,13 @@ async fn open(target: &Target, is_identified: bool) -> Result<Connection, Connec
 /// What the kernel may keep of Redis's replies while a client does not read, in bytes: left to itself, it takes megabytes.
 const RECEIVE_BUFFER: u32 = 256 << 10;
 
-async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+async fn tcp(address: SocketAddr, keepalive: Option<Keepalive>) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     socket.set_nodelay(true)?;
+    if let Some(keepalive) = keepalive {
+        keepalive.set_on(&socket)?;
+    }
     socket.connect(address).await
 }
 

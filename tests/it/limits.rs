@@ -95,7 +95,7 @@ fn the_text_of_a_protocol_error_arrives_though_much_unread_follows() {
 #[test]
 fn a_client_is_told_why_it_may_not_enter_while_many_strangers_do_not_hang_up() {
     let (_redis, gate) = start(|setup| {
-        setup.setting("threads = 1").setting("maxclients = 400").expect_log("handshake").expect_log("refused")
+        setup.setting("threads = 1").setting("maxclients = 5000").expect_log("handshake").expect_log("refused")
     });
     let refused: Vec<_> = (0..300).map(|_| stranger(&gate, EMPTY_HELLO)).collect();
     for mut stranger in &refused {

@@ -40,6 +40,7 @@ mod restless_files;
 mod samples;
 mod scripts;
 mod secrets;
+mod strangers;
 mod tracking;
 mod transactions;
 mod trust;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::judge::Judge;
 use self::words::{
-    MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, log_format, log_level, max_args, positive_count,
+    MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, keepalive, log_format, log_level, max_args, positive_count,
     positive_duration, positive_size, stray_auth_word, threads, unmapped_word,
 };
 use super::error::{ConfigError, Place, SourceFile};
@@ -25,6 +25,7 @@ use super::units::{count, duration, yes_no};
 use super::{RevocationLists, Sources};
 use crate::files::Files;
 use crate::identity::UserFrom;
+use crate::keepalive::Keepalive;
 use crate::policy::Unmapped;
 use crate::tls::AuthClients;
 
@@ -156,6 +157,7 @@ impl Judge<'_> {
             idle_timeout: self.read(settings.timeout.take(), duration).filter(|time| !time.is_zero()),
             request_timeout: Some(self.or(settings.request_timeout.take(), duration, seconds(60)))
                 .filter(|time| !time.is_zero()),
+            tcp_keepalive: self.or(settings.tcp_keepalive.take(), keepalive, Some(Keepalive::after(seconds(300)))),
             half_close_timeout: self.or(settings.half_close_timeout.take(), duration, seconds(5)),
             shutdown_timeout: self.or(settings.shutdown_timeout.take(), duration, seconds(25)),
             max_args: self.or(settings.max_args.take(), max_args, MOST_ARGUMENTS),

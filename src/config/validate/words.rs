@@ -7,6 +7,7 @@ use crate::command::Dialect;
 use crate::config::model::{LogFormat, LogLevel};
 use crate::config::units::{count, duration, one_of, size};
 use crate::identity::UserFrom;
+use crate::keepalive::Keepalive;
 use crate::policy::Unmapped;
 use crate::tls::{AuthClients, CrlCheck, CrlExpired};
 
@@ -50,6 +51,18 @@ pub(super) fn auth_word(text: &str) -> Result<bool, String> {
 /// Whether it is ignored.
 pub(super) fn stray_auth_word(text: &str) -> Result<bool, String> {
     one_of(text, &[("refuse", false), ("ignore", true)])
+}
+
+/// 0 is none.
+pub(super) fn keepalive(text: &str) -> Result<Option<Keepalive>, String> {
+    let silence = duration(text)?;
+    if silence.is_zero() {
+        Ok(None)
+    } else if silence.subsec_nanos() > 0 || silence > Keepalive::LONGEST {
+        Err(format!("{text:?}: whole seconds, {} at most", Keepalive::LONGEST.as_secs()))
+    } else {
+        Ok(Some(Keepalive::after(silence)))
+    }
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
