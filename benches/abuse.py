@@ -6,7 +6,8 @@
 
 Starts a Redis and a respgate of its own in a temporary folder, on loopback ports the system picks, and lets each kind
 of abuser loose in turn. For each: the proxy's memory and descriptors at their highest, the round trip of a well-behaved
-client meanwhile, and what became of the abusers. Needs redis-server and openssl; Python's standard library is enough.
+client meanwhile, how long one that comes from another address takes to connect and be answered, and what became of the
+abusers. Needs redis-server and openssl; Python's standard library is enough.
 """
 
 import argparse
@@ -39,7 +40,7 @@ memory-budget = "{budget}mb"
 handshake-timeout = "2s"
 auth-timeout = "3s"
 unmapped = "password"
-maxclients = 1500
+maxclients = 4000
 request-timeout = "{request_timeout}"
 
 [[certificate]]
@@ -76,9 +77,12 @@ class Place:
 
     def connect(self, name, source="127.0.0.1"):
         """A TLS connection with the certificate of `name`: ops is a user at once, shop has to log in."""
+        return self.context(name).wrap_socket(self.plain(source), server_hostname="localhost")
+
+    def context(self, name):
         context = ssl.create_default_context(cafile=self.path / "ca.crt")
         context.load_cert_chain(self.path / f"{name}.crt", self.path / f"{name}.key")
-        return context.wrap_socket(self.plain(source), server_hostname="localhost")
+        return context
 
     def plain(self, source="127.0.0.1"):
         return socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
@@ -112,6 +116,27 @@ def half_a_hello(place, sessions):
         client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100))
         return client
     return outcome([begin() for _ in range(sessions)])
+
+
+def hello_and_no_more(place, sessions):
+    context = place.context("ops")
+
+    def begin():
+        sent = ssl.MemoryBIO()
+        tls = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost")
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        client = place.plain()
+        client.sendall(sent.read())
+        return client
+    return outcome([begin() for _ in range(sessions)])
+
+
+def no_login(place, sessions):
+    """As many as one address may have without a user, and no more: the next would wait in its handshake."""
+    return outcome([place.connect("shop") for _ in range(min(sessions, 240))])
 
 
 def garbage_before_tls(place, sessions):
@@ -259,6 +284,8 @@ def everything_at_once(place, sessions):
 ABUSES = {
     "handshakes that never begin": slow_handshakes,
     "half a ClientHello": half_a_hello,
+    "a ClientHello and no more": hello_and_no_more,
+    "handshakes and no login": no_login,
     "garbage before TLS": garbage_before_tls,
     "declared lengths of 512 MiB": declared_lengths,
     "a million arguments": a_million_arguments,
@@ -327,12 +354,15 @@ def outcome(clients, expect=None):
 # The measurement.
 
 def bystander(folder, port):
-    """Runs in a process of its own: one PING every 5 ms until the end of standard input; prints the round trips."""
+    """Runs in a process of its own: one PING every 5 ms until the end of standard input, and every 100 ms somebody new from
+    another address; prints the round trips, and how long the new ones took."""
     place = Place.__new__(Place)
     place.path, place.port = pathlib.Path(folder), port
     stopped = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
-    trips = []
+    trips, newcomers = [], []
+    newcomer = threading.Thread(target=come_again_and_again, args=(place, stopped, newcomers))
+    newcomer.start()
     with place.connect("ops") as client:
         while not stopped.is_set():
             began = time.perf_counter()
@@ -340,9 +370,28 @@ def bystander(folder, port):
             assert client.recv(7) == b"+PONG\r\n"
             trips.append(time.perf_counter() - began)
             time.sleep(0.005)
-    trips.sort()
-    at = [trips[min(len(trips) - 1, int(len(trips) * share))] for share in (0.5, 0.99, 1)]
-    print(" / ".join(f"{trip * 1000:.1f}" for trip in at))
+    newcomer.join()
+    print(at(trips, (0.5, 0.99, 1)), "|", at(newcomers, (0.5, 1)))
+
+
+def come_again_and_again(place, stopped, took):
+    while not stopped.is_set():
+        began = time.perf_counter()
+        try:
+            with place.connect("ops", source="127.0.0.2") as client:
+                client.sendall(request("PING"))
+                served = client.recv(7) == b"+PONG\r\n"
+        except OSError:
+            served = False
+        # Where the memory is used up nobody comes in.
+        took.append(time.perf_counter() - began if served else float("inf"))
+        time.sleep(0.1)
+
+
+def at(times, shares):
+    times.sort()
+    chosen = [times[min(len(times) - 1, int(len(times) * share))] for share in shares]
+    return " / ".join("refused" if time_ == float("inf") else f"{time_ * 1000:.1f}" for time_ in chosen)
 
 
 def measure(place, abuse, sessions):
@@ -381,8 +430,9 @@ def main():
         return bystander(arguments.bystander[0], int(arguments.bystander[1]))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    print("| abuse | MiB before | MiB at most | descriptors | bystander, ms: median / p99 / worst | the abusers |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| abuse | MiB before | MiB at most | descriptors | bystander, ms: median / p99 / worst | newcomer, ms: median / worst "
+          "| the abusers |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, abuse in ABUSES.items():
         if arguments.only in name:
             prepared = functools.partial(prepare, request_timeout=REQUEST_TIMEOUTS.get(name, "60s"))

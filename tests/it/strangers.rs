@@ -85,7 +85,7 @@ fn who_has_not_begun_his_handshake_holds_up_no_end() {
     let (_redis, mut gate) = start(|setup| {
         setup.setting(BALANCER).setting("handshake-timeout = \"1h\"").setting("shutdown-timeout = \"1h\"")
     });
-    let mut strangers: Vec<_> = [&b""[..], b"PROXY "].repeat(4).iter().map(|said| stranger(&gate, said)).collect();
+    let mut strangers: Vec<_> = [&b""[..], b"PROXY "].map(|said| stranger(&gate, said)).into();
     let announced = announcement("192.0.2.7");
     strangers.extend((0..20).map(|_| stranger(&gate, &announced)));
     strangers.extend((0..4).map(|_| stranger(&gate, &[&announcement("192.0.2.9"), HALF_A_HELLO].concat())));
