@@ -383,7 +383,6 @@ def come_again_and_again(place, stopped, took):
                 served = client.recv(7) == b"+PONG\r\n"
         except OSError:
             served = False
-        # Where the memory is used up nobody comes in.
         took.append(time.perf_counter() - began if served else float("inf"))
         time.sleep(0.1)
 

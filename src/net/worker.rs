@@ -1,5 +1,6 @@
 //! A worker: one thread, its connections, and what it does for each of them.
 
+mod admission;
 mod host;
 
 use std::cell::{Cell, RefCell};
@@ -15,30 +16,26 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
-use tokio::time::timeout_at;
 
 use self::host::{PolicyRef, WorkerHost};
 use super::budget::{Account, Holder, MemoryBudget};
 use super::driver::{Driver, EndedSession, Stream};
 use super::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
-use super::gate::{Entrance, Permit};
-use super::listener::{AddressFilter, Arrival, canonical};
+use super::gate::Permit;
+use super::listener::Arrival;
 use super::places::Places;
-use super::proxy_protocol::{self, HeaderError};
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, ChainsToClose};
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::{ClientEvents, Volume};
-use crate::audit::words::Exhausted;
 use crate::auth::pool::AuthPool;
 use crate::generation::Edit;
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
 use crate::keepalive::Keepalive;
-use crate::origin::origin;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
 use crate::tls::CertificateChain;
-use crate::tls::handshake::{self, ClientStream, HandshakeError, HandshakeFailure, Handshaken};
+use crate::tls::handshake::{self, ClientStream};
 use crate::upstream::Upstream;
 
 /// How often deadlines are looked at.
@@ -235,20 +232,6 @@ impl Client for ClientStream {
     }
 }
 
-/// A connection that has its permit, and how its handshake began.
-struct Entered {
-    /// As a balancer says, where one does.
-    address: SocketAddr,
-    permit: Permit,
-    begun: Result<Begun, HandshakeFailure>,
-}
-
-/// What a connection goes on with.
-enum Begun {
-    Plaintext(TcpStream),
-    Tls(handshake::Begun),
-}
-
 /// A connection is counted for as long as this lives.
 struct Counted(Arc<AtomicUsize>);
 
@@ -436,137 +419,6 @@ impl Worker {
         let admitted = Box::pin(self.admit(arrival)).await;
         if let Some(rest) = admitted {
             rest.await;
-        }
-    }
-
-    /// From accept to the end of the handshake; gives what comes after it.
-    async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<ConnectionFuture> {
-        let listener = arrival.listener;
-        let deadline = tokio::time::Instant::now() + self.settings.handshake_timeout;
-        let mut draining = self.draining.subscribe();
-        let Entered { address, permit, begun } = tokio::select! {
-            // Who has begun is served to the end, so that is looked at first.
-            biased;
-            entered = self.enter(arrival, deadline) => entered?,
-            _ = draining.wait_for(|draining| *draining) => return None,
-        };
-        let begun = match begun {
-            Ok(Begun::Plaintext(socket)) => {
-                return Some(self.start_session(socket, None, false, address, listener, permit));
-            }
-            Ok(Begun::Tls(begun)) => begun,
-            Err(failure) => return Some(self.refuse(failure, address, permit)),
-        };
-        let acquire = self.settings.handshakes.acquire(origin(address.ip()));
-        let Ok(Some(place)) = timeout_at(deadline, acquire).await else {
-            return Some(self.refuse(HandshakeError::Timeout.into(), address, permit));
-        };
-        let current = self.current();
-        let material = current.generation.listeners.get(listener).cloned().flatten()?;
-        let began_at = unix_seconds();
-        let result = Box::pin(handshake::complete(begun, &material, deadline)).await;
-        drop(place);
-        let began_with = current.generation.number;
-        drop(current);
-        let Handshaken { stream, peer, .. } = match result {
-            Ok(handshaken) => handshaken,
-            Err(failure) => return Some(self.refuse(failure, address, permit)),
-        };
-        let chain = peer.as_ref().map(|peer| peer.chain.clone());
-        Some(match self.judge_again(peer, listener, began_with, began_at) {
-            Ok(peer) => self.start_session(stream, peer, true, address, listener, permit),
-            Err(refusal) => {
-                let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));
-                self.settings.events.handshake_failed(address, &error, shown);
-                turn_away(stream, NO_ENTRY, permit)
-            }
-        })
-    }
-
-    /// From accept to the permit and the beginning of the handshake; `None` if the connection is not to be used. Until the
-    /// end of this a connection is a socket and something that waits.
-    async fn enter(&self, arrival: Arrival, deadline: tokio::time::Instant) -> Option<Entered> {
-        let Arrival { socket, mut address, listener, announced, mut entrance } = arrival;
-        let mut socket = TcpStream::from_std(socket).ok()?;
-        if let Some(filter) = announced {
-            let permit = self.permit(entrance, address, deadline).await?;
-            address = self.announced_address(&mut socket, address, &filter, deadline).await?;
-            entrance = match permit.announce(address.ip()) {
-                Ok(entrance) => entrance,
-                Err(exhausted) => {
-                    self.settings.events.turned_away(address, None, exhausted);
-                    return None;
-                }
-            };
-        }
-        let permit = self.permit(entrance, address, deadline).await?;
-        let begun = match self.current().generation.listeners.get(listener).cloned().flatten() {
-            None => Ok(Begun::Plaintext(socket)),
-            Some(_) => handshake::begin(socket, deadline).await.map(Begun::Tls),
-        };
-        Some(Entered { address, permit, begun })
-    }
-
-    /// The permit, when it is the connection's turn; `None` if that does not come.
-    async fn permit(&self, entrance: Entrance, address: SocketAddr, deadline: tokio::time::Instant) -> Option<Permit> {
-        let permit = timeout_at(deadline, entrance.permit()).await.unwrap_or(Err(Exhausted::Unauthenticated));
-        permit.inspect_err(|exhausted| self.settings.events.turned_away(address, None, *exhausted)).ok()
-    }
-
-    /// The rest of a connection whose handshake has failed.
-    fn refuse(&self, failure: HandshakeFailure, address: SocketAddr, permit: Permit) -> ConnectionFuture {
-        self.settings.events.handshake_failed(address, &failure.error, failure.shown.as_deref());
-        keep_place(permit, failure.lingering_close())
-    }
-
-    /// The client's address, as a balancer says it; `None` if the connection is not to be used.
-    async fn announced_address(
-        &self,
-        socket: &mut TcpStream,
-        balancer: SocketAddr,
-        filter: &AddressFilter,
-        deadline: tokio::time::Instant,
-    ) -> Option<SocketAddr> {
-        let error = match timeout_at(deadline, proxy_protocol::read(socket)).await {
-            Ok(Ok(origin)) => {
-                let client = match origin {
-                    proxy_protocol::Origin::Client(client) => canonical(client),
-                    proxy_protocol::Origin::Own => balancer,
-                };
-                let Err(refusal) = filter.admit(client.ip()) else { return Some(client) };
-                self.settings.events.refused_address(client, Some(balancer), refusal);
-                return None;
-            }
-            Ok(Err(error)) => error,
-            Err(_elapsed) => HeaderError::Timeout,
-        };
-        match error {
-            HeaderError::Silent => self.settings.events.probed(balancer),
-            error => self.settings.events.announcement_refused(balancer, &error),
-        }
-        None
-    }
-
-    /// A handshake may have begun under trust that is no longer in force, or before the end of a CA. Between this and the
-    /// entry in the registry nothing waits, so that the next generation finds the session there.
-    fn judge_again(
-        &self,
-        peer: Option<handshake::Peer>,
-        listener: usize,
-        began_with: u64,
-        began_at: i64,
-    ) -> Result<Option<handshake::Peer>, CertificateRefusal> {
-        let now = self.current();
-        let is_outdated = |peer: &handshake::Peer| {
-            now.generation.number != began_with || has_aged(&now, listener, &peer.chain, began_at..unix_seconds())
-        };
-        match peer {
-            Some(peer) if is_outdated(&peer) => {
-                let material = now.generation.listeners.get(listener).and_then(Option::as_ref);
-                let material = material.ok_or(CertificateRefusal::NotAsked)?;
-                handshake::judge(peer.chain, material, SystemTime::now()).map(Some)
-            }
-            peer => Ok(peer),
         }
     }
 
