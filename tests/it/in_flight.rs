@@ -38,7 +38,7 @@ fn it_needs_no_right_of_the_upstream_user() {
 /// Redis reads 16 KiB of a client at a time, and in between it hears what others say.
 #[test]
 fn a_redis_that_is_busy_with_a_pipeline_of_the_user_drops_the_rest_of_it() {
-    const SLOW: usize = 10;
+    const SLOW: usize = 40;
     let redis = RedisServer::start_with(&["--enable-debug-command", "yes"]);
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl(&USERS.replace("-@admin", "+debug"))
@@ -46,7 +46,7 @@ fn a_redis_that_is_busy_with_a_pipeline_of_the_user_drops_the_rest_of_it() {
         .start();
     let (mut admin, mut bob) = both(&gate);
     let filling = "x".repeat(18 << 10);
-    let slow = [&["DEBUG", "SLEEP", "0.3"][..], &["RPUSH", "b:list", &filling]].map(request).concat();
+    let slow = [&["DEBUG", "SLEEP", "0.1"][..], &["RPUSH", "b:list", &filling]].map(request).concat();
     bob.send(&slow.repeat(SLOW));
     eventually("the first to be executed", || (redis.direct().text(&["EXISTS", "b:list"]) == ":1").then_some(()));
     assert_eq!(admin.text(&["ACL", "DELUSER", "bob"]), ":1");
