@@ -207,7 +207,7 @@ class Client:
 
 def pipelines(connect):
     client, number, key = connect(), 0, f"pipeline:{os.getpid()}"
-    refused = b"-NOPERM this user has no permissions to run the 'flushall' command\r\n"
+    refused = b"-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)\r\n"
     while True:
         number += 1
         value = f"{number}"

@@ -7,6 +7,9 @@ use crate::command::{Argv, CommandSpec, Dialect, Role, Unresolved};
 
 const NOT_LOGGED_IN: &str = "NOAUTH Authentication required.";
 
+/// Stands behind the name or the sentence of a refusal that the blocklist decided, so that nobody looks for it in the ACL.
+pub const BY_BLOCKLIST: &str = " (blocked by respgate)";
+
 /// What a session is doing, as far as it limits what it may say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SessionMode {
@@ -159,7 +162,8 @@ impl Policy {
                 Dialect::Valkey91 => format!("ERR Command '{}' not allowed inside a transaction", spec.full_name()),
             },
             Denial::Unsupported(_) => "ERR respgate: not possible through the proxy".to_owned(),
-            Denial::Blocked(spec) | Denial::NulInKeyword(spec) => acl_text(spec, AclDenial::Command),
+            Denial::Blocked(spec) => acl_text(spec, AclDenial::Command) + BY_BLOCKLIST,
+            Denial::NulInKeyword(spec) => acl_text(spec, AclDenial::Command),
             Denial::Acl(spec, denial) => acl_text(spec, *denial),
             Denial::Subscriber(spec) => format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \

@@ -14,7 +14,7 @@ mod verdict;
 use std::collections::HashMap;
 
 pub use self::blocklist::{Blocklist, BlocklistError};
-pub use self::decide::{Requester, SessionMode};
+pub use self::decide::{BY_BLOCKLIST, Requester, SessionMode};
 pub use self::mirror::ScriptRights;
 pub use self::principal::{Admission, Principal, Proof, UserRefusal, UserSettings};
 pub use self::rename::{RenameError, Renames};

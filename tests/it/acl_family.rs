@@ -496,6 +496,19 @@ fn refusals_are_logged_grouped_and_forgotten() {
 }
 
 #[test]
+fn what_the_blocklist_refuses_is_told_apart_in_acl_log_from_what_the_acl_does() {
+    let (_redis, gate) = start("user admin on +@all ~* &*\nuser bob on +@all -get ~*\n");
+    let mut bob = gate.connect("bob");
+    for refused in [&["FLUSHALL"][..], &["GET", "a"]] {
+        assert!(bob.text(refused).starts_with("-NOPERM "));
+    }
+    let log = gate.connect("admin").text(&["ACL", "LOG"]);
+    for object in ["flushall (blocked by respgate)", "get"] {
+        assert!(log.contains(&format!("${}\r\n{object}\r\n", object.len())), "{object}: {log}");
+    }
+}
+
+#[test]
 fn commands_lost_since_multi_are_logged_at_exec() {
     let (_redis, gate) = start(USERS);
     let (mut admin, mut bob) = (gate.connect("admin"), gate.connect("bob"));

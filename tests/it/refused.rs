@@ -8,7 +8,7 @@ user ops on +@all ~* &*
 user gone off +@all ~* &*
 ";
 
-const FLUSHALL_REFUSED: &str = "-NOPERM this user has no permissions to run the 'flushall' command";
+const FLUSHALL_REFUSED: &str = "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)";
 const RENAMED_CONFIG: &str = "b840fc02d524045429941cc15f59e41cb7be6c52";
 
 // --- who may come in
@@ -187,7 +187,7 @@ fn config_get_is_refused() {
     let mut client = gate.connect("alice");
     for args in [["CONFIG", "GET", "maxmemory"], ["config", "gEt", "requirepass"]] {
         let reply = client.text(&args);
-        assert_eq!(reply, "-NOPERM this user has no permissions to run the 'config|get' command");
+        assert_eq!(reply, "-NOPERM this user has no permissions to run the 'config|get' command (blocked by respgate)");
     }
     let reply = client.text(&["CONFIG", "GET\0x", "maxmemory"]);
     assert!(reply.starts_with('-'), "{reply}");
@@ -231,6 +231,7 @@ fn every_command_of_the_default_blocklist_is_refused() {
     for args in blocked {
         let reply = client.text(args);
         assert!(reply.starts_with("-NOPERM this user has no permissions to run the '"), "{args:?}: {reply}");
+        assert!(reply.ends_with("' command (blocked by respgate)"), "{args:?}: {reply}");
     }
     for name in ["flushdb", "config|set", "shutdown", "replicaof", "slaveof", "monitor", "eval", "client|kill"] {
         assert_eq!(redis.calls(name), 0, "{name}");

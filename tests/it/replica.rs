@@ -70,7 +70,7 @@ fn who_may_not_replicate_is_refused() {
     let gate = Respgate::start(&redis, "user alice on +@all ~* &*\nuser bob on +get ~*\n");
     for user in ["alice", "bob"] {
         let text = gate.connect(user).text(&["PSYNC", "?", "-1"]);
-        assert_eq!(text, "-NOPERM this user has no permissions to run the 'psync' command");
+        assert_eq!(text, "-NOPERM this user has no permissions to run the 'psync' command (blocked by respgate)");
     }
     assert_eq!(redis.calls("psync"), 0);
 }

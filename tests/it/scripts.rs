@@ -51,7 +51,7 @@ fn script_debug_is_refused_whoever_asks_and_aborts_a_transaction() {
     let redis = RedisServer::start();
     let gate = setup(&redis).start().settled();
     let mut jobs = gate.connect("jobs");
-    let blocked = "-NOPERM this user has no permissions to run the 'script|debug' command";
+    let blocked = "-NOPERM this user has no permissions to run the 'script|debug' command (blocked by respgate)";
     assert_eq!(jobs.text(&["SCRIPT", "DEBUG", "YES"]), blocked);
     assert_eq!(script(&mut jobs, "return 1"), ":1");
     let mut admin = gate.connect("admin");

@@ -3,7 +3,7 @@
 use crate::support::{RedisServer, RespClient, Respgate, Setup, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\n";
-const REFUSED: &str = "-NOPERM this user has no permissions to run the 'flushall' command";
+const REFUSED: &str = "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)";
 const NOT_IN_MULTI: &str = "-ERR Command not allowed inside a transaction";
 const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.";
 

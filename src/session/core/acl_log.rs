@@ -3,16 +3,21 @@
 use super::SessionCore;
 use crate::acl::{AclDenial, AclLogContext, AclLogReason, AclLogRecord};
 use crate::command::{Argv, ArgvBuf, CommandId};
-use crate::policy::{Denial, Policy};
+use crate::policy::{BY_BLOCKLIST, Denial, Policy};
 
 impl SessionCore {
     /// Of a denial, if it is one of access.
     pub(super) fn refusal(&self, denial: &Denial<'_>, argv: &Argv<'_>) -> Option<AclLogRecord> {
         let user = self.who.user_name()?.as_bytes();
         let argument = |index: usize| argv.get(index).unwrap_or_default();
+        let blocked;
         let (reason, object) = match denial {
-            // The client cannot tell these from what its ACL refuses.
-            Denial::Blocked(spec) | Denial::NulInKeyword(spec) | Denial::Acl(spec, AclDenial::Command) => {
+            Denial::Blocked(spec) => {
+                blocked = format!("{}{BY_BLOCKLIST}", spec.full_name());
+                (AclLogReason::Command, blocked.as_bytes())
+            }
+            // The client cannot tell these two from each other.
+            Denial::NulInKeyword(spec) | Denial::Acl(spec, AclDenial::Command) => {
                 (AclLogReason::Command, spec.full_name().as_bytes())
             }
             Denial::Acl(_, AclDenial::Key { index }) => (AclLogReason::Key, argument(*index)),

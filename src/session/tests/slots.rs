@@ -3,7 +3,7 @@
 use super::rig::{OPEN, Rig, request};
 use crate::session::CloseReason;
 
-const DENIAL: &str = "-NOPERM this user has no permissions to run the 'flushall' command\r\n";
+const DENIAL: &str = "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)\r\n";
 
 #[test]
 fn a_denial_at_every_position_of_a_pipeline_of_100_takes_its_place() {
@@ -31,7 +31,7 @@ fn a_denial_waits_for_all_earlier_replies_and_for_no_later_one() {
     rig.client(&[request("GET a"), request("FLUSHALL"), request("GET b")].concat());
     assert_eq!(rig.heard(), "");
     rig.redis("$1\r\n1\r\n");
-    assert!(rig.heard().ends_with("'flushall' command\r\n"));
+    assert!(rig.heard().ends_with("'flushall' command (blocked by respgate)\r\n"));
     rig.redis("$1\r\n2\r\n");
     assert_eq!(rig.heard(), "$1\r\n2\r\n");
 }
