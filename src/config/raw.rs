@@ -303,6 +303,10 @@ pub(super) struct UserSection {
     pub(super) stray_auth: Option<Setting>,
     #[serde(deserialize_with = "one_or_more")]
     pub(super) allow_from: Option<Vec<Setting>>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) config_get: Option<Vec<Setting>>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) config_set: Option<Vec<Setting>>,
 }
 
 impl Settings {

@@ -457,6 +457,16 @@ fn an_empty_blocklist_is_warned_about() {
 }
 
 #[test]
+fn the_word_default_stands_for_the_default_list_in_the_order_of_what_is_written() {
+    let commands = |list: &str| load(&format!("{MINIMAL}[block]\ncommands = {list}\n")).block.commands;
+    let default: Vec<String> = DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect();
+    assert_eq!(commands("\"default\""), default);
+    let more = |words: &[&str]| [default.clone(), words.iter().map(|word| (*word).to_owned()).collect()].concat();
+    assert_eq!(commands("[\"default\", \"-CONFIG GET\", \"+KEYS\"]"), more(&["-config|get", "keys"]));
+    assert_eq!(commands("[\"-@scripting\"]"), ["-@scripting"]);
+}
+
+#[test]
 fn without_users_there_is_a_warning() {
     let text = MINIMAL.replace("aclfile = \"users.acl\"", "");
     assert_eq!(load(&text).acl, AclSource::None);

@@ -1,5 +1,7 @@
 //! From a configuration and files to a generation, or everything that is wrong with them.
 
+mod blocklist;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,10 +15,10 @@ use crate::acl::{Acl, Unknown};
 use crate::auth::hash::{self, Cost};
 use crate::auth::verify::RefusalWork;
 use crate::command::{CommandTable, Dialect};
-use crate::config::{self, AclSource, Block, CertificateRule, Config, DEFAULT_BLOCKLIST};
+use crate::config::{self, AclSource, CertificateRule, Config};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
-use crate::policy::{Blocklist, Policy, Renames, ScriptRights};
+use crate::policy::{Policy, Renames, ScriptRights};
 use crate::tls::{self, Admission, Finding, InForce, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
 use crate::upstream::probe::ServerInfo;
 
@@ -116,8 +118,8 @@ pub fn build(
     }
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
-    if let Some(blocklist) = &blocklist {
-        builder.warnings.extend(open_scripts(config, blocklist.leaves_scripts_open(&table)));
+    if let (Some(acl), Some(blocklist)) = (&acl, &blocklist) {
+        builder.tell_of_blocklist(blocklist, acl, &table);
     }
     let renames = builder.renames(&table);
     let listeners = match before.filter(|_| kept.trust) {
@@ -170,26 +172,6 @@ fn table(config: &Config, upstream: UpstreamKnowledge<'_>) -> CommandTable {
         Some(server) => builtin.extended(&server.commands),
         None => builtin,
     }
-}
-
-/// Scripts of which the blocklist does not say what it seems to say, or to which no rule of ours applies.
-fn open_scripts(config: &Config, to_everybody: bool) -> Vec<String> {
-    let Block { exempt_users, scripting_users, .. } = &config.block;
-    let mut warnings = Vec::new();
-    if to_everybody && !scripting_users.is_empty() {
-        warnings.push(
-            "[block] scripting-users keeps nobody else from scripts: `commands` does not block @scripting".to_owned(),
-        );
-    }
-    let named: Vec<String> = exempt_users.iter().chain(scripting_users).map(|user| format!("'{user}'")).collect();
-    let whose = if to_everybody { "everybody whose ACL allows them".to_owned() } else { named.join(", ") };
-    if !config.upstream.mirror_users && !whose.is_empty() {
-        warnings.push(format!(
-            "without mirror-users, scripts of {whose} run inside Redis as the proxy's own user, beyond every rule here: \
-             restrict that user there, or block @scripting"
-        ));
-    }
-    warnings
 }
 
 /// Hashes of which users have so many, or of so many costs, that each guess is dear.
@@ -285,29 +267,6 @@ impl<'a> Builder<'a> {
                 }
             })
             .ok()
-    }
-
-    fn blocklist(&mut self, table: &CommandTable) -> Option<Blocklist> {
-        let block = &self.config.block;
-        let build = |entries: &[String]| Blocklist::build(entries, &block.exempt_users, &block.scripting_users, table);
-        let unknown = match build(&block.commands) {
-            Ok(blocklist) => return Some(blocklist),
-            Err(errors) => errors,
-        };
-        // Of what is blocked by default, some is of modules that are seldom there.
-        let (waiting, wrong): (Vec<_>, Vec<_>) = unknown
-            .iter()
-            .filter(|error| !DEFAULT_BLOCKLIST.iter().any(|default| error.entry.eq_ignore_ascii_case(default.name)))
-            .partition(|error| self.kept.config || !self.upstream.tells_commands() && may_be_a_modules(&error.entry));
-        let advice = match self.upstream.tells_commands() {
-            true => "",
-            false => " that is known here: if it is the upstream's, `require-upstream` asks that first",
-        };
-        self.errors.extend(wrong.iter().map(|error| BuildError::config(format!("[block] {error}{advice}"))));
-        self.warnings.extend(waiting.iter().map(|error| format!("[block] {error} that is known: it blocks nothing")));
-        let is_known = |entry: &&String| unknown.iter().all(|error| error.entry != **entry);
-        let known: Vec<String> = block.commands.iter().filter(is_known).cloned().collect();
-        build(&known).ok()
     }
 
     /// A command that the upstream has renamed and nobody declared is refused: under its own name Redis does not know it,
@@ -480,17 +439,6 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Whether an entry of the blocklist that nobody knows may become known with a module of the upstream, rather than be a
-/// slip of the pen, which would leave open what is meant to be blocked: modules put their name and a dot before their
-/// commands, and some bring categories.
-fn may_be_a_modules(entry: &str) -> bool {
-    const CATEGORIES: [&str; 8] = ["bloom", "cms", "cuckoo", "json", "search", "tdigest", "timeseries", "topk"];
-    match entry.strip_prefix('@') {
-        Some(category) => CATEGORIES.contains(&category.to_ascii_lowercase().as_str()),
-        None => entry.contains('.'),
-    }
-}
-
 /// What the rules say of keys. What is no fingerprint is an error of its rule.
 fn rule_keys(rules: &[CertificateRule]) -> RuleKeys {
     let pinned = rules.iter().filter(|rule| rule.spec.pinned);
@@ -514,50 +462,4 @@ pub fn declared_names(config: &Config) -> Vec<String> {
 /// Empty where the command was disabled.
 fn new_name(rename: &config::Rename) -> String {
     rename.name.as_ref().map(|name| String::from_utf8_lossy(name.expose()).into_owned()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::command::UpstreamCommand;
-    use crate::config::LEFT_OPEN;
-
-    /// Both tables, with what is refused by default in each.
-    fn tables() -> impl Iterator<Item = (CommandTable, Blocklist)> {
-        let names: Vec<String> = DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect();
-        Dialect::ALL.into_iter().map(CommandTable::builtin).map(move |table| {
-            let modules = DEFAULT_BLOCKLIST.iter().filter(|entry| entry.reason.starts_with("of "));
-            let modules: Vec<_> = modules
-                .map(|entry| UpstreamCommand { name: entry.name.to_owned(), arity: -1, ..UpstreamCommand::default() })
-                .collect();
-            let table = table.extended(&modules);
-            let blocklist = Blocklist::build(&names, &[], &[], &table).unwrap();
-            (table, blocklist)
-        })
-    }
-
-    #[test]
-    fn every_dangerous_command_is_refused_by_default_or_left_open_for_a_written_reason() {
-        for (table, blocklist) in tables() {
-            let dangerous = table.category(b"dangerous").unwrap();
-            let unaccounted: Vec<&str> = table
-                .iter()
-                .filter(|spec| spec.categories().intersects(dangerous) && !spec.has_subcommands())
-                .filter(|spec| !blocklist.blocks(b"anybody", spec))
-                .map(|spec| spec.full_name())
-                .filter(|name| !LEFT_OPEN.iter().any(|entry| entry.name == *name))
-                .collect();
-            assert_eq!(unaccounted, [""; 0], "{}", table.dialect().name());
-        }
-    }
-
-    #[test]
-    fn nothing_is_both_refused_and_left_open() {
-        for (table, blocklist) in tables() {
-            for entry in LEFT_OPEN {
-                let blocked = table.by_name(entry.name).is_some_and(|spec| blocklist.blocks(b"anybody", spec));
-                assert!(!blocked, "{}: {}", table.dialect().name(), entry.name);
-            }
-        }
-    }
 }

@@ -34,24 +34,53 @@ pub struct Blocklist {
 
 /// An entry of the configured blocklist that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlocklistError {
+pub enum BlocklistError {
+    /// It names nothing.
+    Unknown {
+        /// The entry as written.
+        entry: String,
+    },
+    /// It takes out what is not in.
+    TakesNothing {
+        /// The entry as written.
+        entry: String,
+        /// What is blocked where it stands.
+        blocked: Vec<String>,
+    },
+}
+
+impl BlocklistError {
     /// The entry as written.
-    pub entry: String,
+    pub fn entry(&self) -> &str {
+        let (Self::Unknown { entry } | Self::TakesNothing { entry, .. }) = self;
+        entry
+    }
 }
 
 impl fmt::Display for BlocklistError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no command, subcommand (CLIENT|KILL) or category (@scripting)", self.entry)
+        match self {
+            Self::Unknown { entry } => {
+                let name = entry.strip_prefix('-').unwrap_or(entry);
+                write!(f, "`{name}` is no command, subcommand (CLIENT|KILL) or category (@scripting)")
+            }
+            Self::TakesNothing { entry, blocked } if blocked.is_empty() => {
+                write!(f, "`{entry}` takes nothing out: nothing is blocked before it, begin with \"default\"")
+            }
+            Self::TakesNothing { entry, .. } => {
+                write!(f, "`{entry}` takes nothing out: what stands before it does not block that")
+            }
+        }
     }
 }
 
 impl Blocklist {
     /// Resolves entries such as `FLUSHALL`, `CLIENT|KILL` or `@scripting`; a command stands for its
-    /// subcommands and its other name too.
-    /// An entry that only another server's table knows blocks nothing here, and is no error.
+    /// subcommands and its other name too. A `-` before it takes that out of what the entries before it block.
+    /// An entry that only another server's table knows says nothing here, and is no error.
     ///
     /// # Errors
-    /// Every entry that no table knows, neither as a command nor as a category.
+    /// Every entry that no table knows, neither as a command nor as a category, and every one that takes nothing out.
     pub fn build(
         entries: &[String],
         exempt_users: &[String],
@@ -61,15 +90,17 @@ impl Blocklist {
         let mut blocked = vec![false; table.len()];
         let mut errors = Vec::new();
         for entry in entries {
-            let wanted = entry.to_ascii_lowercase();
-            let mut found = false;
-            for spec in table.iter().filter(|spec| stands_for(&wanted, spec, table)) {
-                blocked[spec.id().index()] = true;
-                found = true;
+            let lower = entry.to_ascii_lowercase();
+            let (wanted, is_blocked) = lower.strip_prefix('-').map_or((lower.as_str(), true), |name| (name, false));
+            let named: Vec<&CommandSpec> = table.iter().filter(|spec| stands_for(wanted, spec, table)).collect();
+            if named.is_empty() && !is_known_elsewhere(wanted) {
+                errors.push(BlocklistError::Unknown { entry: entry.clone() });
+            } else if !named.is_empty() && !is_blocked && named.iter().all(|spec| !blocked[spec.id().index()]) {
+                let names = table.iter().filter(|spec| blocked[spec.id().index()]).map(CommandSpec::full_name);
+                let blocked = names.map(str::to_owned).collect();
+                errors.push(BlocklistError::TakesNothing { entry: entry.clone(), blocked });
             }
-            if !found && !is_known_elsewhere(&wanted) {
-                errors.push(BlocklistError { entry: entry.clone() });
-            }
+            named.iter().for_each(|spec| blocked[spec.id().index()] = is_blocked);
         }
         let mut scripting = vec![false; table.len()];
         for spec in table.iter().filter(|spec| runs_scripts(spec, table)) {
@@ -115,6 +146,15 @@ impl Blocklist {
     pub fn exempts(&self, user: &[u8]) -> bool {
         self.exempt_users.contains(user)
     }
+}
+
+/// The entry that has the last word about a command, if one has.
+pub fn deciding_entry<'e>(entries: &'e [String], spec: &CommandSpec, table: &CommandTable) -> Option<&'e str> {
+    let is_about = |entry: &&String| {
+        let lower = entry.to_ascii_lowercase();
+        stands_for(lower.strip_prefix('-').unwrap_or(&lower), spec, table)
+    };
+    entries.iter().rfind(is_about).map(String::as_str)
 }
 
 fn is_known_elsewhere(wanted: &str) -> bool {
@@ -199,7 +239,38 @@ mod tests {
     fn an_entry_that_no_table_knows_is_an_error() {
         let table = CommandTable::builtin(Dialect::Redis70);
         let errors = Blocklist::build(&["flushal".to_owned()], &[], &[], &table).unwrap_err();
-        assert_eq!(errors, [BlocklistError { entry: "flushal".to_owned() }]);
+        assert_eq!(errors, [BlocklistError::Unknown { entry: "flushal".to_owned() }]);
+    }
+
+    #[test]
+    fn what_is_taken_out_is_blocked_no_more_and_what_comes_later_counts() {
+        let entries = ["config", "slowlog", "@scripting", "-config|get", "-commandlog", "-eval", "keys", "-@keyspace", "del"];
+        let is_blocked = |name: &str| blocks(&entries, name);
+        for name in ["config|set", "config|rewrite", "evalsha", "script|load", "del"] {
+            assert!(is_blocked(name), "{name}");
+        }
+        for name in ["config|get", "slowlog|get", "commandlog|get", "eval", "keys", "get"] {
+            assert!(!is_blocked(name), "{name}");
+        }
+        assert!(blocks(&["-get", "get"][1..], "get") && blocks(&["get", "-get", "get"], "get"));
+    }
+
+    #[test]
+    fn what_takes_nothing_out_is_an_error_unless_only_another_server_has_it() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let error = |entries: &[&str]| {
+            let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+            let errors = Blocklist::build(&entries, &[], &[], &table).err().unwrap_or_default();
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let nothing = "`-get` takes nothing out: what stands before it does not block that";
+        assert_eq!(error(&["flushall", "-get"]), nothing);
+        assert_eq!(
+            error(&["-get", "get"]),
+            "`-get` takes nothing out: nothing is blocked before it, begin with \"default\""
+        );
+        assert_eq!(error(&["get", "-gett"]), "`gett` is no command, subcommand (CLIENT|KILL) or category (@scripting)");
+        assert_eq!(error(&["flushall", "-cluster|migrateslots", "-flushall"]), "");
     }
 
     #[test]

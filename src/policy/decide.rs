@@ -94,7 +94,7 @@ impl Policy {
         if mode.in_transaction && spec.is_no_multi() {
             return Verdict::Deny(Denial::InTransaction(spec));
         }
-        if self.blocklist.blocks(user.name().as_str().as_bytes(), spec) {
+        if self.blocks(user, spec, argv, argc, mode.in_transaction) {
             return Verdict::Deny(Denial::Blocked(spec));
         }
         if let Err(denial) = acl_check(user, spec) {

@@ -6,6 +6,7 @@
 mod blocklist;
 mod decide;
 mod mirror;
+mod parameters;
 mod principal;
 mod rename;
 mod stray;
@@ -13,9 +14,10 @@ mod verdict;
 
 use std::collections::HashMap;
 
-pub use self::blocklist::{Blocklist, BlocklistError};
+pub use self::blocklist::{Blocklist, BlocklistError, deciding_entry};
 pub use self::decide::{BY_BLOCKLIST, Requester, SessionMode};
 pub use self::mirror::ScriptRights;
+pub use self::parameters::ConfigParameters;
 pub use self::principal::{Admission, Principal, Proof, UserRefusal, UserSettings};
 pub use self::rename::{RenameError, Renames};
 pub use self::stray::StrayAuth;

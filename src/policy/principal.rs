@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Policy, Unmapped};
+use super::{ConfigParameters, Policy, Unmapped};
 use crate::acl::{PasswordHash, User};
 use crate::identity::{Mapping, PeerIdentity};
 
@@ -56,6 +56,8 @@ pub struct UserSettings {
     pub ignore_stray_auth: Option<bool>,
     /// Where this user may come from: empty means from anywhere.
     pub allow_from: Vec<IpNet>,
+    /// What of CONFIG is not blocked for this user.
+    pub config: ConfigParameters,
 }
 
 /// What a connection is, once its handshake is done.
@@ -242,8 +244,9 @@ impl Policy {
             reauth: false,
             ignore_stray_auth: None,
             allow_from: Vec::new(),
+            config: ConfigParameters::NONE,
         };
-        self.settings.get(&user.name().to_string()).unwrap_or(&NONE)
+        self.settings.get(user.name().as_str()).unwrap_or(&NONE)
     }
 
     fn may_come_from(&self, user: &User, address: IpAddr) -> bool {

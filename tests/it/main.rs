@@ -12,6 +12,7 @@ mod support;
 mod acl_family;
 mod addresses;
 mod auth;
+mod blocklist;
 mod cert;
 mod certificates;
 mod clients;

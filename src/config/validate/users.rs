@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::judge::{Judge, UNFILLED};
-use super::words::{auth_word, blocked_command, certificate_word, stray_auth_word, trust_word, user_name};
+use super::words::{auth_word, blocked_command, certificate_word, parameter, stray_auth_word, trust_word, user_name};
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
 use crate::config::interpolate;
@@ -15,7 +15,7 @@ use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, yes_no};
 use crate::identity::{FieldName, RuleSpec, UserFrom};
-use crate::policy::UserSettings;
+use crate::policy::{ConfigParameters, UserSettings};
 use crate::tls::AuthClients;
 
 /// The variables with the password of the user `default`, as the Redis images have them.
@@ -166,6 +166,10 @@ impl Judge<'_> {
                 reauth: self.or(section.reauth, yes_no, false),
                 ignore_stray_auth: self.read(section.stray_auth, stray_auth_word),
                 allow_from: self.all(section.allow_from, network),
+                config: ConfigParameters {
+                    get: self.all(section.config_get, parameter),
+                    set: self.all(section.config_set, parameter),
+                },
             };
             if let (true, true, Some(auth)) = (settings.certificate_only, settings.certificate_required, &auth) {
                 self.warn(auth, "certificate = \"required\" says nothing beside auth = \"certificate\"");
@@ -213,15 +217,28 @@ impl Judge<'_> {
                 if commands.is_empty() {
                     self.warnings.push(ConfigError::new(Place::Whole, "[block] commands is empty: nothing is blocked"));
                 }
-                self.all(Some(commands), blocked_command)
+                self.blocked_commands(commands)
             }
-            None => DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect(),
+            None => default_blocklist().collect(),
         };
         Block {
             commands,
             exempt_users: self.user_names(section.exempt_users, "[block] exempt-users"),
             scripting_users: self.user_names(section.scripting_users, "[block] scripting-users"),
         }
+    }
+
+    /// In their order, what `default` stands for written out.
+    fn blocked_commands(&mut self, settings: Vec<Setting>) -> Vec<String> {
+        let mut commands = Vec::new();
+        for setting in settings {
+            match setting.text.as_str() {
+                "default" | "+default" => commands.extend(default_blocklist()),
+                "-default" => self.error(&setting.origin, "`default` can only be added: leave it out instead"),
+                _ => commands.extend(self.read(Some(setting), blocked_command)),
+            }
+        }
+        commands
     }
 
     fn user_names(&mut self, settings: Option<Vec<Setting>>, key: &str) -> Vec<String> {
@@ -231,6 +248,10 @@ impl Judge<'_> {
         }
         self.all(settings, user_name)
     }
+}
+
+fn default_blocklist() -> impl Iterator<Item = String> {
+    DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned())
 }
 
 /// Whether a rule matches every certificate that the other one does.

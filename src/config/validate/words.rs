@@ -96,12 +96,30 @@ pub(super) fn upstream_user_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// `FLUSHALL`, `client|kill`, `CLIENT KILL` or `@scripting`, in lower case and with a bar.
+/// `FLUSHALL`, `client|kill`, `CLIENT KILL` or `@scripting`, in lower case and with a bar; a `-` before it stays, a `+` says
+/// nothing.
 pub(super) fn blocked_command(text: &str) -> Result<String, String> {
-    let name = text.split_ascii_whitespace().collect::<Vec<_>>().join("|").to_ascii_lowercase();
+    let (sign, name) = match text.strip_prefix('-') {
+        Some(name) => ("-", name),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let name = name.split_ascii_whitespace().collect::<Vec<_>>().join("|").to_ascii_lowercase();
     let mut parts = name.strip_prefix('@').unwrap_or(&name).split('|');
     let sound = parts.clone().count() <= if name.starts_with('@') { 1 } else { 2 } && parts.all(is_command_name);
-    if sound { Ok(name) } else { Err(format!("{text:?} is no command, no \"container|subcommand\" and no @category")) }
+    let sound = sound && !name.starts_with(['-', '+']);
+    if sound { Ok(format!("{sign}{name}")) } else { Err(format!("{text:?} is no command, no \"container|subcommand\" and no @category")) }
+}
+
+/// The name of a parameter of Redis or a module.
+pub(super) fn parameter(text: &str) -> Result<String, String> {
+    let is_of_names = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_of_names) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} is no parameter of CONFIG: write its whole name in lower case, such as \"maxmemory-policy\"; wildcards \
+             stand for nothing here"
+        )),
+    }
 }
 
 pub(super) fn is_command_name(name: &str) -> bool {

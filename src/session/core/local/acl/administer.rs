@@ -103,9 +103,8 @@ impl SessionCore {
     /// A user for whom less is blocked comes from the files, or from one for whom nothing is: else whoever may change users
     /// could lift the blocklist.
     fn may_change(&self, policy: &Policy, name: &[u8]) -> bool {
-        let Policy { blocklist, .. } = policy;
         let own = self.who.user_name().map(str::as_bytes);
-        !(blocklist.exempts(name) || blocklist.lifts_scripting(name)) || own.is_some_and(|own| blocklist.exempts(own))
+        !policy.is_blocked_less(name) || own.is_some_and(|own| policy.blocklist.exempts(own))
     }
 
     pub(super) fn log(&self, how: Option<&[u8]>) -> Answer {
