@@ -183,6 +183,11 @@ impl Keys {
         self.patterns.iter().map(rule).collect::<Vec<_>>().join(&b' ')
     }
 
+    /// Each rule by itself.
+    pub(super) fn rules(&self) -> Vec<Vec<u8>> {
+        if self.all { vec![b"~*".to_vec()] } else { self.patterns.iter().map(KeyPattern::to_rule).collect() }
+    }
+
     /// The rule that allows a key, if one does.
     pub(super) fn rule_for(&self, key: &[u8], needed: Access) -> Option<Vec<u8>> {
         let pattern = self.patterns.iter().find(|p| p.access.covers(needed) && p.pattern.matches(key));
@@ -203,10 +208,13 @@ impl KeyPattern {
 
 impl Channels {
     fn describe(&self) -> Vec<u8> {
-        if self.all {
-            return b"&*".to_vec();
-        }
-        self.patterns.iter().map(|pattern| [b"&", pattern.text()].concat()).collect::<Vec<_>>().join(&b' ')
+        self.rules().join(&b' ')
+    }
+
+    /// Each rule by itself.
+    pub(super) fn rules(&self) -> Vec<Vec<u8>> {
+        let rule = |pattern: &Pattern| [b"&", pattern.text()].concat();
+        if self.all { vec![b"&*".to_vec()] } else { self.patterns.iter().map(rule).collect() }
     }
 
     /// The rule that allows a channel, or subscribing to a pattern, if one does.

@@ -4,7 +4,7 @@ use super::check::AclDenial;
 use super::commands::CommandSet;
 use super::selector::Selector;
 use super::user::User;
-use crate::command::{Argv, ChannelUse, CommandSpec, CommandTable, Scope, Unextractable};
+use crate::command::{Access, Argv, ChannelUse, CommandSpec, CommandTable, Scope, Unextractable};
 
 /// What one selector says about a request.
 #[derive(Clone, Debug)]
@@ -13,11 +13,26 @@ pub struct SelectorExplanation {
     pub rules: Vec<u8>,
     /// Its verdict; the request is allowed if any selector's is.
     pub verdict: Result<(), AclDenial>,
-    /// The rule that allows or denies the command: the last one that touches it, `+@all` or `-@all` if none does.
-    pub command_rule: String,
-    /// Each argument that is a key or a channel, with the rule that allows it, if one does. Keys that cannot be told
-    /// are missing here.
-    pub arguments: Vec<(usize, Option<Vec<u8>>)>,
+    /// The rule that allows or denies the command: the last one that touches it, `+@all` or `-@all` if none does;
+    /// `None` where the command is everyone's.
+    pub command_rule: Option<String>,
+    /// Each argument that is a key or a channel. Keys that cannot be told are missing here.
+    pub arguments: Vec<ArgumentExplanation>,
+    /// The rule about databases.
+    pub databases: String,
+}
+
+/// What one selector says about one argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentExplanation {
+    /// Which argument.
+    pub index: usize,
+    /// What a key is used for; `None` is a channel.
+    pub access: Option<Access>,
+    /// The rule that allows it, if one does.
+    pub rule: Option<Vec<u8>>,
+    /// Rules of the same kind that do not.
+    pub others: Vec<Vec<u8>>,
 }
 
 impl User {
@@ -34,15 +49,16 @@ impl User {
             verdict: selector.check(spec, argv, db),
             command_rule: selector.commands.rule_about(spec, argv.get(1), table),
             arguments: selector.arguments(spec, argv),
+            databases: selector.databases.to_rule(),
         };
         self.selectors.iter().map(explain).collect()
     }
 }
 
 impl CommandSet {
-    fn rule_about(&self, spec: &CommandSpec, first_argument: Option<&[u8]>, table: &CommandTable) -> String {
+    fn rule_about(&self, spec: &CommandSpec, first_argument: Option<&[u8]>, table: &CommandTable) -> Option<String> {
         if spec.is_no_auth() {
-            return "everyone may".to_owned();
+            return None;
         }
         let mut set = CommandSet::default();
         match self.from_all {
@@ -57,7 +73,7 @@ impl CommandSet {
             }
             set = set.with(rule, table);
         }
-        deciding.to_owned()
+        Some(deciding.to_owned())
     }
 
     /// Applying `rule` sets the answer about `spec`, whatever it was.
@@ -79,11 +95,14 @@ impl CommandSet {
 }
 
 impl Selector {
-    fn arguments(&self, spec: &CommandSpec, argv: &Argv<'_>) -> Vec<(usize, Option<Vec<u8>>)> {
+    fn arguments(&self, spec: &CommandSpec, argv: &Argv<'_>) -> Vec<ArgumentExplanation> {
         let mut arguments = Vec::new();
+        let without = |rule: &Option<Vec<u8>>, rules: Vec<Vec<u8>>| if rule.is_some() { Vec::new() } else { rules };
         let keys = spec.try_keys::<Unextractable>(argv, Scope::Whole, |key| {
             let name = argv.get(key.index).unwrap_or_default();
-            arguments.push((key.index, self.keys.rule_for(name, key.access)));
+            let rule = self.keys.rule_for(name, key.access);
+            let others = without(&rule, self.keys.rules());
+            arguments.push(ArgumentExplanation { index: key.index, access: Some(key.access), rule, others });
             Ok(())
         });
         if keys.is_err() {
@@ -96,7 +115,9 @@ impl Selector {
         };
         for (index, channel) in argv.iter_from(1).take(count) {
             let is_pattern = spec.channels() == ChannelUse::AllPatterns;
-            arguments.push((index, self.channels.rule_for(channel, is_pattern)));
+            let rule = self.channels.rule_for(channel, is_pattern);
+            let others = without(&rule, self.channels.rules());
+            arguments.push(ArgumentExplanation { index, access: None, rule, others });
         }
         arguments
     }
@@ -119,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_last_rule_about_a_command_is_named() {
-        let rule = |rules: &[&str], request: &[&str]| explain(rules, request)[0].command_rule.clone();
+        let rule =
+            |rules: &[&str], request: &[&str]| explain(rules, request)[0].command_rule.clone().unwrap_or_default();
         assert_eq!(rule(&["+@all", "-@dangerous", "-get"], &["CONFIG", "GET", "x"]), "-@dangerous");
         assert_eq!(rule(&["-@dangerous", "+config|get"], &["CONFIG", "GET", "x"]), "+config|get");
         assert_eq!(rule(&["+@read", "+@string", "-set"], &["GET", "a"]), "+@string");
@@ -127,18 +149,24 @@ mod tests {
         assert_eq!(rule(&["+@read"], &["SET", "a", "v"]), "-@all");
         assert_eq!(rule(&["+select|0"], &["SELECT", "0"]), "+select|0");
         assert_eq!(rule(&["+select|0"], &["SELECT", "1"]), "-@all");
-        assert_eq!(rule(&[], &["AUTH", "x"]), "everyone may");
+        assert_eq!(rule(&[], &["AUTH", "x"]), "", "everyone's");
     }
 
     #[test]
     fn every_key_and_channel_comes_with_the_rule_that_allows_it() {
+        let rules = |explained: &[SelectorExplanation]| {
+            let arguments = explained[0].arguments.clone().into_iter();
+            arguments.map(|argument| (argument.index, argument.rule)).collect::<Vec<_>>()
+        };
         let explained = explain(&["+@all", "~a*", "%R~b"], &["COPY", "b", "c"]);
-        assert_eq!(explained[0].arguments, [(1, Some(b"%R~b".to_vec())), (2, None)]);
+        assert_eq!(rules(&explained), [(1, Some(b"%R~b".to_vec())), (2, None)]);
+        assert_eq!(explained[0].arguments[1].others, [b"~a*".to_vec(), b"%R~b".to_vec()]);
+        assert_eq!(explained[0].arguments[1].access, Some(Access::WRITE));
         assert_eq!(explained[0].verdict, Err(AclDenial::Key { index: 2 }));
         let explained = explain(&["+@all", "&a*"], &["PSUBSCRIBE", "a*", "ab*"]);
-        assert_eq!(explained[0].arguments, [(1, Some(b"&a*".to_vec())), (2, None)]);
+        assert_eq!(rules(&explained), [(1, Some(b"&a*".to_vec())), (2, None)]);
         let explained = explain(&["+@all", "allkeys"], &["GET", "x"]);
-        assert_eq!(explained[0].arguments, [(1, Some(b"~*".to_vec()))]);
+        assert_eq!(rules(&explained), [(1, Some(b"~*".to_vec()))]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod users;
 
 pub use check::AclDenial;
 pub use describe::{SelectorDescription, UserDescription};
-pub use explain::SelectorExplanation;
+pub use explain::{ArgumentExplanation, SelectorExplanation};
 pub use file::{FileError, Read, UnknownRules};
 pub use log::{AclLog, AclLogContext, AclLogReason, AclLogRecord, LogEntry};
 pub use password::PasswordHash;

@@ -36,10 +36,21 @@ impl ConfigurationArgs {
     /// # Errors
     /// Everything that is wrong.
     pub fn read(&self, files: &Files) -> Result<Loaded, ConfigErrors> {
-        let variables = variables();
-        let host = Host::current();
+        self.sources(files, config::load)
+    }
+
+    /// Loads it for a question about users and rules, to which listeners and the upstream do not matter.
+    ///
+    /// # Errors
+    /// The exit that fits what was told.
+    pub fn load_rules(&self, files: &Files) -> Result<Config, Exit> {
+        tell(self.sources(files, config::load_rules))
+    }
+
+    fn sources<T>(&self, files: &Files, load: impl FnOnce(&Sources<'_>) -> T) -> T {
+        let (variables, host) = (variables(), Host::current());
         let file = self.config.clone();
-        config::load(&Sources { file, variables: &variables, flags: &self.flags, host: &host, files })
+        load(&Sources { file, variables: &variables, flags: &self.flags, host: &host, files })
     }
 
     #[cfg(test)]

@@ -41,6 +41,7 @@ use error::{Disclosure, Place, SourceFile};
 use file::Fault;
 use mistaken::mistaken;
 use raw::Settings;
+use validate::Purpose;
 
 use crate::files::Files;
 
@@ -73,8 +74,20 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
+    load_for(Purpose::Serving, sources)
+}
+
+/// The same for those who only ask what users may do: it may lack a listener and the upstream.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_rules(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
+    load_for(Purpose::Asking, sources)
+}
+
+fn load_for(purpose: Purpose, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     let source = source_file(sources.file.clone(), sources.variables, sources.files)?;
-    let mut loaded = load_text(source.as_ref(), sources)?;
+    let mut loaded = load_text(purpose, source.as_ref(), sources)?;
     loaded.config.sources.extend(source.map(|source| source.path));
     Ok(loaded)
 }
@@ -121,7 +134,11 @@ pub fn revocation_lists(
     if errors.is_empty() { Ok(Some((source.path, lists))) } else { Err(ConfigErrors(errors)) }
 }
 
-fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
+fn load_text(
+    purpose: Purpose,
+    source: Option<&SourceFile>,
+    sources: &Sources<'_>,
+) -> Result<Loaded, ConfigErrors> {
     let (settings, mut errors) = settings(source, sources.variables, sources.flags)?;
     if let Some(fault) = source.and_then(|source| source.permissions.changeable()) {
         errors.push(ConfigError::permission(Place::Whole, fault));
@@ -130,7 +147,7 @@ fn load_text(source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loade
         let told = "it sets nothing, as if it had been emptied: without --config and RESPGATE_CONFIG none is read";
         errors.push(ConfigError::new(Place::Named(source.path.display().to_string()), told));
     }
-    let mut validated = validate::validate(settings, source, sources);
+    let mut validated = validate::validate(purpose, settings, source, sources);
     let foreign = source.and_then(|source| source.permissions.foreign());
     validated.warnings.extend(foreign.map(|fault| ConfigError::new(Place::Whole, fault)));
     // A variable that is not set is no address either: what is wrong with the form of a value is said once.

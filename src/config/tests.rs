@@ -55,7 +55,7 @@ fn load_all(text: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Resul
         host: &host(),
         files: &Files::default(),
     };
-    load_text(Some(&source), &sources)
+    load_text(Purpose::Serving, Some(&source), &sources)
 }
 
 fn load(text: &str) -> Config {

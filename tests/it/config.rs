@@ -114,15 +114,6 @@ fn without_an_acl_file_default_is_the_only_user() {
 }
 
 #[test]
-fn acl_explain_names_the_nearest_user() {
-    let mut command = respgate_binary();
-    command.args(["acl", "explain", "--listen", "127.0.0.1:0", "--user", "allice", "--config"]);
-    let output = command.arg(nowhere_config().1).args(["--", "GET", "a"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output), "error: there is no user allice; did you mean alice?\n");
-}
-
-#[test]
 fn nopass_is_refused_where_somebody_gets_in_without_a_certificate() {
     let plaintext = |address: &str| format!("tls = \"no\"\nlisten = \"{address}\"");
     let tls = |clients: &str| format!("listen = \"127.0.0.1:0\"\ntls-auth-clients = \"{clients}\"");

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod acl_explain;
 mod acl_family;
 mod addresses;
 mod auth;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Purpose;
 use crate::config::error::{ConfigError, Disclosure, Place, SourceFile};
 use crate::config::host::Host;
 use crate::config::interpolate;
@@ -28,6 +29,7 @@ pub(super) struct Judge<'a> {
     /// The files that were read.
     pub(super) sources: BTreeSet<PathBuf>,
     pub(super) strict_permissions: bool,
+    pub(super) purpose: Purpose,
     pub(super) named_users: Vec<NamedUser>,
     pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<ConfigError>,
@@ -41,6 +43,7 @@ impl<'a> Judge<'a> {
             files,
             sources: BTreeSet::new(),
             strict_permissions: false,
+            purpose: Purpose::Serving,
             named_users: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -232,8 +235,11 @@ impl<'a> Judge<'a> {
         self.warnings.push(ConfigError::new(self.place(origin), message));
     }
 
+    /// Nobody is served without it.
     pub(super) fn missing(&mut self, message: &str) {
-        self.errors.push(ConfigError::new(Place::Whole, message));
+        if self.purpose == Purpose::Serving {
+            self.errors.push(ConfigError::new(Place::Whole, message));
+        }
     }
 
     fn secret_place(&self, origin: &Origin) -> Place {

@@ -29,6 +29,15 @@ use crate::keepalive::Keepalive;
 use crate::policy::Unmapped;
 use crate::tls::AuthClients;
 
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To serve clients, which takes a listener and an upstream.
+    Serving,
+    /// To ask what users may do.
+    Asking,
+}
+
 /// What [`validate`] found. The configuration is of use only where there are no errors.
 pub(super) struct Validated {
     pub(super) config: Config,
@@ -37,9 +46,15 @@ pub(super) struct Validated {
 }
 
 /// Judges every setting. Reads the secret files and the redis.conf they name, and what that includes.
-pub(super) fn validate(mut settings: Settings, source: Option<&SourceFile>, sources: &Sources<'_>) -> Validated {
+pub(super) fn validate(
+    purpose: Purpose,
+    mut settings: Settings,
+    source: Option<&SourceFile>,
+    sources: &Sources<'_>,
+) -> Validated {
     let Sources { variables, host, files, .. } = *sources;
     let mut judge = Judge::new(source, host, files);
+    judge.purpose = purpose;
     judge.unknown_variables(variables);
     judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
     let listeners = judge.listeners(&mut settings);

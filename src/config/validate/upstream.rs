@@ -30,7 +30,7 @@ impl Judge<'_> {
         };
         let (user, password) = self.upstream_auth(settings);
         Upstream {
-            // Never seen by anybody: where there is no address there is an error.
+            // Never seen by anybody: where there is no address there is an error, or nobody is served.
             address: address.unwrap_or(UpstreamAddress::Unix(PathBuf::new())),
             user,
             password,

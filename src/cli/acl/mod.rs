@@ -1,0 +1,114 @@
+//! `respgate acl`: questions about users and rules, without a proxy.
+
+mod explain;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::acl::{Acl, Unknown};
+use crate::command::{CommandTable, Dialect};
+use crate::generation::NO_USERS;
+
+use super::{ConfigurationArgs, Exit};
+
+/// The subcommands of `acl`.
+#[derive(Debug, Subcommand)]
+pub enum AclCommand {
+    /// Say whether a user may run a command, and the rule that decides
+    Explain(AclExplainArgs),
+    /// Check an ACL file alone
+    Check(AclCheckArgs),
+}
+
+/// `acl explain`.
+#[derive(Debug, Args)]
+pub struct AclExplainArgs {
+    /// The user who would run it
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// Where the users and the blocklist come from.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+    /// The command and its arguments, after --
+    #[arg(last = true, required = true, num_args = 1.., value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `acl check`.
+#[derive(Debug, Args)]
+pub struct AclCheckArgs {
+    /// The ACL file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Answers the question.
+pub fn acl(command: &AclCommand) -> Exit {
+    match command {
+        AclCommand::Explain(arguments) => explain::explain(arguments),
+        AclCommand::Check(arguments) => check(arguments),
+    }
+}
+
+/// Reports every error of an ACL file with its line. Names that a module may bring are errors here only where no server
+/// that is known has them.
+fn check(arguments: &AclCheckArgs) -> Exit {
+    let path = arguments.file.display();
+    let text = match fs::read(&arguments.file) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("error: {path}: cannot read it: {error}");
+            return if error.kind() == io::ErrorKind::PermissionDenied {
+                Exit::Permission
+            } else {
+                Exit::Configuration
+            };
+        }
+    };
+    let parsed = Dialect::ALL.map(|dialect| Acl::read(&text, &CommandTable::builtin(dialect), Unknown::Refuse));
+    if let Some(read) = parsed.iter().find_map(|result| result.as_ref().ok()) {
+        if read.named == 0 {
+            eprintln!("error: {path}: {NO_USERS}");
+            return Exit::Configuration;
+        }
+        println!("{path}: {} users", read.acl.users().count());
+        return Exit::Success;
+    }
+    if let [Err(errors), ..] = &parsed {
+        for error in errors {
+            let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
+            eprintln!("error: {path}:{}: {token}{}", error.line, error.message);
+        }
+    }
+    Exit::Configuration
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Acl {
+        #[command(subcommand)]
+        command: AclCommand,
+    }
+
+    #[test]
+    fn explain_takes_the_command_after_two_dashes() {
+        let line = ["acl", "explain", "--aclfile", "users.acl", "--user", "shop", "--", "SET", "--k", "v"];
+        let AclCommand::Explain(arguments) = Acl::try_parse_from(line).unwrap().command else { panic!() };
+        assert_eq!(arguments.user, "shop");
+        assert_eq!(arguments.command, ["SET", "--k", "v"]);
+    }
+
+    #[test]
+    fn explain_needs_a_command() {
+        assert!(Acl::try_parse_from(["acl", "explain", "--user", "shop"]).is_err());
+    }
+}
