@@ -93,6 +93,19 @@ fn the_sample_acl_file_passes_acl_check() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Sidekiq, rq, arq, BullMQ, Bee-Queue and GLIDE ask for it when they start.
+#[test]
+fn the_sample_application_may_ask_for_info_and_nothing_else_that_is_dangerous() {
+    let explain = |command: &str| {
+        let mut explain = respgate_binary();
+        explain.args(["acl", "explain", "--user", "shop", "--aclfile"]).arg(samples().join("users.acl"));
+        let output = explain.arg("--").arg(command).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(explain("INFO"), "allowed: info");
+    assert!(explain("ROLE").starts_with("refused (acl-command)"));
+}
+
 #[test]
 fn the_certificate_script_keeps_what_is_there_already() {
     let dir = folder();
