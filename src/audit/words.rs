@@ -286,6 +286,7 @@ words! {
         HandshakeError::NoCertificate => "no-certificate",
         HandshakeError::RejectedByPeer(_) => "rejected-by-peer",
         HandshakeError::Incompatible => "incompatible",
+        HandshakeError::ServerName => "server-name",
         HandshakeError::Protocol => "protocol",
         HandshakeError::Io(_) => "io",
         HandshakeError::Certificate(CertificateRefusal::UnknownIssuer) => "unknown-issuer",

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::AlertDescription;
 use rustls::server::Acceptor;
+use rustls::{AlertDescription, PeerMisbehaved};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
@@ -93,6 +93,8 @@ pub enum HandshakeError {
     RejectedByPeer(ClientAlert),
     /// No protocol version, cipher suite or key exchange in common.
     Incompatible,
+    /// The client asks for a server by something that is no host name (SNI). That decides nothing here, but rustls refuses it.
+    ServerName,
     /// The client broke the protocol.
     Protocol,
     /// The connection broke.
@@ -143,6 +145,9 @@ impl HandshakeError {
         match error {
             rustls::Error::NoCertificatesPresented => HandshakeError::NoCertificate,
             rustls::Error::PeerIncompatible(_) => HandshakeError::Incompatible,
+            rustls::Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName) => {
+                HandshakeError::ServerName
+            }
             rustls::Error::AlertReceived(alert) => HandshakeError::RejectedByPeer(match alert {
                 Alert::UnknownCA => ClientAlert::UnknownCa,
                 Alert::BadCertificate | Alert::UnsupportedCertificate | Alert::CertificateUnknown => {
@@ -181,6 +186,9 @@ impl fmt::Display for HandshakeError {
             HandshakeError::Incompatible => {
                 f.write_str("no protocol version or cipher suite in common with the client")
             }
+            HandshakeError::ServerName => f.write_str(
+                "the server name that the client sends (SNI) is no host name: a port, brackets or a blank in it, perhaps",
+            ),
             HandshakeError::Protocol => f.write_str("the client broke the TLS protocol"),
             HandshakeError::Io(kind) => write!(f, "the connection broke during the handshake: {kind}"),
         }

@@ -1,5 +1,8 @@
 //! What must never reach Redis, and what the client is told instead.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use crate::support::{RedisServer, RespClient, Respgate, Setup, eventually, request, upstream_of};
 
 const ACL: &str = "\
@@ -8,7 +11,8 @@ user ops on +@all ~* &*
 user gone off +@all ~* &*
 ";
 
-const FLUSHALL_REFUSED: &str = "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)";
+const FLUSHALL_REFUSED: &str =
+    "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)";
 const RENAMED_CONFIG: &str = "b840fc02d524045429941cc15f59e41cb7be6c52";
 
 // --- who may come in
@@ -78,6 +82,30 @@ fn a_certificate_named_default_does_not_become_the_default_user_by_a_template() 
     assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
     assert_nothing_done(gate.connect("default"));
     assert_eq!(redis.calls("set"), 0);
+}
+
+/// The TLS library cannot be told to pass over it, as it does over an address: so it is said at least.
+#[test]
+fn a_server_name_that_is_no_host_name_is_refused_and_named_in_the_log() {
+    let (_redis, gate) = start();
+    let alice = gate.pki().client("alice");
+    let said = |name: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-connect", &gate.address().to_string(), "-servername", name, "-ign_eof"]);
+        openssl.arg("-cert").arg(&alice.cert).arg("-key").arg(&alice.key);
+        let mut openssl = openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Where there is no session, nobody may be left to read it.
+        let _ = openssl.stdin.take().unwrap().write_all(b"PING\r\nQUIT\r\n");
+        let output = openssl.wait_with_output().unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
+    };
+    for name in ["localhost", "elsewhere.example", "127.0.0.1", "::1", "under_score"] {
+        assert!(said(name).contains("+PONG"), "{name}: {}", said(name));
+    }
+    for name in ["localhost:6380", "[::1]", "a b"] {
+        assert!(said(name).contains("alert illegal parameter"), "{name}: {}", said(name));
+    }
+    gate.wait_for_log(&["handshake failed", "\"server-name\"", "(SNI) is no host name"]);
 }
 
 #[test]
