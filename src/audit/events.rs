@@ -66,6 +66,11 @@ pub fn reload_held_up(cause: ReloadCause, names: &str) {
     );
 }
 
+/// Nothing is wrong any more of what a reload found to be wrong.
+pub fn reload_mended() {
+    info!(event = "reload", outcome = "done", "mended: what the files say is in force");
+}
+
 /// Nothing of a reload could be taken.
 pub fn reload_kept(cause: ReloadCause, generation: u64) {
     error!(event = "reload", outcome = "failed", cause = cause.name(), generation, "kept the old one");

@@ -25,8 +25,8 @@ pub struct HealthArgs {
     /// Admin socket of the running proxy [default: as the configuration says]
     #[arg(long, value_name = "PATH")]
     pub admin_listen: Option<PathBuf>,
-    /// Print which generation of certificates, users and rules is in force, since when (seconds since 1970), and how
-    /// many reloads have failed
+    /// Print which generation of certificates, users and rules is in force, since when (seconds since 1970), how many
+    /// reloads have failed, and whether the last one did
     #[arg(long)]
     pub generation: bool,
 }
@@ -108,8 +108,11 @@ mod tests {
 
     #[test]
     fn the_answer_about_the_generation_is_passed_on() {
-        let answer = "generation=7 since=1795512345 failed-reloads=3";
-        assert_eq!(asked(GENERATION_REQUEST, "generation=7 since=1795512345 failed-reloads=3\n").unwrap(), answer);
+        let answer = "generation=7 since=1795512345 failed-reloads=3 last-reload=failed";
+        assert_eq!(
+            asked(GENERATION_REQUEST, "generation=7 since=1795512345 failed-reloads=3 last-reload=failed\n").unwrap(),
+            answer
+        );
         assert!(asked(GENERATION_REQUEST, "unknown request\n").is_err());
     }
 

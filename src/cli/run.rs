@@ -46,8 +46,9 @@ fn exit_of(error: &RunError) -> Exit {
     match error {
         RunError::Load(errors) if errors.iter().any(|error| error.is_permission()) => Exit::Permission,
         RunError::Bind(_, error) | RunError::System(error) if is_permission(error) => Exit::Permission,
+        RunError::Bind(_, error) if error.kind() == std::io::ErrorKind::AddrInUse => Exit::AddressInUse,
         RunError::Load(_) | RunError::Bind(..) | RunError::Descriptors { .. } => Exit::Configuration,
-        RunError::Upstream(_) => Exit::Unavailable,
+        RunError::Upstream(..) => Exit::Unavailable,
         RunError::System(_) => Exit::Internal,
     }
 }

@@ -1,7 +1,7 @@
 //! The admin socket: a unix socket for its owner alone, where the proxy says how it is.
 //!
 //! One line in, one line out: `health` is answered `serving`, `draining`, `upstream-down` or `stuck`; `generation` is
-//! answered with what is in force, since when, and how often a reload has failed.
+//! answered with what is in force, since when, how often a reload has failed, and whether the last one did.
 
 use std::fmt;
 use std::fs;
@@ -81,14 +81,25 @@ pub struct InForce {
     pub generation: u64,
     /// When it was built.
     pub since: SystemTime,
-    /// Reloads that failed, since the start of the process.
-    pub failed_reloads: u64,
+    /// The reloads that failed.
+    pub failures: ReloadFailures,
+}
+
+/// How reloads have gone since the start of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReloadFailures {
+    /// So many failed.
+    pub count: u64,
+    /// Something is wrong with the files still: what is in force is not what they say.
+    pub lasts: bool,
 }
 
 impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        write!(f, "generation={} since={since} failed-reloads={}", self.generation, self.failed_reloads)
+        let ReloadFailures { count, lasts } = self.failures;
+        let last = if lasts { "failed" } else { "done" };
+        write!(f, "generation={} since={since} failed-reloads={count} last-reload={last}", self.generation)
     }
 }
 
@@ -273,7 +284,7 @@ mod tests {
         let directory = folder();
         let path = directory.path().join("admin.sock");
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_512_345);
-        let in_force = InForce { generation: 7, since, failed_reloads: 3 };
+        let in_force = InForce { generation: 7, since, failures: ReloadFailures { count: 3, lasts: true } };
         runtime().block_on(async {
             let socket = AdminSocket::bind(&path).unwrap();
             tokio::select! {
@@ -301,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_in_force_is_answered_in_one_line() {
         let answer = answer_to(b"generation\n", Health::Serving);
-        assert_eq!(answer, "generation=7 since=1795512345 failed-reloads=3\n");
+        assert_eq!(answer, "generation=7 since=1795512345 failed-reloads=3 last-reload=failed\n");
     }
 
     #[test]

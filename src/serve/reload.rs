@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use self::attempt::{Attempt, HeldUp, attempt};
+use super::admin::ReloadFailures;
 use super::enforce::Enforcer;
 use crate::acl::Acl;
 use crate::audit::events::{self, ReloadCause as Cause};
@@ -62,7 +63,7 @@ pub struct Reloader {
     due: Due,
     /// Users were edited since the ACL file was read or written.
     unsaved: bool,
-    failures: Rc<Cell<u64>>,
+    failures: Rc<Cell<ReloadFailures>>,
 }
 
 /// What the first generation was built from.
@@ -78,7 +79,7 @@ pub struct Start {
     /// What was told of it.
     pub told: Vec<String>,
     /// Where reloads that fail are counted.
-    pub failures: Rc<Cell<u64>>,
+    pub failures: Rc<Cell<ReloadFailures>>,
 }
 
 /// What the next look at the files has to do, as soon as they allow it.
@@ -174,7 +175,7 @@ impl Reloader {
         let users = self.due.users && !self.unsaved && !unsettled.contains(&Part::Users);
         let is_trust_due = std::mem::take(&mut self.due.trust);
         if config.is_none() && !users && !is_trust_due && !self.due.strangers {
-            return;
+            return self.tell_if_mended();
         }
         let mut reading = Reading { config, users, trust: true, unsettled };
         if self.is_as_on_disk(&reading, &HeldUp::new()) && files.has_changed() {
@@ -231,7 +232,7 @@ impl Reloader {
         let current = self.enforcer.current();
         let Attempt { errors, built } = self.attempt(&reading, &current, files);
         if !errors.is_empty() {
-            self.failures.set(self.failures.get() + 1);
+            self.failures.set(ReloadFailures { count: self.failures.get().count + 1, lasts: true });
             errors.iter().for_each(|problem| events::reload_problem(cause, problem));
         }
         self.due.config &= reading.config.is_none();
@@ -253,7 +254,7 @@ impl Reloader {
             if !held_up.is_empty() {
                 events::reload_kept(cause, current.number);
             }
-            return;
+            return self.tell_if_mended();
         }
         if !held_up.is_empty() {
             events::reload_held_up(cause, &held_up.iter().map(Part::to_string).collect::<Vec<_>>().join(", "));
@@ -266,6 +267,7 @@ impl Reloader {
             Ok(()) => events::reloaded(cause, number),
             Err(why) => events::reload_not_confirmed(cause, number, &why),
         }
+        self.tell_if_mended();
         self.tell_of_passed_over_users();
     }
 
@@ -460,6 +462,16 @@ impl Reloader {
             && self.watch.differs(&Part::Users)
         {
             events::acl_file_passed_over(path);
+        }
+    }
+
+    /// Says that what was wrong is no more: the files say what is in force, if only because they say again what they did.
+    fn tell_if_mended(&self) {
+        let failures = self.failures.get();
+        let differs = || self.differs_in_trust() || RULES.iter().any(|part| self.watch.differs(part));
+        if failures.lasts && !differs() {
+            self.failures.set(ReloadFailures { lasts: false, ..failures });
+            events::reload_mended();
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::field::display;
 use tracing::{info, warn};
 
-use super::admin::{self, AdminSocket, Health, InForce};
+use super::admin::{self, AdminSocket, Health, InForce, ReloadFailures};
 use super::enforce::Enforcer;
 use super::heartbeat;
 use super::logging::LogHandle;
@@ -26,7 +26,7 @@ use super::reload::{self, Reloader, Reread, Start};
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::{AuthPool, PoolSettings};
-use crate::config::{Config, DEFAULT_MAXCLIENTS};
+use crate::config::{Config, DEFAULT_MAXCLIENTS, UpstreamAddress};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Edit, Generation, Kept, UpstreamKnowledge, Watch};
 use crate::net::listener::{self, AddressFilter};
@@ -51,7 +51,7 @@ pub enum RunError {
     /// A listening address cannot be had.
     Bind(SocketAddr, io::Error),
     /// Redis is not there, and `--require-upstream` says that it has to be.
-    Upstream(ConnectError),
+    Upstream(UpstreamAddress, ConnectError),
     /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
     Descriptors {
         /// What is configured.
@@ -81,7 +81,7 @@ impl fmt::Display for RunError {
                 write!(f, "error: the file-descriptor limit allows no client; one takes at least: ulimit -n {needed}")
             }
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
-            Self::Upstream(error) => write!(f, "error: the upstream does not answer: {error}"),
+            Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
             Self::System(error) => write!(f, "error: {error}"),
         }
     }
@@ -124,7 +124,10 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         true => match probe::once(&target, &generation::declared_names(&config)).await {
             Ok(server) => (build(UpstreamKnowledge::Known(&server))?, Some(server)),
             // What is wrong without it comes first.
-            Err(error) => return build(UpstreamKnowledge::NotYetKnown).and(Err(RunError::Upstream(error))),
+            Err(error) => {
+                let address = config.upstream.address.clone();
+                return build(UpstreamKnowledge::NotYetKnown).and(Err(RunError::Upstream(address, error)));
+            }
         },
     };
     let watch = Watch::new(config.watched_files(), &files);
@@ -145,7 +148,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     let health = Rc::new(Cell::new(Health::UpstreamDown));
     let stuck = Rc::new(Cell::new(0));
     let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&stuck)));
-    let failures = Rc::new(Cell::new(0));
+    let failures = Rc::new(Cell::new(ReloadFailures::default()));
     if let Some(path) = &config.admin_listen {
         let health = Rc::clone(&health);
         let health = move || health.get().with_stuck_workers(stuck.get());
@@ -196,7 +199,8 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
                     health.set(Health::UpstreamDown);
                     upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
                     upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
-                    warn!(%error, "upstream is not there");
+                    let address = &reloader.config().upstream.address;
+                    warn!(%address, %error, "upstream is not there");
                 }
                 None => {}
             },
@@ -330,11 +334,11 @@ fn open_admin_socket(
     path: &std::path::Path,
     health: impl Fn() -> Health + 'static,
     generation: Arc<ArcSwap<Generation>>,
-    failures: Rc<Cell<u64>>,
+    failures: Rc<Cell<ReloadFailures>>,
 ) {
     let in_force = move || {
         let generation = generation.load();
-        InForce { generation: generation.number, since: generation.since, failed_reloads: failures.get() }
+        InForce { generation: generation.number, since: generation.since, failures: failures.get() }
     };
     match AdminSocket::bind(path) {
         Ok(socket) => {

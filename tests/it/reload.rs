@@ -391,6 +391,29 @@ fn a_changed_configuration_file_changes_what_is_refused_and_a_broken_one_nothing
 }
 
 #[test]
+fn health_shows_a_failed_reload_until_the_file_is_mended_and_the_log_says_that_it_is() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\n")
+        .table("[block]\ncommands = [\"FLUSHALL\"]")
+        .expect_log("reload")
+        .start()
+        .settled();
+    assert!(gate.generation().contains(" last-reload=done"), "{}", gate.generation());
+    gate.edit_config("\"FLUSHALL\"", "\"FLUSHAL\"");
+    gate.wait_for_log(&["kept the old one"]);
+    assert!(gate.generation().contains(" last-reload=failed"), "{}", gate.generation());
+    gate.edit_config("\"FLUSHAL\"", "\"FLUSHALL\"");
+    gate.wait_for_log(&["INFO", "\"reload\"", "mended: what the files say is in force"]);
+    assert!(gate.generation().contains(" last-reload=done"), "{}", gate.generation());
+    gate.write_acl("user alice on +@al ~*\n");
+    gate.wait_for_log(&["users.acl:1", "@al"]);
+    eventually("the failure to be shown", || gate.generation().contains(" last-reload=failed").then_some(()));
+    gate.write_acl("user alice on +@read ~*\n");
+    eventually("the mended file to be in force", || gate.generation().contains(" last-reload=done").then_some(()));
+}
+
+#[test]
 fn a_setting_that_needs_a_restart_is_warned_about_and_leaves_the_rest_in_force() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
@@ -400,7 +423,7 @@ fn a_setting_that_needs_a_restart_is_warned_about_and_leaves_the_rest_in_force()
         .start()
         .settled();
     gate.edit_config("timeout = 100", "timeout = 200");
-    gate.wait_for_log(&["take effect only with a restart"]);
+    gate.wait_for_log(&["take effect only with a restart", "\"settings\":\"timeout\""]);
     assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
 }
 

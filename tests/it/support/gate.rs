@@ -165,11 +165,16 @@ impl Respgate {
 
     /// The number of the generation in force, and how many reloads have failed.
     pub(crate) fn in_force(&self) -> (u64, u64) {
-        let output =
-            respgate_binary().args(["health", "--generation", "--config"]).arg(self.path("respgate.toml")).output();
-        let answer = String::from_utf8(output.unwrap().stdout).unwrap();
+        let answer = self.generation();
         let value = |name: &str| answer.split_whitespace().find_map(|field| field.strip_prefix(name)?.parse().ok());
         (value("generation=").expect(&answer), value("failed-reloads=").expect(&answer))
+    }
+
+    /// What `health --generation` prints.
+    pub(crate) fn generation(&self) -> String {
+        let output =
+            respgate_binary().args(["health", "--generation", "--config"]).arg(self.path("respgate.toml")).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
     }
 
     pub(crate) fn log_text(&self) -> String {
