@@ -13,6 +13,9 @@ use crate::auth::hash::{self, Cost};
 /// Longer passwords are taken for a mistake, such as the wrong file on standard input.
 const LONGEST: usize = 4096;
 
+/// Of argon2, in KiB.
+const LEAST_MEMORY_PER_LANE: u32 = 8;
+
 /// A password that is just too long, and its newline.
 const READ_AT_MOST: u64 = LONGEST as u64 + 3;
 
@@ -48,8 +51,17 @@ pub fn hash_password(arguments: &HashPasswordArgs) -> Exit {
 
 /// The PHC string of a password with a random salt, one that `run` will accept.
 fn hash(password: &[u8], arguments: &HashPasswordArgs) -> Result<String, HashError> {
-    let cost =
-        Cost::new(arguments.memory, arguments.iterations, arguments.parallelism).map_err(HashError::Parameters)?;
+    let HashPasswordArgs { memory, iterations, parallelism } = *arguments;
+    for (flag, given, least) in [
+        ("--iterations", iterations, 1),
+        ("--parallelism", parallelism, 1),
+        ("--memory", memory, LEAST_MEMORY_PER_LANE.saturating_mul(parallelism)),
+    ] {
+        if given < least {
+            return Err(HashError::TooLittle { flag, given, least });
+        }
+    }
+    let cost = Cost::new(memory, iterations, parallelism).map_err(HashError::Parameters)?;
     hash::make(password, cost).map_err(HashError::Hashing)
 }
 
@@ -131,6 +143,7 @@ enum HashError {
     SeveralLines,
     TooLong,
     Different,
+    TooLittle { flag: &'static str, given: u32, least: u32 },
     Parameters(hash::HashError),
     Hashing(hash::HashError),
 }
@@ -138,7 +151,7 @@ enum HashError {
 impl HashError {
     fn exit(&self) -> Exit {
         match self {
-            HashError::Parameters(_) => Exit::Usage,
+            HashError::TooLittle { .. } | HashError::Parameters(_) => Exit::Usage,
             HashError::Hashing(_) => Exit::Internal,
             _ => Exit::Failure,
         }
@@ -153,6 +166,13 @@ impl fmt::Display for HashError {
             HashError::SeveralLines => f.write_str("the password has more than one line"),
             HashError::TooLong => write!(f, "the password is longer than {LONGEST} bytes"),
             HashError::Different => f.write_str("the two passwords differ"),
+            HashError::TooLittle { flag: flag @ "--memory", given, least } => {
+                write!(
+                    f,
+                    "{flag} {given}: at least {least}, which is {LEAST_MEMORY_PER_LANE} KiB for each of --parallelism"
+                )
+            }
+            HashError::TooLittle { flag, given, least } => write!(f, "{flag} {given}: at least {least}"),
             HashError::Parameters(error) => write!(f, "--memory, --iterations or --parallelism: {error}"),
             HashError::Hashing(error) => write!(f, "cannot hash: {error}"),
         }
@@ -211,5 +231,16 @@ mod tests {
             let error = hash(b"x", &HashPasswordArgs { memory, iterations, parallelism }).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage, "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_too_little_is_told_with_the_least() {
+        let told = |memory, iterations, parallelism| {
+            hash(b"x", &HashPasswordArgs { memory, iterations, parallelism }).unwrap_err().to_string()
+        };
+        assert_eq!(told(1, 1, 1), "--memory 1: at least 8, which is 8 KiB for each of --parallelism");
+        assert_eq!(told(8, 1, 2), "--memory 8: at least 16, which is 8 KiB for each of --parallelism");
+        assert_eq!(told(8, 0, 1), "--iterations 0: at least 1");
+        assert_eq!(told(8, 1, 0), "--parallelism 0: at least 1");
     }
 }
