@@ -8,9 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::is_plain_key;
-use super::interpolate;
-use super::nearest::nearest;
 use super::raw::{Settings, Variables};
+use super::{form, interpolate};
 
 /// Something wrong in the text, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,11 +27,16 @@ pub(super) struct Fault {
 pub(super) fn parse(text: &str, variables: &Variables) -> Result<(Settings, Vec<Fault>), Vec<Fault>> {
     let (mut document, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
-        let mut faults: Vec<Fault> = syntax.iter().map(|error| fault(error, text)).collect();
+        let told = |error| match form::unquoted(text, &span(error, text)) {
+            Some(unquoted) => unquoted,
+            None => fault(error, text),
+        };
+        let mut faults: Vec<Fault> = syntax.iter().map(told).collect();
         faults.dedup();
         return Err(faults);
     }
     let mut faults = Vec::new();
+    form::correct_sections(document.get_mut(), &mut faults);
     interpolate_table(document.get_mut(), variables, &mut faults);
     let settings = deserialize(document, text, &mut faults);
     Ok((settings, faults))
@@ -54,7 +58,9 @@ fn deserialize(mut document: Spanned<DeTable<'_>>, text: &str, faults: &mut Vec<
             Err(error) => {
                 let fault = fault(&error, text);
                 let cut = cut(document.get_mut(), &fault.span);
-                faults.push(fault);
+                if !faults.contains(&fault) {
+                    faults.push(fault);
+                }
                 if !cut {
                     return Settings::default();
                 }
@@ -108,8 +114,12 @@ fn interpolate_value(value: &mut Spanned<DeValue<'_>>, variables: &Variables, fa
     }
 }
 
+fn span(error: &toml::de::Error, text: &str) -> Range<usize> {
+    error.span().unwrap_or(text.len()..text.len())
+}
+
 fn fault(error: &toml::de::Error, text: &str) -> Fault {
-    let span = error.span().unwrap_or(text.len()..text.len());
+    let span = span(error, text);
     match unknown_key(error.message()) {
         Some((key, known)) => Fault {
             span,
@@ -117,7 +127,7 @@ fn fault(error: &toml::de::Error, text: &str) -> Fault {
                 true => format!("unknown key `{}`", key.escape_debug()),
                 false => "unknown key".to_owned(),
             },
-            hint: nearest(key, known).map(|known| format!("did you mean `{known}`?")),
+            hint: form::advice(key, known),
         },
         None => Fault { span, message: error.message().to_owned(), hint: None },
     }
@@ -168,7 +178,8 @@ mod tests {
             "listen = 1", "x = {a = {b = 1}}", "tls = []", "allow = [[1]]", "allow = [1.5]", "user.a.b = 1",
             "user = 3", "user.c = {auth = [], y = 2}", "listener = [{x = 1}, {listen = {}}]", "listener = [1, 2]",
             "rename = {A = []}", "rename.b = 1.5", "certificate = {}", "block.commands = [{}, 1]", "block = 1979-05-27",
-            "deny = \"${NO}\"", "'' = 1", "\"a`b\" = 2",
+            "deny = \"${NO}\"", "'' = 1", "\"a`b\" = 2", "listener.listen = 1", "users.a.auth = 1", "user = [{auth = 1}]",
+            "rename = [{A = 1}]", "certificate = [{}, 1]", "block.aclfile = 1",
         ]), 0..12)) {
             let faults = match parse(&lines.join("\n"), &Variables::new()) {
                 Ok((_, faults)) | Err(faults) => faults,

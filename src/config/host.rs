@@ -3,6 +3,7 @@
 mod cgroup;
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,6 +17,8 @@ pub struct Host {
     pub cores: usize,
     /// Where sockets of this user go.
     pub runtime_directory: PathBuf,
+    /// The address that stands for all that this machine has: `[::]` takes IPv4 too, where there is IPv6 at all.
+    pub every_address: IpAddr,
 }
 
 /// How much memory there is, and where that was read.
@@ -36,11 +39,19 @@ impl Host {
             memory: limit.unwrap_or(physical),
             cores: thread::available_parallelism().map_or(1, NonZero::get),
             runtime_directory: runtime_directory(),
+            every_address: every_address(),
         }
     }
 }
 
 const MEMINFO: &str = "/proc/meminfo";
+
+/// Where IPv6 is off there is no `[::]`, and where `bindv6only` is set it takes no IPv4.
+fn every_address() -> IpAddr {
+    let has_ipv6 = fs::read_to_string("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty());
+    let is_ipv6_alone = fs::read_to_string("/proc/sys/net/ipv6/bindv6only").is_ok_and(|setting| setting.trim() != "0");
+    if has_ipv6 && !is_ipv6_alone { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
 
 /// Used where `/proc/meminfo` cannot be read: small, so that nothing is promised that may not be there.
 const ASSUMED_MEMORY: u64 = 512 << 20;

@@ -7,6 +7,7 @@
 mod blocklist;
 mod error;
 mod file;
+mod form;
 mod host;
 mod interpolate;
 mod mistaken;
@@ -134,11 +135,7 @@ pub fn revocation_lists(
     if errors.is_empty() { Ok(Some((source.path, lists))) } else { Err(ConfigErrors(errors)) }
 }
 
-fn load_text(
-    purpose: Purpose,
-    source: Option<&SourceFile>,
-    sources: &Sources<'_>,
-) -> Result<Loaded, ConfigErrors> {
+fn load_text(purpose: Purpose, source: Option<&SourceFile>, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     let (settings, mut errors) = settings(source, sources.variables, sources.flags)?;
     if let Some(fault) = source.and_then(|source| source.permissions.changeable()) {
         errors.push(ConfigError::permission(Place::Whole, fault));

@@ -10,20 +10,25 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     ranked.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// Levenshtein distance in characters, with one row of the matrix.
+/// How many characters have to be inserted, taken out, replaced or exchanged with their neighbour.
 fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substitution = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substitution.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    // From the first i characters of `a` to the first j of `b`.
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = match (i, j) {
+                (0, far) | (far, 0) => far,
+                _ => {
+                    let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let least = replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+                    let is_exchanged = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    if is_exchanged { least.min(table[i - 2][j - 2] + 1) } else { least }
+                }
+            };
         }
     }
-    row[b.len()]
+    table[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -31,15 +36,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distance_counts_insertions_deletions_and_substitutions() {
+    fn distance_counts_insertions_deletions_substitutions_and_exchanges() {
         assert_eq!(edit_distance("kitten", "sitting"), 3);
         assert_eq!(edit_distance("", "abc"), 3);
         assert_eq!(edit_distance("same", "same"), 0);
+        assert_eq!(edit_distance("clr", "crl"), 1);
+        assert_eq!(edit_distance("fiel", "file"), 1);
     }
 
     #[test]
     fn a_typing_error_finds_its_key() {
         assert_eq!(nearest("tls-cert-fil", ["tls-key-file", "tls-cert-file"]), Some("tls-cert-file"));
+        assert_eq!(nearest("tls-clr-file", ["tls-cert-file", "tls-crl-file"]), Some("tls-crl-file"));
         assert_eq!(nearest("TLS_CERT_FILE", ["tls-key-file", "tls-cert-file"]), Some("tls-cert-file"));
         assert_eq!(nearest("shopApp", ["ops", "Shop_app", "shop"]), Some("Shop_app"));
     }

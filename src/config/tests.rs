@@ -36,7 +36,8 @@ fn memory() -> Memory {
 }
 
 fn host() -> Host {
-    Host { memory: memory(), cores: 2, runtime_directory: "/run/user/1000".into() }
+    let runtime_directory = "/run/user/1000".into();
+    Host { memory: memory(), cores: 2, runtime_directory, every_address: [0; 4].into() }
 }
 
 fn flags(arguments: &[&str]) -> Flags {
@@ -83,6 +84,48 @@ fn each_fault_is_told_with_its_place_and_a_hint() {
             "tls-cert-fil = \"x\"",
             "/etc/respgate.toml:8:1: unknown key `tls-cert-fil`; did you mean `tls-cert-file`?\n\
              \x20 8 | tls-cert-fil = …\n    | ^^^^^^^^^^^^\n",
+        ),
+        (
+            "tls-clr-file = \"x\"",
+            "/etc/respgate.toml:8:1: unknown key `tls-clr-file`; did you mean `tls-crl-file`?\n\
+             \x20 8 | tls-clr-file = …\n    | ^^^^^^^^^^^^\n",
+        ),
+        (
+            "[certificate]\ncn = \"x\"\nusr = \"y\"",
+            "/etc/respgate.toml:8:1: `[certificate]` has to be `[[certificate]]`: there may be several\n\
+             \x20 8 | [certificate]\n    | ^^^^^^^^^^^^^\n\
+             /etc/respgate.toml:10:1: unknown key `usr`; did you mean `user`?\n\
+             \x20 10 | usr = …\n     | ^^^\n",
+        ),
+        (
+            "[[user]]\nname = \"shop\"",
+            "/etc/respgate.toml:8:1: `[[user]]` has to be `[user.NAME]`, with a user's name\n\
+             \x20 8 | [[user]]\n    | ^^^^^^^^\n",
+        ),
+        (
+            "[user]\ncertificate = \"required\"",
+            "/etc/respgate.toml:9:1: this is in no section `[user.NAME]`, which is that of a user\n\
+             \x20 9 | certificate = …\n    | ^^^^^^^^^^^\n",
+        ),
+        (
+            "[[block]]\ncommands = [\"flushall\"]",
+            "/etc/respgate.toml:8:1: `[[block]]` has to be `[block]`: there is only one\n\
+             \x20 8 | [[block]]\n    | ^^^^^^^^^\n",
+        ),
+        (
+            "[block]\ncommands = [\"flushall\"]\ntimeout = 5",
+            "/etc/respgate.toml:10:1: unknown key `timeout`; it belongs to the top of the file, above the first [section]\n\
+             \x20 10 | timeout = …\n     | ^^^^^^^\n",
+        ),
+        (
+            "[blocklist]\ncommands = [\"flushall\"]",
+            "/etc/respgate.toml:8:2: unknown key `blocklist`; did you mean `[block]`?\n\
+             \x20 8 | [blocklist]\n    |  ^^^^^^^^^\n",
+        ),
+        (
+            "[users.shop]\nauth = \"any\"",
+            "/etc/respgate.toml:8:2: unknown key `users`; did you mean `[user.NAME]`?\n\
+             \x20 8 | [users.shop]\n    |  ^^^^^\n",
         ),
         ("bind = \"x\"", "/etc/respgate.toml:8:1: unknown key `bind`\n  8 | bind = …\n    | ^^^^\n"),
         (
@@ -182,9 +225,48 @@ fn an_empty_list_that_would_widen_what_it_restricts_is_refused() {
 
 #[test]
 fn a_syntax_error_is_told_with_its_place() {
-    let expected = "/etc/respgate.toml:1:12: string values must be quoted, expected literal string\n\
+    let expected = "/etc/respgate.toml:1:12: what is no number has to stand in quotes; write upstream = \"…\"\n\
                     \x20 1 | upstream = …\n    |            ^\n";
     assert_eq!(refusal("upstream = redis\n"), expected);
+}
+
+#[test]
+fn a_value_without_quotes_is_told_to_be_put_in_them_once() {
+    for value in
+        ["127.0.0.1:6380", "[::1]:6380", "localhost:6380", ":6380", "/run/redis.sock", "10.0.0.0/8", "5s", "10.0.0.1"]
+    {
+        assert_eq!(
+            refusal_with(&format!("listen = {value}")),
+            "/etc/respgate.toml:8:10: what is no number has to stand in quotes; write listen = \"…\"\n\
+             \x20 8 | listen = …\n    |          ^\n",
+            "{value}"
+        );
+    }
+    for line in ["listen = 012", "listen = \"127.0.0.1:1", "q0Zx9vKJm3RtY2uW8bL5nA==", "listen = [\"a\""] {
+        assert!(!refusal_with(line).contains("to stand in quotes"), "{line}");
+    }
+}
+
+#[test]
+fn one_listener_that_is_written_as_the_only_one_is_read_all_the_same() {
+    let told = refusal(&MINIMAL.replace("listen = \"127", "[listener]\nlisten = \"127"));
+    assert!(told.starts_with("/etc/respgate.toml:2:1: `[listener]` has to be `[[listener]]`"), "{told}");
+    let misplaced = "unknown key `upstream`; it belongs to the top of the file, above the first [section]";
+    assert!(told.contains(misplaced) && !told.contains("`listen` is missing"), "{told}");
+}
+
+#[test]
+fn an_upstream_that_is_a_path_is_told_to_say_unix() {
+    let upstream = MINIMAL.replace("unix:/run", "/run");
+    assert!(refusal(&upstream).contains("\"/run/redis/redis.sock\" is a path: write \"unix:/run/redis/redis.sock\""));
+}
+
+#[test]
+fn a_port_alone_is_every_address_of_the_machine() {
+    for listen in ["\":6380\"", "\"6380\"", "6380"] {
+        let text = MINIMAL.replace("\"127.0.0.1:6380\"", listen);
+        assert_eq!(load(&text).listeners[0].address, "0.0.0.0:6380".parse().unwrap(), "{listen}");
+    }
 }
 
 #[test]

@@ -80,6 +80,15 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
+/// An address to listen on: as above, or `:PORT` or `PORT` alone, which is every address of this machine.
+pub(super) fn listen_address(text: &str, every: IpAddr) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    match port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse()) {
+        Some(Ok(port)) => Ok(SocketAddr::new(every, port)),
+        _ => socket_address(text),
+    }
+}
+
 /// A network such as `10.116.0.0/16`, or a single address. `::ffff:10.116.0.0/112` is the IPv4 network in it, as such a
 /// client's address is the IPv4 one.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
@@ -171,6 +180,19 @@ mod tests {
         assert_eq!(socket_address("[::ffff:127.0.0.1]:1"), Ok("127.0.0.1:1".parse().unwrap()));
         for text in ["", "6379", "redis:6379", "127.0.0.1", "127.0.0.1:70000"] {
             assert!(socket_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_listened_on_at_every_address() {
+        let every = IpAddr::from([0, 0, 0, 0]);
+        for text in [":6380", "6380"] {
+            assert_eq!(listen_address(text, every), Ok("0.0.0.0:6380".parse().unwrap()), "{text}");
+        }
+        assert_eq!(listen_address(":1", "::".parse().unwrap()), Ok("[::]:1".parse().unwrap()));
+        assert_eq!(listen_address("127.0.0.1:1", every), Ok("127.0.0.1:1".parse().unwrap()));
+        for text in ["", ":", ":70000", "-1", "+1", ":+1", "6380 ", "::6380"] {
+            assert!(listen_address(text, every).is_err(), "{text}");
         }
     }
 

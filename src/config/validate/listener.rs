@@ -12,7 +12,7 @@ use crate::config::error::{ConfigError, Place};
 use crate::config::model::{Config, Listener};
 use crate::config::raw::{ListenerSection, Settings, all_of};
 use crate::config::setting::{Origin, Setting};
-use crate::config::units::{network, one_of, socket_address, yes_no};
+use crate::config::units::{listen_address, network, one_of, yes_no};
 use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
 
 impl Judge<'_> {
@@ -124,7 +124,8 @@ impl Judge<'_> {
 
     fn listener(&mut self, section: ListenerSection) -> Option<Listener> {
         let place = section.listen.as_ref().map(|listen| listen.origin.clone());
-        let address = self.read(section.listen, socket_address);
+        let every = self.host.every_address;
+        let address = self.read(section.listen, |text| listen_address(text, every));
         let tls_wanted = self.or(section.tls, yes_no, true);
         let certificate = self.path(section.tls_cert_file);
         let key = self.path(section.tls_key_file);

@@ -47,6 +47,11 @@ impl Judge<'_> {
             return self.socket_path(path).map(UpstreamAddress::Unix);
         }
         let origin = setting.origin.clone();
+        if setting.text.starts_with(['/', '.']) || setting.text.ends_with(".sock") {
+            let path = &setting.text;
+            self.error(&origin, format!("{path:?} is a path: write \"unix:{path}\" for a unix socket"));
+            return None;
+        }
         let address = self.read(Some(setting), socket_address)?;
         match (address.ip().is_loopback(), unsafe_upstream) {
             (true, _) => {}

@@ -107,7 +107,11 @@ pub(super) fn blocked_command(text: &str) -> Result<String, String> {
     let mut parts = name.strip_prefix('@').unwrap_or(&name).split('|');
     let sound = parts.clone().count() <= if name.starts_with('@') { 1 } else { 2 } && parts.all(is_command_name);
     let sound = sound && !name.starts_with(['-', '+']);
-    if sound { Ok(format!("{sign}{name}")) } else { Err(format!("{text:?} is no command, no \"container|subcommand\" and no @category")) }
+    if sound {
+        Ok(format!("{sign}{name}"))
+    } else {
+        Err(format!("{text:?} is no command, no \"container|subcommand\" and no @category"))
+    }
 }
 
 /// The name of a parameter of Redis or a module.
