@@ -8,7 +8,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::audit::words;
-use crate::config::{AclSource, Config, Listener, UpstreamAddress};
+use crate::config::{AclSource, Config, Listener};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Generation, Kept, UpstreamKnowledge};
 use crate::policy::{Admission, UserRefusal};
@@ -45,7 +45,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
     let server = match config.require_upstream.then(|| ask_upstream(&config)).transpose() {
         Ok(server) => server,
         Err(error) => {
-            eprintln!("error: the upstream does not answer: {error}");
+            eprintln!("error: the upstream {} does not answer: {error}", config.upstream.address);
             return Exit::Unavailable;
         }
     };
@@ -65,7 +65,11 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             for path in &arguments.client_cert {
                 is_good &= check_client(path, &config, &built.generation);
             }
-            if is_good { Exit::Success } else { Exit::Failure }
+            if !is_good {
+                return Exit::Failure;
+            }
+            println!("{}", good(&config, &built.generation));
+            Exit::Success
         }
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
@@ -119,14 +123,19 @@ fn ask_upstream(config: &Config) -> Result<ServerInfo, ConnectError> {
     runtime.block_on(probe::once(&Target::from(config), &names))
 }
 
+/// That nothing is wrong, and what `run` would serve.
+fn good(config: &Config, generation: &Generation) -> String {
+    let listeners: Vec<String> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    let users = generation.policy.acl.users().filter(|user| user.is_enabled()).count();
+    let whom = if users == 1 { "1 user".to_owned() } else { format!("{users} users") };
+    format!("ok: would serve {whom} at {}, in front of {}", listeners.join(" "), config.upstream.address)
+}
+
 /// The decisions of a configuration that a reviewer looks for first, one a line.
 fn summary(config: &Config) -> String {
     let mut lines: Vec<String> = config.listeners.iter().map(listener).collect();
     let renamed: Vec<String> = config.renames.iter().map(|rename| rename.original.to_ascii_lowercase()).collect();
-    lines.push(match &config.upstream.address {
-        UpstreamAddress::Tcp(address) => format!("upstream: {address}"),
-        UpstreamAddress::Unix(path) => format!("upstream: unix:{}", path.display()),
-    });
+    lines.push(format!("upstream: {}", config.upstream.address));
     lines.push(match &config.acl {
         AclSource::File(path) => format!("users: {}", path.display()),
         AclSource::Password(_) => "users: default, with a password".to_owned(),

@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn what_is_taken_out_is_blocked_no_more_and_what_comes_later_counts() {
-        let entries = ["config", "slowlog", "@scripting", "-config|get", "-commandlog", "-eval", "keys", "-@keyspace", "del"];
+        let entries =
+            ["config", "slowlog", "@scripting", "-config|get", "-commandlog", "-eval", "keys", "-@keyspace", "del"];
         let is_blocked = |name: &str| blocks(&entries, name);
         for name in ["config|set", "config|rewrite", "evalsha", "script|load", "del"] {
             assert!(is_blocked(name), "{name}");

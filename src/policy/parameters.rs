@@ -83,10 +83,7 @@ mod tests {
 
     fn parameters() -> ConfigParameters {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        ConfigParameters {
-            get: names(&["maxmemory-policy", "save"]),
-            set: names(&["notify-keyspace-events", "hz"]),
-        }
+        ConfigParameters { get: names(&["maxmemory-policy", "save"]), set: names(&["notify-keyspace-events", "hz"]) }
     }
 
     fn holds<T: AsRef<[u8]>>(parameters: &ConfigParameters, request: &[T]) -> bool {

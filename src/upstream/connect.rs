@@ -152,12 +152,24 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Io(error) if has_hung_up(error) => write!(f, "it closed the connection{IF_TLS}"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Timeout => f.write_str("timed out"),
+            Self::Refused(text) if text.starts_with("NOAUTH") => {
+                write!(f, "the upstream refused: {text} ([upstream-auth] says how the proxy logs in there)")
+            }
             Self::Refused(text) => write!(f, "the upstream refused: {text}"),
-            Self::NotRedis => f.write_str("the upstream does not speak the Redis protocol"),
+            Self::NotRedis => write!(f, "the upstream does not speak the Redis protocol{IF_TLS}"),
         }
     }
+}
+
+/// What Redis does at its `tls-port` with one who speaks plaintext.
+const IF_TLS: &str =
+    ", as where it takes TLS alone: the proxy speaks plaintext to it, so name a port without TLS or a unix socket";
+
+fn has_hung_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 impl std::error::Error for ConnectError {}

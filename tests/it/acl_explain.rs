@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 
 use crate::support::{folder, respgate_binary};
 
-const ACL: &str = "user shop on +@all -@dangerous +info ~shop:* %R~stock:* &shop:* (+set ~tmp:*)\nuser old off +@all ~*\n";
+const ACL: &str =
+    "user shop on +@all -@dangerous +info ~shop:* %R~stock:* &shop:* (+set ~tmp:*)\nuser old off +@all ~*\n";
 
 #[test]
 fn it_needs_neither_a_listener_nor_an_upstream() {
@@ -45,9 +46,17 @@ fn it_names_the_rule_the_key_and_the_pattern() {
         ),
         ("SET stock:1 5", 1, &["  key 'stock:1' (written): refused, fits none of ~shop:* %R~stock:*"]),
         ("SET tmp:1 5", 0, &["ACL: allows it", "  or by the selector (~tmp:* resetchannels -@all +set):"]),
-        ("PUBLISH news x", 1, &["ACL: refuses it: no rule allows the channel 'news'", "  channel 'news': refused, fits none of &shop:*"]),
+        (
+            "PUBLISH news x",
+            1,
+            &["ACL: refuses it: no rule allows the channel 'news'", "  channel 'news': refused, fits none of &shop:*"],
+        ),
         ("KEYS *", 1, &["ACL: refuses it: the user may not run keys", "  command keys: refused by -@dangerous"]),
-        ("SORT shop:1 BY a*", 1, &["refused (acl-command): NOPERM this user has no permissions to run the 'sort' command"]),
+        (
+            "SORT shop:1 BY a*",
+            1,
+            &["refused (acl-command): NOPERM this user has no permissions to run the 'sort' command"],
+        ),
         ("INFO", 0, &["  command info: allowed by +info"]),
         ("AUTH x", 0, &["answered by the proxy: auth", "  command auth: everyone may run it"]),
         (
@@ -89,7 +98,10 @@ fn it_says_for_whom_less_is_blocked() {
 #[test]
 fn it_names_the_nearest_user() {
     let output = explain("shopp", ACL, "", "GET a");
-    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), "error: there is no user shopp; did you mean shop?\n"));
+    assert_eq!(
+        (output.status.code(), stderr(&output).as_str()),
+        (Some(1), "error: there is no user shopp; did you mean shop?\n")
+    );
 }
 
 // --- helpers

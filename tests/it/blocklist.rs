@@ -17,7 +17,8 @@ fn the_default_list_may_be_used_but_for_some_and_with_others() {
         .start();
     let mut alice = gate.connect("alice");
     assert!(alice.text(&["CONFIG", "GET", "maxmemory"]).starts_with("*2"));
-    for blocked in [&["CONFIG", "SET", "hz", "10"][..], &["FLUSHALL"], &["KEYS", "*"], &["LOLWUT"], &["EVAL", "", "0"]] {
+    for blocked in [&["CONFIG", "SET", "hz", "10"][..], &["FLUSHALL"], &["KEYS", "*"], &["LOLWUT"], &["EVAL", "", "0"]]
+    {
         assert!(is_blocked(&mut alice, blocked), "{blocked:?}");
     }
 }
@@ -80,7 +81,8 @@ fn the_acl_has_to_allow_a_parameter_as_well_and_check_says_so_where_it_does_not(
     let redis = RedisServer::start();
     let of_bob = "[user.bob]\nconfig-get = [\"maxmemory\"]";
     let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).table(of_bob).expect_log("config-get");
-    let told = "warning: [user.bob] config-get changes nothing: the user's ACL does not allow it: add +config|get there";
+    let told =
+        "warning: [user.bob] config-get changes nothing: the user's ACL does not allow it: add +config|get there";
     assert!(text(&check(&setup)).contains(told), "{}", text(&check(&setup)));
     let gate = setup.start();
     let refused = gate.connect("bob").text(&["CONFIG", "GET", "maxmemory"]);
@@ -114,7 +116,10 @@ fn an_entry_that_means_nothing_is_an_error_with_the_nearest_name() {
         ("\"default\", \"-confg|get\"", "did you mean `-config|get`?"),
         ("\"defualt\"", "did you mean `default`?"),
         ("\"@scriptign\"", "did you mean `@scripting`?"),
-        ("\"default\", \"-client|list\"", "`-client|list` takes nothing out: what stands before it does not block that"),
+        (
+            "\"default\", \"-client|list\"",
+            "`-client|list` takes nothing out: what stands before it does not block that",
+        ),
         ("\"-config|get\"", "`-config|get` takes nothing out: nothing is blocked before it, begin with \"default\""),
         ("\"-default\"", "`default` can only be added: leave it out instead"),
         ("\"default\", \"--get\"", "\"--get\" is no command"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 
-use crate::support::{RedisServer, Respgate, Setup, respgate_binary, upstream_of};
+use crate::support::{Pki, RedisServer, Respgate, Setup, folder, respgate_binary, upstream_of};
 
 const ACL: &str = "user alice on +@read ~*\n";
 const CONFIGURATION: i32 = 78;
@@ -20,6 +20,11 @@ const USAGE: i32 = 2;
 fn a_good_configuration_passes_check() {
     let output = check(&nowhere().acl(ACL));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let said = text(&output);
+    let ok = "ok: would serve 1 user at 127.0.0.1:0, in front of unix:/nonexistent/redis.sock";
+    assert!(said.lines().any(|line| line == ok), "{said}");
+    let bad = check(&nowhere().acl(ACL).setting("tls-crl-file = \"no-such.crl\""));
+    assert!(!text(&bad).contains("ok: "), "{}", text(&bad));
 }
 
 #[test]
@@ -387,7 +392,7 @@ fn a_port_in_use_is_named_and_nothing_serves() {
     let address = taken.local_addr().unwrap().to_string();
     let config = nowhere_config();
     let output = respgate_binary().args(["run", "--listen", &address, "--config"]).arg(&config.1).output().unwrap();
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(75));
     assert!(text(&output).contains(&address), "{}", text(&output));
 }
 
@@ -443,6 +448,28 @@ fn check_asks_the_upstream_where_it_is_required() {
         assert_eq!(output.status.code(), Some(1), "{wrong}: {}", text(&output));
         assert!(text(&output).contains("CONFIG"), "{}", text(&output));
     }
+}
+
+#[test]
+fn an_upstream_that_lets_nobody_in_is_named_with_what_to_do_about_it() {
+    let required =
+        |upstream: &str| text(&check(&Respgate::setup(upstream).acl(ACL).setting("require-upstream = \"yes\"")));
+    let redis = RedisServer::start_with(&["--requirepass", "secret"]);
+    let said = required(&upstream_of(&redis));
+    let socket = redis.socket().display().to_string();
+    assert!(said.contains(&format!("error: the upstream unix:{socket} does not answer: the upstream refused: NOAUTH")));
+    assert!(said.contains("([upstream-auth] says how the proxy logs in there)"), "{said}");
+    assert!(required("unix:/nonexistent/redis.sock").contains("unix:/nonexistent/redis.sock does not answer: "));
+
+    let pki = folder();
+    let server = Pki::create(pki.path()).server();
+    let tls = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let (cert, key) = (server.cert.display().to_string(), server.key.display().to_string());
+    let tls_alone = ["--tls-port", &tls, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let _redis = RedisServer::start_with(&[&tls_alone[..], &["--tls-ca-cert-file", &cert]].concat());
+    let said = required(&format!("127.0.0.1:{tls}"));
+    assert!(said.contains(&format!("error: the upstream 127.0.0.1:{tls} does not answer: ")), "{said}");
+    assert!(said.contains("as where it takes TLS alone: the proxy speaks plaintext to it"), "{said}");
 }
 
 #[test]

@@ -360,7 +360,10 @@ fn redis_cli_works_over_mutual_tls() {
     assert_eq!(cli(&["SET", "a", "1"]), "OK\n");
     assert_eq!(cli(&["GET", "a"]), "1\n");
     assert_eq!(cli(&["-3", "HSET", "hash", "f", "v"]), "1\n");
-    assert_eq!(cli(&["FLUSHALL"]).trim(), "NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)");
+    assert_eq!(
+        cli(&["FLUSHALL"]).trim(),
+        "NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)"
+    );
     assert_eq!(cli(&["-r", "3", "INCR", "n"]), "1\n2\n3\n");
     let keys: Vec<_> = cli(&["--scan"]).lines().map(str::to_owned).collect();
     assert_eq!(keys.len(), 3, "{keys:?}");

@@ -196,7 +196,8 @@ fn pipelines(_: &mut RespClient) -> impl FnMut(&mut RespClient, usize) + Send + 
                 0 => "+OK".to_owned(),
                 1 => bulk(&value(at - 1)),
                 2 => bulk(&value(at)),
-                _ => "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)".to_owned(),
+                _ => "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)"
+                    .to_owned(),
             };
             assert_eq!(client.reply_text(), expected, "{number}, {at}");
         }

@@ -216,7 +216,10 @@ fn tracking_is_off_once_redis_says_so() {
 fn what_redis_keeps_in_mind_for_a_request_is_used_up_where_it_does_not_get_it() {
     for flag in ["ASKING", "CLIENT CACHING YES"] {
         for (line, heard) in [
-            ("FLUSHALL", "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)\r\n"),
+            (
+                "FLUSHALL",
+                "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)\r\n",
+            ),
             ("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: \r\n"),
             ("ACL WHOAMI", "$7\r\ndefault\r\n"),
         ] {

@@ -70,9 +70,15 @@ fn who_tries_a_disabled_command_or_a_secret_name_is_reported_and_told_that_there
 fn the_blocklist_binds_even_those_who_may_do_everything_and_says_that_it_was_the_blocklist() {
     let mut rig = Rig::new(OPEN);
     rig.say("FLUSHALL");
-    assert_eq!(rig.heard(), "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)\r\n");
+    assert_eq!(
+        rig.heard(),
+        "-NOPERM this user has no permissions to run the 'flushall' command (blocked by respgate)\r\n"
+    );
     rig.say("CONFIG GET *");
-    assert_eq!(rig.heard(), "-NOPERM this user has no permissions to run the 'config|get' command (blocked by respgate)\r\n");
+    assert_eq!(
+        rig.heard(),
+        "-NOPERM this user has no permissions to run the 'config|get' command (blocked by respgate)\r\n"
+    );
     assert_eq!(rig.forwarded(), "");
     let mut rig = Rig::new("user default on nopass ~* &* +@all -get\n");
     rig.say("GET a");

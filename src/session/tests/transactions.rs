@@ -126,7 +126,10 @@ fn a_refusal_after_a_multi_that_redis_refused_is_heard_in_its_place() {
     let heard = rig.heard();
     let refusal =
         heard.strip_prefix("-NOPERM\r\n").and_then(|rest| rest.strip_suffix("$-1\r\n-ERR EXEC without MULTI\r\n"));
-    assert!(refusal.is_some_and(|refusal| refusal.ends_with("'flushall' command (blocked by respgate)\r\n")), "{heard}");
+    assert!(
+        refusal.is_some_and(|refusal| refusal.ends_with("'flushall' command (blocked by respgate)\r\n")),
+        "{heard}"
+    );
     rig.say("FLUSHALL");
     assert!(rig.heard().starts_with("-NOPERM"), "at once");
 }
