@@ -2,7 +2,7 @@
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use respgate::resp::{Limits, ReplyFramer, RequestScanner, Scanned, encode_request};
+use respgate::resp::{ReplyFramer, RequestLimits, RequestScanner, Scanned, encode_request};
 
 const PIPELINE: usize = 1000;
 
@@ -32,7 +32,7 @@ fn reply_runs(bencher: Bencher, kind: &str) {
 
 fn scan_all(scanner: &mut RequestScanner, mut input: &[u8]) -> usize {
     let mut args = 0;
-    while let Scanned::Request { len } = scanner.scan(input, &Limits::AUTHENTICATED).expect("a valid request") {
+    while let Scanned::Request { len } = scanner.scan(input, &RequestLimits::AUTHENTICATED).expect("a valid request") {
         args += scanner.spans().len();
         input = &input[len..];
     }

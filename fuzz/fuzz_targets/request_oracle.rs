@@ -5,11 +5,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use redis_protocol::resp2::{decode::decode, types::OwnedFrame};
-use respgate::resp::{Limits, RequestScanner, Scanned};
+use respgate::resp::{RequestLimits, RequestScanner, Scanned};
 
 fuzz_target!(|input: &[u8]| {
     let mut scanner = RequestScanner::new();
-    let Ok(Scanned::Request { len }) = scanner.scan(input, &Limits::AUTHENTICATED) else {
+    let Ok(Scanned::Request { len }) = scanner.scan(input, &RequestLimits::AUTHENTICATED) else {
         return;
     };
     let argument = |span: &std::ops::Range<u32>| input[span.start as usize..span.end as usize].to_vec();

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use respgate::resp::{Limits, ProtocolError, RequestScanner, Scanned, encode_request};
+use respgate::resp::{RequestLimits, ProtocolError, RequestScanner, Scanned, encode_request};
 
 type Requests = (Vec<Vec<Vec<u8>>>, Option<ProtocolError>);
 
@@ -10,7 +10,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((control, input)) = data.split_first() else {
         return;
     };
-    let limits = if control & 1 == 0 { Limits::AUTHENTICATED } else { Limits::UNAUTHENTICATED };
+    let limits = if control & 1 == 0 { RequestLimits::AUTHENTICATED } else { RequestLimits::UNAUTHENTICATED };
     let piece = usize::from(control >> 1) + 1;
 
     let whole = requests([input].into_iter(), &limits);
@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// The arguments of all requests, and the error that ended the stream.
-fn requests<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Requests {
+fn requests<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: &RequestLimits) -> Requests {
     let mut scanner = RequestScanner::new();
     let (mut buffer, mut requests) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -51,7 +51,7 @@ fn requests<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Requ
 }
 
 /// The error that ends the stream when every request streams as soon as it can.
-fn streamed<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Option<ProtocolError> {
+fn streamed<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: &RequestLimits) -> Option<ProtocolError> {
     let mut scanner = RequestScanner::new();
     let (mut buffer, mut in_request) = (Vec::new(), Vec::new());
     for piece in pieces {

@@ -49,7 +49,7 @@ pub struct LogEntry {
     /// Counts the entries of this process from 0.
     pub id: u64,
     /// What was refused to whom.
-    pub refusal: AclLogRecord,
+    pub record: AclLogRecord,
     /// The latest client it was refused to, as `key=value` pairs.
     pub client: String,
     /// When it was refused first.
@@ -93,20 +93,20 @@ impl AclLog {
     const COMPARED: usize = 10;
 
     /// Notes a refusal: it counts up one of the latest entries, or is a new one [addACLLogEntry].
-    pub fn note(&mut self, refusal: AclLogRecord, client: String, now: SystemTime) {
+    pub fn note(&mut self, record: AclLogRecord, client: String, now: SystemTime) {
         let same = self.entries.iter().take(AclLog::COMPARED).position(|entry| {
             let apart = now.duration_since(entry.updated).unwrap_or_else(|error| error.duration());
-            apart <= AclLog::GROUPED && entry.refusal.is_like(&refusal)
+            apart <= AclLog::GROUPED && entry.record.is_like(&record)
         });
         let entry = match same.and_then(|position| self.entries.remove(position)) {
             Some(mut entry) => {
-                entry.refusal.count = entry.refusal.count.saturating_add(refusal.count);
+                entry.record.count = entry.record.count.saturating_add(record.count);
                 LogEntry { client, updated: now, ..entry }
             }
             None => {
                 let id = self.next;
                 self.next += 1;
-                LogEntry { id, refusal, client, created: now, updated: now }
+                LogEntry { id, record, client, created: now, updated: now }
             }
         };
         self.entries.push_front(entry);
@@ -149,7 +149,7 @@ impl fmt::Display for AclLogContext {
 mod tests {
     use super::*;
 
-    fn refusal(object: &str) -> AclLogRecord {
+    fn record(object: &str) -> AclLogRecord {
         AclLogRecord::new(AclLogReason::Key, AclLogContext::Toplevel, object.as_bytes(), b"bob")
     }
 
@@ -159,15 +159,15 @@ mod tests {
 
     /// Object and count of every entry.
     fn shown(log: &AclLog) -> Vec<(String, u64)> {
-        let object = |entry: &LogEntry| String::from_utf8(entry.refusal.object.clone()).unwrap();
-        log.entries().map(|entry| (object(entry), entry.refusal.count)).collect()
+        let object = |entry: &LogEntry| String::from_utf8(entry.record.object.clone()).unwrap();
+        log.entries().map(|entry| (object(entry), entry.record.count)).collect()
     }
 
     #[test]
     fn the_same_again_counts_up_and_comes_first() {
         let mut log = AclLog::default();
         for object in ["a", "b", "a"] {
-            log.note(refusal(object), String::new(), after(0));
+            log.note(record(object), String::new(), after(0));
         }
         assert_eq!(shown(&log), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     }
@@ -176,7 +176,7 @@ mod tests {
     fn the_same_after_more_than_a_minute_is_another_entry() {
         let mut log = AclLog::default();
         for seconds in [0, 60, 121] {
-            log.note(refusal("a"), String::new(), after(seconds));
+            log.note(record("a"), String::new(), after(seconds));
         }
         assert_eq!(shown(&log), [("a".to_owned(), 1), ("a".to_owned(), 2)]);
         let ids: Vec<u64> = log.entries().map(|entry| entry.id).collect();
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn other_users_reasons_and_contexts_are_other_entries() {
         let mut log = AclLog::default();
-        log.note(refusal("a"), String::new(), after(0));
-        log.note(AclLogRecord { user: b"eve".to_vec(), ..refusal("a") }, String::new(), after(0));
-        log.note(AclLogRecord { reason: AclLogReason::Channel, ..refusal("a") }, String::new(), after(0));
-        log.note(AclLogRecord { context: AclLogContext::Multi, ..refusal("a") }, String::new(), after(0));
+        log.note(record("a"), String::new(), after(0));
+        log.note(AclLogRecord { user: b"eve".to_vec(), ..record("a") }, String::new(), after(0));
+        log.note(AclLogRecord { reason: AclLogReason::Channel, ..record("a") }, String::new(), after(0));
+        log.note(AclLogRecord { context: AclLogContext::Multi, ..record("a") }, String::new(), after(0));
         assert_eq!(log.entries().count(), 4);
     }
 
@@ -197,11 +197,11 @@ mod tests {
     fn only_the_latest_entries_are_kept_and_only_the_beginning_of_an_object() {
         let mut log = AclLog::default();
         for number in 0..200 {
-            log.note(refusal(&number.to_string()), String::new(), after(0));
+            log.note(record(&number.to_string()), String::new(), after(0));
         }
         assert_eq!(log.entries().count(), AclLog::LENGTH);
         assert_eq!(shown(&log)[0].0, "199");
-        assert_eq!(refusal(&"x".repeat(5000)).object.len(), 1024);
+        assert_eq!(record(&"x".repeat(5000)).object.len(), 1024);
         log.clear();
         assert_eq!(log.entries().count(), 0);
     }

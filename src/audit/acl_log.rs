@@ -15,16 +15,16 @@ pub struct SharedAclLog(Mutex<AclLog>);
 impl SharedAclLog {
     /// Notes what a session, the `number`th of this process, was refused.
     pub fn note(&self, core: &mut SessionCore, number: u64) {
-        let refusals = core.take_acl_log();
-        if refusals.is_empty() {
+        let records = core.take_acl_log();
+        if records.is_empty() {
             return;
         }
         let user = core.principal().map_or("", |principal| principal.user.name().as_str());
         let client = format!("id={number} addr={} name= user={user}", core.peer().address);
         let now = SystemTime::now();
         let mut log = self.lock();
-        for refusal in refusals {
-            log.note(refusal, client.clone(), now);
+        for record in records {
+            log.note(record, client.clone(), now);
         }
     }
 

@@ -20,7 +20,7 @@ use super::aging::AgingMap;
 use super::hash::{Memory, PasswordHash};
 use super::queue::{Pushed, Queue};
 use super::secret::{Key, Secret};
-use super::throttle::{self, Admission, Reach, Throttle};
+use super::throttle::{self, Reach, Throttle, Throttling};
 use super::verify::{RefusalWork, Verification, verify};
 
 /// The priority of the threads: a flood of guesses must not slow the sessions.
@@ -38,7 +38,7 @@ pub struct PoolSettings {
     /// How many successes are remembered.
     pub remembered: usize,
     /// How often passwords may be guessed.
-    pub limits: throttle::Limits,
+    pub limits: throttle::ThrottleLimits,
 }
 
 impl Default for PoolSettings {
@@ -50,7 +50,7 @@ impl Default for PoolSettings {
             queue: 256,
             remember: Duration::from_secs(300),
             remembered: 4096,
-            limits: throttle::Limits::default(),
+            limits: throttle::ThrottleLimits::default(),
         }
     }
 }
@@ -218,7 +218,7 @@ impl Shared {
             return Some((vec![waiter], AuthOutcome::Busy));
         }
         state.move_to(generation);
-        if let Admission::Wait(_) = state.throttle.check(origin, &user, reach, now) {
+        if let Throttling::Wait(_) = state.throttle.check(origin, &user, reach, now) {
             return Some((vec![waiter], AuthOutcome::Throttled));
         }
         if candidates.is_some()
@@ -231,7 +231,7 @@ impl Shared {
             waiters.push(waiter);
             return None;
         }
-        if let Admission::Wait(_) = state.throttle.begin_guess(origin, &user, reach, now) {
+        if let Throttling::Wait(_) = state.throttle.begin_guess(origin, &user, reach, now) {
             return Some((vec![waiter], AuthOutcome::Throttled));
         }
         state.in_flight.insert(secret, vec![waiter]);

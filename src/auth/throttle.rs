@@ -23,7 +23,7 @@ use crate::origin::{Origin, origin};
 /// Whether an attempt may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Admission {
+pub enum Throttling {
     /// It may.
     Admitted,
     /// Too many failures or guesses lately; the next attempt may come after this long.
@@ -42,7 +42,7 @@ pub enum Reach {
 
 /// The allowances.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ThrottleLimits {
     /// Failures of one user from one address without a pause.
     pub pair_failures: u32,
     /// Failures of one address without a pause.
@@ -63,9 +63,9 @@ pub struct Limits {
     pub capacity: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for ThrottleLimits {
+    fn default() -> ThrottleLimits {
+        ThrottleLimits {
             pair_failures: 5,
             address_failures: 20,
             first_pause: Duration::from_secs(1),
@@ -96,7 +96,7 @@ pub enum Standing {
 /// The memory of failures, logins and guesses.
 #[derive(Debug)]
 pub struct Throttle {
-    limits: Limits,
+    limits: ThrottleLimits,
     addresses: AgingMap<Origin, Failures>,
     pairs: AgingMap<(Origin, UserKey), Failures>,
     logins: AgingMap<(Origin, UserKey), Login>,
@@ -129,7 +129,7 @@ struct Rate(Option<Instant>);
 
 impl Throttle {
     /// Knows nobody yet.
-    pub fn new(limits: Limits) -> Throttle {
+    pub fn new(limits: ThrottleLimits) -> Throttle {
         Throttle {
             limits,
             addresses: AgingMap::new(limits.capacity),
@@ -155,7 +155,7 @@ impl Throttle {
 
     /// Whether this address may try this user at all now. Asked before anything is looked up, a cache included: whoever
     /// may not guess learns nothing from it.
-    pub fn check(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
+    pub fn check(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Throttling {
         let key @ (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
         let login = self.login(&key, now).map(|login| login.rate);
@@ -166,13 +166,13 @@ impl Throttle {
             let whole = self.addresses.touch(&origin).copied().unwrap_or_default().at(now, &limits);
             wait = wait.max(whole.pause_left(limits.address_failures, now, &limits));
         }
-        if wait.is_zero() { Admission::Admitted } else { Admission::Wait(wait) }
+        if wait.is_zero() { Throttling::Admitted } else { Throttling::Wait(wait) }
     }
 
     /// Whether a guess that nobody else is making may be verified, and if so, that it is under way. Each one admitted
     /// must end in [`end_guess`](Self::end_guess). It counts for the rate in any case: that it is no remembered password
     /// has been seen by now.
-    pub fn begin_guess(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Admission {
+    pub fn begin_guess(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) -> Throttling {
         let key @ (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
         let login = self.login(&key, now);
@@ -183,7 +183,7 @@ impl Throttle {
         };
         let wait = rate.wait(now, &limits);
         if !wait.is_zero() {
-            return Admission::Wait(wait);
+            return Throttling::Wait(wait);
         }
         rate.count(now, &limits);
         // Guesses under way count as if they had failed, or a burst of connections would get past the allowance. An address
@@ -193,13 +193,13 @@ impl Throttle {
         if pair.guessing >= limits.pair_failures.saturating_sub(pair.count).max(1)
             || is_stranger && whole.count >= limits.address_failures && whole.guessing > 0
         {
-            return Admission::Wait(limits.first_pause);
+            return Throttling::Wait(limits.first_pause);
         }
         self.pairs.touch_or_insert_with(&key, Failures::default).begin(now, &limits);
         if reach == Reach::Anybody {
             self.addresses.touch_or_insert_with(&origin, Failures::default).begin(now, &limits);
         }
-        Admission::Admitted
+        Throttling::Admitted
     }
 
     /// The guess begun with [`begin_guess`](Self::begin_guess) has ended, one way or other.
@@ -244,25 +244,25 @@ impl Throttle {
 
 impl Failures {
     /// With what is too old forgotten.
-    fn at(self, now: Instant, limits: &Limits) -> Failures {
+    fn at(self, now: Instant, limits: &ThrottleLimits) -> Failures {
         match self.last.filter(|last| is_recent(*last, now, limits.failure_memory)) {
             Some(_) => self,
             None => Failures { guessing: self.guessing, ..Failures::default() },
         }
     }
 
-    fn begin(&mut self, now: Instant, limits: &Limits) {
+    fn begin(&mut self, now: Instant, limits: &ThrottleLimits) {
         *self = self.at(now, limits);
         self.guessing = self.guessing.saturating_add(1);
     }
 
-    fn fail(&mut self, now: Instant, limits: &Limits) {
+    fn fail(&mut self, now: Instant, limits: &ThrottleLimits) {
         *self = self.at(now, limits);
         self.count = self.count.saturating_add(1);
         self.last = Some(now);
     }
 
-    fn pause_left(&self, allowed: u32, now: Instant, limits: &Limits) -> Duration {
+    fn pause_left(&self, allowed: u32, now: Instant, limits: &ThrottleLimits) -> Duration {
         let Some(last) = self.last else { return Duration::ZERO };
         let Some(excess) = self.count.checked_sub(allowed) else { return Duration::ZERO };
         let factor = 2_u32.checked_pow(excess).unwrap_or(u32::MAX);
@@ -273,12 +273,12 @@ impl Failures {
 
 impl Rate {
     /// How long until another guess fits; zero if it does now.
-    fn wait(self, now: Instant, limits: &Limits) -> Duration {
+    fn wait(self, now: Instant, limits: &ThrottleLimits) -> Duration {
         let burst = limits.user_interval * limits.user_burst.saturating_sub(1);
         self.0.map_or(Duration::ZERO, |fits_at| fits_at.saturating_duration_since(now).saturating_sub(burst))
     }
 
-    fn count(&mut self, now: Instant, limits: &Limits) {
+    fn count(&mut self, now: Instant, limits: &ThrottleLimits) {
         self.0 = Some(self.0.map_or(now, |fits_at| fits_at.max(now)) + limits.user_interval);
     }
 }

@@ -32,7 +32,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use host::{Host, Memory};
 pub use model::{
     AclSource, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, Listener, LogFormat, LogLevel,
-    LogSettings, NamedUser, Rename, Upstream, UpstreamAddress,
+    LogSettings, NamedUser, Rename, UpstreamAddress, UpstreamSettings,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};

@@ -24,7 +24,7 @@ pub struct Config {
     /// At least one. No two share an address (port 0 excepted).
     pub listeners: Vec<Listener>,
     /// The Redis behind the proxy.
-    pub upstream: Upstream,
+    pub upstream: UpstreamSettings,
     /// Where users come from.
     pub acl: AclSource,
     /// The ACL grammar and command table. `None` follows the upstream's version.
@@ -124,7 +124,7 @@ pub struct Listener {
 
 /// The Redis behind the proxy and how to log in there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
+pub struct UpstreamSettings {
     /// Loopback or a unix socket, unless `unsafe_upstream`.
     pub address: UpstreamAddress,
     /// The proxy's own user there; `None` with a password means Redis's `default`.

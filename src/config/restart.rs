@@ -1,7 +1,7 @@
 //! What of a configuration a running process takes, and what only a restart gives. Every field is named here, so that none
 //! that is added is forgotten.
 
-use super::model::{AclSource, Config, Limits, Listener, LogSettings, Upstream};
+use super::model::{AclSource, Config, Limits, Listener, LogSettings, UpstreamSettings};
 use crate::tls::TlsSettings;
 
 impl Config {
@@ -125,8 +125,9 @@ impl Differences {
         self.note("strict-permissions", strict_permissions, &written.strict_permissions);
     }
 
-    fn upstream(&mut self, running: &Upstream, written: &Upstream) {
-        let Upstream { address, user, password, unsafe_upstream, connect_timeout, timeout, mirror_users } = running;
+    fn upstream(&mut self, running: &UpstreamSettings, written: &UpstreamSettings) {
+        let UpstreamSettings { address, user, password, unsafe_upstream, connect_timeout, timeout, mirror_users } =
+            running;
         self.note("upstream", address, &written.address);
         self.note("[upstream-auth] user", user, &written.user);
         self.note("[upstream-auth] password", password, &written.password);

@@ -765,7 +765,7 @@ fn defaults_are_these() {
             deny: Vec::new(),
             proxy_protocol_from: Vec::new(),
         }],
-        upstream: Upstream {
+        upstream: UpstreamSettings {
             address: UpstreamAddress::Unix("/run/redis/redis.sock".into()),
             user: None,
             password: None,

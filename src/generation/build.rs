@@ -19,7 +19,7 @@ use crate::config::{self, AclSource, CertificateRule, Config};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Policy, Renames, ScriptRights};
-use crate::tls::{self, Admission, Finding, InForce, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
+use crate::tls::{self, Finding, InForce, Newcomers, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
 use crate::upstream::probe::ServerInfo;
 
 /// A generation, and what works but should not stay so.
@@ -363,12 +363,12 @@ impl<'a> Builder<'a> {
             listeners.push(listener.tls.as_ref().and_then(|settings| {
                 let keeps_authorities =
                     settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file));
-                let admission = Admission { may_come: !self.kept.strangers_wait, keeps_authorities };
+                let newcomers = Newcomers { may_come: !self.kept.strangers_wait, keeps_authorities };
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(settings, &keys, self.files, before, admission, SystemTime::now()) {
+                match tls::material::load(settings, &keys, self.files, before, newcomers, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         self.waiting.extend(material.waiting().iter().map(ToString::to_string));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::driver::Stream;
-use super::gate::Permit;
+use super::gate::ConnectionPermit;
 use crate::session::Buffer;
 use crate::tls::close;
 
@@ -14,14 +14,14 @@ use crate::tls::close;
 pub(super) type ConnectionFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Tells a client why it has no session.
-pub(super) fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: Permit) -> ConnectionFuture {
+pub(super) fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: ConnectionPermit) -> ConnectionFuture {
     let mut text = Buffer::default();
     text.extend(format!("-ERR {why}\r\n").as_bytes());
     keep_place(permit, farewell(client, text))
 }
 
 /// Closes a connection with patience. Its place in the gate bounds how many do.
-pub(super) fn keep_place(permit: Permit, farewell: impl Future<Output = ()> + 'static) -> ConnectionFuture {
+pub(super) fn keep_place(permit: ConnectionPermit, farewell: impl Future<Output = ()> + 'static) -> ConnectionFuture {
     Box::pin(async move {
         farewell.await;
         drop(permit);

@@ -43,7 +43,7 @@ struct Counts {
 
 /// A connection that is in, until this is dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub struct ConnectionPermit {
     gate: Arc<Gate>,
     /// Where it is counted; `None` is a balancer's that has not said whom it speaks for.
     counted: Option<Origin>,
@@ -71,7 +71,7 @@ pub struct Entrance {
 
 #[derive(Debug)]
 enum Found {
-    Permit(Permit),
+    Permit(ConnectionPermit),
     Turn(Turn),
 }
 
@@ -144,7 +144,7 @@ impl Gate {
         counts: &mut Counts,
         counted: Option<Origin>,
         exhausted: Exhausted,
-    ) -> Result<Permit, Exhausted> {
+    ) -> Result<ConnectionPermit, Exhausted> {
         if counts.surplus >= SURPLUS {
             return Err(exhausted);
         }
@@ -152,11 +152,11 @@ impl Gate {
         Ok(self.permit(counts, counted, Standing::Surplus(exhausted)))
     }
 
-    fn permit(self: &Arc<Self>, counts: &mut Counts, counted: Option<Origin>, standing: Standing) -> Permit {
+    fn permit(self: &Arc<Self>, counts: &mut Counts, counted: Option<Origin>, standing: Standing) -> ConnectionPermit {
         if let Some(origin) = counted {
             *counts.by_address.entry(origin).or_default() += 1;
         }
-        Permit { gate: Arc::clone(self), counted, standing }
+        ConnectionPermit { gate: Arc::clone(self), counted, standing }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -169,7 +169,7 @@ impl Entrance {
     ///
     /// # Errors
     /// The limit that keeps it out.
-    pub async fn permit(self) -> Result<Permit, Exhausted> {
+    pub async fn permit(self) -> Result<ConnectionPermit, Exhausted> {
         let Self { gate, counted, found } = self;
         let turn = match found {
             Found::Permit(permit) => return Ok(permit),
@@ -184,7 +184,7 @@ impl Entrance {
     }
 }
 
-impl Permit {
+impl ConnectionPermit {
     /// The connection of a balancer turns out to come from this address, and enters as if it had just come.
     ///
     /// # Errors
@@ -212,7 +212,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = self.gate.lock();
         match self.standing {
@@ -239,18 +239,18 @@ mod tests {
     }
 
     /// The permit of a connection, if it has one at once.
-    fn now(entrance: Result<Entrance, Exhausted>) -> Option<Permit> {
+    fn now(entrance: Result<Entrance, Exhausted>) -> Option<ConnectionPermit> {
         match entrance.unwrap().found {
             Found::Permit(permit) => Some(permit),
             Found::Turn(_) => None,
         }
     }
 
-    fn enter(gate: &Arc<Gate>, address: &str) -> Permit {
+    fn enter(gate: &Arc<Gate>, address: &str) -> ConnectionPermit {
         now(gate.enter(address.parse().unwrap())).unwrap()
     }
 
-    fn user(gate: &Arc<Gate>, address: &str) -> Permit {
+    fn user(gate: &Arc<Gate>, address: &str) -> ConnectionPermit {
         let mut permit = enter(gate, address);
         permit.note_authenticated();
         permit
@@ -339,7 +339,7 @@ mod tests {
         let gate = gate(100, Some(9));
         let mut inside: Vec<_> = (0..8).map(|_| enter(&gate, "192.0.2.1")).collect();
         let waiting = [(); 2].map(|()| gate.enter("192.0.2.1".parse().unwrap()).unwrap());
-        inside.iter_mut().for_each(Permit::note_authenticated);
+        inside.iter_mut().for_each(ConnectionPermit::note_authenticated);
         let [ninth, tenth] = waiting.map(Entrance::permit);
         let (ninth, tenth) = (ninth.await.unwrap(), tenth.await.unwrap());
         assert_eq!((ninth.surplus(), tenth.surplus()), (None, Some(Exhausted::ClientsOfAddress)));

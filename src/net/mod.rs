@@ -14,5 +14,5 @@ mod shares;
 pub mod worker;
 
 pub use self::budget::MemoryBudget;
-pub use self::gate::{Entrance, Gate, GateLimits, Permit, SURPLUS};
+pub use self::gate::{ConnectionPermit, Entrance, Gate, GateLimits, SURPLUS};
 pub use self::places::Places;

@@ -21,7 +21,7 @@ use self::host::{PolicyRef, WorkerHost};
 use super::budget::{Account, Holder, MemoryBudget};
 use super::driver::{Driver, EndedSession, Stream};
 use super::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
-use super::gate::Permit;
+use super::gate::ConnectionPermit;
 use super::listener::Arrival;
 use super::places::Places;
 use super::registry::{Handle, Order, Registry};
@@ -33,7 +33,7 @@ use crate::generation::Edit;
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
 use crate::keepalive::Keepalive;
-use crate::session::{Buffer, CloseReason, Peer, SessionCore, SessionLimits, Shared};
+use crate::session::{Buffer, ClientIds, CloseReason, Peer, SessionCore, SessionLimits};
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, ClientStream};
 use crate::upstream::Upstream;
@@ -62,7 +62,7 @@ const BATCH: usize = 64;
 const NO_ENTRY: &str = "respgate: this certificate may not enter";
 
 /// What workers share, and what never changes for them.
-pub struct Settings {
+pub struct WorkerSettings {
     /// Bounds of every session.
     pub limits: SessionLimits,
     /// From accept to the end of the handshake.
@@ -79,17 +79,17 @@ pub struct Settings {
     pub budget: Arc<MemoryBudget>,
     /// Who changes users.
     pub edits: mpsc::UnboundedSender<Edit>,
-    /// What was refused, of all workers.
-    pub refusals: Arc<SharedAclLog>,
+    /// The `ACL LOG`, of all workers.
+    pub acl_log: Arc<SharedAclLog>,
     /// Who logs what happens to whom.
     pub events: Arc<ClientEvents>,
     /// The number of the next session, of all workers.
     pub sessions: Arc<AtomicU64>,
-    /// What sessions know together, of all workers.
-    pub shared: Arc<Shared>,
+    /// Which session has which client id at Redis, of all workers.
+    pub client_ids: Arc<ClientIds>,
 }
 
-enum Command {
+enum Message {
     Arrival(Arrival),
     Renewed(Renewal, Renewing),
     Drain(Instant),
@@ -122,7 +122,7 @@ struct Renewing {
 /// Where a worker is reached.
 #[derive(Debug, Clone)]
 pub struct Mailbox {
-    commands: mpsc::UnboundedSender<Command>,
+    messages: mpsc::UnboundedSender<Message>,
     connections: Arc<AtomicUsize>,
     turns: Arc<AtomicU64>,
 }
@@ -142,20 +142,20 @@ impl Mailbox {
     pub fn send(&self, arrival: Arrival) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         // A worker that has ended takes no connections: this one is closed.
-        let _ = self.commands.send(Command::Arrival(arrival));
+        let _ = self.messages.send(Message::Arrival(arrival));
     }
 
     /// Another generation is in force: sessions are to see what it means for them.
     pub fn renewed(&self, renewal: Renewal) -> Renewed {
         let (under, all_under) = oneshot::channel();
         let (verified, all_verified) = oneshot::channel();
-        let _ = self.commands.send(Command::Renewed(renewal, Renewing { under, verified }));
+        let _ = self.messages.send(Message::Renewed(renewal, Renewing { under, verified }));
         Renewed { under: all_under, verified: all_verified }
     }
 
     /// No more connections, and the end of those that are there by `deadline`.
     pub fn drain(&self, deadline: Instant) {
-        let _ = self.commands.send(Command::Drain(deadline));
+        let _ = self.messages.send(Message::Drain(deadline));
     }
 }
 
@@ -165,13 +165,13 @@ impl Mailbox {
 /// The thread or its event loop cannot be made.
 pub fn start(
     number: usize,
-    settings: Settings,
+    settings: WorkerSettings,
     generation: Arc<ArcSwap<Generation>>,
 ) -> std::io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
-    let (commands, inbox) = mpsc::unbounded_channel();
+    let (messages, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
     let turns = Arc::new(AtomicU64::new(0));
-    let mailbox = Mailbox { commands, connections: Arc::clone(&connections), turns: Arc::clone(&turns) };
+    let mailbox = Mailbox { messages, connections: Arc::clone(&connections), turns: Arc::clone(&turns) };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -187,7 +187,7 @@ pub fn start(
 
 /// What all connections of a worker share.
 struct Worker {
-    settings: Settings,
+    settings: WorkerSettings,
     limits: Rc<SessionLimits>,
     /// What is in force, for all workers.
     latest: RefCell<Cache<Arc<ArcSwap<Generation>>, Arc<Generation>>>,
@@ -242,7 +242,7 @@ impl Drop for Counted {
 }
 
 impl Worker {
-    fn new(settings: Settings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
+    fn new(settings: WorkerSettings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
         let seen = GenerationRef::new(generation.load_full());
         Self {
             limits: Rc::new(settings.limits.clone()),
@@ -258,7 +258,7 @@ impl Worker {
         }
     }
 
-    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Command>, turns: &AtomicU64) {
+    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Message>, turns: &AtomicU64) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut end = None;
@@ -266,16 +266,16 @@ impl Worker {
             tokio::select! {
                 command = inbox.recv() => match command {
                     None => return,
-                    Some(Command::Arrival(arrival)) => {
+                    Some(Message::Arrival(arrival)) => {
                         let counted = Counted(Arc::clone(&self.connections));
                         if end.is_none() {
                             spawn_local(Rc::clone(&self).serve(arrival, counted));
                         }
                     }
-                    Some(Command::Renewed(renewal, done)) => {
+                    Some(Message::Renewed(renewal, done)) => {
                         spawn_local(Rc::clone(&self).renew(renewal, done));
                     }
-                    Some(Command::Drain(deadline)) => {
+                    Some(Message::Drain(deadline)) => {
                         end = Some(deadline);
                         self.registry.drain(deadline);
                         self.draining.send_replace(true);
@@ -427,11 +427,11 @@ impl Worker {
     fn start_session<C: Client + 'static>(
         self: Rc<Self>,
         client: C,
-        peer: Option<handshake::Peer>,
+        peer: Option<handshake::VerifiedPeer>,
         is_greeted: bool,
         address: SocketAddr,
         listener: usize,
-        mut permit: Permit,
+        mut permit: ConnectionPermit,
     ) -> ConnectionFuture {
         if let Some(exhausted) = permit.surplus() {
             let certificate = peer.as_ref().map(|peer| &*peer.identity);
@@ -440,14 +440,14 @@ impl Worker {
         }
         let started = Instant::now();
         let (certificate, trusted) = match peer {
-            Some(handshake::Peer { chain, voucher, identity }) => (Some(identity), Some((chain, voucher))),
+            Some(handshake::VerifiedPeer { chain, voucher, identity }) => (Some(identity), Some((chain, voucher))),
             None => (None, None),
         };
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
         let policy = PolicyRef(self.current());
-        let shared = Arc::clone(&self.settings.shared);
-        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), shared, &policy, started) {
+        let client_ids = Arc::clone(&self.settings.client_ids);
+        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), client_ids, &policy, started) {
             Ok(core) => core,
             Err(reason) => {
                 self.settings.events.refused_connection(&peer, reason);

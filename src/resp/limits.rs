@@ -1,6 +1,6 @@
 /// What one request may cost. Passed to every scan, because authentication changes it between two requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Most arguments of a multibulk request, the command name included.
     pub max_args: u32,
     /// Most bytes of one argument.
@@ -11,19 +11,23 @@ pub struct Limits {
     pub authenticated: bool,
 }
 
-impl Limits {
+impl RequestLimits {
     /// Before authentication, as Redis (`processMultibulkBuffer`): 10 arguments of at most 16,384 bytes.
-    pub const UNAUTHENTICATED: Limits =
-        Limits { max_args: 10, max_bulk: 16_384, max_inline: 64 * 1024, authenticated: false };
+    pub const UNAUTHENTICATED: RequestLimits =
+        RequestLimits { max_args: 10, max_bulk: 16_384, max_inline: 64 * 1024, authenticated: false };
 
     /// After authentication, unless configured otherwise: 1,048,576 arguments, 512 MiB each (Redis's
     /// `proto-max-bulk-len`), and 64 KiB inline (`PROTO_INLINE_MAX_SIZE`).
-    pub const AUTHENTICATED: Limits =
-        Limits { max_args: 1024 * 1024, max_bulk: 512 * 1024 * 1024, max_inline: 64 * 1024, authenticated: true };
+    pub const AUTHENTICATED: RequestLimits = RequestLimits {
+        max_args: 1024 * 1024,
+        max_bulk: 512 * 1024 * 1024,
+        max_inline: 64 * 1024,
+        authenticated: true,
+    };
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits::AUTHENTICATED
+impl Default for RequestLimits {
+    fn default() -> RequestLimits {
+        RequestLimits::AUTHENTICATED
     }
 }

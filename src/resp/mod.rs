@@ -19,6 +19,6 @@ pub use args::encode_request;
 pub use encode::{Protocol, Reply, decode};
 pub use error::{ProtocolError, ReplyError};
 pub(crate) use int::parse as parse_integer;
-pub use limits::Limits;
+pub use limits::RequestLimits;
 pub use reply::{FrameKind, ReplyFramer, ReplyStep};
 pub use request::{OpenBulk, RequestScanner, Scanned};

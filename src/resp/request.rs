@@ -7,7 +7,7 @@ use super::args::{encode_bulk, encode_header};
 use super::error::ProtocolError;
 use super::inline::InlineArgs;
 use super::int;
-use super::limits::Limits;
+use super::limits::RequestLimits;
 
 /// Most bytes of a line with a count or a length, as `PROTO_INLINE_MAX_SIZE` of Redis.
 const MAX_LINE: usize = 64 * 1024;
@@ -119,7 +119,7 @@ impl RequestScanner {
     /// # Errors
     /// The first thing that is wrong with the request, in the order in which Redis finds it. Every later scan returns
     /// the same error.
-    pub fn scan(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
+    pub fn scan(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         let scanned = match self.state {
             State::Idle => self.begin(input, limits),
             State::Inline => self.scan_inline(input, limits),
@@ -185,7 +185,7 @@ impl RequestScanner {
         self.take_part()
     }
 
-    fn begin(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
+    fn begin(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         self.cursor = 0;
         self.declared = 0;
         let Some(first) = input.first() else {
@@ -201,7 +201,7 @@ impl RequestScanner {
         }
     }
 
-    fn scan_inline(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
+    fn scan_inline(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         self.state = State::Inline;
         let window = &input[..input.len().min(limits.max_inline.saturating_add(1))];
         let Some(found) = memchr2(b'\n', b'\0', window.get(self.cursor..).unwrap_or_default()) else {
@@ -239,7 +239,7 @@ impl RequestScanner {
         Ok(())
     }
 
-    fn scan_count(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
+    fn scan_count(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         let (count, next) = match int::parse_short_line(input) {
             Some((count, next)) => (count as i64, next),
             None => {
@@ -267,7 +267,7 @@ impl RequestScanner {
         self.scan_args(input, limits)
     }
 
-    fn scan_args(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
+    fn scan_args(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         loop {
             self.scan_short_args(input, limits)?;
             if self.complete == self.declared {
@@ -289,7 +289,7 @@ impl RequestScanner {
     /// The usual case: arguments that are here as a whole, with lengths of at most three digits. What is not of this
     /// kind is left to [`scan_arg`](Self::scan_arg).
     #[inline]
-    fn scan_short_args(&mut self, input: &[u8], limits: &Limits) -> Result<(), ProtocolError> {
+    fn scan_short_args(&mut self, input: &[u8], limits: &RequestLimits) -> Result<(), ProtocolError> {
         let State::Length = self.state else {
             return Ok(());
         };
@@ -319,7 +319,7 @@ impl RequestScanner {
     }
 
     /// (start, end) of the current argument, once it is here as a whole, its CRLF included.
-    fn scan_arg(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
+    fn scan_arg(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<(usize, usize)>, ProtocolError> {
         if let State::Length = self.state {
             let Some((len, start)) = self.scan_length(input, limits)? else {
                 return Ok(None);
@@ -344,7 +344,7 @@ impl RequestScanner {
     }
 
     /// (length of the argument, where it starts), once its line is complete.
-    fn scan_length(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
+    fn scan_length(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<(usize, usize)>, ProtocolError> {
         let Some(cr) = self.find_cr(input, ProtocolError::TooBigBulkCount)? else {
             return Ok(None);
         };
@@ -424,14 +424,14 @@ fn clear<T>(buffer: &mut Vec<T>, keep: usize) {
 
 /// (start, end) of an argument that begins at `at`.
 #[inline(always)]
-fn short_arg(input: &[u8], at: usize, limits: &Limits) -> Option<(usize, usize)> {
+fn short_arg(input: &[u8], at: usize, limits: &RequestLimits) -> Option<(usize, usize)> {
     let line = input.get(at..)?;
     let (len, start) = int::parse_short_line(line).filter(|_| line[0] == b'$')?;
     let crlf = line.get(start + len..start + len + 2)?;
     (crlf == b"\r\n" && len as u64 <= limits.max_bulk).then_some((at + start, at + start + len))
 }
 
-fn check_count(count: i64, limits: &Limits) -> Result<(), ProtocolError> {
+fn check_count(count: i64, limits: &RequestLimits) -> Result<(), ProtocolError> {
     if count <= i64::from(limits.max_args) {
         Ok(())
     } else if limits.authenticated || count > i64::from(i32::MAX) {
@@ -441,7 +441,7 @@ fn check_count(count: i64, limits: &Limits) -> Result<(), ProtocolError> {
     }
 }
 
-fn check_len(len: i64, limits: &Limits) -> Result<usize, ProtocolError> {
+fn check_len(len: i64, limits: &RequestLimits) -> Result<usize, ProtocolError> {
     let bytes = u64::try_from(len).map_err(|_negative| ProtocolError::InvalidBulkLength)?;
     if bytes <= limits.max_bulk {
         usize::try_from(bytes).map_err(|_too_big| ProtocolError::InvalidBulkLength)

@@ -30,10 +30,10 @@ use crate::config::{Config, DEFAULT_MAXCLIENTS, UpstreamAddress};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Edit, Generation, Kept, UpstreamKnowledge, Watch};
 use crate::net::listener::{self, AddressFilter};
-use crate::net::worker::{self, Mailbox, Settings};
+use crate::net::worker::{self, Mailbox, WorkerSettings};
 use crate::net::{Gate, GateLimits, MemoryBudget, Places, SURPLUS};
-use crate::resp::Limits;
-use crate::session::{SessionLimits, Shared};
+use crate::resp::RequestLimits;
+use crate::session::{ClientIds, SessionLimits};
 use crate::upstream::probe::{self, ProbeResult};
 use crate::upstream::{ConnectError, Target, Upstream};
 
@@ -290,7 +290,7 @@ fn start_workers(
     let bounds = &config.limits;
     let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let limits = SessionLimits {
-        request: Limits {
+        request: RequestLimits {
             max_args: bounds.max_args,
             max_bulk: bounds.max_bulk,
             max_inline: bounds.max_inline,
@@ -306,11 +306,11 @@ fn start_workers(
     };
     let handshakes = Places::new(bounds.max_handshakes);
     let budget = MemoryBudget::new(bounds.memory_budget);
-    let refusals = Arc::new(SharedAclLog::default());
+    let acl_log = Arc::new(SharedAclLog::default());
     let sessions = Arc::new(AtomicU64::new(1));
-    let shared = Arc::new(Shared::default());
+    let client_ids = Arc::new(ClientIds::default());
     let workers = (0..config.threads).map(|number| {
-        let settings = Settings {
+        let settings = WorkerSettings {
             limits: limits.clone(),
             handshake_timeout: bounds.handshake_timeout,
             keepalive: bounds.tcp_keepalive,
@@ -319,10 +319,10 @@ fn start_workers(
             pool: Arc::clone(pool),
             budget: Arc::clone(&budget),
             edits: edits.clone(),
-            refusals: Arc::clone(&refusals),
+            acl_log: Arc::clone(&acl_log),
             events: Arc::clone(events),
             sessions: Arc::clone(&sessions),
-            shared: Arc::clone(&shared),
+            client_ids: Arc::clone(&client_ids),
         };
         worker::start(number, settings, Arc::clone(generation))
     });

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::wait::Wait;
 use crate::command::ArgvBuf;
-use crate::resp::{Limits, OpenBulk, ProtocolError, RequestScanner, Scanned};
+use crate::resp::{OpenBulk, ProtocolError, RequestLimits, RequestScanner, Scanned};
 
 /// What becomes of the request that is being scanned.
 pub(super) enum Body {
@@ -65,7 +65,7 @@ pub(super) struct Intake {
 
 impl Intake {
     /// See [`RequestScanner::scan`].
-    pub(super) fn scan(&mut self, input: &[u8], limits: &Limits) -> Result<Scanned, ProtocolError> {
+    pub(super) fn scan(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         self.scanner.scan(input, limits)
     }
 
@@ -190,7 +190,7 @@ mod tests {
     fn a_request_is_whole_unless_it_streams() {
         let mut intake = Intake::default();
         let begun = b"*2\r\n$3\r\nGET\r\n$9\r\nabc";
-        assert_eq!(intake.scan(begun, &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+        assert_eq!(intake.scan(begun, &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
         assert_eq!(intake.open_bulk().map(|(bulk, argc)| (bulk.len, argc)), Some((9, 2)));
         assert!(!intake.is_streaming());
         assert!(intake.stream(Body::Forwarding { prefix: ArgvBuf::default(), argc: 2 }) > 0);

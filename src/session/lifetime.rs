@@ -206,13 +206,13 @@ impl ResetBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::Limits;
+    use crate::resp::RequestLimits;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn limits() -> SessionLimits {
         SessionLimits {
-            request: Limits::AUTHENTICATED,
+            request: RequestLimits::AUTHENTICATED,
             request_buffer: 0,
             hold_buffer: 0,
             auth_timeout: SECOND,

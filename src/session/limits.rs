@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::resp::Limits;
+use crate::resp::RequestLimits;
 
 /// Bounds of every session, shared by all of a worker.
 #[derive(Debug, Clone)]
 pub struct SessionLimits {
     /// Bounds of a request after authentication.
-    pub request: Limits,
+    pub request: RequestLimits,
     /// Bytes of one request that may be held for its judgement, its argument table included.
     pub request_buffer: usize,
     /// Bytes of requests that may wait while replies are outstanding.

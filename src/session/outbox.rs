@@ -15,14 +15,14 @@ pub struct Traffic {
     pub refused: u64,
 }
 
-/// Orders for the driver, reports for the log, refusals for `ACL LOG`, and counts, until they are taken. What nobody takes
+/// Orders for the driver, reports for the log, records for `ACL LOG`, and counts, until they are taken. What nobody takes
 /// is bounded. It lives as long as the session.
 #[derive(Default)]
 pub(super) struct Outbox {
     actions: VecDeque<Action>,
     /// With how often each happened.
     reports: Vec<(Report, u64)>,
-    refusals: Vec<AclLogRecord>,
+    acl_log: Vec<AclLogRecord>,
     traffic: Traffic,
 }
 
@@ -65,23 +65,23 @@ impl Outbox {
     }
 
     /// The latest of the same count up, as they will in the log; more than the log keeps are not kept here either.
-    pub(super) fn note_acl_log_record(&mut self, refusal: AclLogRecord) {
-        if let Some(same) = self.refusals.last_mut().filter(|last| last.is_like(&refusal)) {
-            same.count = same.count.saturating_add(refusal.count);
+    pub(super) fn note_acl_log_record(&mut self, record: AclLogRecord) {
+        if let Some(same) = self.acl_log.last_mut().filter(|last| last.is_like(&record)) {
+            same.count = same.count.saturating_add(record.count);
             return;
         }
-        if self.refusals.len() >= AclLog::LENGTH {
-            self.refusals.remove(0);
+        if self.acl_log.len() >= AclLog::LENGTH {
+            self.acl_log.remove(0);
         }
-        self.refusals.push(refusal);
+        self.acl_log.push(record);
     }
 
     pub(super) fn take_acl_log(&mut self) -> Vec<AclLogRecord> {
-        std::mem::take(&mut self.refusals)
+        std::mem::take(&mut self.acl_log)
     }
 
     pub(super) fn has_acl_log(&self) -> bool {
-        !self.refusals.is_empty()
+        !self.acl_log.is_empty()
     }
 
     pub(super) fn count_request(&mut self) {
@@ -113,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_the_same_count_up() {
+    fn acl_log_records_of_the_same_count_up() {
         let mut outbox = Outbox::default();
-        let refusal = |key: &[u8]| AclLogRecord::new(AclLogReason::Key, AclLogContext::Toplevel, key, b"alice");
-        [b"a", b"a", b"b"].iter().for_each(|key| outbox.note_acl_log_record(refusal(*key)));
-        let counts: Vec<_> = outbox.take_acl_log().iter().map(|refusal| refusal.count).collect();
+        let record = |key: &[u8]| AclLogRecord::new(AclLogReason::Key, AclLogContext::Toplevel, key, b"alice");
+        [b"a", b"a", b"b"].iter().for_each(|key| outbox.note_acl_log_record(record(*key)));
+        let counts: Vec<_> = outbox.take_acl_log().iter().map(|record| record.count).collect();
         assert_eq!((counts, outbox.has_acl_log()), (vec![2, 1], false));
     }
 }

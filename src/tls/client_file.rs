@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::chain::{CertificateChain, Voucher};
 use super::explain;
-use super::handshake::{self, Peer};
+use super::handshake::{self, VerifiedPeer};
 use super::load_error::{LoadError, Problem};
 use super::material::TlsMaterial;
 use super::pem;
@@ -16,7 +16,7 @@ use crate::identity::x509::Certificate;
 /// What would become of a client that shows a certificate.
 pub struct Judgement {
     /// Who it would be, or why it would be refused.
-    pub verdict: Result<Peer, CertificateRefusal>,
+    pub verdict: Result<VerifiedPeer, CertificateRefusal>,
     /// What has to be different, in words, and what will have to be soon.
     pub advice: Vec<String>,
 }
@@ -38,7 +38,7 @@ pub fn judge(chain: &CertificateChain, material: &TlsMaterial, now: SystemTime) 
     let verdict = handshake::judge(chain.clone(), material, now);
     let mut advice = Vec::new();
     if let Ok(certificate) = Certificate::parse(chain.leaf()) {
-        if !matches!(&verdict, Ok(Peer { voucher: Voucher::Pin, .. })) {
+        if !matches!(&verdict, Ok(VerifiedPeer { voucher: Voucher::Pin, .. })) {
             advice = explain::client_certificate(&certificate, now);
         }
         advice.extend(explain::expires_soon(certificate.not_after, now).map(|when| format!("it {when}")));

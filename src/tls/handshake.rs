@@ -29,7 +29,7 @@ pub struct Handshaken {
     /// The encrypted stream.
     pub stream: ClientStream,
     /// The client, if it has shown a certificate; it is trusted now.
-    pub peer: Option<Peer>,
+    pub peer: Option<VerifiedPeer>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
     /// `TLSv1.2` or `TLSv1.3`.
@@ -40,7 +40,7 @@ pub struct Handshaken {
 
 /// A client with a trusted certificate.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub struct VerifiedPeer {
     /// What it has shown, for verifying again.
     pub chain: CertificateChain,
     /// What makes it trusted.
@@ -268,14 +268,18 @@ async fn negotiate(begun: Begun, material: &TlsMaterial) -> Result<ClientStream,
 ///
 /// # Errors
 /// Why it is not.
-pub fn judge(chain: CertificateChain, material: &TlsMaterial, now: SystemTime) -> Result<Peer, CertificateRefusal> {
+pub fn judge(
+    chain: CertificateChain,
+    material: &TlsMaterial,
+    now: SystemTime,
+) -> Result<VerifiedPeer, CertificateRefusal> {
     let voucher = material.reverify(&chain, now)?;
     peer(chain, voucher, material)
 }
 
-fn peer(chain: CertificateChain, voucher: Voucher, material: &TlsMaterial) -> Result<Peer, CertificateRefusal> {
+fn peer(chain: CertificateChain, voucher: Voucher, material: &TlsMaterial) -> Result<VerifiedPeer, CertificateRefusal> {
     let identity = Arc::new(permitted_identity(&chain, voucher, material)?);
-    Ok(Peer { chain, voucher, identity })
+    Ok(VerifiedPeer { chain, voucher, identity })
 }
 
 /// What a chain says about its holder, when this is what makes it trusted.

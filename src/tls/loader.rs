@@ -16,7 +16,7 @@ use rustls::sign::CertifiedKey;
 
 pub(super) use self::trust::Trust;
 use super::explain;
-use super::in_force::{Admission, InForce};
+use super::in_force::{InForce, Newcomers};
 use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::PemError;
 use super::provider;
@@ -41,13 +41,13 @@ pub(super) fn read_all(
     rule_keys: &RuleKeys,
     files: &Files,
     before: Option<&InForce>,
-    admission: Admission,
+    newcomers: Newcomers,
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
     let mut loader = Loader { settings, rule_keys, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
     let key = loader.certified_key();
-    let trust = loader.trust(before, admission);
+    let trust = loader.trust(before, newcomers);
     let versions = loader.versions();
     match (key, trust, versions) {
         (Some((key, certificate_expires_at)), Some(trust), Some(versions)) if loader.errors.is_empty() => {

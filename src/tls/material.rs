@@ -10,7 +10,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::chain::{CertificateChain, Voucher};
-use super::in_force::{Admission, InForce, Subordinate};
+use super::in_force::{InForce, Newcomers, Subordinate};
 use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded, Trust};
 use super::provider;
@@ -43,11 +43,11 @@ pub fn load(
     rule_keys: &RuleKeys,
     files: &Files,
     before: Option<&InForce>,
-    admission: Admission,
+    newcomers: Newcomers,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
     let Loaded { key, certificate_expires_at, trust, versions, findings } =
-        loader::read_all(settings, rule_keys, files, before, admission, now)?;
+        loader::read_all(settings, rule_keys, files, before, newcomers, now)?;
     let Trust { verifier, in_force, waiting, subordinates, crl_expires_at } = trust;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]

@@ -27,7 +27,7 @@ mod test_files;
 mod verifier;
 
 pub use chain::{CertificateChain, Voucher};
-pub use in_force::{Admission, InForce, Subordinate};
+pub use in_force::{InForce, Newcomers, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};

@@ -220,7 +220,7 @@ fn in_a_full_queue_the_address_that_has_most_is_told_busy_and_a_newcomer_is_not(
 
 #[test]
 fn one_wrong_password_of_many_addresses_of_an_ipv6_network_counts_once() {
-    let limits = throttle::Limits { pair_failures: 3, ..throttle::Limits::default() };
+    let limits = throttle::ThrottleLimits { pair_failures: 3, ..throttle::ThrottleLimits::default() };
     let pool = start(PoolSettings { limits, ..settings() });
     let app = hashes(&["secret"]);
     let at = |host: u16, password| Attempt {
@@ -251,7 +251,7 @@ fn nothing_is_computed_for_sessions_that_are_gone() {
 
 #[test]
 fn guessing_is_throttled_and_so_is_the_right_password_until_the_pause_is_over() {
-    let limits = throttle::Limits { pair_failures: 3, ..throttle::Limits::default() };
+    let limits = throttle::ThrottleLimits { pair_failures: 3, ..throttle::ThrottleLimits::default() };
     let pool = start(PoolSettings { limits, ..settings() });
     let alice = hashes(&["secret"]);
     assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
@@ -268,7 +268,8 @@ fn guessing_is_throttled_and_so_is_the_right_password_until_the_pause_is_over() 
 #[test]
 fn above_the_rate_of_guesses_a_remembered_password_is_not_looked_at_either() {
     let interval = Duration::from_secs(3600);
-    let limits = throttle::Limits { user_burst: 3, user_interval: interval, ..throttle::Limits::default() };
+    let limits =
+        throttle::ThrottleLimits { user_burst: 3, user_interval: interval, ..throttle::ThrottleLimits::default() };
     let pool = start(PoolSettings { limits, ..settings() });
     let alice = hashes(&["secret"]);
     assert_eq!(outcome(&pool, attempt("alice", "secret", &alice)), AuthOutcome::Accepted(0));
@@ -284,7 +285,8 @@ fn above_the_rate_of_guesses_a_remembered_password_is_not_looked_at_either() {
 #[test]
 fn a_guess_for_which_there_is_no_room_counts_for_the_rate() {
     let interval = Duration::from_secs(3600);
-    let limits = throttle::Limits { user_burst: 3, user_interval: interval, ..throttle::Limits::default() };
+    let limits =
+        throttle::ThrottleLimits { user_burst: 3, user_interval: interval, ..throttle::ThrottleLimits::default() };
     let pool = start(PoolSettings { limits, queue: 0, ..settings() });
     let alice = hashes(&["secret"]);
     for guess in ["a", "b", "c"] {
@@ -296,7 +298,7 @@ fn a_guess_for_which_there_is_no_room_counts_for_the_rate() {
 
 #[test]
 fn one_wrong_password_of_many_connections_counts_once() {
-    let limits = throttle::Limits { pair_failures: 3, ..throttle::Limits::default() };
+    let limits = throttle::ThrottleLimits { pair_failures: 3, ..throttle::ThrottleLimits::default() };
     let pool = start(PoolSettings { limits, ..settings() });
     let app = hashes(&["secret"]);
     let held = Held::new(&pool);
@@ -310,7 +312,7 @@ fn one_wrong_password_of_many_connections_counts_once() {
 
 #[test]
 fn a_burst_of_distinct_guesses_does_not_get_past_the_allowance() {
-    let limits = throttle::Limits { pair_failures: 3, ..throttle::Limits::default() };
+    let limits = throttle::ThrottleLimits { pair_failures: 3, ..throttle::ThrottleLimits::default() };
     let pool = start(PoolSettings { limits, ..settings() });
     let alice = hashes(&["secret"]);
     let held = Held::new(&pool);

@@ -8,14 +8,14 @@ use super::judge::Judge;
 use super::redis_conf::RenamedCommand;
 use super::words::{is_command_name, positive_duration, upstream_user_name};
 use crate::config::error::ConfigError;
-use crate::config::model::{Rename, Upstream, UpstreamAddress};
+use crate::config::model::{Rename, UpstreamAddress, UpstreamSettings};
 use crate::config::raw::{Settings, UpstreamAuthSection};
 use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{duration, socket_address, yes_no};
 
 impl Judge<'_> {
-    pub(super) fn upstream(&mut self, settings: &mut Settings) -> Upstream {
+    pub(super) fn upstream(&mut self, settings: &mut Settings) -> UpstreamSettings {
         let unsafe_upstream = self.or(settings.unsafe_upstream.take(), yes_no, false);
         let mirror_users = self.or(settings.mirror_users.take(), yes_no, true);
         let connect_timeout =
@@ -29,7 +29,7 @@ impl Judge<'_> {
             }
         };
         let (user, password) = self.upstream_auth(settings);
-        Upstream {
+        UpstreamSettings {
             // Never seen by anybody: where there is no address there is an error, or nobody is served.
             address: address.unwrap_or(UpstreamAddress::Unix(PathBuf::new())),
             user,

@@ -11,7 +11,7 @@ use super::{NO_ENTRY, Worker, has_aged, unix_seconds};
 use crate::audit::words::Exhausted;
 use crate::identity::CertificateRefusal;
 use crate::net::farewell::{ConnectionFuture, keep_place, turn_away};
-use crate::net::gate::{Entrance, Permit};
+use crate::net::gate::{ConnectionPermit, Entrance};
 use crate::net::listener::{AddressFilter, Arrival, canonical};
 use crate::net::proxy_protocol::{self, HeaderError};
 use crate::origin::origin;
@@ -22,7 +22,7 @@ use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
 struct Entered {
     /// As a balancer says, where one does.
     address: SocketAddr,
-    permit: Permit,
+    permit: ConnectionPermit,
     begun: Result<Begun, HandshakeFailure>,
 }
 
@@ -102,13 +102,13 @@ impl Worker {
     }
 
     /// The permit, when it is the connection's turn; `None` if that does not come.
-    async fn permit(&self, entrance: Entrance, address: SocketAddr, deadline: Instant) -> Option<Permit> {
+    async fn permit(&self, entrance: Entrance, address: SocketAddr, deadline: Instant) -> Option<ConnectionPermit> {
         let permit = timeout_at(deadline, entrance.permit()).await.unwrap_or(Err(Exhausted::Unauthenticated));
         permit.inspect_err(|exhausted| self.settings.events.turned_away(address, None, *exhausted)).ok()
     }
 
     /// The rest of a connection whose handshake has failed.
-    fn refuse(&self, failure: HandshakeFailure, address: SocketAddr, permit: Permit) -> ConnectionFuture {
+    fn refuse(&self, failure: HandshakeFailure, address: SocketAddr, permit: ConnectionPermit) -> ConnectionFuture {
         self.settings.events.handshake_failed(address, &failure.error, failure.shown.as_deref());
         keep_place(permit, failure.lingering_close())
     }
@@ -145,13 +145,13 @@ impl Worker {
     /// entry in the registry nothing waits, so that the next generation finds the session there.
     fn judge_again(
         &self,
-        peer: Option<handshake::Peer>,
+        peer: Option<handshake::VerifiedPeer>,
         listener: usize,
         began_with: u64,
         began_at: i64,
-    ) -> Result<Option<handshake::Peer>, CertificateRefusal> {
+    ) -> Result<Option<handshake::VerifiedPeer>, CertificateRefusal> {
         let now = self.current();
-        let is_outdated = |peer: &handshake::Peer| {
+        let is_outdated = |peer: &handshake::VerifiedPeer| {
             now.generation.number != began_with || has_aged(&now, listener, &peer.chain, began_at..unix_seconds())
         };
         match peer {

@@ -97,11 +97,11 @@ impl Host for WorkerHost {
     ) -> oneshot::Receiver<EditProgress> {
         let (answer, receiver) = oneshot::channel();
         let settings = &self.worker.settings;
-        settings.refusals.note(core, self.number);
+        settings.acl_log.note(core, self.number);
         let reply = match administration {
-            Administration::Log(count) => settings.refusals.describe(count, self.policy().dialect),
+            Administration::Log(count) => settings.acl_log.describe(count, self.policy().dialect),
             Administration::ResetLog => {
-                settings.refusals.clear();
+                settings.acl_log.clear();
                 Reply::OK
             }
             Administration::GeneratePassword(bits) => match random::password(bits) {
@@ -155,7 +155,7 @@ impl Host for WorkerHost {
     }
 
     fn note_acl_log(&self, core: &mut SessionCore) {
-        self.worker.settings.refusals.note(core, self.number);
+        self.worker.settings.acl_log.note(core, self.number);
     }
 
     fn report(&self, core: &mut SessionCore) {

@@ -15,7 +15,7 @@ enum Event {
 }
 
 /// Scans a stream that arrives in the given pieces.
-fn events(pieces: &[&[u8]], limits: &Limits) -> Vec<Event> {
+fn events(pieces: &[&[u8]], limits: &RequestLimits) -> Vec<Event> {
     let mut scanner = RequestScanner::new();
     let (mut buffer, mut events) = (Vec::new(), Vec::new());
     for piece in pieces {
@@ -57,7 +57,7 @@ fn encoded<A: AsRef<[u8]>>(argv: &[A]) -> Vec<u8> {
 }
 
 fn all_at_once(input: &[u8]) -> Vec<Event> {
-    events(&[input], &Limits::AUTHENTICATED)
+    events(&[input], &RequestLimits::AUTHENTICATED)
 }
 
 fn bytewise(input: &[u8]) -> Vec<&[u8]> {
@@ -68,7 +68,7 @@ fn request(args: &[&[u8]]) -> Event {
     Event::Request(args.iter().map(|arg| arg.to_vec()).collect())
 }
 
-fn error_of(input: &[u8], limits: &Limits) -> Option<ProtocolError> {
+fn error_of(input: &[u8], limits: &RequestLimits) -> Option<ProtocolError> {
     match events(&[input], limits).last() {
         Some(Event::Error(error)) => Some(*error),
         _ => None,
@@ -109,9 +109,9 @@ fn every_split_of_a_stream_gives_the_same_requests() {
         let whole = all_at_once(input);
         for middle in 0..=input.len() {
             let (head, tail) = input.split_at(middle);
-            assert_eq!(events(&[head, tail], &Limits::AUTHENTICATED), whole, "{input:?} cut at {middle}");
+            assert_eq!(events(&[head, tail], &RequestLimits::AUTHENTICATED), whole, "{input:?} cut at {middle}");
         }
-        assert_eq!(events(&bytewise(input), &Limits::AUTHENTICATED), whole, "{input:?} byte by byte");
+        assert_eq!(events(&bytewise(input), &RequestLimits::AUTHENTICATED), whole, "{input:?} byte by byte");
     }
 }
 
@@ -147,7 +147,7 @@ fn counts_below_one_and_blank_lines_are_empty_requests() {
 #[test]
 fn inline_requests_are_re_emitted_as_multibulk() {
     let mut scanner = RequestScanner::new();
-    let scanned = scanner.scan(b"  set \"a\\x00b\" 'it\\'s' \r\nPING\r\n", &Limits::AUTHENTICATED);
+    let scanned = scanner.scan(b"  set \"a\\x00b\" 'it\\'s' \r\nPING\r\n", &RequestLimits::AUTHENTICATED);
     assert_eq!(scanned, Ok(Scanned::Inline { len: 25 }));
     assert_eq!(scanner.canonical(), b"*3\r\n$3\r\nset\r\n$3\r\na\0b\r\n$4\r\nit's\r\n");
     assert_eq!(argv(&scanner, scanner.canonical()), [&b"set"[..], b"a\0b", b"it's"]);
@@ -156,7 +156,7 @@ fn inline_requests_are_re_emitted_as_multibulk() {
 #[test]
 fn a_password_sent_inline_is_not_in_the_debug_form() {
     let mut scanner = RequestScanner::new();
-    assert_eq!(scanner.scan(b"AUTH hunter2\n", &Limits::UNAUTHENTICATED), Ok(Scanned::Inline { len: 13 }));
+    assert_eq!(scanner.scan(b"AUTH hunter2\n", &RequestLimits::UNAUTHENTICATED), Ok(Scanned::Inline { len: 13 }));
     assert!(scanner.canonical().windows(7).any(|window| window == b"hunter2"));
     let secret = format!("{:?}", b"hunter2");
     let debug = format!("{scanner:?}");
@@ -166,8 +166,8 @@ fn a_password_sent_inline_is_not_in_the_debug_form() {
 #[test]
 fn an_inline_request_leaves_nothing_to_the_request_after_it() {
     let mut scanner = RequestScanner::new();
-    assert_eq!(scanner.scan(b"GET a\n", &Limits::AUTHENTICATED), Ok(Scanned::Inline { len: 6 }));
-    assert_eq!(scanner.scan(b"DEL b\n", &Limits::AUTHENTICATED), Ok(Scanned::Inline { len: 6 }));
+    assert_eq!(scanner.scan(b"GET a\n", &RequestLimits::AUTHENTICATED), Ok(Scanned::Inline { len: 6 }));
+    assert_eq!(scanner.scan(b"DEL b\n", &RequestLimits::AUTHENTICATED), Ok(Scanned::Inline { len: 6 }));
     assert_eq!(scanner.canonical(), b"*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n");
 }
 
@@ -207,7 +207,7 @@ fn protocol_errors_have_the_text_and_the_precedence_of_redis() {
         (b"*1\r\n$5\r\npost\0\r\n", None),
     ];
     for (input, text) in measured {
-        let error = error_of(input, &Limits::AUTHENTICATED).unwrap_or_else(|| panic!("{input:?} is refused"));
+        let error = error_of(input, &RequestLimits::AUTHENTICATED).unwrap_or_else(|| panic!("{input:?} is refused"));
         match text {
             Some(text) => assert_eq!(error.to_string(), *text, "{input:?}"),
             None => assert_eq!(error, ProtocolError::CrossProtocol, "{input:?}"),
@@ -228,14 +228,14 @@ fn crlf_is_required_where_redis_skips_two_bytes() {
         b"*0\rX",
     ];
     for input in smuggled {
-        assert_eq!(error_of(input, &Limits::AUTHENTICATED), Some(ProtocolError::MissingCrlf), "{input:?}");
+        assert_eq!(error_of(input, &RequestLimits::AUTHENTICATED), Some(ProtocolError::MissingCrlf), "{input:?}");
     }
 }
 
 #[test]
 fn a_nul_in_an_inline_request_is_refused_before_its_line_ends() {
     for input in [&b"\0SET k 1\r\n"[..], b"PING\0\r\n", b"POST\0x", b"\"a\0b\"\r\n"] {
-        assert_eq!(error_of(input, &Limits::AUTHENTICATED), Some(ProtocolError::NulInInline), "{input:?}");
+        assert_eq!(error_of(input, &RequestLimits::AUTHENTICATED), Some(ProtocolError::NulInInline), "{input:?}");
     }
 }
 
@@ -248,7 +248,7 @@ fn names_that_only_begin_like_a_browsers_are_no_attack() {
 
 #[test]
 fn before_authentication_ten_arguments_and_16384_bytes_are_allowed_and_no_more() {
-    let limits = &Limits::UNAUTHENTICATED;
+    let limits = &RequestLimits::UNAUTHENTICATED;
     assert_eq!(events(&[&encoded(&[b"x"; 10])], limits), [request(&[&b"x"[..]; 10])]);
     assert_eq!(error_of(b"*11\r\n", limits), Some(ProtocolError::UnauthenticatedMultibulk));
     assert_eq!(error_of(b"*1048577\r\n", limits), Some(ProtocolError::UnauthenticatedMultibulk));
@@ -261,7 +261,7 @@ fn before_authentication_ten_arguments_and_16384_bytes_are_allowed_and_no_more()
 
 #[test]
 fn short_and_long_headers_obey_the_same_limits() {
-    let limits = &Limits { max_args: 2, max_bulk: 5, ..Limits::AUTHENTICATED };
+    let limits = &RequestLimits { max_args: 2, max_bulk: 5, ..RequestLimits::AUTHENTICATED };
     assert_eq!(events(&[b"*2\r\n$5\r\n"], limits), [Event::Unfinished(8)]);
     assert_eq!(error_of(b"*3\r\n", limits), Some(ProtocolError::InvalidMultibulkLength));
     assert_eq!(error_of(b"*1000\r\n", limits), Some(ProtocolError::InvalidMultibulkLength));
@@ -273,9 +273,9 @@ fn short_and_long_headers_obey_the_same_limits() {
 fn limits_may_change_between_two_requests() {
     let mut scanner = RequestScanner::new();
     let many = encoded(&[b"x"; 11]);
-    assert_eq!(scanner.scan(b"PING\n", &Limits::UNAUTHENTICATED), Ok(Scanned::Inline { len: 5 }));
-    assert_eq!(scanner.scan(&many, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: many.len() }));
-    assert_eq!(scanner.scan(&many, &Limits::UNAUTHENTICATED), Err(ProtocolError::UnauthenticatedMultibulk));
+    assert_eq!(scanner.scan(b"PING\n", &RequestLimits::UNAUTHENTICATED), Ok(Scanned::Inline { len: 5 }));
+    assert_eq!(scanner.scan(&many, &RequestLimits::AUTHENTICATED), Ok(Scanned::Request { len: many.len() }));
+    assert_eq!(scanner.scan(&many, &RequestLimits::UNAUTHENTICATED), Err(ProtocolError::UnauthenticatedMultibulk));
 }
 
 /// Measured: Redis waits at 65,536 bytes and refuses at 65,537.
@@ -294,13 +294,13 @@ fn lines_without_an_end_are_refused_beyond_64_kib() {
         input.push(*fill);
         assert_eq!(all_at_once(&input), [Event::Error(*error)], "{error}");
         let (early, late) = input.split_at(40_000);
-        assert_eq!(events(&[early, late], &Limits::AUTHENTICATED), [Event::Error(*error)], "{error}");
+        assert_eq!(events(&[early, late], &RequestLimits::AUTHENTICATED), [Event::Error(*error)], "{error}");
     }
 }
 
 #[test]
 fn the_inline_limit_counts_the_bytes_in_front_of_the_lf_however_they_arrive() {
-    let limits = &Limits { max_inline: 8, ..Limits::AUTHENTICATED };
+    let limits = &RequestLimits { max_inline: 8, ..RequestLimits::AUTHENTICATED };
     assert_eq!(events(&[b"12345678\n"], limits), [Event::Inline(vec![b"12345678".to_vec()])]);
     assert_eq!(events(&[b"12345678", b"\n"], limits), [Event::Inline(vec![b"12345678".to_vec()])]);
     assert_eq!(error_of(b"123456789\n", limits), Some(ProtocolError::TooBigInline));
@@ -310,9 +310,9 @@ fn the_inline_limit_counts_the_bytes_in_front_of_the_lf_however_they_arrive() {
 #[test]
 fn nothing_after_a_protocol_error_is_a_request() {
     let mut scanner = RequestScanner::new();
-    assert_eq!(scanner.scan(b"*x\r\n", &Limits::AUTHENTICATED), Err(ProtocolError::InvalidMultibulkLength));
+    assert_eq!(scanner.scan(b"*x\r\n", &RequestLimits::AUTHENTICATED), Err(ProtocolError::InvalidMultibulkLength));
     assert_eq!(
-        scanner.scan(b"*1\r\n$4\r\nPING\r\n", &Limits::AUTHENTICATED),
+        scanner.scan(b"*1\r\n$4\r\nPING\r\n", &RequestLimits::AUTHENTICATED),
         Err(ProtocolError::InvalidMultibulkLength)
     );
 }
@@ -321,7 +321,7 @@ fn nothing_after_a_protocol_error_is_a_request() {
 fn memory_follows_what_arrived_and_not_what_was_claimed() {
     let mut scanner = RequestScanner::new();
     let input = b"*1048576\r\n$536870912\r\nabc";
-    assert_eq!(scanner.scan(input, &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+    assert_eq!(scanner.scan(input, &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
     assert_eq!(scanner.argc(), Some(1_048_576));
     assert_eq!(scanner.spans.capacity() + scanner.canonical.capacity(), 0);
 }
@@ -331,9 +331,9 @@ fn a_giant_request_leaves_no_memory_behind() {
     let (many, long) = (encoded(&vec![b"x"; 10_000]), [&[b'x'; 60_000][..], b"\n"].concat());
     for (next, spans, canonical) in [(&b""[..], SPANS_IF_IDLE, 0), (b"*", SPANS_IF_BUSY, CANONICAL_IF_BUSY)] {
         let mut scanner = RequestScanner::new();
-        assert_eq!(scanner.scan(&many, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: many.len() }));
-        assert_eq!(scanner.scan(&long, &Limits::AUTHENTICATED), Ok(Scanned::Inline { len: long.len() }));
-        assert_eq!(scanner.scan(next, &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+        assert_eq!(scanner.scan(&many, &RequestLimits::AUTHENTICATED), Ok(Scanned::Request { len: many.len() }));
+        assert_eq!(scanner.scan(&long, &RequestLimits::AUTHENTICATED), Ok(Scanned::Inline { len: long.len() }));
+        assert_eq!(scanner.scan(next, &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
         assert!(scanner.spans.capacity() <= spans && scanner.canonical.capacity() <= canonical, "{next:?}");
     }
 }
@@ -342,9 +342,9 @@ fn a_giant_request_leaves_no_memory_behind() {
 fn a_pipeline_of_requests_with_many_arguments_reuses_its_memory() {
     let mut scanner = RequestScanner::new();
     let mget = encoded(&vec![b"MGET"; 1000]);
-    assert_eq!(scanner.scan(&mget, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: mget.len() }));
+    assert_eq!(scanner.scan(&mget, &RequestLimits::AUTHENTICATED), Ok(Scanned::Request { len: mget.len() }));
     let (memory, capacity) = (scanner.spans.as_ptr(), scanner.spans.capacity());
-    assert_eq!(scanner.scan(&mget, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: mget.len() }));
+    assert_eq!(scanner.scan(&mget, &RequestLimits::AUTHENTICATED), Ok(Scanned::Request { len: mget.len() }));
     assert_eq!((scanner.spans.as_ptr(), scanner.spans.capacity()), (memory, capacity));
 }
 
@@ -352,9 +352,9 @@ fn a_pipeline_of_requests_with_many_arguments_reuses_its_memory() {
 fn an_argument_is_not_looked_at_again_when_more_of_it_arrives() {
     let mut input = encoded(&[&b"SET"[..], b"k", &[b'x'; 300]]);
     let mut scanner = RequestScanner::new();
-    assert_eq!(scanner.scan(&input[..200], &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+    assert_eq!(scanner.scan(&input[..200], &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
     input[..200].fill(b'?');
-    assert_eq!(scanner.scan(&input, &Limits::AUTHENTICATED), Ok(Scanned::Request { len: input.len() }));
+    assert_eq!(scanner.scan(&input, &RequestLimits::AUTHENTICATED), Ok(Scanned::Request { len: input.len() }));
     assert_eq!(scanner.spans(), [8..11, 17..18, 26..326]);
 }
 
@@ -372,7 +372,7 @@ fn the_open_argument_is_known_as_soon_as_its_length_is() {
         (27, open(2, 5000, 27)),
         (32, open(2, 5000, 27)),
     ] {
-        assert_eq!(scanner.scan(&input[..end], &Limits::AUTHENTICATED), Ok(Scanned::Incomplete), "{end}");
+        assert_eq!(scanner.scan(&input[..end], &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete), "{end}");
         assert_eq!(scanner.open_bulk(), expected, "{end}");
     }
     assert_eq!(scanner.argc(), Some(3));
@@ -382,11 +382,11 @@ fn the_open_argument_is_known_as_soon_as_its_length_is() {
 /// Streams a request from `start` on, in pieces of `step` bytes: what was handed over, the last piece of it, or an error.
 fn streamed(input: &[u8], start: usize, step: usize) -> Result<(Vec<u8>, usize), ProtocolError> {
     let mut scanner = RequestScanner::new();
-    assert_eq!(scanner.scan(&input[..start], &Limits::AUTHENTICATED)?, Scanned::Incomplete);
+    assert_eq!(scanner.scan(&input[..start], &RequestLimits::AUTHENTICATED)?, Scanned::Incomplete);
     let mut taken = scanner.stream();
     let mut arrived = start;
     loop {
-        match scanner.scan(&input[taken..arrived], &Limits::AUTHENTICATED)? {
+        match scanner.scan(&input[taken..arrived], &RequestLimits::AUTHENTICATED)? {
             Scanned::Part { len } => {
                 assert!(len > 0);
                 taken += len;
@@ -416,16 +416,16 @@ fn a_streamed_request_is_handed_over_whole_and_its_final_crlf_last() {
 fn parts_follow_the_value_and_stop_short_of_the_final_crlf() {
     let mut scanner = RequestScanner::new();
     let head = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10\r\n1234";
-    assert_eq!(scanner.scan(head, &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+    assert_eq!(scanner.scan(head, &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
     assert_eq!(scanner.stream(), head.len());
     assert_eq!(scanner.open_bulk(), None);
-    assert_eq!(scanner.scan(b"", &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
-    assert_eq!(scanner.scan(b"567", &Limits::AUTHENTICATED), Ok(Scanned::Part { len: 3 }));
-    assert_eq!(scanner.scan(b"890\r", &Limits::AUTHENTICATED), Ok(Scanned::Part { len: 3 }));
-    assert_eq!(scanner.scan(b"\r", &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
-    assert_eq!(scanner.scan(b"\r\n*1\r\n", &Limits::AUTHENTICATED), Ok(Scanned::Request { len: 2 }));
+    assert_eq!(scanner.scan(b"", &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
+    assert_eq!(scanner.scan(b"567", &RequestLimits::AUTHENTICATED), Ok(Scanned::Part { len: 3 }));
+    assert_eq!(scanner.scan(b"890\r", &RequestLimits::AUTHENTICATED), Ok(Scanned::Part { len: 3 }));
+    assert_eq!(scanner.scan(b"\r", &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
+    assert_eq!(scanner.scan(b"\r\n*1\r\n", &RequestLimits::AUTHENTICATED), Ok(Scanned::Request { len: 2 }));
     assert_eq!(scanner.spans(), [8..11, 17..18]);
-    assert_eq!(scanner.scan(b"*1\r\n$1\r\n", &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+    assert_eq!(scanner.scan(b"*1\r\n$1\r\n", &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
     assert!(scanner.open_bulk().is_some(), "the next request does not stream");
 }
 
@@ -448,9 +448,9 @@ fn a_streamed_request_is_scanned_as_strictly_as_any() {
 fn streaming_nothing_takes_nothing() {
     let mut scanner = RequestScanner::new();
     assert_eq!(scanner.stream(), 0);
-    assert_eq!(scanner.scan(b"PIN", &Limits::AUTHENTICATED), Ok(Scanned::Incomplete));
+    assert_eq!(scanner.scan(b"PIN", &RequestLimits::AUTHENTICATED), Ok(Scanned::Incomplete));
     assert_eq!(scanner.stream(), 0);
-    assert_eq!(scanner.scan(b"PING\n", &Limits::AUTHENTICATED), Ok(Scanned::Inline { len: 5 }));
+    assert_eq!(scanner.scan(b"PING\n", &RequestLimits::AUTHENTICATED), Ok(Scanned::Inline { len: 5 }));
 }
 
 fn arguments() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -468,7 +468,7 @@ proptest! {
     fn what_is_encoded_is_scanned_again(requests in proptest::collection::vec(arguments(), 1..5), piece in 1usize..64) {
         let input: Vec<u8> = requests.iter().flat_map(|argv| encoded(argv)).collect();
         let expected: Vec<Event> = requests.into_iter().map(Event::Request).collect();
-        prop_assert_eq!(events(&input.chunks(piece).collect::<Vec<_>>(), &Limits::AUTHENTICATED), expected);
+        prop_assert_eq!(events(&input.chunks(piece).collect::<Vec<_>>(), &RequestLimits::AUTHENTICATED), expected);
     }
 
     #[test]
@@ -494,7 +494,7 @@ proptest! {
             input[at] = byte;
         }
         let whole = all_at_once(&input);
-        prop_assert_eq!(events(&input.chunks(piece).collect::<Vec<_>>(), &Limits::AUTHENTICATED), whole);
+        prop_assert_eq!(events(&input.chunks(piece).collect::<Vec<_>>(), &RequestLimits::AUTHENTICATED), whole);
     }
 
     #[test]
@@ -504,7 +504,7 @@ proptest! {
         ], 0..60),
         piece in 1usize..8,
     ) {
-        prop_assert_eq!(events(&input.chunks(piece).collect::<Vec<_>>(), &Limits::AUTHENTICATED), all_at_once(&input));
+        prop_assert_eq!(events(&input.chunks(piece).collect::<Vec<_>>(), &RequestLimits::AUTHENTICATED), all_at_once(&input));
     }
 }
 
@@ -514,7 +514,7 @@ fn scan_spoiling(stream: &[u8]) -> Result<Scanned, ProtocolError> {
     let mut input = Vec::new();
     for byte in stream {
         input.push(*byte);
-        match scanner.scan(&input, &Limits::AUTHENTICATED) {
+        match scanner.scan(&input, &RequestLimits::AUTHENTICATED) {
             Ok(Scanned::Incomplete) => {}
             found => return found,
         }

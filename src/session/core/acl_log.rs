@@ -7,7 +7,7 @@ use crate::policy::{BY_BLOCKLIST, Denial, Policy};
 
 impl SessionCore {
     /// Of a denial, if it is one of access.
-    pub(super) fn refusal(&self, denial: &Denial<'_>, argv: &Argv<'_>) -> Option<AclLogRecord> {
+    pub(super) fn acl_log_record(&self, denial: &Denial<'_>, argv: &Argv<'_>) -> Option<AclLogRecord> {
         let user = self.who.user_name()?.as_bytes();
         let argument = |index: usize| argv.get(index).unwrap_or_default();
         let blocked;
@@ -28,10 +28,10 @@ impl SessionCore {
             Denial::Acl(_, AclDenial::Database { index }) => (AclLogReason::Database, argument(*index)),
             _ => return None,
         };
-        Some(AclLogRecord::new(reason, self.refusal_context(), object, user))
+        Some(AclLogRecord::new(reason, self.acl_log_context(), object, user))
     }
 
-    pub(super) fn refusal_context(&self) -> AclLogContext {
+    pub(super) fn acl_log_context(&self) -> AclLogContext {
         match self.upstream.may_queue() {
             true => AclLogContext::Multi,
             false => AclLogContext::Toplevel,

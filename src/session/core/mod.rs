@@ -16,6 +16,7 @@ use std::time::Instant;
 
 pub use self::local::describe_log;
 use super::action::{Action, Report, UpstreamFailure};
+use super::client_ids::ClientIds;
 use super::close::CloseReason;
 use super::flow::Flow;
 use super::intake::{Intake, ReplyMode};
@@ -24,25 +25,24 @@ use super::limits::SessionLimits;
 use super::outbox::{Outbox, Traffic};
 use super::output::{Output, Side};
 use super::remains::Remains;
-use super::shared::Shared;
-use super::upstream::Upstream;
+use super::upstream::UpstreamState;
 use super::wait::{AfterReplies, Wait};
 use super::who::{Peer, Who};
 use crate::acl::AclLogRecord;
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
-use crate::resp::{Limits, Reply};
+use crate::resp::{Reply, RequestLimits};
 
 /// One session: a composition of parts, cut by how long what they hold lives.
 pub struct SessionCore {
     peer: Rc<Peer>,
     limits: Rc<SessionLimits>,
-    shared: Arc<Shared>,
+    client_ids: Arc<ClientIds>,
     /// Whom it acts for: judged again under every new policy, begun anew by RESET.
     who: Who,
     /// Requests as they come in, and why none is looked at.
     intake: Intake,
     /// The connection to Redis, with all that dies with it.
-    upstream: Upstream,
+    upstream: UpstreamState,
     /// How much waits.
     flow: Flow,
     /// When it ends, and how.
@@ -61,7 +61,7 @@ impl SessionCore {
     pub fn new(
         peer: Rc<Peer>,
         limits: Rc<SessionLimits>,
-        shared: Arc<Shared>,
+        client_ids: Arc<ClientIds>,
         policy: &Policy,
         now: Instant,
     ) -> Result<Self, UserRefusal> {
@@ -69,9 +69,9 @@ impl SessionCore {
             who: Who::admitted(&peer, policy)?,
             peer,
             limits,
-            shared,
+            client_ids,
             intake: Intake::default(),
-            upstream: Upstream::default(),
+            upstream: UpstreamState::default(),
             flow: Flow::default(),
             life: Lifetime::new(now),
             outbox: Outbox::default(),
@@ -120,7 +120,7 @@ impl SessionCore {
         }
         self.life.note_upstream(now);
         let owed = self.upstream.owed();
-        let known_as = (&self.shared, self.who.user_name());
+        let known_as = (&self.client_ids, self.who.user_name());
         let (consumed, next) = self.upstream.take_replies(self.intake.is_silent(), known_as, out)?;
         if let Some(next) = next {
             self.intake.wait_for(Wait::Replies(next));
@@ -245,7 +245,7 @@ impl SessionCore {
     /// # Errors
     /// It ends at once.
     pub fn handle_drain(&mut self, deadline: Instant) -> Result<(), CloseReason> {
-        if self.upstream.has_stream() {
+        if self.upstream.has_ongoing() {
             return Err(CloseReason::Drained);
         }
         self.life.finish(CloseReason::Drained, deadline);
@@ -416,8 +416,8 @@ impl SessionCore {
         self.upstream.states().map(move |(mode, database)| Requester { user, mode, database })
     }
 
-    fn request_limits(&self) -> Limits {
-        if self.who.is_authenticated() { self.limits.request } else { Limits::UNAUTHENTICATED }
+    fn request_limits(&self) -> RequestLimits {
+        if self.who.is_authenticated() { self.limits.request } else { RequestLimits::UNAUTHENTICATED }
     }
 
     /// Takes no more requests; what is owed still goes out.
@@ -479,7 +479,7 @@ impl SessionCore {
     /// The session waits for Redis to say something that may never come, and that no client is there for: a blocking command,
     /// a subscription, MONITOR, a replication link.
     fn may_wait_for_ever(&self) -> bool {
-        self.upstream.has_stream() || self.upstream.is_blocked()
+        self.upstream.has_ongoing() || self.upstream.is_blocked()
     }
 
     /// RESET, once all earlier replies are out, and all that was forwarded: the session becomes what it was at accept. Redis
@@ -492,7 +492,7 @@ impl SessionCore {
         if !self.upstream.is_absent() {
             self.outbox.act(Action::Disconnect);
         }
-        self.upstream = Upstream::default();
+        self.upstream = UpstreamState::default();
         // A SKIP before it is for its own answer.
         if self.intake.is_silent() {
             self.intake.set_reply_mode(ReplyMode::On);

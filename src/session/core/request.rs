@@ -157,10 +157,10 @@ impl SessionCore {
                 self.answer_locally(policy, local, &argv.as_argv(), now, out);
             }
             Verdict::Deny(denial) => {
-                let (text, refusal) = (self.denial_text(policy, &denial, &argv), self.refusal(&denial, &argv));
+                let (text, record) = (self.denial_text(policy, &denial, &argv), self.acl_log_record(&denial, &argv));
                 self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
-                if let Some(refusal) = refusal {
-                    self.outbox.note_acl_log_record(refusal);
+                if let Some(record) = record {
+                    self.outbox.note_acl_log_record(record);
                 }
                 if is_exec(&denial) { self.refuse_exec(policy, text, out) } else { self.refuse(text, out) }
             }
@@ -173,10 +173,10 @@ impl SessionCore {
         match self.judge(|requester| Some(policy.decide(requester, argv))) {
             Some(Judgement::Certain(Verdict::Local(local))) => self.acl(policy, local, argv, out),
             Some(Judgement::Certain(Verdict::Deny(denial))) => {
-                let (text, refusal) = (self.denial_text(policy, &denial, argv), self.refusal(&denial, argv));
+                let (text, record) = (self.denial_text(policy, &denial, argv), self.acl_log_record(&denial, argv));
                 self.conclude(denial.command(), Conclusion::RefusedLater(reported(&denial)));
-                if let Some(refusal) = refusal {
-                    self.outbox.note_acl_log_record(refusal);
+                if let Some(record) = record {
+                    self.outbox.note_acl_log_record(record);
                 }
                 self.refuse(text, out);
             }
@@ -225,7 +225,7 @@ impl SessionCore {
         }
         let targets = argv.iter_from(3).filter(|(_, word)| word.eq_ignore_ascii_case(b"redirect"));
         let mut ids = targets.filter_map(|(index, _)| parse_integer(argv.get(index + 1)?));
-        ids.any(|id| !self.who.user_name().is_some_and(|user| self.shared.is_of(id, user)))
+        ids.any(|id| !self.who.user_name().is_some_and(|user| self.client_ids.is_of(id, user)))
     }
 
     /// Takes a request that is permitted, complete and in memory.

@@ -42,8 +42,8 @@ impl SessionCore {
             Some(Judgement::Certain(Verdict::Deny(denial))) if is_final(&denial) => {
                 let said = prefix.iter().take(texts::SHOWN).chain([beginning]).collect::<ArgvBuf>();
                 let text = self.denial_text(policy, &denial, &said.as_argv());
-                if let Some(refusal) = self.refusal(&denial, &prefix) {
-                    self.outbox.note_acl_log_record(refusal);
+                if let Some(record) = self.acl_log_record(&denial, &prefix) {
+                    self.outbox.note_acl_log_record(record);
                 }
                 self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
                 return self.intake.stream(Body::Discarding { refusal: text, is_exec: is_exec(&denial) });

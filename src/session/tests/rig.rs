@@ -12,10 +12,10 @@ use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, PeerIdentity, UserFrom};
 use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
-use crate::resp::{Limits, Reply, encode_request};
+use crate::resp::{Reply, RequestLimits, encode_request};
 use crate::session::{
-    Action, Administered, Administration, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
-    MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Shared, Side, UpstreamFailure,
+    Action, Administered, Administration, ClientIds, CloseReason, Credentials, LoginOutcome, MirrorFailure,
+    MirrorLogin, MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Side, UpstreamFailure,
 };
 
 /// Bytes that the driver reads at once.
@@ -116,8 +116,8 @@ impl Rig {
     }
 
     /// One of several sessions of a process.
-    pub(crate) fn among(shared: &Arc<Shared>, acl: &str) -> Rig {
-        Rig::of(shared, policy(acl, 1), None)
+    pub(crate) fn among(client_ids: &Arc<ClientIds>, acl: &str) -> Rig {
+        Rig::of(client_ids, policy(acl, 1), None)
     }
 
     /// A session of whoever holds this certificate.
@@ -125,10 +125,10 @@ impl Rig {
         Rig::of(&Arc::default(), policy, Some(Arc::new(certificate)))
     }
 
-    fn of(shared: &Arc<Shared>, policy: Policy, certificate: Option<Arc<PeerIdentity>>) -> Rig {
+    fn of(client_ids: &Arc<ClientIds>, policy: Policy, certificate: Option<Arc<PeerIdentity>>) -> Rig {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let limits = SessionLimits {
-            request: Limits::AUTHENTICATED,
+            request: RequestLimits::AUTHENTICATED,
             request_buffer: REQUEST_BUFFER,
             hold_buffer: HOLD_BUFFER,
             auth_timeout: AUTH_TIMEOUT,
@@ -139,7 +139,8 @@ impl Rig {
         };
         let now = Instant::now();
         let peer = Rc::new(Peer { address, certificate });
-        let core = SessionCore::new(peer, Rc::new(limits), Arc::clone(shared), &policy, now).expect("anybody may try");
+        let core =
+            SessionCore::new(peer, Rc::new(limits), Arc::clone(client_ids), &policy, now).expect("anybody may try");
         Rig {
             core,
             policy,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rig::Rig;
-use crate::session::{LoginOutcome, Shared};
+use crate::session::{ClientIds, LoginOutcome};
 
 const USERS: &str =
     "user default on >secret ~* &* +@all\nuser alice on nopass ~* &* +@all\nuser bob on >pw ~* &* +@all\n";
@@ -11,8 +11,8 @@ const STRANGER: &str = "-ERR The client ID you want redirect to does not exist\r
 
 #[test]
 fn a_session_may_redirect_to_one_of_the_same_user_that_has_asked_for_its_id() {
-    let shared = Arc::default();
-    let (mut target, mut tracker) = (alice(&shared), alice(&shared));
+    let client_ids = Arc::default();
+    let (mut target, mut tracker) = (alice(&client_ids), alice(&client_ids));
     assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER, "nobody has asked for that id");
     target.say("CLIENT ID");
     target.redis(":");
@@ -29,8 +29,8 @@ fn a_session_may_redirect_to_one_of_the_same_user_that_has_asked_for_its_id() {
 
 #[test]
 fn the_reply_to_hello_tells_the_id_too() {
-    let shared = Arc::default();
-    let (mut target, mut tracker) = (alice(&shared), alice(&shared));
+    let client_ids = Arc::default();
+    let (mut target, mut tracker) = (alice(&client_ids), alice(&client_ids));
     target.say("HELLO 3");
     target.redis("%2\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:7\r\n");
     assert!(target.heard().starts_with("%2\r\n"));
@@ -39,8 +39,8 @@ fn the_reply_to_hello_tells_the_id_too() {
 
 #[test]
 fn wherever_redis_reads_a_redirection_it_is_judged() {
-    let shared = Arc::default();
-    let mut tracker = alice(&shared);
+    let client_ids = Arc::default();
+    let mut tracker = alice(&client_ids);
     for rest in ["ON BCAST PREFIX redirect redirect 7", "ON noloop ReDirect 7", "ON REDIRECT 0", "OFF REDIRECT -1"] {
         assert_eq!(track(&mut tracker, rest), STRANGER, "{rest}");
     }
@@ -54,8 +54,8 @@ fn wherever_redis_reads_a_redirection_it_is_judged() {
 
 #[test]
 fn an_id_belongs_to_whoever_its_session_acts_for() {
-    let shared = Arc::default();
-    let (mut target, mut tracker) = (alice(&shared), alice(&shared));
+    let client_ids = Arc::default();
+    let (mut target, mut tracker) = (alice(&client_ids), alice(&client_ids));
     target.say("CLIENT ID");
     target.redis(":7\r\n");
     assert_eq!(track(&mut tracker, "ON REDIRECT 7"), "");
@@ -71,16 +71,16 @@ fn an_id_belongs_to_whoever_its_session_acts_for() {
 
 #[test]
 fn after_reset_the_id_is_that_of_nobody() {
-    let shared = Arc::default();
-    let (mut target, mut tracker) = (alice(&shared), alice(&shared));
+    let client_ids = Arc::default();
+    let (mut target, mut tracker) = (alice(&client_ids), alice(&client_ids));
     target.say("CLIENT ID");
     target.redis(":7\r\n");
     target.say("RESET");
     assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER);
 }
 
-fn alice(shared: &Arc<Shared>) -> Rig {
-    let mut rig = Rig::among(shared, USERS);
+fn alice(client_ids: &Arc<ClientIds>) -> Rig {
+    let mut rig = Rig::among(client_ids, USERS);
     rig.say("AUTH alice any");
     assert_eq!(rig.heard(), "+OK\r\n");
     rig

@@ -16,14 +16,14 @@ pub(super) use self::mirror::Mirror;
 use self::one_shot::OneShot;
 pub(super) use self::owed::{Owed, may_block};
 pub(super) use self::pending::Slot;
-use self::replies::{Event, Reading, Replies, Said};
+use self::replies::{FrameContext, Replies, ReplyEvent, Said};
 use self::subscription::{Change, Subscriptions};
 use self::transaction::Transaction;
 pub(super) use self::transaction::{Queue, Queueing};
+use super::client_ids::{ClientIds, OwnId, client_id};
 use super::close::CloseReason;
 use super::intake::Visibility;
 use super::output::{Output, Side};
-use super::shared::{OwnId, Shared, client_id};
 use super::wait::AfterReplies;
 use crate::acl::User;
 use crate::command::{ArgvBuf, CommandSpec, Role};
@@ -61,7 +61,7 @@ enum Link {
 ///
 /// The core does not know which connection this is: [`connect`](Self::connect) decides that.
 #[derive(Default)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamState {
     link: Link,
     /// Redis has said something that is no refusal to serve the connection.
     is_accepted: bool,
@@ -99,7 +99,7 @@ impl<'a> Owner<'a> {
 
 // The link.
 
-impl Upstream {
+impl UpstreamState {
     /// Whether nobody has asked for a connection yet.
     pub(super) fn is_absent(&self) -> bool {
         self.link == Link::Absent
@@ -137,7 +137,7 @@ impl Upstream {
             && self.transaction.queueing() == Queueing::No
             && self.database.possible().only() == Some(0)
             && self.protocol == Protocol::Resp2
-            && !self.has_stream()
+            && !self.has_ongoing()
             && !self.is_tracking
             && !self.mirror.is_there()
     }
@@ -145,7 +145,7 @@ impl Upstream {
 
 // The state.
 
-impl Upstream {
+impl UpstreamState {
     /// The states that Redis may be in when it gets the next request, with the selected database where it is known:
     /// ordinarily one.
     pub(super) fn states(&self) -> impl Iterator<Item = (SessionMode, Option<u32>)> {
@@ -199,7 +199,7 @@ impl Upstream {
     }
 
     /// Redis goes on sending without being asked.
-    pub(super) fn has_stream(&self) -> bool {
+    pub(super) fn has_ongoing(&self) -> bool {
         !self.subscriptions.is_empty() || self.is_monitoring || self.is_replicating()
     }
 
@@ -289,7 +289,7 @@ pub(super) fn replication(role: Role) -> ArgvBuf {
 
 // What is sent.
 
-impl Upstream {
+impl UpstreamState {
     /// A permitted request is about to be sent.
     pub(super) fn expect(&mut self, spec: &CommandSpec, owed: Owed, sender: Option<Owner<'_>>, visibility: Visibility) {
         let queueing = self.transaction.queueing();
@@ -397,7 +397,7 @@ impl Upstream {
 
 // What comes.
 
-impl Upstream {
+impl UpstreamState {
     /// How many replies Redis owes.
     pub(super) fn owed(&self) -> u64 {
         self.replies.pending().replies()
@@ -440,14 +440,14 @@ impl Upstream {
     }
 
     /// Takes as many replies from the input as are here, in part or in whole. Returns how many bytes they are, and what is to
-    /// be done next. `user` and `shared` are for whom the session is known by its id.
+    /// be done next. `user` and `client_ids` are for whom the session is known by its id.
     ///
     /// # Errors
     /// What Redis sends is no reply to anything, or it means to close.
     pub(super) fn take_replies(
         &mut self,
         is_silent: bool,
-        (shared, user): (&Arc<Shared>, Option<&str>),
+        (client_ids, user): (&Arc<ClientIds>, Option<&str>),
         out: &mut Output<'_>,
     ) -> Result<(usize, Option<AfterReplies>), CloseReason> {
         let input = out.input();
@@ -458,14 +458,14 @@ impl Upstream {
                 out.pass(at..input.len());
                 input.len() - at
             } else {
-                let reading = Reading::new(self.protocol, self.subscriptions.in_band(self.protocol))
+                let context = FrameContext::new(self.protocol, self.subscriptions.in_band(self.protocol))
                     .monitoring(self.is_monitoring, is_silent);
-                let (taken, event) = self.replies.step(at, reading, out)?;
+                let (taken, event) = self.replies.step(at, context, out)?;
                 match event {
-                    Some(Event::Answered { slot: Slot::Login, said, .. }) => {
+                    Some(ReplyEvent::Answered { slot: Slot::Login, said, .. }) => {
                         next = self.mirror.answered(said == Said::Refused)?;
                     }
-                    Some(event) => self.apply(event, shared, user),
+                    Some(event) => self.apply(event, client_ids, user),
                     None => {}
                 }
                 taken
@@ -480,10 +480,10 @@ impl Upstream {
     }
 
     /// What Redis has said becomes the state.
-    fn apply(&mut self, event: Event<'_>, shared: &Arc<Shared>, user: Option<&str>) {
+    fn apply(&mut self, event: ReplyEvent<'_>, client_ids: &Arc<ClientIds>, user: Option<&str>) {
         let (slot, said, reply) = match event {
-            Event::Answered { slot, said, reply } => (slot, said, reply),
-            Event::Subscription { kind, total, name } => {
+            ReplyEvent::Answered { slot, said, reply } => (slot, said, reply),
+            ReplyEvent::Subscription { kind, total, name } => {
                 self.subscriptions.confirm(kind, total);
                 match name {
                     Some((name, Change::Begins)) => self.subscriptions.begin(kind, name),
@@ -497,9 +497,9 @@ impl Upstream {
         match slot {
             Slot::Hello(protocol) if is_done => {
                 self.protocol = protocol;
-                self.learn_id(reply, shared, user);
+                self.learn_id(reply, client_ids, user);
             }
-            Slot::ClientId if is_done => self.learn_id(reply, shared, user),
+            Slot::ClientId if is_done => self.learn_id(reply, client_ids, user),
             Slot::Monitor if is_done => self.is_monitoring = true,
             // Should it be queued, EXEC may turn it on.
             Slot::Tracking(is_on) if is_done || (said == Said::Queued && is_on) => self.is_tracking = is_on,
@@ -516,11 +516,11 @@ impl Upstream {
     }
 
     /// Notes the client id in a whole reply to CLIENT ID or HELLO, if it holds one.
-    fn learn_id(&mut self, reply: &[u8], shared: &Arc<Shared>, user: Option<&str>) {
+    fn learn_id(&mut self, reply: &[u8], client_ids: &Arc<ClientIds>, user: Option<&str>) {
         let Some(id) = client_id(reply) else { return };
         // First the old place is given up: it may be the same.
         self.own_id = None;
-        self.own_id = user.map(|user| OwnId::enter(shared, id, user));
+        self.own_id = user.map(|user| OwnId::enter(client_ids, id, user));
     }
 }
 
@@ -532,11 +532,11 @@ mod tests {
     use crate::session::output::Queues;
 
     /// A connection that was sent requests and answered so.
-    fn after(requests: &[&[&str]], replies: &str) -> Upstream {
+    fn after(requests: &[&[&str]], replies: &str) -> UpstreamState {
         let table = CommandTable::builtin(Dialect::Redis70);
         let acl = Acl::parse(b"user a on nopass ~* &* +@all\n", &table).unwrap();
         let sender = Owner::new(acl.user(b"a").unwrap(), table.identity());
-        let mut upstream = Upstream::default();
+        let mut upstream = UpstreamState::default();
         upstream.connect();
         upstream.connected(true);
         for request in requests {
@@ -555,7 +555,7 @@ mod tests {
     #[test]
     fn it_is_as_new_until_redis_confirms_something_that_lasts() {
         const NO: &str = "-NOPERM no\r\n";
-        assert!(Upstream::default().is_as_new());
+        assert!(UpstreamState::default().is_as_new());
         for (request, yes) in [
             (&["MULTI"][..], "+OK\r\n"),
             (&["SELECT", "5"], "+OK\r\n"),
@@ -572,7 +572,7 @@ mod tests {
 
     #[test]
     fn what_goes_on_at_redis_is_what_it_confirmed_or_is_asked_for() {
-        let names = |upstream: &Upstream| -> Vec<String> {
+        let names = |upstream: &UpstreamState| -> Vec<String> {
             upstream
                 .ongoing()
                 .iter()
@@ -588,7 +588,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_refused_by_its_first_words_only() {
-        let mut upstream = Upstream::default();
+        let mut upstream = UpstreamState::default();
         assert_eq!(upstream.accepts(b"-ERR max"), None);
         assert_eq!(upstream.accepts(REDIS_IS_FULL), Some(false));
         assert_eq!(upstream.accepts(b"+OK\r\n"), Some(true));

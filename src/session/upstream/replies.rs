@@ -9,7 +9,7 @@ use crate::session::output::{Output, Side};
 
 /// What the state of the connection says about frames.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
+pub(super) struct FrameContext {
     protocol: Protocol,
     /// There are subscriptions, of which messages may come between the replies.
     has_messages: bool,
@@ -19,7 +19,7 @@ pub(super) struct Reading {
     is_silent: bool,
 }
 
-impl Reading {
+impl FrameContext {
     pub(super) fn new(protocol: Protocol, has_messages: bool) -> Self {
         Self { protocol, has_messages, is_monitoring: false, is_silent: false }
     }
@@ -30,7 +30,7 @@ impl Reading {
 }
 
 /// What a frame said that was read to its end.
-pub(super) enum Event<'a> {
+pub(super) enum ReplyEvent<'a> {
     /// A subscription has begun or ended, asked for or not. So many of its kind are left.
     Subscription { kind: Kind, total: u64, name: Option<(&'a [u8], Change)> },
     /// A request has been answered. `reply` is whole wherever it is looked at.
@@ -38,7 +38,7 @@ pub(super) enum Event<'a> {
 }
 
 /// How many bytes were read, none if more is needed, and what they said.
-pub(super) type Step<'a> = (usize, Option<Event<'a>>);
+pub(super) type Step<'a> = (usize, Option<ReplyEvent<'a>>);
 
 /// What a reply says of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) enum Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     /// To the client; it answers no request.
-    Stream,
+    Unasked,
     /// To the client; it is one of the confirmations that the first slot waits for.
     Confirmation,
     /// What the first slot waits for, or something in its place: to the client, unless it is shown something else, or
@@ -136,12 +136,12 @@ impl Replies {
     pub(super) fn step<'a>(
         &mut self,
         at: usize,
-        reading: Reading,
+        context: FrameContext,
         out: &mut Output<'a>,
     ) -> Result<Step<'a>, CloseReason> {
         self.release(out);
         let rest = &out.input()[at..];
-        if self.open_frame.is_none() && !reading.is_monitoring && !reading.has_messages {
+        if self.open_frame.is_none() && !context.is_monitoring && !context.has_messages {
             let (frames, len) = self.framer.scan_run(rest, self.pending.pass_run());
             if frames > 0 {
                 if self.pending.is_shown() {
@@ -156,7 +156,7 @@ impl Replies {
         let mut event = None;
         let route = match self.open_frame {
             Some(route) => route,
-            None => match self.route(step.kind, frame, step.complete, reading, &mut event)? {
+            None => match self.route(step.kind, frame, step.complete, context, &mut event)? {
                 Some(route) => route,
                 None if step.complete => return Err(CloseReason::UpstreamDesynchronised),
                 None => return Ok((0, None)),
@@ -181,25 +181,25 @@ impl Replies {
         kind: FrameKind,
         frame: &'a [u8],
         complete: bool,
-        reading: Reading,
-        event: &mut Option<Event<'a>>,
+        context: FrameContext,
+        event: &mut Option<ReplyEvent<'a>>,
     ) -> Result<Option<Route>, CloseReason> {
         let first = match kind {
             FrameKind::Undecided => return Ok(None),
             FrameKind::Push => b'>',
             FrameKind::Reply(first) => first,
         };
-        if self.may_be_notice(first, reading) {
+        if self.may_be_notice(first, context) {
             match subscription::notice(frame) {
                 None if !complete => return Ok(None),
-                Some(Notice::Message) => return Ok(Some(Route::Stream)),
+                Some(Notice::Message) => return Ok(Some(Route::Unasked)),
                 Some(Notice::Confirmation { .. }) if !complete => return Ok(None),
                 Some(Notice::Confirmation { kind }) => {
                     let total = subscription::confirmed_total(frame).ok_or(CloseReason::UpstreamDesynchronised)?;
-                    *event = Some(Event::Subscription { kind, total, name: subscription::confirmed_name(frame) });
+                    *event = Some(ReplyEvent::Subscription { kind, total, name: subscription::confirmed_name(frame) });
                     let is_awaited =
                         matches!(self.pending.front(), Some(Slot::Confirm { kind: awaited, .. }) if *awaited == kind);
-                    return Ok(Some(if is_awaited { Route::Confirmation } else { Route::Stream }));
+                    return Ok(Some(if is_awaited { Route::Confirmation } else { Route::Unasked }));
                 }
                 None | Some(Notice::Other) => {}
             }
@@ -209,7 +209,7 @@ impl Replies {
         let answer = |said| Ok(Some(Route::Answer { said, is_shown: self.pending.is_shown() }));
         let hidden = Ok(Some(Route::Answer { said, is_shown: false }));
         match self.pending.front() {
-            _ if first == b'>' => Ok(Some(Route::Stream)),
+            _ if first == b'>' => Ok(Some(Route::Unasked)),
             Some(Slot::Replace(_) | Slot::ReplaceExec(_)) if is_error => hidden,
             Some(Slot::Replace(_) | Slot::ReplaceExec(_) | Slot::Confirm { .. }) if !is_error => {
                 Err(CloseReason::UpstreamDesynchronised)
@@ -225,8 +225,8 @@ impl Replies {
             }
             Some(Slot::Select(_) | Slot::Tracking(_)) if frame == b"+QUEUED\r\n" => answer(Said::Queued),
             Some(_) => answer(said),
-            None if reading.is_monitoring && first == b'+' && reading.is_silent => Ok(Some(Route::Hidden)),
-            None if reading.is_monitoring && first == b'+' => Ok(Some(Route::Stream)),
+            None if context.is_monitoring && first == b'+' && context.is_silent => Ok(Some(Route::Hidden)),
+            None if context.is_monitoring && first == b'+' => Ok(Some(Route::Unasked)),
             // Redis says why it closes: the client may hear it.
             None if first == b'-' => Ok(complete.then_some(Route::Answer { said, is_shown: true })),
             None => Err(CloseReason::UpstreamDesynchronised),
@@ -234,10 +234,10 @@ impl Replies {
     }
 
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
-    fn may_be_notice(&self, first: u8, reading: Reading) -> bool {
+    fn may_be_notice(&self, first: u8, context: FrameContext) -> bool {
         let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. }));
-        let may_come = expected || reading.is_monitoring || reading.has_messages;
-        first == b'>' || (first == b'*' && reading.protocol == Protocol::Resp2 && may_come)
+        let may_come = expected || context.is_monitoring || context.has_messages;
+        first == b'>' || (first == b'*' && context.protocol == Protocol::Resp2 && may_come)
     }
 
     /// A frame has come to its end.
@@ -246,9 +246,9 @@ impl Replies {
         route: Route,
         reply: &'a [u8],
         out: &mut Output<'_>,
-    ) -> Result<Option<Event<'a>>, CloseReason> {
+    ) -> Result<Option<ReplyEvent<'a>>, CloseReason> {
         let said = match route {
-            Route::Stream | Route::Hidden => return Ok(None),
+            Route::Unasked | Route::Hidden => return Ok(None),
             Route::Confirmation => {
                 self.pending.complete(1);
                 return Ok(None);
@@ -267,6 +267,6 @@ impl Replies {
             Some(Slot::Pass(_)) => self.pending.complete(1),
             _ => self.pending.pop(),
         };
-        Ok(slot.map(|slot| Event::Answered { slot, said, reply }))
+        Ok(slot.map(|slot| ReplyEvent::Answered { slot, said, reply }))
     }
 }

@@ -8,7 +8,7 @@ use crate::identity::Fingerprint;
 use crate::tls::anchors::Anchors;
 use crate::tls::authority::Authority;
 use crate::tls::editions::Edition;
-use crate::tls::in_force::{Admission, InForce, Subordinate};
+use crate::tls::in_force::{InForce, Newcomers, Subordinate};
 use crate::tls::load_error::{Finding, Severity};
 use crate::tls::revocation::Revocation;
 use crate::tls::settings::AuthClients;
@@ -27,7 +27,7 @@ pub(in crate::tls) struct Trust {
 }
 
 impl Loader<'_> {
-    pub(super) fn trust(&mut self, before: Option<&InForce>, admission: Admission) -> Option<Trust> {
+    pub(super) fn trust(&mut self, before: Option<&InForce>, newcomers: Newcomers) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
             return Some(Trust::default());
@@ -37,18 +37,18 @@ impl Loader<'_> {
         let before = before.unwrap_or(NOTHING);
         let mut waiting = Vec::new();
         let written =
-            if admission.keeps_authorities { Some(before.authorities.clone()) } else { self.authorities(is_start) };
+            if newcomers.keeps_authorities { Some(before.authorities.clone()) } else { self.authorities(is_start) };
         let signers = before.signers_with(written.as_deref().unwrap_or_default());
-        let authorities = written.map(|written| match admission.may_come {
+        let authorities = written.map(|written| match newcomers.may_come {
             true => written,
             false => self.known_of(&written, &before.authorities, &mut waiting),
         });
-        let pinned_keys = self.pins(before, admission.may_come, &mut waiting);
+        let pinned_keys = self.pins(before, newcomers.may_come, &mut waiting);
         let lists = self.revocation_lists(
             authorities.as_deref().unwrap_or_default(),
             &signers,
             &before.editions,
-            admission.may_come,
+            newcomers.may_come,
             &mut waiting,
         );
         let (authorities, lists) = authorities.zip(lists)?;

@@ -315,7 +315,7 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.judged(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    let again = load(&files.settings, &files.rule_keys, &Files::default(), None, Admission::default(), in_days(2))
+    let again = load(&files.settings, &files.rule_keys, &Files::default(), None, Newcomers::default(), in_days(2))
         .expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
@@ -681,7 +681,7 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.write("ca.crt", root.anew("root", |ca| ca.key_usages = vec![KeyUsagePurpose::KeyCertSign]));
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
-    let long_ago = load(&files.settings, &files.rule_keys, &Files::default(), None, Admission::default(), days_ago(60))
+    let long_ago = load(&files.settings, &files.rule_keys, &Files::default(), None, Newcomers::default(), days_ago(60))
         .expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
@@ -902,7 +902,7 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
         let load = |files: &TestFiles| {
-            load(&files.settings, &files.rule_keys, &Files::default(), None, Admission::default(), at)
+            load(&files.settings, &files.rule_keys, &Files::default(), None, Newcomers::default(), at)
                 .expect("good files")
         };
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
@@ -964,9 +964,9 @@ fn the_anchor_is_the_ca_that_issued_the_chain() {
     assert_eq!(with_both.anchor(&chain(&Authority::new("three").client("alice")), now), None);
 }
 
-const OF_FILE: Admission = Admission { may_come: true, keeps_authorities: false };
-const KNOWN_OF_FILE: Admission = Admission { may_come: false, keeps_authorities: false };
-const KNOWN: Admission = Admission { may_come: false, keeps_authorities: true };
+const OF_FILE: Newcomers = Newcomers { may_come: true, keeps_authorities: false };
+const KNOWN_OF_FILE: Newcomers = Newcomers { may_come: false, keeps_authorities: false };
+const KNOWN: Newcomers = Newcomers { may_come: false, keeps_authorities: true };
 
 /// Of a chain that is trusted, with what its client shows beside the leaf.
 fn vouching(material: &TlsMaterial, leaf: &Issued, shown: impl IntoIterator<Item = Vec<u8>>) -> Option<Fingerprint> {
@@ -1146,8 +1146,8 @@ fn where_an_older_edition_of_a_list_or_none_is_in_the_files_the_one_in_force_sta
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
         files.write("ca.crl", lists.iter().map(pem).collect::<String>());
         let (settings, keys) = (&files.settings, RuleKeys::default());
-        let admission = Admission::default();
-        load(settings, &keys, &Files::default(), before, admission, SystemTime::now()).expect("good lists")
+        let newcomers = Newcomers::default();
+        load(settings, &keys, &Files::default(), before, newcomers, SystemTime::now()).expect("good lists")
     };
     let first = load_after(None, &[(&root, 300, &[1]), (&namesake, 7, &[2])]);
     let numbered = |authority: &Authority, serial: u64| {
@@ -1184,8 +1184,8 @@ fn an_edition_is_remembered_while_its_ca_is_not_in_the_file_and_a_revoked_ca_whi
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
         files.write("ca.crl", lists.iter().map(pem).collect::<String>());
         let (settings, keys) = (&files.settings, RuleKeys::default());
-        let admission = Admission::default();
-        load(settings, &keys, &Files::default(), before, admission, SystemTime::now()).expect("good files")
+        let newcomers = Newcomers::default();
+        load(settings, &keys, &Files::default(), before, newcomers, SystemTime::now()).expect("good files")
     };
     let other = Authority::new("other");
     let of_other = (&other, 1, &[][..]);
@@ -1220,7 +1220,7 @@ fn an_edition_is_that_of_a_ca_whose_certificate_has_been_renewed() {
     files.write("ca.crt", root.renewed("root", in_days(1000)));
     files.write("ca.crl", root.numbered_crl(1, &[]).pem().expect("PEM"));
     let (settings, keys, before) = (&files.settings, RuleKeys::default(), Some(first.in_force()));
-    let later = load(settings, &keys, &Files::default(), before, Admission::default(), SystemTime::now());
+    let later = load(settings, &keys, &Files::default(), before, Newcomers::default(), SystemTime::now());
     let mut params = client("alice");
     params.serial_number = Some(SerialNumber::from(7_u64));
     assert_eq!(verdict(&later.expect("good files"), &root.issue(params)), Err(CertificateRefusal::Revoked));
@@ -1307,7 +1307,7 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
     let files = TestFiles::new(&one);
     files.write("ca.crt", one.pem() + &two.pem());
     let before = files.load();
-    let after = |authorities: &[&Authority], admit: Admission| {
+    let after = |authorities: &[&Authority], admit: Newcomers| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
         let material = load(
             &files.settings,
@@ -1405,7 +1405,7 @@ impl Restless {
         &mut self,
         authorities: &[&Authority],
         lists: &[(&Authority, u64, &[u64])],
-        admission: Admission,
+        newcomers: Newcomers,
     ) -> &TlsMaterial {
         let pem =
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
@@ -1413,7 +1413,7 @@ impl Restless {
         self.files.write("ca.crl", lists.iter().map(pem).collect::<String>());
         let TestFiles { settings, rule_keys, .. } = &self.files;
         let before = self.material.as_ref().map(TlsMaterial::in_force);
-        let material = load(settings, rule_keys, &Files::default(), before, admission, SystemTime::now());
+        let material = load(settings, rule_keys, &Files::default(), before, newcomers, SystemTime::now());
         self.material.insert(material.unwrap_or_else(|errors| panic!("{errors:?}")))
     }
 }

@@ -204,7 +204,7 @@ impl SessionCore {
     /// For `ACL LOG`.
     fn note_failed_login(&mut self, is_in_hello: bool, name: &[u8]) {
         let command = if is_in_hello { "HELLO" } else { "AUTH" };
-        let context = self.refusal_context();
+        let context = self.acl_log_context();
         self.outbox.note_acl_log_record(AclLogRecord::new(AclLogReason::Auth, context, command.as_bytes(), name));
     }
 

@@ -12,15 +12,15 @@ pub fn describe_log(log: &AclLog, count: usize, dialect: Dialect, now: SystemTim
 }
 
 fn describe(entry: &LogEntry, dialect: Dialect, now: SystemTime) -> Reply {
-    let LogEntry { id, refusal, client, created, updated } = entry;
+    let LogEntry { id, record, client, created, updated } = entry;
     let age = now.duration_since(*updated).unwrap_or_default().as_millis() as f64 / 1000.0;
     let integer = |number: u64| Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let mut fields = vec![
-        (Reply::bulk("count"), integer(refusal.count)),
-        (Reply::bulk("reason"), Reply::bulk(refusal.reason.to_string())),
-        (Reply::bulk("context"), Reply::bulk(refusal.context.to_string())),
-        (Reply::bulk("object"), Reply::bulk(refusal.object.clone())),
-        (Reply::bulk("username"), Reply::bulk(refusal.user.clone())),
+        (Reply::bulk("count"), integer(record.count)),
+        (Reply::bulk("reason"), Reply::bulk(record.reason.to_string())),
+        (Reply::bulk("context"), Reply::bulk(record.context.to_string())),
+        (Reply::bulk("object"), Reply::bulk(record.object.clone())),
+        (Reply::bulk("username"), Reply::bulk(record.user.clone())),
         (Reply::bulk("age-seconds"), Reply::Double(age)),
         (Reply::bulk("client-info"), Reply::bulk(client.as_bytes())),
     ];

@@ -12,14 +12,14 @@ use memchr::memmem;
 
 use crate::resp::parse_integer;
 
-/// Shared by all sessions, of all workers. Locked only when one learns its id, is asked for or ends: forwarding a request
+/// The table, shared by all sessions of all workers. Locked only when one learns its id, is asked for or ends: forwarding a request
 /// touches none of it.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub struct ClientIds {
     users: Mutex<HashMap<i64, String>>,
 }
 
-impl Shared {
+impl ClientIds {
     /// Whether a session of `user` has this id.
     pub(super) fn is_of(&self, id: i64, user: &str) -> bool {
         self.users().get(&id).is_some_and(|known| known == user)
@@ -34,25 +34,25 @@ impl Shared {
 /// A session's own place in the table, given up when it is dropped.
 pub(super) struct OwnId {
     id: i64,
-    shared: Arc<Shared>,
+    client_ids: Arc<ClientIds>,
 }
 
 impl OwnId {
     /// Enters the id for `user`. An earlier place of the session has to be given up before: it may be the same.
-    pub(super) fn enter(shared: &Arc<Shared>, id: i64, user: &str) -> Self {
-        shared.users().insert(id, user.to_owned());
-        Self { id, shared: Arc::clone(shared) }
+    pub(super) fn enter(client_ids: &Arc<ClientIds>, id: i64, user: &str) -> Self {
+        client_ids.users().insert(id, user.to_owned());
+        Self { id, client_ids: Arc::clone(client_ids) }
     }
 
     /// The session acts for another user now.
     pub(super) fn is_now_of(&self, user: &str) {
-        self.shared.users().insert(self.id, user.to_owned());
+        self.client_ids.users().insert(self.id, user.to_owned());
     }
 }
 
 impl Drop for OwnId {
     fn drop(&mut self) {
-        self.shared.users().remove(&self.id);
+        self.client_ids.users().remove(&self.id);
     }
 }
 
@@ -81,12 +81,12 @@ mod tests {
 
     #[test]
     fn a_place_is_given_up_with_its_session() {
-        let shared = Arc::new(Shared::default());
-        let own = OwnId::enter(&shared, 7, "alice");
-        assert!(shared.is_of(7, "alice") && !shared.is_of(7, "bob") && !shared.is_of(8, "alice"));
+        let client_ids = Arc::new(ClientIds::default());
+        let own = OwnId::enter(&client_ids, 7, "alice");
+        assert!(client_ids.is_of(7, "alice") && !client_ids.is_of(7, "bob") && !client_ids.is_of(8, "alice"));
         own.is_now_of("bob");
-        assert!(shared.is_of(7, "bob") && !shared.is_of(7, "alice"));
+        assert!(client_ids.is_of(7, "bob") && !client_ids.is_of(7, "alice"));
         drop(own);
-        assert!(!shared.is_of(7, "bob"));
+        assert!(!client_ids.is_of(7, "bob"));
     }
 }
