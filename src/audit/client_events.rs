@@ -51,8 +51,8 @@ impl ClientEvents {
         if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
             let certificate = shown.and_then(|leaf| x509::Certificate::parse(leaf).ok());
             info!(
-                event = "handshake",
-                outcome = "failed",
+                event = words::event(Event::HandshakeFailed),
+                outcome = words::outcome(Event::HandshakeFailed),
                 %client,
                 subject = certificate.as_ref().map(|certificate| certificate.subject.display()),
                 serial = certificate.as_ref().map(|certificate| certificate.serial.as_str()),
@@ -69,7 +69,14 @@ impl ClientEvents {
     pub fn probed(&self, client: SocketAddr) {
         let reason = words::handshake(HandshakeError::Silent);
         if self.admits(Key::new(Event::Probe).from(client.ip()).because(reason)) {
-            debug!(event = "handshake", outcome = "failed", %client, reason, count = 1, "nothing came");
+            debug!(
+                event = words::event(Event::Probe),
+                outcome = words::outcome(Event::Probe),
+                %client,
+                reason,
+                count = 1,
+                "nothing came"
+            );
         }
     }
 
@@ -77,7 +84,15 @@ impl ClientEvents {
     pub fn announcement_refused(&self, balancer: SocketAddr, error: &dyn Display) {
         let (client, reason) = (balancer, words::PROXY_HEADER);
         if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
-            info!(event = "handshake", outcome = "failed", %client, reason, %error, count = 1, "no usable PROXY protocol header");
+            info!(
+                event = words::event(Event::HandshakeFailed),
+                outcome = words::outcome(Event::HandshakeFailed),
+                %client,
+                reason,
+                %error,
+                count = 1,
+                "no usable PROXY protocol header"
+            );
         }
     }
 
@@ -86,7 +101,15 @@ impl ClientEvents {
         let reason = words::address(refusal);
         if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
             let balancer = balancer.map(tracing::field::display);
-            info!(event = "connection", outcome = "refused", %client, balancer, reason, count = 1, "address not allowed");
+            info!(
+                event = words::event(Event::ConnectionRefused),
+                outcome = words::outcome(Event::ConnectionRefused),
+                %client,
+                balancer,
+                reason,
+                count = 1,
+                "address not allowed"
+            );
         }
     }
 
@@ -96,8 +119,8 @@ impl ClientEvents {
         if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
             let certificate = certificate.map(Certificate::new).unwrap_or_default();
             info!(
-                event = "connection",
-                outcome = "refused",
+                event = words::event(Event::ConnectionRefused),
+                outcome = words::outcome(Event::ConnectionRefused),
                 %client,
                 subject = certificate.subject,
                 serial = certificate.serial,
@@ -115,8 +138,8 @@ impl ClientEvents {
         if self.admits(Key::new(Event::ConnectionRefused).from(peer.address.ip()).because(reason)) {
             let certificate = Certificate::of(peer);
             info!(
-                event = "connection",
-                outcome = "refused",
+                event = words::event(Event::ConnectionRefused),
+                outcome = words::outcome(Event::ConnectionRefused),
                 client = %peer.address,
                 subject = certificate.subject,
                 serial = certificate.serial,
@@ -134,8 +157,8 @@ impl ClientEvents {
         if self.admits(Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user)) {
             let certificate = Certificate::of(peer);
             info!(
-                event = "connection",
-                outcome = "accepted",
+                event = words::event(Event::ConnectionAccepted),
+                outcome = words::outcome(Event::ConnectionAccepted),
                 client = %peer.address,
                 user = user.map_or("", UserName::as_str),
                 subject = certificate.subject,
@@ -154,7 +177,7 @@ impl ClientEvents {
         if self.admits(Key::new(Event::Close).from(peer.address.ip()).by(user).because(reason)) {
             let certificate = Certificate::of(peer);
             info!(
-                event = "close",
+                event = words::event(Event::Close),
                 client = %peer.address,
                 user = user.map_or("", UserName::as_str),
                 subject = certificate.subject,
@@ -186,20 +209,35 @@ impl ClientEvents {
             match report {
                 Report::LoggedIn { user } => {
                     if self.admits_of(key(Event::LoginAccepted, user_named(&user)), count) {
-                        info!(event = "login", outcome = "accepted", %client, user, count = 1, "login");
+                        info!(
+                            event = words::event(Event::LoginAccepted),
+                            outcome = words::outcome(Event::LoginAccepted),
+                            %client,
+                            user,
+                            count = 1,
+                            "login"
+                        );
                     }
                 }
                 Report::LoginFailed { user, reason } => {
                     let reason = words::login(reason);
                     if self.admits_of(key(Event::LoginFailed, user_named(&user)).because(reason), count) {
-                        info!(event = "login", outcome = "failed", %client, user, reason, count = 1, "login failed");
+                        info!(
+                            event = words::event(Event::LoginFailed),
+                            outcome = words::outcome(Event::LoginFailed),
+                            %client,
+                            user,
+                            reason,
+                            count = 1,
+                            "login failed"
+                        );
                     }
                 }
                 Report::StrayAuth { attempted, is_ignored } => {
                     let event = if is_ignored { Event::LoginIgnored } else { Event::LoginRefused };
                     if self.admits_of(key(event, session_user), count) {
                         info!(
-                            event = "login",
+                            event = words::event(event),
                             outcome = words::outcome(event),
                             %client,
                             user,
@@ -213,7 +251,15 @@ impl ClientEvents {
                     let reason = words::refusal(reason);
                     let command = if command.is_empty() { words::UNKNOWN_COMMAND } else { &command };
                     if self.admits_of(key(Event::RequestRefused, session_user).because(reason).about(command), count) {
-                        info!(event = "refusal", %client, user, command, reason, count = 1, "request refused");
+                        info!(
+                            event = words::event(Event::RequestRefused),
+                            %client,
+                            user,
+                            command,
+                            reason,
+                            count = 1,
+                            "request refused"
+                        );
                     }
                 }
             }
@@ -223,21 +269,40 @@ impl ClientEvents {
     /// Scripts of this user are refused: Redis does not let us make the user that they would run as.
     pub fn no_mirror(&self, user: &str, error: &ConnectError) {
         if self.admits(Key::new(Event::MirrorFailed).by(UserName::new(user.as_bytes()).as_ref())) {
-            warn!(event = "mirror", outcome = "failed", user, %error, count = 1, "no user for scripts at the upstream");
+            warn!(
+                event = words::event(Event::MirrorFailed),
+                outcome = words::outcome(Event::MirrorFailed),
+                user,
+                %error,
+                count = 1,
+                "no user for scripts at the upstream"
+            );
         }
     }
 
     /// The system lets no connection be accepted: most likely there are no file descriptors left.
     pub fn accept_failed(&self, error: &io::Error) {
         if self.admits(Key::new(Event::AcceptFailed)) {
-            error!(event = "accept", outcome = "failed", %error, count = 1, "cannot accept connections; going on trying");
+            error!(
+                event = words::event(Event::AcceptFailed),
+                outcome = words::outcome(Event::AcceptFailed),
+                %error,
+                count = 1,
+                "cannot accept connections; going on trying"
+            );
         }
     }
 
     /// A session gets no connection to Redis.
     pub fn upstream_failed(&self, error: &ConnectError) {
         if self.admits(Key::new(Event::UpstreamFailed)) {
-            warn!(event = "upstream", outcome = "failed", %error, count = 1, "cannot connect to the upstream");
+            warn!(
+                event = words::event(Event::UpstreamFailed),
+                outcome = words::outcome(Event::UpstreamFailed),
+                %error,
+                count = 1,
+                "cannot connect to the upstream"
+            );
         }
     }
 
