@@ -1,0 +1,40 @@
+"""The applications: by the name of their user in docs/applications.md, the processes that do their work."""
+
+import dataclasses
+import pathlib
+import sys
+
+BIN = pathlib.Path(sys.executable).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Application:
+    """`module` is in apps/, and its `work()` has jobs done. `URL` in a command becomes that of Redis."""
+
+    module: str
+    workers: tuple = ()
+
+
+def python(*command):
+    return (BIN / "python", *command)
+
+
+APPLICATIONS = {
+    "celery": Application(
+        "celery_app",
+        (
+            python("-m", "celery", "-A", "celery_app", "worker"),
+            python("-m", "celery", "-A", "celery_app", "beat", "--schedule", "FOLDER/beat"),
+        ),
+    ),
+    "rq": Application("rq_app", (python("-m", "rq.cli", "worker", "--with-scheduler", "--url", "URL"),)),
+    "dramatiq": Application("dramatiq_app", (python("-m", "dramatiq", "dramatiq_app", "--processes", "1", "--threads", "2"),)),
+    "huey": Application("huey_app", (python("-m", "huey.bin.huey_consumer", "huey_app.app"),)),
+    "locks": Application("locks_app"),
+    "channels": Application("channels_app"),
+    "django": Application("django_app"),
+    "shop": Application(
+        "redis_py_app",
+        tuple(python("redis_py_app.py", kind) for kind in ("sync", "asynchronous", "subscriber", "asynchronous-subscriber", "publisher")),
+    ),
+}

@@ -1,0 +1,27 @@
+"""What docs/applications.md tells its reader to write, read out of it, so that what is tested is what is told."""
+
+import pathlib
+import re
+import tomllib
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENT = REPOSITORY / "docs" / "applications.md"
+
+
+def acl_lines():
+    """The lines of the document's blocks of ACL, each of them `user NAME on …`, by the name."""
+    lines = {}
+    for line in "".join(blocks("acl")).splitlines():
+        name = re.fullmatch(r"user (\S+) on .+", line).group(1)
+        assert name not in lines, f"two lines for {name}"
+        lines[name] = line
+    return lines
+
+
+def scripting_users():
+    """The users that the document's block of TOML names as such."""
+    return tomllib.loads("".join(blocks("toml")))["block"]["scripting-users"]
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)

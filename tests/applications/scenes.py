@@ -1,0 +1,75 @@
+"""What is done with an application: its jobs, with the line of the document, and the same jobs after an outage."""
+
+import os
+import subprocess
+import time
+
+from applications import APPLICATIONS, python
+from stage import APPS, DEADLINE, Processes
+
+# How long Redis is away.
+AWAY = 4
+
+
+class Scene:
+    """An application at work before a stage, or directly at its Redis."""
+
+    def __init__(self, name, stage, direct=False):
+        self.name, self.stage, self.direct = name, stage, direct
+        self.application = APPLICATIONS[name]
+        self.url = stage.direct_url() if direct else stage.url(name)
+        environment = {**os.environ, "APP_URL": self.url, "APP_TICKS": f"{stage.folder}/ticks", "PYTHONPATH": str(APPS)}
+        self.processes = Processes(stage.folder, environment)
+
+    def start_workers(self):
+        names = {"URL": self.url, "FOLDER/beat": f"{self.stage.folder}/beat"}
+        for command in self.application.workers:
+            self.processes.start([names.get(word, word) for word in command])
+
+    def jobs_are_done(self):
+        """By a new process; the workers are those that have been there all along."""
+        module = self.application.module
+        work, output = self.processes.start(python("-c", f"import {module}; {module}.work()"))
+        self.processes.running.pop()
+        try:
+            code = work.wait(4 * DEADLINE)
+        finally:
+            work.kill()
+            work.wait()
+        assert code == 0, f"the jobs were not done:\n{output.read_text()}"
+        self.processes.assert_alive()
+
+    def nothing_was_refused(self):
+        assert not (refusals := self.stage.refusals()), f"refused: {refusals}"
+
+
+def line(scene):
+    """With exactly the document's line every job is done, and nothing is refused."""
+    scene.start_workers()
+    scene.jobs_are_done()
+    # To end is work, too: what a worker has taken and not done is given back.
+    scene.processes.end()
+    scene.nothing_was_refused()
+
+
+def outage(scene):
+    """The same workers do their jobs after Redis was away, and after a restart of respgate."""
+    stage = scene.stage
+    scene.start_workers()
+    scene.jobs_are_done()
+
+    stage.stop_redis()
+    time.sleep(AWAY)
+    stage.start_redis()
+    scene.jobs_are_done()
+
+    if not scene.direct:
+        stage.stop_gate()
+        stage.start_gate()
+        scene.jobs_are_done()
+        scene.nothing_was_refused()
+
+
+TESTS = {f"line-{name}": (name, line) for name in APPLICATIONS} | {
+    f"outage-{name}": (name, outage) for name in ("celery", "rq", "dramatiq", "huey", "shop")
+}
