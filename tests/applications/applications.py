@@ -13,6 +13,8 @@ class Application:
 
     module: str
     workers: tuple = ()
+    # Whether `leave_behind()` makes work for the end of the workers.
+    leaves_behind: bool = False
 
 
 def python(*command):
@@ -26,8 +28,12 @@ APPLICATIONS = {
             python("-m", "celery", "-A", "celery_app", "worker"),
             python("-m", "celery", "-A", "celery_app", "beat", "--schedule", "FOLDER/beat"),
         ),
+        leaves_behind=True,
     ),
-    "rq": Application("rq_app", (python("-m", "rq.cli", "worker", "--with-scheduler", "--url", "URL"),)),
+    # The scheduler of a worker ends where it loses Redis, and the worker starts another when it comes to its maintenance.
+    "rq": Application(
+        "rq_app", (python("-m", "rq.cli", "worker", "--with-scheduler", "--maintenance-interval", "2", "--url", "URL"),)
+    ),
     "dramatiq": Application("dramatiq_app", (python("-m", "dramatiq", "dramatiq_app", "--processes", "1", "--threads", "2"),)),
     "huey": Application("huey_app", (python("-m", "huey.bin.huey_consumer", "huey_app.app"),)),
     "locks": Application("locks_app"),

@@ -26,10 +26,10 @@ class Scene:
         for command in self.application.workers:
             self.processes.start([names.get(word, word) for word in command])
 
-    def jobs_are_done(self):
+    def jobs_are_done(self, function="work"):
         """By a new process; the workers are those that have been there all along."""
         module = self.application.module
-        work, output = self.processes.start(python("-c", f"import {module}; {module}.work()"))
+        work, output = self.processes.start(python("-c", f"import {module}; {module}.{function}()"))
         self.processes.running.pop()
         try:
             code = work.wait(4 * DEADLINE)
@@ -47,7 +47,8 @@ def line(scene):
     """With exactly the document's line every job is done, and nothing is refused."""
     scene.start_workers()
     scene.jobs_are_done()
-    # To end is work, too: what a worker has taken and not done is given back.
+    if scene.application.leaves_behind:
+        scene.jobs_are_done("leave_behind")
     scene.processes.end()
     scene.nothing_was_refused()
 

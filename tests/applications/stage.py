@@ -92,7 +92,7 @@ scripting-users = {json.dumps(document.scripting_users())}
         events = (json.loads(line) for line in self.log_text().splitlines() if line.startswith("{"))
         refused = [event for event in events if event.get("event") == "refusal" or event.get("outcome") == "refused"]
         with redis.Redis(port=self.redis_port) as client:
-            return refused + client.acl_log()
+            return refused + [entry for entry in client.acl_log() if entry["reason"] != "auth"]
 
     def log_text(self):
         return (self.folder / "respgate.log").read_text(errors="replace")

@@ -54,8 +54,6 @@ def work():
     assert add.apply_async((2, 4), countdown=1).get(DEADLINE) == 6
     assert fails_once.delay().get(DEADLINE) == "retried"
     assert celery.chord([add.s(number, 1) for number in range(4)])(total.s()).get(DEADLINE) == 10
-    # The worker takes this one, keeps it, and gives it back when it ends.
-    add.apply_async((1, 1), countdown=3600)
     forgotten = add.delay(1, 1)
     forgotten.get(DEADLINE)
     forgotten.forget()
@@ -68,3 +66,9 @@ def work():
     until = time.monotonic() + DEADLINE
     while not app.control.inspect(timeout=2).ping():
         assert time.monotonic() < until, "no worker answers to remote control"
+
+
+def leave_behind():
+    """The worker takes this one, keeps it until it is due, and gives it back when it ends."""
+    add.apply_async((1, 1), countdown=3600)
+    add.delay(1, 1).get(DEADLINE)
