@@ -9,12 +9,18 @@ BIN = pathlib.Path(sys.executable).parent
 
 @dataclasses.dataclass(frozen=True)
 class Application:
-    """`module` is in apps/, and its `work()` has jobs done. `URL` in a command becomes that of Redis."""
+    """`program` is in apps/, and its `work()` has jobs done. `URL` in a command becomes that of Redis."""
 
-    module: str
+    program: str
     workers: tuple = ()
     # Whether `leave_behind()` makes work for the end of the workers.
     leaves_behind: bool = False
+
+    def call(self, function):
+        """The command that calls a function of the program."""
+        if self.program.endswith(".cjs"):
+            return ("node", self.program, function)
+        return python("-c", f"import {self.program}; {self.program}.{function}()")
 
 
 def python(*command):
@@ -36,6 +42,7 @@ APPLICATIONS = {
     ),
     "dramatiq": Application("dramatiq_app", (python("-m", "dramatiq", "dramatiq_app", "--processes", "1", "--threads", "2"),)),
     "huey": Application("huey_app", (python("-m", "huey.bin.huey_consumer", "huey_app.app"),)),
+    "bullmq": Application("bullmq_app.cjs", (("node", "bullmq_app.cjs", "worker"),)),
     "locks": Application("locks_app"),
     "channels": Application("channels_app"),
     "django": Application("django_app"),

@@ -49,7 +49,7 @@ def passes(test, certificates, respgate, direct):
             scene.processes.end()
             stage.end()
     seconds = time.monotonic() - started
-    print(f"{'failed' if error else 'ok':6} {test:20} {seconds:4.0f} s", flush=True)
+    print(f"{'failed' if error else 'ok':6} {test:18} {seconds:4.0f} s  {', '.join(scene.times)}".rstrip(), flush=True)
     if error:
         print(error, file=sys.stderr, flush=True)
     return error is None

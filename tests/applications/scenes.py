@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from applications import APPLICATIONS, python
+from applications import APPLICATIONS
 from stage import APPS, DEADLINE, Processes
 
 # How long Redis is away.
@@ -17,6 +17,7 @@ class Scene:
     def __init__(self, name, stage, direct=False):
         self.name, self.stage, self.direct = name, stage, direct
         self.application = APPLICATIONS[name]
+        self.times = []
         self.url = stage.direct_url() if direct else stage.url(name)
         environment = {**os.environ, "APP_URL": self.url, "APP_TICKS": f"{stage.folder}/ticks", "PYTHONPATH": str(APPS)}
         self.processes = Processes(stage.folder, environment)
@@ -28,8 +29,7 @@ class Scene:
 
     def jobs_are_done(self, function="work"):
         """By a new process; the workers are those that have been there all along."""
-        module = self.application.module
-        work, output = self.processes.start(python("-c", f"import {module}; {module}.{function}()"))
+        work, output = self.processes.start(self.application.call(function))
         self.processes.running.pop()
         try:
             code = work.wait(4 * DEADLINE)
@@ -38,6 +38,12 @@ class Scene:
             work.wait()
         assert code == 0, f"the jobs were not done:\n{output.read_text()}"
         self.processes.assert_alive()
+
+    def timed(self, what, action):
+        """Nothing is asserted of the time; it is there to be read."""
+        started = time.monotonic()
+        action()
+        self.times.append(f"{what} {time.monotonic() - started:.0f} s")
 
     def nothing_was_refused(self):
         assert not (refusals := self.stage.refusals()), f"refused: {refusals}"
@@ -57,20 +63,20 @@ def outage(scene):
     """The same workers do their jobs after Redis was away, and after a restart of respgate."""
     stage = scene.stage
     scene.start_workers()
-    scene.jobs_are_done()
+    scene.timed("jobs", scene.jobs_are_done)
 
     stage.stop_redis()
     time.sleep(AWAY)
     stage.start_redis()
-    scene.jobs_are_done()
+    scene.timed("after the outage", scene.jobs_are_done)
 
     if not scene.direct:
-        stage.stop_gate()
+        scene.timed("end of respgate", stage.stop_gate)
         stage.start_gate()
-        scene.jobs_are_done()
+        scene.timed("after the restart", scene.jobs_are_done)
         scene.nothing_was_refused()
 
 
 TESTS = {f"line-{name}": (name, line) for name in APPLICATIONS} | {
-    f"outage-{name}": (name, outage) for name in ("celery", "rq", "dramatiq", "huey", "shop")
+    f"outage-{name}": (name, outage) for name in ("celery", "rq", "dramatiq", "huey", "bullmq", "shop")
 }
