@@ -42,8 +42,16 @@ APPLICATIONS = {
     ),
     "dramatiq": Application("dramatiq_app", (python("-m", "dramatiq", "dramatiq_app", "--processes", "1", "--threads", "2"),)),
     "huey": Application("huey_app", (python("-m", "huey.bin.huey_consumer", "huey_app.app"),)),
+    "taskiq": Application(
+        "taskiq_app",
+        (
+            python("-m", "taskiq", "worker", "taskiq_app:broker", "--workers", "1"),
+            python("-m", "taskiq", "scheduler", "taskiq_app:scheduler", "--update-interval", "1"),
+        ),
+    ),
     "bullmq": Application("bullmq_app.cjs", (("node", "bullmq_app.cjs", "worker"),)),
     "locks": Application("locks_app"),
+    "redis-lock": Application("redis_lock_app"),
     "channels": Application("channels_app"),
     "django": Application("django_app"),
     "shop": Application(

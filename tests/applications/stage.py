@@ -128,16 +128,16 @@ class Processes:
 
     def end(self):
         for _, process, _ in self.running:
-            stop(process)
+            stop(process, 10)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def stop(process):
-    """Asks a process to end, and waits until it has; one that does not is killed."""
+def stop(process, patience=30):
+    """Asks a process to end, and waits until it has; one that does not within so many seconds is killed."""
     process.terminate()
     try:
-        process.wait(30)
+        process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
