@@ -23,5 +23,15 @@ def scripting_users():
     return tomllib.loads("".join(blocks("toml")))["block"]["scripting-users"]
 
 
+def assert_versions():
+    """The document names the versions that are installed."""
+    text = " ".join(DOCUMENT.read_text().split()).lower()
+    for line in (pathlib.Path(__file__).parent / "requirements.txt").read_text().lower().splitlines():
+        if not line.startswith("packaging"):  # which Celery forgets to ask for
+            name, version = line.split("==")
+            name = {"redis": "redis-py"}.get(name, name)
+            assert f"{name} {version}" in text, f"{DOCUMENT} does not say {name} {version}"
+
+
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)

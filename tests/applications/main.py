@@ -8,6 +8,7 @@ import tempfile
 import time
 import traceback
 
+import document
 from scenes import TESTS, Scene
 from stage import Stage, make_certificates
 
@@ -23,6 +24,7 @@ def main():
     if options.list:
         print(*TESTS, sep="\n")
         return
+    document.assert_versions()
     respgate = pathlib.Path(os.environ["RESPGATE"]).resolve()
     os.umask(0o022)  # respgate refuses files that others can change
     with tempfile.TemporaryDirectory(prefix="respgate-applications.") as folder:

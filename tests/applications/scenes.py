@@ -77,6 +77,7 @@ def outage(scene):
         scene.nothing_was_refused()
 
 
+# Those whose workers go on after an outage of a Redis without a respgate: taskiq's does not.
 TESTS = {f"line-{name}": (name, line) for name in APPLICATIONS} | {
     f"outage-{name}": (name, outage) for name in ("celery", "rq", "dramatiq", "huey", "bullmq", "shop")
 }
