@@ -13,7 +13,7 @@ readonly node_modules=target/applications/node_modules node_packages=(bullmq@6.7
 main() {
     make_venv
     install_node_packages
-    export NODE_PATH=$PWD/$node_modules
+    export NODE_PATH=$PWD/$node_modules PYTHONDONTWRITEBYTECODE=1
     if [[ -z ${RESPGATE:-} ]]; then
         cargo build --locked --quiet
         export RESPGATE=$PWD/target/debug/respgate
