@@ -86,7 +86,7 @@ pub struct Kept<'a> {
     /// Its certificates, keys, CAs and CRLs stay.
     pub trust: bool,
     /// Nobody is let in whom it does not let in.
-    pub strangers_wait: bool,
+    pub newcomers_wait: bool,
     /// Its client CAs that come from these files.
     pub authorities: &'a [PathBuf],
     /// Its configuration stays: what is in force is no error because another Redis does not know it.
@@ -363,7 +363,7 @@ impl<'a> Builder<'a> {
             listeners.push(listener.tls.as_ref().and_then(|settings| {
                 let keeps_authorities =
                     settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file));
-                let newcomers = Newcomers { may_come: !self.kept.strangers_wait, keeps_authorities };
+                let newcomers = Newcomers { may_come: !self.kept.newcomers_wait, keeps_authorities };
                 // Two listeners with the same files share one material, and one error.
                 if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
                     return Some(Arc::clone(material));

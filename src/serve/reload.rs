@@ -94,7 +94,7 @@ struct Due {
     users: bool,
     trust: bool,
     /// Somebody waits for the configuration and the ACL file to be let in.
-    strangers: bool,
+    newcomers: bool,
 }
 
 /// What is read again. The rest is kept.
@@ -174,7 +174,7 @@ impl Reloader {
         }
         let users = self.due.users && !self.unsaved && !unsettled.contains(&Part::Users);
         let is_trust_due = std::mem::take(&mut self.due.trust);
-        if config.is_none() && !users && !is_trust_due && !self.due.strangers {
+        if config.is_none() && !users && !is_trust_due && !self.due.newcomers {
             return self.tell_if_mended();
         }
         let mut reading = Reading { config, users, trust: true, unsettled };
@@ -183,7 +183,7 @@ impl Reloader {
             reading.unsettled.extend(RULES);
             self.due.retry = true;
         }
-        let may_come = self.due.strangers && self.is_as_on_disk(&reading, &HeldUp::new());
+        let may_come = self.due.newcomers && self.is_as_on_disk(&reading, &HeldUp::new());
         if reading.config.is_some() || users || is_trust_due || may_come {
             self.rebuild(Cause::Files, reading, &files).await;
         }
@@ -237,12 +237,12 @@ impl Reloader {
         }
         self.due.config &= reading.config.is_none();
         self.due.users &= !reading.users;
-        self.due.strangers &= !reading.trust;
+        self.due.newcomers &= !reading.trust;
         let Some((held_up, built)) = built else {
             return events::reload_kept(cause, current.number);
         };
         if reading.trust {
-            self.due.strangers = !built.waiting.is_empty();
+            self.due.newcomers = !built.waiting.is_empty();
             self.waiting.clone_from(&built.waiting);
         }
         if reading.unsettled.is_empty() {
@@ -342,7 +342,7 @@ impl Reloader {
             before: Some(current),
             users: !reading.users || held_up.contains(&Part::Users),
             trust: !reading.trust,
-            strangers_wait: !self.is_as_on_disk(reading, held_up),
+            newcomers_wait: !self.is_as_on_disk(reading, held_up),
             authorities: &authorities,
             config: config.is_none(),
         };

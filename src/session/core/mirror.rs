@@ -17,16 +17,16 @@ impl SessionCore {
         let is_script = permit.spec().role() == Role::Script;
         self.upstream.mirror().may_be_had(is_script)
             && !self.upstream.may_queue()
-            && self.has_no_mirror(policy, permit.spec())
+            && self.needs_mirror(policy, permit.spec())
     }
 
-    /// Whether a permitted request would run a script, and Redis does not know for whom.
-    pub(super) fn lacks_mirror(&self, policy: &Policy, permit: &Permit<'_>) -> bool {
-        permit.spec().role() == Role::Script && self.has_no_mirror(policy, permit.spec())
+    /// Whether a command would run a script, and Redis does not know for whom.
+    pub(super) fn script_lacks_mirror(&self, policy: &Policy, spec: &CommandSpec) -> bool {
+        spec.role() == Role::Script && self.needs_mirror(policy, spec)
     }
 
     /// Whether a command is to be run by a mirror, and there is none.
-    pub(super) fn has_no_mirror(&self, policy: &Policy, spec: &CommandSpec) -> bool {
+    pub(super) fn needs_mirror(&self, policy: &Policy, spec: &CommandSpec) -> bool {
         !self.upstream.mirror().is_there() && self.who.user().is_some_and(|user| policy.wants_mirror(user, spec))
     }
 
@@ -88,7 +88,7 @@ impl SessionCore {
         let mut request = Zeroizing::new(Vec::new());
         encode_request(&[auth, login.name.as_bytes(), login.password.as_bytes()], &mut request);
         out.send(Side::Upstream, &request);
-        self.upstream.expect_login();
+        self.upstream.expect_mirror_login();
         Ok(())
     }
 }

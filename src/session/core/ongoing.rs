@@ -16,7 +16,7 @@ impl SessionCore {
             self.upstream.databases().all(|database| {
                 let requester = Requester { user, mode: SessionMode::default(), database };
                 match policy.decide(requester, &request.as_argv()) {
-                    Verdict::Forward(permit) => !self.lacks_mirror(policy, &permit),
+                    Verdict::Forward(permit) => !self.script_lacks_mirror(policy, permit.spec()),
                     Verdict::Local(_) | Verdict::Deny(_) => false,
                 }
             })

@@ -189,7 +189,7 @@ impl SessionCore {
     fn prerequisite(&self, policy: &Policy, verdict: &Verdict<'_>, argv: &Argv<'_>) -> Option<Wait> {
         let Verdict::Forward(permit) = verdict else { return None };
         // Inside a transaction it would be done otherwise.
-        let depends = || may_block(permit.spec(), argv) || self.has_no_mirror(policy, permit.spec());
+        let depends = || may_block(permit.spec(), argv) || self.needs_mirror(policy, permit.spec());
         if self.upstream.queueing() == Queueing::Undecided && depends() {
             Some(Wait::Undecided)
         } else if self.mirror_is_outdated() || self.awaits_mirror(policy, permit) {
@@ -206,7 +206,7 @@ impl SessionCore {
         permit: &Permit<'_>,
         argv: &Argv<'_>,
     ) -> Option<(RequestRefusal, &'static str)> {
-        if self.lacks_mirror(policy, permit) {
+        if self.script_lacks_mirror(policy, permit.spec()) {
             Some((RequestRefusal::NoMirror, "ERR respgate: Redis cannot be told for whom this script would run"))
         } else if self.redirects_to_another_user(permit, argv) {
             Some((RequestRefusal::Redirect, NO_SUCH_CLIENT))
@@ -271,10 +271,10 @@ impl SessionCore {
         let Some(user) = self.who.user() else { return false };
         let name = user.name().as_str().as_bytes();
         queue.may_execute(user, policy.table.identity(), |id| {
-            policy.table.get(id).is_some_and(|spec| {
-                let lacks_mirror = spec.role() == Role::Script && self.has_no_mirror(policy, spec);
-                !policy.blocklist.blocks(name, spec) && !lacks_mirror
-            })
+            policy
+                .table
+                .get(id)
+                .is_some_and(|spec| !policy.blocklist.blocks(name, spec) && !self.script_lacks_mirror(policy, spec))
         })
     }
 

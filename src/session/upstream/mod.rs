@@ -223,7 +223,7 @@ impl UpstreamState {
         ongoing.extend(self.is_tracking.then(tracking));
         ongoing.extend(self.replicating.map(replication));
         ongoing.extend(self.replies.pending().slots().filter_map(|slot| match slot {
-            Slot::Blocking(request) | Slot::Confirm { request: Some(request), .. } => Some((**request).clone()),
+            Slot::Blocking(request) | Slot::Subscription { request: Some(request), .. } => Some((**request).clone()),
             Slot::Monitor => Some(monitor()),
             Slot::Tracking(true) => Some(tracking()),
             _ => None,
@@ -307,11 +307,11 @@ impl UpstreamState {
         }
         let slot = match owed {
             Owed::Confirmations(kind, request) => {
-                Slot::Confirm { kind, left: request.as_argv().len() as u64 - 1, request: Some(request) }
+                Slot::Subscription { kind, left: request.as_argv().len() as u64 - 1, request: Some(request) }
             }
             Owed::Cancellations { kind, named } => {
                 let left = if named > 0 { named as u64 } else { self.subscriptions.count(kind).max(1) };
-                Slot::Confirm { kind, left, request: None }
+                Slot::Subscription { kind, left, request: None }
             }
             Owed::Exec => {
                 let selects = self.transaction.exec_sent().map_or(Databases::NONE, |queue| queue.selected());
@@ -339,8 +339,8 @@ impl UpstreamState {
     }
 
     /// A login as a mirror is about to be sent.
-    pub(super) fn expect_login(&mut self) {
-        self.replies.expect(Slot::Login, Visibility::Hidden);
+    pub(super) fn expect_mirror_login(&mut self) {
+        self.replies.expect(Slot::MirrorLogin, Visibility::Hidden);
     }
 
     /// SYNC or PSYNC has been sent, and nothing was outstanding.
@@ -462,7 +462,7 @@ impl UpstreamState {
                     .monitoring(self.is_monitoring, is_silent);
                 let (taken, event) = self.replies.step(at, context, out)?;
                 match event {
-                    Some(ReplyEvent::Answered { slot: Slot::Login, said, .. }) => {
+                    Some(ReplyEvent::Answered { slot: Slot::MirrorLogin, said, .. }) => {
                         next = self.mirror.answered(said == Said::Refused)?;
                     }
                     Some(event) => self.apply(event, client_ids, user),
@@ -511,7 +511,17 @@ impl UpstreamState {
                 self.transaction.answered(Some(false));
                 self.database.perhaps_selected(if is_done { selects } else { Databases::NONE });
             }
-            _ => {}
+            // A refusal, or nothing that the connection keeps in mind.
+            Slot::Hello(_)
+            | Slot::ClientId
+            | Slot::Monitor
+            | Slot::Tracking(_)
+            | Slot::Pass(_)
+            | Slot::Blocking(_)
+            | Slot::Subscription { .. }
+            | Slot::MirrorLogin
+            | Slot::Replace(_)
+            | Slot::Local(_) => {}
         }
     }
 

@@ -33,9 +33,9 @@ pub(in crate::session) enum Slot {
     Tracking(bool),
     /// So many confirmations of SUBSCRIBE or a relative, or one error in their place; with the request if it is one of
     /// those that subscribe.
-    Confirm { kind: Kind, left: u64, request: Option<Box<ArgvBuf>> },
+    Subscription { kind: Kind, left: u64, request: Option<Box<ArgvBuf>> },
     /// The reply to a login of ours, as a mirror of the session's user.
-    Login,
+    MirrorLogin,
     /// An error of which the client is shown ours instead. Any other reply ends the session.
     Replace(Box<[u8]>),
     /// The same, of an EXEC.
@@ -61,14 +61,24 @@ struct Totals {
 impl Slot {
     fn totals(&self) -> Totals {
         let memory = match self {
-            Self::Blocking(request) | Self::Confirm { request: Some(request), .. } => {
+            Self::Blocking(request) | Self::Subscription { request: Some(request), .. } => {
                 ALLOCATION + size_of::<ArgvBuf>() + request.memory()
             }
             Self::Replace(bytes) | Self::ReplaceExec(bytes) | Self::Local(bytes) => ALLOCATION + bytes.len(),
-            _ => 0,
+            Self::Pass(_)
+            | Self::ClientId
+            | Self::Hello(_)
+            | Self::Multi
+            | Self::Discard
+            | Self::Exec { .. }
+            | Self::Select(_)
+            | Self::Monitor
+            | Self::Tracking(_)
+            | Self::Subscription { request: None, .. }
+            | Self::MirrorLogin => 0,
         };
         let (replies, local_bytes) = match self {
-            Self::Pass(count) | Self::Confirm { left: count, .. } => (*count, 0),
+            Self::Pass(count) | Self::Subscription { left: count, .. } => (*count, 0),
             Self::Local(bytes) => (0, bytes.len()),
             _ => (1, 0),
         };
@@ -78,7 +88,19 @@ impl Slot {
     /// Whether its reply changes how what follows is to be read, or may be long in coming: no request is sent behind it, and
     /// the next is judged by the rights of the moment when it has come.
     fn is_barrier(&self) -> bool {
-        matches!(self, Self::Blocking(_) | Self::Hello(_) | Self::Monitor | Self::Confirm { .. } | Self::Login)
+        match self {
+            Self::Blocking(_) | Self::Hello(_) | Self::Monitor | Self::Subscription { .. } | Self::MirrorLogin => true,
+            Self::Pass(_)
+            | Self::ClientId
+            | Self::Multi
+            | Self::Discard
+            | Self::Exec { .. }
+            | Self::Select(_)
+            | Self::Tracking(_)
+            | Self::Replace(_)
+            | Self::ReplaceExec(_)
+            | Self::Local(_) => false,
+        }
     }
 }
 
@@ -168,7 +190,7 @@ impl Pending {
     /// `count` replies of the first slot have come; the slot, if it waits for no more.
     pub(super) fn complete(&mut self, count: u64) -> Option<Slot> {
         match self.places.front_mut().map(|place| &mut place.slot) {
-            Some(Slot::Pass(left) | Slot::Confirm { left, .. }) if *left > count => {
+            Some(Slot::Pass(left) | Slot::Subscription { left, .. }) if *left > count => {
                 *left -= count;
                 self.totals.replies -= count;
                 None
@@ -217,7 +239,7 @@ mod tests {
             Slot::Pass(1),
             Slot::Local(words(b"+OK\r\n")),
             Slot::Replace(words(b"-ERR\r\n")),
-            Slot::Confirm { kind: Kind::Channel, left: 2, request: Some(request()) },
+            Slot::Subscription { kind: Kind::Channel, left: 2, request: Some(request()) },
         ] {
             pending.push(slot, Visibility::Shown);
         }
@@ -231,7 +253,7 @@ mod tests {
     #[test]
     fn one_error_takes_the_place_of_all_confirmations() {
         let mut pending = Pending::default();
-        pending.push(Slot::Confirm { kind: Kind::Channel, left: 3, request: None }, Visibility::Shown);
+        pending.push(Slot::Subscription { kind: Kind::Channel, left: 3, request: None }, Visibility::Shown);
         assert!(pending.has_barrier() && pending.pop().is_some());
         assert_eq!(pending.totals, Totals::default());
     }

@@ -197,8 +197,7 @@ impl Replies {
                 Some(Notice::Confirmation { kind }) => {
                     let total = subscription::confirmed_total(frame).ok_or(CloseReason::UpstreamDesynchronised)?;
                     *event = Some(ReplyEvent::Subscription { kind, total, name: subscription::confirmed_name(frame) });
-                    let is_awaited =
-                        matches!(self.pending.front(), Some(Slot::Confirm { kind: awaited, .. }) if *awaited == kind);
+                    let is_awaited = matches!(self.pending.front(), Some(Slot::Subscription { kind: awaited, .. }) if *awaited == kind);
                     return Ok(Some(if is_awaited { Route::Confirmation } else { Route::Unasked }));
                 }
                 None | Some(Notice::Other) => {}
@@ -211,13 +210,15 @@ impl Replies {
         match self.pending.front() {
             _ if first == b'>' => Ok(Some(Route::Unasked)),
             Some(Slot::Replace(_) | Slot::ReplaceExec(_)) if is_error => hidden,
-            Some(Slot::Replace(_) | Slot::ReplaceExec(_) | Slot::Confirm { .. }) if !is_error => {
+            Some(Slot::Replace(_) | Slot::ReplaceExec(_) | Slot::Subscription { .. }) if !is_error => {
                 Err(CloseReason::UpstreamDesynchronised)
             }
-            Some(Slot::ClientId | Slot::Hello(_) | Slot::Login | Slot::Select(_) | Slot::Tracking(_)) if !complete => {
+            Some(Slot::ClientId | Slot::Hello(_) | Slot::MirrorLogin | Slot::Select(_) | Slot::Tracking(_))
+                if !complete =>
+            {
                 Ok(None)
             }
-            Some(Slot::Login) => hidden,
+            Some(Slot::MirrorLogin) => hidden,
             Some(Slot::Exec { .. }) if is_error && !complete => Ok(None),
             // Whether it still queues is not known, and decides about everything that follows.
             Some(Slot::Exec { .. }) if is_error && !EXEC_ENDED.iter().any(|words| frame.starts_with(words)) => {
@@ -235,7 +236,7 @@ impl Replies {
 
     /// Pushes may be, and so may arrays under RESP2, where a subscription exists or is about to.
     fn may_be_notice(&self, first: u8, context: FrameContext) -> bool {
-        let expected = matches!(self.pending.front(), None | Some(Slot::Confirm { .. }));
+        let expected = matches!(self.pending.front(), None | Some(Slot::Subscription { .. }));
         let may_come = expected || context.is_monitoring || context.has_messages;
         first == b'>' || (first == b'*' && context.protocol == Protocol::Resp2 && may_come)
     }

@@ -71,7 +71,7 @@ impl Transaction {
     /// MULTI has been sent for `user`, under the table with this identity.
     pub(super) fn multi_sent(&mut self, user: &Arc<User>, table: u64) {
         self.outstanding += 1;
-        self.renew_abort();
+        self.forget_abort();
         if self.next == Queueing::No {
             self.next = Queueing::Undecided;
             let (user, selected) = (Arc::clone(user), Databases::NONE);
@@ -86,7 +86,7 @@ impl Transaction {
         if self.next == Queueing::Yes {
             self.next = Queueing::Undecided;
         }
-        self.renew_abort();
+        self.forget_abort();
     }
 
     /// One of ours is refused. Whether Redis has to refuse something as well, so that EXEC will abort: the first time.
@@ -95,7 +95,7 @@ impl Transaction {
     }
 
     /// Another transaction may have begun, of which nothing has been refused yet.
-    fn renew_abort(&mut self) {
+    fn forget_abort(&mut self) {
         if let Some(queue) = &mut self.queue {
             queue.is_aborted = false;
         }
@@ -146,17 +146,17 @@ impl Transaction {
 
 impl Queue {
     /// Whether it may be executed for `user` now: the rights are those of MULTI, and so they were in between; `table` gives
-    /// the commands the same numbers, and `is_open` says that none of them is blocked.
+    /// the commands the same numbers, and each of them `may_run`.
     pub(in crate::session) fn may_execute(
         &self,
         user: &Arc<User>,
         table: u64,
-        is_open: impl FnMut(CommandId) -> bool,
+        may_run: impl FnMut(CommandId) -> bool,
     ) -> bool {
         !self.is_stale
             && (Arc::ptr_eq(user, &self.user) || *user == self.user)
             && table == self.table
-            && self.commands().all(is_open)
+            && self.commands().all(may_run)
     }
 
     /// Which commands it may hold, each once.

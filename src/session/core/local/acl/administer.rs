@@ -96,7 +96,9 @@ impl SessionCore {
                 }
             }
             "acl|load" => Answer::Later(Administration::Load),
-            _ => Answer::Later(Administration::Save),
+            "acl|save" => Answer::Later(Administration::Save),
+            // Of the family, only these change users.
+            _ => Answer::Refused("ERR respgate: not done".to_owned()),
         }
     }
 
