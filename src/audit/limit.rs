@@ -19,6 +19,12 @@ const KEYS: usize = 4096;
 /// As many of them are for clients who are nobody: that can be whoever reaches a port, from as many networks as he has.
 const KEYS_OF_NOBODY: usize = KEYS / 2;
 
+/// As many are for one user. Whoever has as many networks and commands as he likes takes none of what others do.
+const KEYS_OF_USER: usize = 64;
+
+/// As many are kept for [coarse](Key::coarse) keys alone.
+const COARSE_KEYS: usize = KEYS / 4;
+
 /// What events have in common that are summed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -60,6 +66,11 @@ impl Key {
     pub fn about(self, command: &str) -> Key {
         Key { command: Some(command.into()), ..self }
     }
+
+    /// The same from wherever and about whatever: there are few of these to a user, and to nobody.
+    fn coarse(self) -> Key {
+        Key { network: None, command: None, ..self }
+    }
 }
 
 /// The events of the second that lasts.
@@ -69,8 +80,8 @@ pub struct Limit {
     began: Option<Instant>,
     /// By key, events that have no line of their own.
     left_out: HashMap<Key, u64>,
-    /// Keys among them of clients who are nobody.
-    of_nobody: usize,
+    /// How many of them are fine ones of each user, and of clients who are nobody.
+    fine: HashMap<Option<UserName>, usize>,
     others: u64,
 }
 
@@ -88,16 +99,33 @@ impl Limit {
     #[must_use]
     pub fn admit(&mut self, key: Key, count: u64, now: Instant) -> bool {
         self.began.get_or_insert(now);
+        let count = match self.left_out.get_mut(&key) {
+            Some(left_out) => {
+                *left_out += count;
+                return false;
+            }
+            None => count,
+        };
+        let fine = self.fine.entry(key.user.clone()).or_default();
+        let most = if key.user.is_some() { KEYS_OF_USER } else { KEYS_OF_NOBODY };
+        if *fine < most && self.left_out.len() < KEYS - COARSE_KEYS {
+            *fine += 1;
+            self.left_out.insert(key, count.saturating_sub(1));
+            return true;
+        }
+        self.admit_coarse(key.coarse(), count)
+    }
+
+    /// Where there is no room for a key, its events are told together with others like it.
+    fn admit_coarse(&mut self, key: Key, count: u64) -> bool {
         if let Some(left_out) = self.left_out.get_mut(&key) {
             *left_out += count;
             return false;
         }
-        let is_nobodys = key.user.is_none() && key.network.is_some();
-        if self.left_out.len() >= KEYS || is_nobodys && self.of_nobody >= KEYS_OF_NOBODY {
+        if self.left_out.len() >= KEYS {
             self.others += count;
             return false;
         }
-        self.of_nobody += usize::from(is_nobodys);
         self.left_out.insert(key, count.saturating_sub(1));
         true
     }
@@ -176,18 +204,52 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_bounded_those_of_nobody_leave_room_for_users_and_every_event_is_counted() {
+    fn keys_are_bounded_and_every_event_is_counted() {
         let (mut limit, now) = (Limit::default(), Instant::now());
-        let networks =
-            |number: usize| Key::new(Event::HandshakeFailed).from(u32::to_be_bytes((number as u32) << 8).into());
-        let admitted = (0..10_000).filter(|number| limit.admit(networks(*number), 2, now)).count();
-        assert_eq!(admitted, KEYS_OF_NOBODY);
-        assert!(limit.admit(Key::new(Event::AcceptFailed), 2, now), "no client's");
         let users = |number: usize| Key::new(Event::RequestRefused).by(user(&format!("user-{number}")).as_ref());
         let admitted = (0..10_000).filter(|number| limit.admit(users(*number), 2, now)).count();
-        assert_eq!(admitted, KEYS - KEYS_OF_NOBODY - 1);
+        assert_eq!(admitted, KEYS);
         let sums = limit.end();
-        assert_eq!(sums.others, 2 * (20_001 - KEYS as u64));
+        assert_eq!(sums.others, 2 * (10_000 - KEYS as u64));
         assert_eq!((sums.by_key.len(), sums.by_key.iter().map(|(_, count)| count).sum::<u64>()), (KEYS, KEYS as u64));
+    }
+
+    /// What one does from as many networks and with as many commands as there are.
+    fn flood(of: Option<&UserName>) -> impl Iterator<Item = Key> {
+        (0..10_000_u32).map(move |number| {
+            let key = Key::new(Event::RequestRefused).by(of).about(&format!("command-{}", number % 300));
+            key.from(u32::to_be_bytes(number << 8).into())
+        })
+    }
+
+    #[test]
+    fn whatever_one_user_or_nobody_does_what_others_do_has_its_line() {
+        let now = Instant::now();
+        for hostile in [None, user("eve")] {
+            let mut limit = Limit::default();
+            let admitted = flood(hostile.as_ref()).filter(|key| limit.admit(key.clone(), 1, now)).count();
+            assert_eq!(admitted, 1 + if hostile.is_some() { KEYS_OF_USER } else { KEYS_OF_NOBODY });
+            for other in [user("admin"), user("shop")] {
+                let key = Key::new(Event::RequestRefused).by(other.as_ref()).from([192, 0, 2, 7].into());
+                assert!(limit.admit(key.clone().about("config"), 1, now));
+                assert!(limit.admit(key.about("flushall"), 1, now));
+            }
+            assert!(limit.admit(key("untrusted"), 1, now), "of nobody");
+            assert!(limit.admit(Key::new(Event::AcceptFailed), 1, now), "no client's");
+        }
+    }
+
+    #[test]
+    fn of_a_kind_of_which_too_much_is_told_apart_the_first_has_a_line_all_the_same() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let eve = user("eve");
+        flood(eve.as_ref()).for_each(|key| {
+            let _ = limit.admit(key, 1, now);
+        });
+        assert!(limit.admit(Key::new(Event::LoginAccepted).by(eve.as_ref()).from([192, 0, 2, 7].into()), 1, now));
+        let sums = limit.end();
+        let rest = Key::new(Event::RequestRefused).by(eve.as_ref());
+        assert!(sums.by_key.contains(&(rest, 10_000 - KEYS_OF_USER as u64 - 1)), "{:?}", sums.by_key);
+        assert_eq!(sums.others, 0);
     }
 }

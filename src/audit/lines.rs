@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Bytes of lines that may wait. Those that are being written are up to as many again.
 const ROOM: usize = 1 << 20;
 
+/// As many are for lines that clients cannot cause as often as they like.
+const RESERVE: usize = ROOM / 4;
+
 /// Bytes of memory that are kept for the next lines.
 const KEPT: usize = 64 << 10;
 
@@ -71,8 +74,17 @@ impl Lines {
 
     /// Puts a line, with its end, behind the others. Where there is no room it is counted as lost.
     pub fn put(&self, line: &[u8]) {
+        self.put_within(ROOM, line);
+    }
+
+    /// The same for a line of what clients can cause, for which there is less room: it takes none of what others have.
+    pub fn put_of_clients(&self, line: &[u8]) {
+        self.put_within(ROOM - RESERVE, line);
+    }
+
+    fn put_within(&self, room: usize, line: &[u8]) {
         let mut queue = self.0.lock();
-        if queue.waiting.len() + line.len() > ROOM {
+        if queue.waiting.len() + line.len() > room {
             queue.lost += 1;
             return;
         }
@@ -328,6 +340,18 @@ mod tests {
         assert!(matches!(told.as_slice(), [lost] if *lost >= 7), "{told:?}");
         assert_eq!(taken.lines().count() - 1 + told[0], put);
         assert!(taken.lines().last().unwrap().starts_with("lost "));
+    }
+
+    #[test]
+    fn however_many_lines_clients_cause_there_is_room_for_others() {
+        let script = Script::stuck();
+        let lines = start(&script);
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        (0..3 * (ROOM / line.len())).for_each(|_| lines.put_of_clients(&line));
+        (0..RESERVE / line.len()).for_each(|_| lines.put(b"acl\n"));
+        script.free();
+        lines.close(PATIENCE);
+        assert_eq!(script.taken().matches("acl\n").count(), RESERVE / line.len());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::{Dispatch, Level, Subscriber, dispatcher, error};
+use tracing::{Dispatch, Level, Metadata, Subscriber, dispatcher, error};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
@@ -32,7 +32,7 @@ pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
     let colours = target.wants_colours();
     let lines = Lines::start(target, lost_line(settings, colours)).map_err(LogError::Thread)?;
     let log = LogHandle { lines: lines.clone() };
-    let subscriber = Dispatch::new(subscriber(settings, colours, Arc::new(Queued(lines, settings.format))));
+    let subscriber = Dispatch::new(subscriber(settings, colours, Queued { lines, format: settings.format }));
     dispatcher::set_global_default(subscriber).map_err(|_| LogError::Installed)?;
     std::panic::set_hook(Box::new(|panic| error!(event = "panic", "{panic}")));
     Ok(log)
@@ -122,14 +122,45 @@ impl Write for &Made {
 }
 
 /// Puts lines into the queue, which takes them or counts them.
-struct Queued(Lines, LogFormat);
+struct Queued {
+    lines: Lines,
+    format: LogFormat,
+}
 
-impl Write for &Queued {
+/// Takes the line of one event.
+struct QueuedLine<'a> {
+    queue: &'a Queued,
+    is_of_clients: bool,
+}
+
+impl<'a> MakeWriter<'a> for Queued {
+    type Writer = QueuedLine<'a>;
+
+    fn make_writer(&'a self) -> QueuedLine<'a> {
+        QueuedLine { queue: self, is_of_clients: false }
+    }
+
+    /// What is summed, and so has a `count`, is what clients can cause.
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> QueuedLine<'a> {
+        QueuedLine { queue: self, is_of_clients: event.fields().field("count").is_some() }
+    }
+}
+
+impl QueuedLine<'_> {
+    fn put(&self, line: &[u8]) {
+        match self.is_of_clients {
+            true => self.queue.lines.put_of_clients(line),
+            false => self.queue.lines.put(line),
+        }
+    }
+}
+
+impl Write for QueuedLine<'_> {
     /// An event is written at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match (self.1, std::str::from_utf8(line)) {
-            (LogFormat::Json, Ok(line)) => self.0.put(escape::json(line).as_bytes()),
-            _ => self.0.put(line),
+        match (self.queue.format, std::str::from_utf8(line)) {
+            (LogFormat::Json, Ok(line)) => self.put(escape::json(line).as_bytes()),
+            _ => self.put(line),
         }
         Ok(line.len())
     }
@@ -242,7 +273,7 @@ mod tests {
         let path = directory.path().join("log");
         let settings = LogSettings { file: Some(path.clone()), ..settings(format) };
         let log = LogHandle { lines: Lines::start(Target::open(&settings).unwrap(), |_| Vec::new()).unwrap() };
-        with_default(subscriber(&settings, false, Arc::new(Queued(log.lines.clone(), format))), || act(&log, &path));
+        with_default(subscriber(&settings, false, Queued { lines: log.lines.clone(), format }), || act(&log, &path));
         drop(log);
         fs::read_to_string(path).unwrap()
     }
