@@ -25,7 +25,7 @@ use crate::session::{
     Action, Administered, Administration, Buffer, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
     MirrorOrder, Output, Queues, SessionCore, Side, UpstreamFailure,
 };
-use crate::upstream::Cut;
+use crate::upstream::{Cut, Unblocking};
 
 /// Bytes read at once, into a buffer that all sessions of a worker share.
 const SCRATCH: usize = 64 << 10;
@@ -59,6 +59,8 @@ pub(super) trait Host {
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Nothing more that was sent over this connection is to be executed.
     fn cut(&self, upstream: &Self::Upstream) -> Cut;
+    /// Has Redis answer what is waited for over this connection.
+    fn unblock(&self, upstream: &Self::Upstream) -> Unblocking;
     /// Verifies a password.
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
     /// Does what an ACL command asked for. What changes users is queued, or goes to `confirm` if its turn has come.
@@ -89,6 +91,7 @@ pub(super) struct Driver<C, H: Host> {
     /// The turn has come of what the core wanted done: nothing else is done until this is used or dropped.
     confirm: Option<Confirm>,
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
+    unblocking: Option<Unblocking>,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -137,6 +140,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             administering: None,
             confirm: None,
             mirroring: None,
+            unblocking: None,
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -173,7 +177,8 @@ impl<C: Stream, H: Host> Driver<C, H> {
             _ => self.queues.downstream,
         };
         self.account.hold(unsent.capacity());
-        let left = self.upstream.zip(self.core.into_remains());
+        // While the process ends, nobody changes rights any more.
+        let left = self.upstream.filter(|_| reason != CloseReason::Drained).zip(self.core.into_remains());
         let executing =
             left.map(|(upstream, remains)| Executing::new(upstream, remains, reason, self.handle, self.host));
         EndedSession { client: self.client, unsent, account: self.account, executing }
@@ -249,6 +254,10 @@ impl<C: Stream, H: Host> Driver<C, H> {
             if has_room && redis.may_read() && self.core.wants(Side::Upstream) {
                 progress |= self.poll_redis(&mut redis, cx, now)?;
             }
+            if redis.would_block {
+                // Redis's last word is known.
+                progress |= self.poll_unblocked(cx)?;
+            }
             if self.core.can_go_on() {
                 progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
             }
@@ -318,6 +327,18 @@ impl<C: Stream, H: Host> Driver<C, H> {
             progress = true;
         }
         Ok(progress)
+    }
+
+    /// True once it is known whether Redis answers what it waited with.
+    fn poll_unblocked(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+        let Some(unblocking) = &mut self.unblocking else { return Ok(false) };
+        let Poll::Ready(outcome) = Pin::new(unblocking).poll(cx) else { return Ok(false) };
+        self.unblocking = None;
+        // Nobody is there to ask only while the process ends.
+        if !matches!(outcome, Ok(Ok(()))) {
+            self.core.handle_not_unblocked()?;
+        }
+        Ok(true)
     }
 
     /// True if something came.
@@ -529,6 +550,10 @@ impl<C: Stream, H: Host> Driver<C, H> {
                 }
                 Action::Mirror(order) => {
                     self.mirroring = Some(self.host.mirror(order));
+                    started = true;
+                }
+                Action::Unblock => {
+                    self.unblocking = self.upstream.as_ref().map(|upstream| self.host.unblock(upstream));
                     started = true;
                 }
                 Action::Close(reason) => return Err(reason),

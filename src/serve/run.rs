@@ -220,7 +220,11 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
     let deadline = Instant::now() + reloader.config().limits.shutdown_timeout;
     let end = async {
-        drain(deadline, &mailboxes, threads).await;
+        let unblocking = upstream.unblock_all(|error| warn!(%error, "blocked clients are closed without an answer"));
+        tokio::select! {
+            () = drain(deadline, &mailboxes, threads) => {}
+            () = unblocking => {}
+        }
         // Where sessions took all the time there was, it is still tried for a moment.
         let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
         match tokio::time::timeout_at(deadline.into(), upstream.forget_mirrors()).await {

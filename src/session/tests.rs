@@ -6,6 +6,7 @@
 mod administration;
 mod confirmed;
 mod deadlines;
+mod drain;
 mod flow;
 mod former_rights;
 mod hello;

@@ -12,9 +12,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::Upstream;
-use super::connect::{ClientId, ConnectError, Connection, connect_and_ask};
-use super::login::exchange_all;
-use crate::resp::{self, Reply};
+use super::connect::{ClientId, ConnectError, Connection};
+use super::control::{Control, refusal};
 
 /// All connections of this process that are cut and that Redis has not closed yet.
 #[derive(Debug, Default)]
@@ -118,7 +117,7 @@ impl Upstream {
         let mut words = None;
         let closed = self.cuts.closed_since(mark);
         let kill = async {
-            words = self.kill_cut_since(mark).await.err();
+            words = self.kill_cut_since(mark).await.err().map(|error| error.to_string());
             std::future::pending::<()>().await;
         };
         let ended = async {
@@ -138,26 +137,19 @@ impl Upstream {
     ///
     /// # Errors
     /// Redis's words, where it does not do it.
-    async fn kill_cut_since(&self, CutMark(mark): CutMark) -> Result<(), String> {
-        let mut connection = connect_and_ask(&self.target).await.map_err(|error| error.to_string())?;
-        let own = connection.id().ok_or("the upstream user may not CLIENT ID")?;
-        // One that is not before ours is of another run of Redis, in which it is somebody else's.
-        let is_of_this_run = |id: &ClientId| *id < own;
-        let ids: Vec<ClientId> =
-            self.cuts.list().open.range(mark..).filter_map(|(_, id)| *id).filter(is_of_this_run).collect();
+    async fn kill_cut_since(&self, CutMark(mark): CutMark) -> Result<(), ConnectError> {
+        let mut control = Control::open(&self.target).await?;
+        let ids: Vec<ClientId> = {
+            let list = self.cuts.list();
+            list.open.range(mark..).filter_map(|(_, id)| *id).filter(|id| control.is_of_this_run(*id)).collect()
+        };
         if ids.is_empty() {
             return Ok(());
         }
         let mut requests = Vec::new();
         for id in &ids {
-            let id = id.to_string();
-            resp::encode_request(&[self.target.name("CLIENT"), b"KILL", b"ID", id.as_bytes()], &mut requests);
+            control.encode("CLIENT", &[b"KILL", b"ID", id.to_string().as_bytes()], &mut requests);
         }
-        let replies = exchange_all(&mut connection, &requests, ids.len()).await.map_err(|error| error.to_string())?;
-        let refusal = replies.into_iter().find_map(|reply| match reply {
-            Reply::Error(text) => Some(ConnectError::refused(&text).to_string()),
-            _ => None,
-        });
-        refusal.map_or(Ok(()), Err)
+        refusal(&control.ask(&requests, ids.len()).await?).map_or(Ok(()), Err)
     }
 }

@@ -2,10 +2,12 @@
 
 mod commands;
 mod connect;
+mod control;
 mod cut;
 pub mod probe;
 mod login;
 mod mirror;
+mod unblock;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +18,8 @@ use self::connect::{connect_and_ask, connect_and_identify};
 use self::cut::Cuts;
 pub use self::cut::{Cut, CutMark, NotConfirmed};
 pub use self::mirror::Mirrors;
+use self::unblock::BlockedClients;
+pub use self::unblock::{NotUnblocked, Unblocking};
 
 /// Redis, as the whole process knows it.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct Upstream {
     mirrors: Mirrors,
     /// Connections of which nothing more is to be executed.
     cuts: Cuts,
+    /// Connections that Redis is to answer, whatever they wait for.
+    blocked: BlockedClients,
     /// Notified when a session loses its connection, or gets none.
     pub lost: Notify,
 }
@@ -47,6 +53,7 @@ impl Upstream {
             silent: AtomicBool::new(false),
             mirrors: Mirrors::new()?,
             cuts: Cuts::default(),
+            blocked: BlockedClients::default(),
             lost: Notify::new(),
         })
     }

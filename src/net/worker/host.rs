@@ -20,7 +20,7 @@ use crate::resp::Reply;
 use crate::session::{
     Administered, Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
 };
-use crate::upstream::{ConnectError, Connection, Cut};
+use crate::upstream::{ConnectError, Connection, Cut, Unblocking};
 
 /// The policy in force, held while a session looks at it.
 pub(super) struct PolicyRef(pub(super) Rc<GenerationRef>);
@@ -72,6 +72,10 @@ impl Host for WorkerHost {
 
     fn cut(&self, upstream: &Connection) -> Cut {
         self.worker.settings.upstream.cut(upstream)
+    }
+
+    fn unblock(&self, upstream: &Connection) -> Unblocking {
+        self.worker.settings.upstream.unblock(upstream)
     }
 
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {

@@ -2,6 +2,7 @@
 
 mod acl_log;
 mod answer;
+mod drain;
 mod local;
 mod mirror;
 mod ongoing;
@@ -135,6 +136,7 @@ impl SessionCore {
             return Err(CloseReason::ClientGone);
         }
         self.go_on_if_replies_are_out();
+        self.unblock_if_drained();
         Ok(consumed)
     }
 
@@ -236,22 +238,9 @@ impl SessionCore {
                 {
                     self.outbox.act(Action::Close(reason));
                 }
+                self.unblock_if_drained();
             }
         }
-    }
-
-    /// The proxy is shutting down: the session ends as soon as nothing is owed.
-    ///
-    /// # Errors
-    /// It ends at once.
-    pub fn handle_drain(&mut self, deadline: Instant) -> Result<(), CloseReason> {
-        if self.upstream.has_ongoing() {
-            return Err(CloseReason::Drained);
-        }
-        self.life.finish(CloseReason::Drained, deadline);
-        self.end_pause();
-        self.go_on_if_replies_are_out();
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Time: authentication, idleness, passwords under verification, drain.
+//! Time: authentication, idleness, passwords under verification.
 
 use crate::policy::UserRefusal;
 use std::time::Duration;
@@ -209,17 +209,6 @@ fn rights_taken_away_hold_for_the_next_request() {
     rig.redis("$1\r\nv\r\n");
     assert!(rig.heard().starts_with("+OK\r\n$1\r\nv\r\n-NOPERM"));
     assert_eq!(rig.forwarded(), "GET a:1");
-}
-
-#[test]
-fn a_draining_session_ends_when_nothing_is_owed() {
-    let mut rig = Rig::new(OPEN);
-    rig.say("GET a");
-    rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
-    rig.say("GET b");
-    rig.redis("$1\r\nv\r\n");
-    assert_eq!((rig.heard().as_str(), rig.forwarded().as_str()), ("$1\r\nv\r\n", "GET a"));
-    assert_eq!(rig.closed, Some(CloseReason::Drained));
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub(crate) struct Rig {
     /// Mirrors are there as soon as they are asked for.
     pub(crate) mirrors: bool,
     pub(crate) mirroring: Option<MirrorOrder>,
+    /// How often Redis was to answer a blocking command.
+    pub(crate) unblocking: u32,
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
     pub(crate) closed: Option<CloseReason>,
@@ -154,6 +156,7 @@ impl Rig {
             administering: None,
             mirrors: false,
             mirroring: None,
+            unblocking: 0,
             connections: 0,
             closed: None,
             client_socket: Vec::new(),
@@ -478,6 +481,7 @@ impl Rig {
                     }
                 }
                 Action::Verify(credentials) => self.verifying = Some(credentials),
+                Action::Unblock => self.unblocking += 1,
                 Action::Close(reason) => self.closed = Some(reason),
             }
         }

@@ -79,6 +79,8 @@ pub(super) struct UpstreamState {
     mirror: Mirror,
     /// The connection's id, once it has been asked for.
     own_id: Option<OwnId>,
+    /// Redis is being asked to give up what it waits for.
+    is_unblocking: bool,
     /// So many replies are outstanding to what was sent with other rights than the session has now, and more of them.
     former: u64,
 }
@@ -206,6 +208,20 @@ impl UpstreamState {
     /// Redis executes a command that may block for long.
     pub(super) fn is_blocked(&self) -> bool {
         matches!(self.replies.pending().front(), Some(Slot::Blocking(_)))
+    }
+
+    /// Redis is to be asked to give up what it waits for. Whether there is such a thing, and it has not been asked before: no
+    /// other one follows.
+    #[must_use]
+    pub(super) fn begin_unblocking(&mut self) -> bool {
+        let is_first = self.is_blocked() && !self.is_unblocking;
+        self.is_unblocking |= is_first;
+        is_first
+    }
+
+    /// A reply has begun to come and is not complete.
+    pub(super) fn is_answering(&self) -> bool {
+        self.replies.has_begun_one()
     }
 
     /// Whether Redis tells the session when keys change that it could read before, or is asked to: CLIENT TRACKING, which

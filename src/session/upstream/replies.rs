@@ -122,6 +122,11 @@ impl Replies {
         self.pending.is_empty() && self.open_frame.is_none_or(|route| !route.is_shown())
     }
 
+    /// A frame has been passed on in part.
+    pub(super) fn has_begun_one(&self) -> bool {
+        self.open_frame.is_some()
+    }
+
     /// Sends the answers of ours that wait for nothing any more.
     pub(super) fn release(&mut self, out: &mut Output<'_>) {
         if self.open_frame.is_none() {

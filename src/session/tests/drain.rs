@@ -1,0 +1,90 @@
+//! The end of the process: what is owed still comes, and nobody is waited for who waits himself.
+
+use super::rig::{HALF_CLOSE_TIMEOUT, OPEN, Rig};
+use crate::session::CloseReason;
+
+impl Rig {
+    /// The process begins to end.
+    fn drained(&mut self) {
+        let drained = self.core.handle_drain(self.now + HALF_CLOSE_TIMEOUT);
+        self.closed = drained.err();
+        self.redis("");
+    }
+}
+
+#[test]
+fn a_draining_session_ends_when_nothing_is_owed() {
+    let mut rig = Rig::new(OPEN).with_outstanding("GET a");
+    rig.drained();
+    rig.say("GET b");
+    rig.redis("$1\r\nv\r\n");
+    assert_eq!((rig.heard().as_str(), rig.forwarded().as_str()), ("$1\r\nv\r\n", "GET a"));
+    assert_eq!((rig.closed, rig.unblocking), (Some(CloseReason::Drained), 0));
+}
+
+#[test]
+fn redis_is_asked_once_to_answer_a_blocking_command_and_the_session_ends_with_its_answer() {
+    for command in ["BLPOP q 0", "BLMPOP 0 1 q LEFT", "BZPOPMIN z 0", "XREAD BLOCK 0 STREAMS s $", "WAIT 1 0"] {
+        let mut rig = Rig::new(OPEN).with_outstanding(command);
+        rig.drained();
+        assert_eq!((rig.closed, rig.unblocking), (None, 1), "{command}");
+        rig.redis("*-");
+        assert_eq!(rig.closed, None, "{command}");
+        rig.redis("1\r\n");
+        assert_eq!((rig.closed, rig.unblocking), (Some(CloseReason::Drained), 1), "{command}");
+        assert_eq!(rig.heard(), "*-1\r\n", "{command}");
+    }
+}
+
+#[test]
+fn a_blocking_command_behind_other_requests_is_given_up_when_redis_has_come_to_it() {
+    let mut rig = Rig::new(OPEN).with_outstanding("GET a").with_outstanding("BLPOP q 0");
+    rig.drained();
+    assert_eq!((rig.closed, rig.unblocking), (None, 0));
+    rig.redis("$-1\r\n");
+    assert_eq!((rig.closed, rig.unblocking), (None, 1));
+}
+
+#[test]
+fn a_blocking_command_is_given_up_once_redis_has_been_sent_it() {
+    let mut rig = Rig::new(OPEN);
+    rig.redis_reads = false;
+    rig.say("BLPOP q 0");
+    rig.drained();
+    assert_eq!(rig.unblocking, 0);
+    rig.redis_reads = true;
+    rig.redis("");
+    assert_eq!((rig.closed, rig.unblocking), (None, 1));
+}
+
+#[test]
+fn where_redis_does_not_give_it_up_the_session_ends_unless_its_answer_comes() {
+    let mut rig = Rig::new(OPEN).with_outstanding("BLPOP q 0");
+    rig.drained();
+    assert_eq!(rig.core.handle_not_unblocked(), Err(CloseReason::Drained));
+    rig.redis("*2\r\n$1\r\nq\r\n$3\r\njo");
+    assert_eq!(rig.core.handle_not_unblocked(), Ok(()), "it has begun");
+    rig.redis("b\r\n");
+    assert_eq!(rig.core.handle_not_unblocked(), Ok(()), "it is there");
+    assert_eq!((rig.heard().as_str(), rig.closed), ("*2\r\n$1\r\nq\r\n$3\r\njob\r\n", Some(CloseReason::Drained)));
+}
+
+#[test]
+fn a_subscriber_that_waits_in_a_blocking_command_is_answered_before_it_ends() {
+    const SUBSCRIBED: &str = ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+    let subscriber = || {
+        let mut rig = Rig::new(OPEN).with_outstanding("HELLO 3");
+        rig.redis("%0\r\n");
+        rig.say("SUBSCRIBE c");
+        rig.redis(SUBSCRIBED);
+        rig
+    };
+    let mut rig = subscriber();
+    rig.drained();
+    assert_eq!(rig.closed, Some(CloseReason::Drained));
+    let mut rig = subscriber().with_outstanding("BLPOP q 0");
+    rig.drained();
+    assert_eq!((rig.closed, rig.unblocking), (None, 1));
+    rig.redis("_\r\n");
+    assert_eq!((rig.heard(), rig.closed), (format!("%0\r\n{SUBSCRIBED}_\r\n"), Some(CloseReason::Drained)));
+}
