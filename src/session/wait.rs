@@ -55,8 +55,14 @@ impl Wait {
         matches!(self, Self::Replies(_) | Self::Undecided)
     }
 
-    /// Whether it is for what the outside does with a request of this session.
+    /// Whether it is for a request that was taken and is still to be answered: a session that takes no more goes on with it.
     pub(super) fn is_for_request(&self) -> bool {
-        matches!(self, Self::Verifying(_) | Self::Throttled { .. } | Self::Administering { .. })
+        matches!(
+            self,
+            Self::Verifying(_)
+                | Self::Throttled { .. }
+                | Self::Administering { .. }
+                | Self::Replies(AfterReplies::Reset | AfterReplies::Hello(..))
+        )
     }
 }

@@ -98,6 +98,9 @@ impl SessionCore {
         }
         let was_owed = self.is_owed();
         let consumed = self.take_requests(policy, now, out)?;
+        if !self.life.is_running() {
+            self.go_on_if_replies_are_out();
+        }
         if !was_owed {
             self.life.note_upstream(now);
         }
@@ -298,7 +301,8 @@ impl SessionCore {
                 Some(wait) => wait.is_for_replies(),
                 None => false,
             };
-        self.life.is_running()
+        let goes_on = self.life.is_running() || self.intake.waits_for().is_some_and(Wait::is_for_request);
+        goes_on
             && !self.upstream.is_connecting()
             && (may_resume || (!self.is_waiting() && (self.flow.held() > 0 || self.life.has_client_closed())))
     }

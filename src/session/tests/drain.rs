@@ -1,7 +1,7 @@
 //! The end of the process: what is owed still comes, and nobody is waited for who waits himself.
 
-use super::rig::{HALF_CLOSE_TIMEOUT, OPEN, Rig};
-use crate::session::CloseReason;
+use super::rig::{CLOSED, HALF_CLOSE_TIMEOUT, OPEN, Rig};
+use crate::session::{CloseReason, LoginOutcome};
 
 impl Rig {
     /// The process begins to end.
@@ -87,4 +87,43 @@ fn a_subscriber_that_waits_in_a_blocking_command_is_answered_before_it_ends() {
     assert_eq!((rig.closed, rig.unblocking), (None, 1));
     rig.redis("_\r\n");
     assert_eq!((rig.heard(), rig.closed), (format!("%0\r\n{SUBSCRIBED}_\r\n"), Some(CloseReason::Drained)));
+}
+
+#[test]
+fn a_hello_that_waits_for_earlier_replies_is_answered_before_the_session_ends() {
+    let mut rig = Rig::new(OPEN).with_outstanding("GET a").with_outstanding("HELLO 3");
+    rig.drained();
+    rig.redis("$-1\r\n");
+    assert_eq!((rig.closed, rig.forwarded().as_str()), (None, "GET a\nHELLO 3"));
+    rig.redis("%0\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed), ("$-1\r\n%0\r\n", Some(CloseReason::Drained)));
+}
+
+#[test]
+fn a_reset_that_waits_for_earlier_replies_is_answered_before_the_session_ends() {
+    let mut rig = Rig::new(OPEN).with_outstanding("GET a").with_outstanding("RESET");
+    rig.drained();
+    rig.redis("$-1\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed), ("$-1\r\n+RESET\r\n", Some(CloseReason::Drained)));
+}
+
+#[test]
+fn a_hello_whose_login_is_verified_after_the_drain_has_begun_is_answered() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("HELLO 3 AUTH default secret");
+    assert!(rig.verifying.is_some());
+    rig.drained();
+    assert_eq!(rig.closed, None);
+    rig.verified(LoginOutcome::Accepted(0));
+    assert_eq!((rig.closed, rig.forwarded().as_str()), (None, "HELLO 3"));
+    rig.redis("%0\r\n");
+    assert_eq!((rig.heard().as_str(), rig.closed), ("%0\r\n", Some(CloseReason::Drained)));
+}
+
+#[test]
+fn a_request_that_was_not_taken_does_not_hold_up_a_drain() {
+    let mut rig = Rig::new(OPEN).with_outstanding("BLPOP q 0").with_outstanding("SET a 1");
+    rig.drained();
+    rig.redis("*-1\r\n");
+    assert_eq!((rig.forwarded().as_str(), rig.closed), ("BLPOP q 0", Some(CloseReason::Drained)));
 }
