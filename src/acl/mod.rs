@@ -23,7 +23,7 @@ pub use describe::{SelectorDescription, UserDescription};
 pub use explain::{ArgumentExplanation, SelectorExplanation};
 pub use file::{FileError, Read, UnknownRules};
 pub use log::{AclLog, AclLogContext, AclLogReason, AclLogRecord, LogEntry};
-pub use password::PasswordHash;
+pub use password::{LONGEST_PASSWORD, PasswordHash};
 pub use rule::{RuleError, RuleErrorKind, Unknown};
 pub use user::{User, UserName};
 pub use users::Acl;

@@ -13,6 +13,9 @@ pub enum PasswordHash {
     Sha256([u8; 32]),
 }
 
+/// Bytes of a password: as many as one argument may have before a login.
+pub const LONGEST_PASSWORD: usize = 16_384;
+
 /// What an argon2 token begins with.
 pub(super) const ARGON2_PREFIX: &[u8] = b"$argon2id$";
 

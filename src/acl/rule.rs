@@ -50,6 +50,8 @@ pub enum RuleErrorKind {
     LongUserName,
     /// A password that is empty.
     EmptyPassword,
+    /// A password of more than [`LONGEST_PASSWORD`](super::LONGEST_PASSWORD) bytes, with which nobody could log in.
+    LongPassword,
     /// `${NAME}`, which would be taken as it stands.
     Variable,
 }
@@ -127,7 +129,9 @@ impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             RuleErrorKind::UnmatchedParenthesis => write!(f, "{} starting at '{}'.", self.kind, self.token),
-            RuleErrorKind::BadUserName | RuleErrorKind::LongUserName => write!(f, "{}", self.kind),
+            RuleErrorKind::BadUserName | RuleErrorKind::LongUserName | RuleErrorKind::LongPassword => {
+                write!(f, "{}", self.kind)
+            }
             _ => write!(f, "Error in ACL SETUSER modifier '{}': {}", self.token, self.kind),
         }
     }
@@ -166,6 +170,7 @@ impl fmt::Display for RuleErrorKind {
             RuleErrorKind::LongUserName => "Usernames can't be longer than 128 bytes",
             RuleErrorKind::BadUserName => "Usernames can't contain spaces or null characters",
             RuleErrorKind::EmptyPassword => "The password is empty",
+            RuleErrorKind::LongPassword => "Passwords can't be longer than 16384 bytes",
             RuleErrorKind::Variable => {
                 "Variables like ${NAME} are not filled in here: write the value, or of a password its hash (respgate \
                  hash-password). A pattern that means the characters themselves has $\\{"

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::password::{ARGON2_PREFIX, PasswordHash};
+use super::password::{ARGON2_PREFIX, LONGEST_PASSWORD, PasswordHash};
 use super::rule::{RuleError, RuleErrorKind, Unknown, has_blank, holds_variable, redacted, split_quoted};
 use super::selector::{Databases, Selector};
 use crate::command::{Access, CommandTable};
@@ -229,6 +229,7 @@ impl User {
 /// `>password`, `#hex`, `$argon2id$…`, and what they are removed with: `<password`, `!hex`, `!$argon2id$…`.
 fn password(rule: &[u8]) -> Result<PasswordHash, RuleErrorKind> {
     match rule {
+        [b'>', password @ ..] if password.len() > LONGEST_PASSWORD => Err(RuleErrorKind::LongPassword),
         [b'>' | b'<', password @ ..] => Ok(PasswordHash::of_password(password)),
         [b'!', phc @ ..] if phc.starts_with(ARGON2_PREFIX) => PasswordHash::from_phc(phc).ok_or(RuleErrorKind::Syntax),
         [b'#' | b'!', hex @ ..] => PasswordHash::from_hex(hex).ok_or(RuleErrorKind::BadHash),

@@ -442,6 +442,24 @@ fn an_acl_file_stands_above_the_password_variable() {
 }
 
 #[test]
+fn a_password_that_nobody_could_log_in_with_is_an_error() {
+    let loaded = |length: usize| {
+        let long = "x".repeat(length);
+        let written = |line: &str| MINIMAL.replace("aclfile = \"users.acl\"", line);
+        [
+            load_all(&written(""), &[("REDIS_PASSWORD", &long)], &[]).map(|_| ()),
+            load_all(&written(&format!("requirepass = \"{long}\"")), &[], &[]).map(|_| ()),
+        ]
+    };
+    assert!(loaded(16_384).iter().all(Result::is_ok));
+    for (refused, at) in loaded(16_385).into_iter().zip(["REDIS_PASSWORD: ", "/etc/respgate.toml:"]) {
+        let told = refused.unwrap_err().to_string();
+        assert!(told.starts_with(at) && told.contains("the password is longer than 16384 bytes"), "{told}");
+        assert!(!told.contains("xxx"), "it is not shown");
+    }
+}
+
+#[test]
 fn a_password_that_is_written_stands_above_the_password_variable_with_a_warning() {
     let text = MINIMAL.replace("aclfile = \"users.acl\"", "requirepass = \"a\"");
     assert_eq!(

@@ -169,6 +169,13 @@ fn an_empty_password_is_none_and_refused() {
     assert_refused("<", "The password you are trying to remove from the user does not exist");
 }
 
+#[test]
+fn a_password_that_nobody_could_log_in_with_is_refused_and_not_repeated() {
+    let long = format!(">{}", "x".repeat(16_385));
+    assert_eq!(redis(&["on", &long]), Err("Passwords can't be longer than 16384 bytes".to_owned()));
+    assert!(redis(&["on", &long[..long.len() - 1]]).is_ok());
+}
+
 /// What is accepted here is saved, and has to load again.
 #[test]
 fn a_variable_is_refused_wherever_it_stands() {

@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::judge::{Judge, UNFILLED};
 use super::words::{auth_word, blocked_command, certificate_word, parameter, stray_auth_word, trust_word, user_name};
+use crate::acl::LONGEST_PASSWORD;
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
 use crate::config::interpolate;
@@ -40,6 +41,7 @@ impl Judge<'_> {
         if let (Some(_), Some(name)) = (&written, variable) {
             self.warn(&Origin::Variable(name.to_owned()), "not used, because there is a requirepass");
         }
+        let origin = written.clone().or_else(|| variable.map(|name| Origin::Variable(name.to_owned())));
         let password = match (written, variable) {
             (Some(_), _) => self.secret(settings.requirepass.take(), settings.requirepass_file.take(), "requirepass"),
             (None, Some(_)) => self.password_variable(variables),
@@ -51,6 +53,11 @@ impl Judge<'_> {
                 None
             }
         };
+        if let (Some(password), Some(origin)) = (&password, &origin)
+            && password.expose().len() > LONGEST_PASSWORD
+        {
+            self.secret_error(origin, format!("the password is longer than {LONGEST_PASSWORD} bytes"));
+        }
         password.map_or(AclSource::None, AclSource::Password)
     }
 

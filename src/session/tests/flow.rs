@@ -145,7 +145,8 @@ fn many_small_arguments_count_with_their_table() {
 
 #[test]
 fn whatever_a_session_keeps_of_a_request_is_accounted_for() {
-    let words = vec!["word"; 20_000].join(" ");
+    // No longer than a password may be.
+    let words = vec!["word"; 3_200].join(" ");
     for line in [
         format!("BLPOP {words} 0"),
         format!("PSYNC ? {words}"),

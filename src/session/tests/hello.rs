@@ -2,7 +2,7 @@
 
 use super::rig::{CLOSED, OPEN, Rig, request};
 use crate::policy::UserRefusal;
-use crate::resp::Protocol;
+use crate::resp::{Protocol, RequestLimits};
 use crate::session::{LoginFailure, LoginOutcome, Report};
 
 const LOG_IN_FIRST: &str = "-NOAUTH HELLO must be called with the client already authenticated";
@@ -64,6 +64,26 @@ fn a_user_name_that_nobody_can_have_is_refused_without_a_verification() {
         assert_eq!(rig.core.take_reports(), [(Report::LoginFailed { user: name.clone(), reason }, 1)]);
         rig.say(&format!("AUTH {} secret", &name[1..]));
         assert!(rig.verifying.is_some(), "128 bytes are a name");
+    }
+}
+
+#[test]
+fn a_password_that_nobody_can_have_is_refused_without_a_verification_also_after_a_login() {
+    let longest = RequestLimits::UNAUTHENTICATED.max_bulk as usize;
+    for (long, verified) in [("p".repeat(longest), true), ("p".repeat(longest + 1), false)] {
+        for line in [format!("AUTH {long}"), format!("AUTH eve {long}"), format!("HELLO 3 AUTH default {long}")] {
+            let mut rig = Rig::new(CLOSED);
+            rig.say("AUTH secret");
+            rig.verified(LoginOutcome::Accepted(0));
+            assert_eq!(rig.heard(), "+OK\r\n");
+            rig.core.take_reports();
+            rig.say(&line);
+            assert_eq!(rig.verifying.is_some(), verified, "{}", &line[..20]);
+            if !verified {
+                assert_eq!(rig.heard(), "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+                assert!(matches!(rig.core.take_reports()[..], [(Report::LoginFailed { .. }, 1)]));
+            }
+        }
     }
 }
 

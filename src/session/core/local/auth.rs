@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::acl::{AclLogReason, AclLogRecord, PasswordHash, UserName};
+use crate::acl::{AclLogReason, AclLogRecord, LONGEST_PASSWORD, PasswordHash, UserName};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof, StrayAuth, UserRefusal};
 use crate::resp::Reply;
@@ -73,6 +73,14 @@ impl SessionCore {
             && user.is_nopass()
         {
             self.logged_in(policy, Login::without_password(name, greeting), None, out);
+            return;
+        }
+        if password.len() > LONGEST_PASSWORD {
+            // Nobody's is that long. Neither copied nor hashed, it costs nothing that others would wait for.
+            self.note_failed_login(greeting.is_some(), name);
+            let reason = self.wrong_password(policy, name);
+            self.outbox.report(Report::LoginFailed { user: shown(name), reason });
+            self.answer(&Reply::error(WRONG_PASSWORD), out);
             return;
         }
         let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
