@@ -9,6 +9,10 @@ use std::task::Waker;
 use crate::acl::UserName;
 use crate::origin::{Origin, origin};
 
+/// This part of all is for those together who have not logged in, as of the connections: while they hold more, they are cut
+/// before any user.
+const STRANGERS_PART: u64 = 8;
+
 /// To whom it counts what a session holds.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(in crate::net) enum Holder {
@@ -21,6 +25,10 @@ impl Holder {
     /// Of a session that acts for this user and comes from there.
     pub(in crate::net) fn of(user: Option<&UserName>, address: IpAddr) -> Self {
         user.map_or_else(|| Self::Origin(origin(address)), |user| Self::User(user.clone()))
+    }
+
+    fn is_stranger(&self) -> bool {
+        matches!(self, Self::Origin(_))
     }
 
     /// Whether a session of this user, which never comes from elsewhere than before, still counts here.
@@ -99,7 +107,8 @@ impl Ledger {
     }
 
     /// Who has to go where `held` bytes are held by all, those that are going included, and `limit` may be: one more
-    /// session, the largest of whoever holds the most. `None` if those that are going give back enough.
+    /// session, the largest of whoever holds the most; while strangers together hold more than their part, of the stranger
+    /// that does. `None` if those that are going give back enough.
     #[must_use]
     pub(super) fn next_to_cut(&mut self, held: u64, limit: u64) -> Option<Arc<Share>> {
         let going: u64 = self.going.values().map(|share| share.held()).sum();
@@ -107,12 +116,17 @@ impl Ledger {
             return None;
         }
         let sum = |shares: &HashMap<u64, Arc<Share>>| shares.values().map(|share| share.held()).sum::<u64>();
-        let (holder, shares) = self.holders.iter().max_by_key(|(_, shares)| sum(shares))?;
+        let sums: Vec<_> = self.holders.iter().map(|(holder, shares)| (holder, shares, sum(shares))).collect();
+        let of_strangers: u64 = sums.iter().filter(|(holder, ..)| holder.is_stranger()).map(|(.., sum)| sum).sum();
+        // However many addresses they come from, they push out no user.
+        let among_strangers = of_strangers > limit / STRANGERS_PART;
+        let candidates = sums.iter().filter(|(holder, ..)| !among_strangers || holder.is_stranger());
+        let (holder, shares, _) = candidates.max_by_key(|(.., sum)| *sum)?;
         let (number, largest) = shares.iter().max_by_key(|(_, share)| share.held())?;
         if largest.held() == 0 {
             return None;
         }
-        let (holder, number) = (holder.clone(), *number);
+        let (holder, number) = ((*holder).clone(), *number);
         let share = self.take(number, &holder)?;
         self.going.insert(number, Arc::clone(&share));
         Some(share)

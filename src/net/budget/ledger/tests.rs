@@ -10,6 +10,10 @@ fn user(name: &str) -> Holder {
     Holder::User(UserName::new(name.as_bytes()).unwrap())
 }
 
+fn stranger(number: u8) -> Holder {
+    Holder::of(None, Ipv4Addr::new(192, 0, 2, number).into())
+}
+
 /// Ledger and sessions as they should be.
 #[derive(Default)]
 struct Rig {
@@ -68,13 +72,19 @@ impl Rig {
         cut
     }
 
-    /// It has to be more than the limit, and this the largest of the largest.
+    /// It has to be more than the limit, and this the largest of the largest: of strangers while they hold more than an
+    /// eighth.
     fn expect_largest(&self, index: usize) {
         let staying = || self.sessions.iter().filter(|session| !session.is_going);
         let mut sums: HashMap<&Holder, u64> = HashMap::new();
         staying().for_each(|session| *sums.entry(&session.holder).or_default() += session.share.held());
         assert!(sums.values().sum::<u64>() > LIMIT, "one too many is told");
         let chosen = &self.sessions[index];
+        let is_stranger = |holder: &Holder| matches!(holder, Holder::Origin(_));
+        if sums.iter().filter(|(holder, _)| is_stranger(holder)).map(|(_, sum)| sum).sum::<u64>() > LIMIT / 8 {
+            assert!(is_stranger(&chosen.holder), "a user has to go for strangers");
+            sums.retain(|holder, _| is_stranger(holder));
+        }
         assert_eq!(sums.values().max(), sums.get(&chosen.holder), "another user holds more");
         let of_holder = staying().filter(|other| other.holder == chosen.holder);
         assert_eq!(of_holder.map(|other| other.share.held()).max(), Some(chosen.share.held()), "another session does");
@@ -126,6 +136,19 @@ fn of_thousands_that_hold_little_as_few_go_as_it_takes() {
 }
 
 #[test]
+fn strangers_from_many_addresses_are_cut_before_a_user_while_they_hold_more_than_an_eighth() {
+    let alice = user("alice");
+    let mut rig = Rig::with(&[(&alice, 860)]);
+    (1..=14).for_each(|number| rig.enter(stranger(number), 10));
+    assert_eq!(rig.cut().len(), 0);
+    rig.enter(alice.clone(), 20);
+    let cut = rig.cut();
+    assert_eq!((cut.len(), cut.iter().any(|(holder, _)| *holder == alice)), (2, false));
+    rig.enter(alice.clone(), 30);
+    assert_eq!(rig.cut(), [(alice, 860)]);
+}
+
+#[test]
 fn a_session_counts_to_whom_it_acts_for_now() {
     let (alice, bob) = (user("alice"), user("bob"));
     let mut rig = Rig::with(&[(&alice, 400), (&bob, 401)]);
@@ -169,7 +192,7 @@ proptest! {
     fn whatever_happens_as_few_go_as_it_takes_and_the_largest_of_the_largest_first(
         steps in proptest::collection::vec(step(), 1..60),
     ) {
-        let holders = ["a", "b", "c", "d"].map(user);
+        let holders = [user("a"), user("b"), stranger(1), stranger(2)];
         let mut rig = Rig::default();
         for step in steps {
             let count = rig.sessions.len();
