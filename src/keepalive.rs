@@ -65,11 +65,11 @@ impl Keepalive {
 fn has_unsent(socket: &impl AsFd) -> io::Result<bool> {
     const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
     let options = SockRef::from(socket);
+    let bound = options.tcp_notsent_lowat()?;
     // For this moment a socket can be written to only if there is nothing such.
     options.set_tcp_notsent_lowat(1)?;
     let writable = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&AT_ONCE));
-    // As the system has it.
-    options.set_tcp_notsent_lowat(0)?;
+    options.set_tcp_notsent_lowat(bound)?;
     Ok(writable? == 0)
 }
 
@@ -110,10 +110,12 @@ mod tests {
         keepalive.set_on(&server).unwrap();
         keepalive.look_at(&server).unwrap();
         assert_eq!(timeout(&server), Some(Duration::from_secs(600)));
+        SockRef::from(&server).set_tcp_notsent_lowat(50_000).unwrap();
         server.set_nonblocking(true).unwrap();
         while server.write(&[0; 65_536]).map_or_else(|error| error.kind() != ErrorKind::WouldBlock, |_| true) {}
         keepalive.look_at(&server).unwrap();
         assert_eq!(timeout(&server), None);
+        assert_eq!(SockRef::from(&server).tcp_notsent_lowat().unwrap(), 50_000, "what bounds the unsent stays");
         client.set_nonblocking(true).unwrap();
         let mut buffer = vec![0; 1 << 20];
         while timeout(&server).is_none() {

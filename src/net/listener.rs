@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::gate::{Entrance, Gate};
+use super::unsent;
 use super::worker::Mailbox;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::words::AddressRefusal;
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A connection on its way to a worker.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The connection, non-blocking, TCP_NODELAY, with its keepalive.
+    /// The connection, non-blocking, TCP_NODELAY, with its keepalive, and as little unsent as for a stranger.
     pub socket: std::net::TcpStream,
     /// Where it comes from, [`canonical`]; where `announced` is set, the balancer's address.
     pub address: SocketAddr,
@@ -130,7 +131,8 @@ pub async fn accept(
             }
         };
         let probed = keepalive.map_or(Ok(()), |keepalive| keepalive.set_on(&socket));
-        let Ok(socket) = probed.and_then(|()| socket.set_nodelay(true)).and_then(|()| socket.into_std()) else {
+        let bounded = probed.and_then(|()| unsent::bound(&socket, unsent::OF_A_STRANGER));
+        let Ok(socket) = bounded.and_then(|()| socket.set_nodelay(true)).and_then(|()| socket.into_std()) else {
             continue;
         };
         if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {

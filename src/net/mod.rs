@@ -11,6 +11,7 @@ pub mod proxy_protocol;
 pub mod registry;
 mod reverify;
 mod shares;
+mod unsent;
 pub mod worker;
 
 pub use self::budget::MemoryBudget;

@@ -26,6 +26,7 @@ use super::listener::Arrival;
 use super::places::Places;
 use super::registry::{Handle, Order, Registry};
 use super::reverify::{self, ChainKey, ChainsToClose};
+use super::unsent;
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::{ClientEvents, Volume};
 use crate::auth::pool::AuthPool;
@@ -466,6 +467,7 @@ impl Worker {
         let host = WorkerHost { worker: Rc::clone(&self), number, is_greeted };
         let mut driver = Box::new(Driver::new(core, client, handle, account, host));
         let mut looks = self.looks.get();
+        let mut is_users = false;
         Box::pin(async move {
             let reason = poll_fn(|cx| {
                 let outcome = driver.poll(cx);
@@ -476,8 +478,11 @@ impl Worker {
                     // It fails where the connection is broken, and that the session will see.
                     let _ = keepalive.look_at(driver.client().socket());
                 }
-                if driver.core().principal().is_some() {
+                if !is_users && driver.core().principal().is_some() {
+                    is_users = true;
                     permit.note_authenticated();
+                    // It fails where the connection is broken, too.
+                    let _ = unsent::bound(driver.client().socket(), unsent::OF_A_USER);
                 }
                 outcome
             })

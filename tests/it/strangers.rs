@@ -5,8 +5,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 
-use crate::support::{PATIENCE, RedisServer, RespClient, Respgate, Setup, client_config, eventually, upstream_of};
+use crate::support::{
+    PATIENCE, RedisServer, RespClient, Respgate, Setup, client_config, eventually, request, upstream_of,
+};
 
 const ACL: &str = "user alice on +@all ~* &*\n";
 const BALANCER: &str = "proxy-protocol-from = \"127.0.0.1\"";
@@ -143,6 +146,57 @@ fn behind(gate: &Respgate, address: &str) -> RespClient {
     let socket = stranger(gate, &announcement(address));
     let config = client_config(&gate.pki().ca_cert(), Some(&gate.pki().client("alice")));
     RespClient::tls_over(socket, &config)
+}
+
+#[test]
+fn of_what_a_client_does_not_take_the_kernel_keeps_little_and_of_a_strangers_less() {
+    let redis = RedisServer::start();
+    redis.direct().text(&["SET", "large", &"x".repeat(8 << 20)]);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl("user alice on >pw +@all ~* &*\n");
+    let gate = setup.setting("tls = \"no\"").expect_log("no listener asks for one").start();
+    let mut stranger = slow_taker(&gate);
+    stranger.set_nonblocking(true).unwrap();
+    let asked = request(&["PING"]).repeat(1000);
+    // The proxy reads no more of them when their replies do not get away.
+    let kept = at_rest(|| {
+        while stranger.write(&asked).is_ok() {}
+        unsent(&gate, &stranger)
+    });
+    assert!((16 << 10..64 << 10).contains(&kept), "{kept}");
+    let mut user = slow_taker(&gate);
+    user.write_all(&[request(&["AUTH", "alice", "pw"]), request(&["GET", "large"])].concat()).unwrap();
+    eventually("the value is on its way", || (unsent(&gate, &user) > 64 << 10).then_some(()));
+    let kept = at_rest(|| unsent(&gate, &user));
+    assert!((64 << 10..512 << 10).contains(&kept), "{kept}");
+}
+
+/// A client whose own kernel takes little.
+fn slow_taker(gate: &Respgate) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&gate.address().into()).unwrap();
+    socket.into()
+}
+
+/// Bytes that the kernel keeps for this client, as it has taken none of them.
+fn unsent(gate: &Respgate, client: &TcpStream) -> usize {
+    let end = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
+    let ends = format!("{} {}", end(gate.address()), end(client.local_addr().unwrap()));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = table.lines().find(|line| line.contains(&ends)).unwrap();
+    let queues = line.split_whitespace().nth(4).unwrap();
+    usize::from_str_radix(queues.split(':').next().unwrap(), 16).unwrap()
+}
+
+/// What this is when it has not changed for a while.
+fn at_rest(mut look: impl FnMut() -> usize) -> usize {
+    let (mut last, mut same) = (look(), 0);
+    eventually("it is at rest", || {
+        let now = look();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        (same == 25).then_some(now)
+    })
 }
 
 fn stranger(gate: &Respgate, said: &[u8]) -> TcpStream {
