@@ -13,19 +13,18 @@ pub struct Edit {
     /// Who wants it.
     pub editor: Editor,
     /// Where the session that wants it hears of it.
-    pub answer: oneshot::Sender<EditProgress>,
+    pub answer: EditTicket,
 }
+
+/// Waits for the turn of an edit: where the session hears of it. What is to be done stays with the session until then, counts
+/// to it, and ends with it.
+pub type EditTicket = oneshot::Sender<EditProgress>;
 
 /// How far an edit has come.
 pub enum EditProgress {
     /// It is its turn, and no other edit is done meanwhile: the session judges it once more, by what is in force now, and
-    /// confirms it or drops `confirm`.
-    Turn {
-        /// What is to be done.
-        administration: Administration,
-        /// Where it goes if it is still right.
-        confirm: Confirm,
-    },
+    /// sends it here if it is still right.
+    Turn(Confirm),
     /// It is over, and every session is under the policy it made.
     Done(Administered),
 }

@@ -63,7 +63,9 @@ pub(super) trait Host {
     fn unblock(&self, upstream: &Self::Upstream) -> Unblocking;
     /// Verifies a password.
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
-    /// Does what an ACL command asked for. What changes users is queued, or goes to `confirm` if its turn has come.
+    /// Has an edit of users wait for its turn.
+    fn queue_edit(&self) -> oneshot::Receiver<EditProgress>;
+    /// Does what an ACL command asked for. What changes users goes to `confirm`, when its turn has come.
     fn administer(
         &self,
         core: &mut SessionCore,
@@ -88,6 +90,8 @@ pub(super) struct Driver<C, H: Host> {
     connecting: Option<Connecting<H::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<EditProgress>>,
+    /// What waits for its turn.
+    edit: Option<Administration>,
     /// The turn has come of what the core wanted done: nothing else is done until this is used or dropped.
     confirm: Option<Confirm>,
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
@@ -138,6 +142,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             connecting: None,
             verifying: None,
             administering: None,
+            edit: None,
             confirm: None,
             mirroring: None,
             unblocking: None,
@@ -228,11 +233,14 @@ impl<C: Stream, H: Host> Driver<C, H> {
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         match edit {
             None => {}
-            Some(EditProgress::Turn { administration, confirm }) => {
-                self.core.handle_turn(&administration, policy, &mut out)?;
-                self.confirm = Some(confirm);
+            Some(EditProgress::Turn(confirm)) => {
+                if let Some(administration) = self.edit.take() {
+                    self.core.handle_turn(&administration, policy, &mut out)?;
+                    self.confirm = Some(confirm);
+                }
             }
             Some(EditProgress::Done(administered)) => {
+                self.edit = None;
                 self.core.handle_administered(administered, policy, now, &mut out);
             }
         }
@@ -544,7 +552,12 @@ impl<C: Stream, H: Host> Driver<C, H> {
                 }
                 Action::Administer(administration) => {
                     let confirm = self.confirm.take();
-                    self.administering = Some(self.host.administer(&mut self.core, administration, confirm));
+                    self.administering = Some(if confirm.is_none() && administration.is_edit() {
+                        self.edit = Some(administration);
+                        self.host.queue_edit()
+                    } else {
+                        self.host.administer(&mut self.core, administration, confirm)
+                    });
                     // It is polled at the beginning of a wake-up.
                     cx.waker().wake_by_ref();
                 }

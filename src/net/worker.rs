@@ -30,8 +30,7 @@ use super::unsent;
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::{ClientEvents, Volume};
 use crate::auth::pool::AuthPool;
-use crate::generation::Edit;
-use crate::generation::Generation;
+use crate::generation::{EditTicket, Generation};
 use crate::identity::CertificateRefusal;
 use crate::keepalive::Keepalive;
 use crate::session::{Buffer, ClientIds, CloseReason, Peer, SessionCore, SessionLimits};
@@ -78,8 +77,8 @@ pub struct WorkerSettings {
     pub pool: Arc<AuthPool>,
     /// Bytes held, of all workers.
     pub budget: Arc<MemoryBudget>,
-    /// Who changes users.
-    pub edits: mpsc::UnboundedSender<Edit>,
+    /// Who changes users, one edit after the other.
+    pub edits: mpsc::UnboundedSender<EditTicket>,
     /// The `ACL LOG`, of all workers.
     pub acl_log: Arc<SharedAclLog>,
     /// Who logs what happens to whom.

@@ -28,7 +28,7 @@ use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{Config, DEFAULT_MAXCLIENTS, UpstreamAddress};
 use crate::files::Files;
-use crate::generation::{self, BuildError, Edit, Generation, Kept, UpstreamKnowledge, Watch};
+use crate::generation::{self, BuildError, EditTicket, Generation, Kept, UpstreamKnowledge, Watch};
 use crate::net::listener::{self, AddressFilter};
 use crate::net::worker::{self, Mailbox, WorkerSettings};
 use crate::net::{Gate, GateLimits, MemoryBudget, Places, SURPLUS};
@@ -288,7 +288,7 @@ fn start_workers(
     generation: &Arc<ArcSwap<Generation>>,
     upstream: &Arc<Upstream>,
     pool: &Arc<AuthPool>,
-    edits: &mpsc::UnboundedSender<Edit>,
+    edits: &mpsc::UnboundedSender<EditTicket>,
     events: &Arc<ClientEvents>,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
     let bounds = &config.limits;

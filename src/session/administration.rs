@@ -29,6 +29,14 @@ pub enum Administration {
 }
 
 impl Administration {
+    /// Whether it may change users or their file: those are done one after the other.
+    pub fn is_edit(&self) -> bool {
+        match self {
+            Self::SetUser { .. } | Self::DeleteUsers(_) | Self::Load | Self::Save => true,
+            Self::Log(_) | Self::ResetLog | Self::GeneratePassword(_) => false,
+        }
+    }
+
     /// The request that asks for it.
     pub(super) fn request(&self) -> ArgvBuf {
         let count: String;

@@ -93,6 +93,13 @@ impl Host for WorkerHost {
         })
     }
 
+    fn queue_edit(&self) -> oneshot::Receiver<EditProgress> {
+        let (ticket, receiver) = oneshot::channel();
+        // If nobody is there, the ticket is dropped, and the session told so.
+        let _ = self.worker.settings.edits.send(ticket);
+        receiver
+    }
+
     fn administer(
         &self,
         core: &mut SessionCore,
@@ -116,12 +123,12 @@ impl Host for WorkerHost {
                 let user = core.principal().map(|principal| principal.user.name().to_string()).unwrap_or_default();
                 let editor = Editor { user, client: core.peer().address };
                 let edit = Edit { administration, editor, answer };
+                // Without a turn there is no way for it.
                 let given_up = match confirm {
-                    // If nobody is there, the answer is dropped with the edit, and the session told so.
-                    None => settings.edits.send(edit).err().and(None),
-                    Some(confirm) => confirm.send(edit).err(),
+                    None => Err(edit),
+                    Some(confirm) => confirm.send(edit),
                 };
-                let Some(Edit { answer, .. }) = given_up else { return receiver };
+                let Err(Edit { answer, .. }) = given_up else { return receiver };
                 let reply = Reply::error("ERR respgate: not done, try again");
                 let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
                 return receiver;

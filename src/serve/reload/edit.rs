@@ -10,7 +10,7 @@ use super::Reloader;
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
 use crate::files::Files;
-use crate::generation::{self, BuildError, Edit, EditProgress, Generation, Part, contradictions};
+use crate::generation::{self, BuildError, Edit, EditProgress, EditTicket, Generation, Part, contradictions};
 use crate::net::worker::Renewal;
 use crate::resp::Reply;
 use crate::serve::enforce::PATIENCE;
@@ -25,8 +25,8 @@ const NOT_SAVED: &str =
 
 impl Reloader {
     /// Does what a session asks for, if it still may: between its request and now users and trust may have changed.
-    pub async fn edit(&mut self, edit: Edit) {
-        let Some(edit) = self.confirmed(edit).await else { return };
+    pub async fn edit(&mut self, ticket: EditTicket) {
+        let Some(edit) = self.confirmed(ticket).await else { return };
         let (command, names) = edit.subject();
         let Edit { administration, editor, answer } = edit;
         let (before, was_unsaved) = (self.enforcer.current().number, self.unsaved);
@@ -60,19 +60,21 @@ impl Reloader {
 
     /// Has the session judge the edit once more, whose turn it is. Sessions that are no longer trusted know that by then, and
     /// while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
-    async fn confirmed(&mut self, edit: Edit) -> Option<Edit> {
-        let Edit { administration, answer, .. } = edit;
+    async fn confirmed(&mut self, ticket: EditTicket) -> Option<Edit> {
+        if ticket.is_closed() {
+            return None;
+        }
         if self.due.signal {
             // It came before, and would undo the edit later on.
             self.look_at_files().await;
         }
         if self.due.signal || !self.enforcer.is_reverified().await {
             let reply = Reply::error(REVERIFYING);
-            let _ = answer.send(EditProgress::Done(Administered { reply, generation: None }));
+            let _ = ticket.send(EditProgress::Done(Administered { reply, generation: None }));
             return None;
         }
         let (confirm, confirmed) = oneshot::channel();
-        answer.send(EditProgress::Turn { administration, confirm }).ok()?;
+        ticket.send(EditProgress::Turn(confirm)).ok()?;
         tokio::time::timeout(PATIENCE, confirmed).await.ok()?.ok()
     }
 
