@@ -103,10 +103,12 @@ pub fn run(config: Config, files: Files, reread: Reread, log: &LogHandle) -> Res
 }
 
 async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+    // Whoever sees it listen may send it signals, which would end it as long as nobody listens for them.
+    let mut signals = Signals::new().map_err(RunError::System)?;
     // That a file may not grow any more, the log for one, is an error of what writes to it, and not the end of the process.
     let _ignored = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map_err(RunError::System)?;
-    // First of all: loading takes a tenth of a second, most of it the seeding of the random generator, and a client that
-    // comes in between is better kept waiting than refused.
+    // Before anything is loaded: that takes a tenth of a second, most of it the seeding of the random generator,
+    // and a client that comes in between is better kept waiting than refused.
     let mut listeners = Vec::new();
     for settings in &config.listeners {
         let bound = listener::bind(settings.address).map_err(|error| RunError::Bind(settings.address, error))?;
@@ -121,21 +123,27 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     let build = |heard| generation::build(&config, &files, heard, Kept::default()).map_err(RunError::Load);
     let (built, server) = match config.require_upstream {
         false => (build(UpstreamKnowledge::NotYetKnown)?, None),
-        true => match probe::once(&target, &generation::declared_names(&config)).await {
-            Ok(server) => (build(UpstreamKnowledge::Known(&server))?, Some(server)),
-            // What is wrong without it comes first.
-            Err(error) => {
-                let address = config.upstream.address.clone();
-                return build(UpstreamKnowledge::NotYetKnown).and(Err(RunError::Upstream(address, error)));
+        true => {
+            let names = generation::declared_names(&config);
+            let probed = tokio::select! {
+                probed = probe::once(&target, &names) => probed,
+                () = signals.end() => return Ok(()),
+            };
+            match probed {
+                Ok(server) => (build(UpstreamKnowledge::Known(&server))?, Some(server)),
+                // What is wrong without it comes first.
+                Err(error) => {
+                    let address = config.upstream.address.clone();
+                    return build(UpstreamKnowledge::NotYetKnown).and(Err(RunError::Upstream(address, error)));
+                }
             }
-        },
+        }
     };
     let watch = Watch::new(config.watched_files(), &files);
     let once = Rc::new(files.into_start());
     let told = reload::tell(&built, &[]);
     let first = built.generation;
     tell_capacity(capacity, &config);
-    let mut signals = Signals::new().map_err(RunError::System)?;
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     let generation = Arc::new(ArcSwap::from_pointee(first));
     let upstream = Arc::new(Upstream::new(target).map_err(RunError::System)?);
@@ -236,8 +244,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     // A second signal ends it at once.
     tokio::select! {
         () = end => {}
-        _ = signals.terminate.recv() => {}
-        _ = signals.interrupt.recv() => {}
+        () = signals.end() => {}
     }
     events.tell_last_sums();
     info!(hashes_computed = pool.computations(), "stopped");
@@ -280,6 +287,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Until it is told to stop.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

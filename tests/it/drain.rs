@@ -1,10 +1,11 @@
 //! SIGTERM: owed replies go out, idle sessions end, the process ends with 0.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{RedisServer, RespClient, Respgate, eventually, request, upstream_of};
+use crate::support::{RedisServer, RespClient, Respgate, eventually, request, respgate_binary, upstream_of};
 
 const ACL: &str = "user alice on +@all ~*\n";
 
@@ -26,6 +27,24 @@ fn sigterm_without_sessions_ends_with_0() {
     let (_redis, mut gate) = start();
     gate.signal(Signal::TERM);
     assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn from_when_it_is_bound_on_no_signal_kills_it_and_sigterm_ends_it_with_0() {
+    // It takes connections and never answers, so the start goes on for seconds.
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setup =
+        Respgate::setup(&upstream.local_addr().unwrap().to_string()).acl(ACL).setting("require-upstream = true");
+    let config = setup.write_config();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut gate = respgate_binary();
+    gate.arg("run").arg("--config").arg(config).args(["--listen", &free.to_string()]);
+    let mut gate = gate.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("it to be bound", || TcpStream::connect(free).ok());
+    for signal in [Signal::HUP, Signal::USR1, Signal::TERM] {
+        kill_process(Pid::from_child(&gate), signal).unwrap();
+    }
+    assert_eq!(gate.wait().unwrap().code(), Some(0));
 }
 
 #[test]
