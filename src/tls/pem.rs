@@ -257,8 +257,10 @@ impl Block<'_> {
         let is_one = match kind {
             Kind::Certificate => Certificate::parse(&self.certificate()?).is_ok(),
             Kind::RevocationList => RevocationList::parse(&self.revocation_list()?).is_ok(),
+            // Behind the certificate stands whom to trust it for.
+            Kind::TrustedCertificate => Certificate::signature_of(&self.certificate()?).is_ok(),
             // Nobody looks for a list or a certificate in these, and keys are none of this file's business.
-            Kind::TrustedCertificate | Kind::Key | Kind::EncryptedKey | Kind::Parameters | Kind::Other => true,
+            Kind::Key | Kind::EncryptedKey | Kind::Parameters | Kind::Other => true,
         };
         if is_one { Ok(()) } else { Err(self.damaged("it is not what its label says")) }
     }
@@ -513,6 +515,7 @@ mod tests {
         ];
         let pem = |label: &str| match label {
             "CERTIFICATE" => CERTIFICATE.to_owned(),
+            "TRUSTED CERTIFICATE" => CERTIFICATE.replace("CERTIFICATE", label),
             "X509 CRL" => LIST.to_owned(),
             other => block(other),
         };
@@ -546,9 +549,12 @@ mod tests {
 
     #[test]
     fn what_is_passed_over_has_to_be_what_its_label_says() {
-        let mislabelled = LIST.replace("X509 CRL", "CERTIFICATE");
-        let told = faults(revocation_lists((LIST.to_owned() + &mislabelled).as_bytes()));
-        assert!(matches!(told.as_slice(), [(Some(_), PemFault::Damaged(_))]), "{told:?}");
+        let second = LIST.lines().count() + 1;
+        for label in ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"] {
+            let mislabelled = LIST.replace("X509 CRL", label);
+            let told = faults(revocation_lists((LIST.to_owned() + &mislabelled).as_bytes()));
+            assert!(matches!(told.as_slice(), [(Some(line), PemFault::Damaged(_))] if *line == second), "{told:?}");
+        }
     }
 
     #[test]
