@@ -10,10 +10,12 @@
 //! - Nothing else makes a difference: whether an edition is still in a file, has expired, or has a CA that comes and goes.
 //! - Where the key is not known nobody can tell a newer edition from a forged one: what the list has revoked stays revoked.
 //!   Once the key is known, the newest edition is that of its CA.
-//! - Where nobody may be let in as yet, a newer edition revokes at once, and what it does not revoke any more waits.
+//! - An older edition that a file holds beside a newer one, or again, counts as long as it does.
+//! - Where nobody may be let in as yet, a newer edition revokes at once, and what it does not revoke any more waits. So does
+//!   what only an older one revokes that leaves the files meanwhile.
 //!
-//! Only what the operator's files have held can make it grow: it keeps the newest edition of each list, and of older ones the
-//! serial numbers that are not in it, while they count.
+//! Only what the operator's files have held can make it grow: it keeps the newest edition of each list, older ones that the
+//! files hold, and of others the serial numbers that are not in it, while they count.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -42,6 +44,8 @@ pub(super) struct Known {
     pub(super) issuer: String,
     /// Those of which none is older than another: one, unless numbers or dates go backwards.
     newest: Vec<Edition>,
+    /// Older ones that the files held when they were read last.
+    in_files: Vec<Edition>,
     /// What older ones have revoked, these do not, and is revoked all the same.
     pub(super) withheld: Arc<HashSet<String>>,
 }
@@ -75,7 +79,15 @@ impl Editions {
         for Edition { list, .. } in of_unknown {
             next.remember(Edition { signer: signer_of(&list.list), list });
         }
+        for Known { in_files, withheld, .. } in &mut next.0 {
+            let gone = in_files.iter().filter(|edition| !read.contains(edition));
+            gone.for_each(|edition| Arc::make_mut(withheld).extend(edition.list.list.serials.iter().cloned()));
+        }
         read.iter().for_each(|edition| next.remember(edition.clone()));
+        for Known { id, newest, in_files, .. } in next.0.iter_mut().filter(|known| known.id.signer.is_some()) {
+            let is_older = |edition: &&Edition| edition.id() == *id && !newest.contains(edition);
+            *in_files = read.iter().filter(is_older).cloned().collect();
+        }
         // What editions of unknown keys revoke, which may be of different CAs, is kept apart from what the newest does.
         for Known { newest, withheld, .. } in next.0.iter_mut().filter(|known| known.id.signer.is_some()) {
             let counts = |serial: &String| !may_let_in && !newest.iter().any(|edition| edition.list.revokes(serial));
@@ -91,7 +103,13 @@ impl Editions {
         let id = edition.id();
         let Some(Known { newest, withheld, .. }) = self.0.iter_mut().find(|known| known.id == id) else {
             let issuer = edition.list.list.issuer.display();
-            return self.0.push(Known { id, issuer, newest: vec![edition], withheld: Arc::default() });
+            return self.0.push(Known {
+                id,
+                issuer,
+                newest: vec![edition],
+                in_files: Vec::new(),
+                withheld: Arc::default(),
+            });
         };
         if newest.contains(&edition) {
             return;

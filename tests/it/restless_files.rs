@@ -25,7 +25,7 @@ struct Edition {
     is_expired: bool,
     pem: String,
     was_read: bool,
-    is_superseded: bool,
+    is_over: bool,
 }
 
 struct World {
@@ -197,32 +197,23 @@ impl World {
         self.is_whole[ca] = false;
     }
 
-    /// What was read, and what counts no more since newer editions may come into force.
+    /// What was read, and what counts no more: it has been superseded and has left the files, and whom it lists may come in.
     fn remember(&mut self) {
-        for at in self.files.concat() {
-            let ca = self.editions[at].ca;
-            let is_superseded = self.editions[at + 1..].iter().any(|newer| newer.ca == ca && newer.was_read);
-            let edition = &mut self.editions[at];
-            edition.is_superseded |= !edition.was_read && is_superseded;
-            edition.was_read = true;
+        let in_files = self.files.concat();
+        for at in &in_files {
+            self.editions[*at].was_read = true;
+            self.editions[*at].is_over = false;
         }
-        if self.is_config_broken {
-            return;
-        }
-        for at in 0..self.editions.len() {
+        for at in (0..self.editions.len()).filter(|at| !self.is_config_broken && !in_files.contains(at)) {
             let ca = self.editions[at].ca;
-            let is_superseded = self.editions[at + 1..].iter().any(|newer| newer.ca == ca && newer.was_read);
-            self.editions[at].is_superseded |= is_superseded && self.editions[at].was_read;
+            self.editions[at].is_over |= self.editions[at + 1..].iter().any(|newer| newer.ca == ca && newer.was_read);
         }
     }
 
     fn must_stay_out(&self, client: usize) -> bool {
         let (ca, serial) = CLIENTS[client];
-        let counts = |(at, edition): (usize, &Edition)| {
-            edition.was_read && !edition.is_superseded || self.files.iter().any(|file| file.contains(&at))
-        };
-        let mut revoking = self.editions.iter().enumerate().filter(|(_, edition)| edition.serials.contains(&serial));
-        !self.trusted[ca] || revoking.any(counts)
+        let mut revoking = self.editions.iter().filter(|edition| edition.serials.contains(&serial));
+        !self.trusted[ca] || revoking.any(|edition| edition.was_read && !edition.is_over)
     }
 
     /// Where nothing is in the way at all.
@@ -300,7 +291,7 @@ fn edition(
         key_identifier_method: KeyIdMethod::Sha256,
     };
     let pem = list.signed_by(authority).unwrap().pem().unwrap();
-    Edition { ca, serials, is_expired, pem, was_read: false, is_superseded: false }
+    Edition { ca, serials, is_expired, pem, was_read: false, is_over: false }
 }
 
 /// splitmix64.

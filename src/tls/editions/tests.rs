@@ -33,22 +33,25 @@ impl Small {
     }
 }
 
-/// Everything that was read. An edition that counts no more has been superseded by one of the same known key.
+/// Everything that was read. An edition that counts no more has been superseded by one of the same known key and has left
+/// the files, at a time when somebody might be let in.
 #[derive(Default)]
 struct History(Vec<(Small, bool)>);
 
 impl History {
     fn read(&mut self, files: &[Small], known: [bool; KEYS.len()], may_let_in: bool) {
-        let is_superseded = |history: &Self, edition: &Small| {
-            known[edition.key] && history.0.iter().any(|(other, _)| other.supersedes(edition))
-        };
         for edition in files {
-            if !self.0.iter().any(|(other, _)| other == edition) {
-                self.0.push((*edition, is_superseded(self, edition)));
+            match self.0.iter_mut().find(|(other, _)| other == edition) {
+                Some((_, is_over)) => *is_over = false,
+                None => self.0.push((*edition, false)),
             }
         }
         if may_let_in {
-            let now: Vec<bool> = self.0.iter().map(|(edition, _)| is_superseded(self, edition)).collect();
+            let is_over = |edition: &Small| {
+                let is_superseded = self.0.iter().any(|(other, _)| other.supersedes(edition));
+                known[edition.key] && is_superseded && !files.contains(edition)
+            };
+            let now: Vec<bool> = self.0.iter().map(|(edition, _)| is_over(edition)).collect();
             self.0.iter_mut().zip(now).for_each(|((_, is_over), now)| *is_over |= now);
         }
     }
@@ -59,7 +62,12 @@ impl History {
 }
 
 impl Editions {
-    fn revoke(&self, issuer: &CanonicalName, serial: &str) -> bool {
+    /// Together with what the files hold.
+    fn revoke(&self, read: &[Edition], issuer: &CanonicalName, serial: &str) -> bool {
+        let mut in_files = read.iter().map(|edition| &edition.list);
+        if in_files.any(|list| list.issuer() == issuer && list.revokes(serial)) {
+            return true;
+        }
         let mut named = self.0.iter().filter(|known| known.id.issuer == *issuer);
         named.any(|known| {
             known.withheld.contains(serial) || known.newest.iter().any(|edition| edition.list.revokes(serial))
@@ -202,7 +210,7 @@ fn what_an_edition_has_revoked_stays_revoked_until_a_newer_one_of_its_list_does_
                 // Where a key was not known, more may stay revoked.
                 let is_exact = !strangers.contains(name);
                 for (serial, text) in SERIAL.iter().enumerate() {
-                    let is = editions.revoke(issuer, text);
+                    let is = editions.revoke(&read, issuer, text);
                     let should_be = history.revokes(name, serial);
                     assert!(is == should_be || is && !is_exact, "seed {seed}, step {step}: {name} {serial}: {is}");
                     exact += usize::from(is_exact);
