@@ -105,9 +105,15 @@ impl Authority {
 
     /// A CRL in the name of another CA, PEM.
     pub(crate) fn forged_crl(&self, cn: &str) -> String {
+        self.renamed_crl(cn, 1, &[7])
+    }
+
+    /// A CRL of this number in another name, PEM.
+    pub(crate) fn renamed_crl(&self, cn: &str, number: u64, serials: &[u64]) -> String {
         let name = authority(cn);
         let issuer = rcgen::Issuer::from_params(&name, self.issuer.key());
-        let params = crl_params(&[7], SystemTime::now() + Duration::from_secs(30 * 86_400));
+        let mut params = crl_params(serials, SystemTime::now() + Duration::from_secs(30 * 86_400));
+        params.crl_number = SerialNumber::from(number);
         params.signed_by(&issuer).expect("a CRL").pem().expect("PEM")
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 
+use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::oid::Oid;
 use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension};
@@ -298,8 +299,10 @@ impl Eq for Name {}
 #[derive(Debug, Clone)]
 struct Attribute {
     kind: AttributeKind,
+    /// What may name a user: of string types that everybody reads alike.
     value: Result<String, Flaw>,
-    lossy: String,
+    /// What it comes to in any string type, to compare names of CAs by, and for people.
+    text: String,
 }
 
 /// A name as RFC 5280 section 7.1 compares names: without regard to string types, case, and blanks but for those between
@@ -323,7 +326,7 @@ impl Name {
             .map(|attribute| Attribute {
                 kind: AttributeKind::of(attribute.attr_type()),
                 value: attribute.as_str().map(str::to_owned).map_err(|_| Flaw::NotText),
-                lossy: String::from_utf8_lossy(attribute.as_slice()).into_owned(),
+                text: text(attribute.attr_value().tag(), attribute.as_slice()),
             })
             .collect();
         Name { raw: name.as_raw().to_vec(), attributes }
@@ -338,7 +341,7 @@ impl Name {
             }
             out.push_str(attribute.kind.short_name());
             out.push('=');
-            escape(&attribute.lossy, &mut out);
+            escape(&attribute.text, &mut out);
         }
         match out.char_indices().nth(MAX_DISPLAY) {
             Some((cut, _)) => format!("{}…", &out[..cut]),
@@ -348,10 +351,8 @@ impl Name {
 
     /// What names that mean the same have in common.
     pub fn canonical(&self) -> CanonicalName {
-        let value = |attribute: &Attribute| {
-            let text = attribute.value.as_ref().unwrap_or(&attribute.lossy).to_lowercase();
-            text.split_whitespace().collect::<Vec<_>>().join(" ")
-        };
+        let value =
+            |attribute: &Attribute| attribute.text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
         CanonicalName(self.attributes.iter().map(|attribute| (attribute.kind.clone(), value(attribute))).collect())
     }
 
@@ -405,6 +406,25 @@ impl AttributeKind {
             AttributeKind::Other(name) => name,
         }
     }
+}
+
+/// The characters of a string of this type. T61String is Latin-1 in fact, unless it is UTF-8; what is out of order is replaced.
+fn text(string_type: Tag, bytes: &[u8]) -> String {
+    let wide = match string_type {
+        Tag::BmpString => {
+            let (units, rest) = bytes.as_chunks::<2>();
+            let characters = char::decode_utf16(units.iter().map(|unit| u16::from_be_bytes(*unit)));
+            characters.collect::<Result<String, _>>().ok().filter(|_| rest.is_empty())
+        }
+        Tag::UniversalString => {
+            let (units, rest) = bytes.as_chunks::<4>();
+            let characters = units.iter().map(|unit| char::from_u32(u32::from_be_bytes(*unit)));
+            characters.collect::<Option<String>>().filter(|_| rest.is_empty())
+        }
+        Tag::T61String if std::str::from_utf8(bytes).is_err() => Some(bytes.iter().copied().map(char::from).collect()),
+        _ => None,
+    };
+    wide.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// RFC 4514 section 2.4, and every control character as hexadecimal pairs.
@@ -485,5 +505,53 @@ impl RevocationList {
             signed: list.tbs_cert_list.as_ref().to_vec(),
             signature: list.signature_value.data.to_vec(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name of one common name.
+    fn name(Tag(string_type): Tag, text: &[u8]) -> Name {
+        let within = |tag: u8, content: &[u8]| [&[tag, content.len().try_into().expect("short")], content].concat();
+        let value = within(string_type.try_into().expect("low"), text);
+        let attribute = within(0x30, &[&[0x06, 3, 0x55, 4, 3], &*value].concat());
+        let der = within(0x30, &within(0x31, &attribute));
+        Name::read(&X509Name::from_der(&der).expect("a name").1)
+    }
+
+    #[test]
+    fn names_are_compared_by_their_characters_whatever_their_string_type() {
+        let utf8 = name(Tag::Utf8String, "Bäcker CA".as_bytes());
+        let utf16: Vec<u8> = "Bäcker CA".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let utf32: Vec<u8> = "Bäcker CA".chars().flat_map(|it| u32::from(it).to_be_bytes()).collect();
+        for other in [
+            name(Tag::BmpString, &utf16),
+            name(Tag::UniversalString, &utf32),
+            name(Tag::T61String, b"B\xe4cker CA"),
+            name(Tag::T61String, "Bäcker CA".as_bytes()),
+            name(Tag::Utf8String, "BÄCKER  ca ".as_bytes()),
+        ] {
+            assert_eq!(other.canonical(), utf8.canonical(), "{other:?}");
+        }
+        for other in [name(Tag::Utf8String, b"Backer CA"), name(Tag::BmpString, &utf16[..utf16.len() - 1])] {
+            assert_ne!(other.canonical(), utf8.canonical(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_common_name_in_another_string_type_names_nobody() {
+        for (string_type, text) in [
+            (Tag::BmpString, &b"\0b\0o\0b"[..]),
+            // The same bytes are other characters to who takes them for ASCII.
+            (Tag::BmpString, b"bobb"),
+            (Tag::UniversalString, b"\0\0\0b"),
+            (Tag::T61String, b"bob"),
+            (Tag::Utf8String, b"b\xf6b"),
+        ] {
+            assert_eq!(name(string_type, text).common_names(), [Err(Flaw::NotText)]);
+        }
+        assert_eq!(name(Tag::PrintableString, b"bob").common_names(), [Ok("bob".to_owned())]);
     }
 }

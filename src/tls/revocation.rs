@@ -133,16 +133,20 @@ impl Revocation {
 
 /// What any CRL lists or has listed, whoever has signed it: asked without verifying anything.
 pub(super) struct Revoked {
-    lists: Vec<Arc<UsableList>>,
-    /// Of the CA of each name what is revoked besides.
-    withheld: Vec<(CanonicalName, Arc<HashSet<String>>)>,
+    lists: Vec<(IssuerNames, Arc<UsableList>)>,
+    /// What is revoked besides.
+    withheld: Vec<(IssuerNames, Arc<HashSet<String>>)>,
     depth: RevocationCheckDepth,
 }
 
+/// By which names the CA that has made a list may be called in what it has issued: that in the list, and all that the key
+/// bears which has signed it. A CA that is renewed may come to write its name otherwise.
+pub(super) type IssuerNames = Vec<CanonicalName>;
+
 impl Revoked {
     pub(super) fn new(
-        lists: Vec<Arc<UsableList>>,
-        withheld: Vec<(CanonicalName, Arc<HashSet<String>>)>,
+        lists: Vec<(IssuerNames, Arc<UsableList>)>,
+        withheld: Vec<(IssuerNames, Arc<HashSet<String>>)>,
         check: CrlCheck,
     ) -> Revoked {
         Revoked { lists, withheld, depth: depth(check) }
@@ -163,8 +167,8 @@ impl Revoked {
     /// Whether a CRL lists this certificate.
     pub(super) fn lists(&self, Certificate { issuer, serial, .. }: &Certificate) -> bool {
         let named = issuer.canonical();
-        self.lists.iter().any(|list| list.revokes(serial) && *list.issuer() == named)
-            || self.withheld.iter().any(|(issuer, serials)| serials.contains(serial) && *issuer == named)
+        self.lists.iter().any(|(names, list)| list.revokes(serial) && names.contains(&named))
+            || self.withheld.iter().any(|(names, serials)| serials.contains(serial) && names.contains(&named))
     }
 }
 

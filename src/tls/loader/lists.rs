@@ -10,7 +10,7 @@ use crate::tls::authority::Authority;
 use crate::tls::editions::{Edition, Editions, ListId};
 use crate::tls::explain::unix_seconds;
 use crate::tls::load_error::{Finding, Severity};
-use crate::tls::revocation::{Revoked, UsableList};
+use crate::tls::revocation::{IssuerNames, Revoked, UsableList};
 use crate::tls::settings::CrlExpired;
 use crate::tls::{keys, pem};
 
@@ -85,12 +85,13 @@ impl Loader<'_> {
             return None;
         }
         let editions = before.after(&read, signer_of, may_let_in);
-        Some(self.lists(authorities, read, editions, waiting))
+        Some(self.lists(authorities, signers, read, editions, waiting))
     }
 
     fn lists(
         &mut self,
         authorities: &[Authority],
+        signers: &[Authority],
         read: Vec<Edition>,
         editions: Editions,
         waiting: &mut Vec<Finding>,
@@ -106,11 +107,12 @@ impl Loader<'_> {
             self.tell_of_missing(edition, &read, is_present(edition.signer));
         }
         self.judge_coverage(authorities, &asked);
-        let lists: Vec<_> = read.into_iter().chain(missing).map(|edition| edition.list).collect();
+        let named = |edition: Edition| (names_of(&edition.id(), signers), edition.list);
+        let lists: Vec<_> = read.into_iter().chain(missing).map(named).collect();
         let mut withheld = Vec::new();
         for known in editions.lists().filter(|known| !known.withheld.is_empty() && !is_forged(&known.id, authorities)) {
-            let is_of_ca = |list: &&Arc<UsableList>| *list.issuer() == known.id.issuer;
-            let is_listed = |serial: &&String| lists.iter().filter(is_of_ca).any(|list| list.revokes(serial));
+            let of_ca = lists.iter().map(|(_, list)| list).filter(|list| *list.issuer() == known.id.issuer);
+            let is_listed = |serial: &&String| of_ca.clone().any(|list| list.revokes(serial));
             let unlisted = known.withheld.iter().filter(|serial| !is_listed(serial)).count();
             let what = format!("{} that a CRL of {} lists no longer", counted(unlisted, "certificate"), known.issuer);
             let (subject, severity) = (SETTING.to_owned(), Severity::Warning);
@@ -122,7 +124,7 @@ impl Loader<'_> {
                     "stay revoked, because its key is that of no CA in tls-ca-cert-file: restart to let them in";
                 self.findings.push(Finding { severity, subject, message: format!("{what} {words}") });
             }
-            withheld.push((known.id.issuer.clone(), Arc::clone(&known.withheld)));
+            withheld.push((names_of(&known.id, signers), Arc::clone(&known.withheld)));
         }
         Lists { editions, asked, revoked: Revoked::new(lists, withheld, self.settings.crl_check) }
     }
@@ -230,6 +232,18 @@ impl Loader<'_> {
         self.note(path, Severity::Advice, words);
         true
     }
+}
+
+/// By which names its CA may be called.
+fn names_of(id: &ListId, signers: &[Authority]) -> IssuerNames {
+    let mut names = vec![id.issuer.clone()];
+    for signer in signers.iter().filter(|signer| Some(signer.key()) == id.signer) {
+        let name = signer.name().canonical();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Whether a client CA has signed it in the name of another one.

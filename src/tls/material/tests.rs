@@ -660,7 +660,9 @@ fn what_a_list_revokes_is_revoked_however_it_writes_the_name_of_its_ca() {
     let alice = root.issue(alice);
     let text = "Corp CA".to_owned();
     let printable = DnValue::PrintableString(text.clone().try_into().expect("printable"));
-    let names = [DnValue::Utf8String("corp  ca ".to_owned()), printable, DnValue::Utf8String(text)];
+    let bmp = DnValue::BmpString("Corp CA".try_into().expect("BMP"));
+    let universal = DnValue::UniversalString("Corp CA".try_into().expect("UTF-32"));
+    let names = [DnValue::Utf8String("corp  ca ".to_owned()), printable, DnValue::Utf8String(text), bmp, universal];
     for name in names {
         let other = Authority::with("other", |ca| {
             ca.distinguished_name = DistinguishedName::new();
@@ -672,6 +674,32 @@ fn what_a_list_revokes_is_revoked_however_it_writes_the_name_of_its_ca() {
         assert_eq!(verdict(&files.load(), &alice), Err(CertificateRefusal::Revoked));
         assert!(files.load().lists_as_revoked(&chain(&alice)));
     }
+}
+
+#[test]
+fn what_a_list_by_a_known_key_revokes_is_revoked_in_every_name_that_this_key_has_had() {
+    let root = Authority::new("Zu\u{308}rich CA");
+    let mut alice = client("alice");
+    alice.serial_number = Some(SerialNumber::from(7_u64));
+    let alice = root.issue(alice);
+    let mut files = TestFiles::new(&root);
+    files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
+    let before = files.load();
+    assert_eq!(verdict(&before, &alice), Ok(()));
+    files.add_crl("anew.crl", root.forged_crl("Z\u{fc}rich CA"));
+    let load_after = |files: &TestFiles, before: &TlsMaterial, newcomers| {
+        let keys = RuleKeys::default();
+        load(&files.settings, &keys, &Files::default(), Some(before.in_force()), newcomers, SystemTime::now())
+            .expect("good files")
+    };
+    let after = load_after(&files, &before, OF_FILE);
+    assert_eq!(verdict(&after, &alice), Err(CertificateRefusal::Revoked));
+    // What waits to come back does so in every name, too.
+    files.write("anew.crl", root.renamed_crl("Z\u{fc}rich CA", 2, &[]));
+    let held_up = load_after(&files, &after, KNOWN_OF_FILE);
+    assert_eq!(verdict(&held_up, &alice), Err(CertificateRefusal::Revoked));
+    let done = load_after(&files, &held_up, OF_FILE);
+    assert_eq!(verdict(&done, &alice), Ok(()));
 }
 
 #[test]
