@@ -8,6 +8,7 @@ mod field;
 mod glob;
 mod map;
 mod peer;
+mod public_key;
 mod refusal;
 mod rule;
 mod template;

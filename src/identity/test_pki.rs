@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CrlDistributionPoint,
     CrlIssuingDistributionPoint, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber,
 };
 
 /// A CA that the tests issue certificates from.
@@ -46,7 +46,21 @@ impl Authority {
 
     /// A certificate by this one for the name and key of another CA, DER.
     pub(crate) fn cross_sign(&self, other: &Authority, cn: &str) -> Vec<u8> {
-        authority(cn).signed_by(other.issuer.key(), &self.issuer).expect("a CA").der().to_vec()
+        self.certify(cn, other.issuer.key()).der().to_vec()
+    }
+
+    /// A CA certificate by this one for any key.
+    pub(crate) fn certify(&self, cn: &str, key: &impl PublicKeyData) -> rcgen::Certificate {
+        authority(cn).signed_by(key, &self.issuer).expect("a CA")
+    }
+
+    /// A certificate for any key, DER.
+    pub(crate) fn issue_to(&self, params: CertificateParams, key: &impl PublicKeyData) -> Vec<u8> {
+        params.signed_by(key, &self.issuer).expect("a certificate").der().to_vec()
+    }
+
+    pub(crate) fn key(&self) -> &KeyPair {
+        self.issuer.key()
     }
 
     pub(crate) fn pem(&self) -> String {

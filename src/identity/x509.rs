@@ -21,6 +21,7 @@ use x509_parser::x509::X509Name;
 
 use super::field::Flaw;
 use super::peer::Fingerprint;
+use super::public_key;
 
 /// Longest name shown in logs, in characters.
 const MAX_DISPLAY: usize = 512;
@@ -70,6 +71,8 @@ pub struct Certificate {
     pub issuer: Name,
     /// SHA-256 of its SubjectPublicKeyInfo.
     pub spki_sha256: Fingerprint,
+    /// Its SubjectPublicKeyInfo is the usual form of a key that is RSA, P-256, P-384, P-521 or Ed25519.
+    pub has_usual_key: bool,
     /// Seconds since 1970 UTC.
     pub not_before: i64,
     /// Seconds since 1970 UTC.
@@ -119,12 +122,21 @@ impl Certificate {
             }),
             Err(_) => Some(Purposes { client: false, server: false }),
         };
+        let public_key = certificate.public_key();
+        let rsa = match public_key.parsed() {
+            Ok(PublicKey::RSA(key)) => Some(key),
+            _ => None,
+        };
         Ok(Certificate {
             version: certificate.version().0.saturating_add(1),
             serial: hex(certificate.raw_serial()),
             subject: Name::read(certificate.subject()),
             issuer: Name::read(certificate.issuer()),
-            spki_sha256: Fingerprint::of(certificate.public_key().raw),
+            spki_sha256: Fingerprint::of(public_key.raw),
+            has_usual_key: public_key::has_usual_form(
+                public_key.raw,
+                rsa.as_ref().map(|key| (key.modulus, key.exponent)),
+            ),
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
             is_ca: certificate.is_ca(),
@@ -134,10 +146,7 @@ impl Certificate {
             key_usage: key_usage(&certificate),
             purposes,
             signature_algorithm: certificate.signature_algorithm.algorithm.to_id_string(),
-            rsa_bits: match certificate.public_key().parsed() {
-                Ok(PublicKey::RSA(key)) => Some(key.key_size()),
-                _ => None,
-            },
+            rsa_bits: rsa.map(|key| key.key_size()),
             has_distribution_points: certificate
                 .iter_extensions()
                 .any(|extension| extension.oid == OID_X509_EXT_CRL_DISTRIBUTION_POINTS),

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 
+use super::keys;
 use crate::identity::x509::Certificate;
 
 /// How long before a certificate or list expires it is worth a warning.
@@ -86,6 +87,9 @@ pub(super) fn pin(certificate: &Certificate) -> String {
 /// Why a certificate would be refused from a client whoever issued it; nothing if it would not.
 pub fn client_certificate(certificate: &Certificate, now: SystemTime) -> Vec<String> {
     let mut reasons = shared(certificate, now);
+    if !certificate.has_usual_key {
+        reasons.push(format!("its key is of a kind or form that is not accepted: {}", keys::ACCEPTED));
+    }
     if certificate.is_ca {
         reasons.push(
             "it is a CA certificate (CA:TRUE), which `openssl req -x509` makes by default, and cannot be a client's \

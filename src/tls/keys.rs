@@ -10,15 +10,16 @@ use crate::identity::x509::Certificate;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// What is accepted, for people.
-pub(super) const ACCEPTED: &str = "RSA from 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are";
+pub(super) const ACCEPTED: &str = "RSA from 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are, each in its usual form, \
+                                   which is an uncompressed point on a curve (openssl ec -conv_form uncompressed)";
 
-/// Whether a signature by the key of this certificate can be verified at all.
+/// Whether a signature by the key of this certificate can be verified at all, and the key passes for no other one.
 pub(super) fn is_usable(
     der: &CertificateDer<'_>,
     certificate: &Certificate,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> bool {
-    if certificate.rsa_bits.is_some_and(|bits| !RSA_BITS.contains(&bits)) {
+    if !certificate.has_usual_key || certificate.rsa_bits.is_some_and(|bits| !RSA_BITS.contains(&bits)) {
         return false;
     }
     let Ok(holder) = EndEntityCert::try_from(der) else { return false };

@@ -1,7 +1,7 @@
 //! Who is trusted: webpki builds and verifies paths, and what it leaves to its caller is asked here.
 //!
 //! That is: `keyCertSign` of the CAs that are shown, validity and path length of the anchor, `digitalSignature` of the
-//! leaf, `anyExtendedKeyUsage`, and whether the key can take part in a handshake at all. A certificate that any CRL of its
+//! leaf, `anyExtendedKeyUsage`, whether the key can take part in a handshake at all, and whether keys are in their usual form. A certificate that any CRL of its
 //! issuer lists is refused, while webpki asks only one of that issuer. And a certificate whose key is pinned is trusted
 //! without a CA. All signature work is webpki's and rustls's.
 
@@ -15,7 +15,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
-    RevocationOptions, VerifiedPath,
+    RevocationOptions, UnsupportedSignatureAlgorithmForPublicKeyContext, VerifiedPath,
 };
 
 use super::anchors::{Anchors, Validity, key_of};
@@ -241,6 +241,16 @@ impl Realm {
             }
             let der = shown.der();
             let certificate = Certificate::parse(&der).map_err(|_| webpki::Error::BadDer)?;
+            if !certificate.has_usual_key {
+                // By its fingerprint it would be another CA than the one that was asked about above.
+                let (signature_algorithm_id, public_key_algorithm_id) = Default::default();
+                return Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(
+                    UnsupportedSignatureAlgorithmForPublicKeyContext {
+                        signature_algorithm_id,
+                        public_key_algorithm_id,
+                    },
+                ));
+            }
             if certificate.key_usage.is_some_and(|usage| !usage.certificate_sign) {
                 return Err(webpki::Error::EndEntityUsedAsCa);
             }

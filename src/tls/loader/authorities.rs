@@ -45,7 +45,7 @@ impl Loader<'_> {
             let Some(certificate) = self.parse(setting, path, position + 1, &der) else { continue };
             let mut reasons = explain::authority(&certificate);
             if reasons.is_empty() && !keys::is_usable(&der, &certificate, &self.algorithms) {
-                reasons.push(format!("its key is of a kind that is not accepted: {}", keys::ACCEPTED));
+                reasons.push(format!("its key is of a kind or form that is not accepted: {}", keys::ACCEPTED));
             }
             if reasons.is_empty() {
                 authorities.push(Authority { der, certificate });

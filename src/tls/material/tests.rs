@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints, RsaKeySize, SanType,
-    SerialNumber,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData,
+    RsaKeySize, SanType, SerialNumber, SignatureAlgorithm,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -936,6 +936,71 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
         files.rule_keys.pinned = vec![Certificate::parse(&leaf).expect("readable").spki_sha256];
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}, pinned");
+    }
+}
+
+/// A key in a form that DER or SEC 1 allow as well.
+struct Unusual(&'static SignatureAlgorithm, Vec<u8>);
+
+impl PublicKeyData for Unusual {
+    fn der_bytes(&self) -> &[u8] {
+        &self.1
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.0
+    }
+}
+
+impl Unusual {
+    fn compressed(key: &KeyPair) -> Unusual {
+        let point = key.public_key_raw();
+        let (x, y) = point[1..].split_at(point.len() / 2);
+        Unusual(key.algorithm(), [&[2 | y[y.len() - 1] & 1], x].concat())
+    }
+
+    fn hybrid(key: &KeyPair) -> Unusual {
+        let point = key.public_key_raw();
+        Unusual(key.algorithm(), [&[6 | point[point.len() - 1] & 1], &point[1..]].concat())
+    }
+}
+
+#[test]
+fn a_key_that_is_not_in_its_usual_form_would_pass_for_another_one_and_is_refused() {
+    let root = Authority::new("root");
+    let issuing = root.intermediate("issuing");
+    let mut files = TestFiles::new(&root);
+    let now = SystemTime::now();
+    let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
+    let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key");
+    // 30 82 LENGTH 02 82 LENGTH, and a modulus that needs one zero byte before it.
+    let longer = [&[0x30, 0x82, 1, 11, 0x02, 0x82, 1, 2, 0], &rsa.public_key_raw()[8..]].concat();
+    let key = KeyPair::generate().expect("a key");
+    for unusual in [Unusual::compressed(&key), Unusual::hybrid(&key), Unusual(&rcgen::PKCS_RSA_SHA256, longer)] {
+        let leaf = root.issue_to(client("alice"), &unusual);
+        assert_eq!(files.load().judged(&chain_of([leaf.clone()]), now), refused);
+        let certificate = Certificate::parse(&leaf).expect("readable");
+        files.rule_keys.pinned = vec![certificate.spki_sha256];
+        assert_eq!(files.load().judged(&chain_of([leaf]), now), refused, "pinned");
+        files.rule_keys.pinned.clear();
+        assert!(explain::client_certificate(&certificate, now)[0].contains("kind or form that is not accepted"));
+    }
+    let alice = issuing.client("alice").der;
+    assert_eq!(files.load().judged(&chain_of([alice.clone(), issuing.der()]), now), Ok(()));
+    // The library for signatures knows nothing of hybrid ones.
+    for (what, unusual, refused) in [
+        ("compressed", Unusual::compressed(issuing.key()), refused),
+        ("hybrid", Unusual::hybrid(issuing.key()), Err(CertificateRefusal::BadSignature)),
+    ] {
+        let certificate = root.certify("issuing", &unusual);
+        let shown = certificate.der().to_vec();
+        assert_eq!(files.load().judged(&chain_of([alice.clone(), shown.clone()]), now), refused, "{what}");
+        let beside = chain_of([alice.clone(), shown.clone(), issuing.der()]);
+        assert_eq!(files.load().judged(&beside, now), Ok(()), "{what}, beside the usual one");
+        files.write("ca.crt", certificate.pem());
+        let error = only_error(&files);
+        assert!(error.contains("cannot be a client CA: its key is of a kind or form that is not accepted"), "{error}");
+        files.write("ca.crt", root.pem());
     }
 }
 
