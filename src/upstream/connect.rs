@@ -7,13 +7,14 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::login;
+use super::run::ClientId;
 use crate::config::{Config, Redacted, Rename, UpstreamAddress};
 use crate::keepalive::Keepalive;
 use crate::resp::{self, Reply};
@@ -71,7 +72,9 @@ impl Target {
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
-    id: Option<ClientId>,
+    /// When it was asked for.
+    opened: Instant,
+    id: Option<NonZeroU64>,
     /// What has come of the reply to CLIENT ID, until all of it has.
     introduction: Option<Vec<u8>>,
     /// What came behind it.
@@ -80,9 +83,6 @@ pub struct Connection {
 
 /// The first words of a Redis that takes no more clients, whatever it was asked.
 const FULL: &[u8] = b"-ERR max number of clients reached";
-
-/// What Redis calls a connection: from 1 on, each greater than those before it, in one run of Redis.
-pub(super) type ClientId = NonZeroU64;
 
 /// Over loopback TCP, or over a unix socket.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ enum Stream {
 impl Connection {
     /// Its id, where it was asked for and the proxy's user may know it.
     pub(super) fn id(&self) -> Option<ClientId> {
-        self.id
+        self.id.map(|number| ClientId { number, opened: self.opened })
     }
 
     /// Takes the reply to CLIENT ID, of which nobody else is to hear. Should it say that Redis is full, that is read as the
@@ -122,7 +122,7 @@ impl Connection {
 }
 
 /// Of `:<id>\r\n`.
-fn parse_id(line: &[u8]) -> Option<ClientId> {
+fn parse_id(line: &[u8]) -> Option<NonZeroU64> {
     let digits = line.strip_prefix(b":")?.strip_suffix(b"\r\n")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
@@ -240,11 +240,12 @@ pub(super) async fn within<T>(
 
 /// CLIENT ID is sent together with AUTH. Where there is no AUTH, its reply is waited for by the first request.
 async fn open(target: &Target, is_identified: bool) -> Result<Connection, ConnectError> {
+    let opened = Instant::now();
     let stream = match &target.address {
         UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address, target.keepalive).await?),
         UpstreamAddress::Unix(path) => Stream::Unix(unix(path).await?),
     };
-    let mut connection = Connection { stream, id: None, introduction: None, unread: Vec::new() };
+    let mut connection = Connection { stream, opened, id: None, introduction: None, unread: Vec::new() };
     let client_id = |requests: &mut Vec<u8>| {
         if is_identified {
             resp::encode_request(&[target.name("CLIENT"), b"ID"], requests);
@@ -269,7 +270,7 @@ async fn open(target: &Target, is_identified: bool) -> Result<Connection, Connec
     }
     // The proxy's user may lack the right to ask.
     if let Some(Reply::Integer(id)) = replies.next() {
-        connection.id = u64::try_from(id).ok().and_then(ClientId::new);
+        connection.id = u64::try_from(id).ok().and_then(NonZeroU64::new);
     }
     Ok(connection)
 }
@@ -362,8 +363,13 @@ mod tests {
     /// What a session reads of a connection whose first bytes, in these pieces, answer CLIENT ID; and the id.
     async fn read(pieces: &[&str]) -> (String, Option<u64>) {
         let (stream, mut redis) = UnixStream::pair().unwrap();
-        let mut connection =
-            Connection { stream: Stream::Unix(stream), id: None, introduction: Some(Vec::new()), unread: Vec::new() };
+        let mut connection = Connection {
+            stream: Stream::Unix(stream),
+            opened: Instant::now(),
+            id: None,
+            introduction: Some(Vec::new()),
+            unread: Vec::new(),
+        };
         let mut bytes = Vec::new();
         for piece in pieces {
             redis.write_all(piece.as_bytes()).await.unwrap();
@@ -372,7 +378,7 @@ mod tests {
         }
         drop(redis);
         connection.read_to_end(&mut bytes).await.unwrap();
-        (String::from_utf8(bytes).unwrap(), connection.id.map(ClientId::get))
+        (String::from_utf8(bytes).unwrap(), connection.id.map(NonZeroU64::get))
     }
 
     #[tokio::test]

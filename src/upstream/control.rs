@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::connect::{ClientId, ConnectError, Connection, Target, connect_and_ask};
+use super::connect::{ConnectError, Connection, Target, connect_and_ask};
 use super::login::exchange_all;
+use super::run::ClientId;
 use crate::resp::{self, Reply};
 
 /// The connection over which it is asked.
@@ -23,9 +24,9 @@ impl<'a> Control<'a> {
         Ok(Self { target, connection, own })
     }
 
-    /// Whether the id is of this run of Redis. One that is not before ours is of another, and in this it is somebody else's.
-    pub(super) fn is_of_this_run(&self, id: ClientId) -> bool {
-        id < self.own
+    /// Whether the id may be of this run of Redis. One that is not before ours is of another, and in this it is somebody else's.
+    pub(super) fn may_be_of_this_run(&self, id: ClientId) -> bool {
+        id.number < self.own.number
     }
 
     /// A command, given in upper case, by the name that it has there.

@@ -12,8 +12,9 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::Upstream;
-use super::connect::{ClientId, ConnectError, Connection};
+use super::connect::{ConnectError, Connection};
 use super::control::{Control, refusal};
+use super::run::ClientId;
 
 /// All connections of this process that are cut and that Redis has not closed yet.
 #[derive(Debug, Default)]
@@ -139,10 +140,9 @@ impl Upstream {
     /// Redis's words, where it does not do it.
     async fn kill_cut_since(&self, CutMark(mark): CutMark) -> Result<(), ConnectError> {
         let mut control = Control::open(&self.target).await?;
-        let ids: Vec<ClientId> = {
-            let list = self.cuts.list();
-            list.open.range(mark..).filter_map(|(_, id)| *id).filter(|id| control.is_of_this_run(*id)).collect()
-        };
+        let run = self.run.ask(&mut control).await?;
+        let ids: Vec<ClientId> =
+            self.cuts.list().open.range(mark..).filter_map(|(_, id)| *id).filter(|id| id.is_of(&run)).collect();
         if ids.is_empty() {
             return Ok(());
         }

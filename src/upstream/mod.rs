@@ -7,6 +7,7 @@ mod cut;
 pub mod probe;
 mod login;
 mod mirror;
+mod run;
 mod unblock;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use self::connect::{connect_and_ask, connect_and_identify};
 use self::cut::Cuts;
 pub use self::cut::{Cut, CutMark, NotConfirmed};
 pub use self::mirror::Mirrors;
+use self::run::LastRun;
 use self::unblock::BlockedClients;
 pub use self::unblock::{NotUnblocked, Unblocking};
 
@@ -37,6 +39,8 @@ pub struct Upstream {
     cuts: Cuts,
     /// Connections that Redis is to answer, whatever they wait for.
     blocked: BlockedClients,
+    /// What it was when it was last asked.
+    run: LastRun,
     /// Notified when a session loses its connection, or gets none.
     pub lost: Notify,
 }
@@ -54,6 +58,7 @@ impl Upstream {
             mirrors: Mirrors::new()?,
             cuts: Cuts::default(),
             blocked: BlockedClients::default(),
+            run: LastRun::default(),
             lost: Notify::new(),
         })
     }

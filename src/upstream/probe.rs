@@ -61,7 +61,7 @@ pub async fn watch(
     let mut told = None;
     loop {
         let names = declared.borrow_and_update().clone();
-        let wait = match probe(&upstream.target, &names, seen.as_ref()).await {
+        let wait = match probe(&upstream.target, &names, seen.as_ref(), |info| _ = upstream.run.note(info)).await {
             Ok(news) => {
                 if let Some((instance, server)) = news {
                     seen = Some(instance);
@@ -104,15 +104,17 @@ struct Instance {
 
 /// Connects and reads what the upstream is, and what it runs under the `declared` names.
 pub async fn once(target: &Target, declared: &[String]) -> Result<ServerInfo, ConnectError> {
-    let news = probe(target, declared, None).await?;
+    let news = probe(target, declared, None, |_| ()).await?;
     news.map(|(_, server)| server).ok_or(ConnectError::NotRedis)
 }
 
-/// Connects and reads what the upstream is; `None` if it looks as it did when it was `seen`.
+/// Connects and reads what the upstream is; `None` if it looks as it did when it was `seen`. `heard` gets what INFO says of it,
+/// at once.
 async fn probe(
     target: &Target,
     declared: &[String],
     seen: Option<&Instance>,
+    heard: impl Fn(&str),
 ) -> Result<Option<(Instance, ServerInfo)>, ConnectError> {
     let mut connection = connect(target).await?;
     let info = match ask(&mut connection, target, &["INFO", "server"]).await? {
@@ -120,6 +122,7 @@ async fn probe(
         Reply::Error(text) => return Err(ConnectError::refused(&text)),
         _ => return Err(ConnectError::NotRedis),
     };
+    heard(&info);
     // COMMAND may be renamed, or not allowed to us: then what we know of ourselves has to do.
     let commands = match ask(&mut connection, target, &["COMMAND", "COUNT"]).await? {
         Reply::Integer(count) => Some(count),
@@ -217,7 +220,8 @@ fn identify(info: &str) -> (String, String) {
     }
 }
 
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+/// What INFO says under this name.
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 

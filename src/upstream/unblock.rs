@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::Upstream;
-use super::connect::{ClientId, ConnectError, Connection, within};
+use super::connect::{ConnectError, Connection, within};
 use super::control::{Control, refusal};
+use super::run::ClientId;
 use crate::resp::Reply;
 
 /// Between two rounds of questions: whoever comes meanwhile is asked for in the next.
@@ -117,7 +118,7 @@ impl Upstream {
         if let Some(refusal) = refusal(&first) {
             return Err(refusal);
         }
-        let is_known = |client: &BlockedClient| control.is_of_this_run(client.id);
+        let is_known = |client: &BlockedClient| control.may_be_of_this_run(client.id);
         let mut count = 1;
         for client in clients.iter().filter(|client| is_known(client)) {
             let id = client.id.to_string();
