@@ -60,8 +60,9 @@ impl Who {
         self.generation == policy.generation
     }
 
-    pub(super) fn log_in(&mut self, principal: Principal) {
-        self.principal = Some(principal);
+    /// Returns the user as whom it acted before.
+    pub(super) fn log_in(&mut self, principal: Principal) -> Option<Arc<User>> {
+        self.principal.replace(principal).map(|former| former.user)
     }
 
     /// Goes on under another policy. `own` is the number of one that this session made itself. Returns the user as it was.

@@ -36,12 +36,25 @@ fn nothing_is_of_former_rights_where_none_are_lost_or_the_request_is_judged_as_l
 
 #[test]
 fn what_a_session_sent_as_another_user_was_sent_with_former_rights() {
-    let mut rig = Rig::new("user default on nopass ~* &* +@all\nuser bob on >pw ~* &* +@all\n");
+    let mut rig = Rig::new("user default on nopass ~* &* +@all\nuser bob on >pw ~b* &* +@all\n");
     rig.client(&["SET a 1", "AUTH bob pw"].map(request).concat());
     rig.verified(LoginOutcome::Accepted(0));
     assert!(rig.core.executes_with_former_rights());
     rig.redis("+OK\r\n");
     assert!(!rig.core.executes_with_former_rights());
+}
+
+#[test]
+fn a_login_as_the_same_user_or_one_who_may_as_much_loses_no_rights() {
+    for login in ["AUTH low pw", "AUTH high pw"] {
+        let mut rig = Rig::new("user default off\nuser low on >pw ~a* +get\nuser high on >pw ~* &* +@all\n");
+        rig.say("AUTH low pw");
+        rig.verified(LoginOutcome::Accepted(0));
+        rig.say("GET a");
+        rig.say(login);
+        rig.verified(LoginOutcome::Accepted(0));
+        assert!(!rig.core.executes_with_former_rights(), "{login}");
+    }
 }
 
 #[test]

@@ -260,12 +260,14 @@ impl UpstreamState {
         self.transaction.user_renewed(user);
     }
 
-    /// The session acts for another user now.
-    pub(super) fn user_replaced(&mut self, user: &str) {
+    /// The session acts for this user now, and did for the former one, if for any.
+    pub(super) fn user_replaced(&mut self, former: Option<&User>, user: &User) {
         self.mirror.outdate();
-        self.rights_lost();
+        if former.is_some_and(|former| !user.keeps_rights_of(former)) {
+            self.rights_lost();
+        }
         if let Some(own_id) = &self.own_id {
-            own_id.is_now_of(user);
+            own_id.is_now_of(user.name().as_str());
         }
     }
 

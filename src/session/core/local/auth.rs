@@ -170,8 +170,8 @@ impl SessionCore {
         self.outbox.report(Report::LoggedIn { user: user.name().to_string() });
         // A session that entered as this user by certificate still stands on that.
         if !self.is_by_certificate(login.user()) {
-            self.who.log_in(Principal { user: Arc::clone(user), proof: Proof::Password, password });
-            self.upstream.user_replaced(user.name().as_str());
+            let former = self.who.log_in(Principal { user: Arc::clone(user), proof: Proof::Password, password });
+            self.upstream.user_replaced(former.as_deref(), user);
         }
         self.welcome(policy, login.into_greeting(), out);
     }
