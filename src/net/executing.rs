@@ -39,7 +39,8 @@ impl<H: Host> Executing<H> {
         host: H,
     ) -> Self {
         let mut executing = Self { upstream, remains, cut: None, is_shut: false, handle, host };
-        executing.handle.note_former_rights(false);
+        // The worker that waits for the session's replies does so still, and has it cut if they do not come in time.
+        executing.handle.note_former_rights(executing.remains.has_former_rights());
         if reason.is_loss_of_rights() {
             executing.cut();
         }
@@ -47,8 +48,10 @@ impl<H: Host> Executing<H> {
     }
 
     fn cut(&mut self) {
-        let Self { cut, host, upstream, .. } = self;
+        let Self { cut, host, upstream, handle, .. } = self;
         cut.get_or_insert_with(|| host.cut(upstream));
+        // From now on that is what is waited for.
+        handle.note_former_rights(false);
     }
 
     /// Reads and drops what comes; ready once Redis has closed.

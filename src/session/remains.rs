@@ -19,6 +19,11 @@ impl Remains {
         Self { peer, who, has_former }
     }
 
+    /// Whether some requests were sent with rights that the session had lost by its end.
+    pub fn has_former_rights(&self) -> bool {
+        self.has_former
+    }
+
     /// The policy is perhaps a new one.
     ///
     /// # Errors

@@ -87,6 +87,29 @@ fn deluser_says_that_it_is_not_confirmed_where_redis_does_not_answer() {
 }
 
 #[test]
+fn a_client_that_goes_while_it_may_still_get_its_replies_is_waited_for() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).setting("half-close-timeout = \"100ms\"").start();
+    let (mut admin, mut bob) = both(&gate);
+    let mut other = gate.connect("admin");
+    redis.pause();
+    push(&mut bob);
+    thread::scope(|scope| {
+        let answer = scope.spawn(|| admin.text(&["ACL", "SETUSER", "bob", "-rpush"]));
+        eventually("the edit to be in force", || {
+            other.text(&["ACL", "GETUSER", "bob"]).contains("-rpush").then_some(())
+        });
+        drop(bob);
+        gate.wait_for_log(&["\"close\"", "bob", "half-close-timeout"]);
+        thread::sleep(Duration::from_millis(300));
+        assert!(!answer.is_finished(), "reported while Redis had not executed or dropped what it had received");
+        redis.resume();
+        assert_eq!(answer.join().unwrap(), "+OK");
+    });
+    expect_nothing_more(&redis);
+}
+
+#[test]
 fn deluser_waits_for_what_a_client_that_has_gone_has_left_behind() {
     let redis = RedisServer::start();
     let gate = setup(&redis).setting("half-close-timeout = \"100ms\"").start();

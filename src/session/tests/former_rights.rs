@@ -58,6 +58,14 @@ fn a_login_as_the_same_user_or_one_who_may_as_much_loses_no_rights() {
 }
 
 #[test]
+fn a_session_that_ends_while_replies_are_outstanding_to_former_rights_leaves_that_behind() {
+    let mut rig = Rig::new(OPEN).with_outstanding("SET b 1");
+    assert!(!rig.core.executes_with_former_rights());
+    rig.reload(LESS);
+    assert!(rig.core.into_remains().expect("SET is outstanding").has_former_rights());
+}
+
+#[test]
 fn what_is_left_of_a_session_is_judged_under_each_policy_until_a_right_is_lost() {
     let judged = |acl: &str| {
         let mut rig = Rig::new(OPEN);
