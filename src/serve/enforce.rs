@@ -9,7 +9,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use crate::audit::events;
 use crate::generation::Generation;
 use crate::net::worker::{Mailbox, Renewal};
-use crate::upstream::{CutMark, NotConfirmed, Upstream};
+use crate::upstream::{NotConfirmed, Upstream};
 
 /// How long workers are waited for: they do nothing that takes long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,25 +23,17 @@ pub struct Enforcer {
     mailboxes: Vec<Mailbox>,
     /// Workers that may still be verifying certificates again.
     reverifying: Vec<oneshot::Receiver<()>>,
+    /// Workers that may still be bringing their sessions under the last generation.
+    renewing: Vec<oneshot::Receiver<()>>,
     upstream: Arc<Upstream>,
-    /// What was put into force and is not confirmed.
-    change: Option<Change>,
-}
-
-/// One generation, or several, one after the other.
-struct Change {
-    /// When the last began.
-    began: Instant,
-    /// Before the first.
-    mark: CutMark,
-    /// Every worker has said that its sessions are under it.
-    is_everywhere: bool,
+    /// When what is in force was put there, if nobody has asked for its confirmation.
+    began: Option<Instant>,
 }
 
 impl Enforcer {
     /// Of these workers, before this Redis.
     pub fn new(generation: Arc<ArcSwap<Generation>>, mailboxes: Vec<Mailbox>, upstream: Arc<Upstream>) -> Self {
-        Self { generation, mailboxes, reverifying: Vec::new(), upstream, change: None }
+        Self { generation, mailboxes, reverifying: Vec::new(), renewing: Vec::new(), upstream, began: None }
     }
 
     /// The generation in force.
@@ -51,9 +43,7 @@ impl Enforcer {
 
     /// Puts a generation into force and returns when every session is under it.
     pub(super) async fn enforce(&mut self, generation: Generation, renewal: Renewal) {
-        let mark = self.upstream.cut_mark();
-        let change = self.change.get_or_insert(Change { began: Instant::now(), mark, is_everywhere: true });
-        change.began = Instant::now();
+        self.began = Some(Instant::now());
         self.generation.store(Arc::new(generation));
         let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
         let (under, verified): (Vec<_>, Vec<_>) = renewed.into_iter().map(|it| (it.under, it.verified)).unzip();
@@ -61,42 +51,42 @@ impl Enforcer {
             self.reverifying.retain_mut(|verified| verified.try_recv() == Err(TryRecvError::Empty));
             self.reverifying.extend(verified);
         }
-        let all = async {
-            for worker in under {
-                // One that has ended has no sessions.
-                let _ = worker.await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+        // Who is under this one is under those before it.
+        self.renewing = under;
+        if tokio::time::timeout(PATIENCE, ended(&mut self.renewing)).await.is_err() {
             events::worker_is_slow();
-            change.is_everywhere = false;
         }
     }
 
-    /// Returns once Redis executes nothing more with rights that were taken away by what was put into force since this was
-    /// last asked; at once, where nothing of that kind is outstanding.
+    /// Returns once Redis executes nothing more with rights that were taken away; at once, where nothing of that kind is
+    /// outstanding. What could not be confirmed before is waited for again.
     ///
     /// # Errors
-    /// That is not certain after five seconds.
+    /// That is not certain five seconds after the last generation was put into force, or, where nothing was since this was
+    /// last asked, from now.
     pub(super) async fn confirm(&mut self) -> Result<(), NotConfirmed> {
-        let Some(Change { began, mark, is_everywhere }) = self.change.take() else { return Ok(()) };
-        let deadline = began + CONFIRMATION;
-        let is_reverified = tokio::time::timeout_at(deadline.into(), self.reverified()).await.is_ok();
-        self.upstream.close_cut_since(mark, deadline).await?;
-        if is_everywhere && is_reverified { Ok(()) } else { Err(NotConfirmed::Sessions) }
+        let deadline = self.began.take().unwrap_or_else(Instant::now) + CONFIRMATION;
+        let looked_at = async {
+            ended(&mut self.renewing).await;
+            ended(&mut self.reverifying).await;
+        };
+        let are_looked_at = tokio::time::timeout_at(deadline.into(), looked_at).await.is_ok();
+        self.upstream.close_cut(deadline).await?;
+        if are_looked_at { Ok(()) } else { Err(NotConfirmed::Sessions) }
     }
 
     /// Whether all certificates have been verified again since trust changed: whoever is trusted no longer must not come to
     /// what the users of the next generation may.
     pub(super) async fn is_reverified(&mut self) -> bool {
-        tokio::time::timeout(PATIENCE, self.reverified()).await.is_ok()
+        tokio::time::timeout(PATIENCE, ended(&mut self.reverifying)).await.is_ok()
     }
+}
 
-    async fn reverified(&mut self) {
-        while let Some(verified) = self.reverifying.last_mut() {
-            // A worker that has ended has no sessions.
-            let _ = verified.await;
-            self.reverifying.pop();
-        }
+/// Returns when none of these workers is at it any more.
+async fn ended(workers: &mut Vec<oneshot::Receiver<()>>) {
+    while let Some(worker) = workers.last_mut() {
+        // One that has ended has no sessions.
+        let _ = worker.await;
+        workers.pop();
     }
 }

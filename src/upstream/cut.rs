@@ -31,10 +31,6 @@ struct List {
     next: u64,
 }
 
-/// A moment in the order in which connections are cut.
-#[derive(Debug, Clone, Copy)]
-pub struct CutMark(u64);
-
 /// A connection that is cut.
 #[must_use]
 #[derive(Debug)]
@@ -70,14 +66,14 @@ impl Cuts {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_closed_since(&self, CutMark(mark): CutMark) -> bool {
-        self.list().open.range(mark..).next().is_none()
+    fn are_closed_before(&self, end: u64) -> bool {
+        self.list().open.range(..end).next().is_none()
     }
 
-    async fn closed_since(&self, mark: CutMark) {
+    async fn closed_before(&self, end: u64) {
         loop {
             let closed = self.closed.notified();
-            if self.is_closed_since(mark) {
+            if self.are_closed_before(end) {
                 return;
             }
             closed.await;
@@ -105,20 +101,16 @@ impl Upstream {
         Cut { upstream: Arc::clone(self), number }
     }
 
-    /// This moment.
-    pub fn cut_mark(&self) -> CutMark {
-        CutMark(self.cuts.list().next)
-    }
-
-    /// Has Redis close what was cut since then, and returns once it has.
+    /// Has Redis close what has been cut by now, whenever that was, and returns once it has.
     ///
     /// # Errors
     /// It has not by `deadline`.
-    pub async fn close_cut_since(&self, mark: CutMark, deadline: Instant) -> Result<(), NotConfirmed> {
+    pub async fn close_cut(&self, deadline: Instant) -> Result<(), NotConfirmed> {
         let mut words = None;
-        let closed = self.cuts.closed_since(mark);
+        let end = self.cuts.list().next;
+        let closed = self.cuts.closed_before(end);
         let kill = async {
-            words = self.kill_cut_since(mark).await.err().map(|error| error.to_string());
+            words = self.kill_cut_before(end).await.err().map(|error| error.to_string());
             std::future::pending::<()>().await;
         };
         let ended = async {
@@ -138,11 +130,11 @@ impl Upstream {
     ///
     /// # Errors
     /// Redis's words, where it does not do it.
-    async fn kill_cut_since(&self, CutMark(mark): CutMark) -> Result<(), ConnectError> {
+    async fn kill_cut_before(&self, end: u64) -> Result<(), ConnectError> {
         let mut control = Control::open(&self.target).await?;
         let run = self.run.ask(&mut control).await?;
         let ids: Vec<ClientId> =
-            self.cuts.list().open.range(mark..).filter_map(|(_, id)| *id).filter(|id| id.is_of(&run)).collect();
+            self.cuts.list().open.range(..end).filter_map(|(_, id)| *id).filter(|id| id.is_of(&run)).collect();
         if ids.is_empty() {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 pub use self::connect::{ConnectError, Connection, Target, connect};
 use self::connect::{connect_and_ask, connect_and_identify};
 use self::cut::Cuts;
-pub use self::cut::{Cut, CutMark, NotConfirmed};
+pub use self::cut::{Cut, NotConfirmed};
 pub use self::mirror::Mirrors;
 use self::run::LastRun;
 use self::unblock::BlockedClients;

@@ -87,6 +87,19 @@ fn deluser_says_that_it_is_not_confirmed_where_redis_does_not_answer() {
 }
 
 #[test]
+fn an_edit_that_is_repeated_is_confirmed_no_sooner_than_the_first() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).expect_log("not confirmed").start();
+    let (mut admin, mut bob) = both(&gate);
+    redis.pause();
+    push(&mut bob);
+    let answer = admin.text(&["ACL", "DELUSER", "bob"]);
+    assert!(answer.starts_with("-ERR respgate: done, but not confirmed"), "{answer}");
+    answered_after_resuming(&redis, || assert_eq!(admin.text(&["ACL", "DELUSER", "bob"]), ":0"));
+    expect_nothing_more(&redis);
+}
+
+#[test]
 fn a_client_that_goes_while_it_may_still_get_its_replies_is_waited_for() {
     let redis = RedisServer::start();
     let gate = setup(&redis).setting("half-close-timeout = \"100ms\"").start();

@@ -38,14 +38,21 @@ impl Reloader {
             // A worker does these itself.
             Administration::Log(_) | Administration::ResetLog | Administration::GeneratePassword(_) => return,
         };
-        let reply = match self.enforcer.confirm().await {
-            Err(why) if outcome.is_ok() => {
-                events::edit_not_confirmed(&editor.user, editor.client, command, &names, &why);
-                Reply::error(NOT_CONFIRMED)
-            }
-            _ => {
-                events::administered(&editor.user, editor.client, command, &names, outcome.is_ok());
-                outcome.unwrap_or_else(Reply::error)
+        let reply = match outcome {
+            Ok(reply) => match self.enforcer.confirm().await {
+                Ok(()) => {
+                    events::administered(&editor.user, editor.client, command, &names, true);
+                    reply
+                }
+                Err(why) => {
+                    events::edit_not_confirmed(&editor.user, editor.client, command, &names, &why);
+                    Reply::error(NOT_CONFIRMED)
+                }
+            },
+            // Nothing has been done.
+            Err(text) => {
+                events::administered(&editor.user, editor.client, command, &names, false);
+                Reply::error(text)
             }
         };
         let after = self.enforcer.current().number;
