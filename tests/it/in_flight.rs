@@ -192,6 +192,8 @@ fn setup(redis: &RedisServer) -> Setup {
 }
 
 fn both(gate: &Respgate) -> (RespClient, RespClient) {
+    // Only connections that come later are known to be of this run of Redis, and may be killed.
+    gate.wait_for_log(&["upstream is there"]);
     let (mut admin, mut bob) = (gate.connect("admin"), gate.connect("bob"));
     assert_eq!([admin.text(&["PING"]), bob.text(&["PING"])], ["+PONG", "+PONG"]);
     (admin, bob)
