@@ -45,7 +45,7 @@ struct Counts {
 #[derive(Debug)]
 pub struct ConnectionPermit {
     gate: Arc<Gate>,
-    /// Where it is counted; `None` is a balancer's that has not said whom it speaks for.
+    /// Where it is counted; `None` is a balancer's that has not said whom it speaks for, or over a limit.
     counted: Option<Origin>,
     standing: Standing,
 }
@@ -103,7 +103,7 @@ impl Gate {
         let mut counts = self.lock();
         let entrance = |found| Entrance { gate: Arc::clone(self), counted, found };
         if let Some(exhausted) = self.exhausted(&counts, counted, 0) {
-            return Ok(entrance(Found::Permit(self.surplus(&mut counts, counted, exhausted)?)));
+            return Ok(entrance(Found::Permit(self.surplus(&mut counts, exhausted)?)));
         }
         if let Some(place) = self.unauthenticated.take(origin) {
             if self.inside(&counts) + self.unauthenticated.waiting() > self.limits.connections {
@@ -117,7 +117,7 @@ impl Gate {
         }
         let is_full = self.inside(&counts) + self.unauthenticated.waiting() >= self.limits.connections;
         if is_full && !self.unauthenticated.make_way_for(origin) {
-            return Ok(entrance(Found::Permit(self.surplus(&mut counts, counted, Exhausted::Clients)?)));
+            return Ok(entrance(Found::Permit(self.surplus(&mut counts, Exhausted::Clients)?)));
         }
         Ok(entrance(Found::Turn(self.unauthenticated.wait(origin))))
     }
@@ -142,14 +142,13 @@ impl Gate {
     fn surplus(
         self: &Arc<Self>,
         counts: &mut Counts,
-        counted: Option<Origin>,
         exhausted: Exhausted,
     ) -> Result<ConnectionPermit, Exhausted> {
         if counts.surplus >= SURPLUS {
             return Err(exhausted);
         }
         counts.surplus += 1;
-        Ok(self.permit(counts, counted, Standing::Surplus(exhausted)))
+        Ok(self.permit(counts, None, Standing::Surplus(exhausted)))
     }
 
     fn permit(self: &Arc<Self>, counts: &mut Counts, counted: Option<Origin>, standing: Standing) -> ConnectionPermit {
@@ -179,7 +178,7 @@ impl Entrance {
         let mut counts = gate.lock();
         match gate.exhausted(&counts, counted, 1) {
             None => Ok(gate.permit(&mut counts, counted, Standing::Unauthenticated { _place: place })),
-            Some(exhausted) => gate.surplus(&mut counts, counted, exhausted),
+            Some(exhausted) => gate.surplus(&mut counts, exhausted),
         }
     }
 }
@@ -282,6 +281,15 @@ mod tests {
         let _second = user(&gate, "2001:db8::1");
         assert_eq!(enter(&gate, "2001:db8::2").surplus(), Some(Exhausted::ClientsOfAddress));
         assert_eq!(enter(&gate, "2001:db8:0:1::2").surplus(), None);
+    }
+
+    #[test]
+    fn connections_over_the_limit_do_not_keep_their_address_over_it() {
+        let gate = gate(100, Some(1));
+        let first = user(&gate, "127.0.0.1");
+        let _told = enter(&gate, "127.0.0.1");
+        drop(first);
+        assert_eq!(enter(&gate, "127.0.0.1").surplus(), None);
     }
 
     #[tokio::test]
