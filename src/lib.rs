@@ -16,7 +16,7 @@
 //! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`, [`generation`] makes of
 //! it what decides, and [`serve`] starts everything, replaces the generation when files change, and ends it all.
 //! [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for where something is counted,
-//! and [`keepalive`] finds out who has vanished.
+//! [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has vanished.
 //!
 //! The modules are declared from the top of the stack to its foot: none names one that stands above it.
 
@@ -38,4 +38,5 @@ pub mod identity;
 pub mod files;
 pub mod permissions;
 pub mod origin;
+pub mod aging;
 pub mod keepalive;

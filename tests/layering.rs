@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// Which modules of ours each pure module may name. Itself always.
 const ARROWS: &[(&str, &[&str])] = &[
     ("origin", &[]),
+    ("aging", &[]),
     ("resp", &[]),
     ("command", &[]),
     ("acl", &["command"]),
@@ -18,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth/hash", &["acl"]),
     ("auth/verify", &[]),
     ("auth/queue", &["origin"]),
-    ("auth/throttle", &["origin"]),
+    ("auth/throttle", &["origin", "aging"]),
     ("audit/limit", &["acl"]),
     ("policy", &["acl", "command", "resp", "identity"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
@@ -43,6 +44,7 @@ const STACK: &[&[&str]] = &[
     &["files"],
     &["permissions"],
     &["origin"],
+    &["aging"],
     &["keepalive"],
 ];
 

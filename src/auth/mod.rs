@@ -2,7 +2,6 @@
 //!
 //! [`hash`], [`verify`], [`throttle`] and the queue are pure: time is passed in, nothing waits. [`pool`] owns the threads.
 
-mod aging;
 pub mod hash;
 pub mod pool;
 mod queue;

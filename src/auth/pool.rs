@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::aging::AgingMap;
 use super::hash::{Memory, PasswordHash};
 use super::queue::{Pushed, Queue};
 use super::secret::{Key, Secret};
 use super::throttle::{self, Reach, Throttle, Throttling};
 use super::verify::{RefusalWork, Verification, verify};
+use crate::aging::AgingMap;
 
 /// The priority of the threads: a flood of guesses must not slow the sessions.
 const NICE: i32 = 10;

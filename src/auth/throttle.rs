@@ -17,7 +17,7 @@ use core::net::IpAddr;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::{Duration, Instant};
 
-use super::aging::AgingMap;
+use crate::aging::AgingMap;
 use crate::origin::{Origin, origin};
 
 /// Whether an attempt may go on.

@@ -7,19 +7,19 @@ use std::hash::Hash;
 /// one is full it becomes the old one, and what the old one still held is forgotten. So an entry survives at least
 /// `capacity / 2` touches of others, at constant cost, and an attacker with many keys cannot make it grow.
 #[derive(Debug)]
-pub(super) struct AgingMap<K, V> {
+pub(crate) struct AgingMap<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     half: usize,
 }
 
 impl<K: Eq + Hash + Clone, V> AgingMap<K, V> {
-    pub(super) fn new(capacity: usize) -> AgingMap<K, V> {
+    pub(crate) fn new(capacity: usize) -> AgingMap<K, V> {
         AgingMap { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
     }
 
     /// The entry, touched.
-    pub(super) fn touch(&mut self, key: &K) -> Option<&mut V> {
+    pub(crate) fn touch(&mut self, key: &K) -> Option<&mut V> {
         if !self.young.contains_key(key) {
             let value = self.old.remove(key)?;
             self.insert(key.clone(), value);
@@ -28,7 +28,7 @@ impl<K: Eq + Hash + Clone, V> AgingMap<K, V> {
     }
 
     /// The entry, touched, or a new one.
-    pub(super) fn touch_or_insert_with(&mut self, key: &K, new: impl FnOnce() -> V) -> &mut V {
+    pub(crate) fn touch_or_insert_with(&mut self, key: &K, new: impl FnOnce() -> V) -> &mut V {
         if !self.young.contains_key(key) {
             let value = self.old.remove(key).unwrap_or_else(new);
             self.insert(key.clone(), value);
@@ -36,7 +36,7 @@ impl<K: Eq + Hash + Clone, V> AgingMap<K, V> {
         self.young.get_mut(key).expect("an entry just found or inserted is in the young half")
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         self.old.remove(&key);
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
@@ -44,18 +44,18 @@ impl<K: Eq + Hash + Clone, V> AgingMap<K, V> {
         self.young.insert(key, value);
     }
 
-    pub(super) fn remove(&mut self, key: &K) {
+    pub(crate) fn remove(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.young = HashMap::new();
         self.old = HashMap::new();
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }
 }
