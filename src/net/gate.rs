@@ -3,16 +3,25 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::places::{Place, Places, Turn};
+use super::shares::{self, Visitor};
+use crate::aging::AgingMap;
 use crate::audit::words::Exhausted;
-use crate::origin::{self, Origin};
+use crate::origin::{Origin, network, origin};
 
 /// Connections over the limit, for telling clients so.
 pub const SURPLUS: u32 = 64;
 
 /// Connections that may be unauthenticated where an eighth of all would be fewer.
 const FEWEST_UNAUTHENTICATED: u32 = 16;
+
+/// How long a network is known after the last user from there has come or gone.
+const KNOWN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many known networks are remembered.
+const KNOWN_NETWORKS: usize = 65_536;
 
 /// The bounds of a gate.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +33,9 @@ pub struct GateLimits {
 }
 
 /// Counts connections, all together and by address. An eighth of all may be unauthenticated, shared fairly between
-/// addresses. Others wait for their turn outside, where they cost one file descriptor, and they never take the place of a
-/// client that is in or may come in: together there are as many as connections in all.
+/// networks, and those from which users come go before the others. Who has none of these places waits for his turn outside,
+/// where he costs one file descriptor, and he never takes the place of a client that is in or may come in: together there are
+/// as many as connections in all.
 #[derive(Debug)]
 pub struct Gate {
     limits: GateLimits,
@@ -33,12 +43,14 @@ pub struct Gate {
     counts: Mutex<Counts>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     authenticated: u32,
     surplus: u32,
     /// No entry is 0.
     by_address: HashMap<Origin, u32>,
+    /// Networks from which users come, and when they were last seen.
+    known: AgingMap<IpAddr, Instant>,
 }
 
 /// A connection that is in, until this is dropped.
@@ -79,7 +91,9 @@ impl Gate {
     /// A gate through which nobody has gone.
     pub fn new(limits: GateLimits) -> Arc<Self> {
         let unauthenticated = (limits.connections / 8).max(FEWEST_UNAUTHENTICATED).min(limits.connections);
-        Arc::new(Self { limits, unauthenticated: Places::new(unauthenticated), counts: Mutex::default() })
+        let known = AgingMap::new(KNOWN_NETWORKS);
+        let counts = Counts { authenticated: 0, surplus: 0, by_address: HashMap::new(), known };
+        Arc::new(Self { limits, unauthenticated: Places::new(unauthenticated), counts: Mutex::new(counts) })
     }
 
     /// For a connection from `address`. Over the limit a few are let in all the same, for telling them so; then none.
@@ -87,25 +101,34 @@ impl Gate {
     /// # Errors
     /// The limit.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Entrance, Exhausted> {
-        let origin = origin::origin(address);
-        self.arrive(origin, Some(origin))
+        self.arrive(self.visitor(address), Some(origin(address)))
     }
 
-    /// For a connection of a balancer: nothing bounds how many it may have, but for how many may be unauthenticated.
+    /// For a connection of a balancer: nothing bounds how many it may have, but for how many may be unauthenticated. Its network
+    /// is a known one.
     ///
     /// # Errors
     /// The limit.
     pub fn enter_unannounced(self: &Arc<Self>, balancer: IpAddr) -> Result<Entrance, Exhausted> {
-        self.arrive(origin::origin(balancer), None)
+        self.arrive(Visitor { standing: shares::Standing::Known, network: network(balancer) }, None)
     }
 
-    fn arrive(self: &Arc<Self>, origin: Origin, counted: Option<Origin>) -> Result<Entrance, Exhausted> {
+    /// As whom somebody from `address` comes.
+    fn visitor(&self, address: IpAddr) -> Visitor {
+        let network = network(address);
+        let seen = self.lock().known.touch(&network).copied();
+        let is_known = seen.is_some_and(|seen| seen.elapsed() < KNOWN_FOR);
+        let standing = if is_known { shares::Standing::Known } else { shares::Standing::Unknown };
+        Visitor { standing, network }
+    }
+
+    fn arrive(self: &Arc<Self>, visitor: Visitor, counted: Option<Origin>) -> Result<Entrance, Exhausted> {
         let mut counts = self.lock();
         let entrance = |found| Entrance { gate: Arc::clone(self), counted, found };
         if let Some(exhausted) = self.exhausted(&counts, counted, 0) {
             return Ok(entrance(Found::Permit(self.surplus(&mut counts, exhausted)?)));
         }
-        if let Some(place) = self.unauthenticated.take(origin) {
+        if let Some(place) = self.unauthenticated.take(visitor) {
             if self.inside(&counts) + self.unauthenticated.waiting() > self.limits.connections {
                 self.unauthenticated.shorten_queue();
             }
@@ -116,10 +139,10 @@ impl Gate {
             ))));
         }
         let is_full = self.inside(&counts) + self.unauthenticated.waiting() >= self.limits.connections;
-        if is_full && !self.unauthenticated.make_way_for(origin) {
+        if is_full && !self.unauthenticated.make_way_for(visitor) {
             return Ok(entrance(Found::Permit(self.surplus(&mut counts, Exhausted::Clients)?)));
         }
-        Ok(entrance(Found::Turn(self.unauthenticated.wait(origin))))
+        Ok(entrance(Found::Turn(self.unauthenticated.wait(visitor))))
     }
 
     /// The limit at which this one is, not counting `own` places that it has.
@@ -139,11 +162,7 @@ impl Gate {
         counts.authenticated + self.unauthenticated.taken()
     }
 
-    fn surplus(
-        self: &Arc<Self>,
-        counts: &mut Counts,
-        exhausted: Exhausted,
-    ) -> Result<ConnectionPermit, Exhausted> {
+    fn surplus(self: &Arc<Self>, counts: &mut Counts, exhausted: Exhausted) -> Result<ConnectionPermit, Exhausted> {
         if counts.surplus >= SURPLUS {
             return Err(exhausted);
         }
@@ -160,6 +179,14 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn note_known(&mut self, origin: Option<Origin>) {
+        if let Some(origin) = origin {
+            self.known.insert(network(origin), Instant::now());
+        }
     }
 }
 
@@ -197,9 +224,17 @@ impl ConnectionPermit {
     /// The connection is a user's from now on. That it may be nobody's again, after RESET, does not make it a stranger's.
     pub fn note_authenticated(&mut self) {
         if matches!(self.standing, Standing::Unauthenticated { .. }) {
-            self.gate.lock().authenticated += 1;
+            let mut counts = self.gate.lock();
+            counts.authenticated += 1;
+            counts.note_known(self.counted);
+            drop(counts);
             self.standing = Standing::Authenticated;
         }
+    }
+
+    /// As whom somebody from `address` comes, where other places are asked for.
+    pub(super) fn visitor(&self, address: IpAddr) -> Visitor {
+        self.gate.visitor(address)
     }
 
     /// What the connection is over the limit of, if it is.
@@ -216,7 +251,10 @@ impl Drop for ConnectionPermit {
         let mut counts = self.gate.lock();
         match self.standing {
             Standing::Unauthenticated { .. } => {}
-            Standing::Authenticated => counts.authenticated -= 1,
+            Standing::Authenticated => {
+                counts.authenticated -= 1;
+                counts.note_known(self.counted);
+            }
             Standing::Surplus(_) => counts.surplus -= 1,
         }
         let Some(origin) = self.counted else { return };
@@ -317,7 +355,7 @@ mod tests {
     #[tokio::test]
     async fn strangers_have_an_eighth_and_wait_for_each_other_while_users_come_in() {
         let gate = gate(800, None);
-        let mut strangers: Vec<_> = (0..50).map(|_| enter(&gate, "192.0.2.1")).collect();
+        let mut strangers: Vec<_> = (0..38).map(|_| enter(&gate, "192.0.2.1")).collect();
         let waiting = gate.enter("192.0.2.1".parse().unwrap()).unwrap();
         assert!(matches!(waiting.found, Found::Turn(_)));
         let users: Vec<_> = (0..700).map(|_| user(&gate, "192.0.2.2")).collect();
@@ -331,25 +369,40 @@ mod tests {
     #[tokio::test]
     async fn those_who_wait_and_those_who_are_in_are_together_as_many_as_may_be_in() {
         let gate = gate(40, None);
-        let strangers: Vec<_> = (0..8).map(|_| enter(&gate, "192.0.2.1")).collect();
-        let mut waiting: Vec<_> = (0..32).map(|_| gate.enter("192.0.2.1".parse().unwrap()).unwrap()).collect();
+        let strangers: Vec<_> = (0..6).map(|_| enter(&gate, "192.0.2.1")).collect();
+        let mut waiting: Vec<_> = (0..34).map(|_| gate.enter("192.0.2.1".parse().unwrap()).unwrap()).collect();
         let told = now(gate.enter("192.0.2.1".parse().unwrap())).unwrap();
         assert_eq!(told.surplus(), Some(Exhausted::Clients));
         // A user from elsewhere comes in all the same, and the last of those who wait goes.
         let _user = user(&gate, "192.0.2.2");
         assert_eq!(waiting.pop().unwrap().permit().await.unwrap_err(), Exhausted::Unauthenticated);
-        assert_eq!(gate.unauthenticated.waiting(), 31);
+        assert_eq!(gate.unauthenticated.waiting(), 33);
         drop((strangers, waiting));
     }
 
     #[tokio::test]
+    async fn a_network_from_which_a_user_has_come_finds_a_place_whatever_unknown_ones_do() {
+        let gate = gate(40, None);
+        drop([user(&gate, "192.0.2.1"), user(&gate, "2001:db8:1:1::1")]);
+        let unknown = |number: u8| gate.enter([198, 51, 100, number].into()).unwrap();
+        let mut strangers: Vec<_> = (0..40).map(unknown).collect();
+        assert_eq!(now(Ok(unknown(40))).unwrap().surplus(), Some(Exhausted::Clients));
+        // Another user from there may come, and somebody unknown who waits gives way.
+        let _users = (enter(&gate, "192.0.2.1"), enter(&gate, "2001:db8:1:2::1"));
+        for _ in 0..2 {
+            assert_eq!(strangers.pop().unwrap().permit().await.unwrap_err(), Exhausted::Unauthenticated);
+        }
+        assert!(matches!(unknown(41).found, Found::Permit(told) if told.surplus().is_some()));
+    }
+
+    #[tokio::test]
     async fn whose_turn_comes_when_his_address_has_its_share_is_told_so() {
-        let gate = gate(100, Some(9));
-        let mut inside: Vec<_> = (0..8).map(|_| enter(&gate, "192.0.2.1")).collect();
+        let gate = gate(100, Some(7));
+        let mut inside: Vec<_> = (0..6).map(|_| enter(&gate, "192.0.2.1")).collect();
         let waiting = [(); 2].map(|()| gate.enter("192.0.2.1".parse().unwrap()).unwrap());
         inside.iter_mut().for_each(ConnectionPermit::note_authenticated);
-        let [ninth, tenth] = waiting.map(Entrance::permit);
-        let (ninth, tenth) = (ninth.await.unwrap(), tenth.await.unwrap());
-        assert_eq!((ninth.surplus(), tenth.surplus()), (None, Some(Exhausted::ClientsOfAddress)));
+        let [seventh, eighth] = waiting.map(Entrance::permit);
+        let (seventh, eighth) = (seventh.await.unwrap(), eighth.await.unwrap());
+        assert_eq!((seventh.surplus(), eighth.surplus()), (None, Some(Exhausted::ClientsOfAddress)));
     }
 }

@@ -4,10 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::shares::{FairShares, Ticket};
-use crate::origin::Origin;
+use super::shares::{FairShares, Ticket, Visitor};
 
-/// Places, shared fairly between origins.
+/// Places, shared fairly between networks.
 #[derive(Debug)]
 pub struct Places {
     shares: Mutex<FairShares<oneshot::Sender<Place>>>,
@@ -17,14 +16,14 @@ pub struct Places {
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    origin: Origin,
+    visitor: Visitor,
 }
 
 /// Somebody's place in the queue, left when it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
     places: Arc<Places>,
-    origin: Origin,
+    visitor: Visitor,
     ticket: Ticket,
     place: oneshot::Receiver<Place>,
 }
@@ -35,39 +34,37 @@ impl Places {
         Arc::new(Self { shares: Mutex::new(FairShares::new(places)) })
     }
 
-    /// A place as soon as there is one for this origin.
-    pub async fn acquire(self: &Arc<Self>, origin: Origin) -> Option<Place> {
-        match self.take(origin) {
+    /// A place as soon as there is one for this visitor.
+    pub async fn acquire(self: &Arc<Self>, visitor: Visitor) -> Option<Place> {
+        match self.take(visitor) {
             Some(place) => Some(place),
-            None => self.wait(origin).place().await,
+            None => self.wait(visitor).place().await,
         }
     }
 
-    /// A place, if there is one for this origin.
-    pub(super) fn take(self: &Arc<Self>, origin: Origin) -> Option<Place> {
-        self.lock().take(origin).then(|| Place { places: Arc::clone(self), origin })
+    /// A place, if there is one for this visitor.
+    pub(super) fn take(self: &Arc<Self>, visitor: Visitor) -> Option<Place> {
+        self.lock().take(visitor).then(|| Place { places: Arc::clone(self), visitor })
     }
 
     /// The end of the queue.
-    pub(super) fn wait(self: &Arc<Self>, origin: Origin) -> Turn {
+    pub(super) fn wait(self: &Arc<Self>, visitor: Visitor) -> Turn {
         let (sender, place) = oneshot::channel();
-        let ticket = self.lock().wait(origin, sender);
+        let ticket = self.lock().wait(visitor, sender);
         // There may be one since it was asked for.
         self.serve_queue();
-        Turn { places: Arc::clone(self), origin, ticket, place }
+        Turn { places: Arc::clone(self), visitor, ticket, place }
     }
 
-    /// Sends away the last of those who wait in the longest queue, if it is longer than that of this origin will be with one more.
+    /// Sends away somebody who waits, if this visitor goes before him: the last of the longest queue.
     #[must_use]
-    pub(super) fn make_way_for(&self, origin: Origin) -> bool {
-        let mut shares = self.lock();
-        let length = shares.queue_of(origin) + 1;
-        shares.cut_queue_longer_than(length).is_some()
+    pub(super) fn make_way_for(&self, visitor: Visitor) -> bool {
+        self.lock().cut_for(visitor).is_some()
     }
 
     /// Sends away the last of those who wait in the longest queue.
     pub(super) fn shorten_queue(&self) {
-        let _ = self.lock().cut_queue_longer_than(0);
+        let _ = self.lock().cut_longest_queue();
     }
 
     /// How many places are taken.
@@ -83,9 +80,9 @@ impl Places {
     /// Gives places to those whose turn it is.
     fn serve_queue(self: &Arc<Self>) {
         loop {
-            let Some((origin, waiter)) = self.lock().next() else { return };
+            let Some((visitor, waiter)) = self.lock().next() else { return };
             // Who has just left gives it back at once.
-            let _ = waiter.send(Place { places: Arc::clone(self), origin });
+            let _ = waiter.send(Place { places: Arc::clone(self), visitor });
         }
     }
 
@@ -103,13 +100,13 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let _ = self.places.lock().leave(self.origin, self.ticket);
+        let _ = self.places.lock().leave(self.visitor, self.ticket);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.lock().give_back(self.origin);
+        self.places.lock().give_back(self.visitor);
         self.places.serve_queue();
     }
 }
@@ -119,17 +116,18 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::net::shares::Standing;
 
-    fn origin(number: u8) -> Origin {
-        Ipv4Addr::new(192, 0, 2, number).into()
+    fn visitor(number: u8) -> Visitor {
+        Visitor { standing: Standing::Unknown, network: Ipv4Addr::new(192, 0, 2, number).into() }
     }
 
     #[tokio::test]
     async fn who_gives_up_waiting_or_does_not_take_his_place_keeps_it_from_nobody() {
         let places = Places::new(1);
-        let first = places.take(origin(1)).unwrap();
+        let first = places.take(visitor(1)).unwrap();
         let (gives_up, is_served_and_gone, last) =
-            (places.wait(origin(2)), places.wait(origin(3)), places.wait(origin(4)));
+            (places.wait(visitor(2)), places.wait(visitor(3)), places.wait(visitor(4)));
         drop(gives_up);
         drop(first);
         assert_eq!((places.taken(), places.waiting()), (1, 1));
@@ -137,14 +135,14 @@ mod tests {
         let place = last.place().await.unwrap();
         drop(place);
         assert_eq!((places.taken(), places.waiting()), (0, 0));
-        assert!(places.acquire(origin(5)).await.is_some());
+        assert!(places.acquire(visitor(5)).await.is_some());
     }
 
     #[tokio::test]
     async fn who_is_sent_away_hears_of_it() {
         let places = Places::new(0);
-        let (first, second) = (places.wait(origin(1)), places.wait(origin(1)));
-        assert!(!places.make_way_for(origin(1)) && places.make_way_for(origin(2)));
+        let (first, second) = (places.wait(visitor(1)), places.wait(visitor(1)));
+        assert!(!places.make_way_for(visitor(1)) && places.make_way_for(visitor(2)));
         assert!(second.place().await.is_none());
         places.shorten_queue();
         assert!(first.place().await.is_none());

@@ -14,7 +14,6 @@ use crate::net::farewell::{ConnectionFuture, keep_place, turn_away};
 use crate::net::gate::{ConnectionPermit, Entrance};
 use crate::net::listener::{AddressFilter, Arrival, canonical};
 use crate::net::proxy_protocol::{self, HeaderError};
-use crate::origin::origin;
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
 
@@ -51,7 +50,7 @@ impl Worker {
             Ok(Begun::Tls(begun)) => begun,
             Err(failure) => return Some(self.refuse(failure, address, permit)),
         };
-        let acquire = self.settings.handshakes.acquire(origin(address.ip()));
+        let acquire = self.settings.handshakes.acquire(permit.visitor(address.ip()));
         let Ok(Some(place)) = timeout_at(deadline, acquire).await else {
             return Some(self.refuse(HandshakeError::Timeout.into(), address, permit));
         };
