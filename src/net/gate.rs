@@ -65,7 +65,7 @@ pub struct ConnectionPermit {
 #[derive(Debug)]
 enum Standing {
     Unauthenticated {
-        _place: Place,
+        place: Place,
     },
     Authenticated,
     /// Over this limit: it may only be told so.
@@ -132,11 +132,7 @@ impl Gate {
             if self.inside(&counts) + self.unauthenticated.waiting() > self.limits.connections {
                 self.unauthenticated.shorten_queue();
             }
-            return Ok(entrance(Found::Permit(self.permit(
-                &mut counts,
-                counted,
-                Standing::Unauthenticated { _place: place },
-            ))));
+            return Ok(entrance(Found::Permit(self.permit(&mut counts, counted, Standing::Unauthenticated { place }))));
         }
         let is_full = self.inside(&counts) + self.unauthenticated.waiting() >= self.limits.connections;
         if is_full && !self.unauthenticated.make_way_for(visitor) {
@@ -204,7 +200,7 @@ impl Entrance {
         let place = turn.place().await.ok_or(Exhausted::Unauthenticated)?;
         let mut counts = gate.lock();
         match gate.exhausted(&counts, counted, 1) {
-            None => Ok(gate.permit(&mut counts, counted, Standing::Unauthenticated { _place: place })),
+            None => Ok(gate.permit(&mut counts, counted, Standing::Unauthenticated { place })),
             Some(exhausted) => gate.surplus(&mut counts, exhausted),
         }
     }
@@ -229,6 +225,14 @@ impl ConnectionPermit {
             counts.note_known(self.counted);
             drop(counts);
             self.standing = Standing::Authenticated;
+        }
+    }
+
+    /// Ends when somebody waits for a place as this connection has one, who holds none, and it is to go for him.
+    pub(super) async fn wanted(&self) {
+        match &self.standing {
+            Standing::Unauthenticated { place } => place.wanted().await,
+            Standing::Authenticated | Standing::Surplus(_) => std::future::pending().await,
         }
     }
 

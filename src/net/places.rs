@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use super::shares::{FairShares, Ticket, Visitor};
+use super::shares::{FairShares, Standing, Ticket, Visitor};
 
 /// Places, shared fairly between networks.
 #[derive(Debug)]
 pub struct Places {
     shares: Mutex<FairShares<oneshot::Sender<Place>>>,
+    /// Somebody waits who holds none.
+    wanted: Notify,
 }
 
 /// A place, given back when it is dropped.
@@ -31,7 +33,7 @@ pub(super) struct Turn {
 impl Places {
     /// So many places.
     pub fn new(places: u32) -> Arc<Self> {
-        Arc::new(Self { shares: Mutex::new(FairShares::new(places)) })
+        Arc::new(Self { shares: Mutex::new(FairShares::new(places)), wanted: Notify::new() })
     }
 
     /// A place as soon as there is one for this visitor.
@@ -53,6 +55,9 @@ impl Places {
         let ticket = self.lock().wait(visitor, sender);
         // There may be one since it was asked for.
         self.serve_queue();
+        if self.lock().is_wanted() {
+            self.wanted.notify_one();
+        }
         Turn { places: Arc::clone(self), visitor, ticket, place }
     }
 
@@ -91,6 +96,19 @@ impl Places {
     }
 }
 
+impl Place {
+    /// Ends when somebody waits who holds none, and this one is to go for him: of those for which this is awaited, the one for
+    /// which it was first. Never for who comes from a known network.
+    pub(super) async fn wanted(&self) {
+        if self.visitor.standing == Standing::Known {
+            return std::future::pending().await;
+        }
+        while !self.places.lock().is_wanted() {
+            self.places.wanted.notified().await;
+        }
+    }
+}
+
 impl Turn {
     /// The place, when it is there. None if the queue is too long.
     pub(super) async fn place(mut self) -> Option<Place> {
@@ -114,12 +132,17 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
 
     use super::*;
-    use crate::net::shares::Standing;
 
     fn visitor(number: u8) -> Visitor {
         Visitor { standing: Standing::Unknown, network: Ipv4Addr::new(192, 0, 2, number).into() }
+    }
+
+    fn is_ready(future: &mut Pin<Box<impl Future>>) -> bool {
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[tokio::test]
@@ -136,6 +159,23 @@ mod tests {
         drop(place);
         assert_eq!((places.taken(), places.waiting()), (0, 0));
         assert!(places.acquire(visitor(5)).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_holds_none_gets_that_of_the_first_who_would_give_his_up() {
+        let places = Places::new(2);
+        let (first, second) = (places.take(visitor(1)).unwrap(), places.take(visitor(2)).unwrap());
+        let (mut of_first, mut of_second) = (Box::pin(first.wanted()), Box::pin(second.wanted()));
+        assert!(!is_ready(&mut of_first) && !is_ready(&mut of_second));
+        let of_who_has_one = places.wait(visitor(2));
+        assert!(!is_ready(&mut of_first) && !is_ready(&mut of_second));
+        let of_who_has_none = places.wait(visitor(3));
+        assert!(!is_ready(&mut of_second) && is_ready(&mut of_first));
+        drop(of_first);
+        drop(first);
+        let _place = of_who_has_none.place().await.unwrap();
+        assert!(!is_ready(&mut of_second));
+        drop(of_who_has_one);
     }
 
     #[tokio::test]

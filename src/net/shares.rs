@@ -135,6 +135,12 @@ impl<W> FairShares<W> {
         self.cut_longest_queue()
     }
 
+    /// Whether somebody waits for a place who holds none.
+    pub(super) fn is_wanted(&self) -> bool {
+        let has_none = |standing| self.first_turn(standing).is_some_and(|(held, ..)| held == 0);
+        has_none(Standing::Known) || has_none(Standing::Unknown)
+    }
+
     /// How many places are taken.
     pub(super) fn taken(&self) -> u32 {
         self.taken
@@ -258,7 +264,10 @@ mod tests {
         shares.give_back(visitor(10));
         assert_eq!(shares.next(), Some((visitor(2), 20)));
         shares.give_back(visitor(2));
+        assert!(shares.is_wanted());
         assert_eq!(shares.next(), Some((visitor(11), 110)));
+        // Who is left holds two.
+        assert!(!shares.is_wanted());
     }
 
     #[test]

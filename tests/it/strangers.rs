@@ -19,7 +19,7 @@ const HALF_A_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
 #[test]
 fn who_has_not_said_what_he_wants_holds_no_place_of_a_handshake() {
     let (_redis, gate) = start(|setup| setup.setting("max-handshakes = 1").setting("handshake-timeout = \"1h\""));
-    let _strangers: Vec<_> = [&b""[..], HALF_A_HELLO].repeat(3).iter().map(|said| stranger(&gate, said)).collect();
+    let _strangers: Vec<_> = [&b""[..], HALF_A_HELLO].repeat(2).iter().map(|said| stranger(&gate, said)).collect();
     assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
 }
 
@@ -74,6 +74,17 @@ fn a_user_comes_in_where_users_came_from_before_however_many_strangers_wait() {
     for _ in 0..3 {
         assert_eq!(behind(&gate, "192.0.2.8").text(&["PING"]), "+PONG");
     }
+}
+
+#[test]
+fn strangers_that_stay_silent_hold_up_nobody_of_whom_nothing_is_known() {
+    let (_redis, gate) = start(|setup| {
+        setup.setting(BALANCER).setting("maxclients = 40").setting("handshake-timeout = \"1h\"").expect_log("refused")
+    });
+    let silent = |number| stranger(&gate, &announcement(&format!("198.51.100.{number}")));
+    let _strangers: Vec<_> = (0..30).map(silent).collect();
+    assert_eq!(behind(&gate, "192.0.2.8").text(&["PING"]), "+PONG");
+    gate.wait_for_log(&["\"handshake\"", "198.51.100.", "\"timeout\""]);
 }
 
 #[test]

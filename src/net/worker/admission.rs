@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{NO_ENTRY, Worker, has_aged, unix_seconds};
 use crate::audit::words::Exhausted;
@@ -16,6 +16,9 @@ use crate::net::listener::{AddressFilter, Arrival, canonical};
 use crate::net::proxy_protocol::{self, HeaderError};
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
+
+/// How long a connection has for its ClientHello where others wait for the place.
+const UNDISTURBED: Duration = Duration::from_secs(1);
 
 /// A connection that has its permit, and how its handshake began.
 struct Entered {
@@ -95,7 +98,14 @@ impl Worker {
         let permit = self.permit(entrance, address, deadline).await?;
         let begun = match self.current().generation.listeners.get(listener).is_some_and(Option::is_some) {
             false => Ok(Begun::Plaintext(socket)),
-            true => handshake::begin(socket, deadline).await.map(Begun::Tls),
+            true => tokio::select! {
+                biased;
+                begun = handshake::begin(socket, deadline) => begun.map(Begun::Tls),
+                () = wanted_after(UNDISTURBED, &permit) => {
+                    self.settings.events.handshake_failed(address, &HandshakeError::Timeout, None);
+                    return None;
+                }
+            },
         };
         Some(Entered { address, permit, begun })
     }
@@ -162,4 +172,10 @@ impl Worker {
             peer => Ok(peer),
         }
     }
+}
+
+/// Ends when a connection has had its time and is to go for another.
+async fn wanted_after(time: Duration, permit: &ConnectionPermit) {
+    sleep(time).await;
+    permit.wanted().await;
 }
