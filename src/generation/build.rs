@@ -138,6 +138,7 @@ pub fn build(
     let script_rights = script_rights(config, &table, upstream);
     let policy = Policy {
         generation: number,
+        restricted_since: number,
         dialect: table.dialect(),
         table,
         acl,
@@ -148,6 +149,10 @@ pub fn build(
         blocklist,
         renames,
         script_rights,
+    };
+    let policy = match before {
+        Some(before) => policy.following(&before.policy),
+        None => policy,
     };
     Ok(Built {
         generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, refusal_work },

@@ -126,6 +126,14 @@ impl Blocklist {
         !(self.scripting.get(index).copied().unwrap_or(false) && self.scripting_users.contains(user))
     }
 
+    /// Whether somebody is refused `spec` whom `before` did not refuse it, under what it was there.
+    pub(super) fn blocks_more_than(&self, spec: &CommandSpec, before: &Blocklist, former: &CommandSpec) -> bool {
+        let holds = |list: &[bool], spec: &CommandSpec| list.get(spec.id().index()).copied().unwrap_or(false);
+        let scripting = before.scripting_users.iter().filter(|_| holds(&before.scripting, former));
+        let mut excepted = before.exempt_users.iter().chain(scripting);
+        holds(&self.blocked, spec) && (!holds(&before.blocked, former) || excepted.any(|user| self.blocks(user, spec)))
+    }
+
     /// Whether there is a command that runs scripts and is refused to nobody.
     pub fn leaves_scripts_open(&self, table: &CommandTable) -> bool {
         let mut scripts = SCRIPTS.iter().filter_map(|script| table.by_name(script));

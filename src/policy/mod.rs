@@ -9,6 +9,7 @@ mod mirror;
 mod parameters;
 mod principal;
 mod rename;
+mod restriction;
 mod stray;
 mod verdict;
 
@@ -40,6 +41,9 @@ pub enum Unmapped {
 pub struct Policy {
     /// Counts the policies of this process from 1.
     pub generation: u64,
+    /// The number of the first one since which nothing more has been blocked or disabled for anybody: a session that was
+    /// under an earlier one may have lost something beside the rights of its user.
+    pub restricted_since: u64,
     /// Whose grammar and error texts are followed.
     pub dialect: Dialect,
     /// The commands of the dialect, extended by what the upstream reported.

@@ -22,6 +22,11 @@ impl ConfigParameters {
         self.get.is_empty() && self.set.is_empty()
     }
 
+    /// Whether each of `others` is one of these.
+    pub(super) fn hold_all_of(&self, others: &Self) -> bool {
+        others.get.iter().all(|name| self.get.contains(name)) && others.set.iter().all(|name| self.set.contains(name))
+    }
+
     /// Whether a whole request asks for nothing but these. A pattern is the name of no parameter.
     fn hold(&self, spec: &CommandSpec, argv: &Argv<'_>) -> bool {
         /// CONFIG and its subcommand.

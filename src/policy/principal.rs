@@ -256,7 +256,7 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashMap;
     use std::net::Ipv4Addr;
 
@@ -269,10 +269,11 @@ mod tests {
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    fn policy(acl: &str) -> Policy {
+    pub(in crate::policy) fn policy(acl: &str) -> Policy {
         let table = CommandTable::builtin(Dialect::Redis70);
         Policy {
             generation: 1,
+            restricted_since: 1,
             dialect: Dialect::Redis70,
             acl: Acl::parse(acl.as_bytes(), &table).unwrap(),
             certificates: CertificateMap::build(Vec::new(), UserFrom::Off).unwrap(),

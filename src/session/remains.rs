@@ -32,8 +32,7 @@ impl Remains {
         if self.who.is_under(policy) {
             return Ok(());
         }
-        let former = self.who.renew(&self.peer, policy, None)?;
-        let keeps_all = former.zip(self.who.user()).is_none_or(|(former, user)| user.keeps_rights_of(&former));
+        let keeps_all = self.who.renew(&self.peer, policy, None)?.is_none_or(|renewed| renewed.keeps_all);
         if keeps_all && !self.has_former { Ok(()) } else { Err(CloseReason::PolicyChanged) }
     }
 }

@@ -24,6 +24,14 @@ pub(super) struct Who {
     generation: u64,
 }
 
+/// What another policy has made of the user of a session.
+pub(super) struct Renewed {
+    /// The user as it was.
+    pub(super) former: Arc<User>,
+    /// All that was allowed still is, as far as the rules tell.
+    pub(super) keeps_all: bool,
+}
+
 impl Who {
     /// Whom the peer's certificate gives, or nobody yet.
     pub(super) fn admitted(peer: &Peer, policy: &Policy) -> Result<Self, UserRefusal> {
@@ -65,7 +73,8 @@ impl Who {
         self.principal.replace(principal).map(|former| former.user)
     }
 
-    /// Goes on under another policy. `own` is the number of one that this session made itself. Returns the user as it was.
+    /// Goes on under another policy. `own` is the number of one that this session made itself. Says what that makes
+    /// of the user, if there is one.
     ///
     /// # Errors
     /// The right behind the session has gone.
@@ -74,7 +83,7 @@ impl Who {
         peer: &Peer,
         policy: &Policy,
         own: Option<u64>,
-    ) -> Result<Option<Arc<User>>, CloseReason> {
+    ) -> Result<Option<Renewed>, CloseReason> {
         let before = std::mem::replace(&mut self.generation, policy.generation);
         if self.is_named_only_now(peer, policy) {
             return Err(CloseReason::IdentityChanged);
@@ -93,8 +102,11 @@ impl Who {
             }
             _ => policy.renew(principal, certificate, address),
         };
-        let former = self.principal.replace(renewed.map_err(CloseReason::Revoked)?);
-        Ok(former.map(|former| former.user))
+        let renewed = renewed.map_err(CloseReason::Revoked)?;
+        let former = Arc::clone(&principal.user);
+        let keeps_all = before >= policy.restricted_since && renewed.user.keeps_rights_of(&former);
+        self.principal = Some(renewed);
+        Ok(Some(Renewed { former, keeps_all }))
     }
 
     /// Whether the session has proven nothing so far, and its certificate names somebody under this policy: it would go on

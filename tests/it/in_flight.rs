@@ -176,11 +176,22 @@ fn a_revocation_is_reported_once_redis_executes_nothing_more_under_the_certifica
     push(&mut bob);
     gate.pki().write_crl(&[7]);
     gate.wait_for_log(&["\"close\"", "bob", "certificate-revoked"]);
-    let is_reported = || gate.log_text().lines().any(|line| line.contains("files changed") && line.contains("done"));
-    assert!(!is_reported(), "{}", gate.log_text());
-    redis.resume();
-    eventually("the reload to be reported", || is_reported().then_some(()));
-    expect_nothing_more(&redis);
+    expect_reported_after_resuming(&gate, &redis);
+}
+
+#[test]
+fn what_is_blocked_or_disabled_is_reported_once_redis_executes_nothing_more_of_it() {
+    for more in ["[block]\ncommands = [\"FLUSHALL\", \"RPUSH\"]", "[rename]\nRPUSH = \"\""] {
+        let redis = RedisServer::start();
+        let gate = setup(&redis).start().settled();
+        let mut bob = gate.connect("bob");
+        assert_eq!(bob.text(&["PING"]), "+PONG");
+        redis.pause();
+        push(&mut bob);
+        gate.edit_config("[block]\ncommands = [\"FLUSHALL\"]", more);
+        gate.wait_for_log(&["\"close\"", "bob", "policy-changed"]);
+        expect_reported_after_resuming(&gate, &redis);
+    }
 }
 
 fn setup(redis: &RedisServer) -> Setup {
@@ -204,6 +215,15 @@ fn push(bob: &mut RespClient) {
     let numbers = (0..REQUESTS).map(|number| number.to_string());
     bob.send(&numbers.flat_map(|number| request(&["RPUSH", "b:list", &number])).collect::<Vec<u8>>());
     thread::sleep(Duration::from_millis(200));
+}
+
+/// The change of a file is not reported as done yet, and is when Redis goes on, which executes nothing more.
+fn expect_reported_after_resuming(gate: &Respgate, redis: &RedisServer) {
+    let is_reported = || gate.log_text().lines().any(|line| line.contains("files changed") && line.contains("done"));
+    assert!(!is_reported(), "{}", gate.log_text());
+    redis.resume();
+    eventually("the reload to be reported", || is_reported().then_some(()));
+    expect_nothing_more(redis);
 }
 
 /// Does what waits for Redis, which goes on meanwhile.

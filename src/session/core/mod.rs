@@ -28,7 +28,7 @@ use super::output::{Output, Side};
 use super::remains::Remains;
 use super::upstream::UpstreamState;
 use super::wait::{AfterReplies, Wait};
-use super::who::{Peer, Who};
+use super::who::{Peer, Renewed, Who};
 use crate::acl::AclLogRecord;
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
 use crate::resp::{Reply, RequestLimits};
@@ -193,10 +193,10 @@ impl SessionCore {
     /// Goes on under another policy. `own` is the number of one that this session made itself.
     fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
         self.upstream.mirror_mut().outdate();
-        let former = self.who.renew(&self.peer, policy, own)?;
-        let (Some(former), Some(user)) = (former, self.who.user()) else { return Ok(()) };
+        let renewed = self.who.renew(&self.peer, policy, own)?;
+        let (Some(Renewed { former, keeps_all }), Some(user)) = (renewed, self.who.user()) else { return Ok(()) };
         self.upstream.user_renewed(user);
-        if !user.keeps_rights_of(&former) {
+        if !keeps_all {
             self.upstream.rights_lost();
         }
         let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(&former);

@@ -266,15 +266,16 @@ impl SessionCore {
     }
 
     /// Whether what was queued is allowed as it was then: the user's rights are the same, none of the commands has been
-    /// blocked, and the table that names them has the same names.
+    /// blocked or disabled, and the table that names them has the same names.
     fn may_still_execute(&self, policy: &Policy, queue: &Queue) -> bool {
         let Some(user) = self.who.user() else { return false };
         let name = user.name().as_str().as_bytes();
         queue.may_execute(user, policy.table.identity(), |id| {
-            policy
-                .table
-                .get(id)
-                .is_some_and(|spec| !policy.blocklist.blocks(name, spec) && !self.script_lacks_mirror(policy, spec))
+            policy.table.get(id).is_some_and(|spec| {
+                !policy.blocklist.blocks(name, spec)
+                    && policy.upstream_name(spec.full_name()).is_some()
+                    && !self.script_lacks_mirror(policy, spec)
+            })
         })
     }
 

@@ -35,6 +35,28 @@ fn nothing_is_of_former_rights_where_none_are_lost_or_the_request_is_judged_as_l
 }
 
 #[test]
+fn what_is_blocked_or_disabled_since_it_was_sent_was_sent_with_former_rights() {
+    let restrictions: [fn(&mut Rig); 2] = [|rig| rig.block(&["SET"]), |rig| rig.rename(&[("SET", "")])];
+    for restrict in restrictions {
+        let mut rig = Rig::new(OPEN).with_outstanding("SET b 1");
+        restrict(&mut rig);
+        rig.reload(OPEN);
+        assert!(rig.core.executes_with_former_rights());
+        rig.redis("+OK\r\n");
+        assert!(!rig.core.executes_with_former_rights());
+        assert_eq!(rig.closed, None);
+
+        let mut later = Rig::new(OPEN);
+        restrict(&mut later);
+        let mut remains = Rig::new(OPEN).with_outstanding("SET b 1").core.into_remains().expect("SET is outstanding");
+        assert_eq!(remains.handle_policy(&later.policy), Err(CloseReason::PolicyChanged));
+    }
+    let mut rig = Rig::new(OPEN).with_outstanding("SET b 1");
+    rig.block(&[]);
+    assert!(!rig.core.executes_with_former_rights(), "less is blocked");
+}
+
+#[test]
 fn what_a_session_sent_as_another_user_was_sent_with_former_rights() {
     let mut rig = Rig::new("user default on nopass ~* &* +@all\nuser bob on >pw ~b* &* +@all\n");
     rig.client(&["SET a 1", "AUTH bob pw"].map(request).concat());

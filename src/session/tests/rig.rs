@@ -81,6 +81,7 @@ fn policy_of(dialect: Dialect, acl: &str, generation: u64) -> Policy {
     let blocked = ["FLUSHALL", "CONFIG", "@scripting"].map(str::to_owned);
     Policy {
         generation,
+        restricted_since: 1,
         dialect,
         acl: Acl::parse(acl.as_bytes(), &table).expect("the ACL of a test is right"),
         certificates: CertificateMap::build(Vec::new(), UserFrom::Off).expect("no rule is wrong"),
@@ -287,20 +288,14 @@ impl Rig {
     /// Another ACL is in force.
     pub(crate) fn reload(&mut self, acl: &str) {
         let acl = policy_of(self.policy.dialect, acl, 0).acl;
-        self.policy = Policy { generation: self.policy.generation + 1, acl, ..self.policy.clone() };
-        let result = self.core.handle_policy(&self.policy);
-        self.note(result);
-        self.run();
+        self.follow(Policy { acl, ..self.policy.clone() });
     }
 
     /// The same policy, but that these commands are blocked.
     pub(crate) fn block(&mut self, commands: &[&str]) {
         let commands: Vec<String> = commands.iter().map(|name| (*name).to_owned()).collect();
         let blocklist = Blocklist::build(&commands, &[], &[], &self.policy.table).expect("the entries are commands");
-        self.policy = Policy { generation: self.policy.generation + 1, blocklist, ..self.policy.clone() };
-        let result = self.core.handle_policy(&self.policy);
-        self.note(result);
-        self.run();
+        self.follow(Policy { blocklist, ..self.policy.clone() });
     }
 
     /// The same policy, but that Redis has this command of a module beyond its own, and only this.
@@ -309,18 +304,20 @@ impl Rig {
         let table = CommandTable::builtin(self.policy.dialect).extended(&[command]);
         let acl = self.policy.acl.recompiled(&table);
         let blocklist = Blocklist::build(&[], &[], &[], &table).expect("nothing is wrong with nothing");
-        let generation = self.policy.generation + 1;
-        self.policy = Policy { generation, table, acl, blocklist, ..self.policy.clone() };
-        let result = self.core.handle_policy(&self.policy);
-        self.note(result);
-        self.run();
+        self.follow(Policy { table, acl, blocklist, ..self.policy.clone() });
     }
 
     /// The same policy, but that Redis calls these commands otherwise; with an empty name it has none.
     pub(crate) fn rename(&mut self, pairs: &[(&str, &str)]) {
         let pairs: Vec<_> = pairs.iter().map(|(original, name)| ((*original).to_owned(), (*name).to_owned())).collect();
         let renames = Renames::build(&pairs, &self.policy.table).expect("the names are free");
-        self.policy = Policy { generation: self.policy.generation + 1, renames, ..self.policy.clone() };
+        self.follow(Policy { renames, ..self.policy.clone() });
+    }
+
+    /// This policy is in force now.
+    fn follow(&mut self, policy: Policy) {
+        let generation = self.policy.generation + 1;
+        self.policy = Policy { generation, ..policy }.following(&self.policy);
         let result = self.core.handle_policy(&self.policy);
         self.note(result);
         self.run();

@@ -215,7 +215,7 @@ fn rights_that_changed_since_multi_abort_exec() {
 }
 
 #[test]
-fn a_command_that_was_blocked_since_it_was_queued_aborts_exec() {
+fn a_command_that_was_blocked_or_disabled_since_it_was_queued_aborts_exec() {
     let mut rig = in_multi(ACL);
     rig.say("SET a:1 x");
     rig.redis("+QUEUED\r\n");
@@ -224,6 +224,12 @@ fn a_command_that_was_blocked_since_it_was_queued_aborts_exec() {
     rig.redis(format!("{UNKNOWN}{ABORTED}"));
     assert_eq!(rig.heard(), format!("+QUEUED\r\n{ABORTED}"));
     assert_eq!(rig.forwarded(), "SET a:1 x\nrespgate:refused\nEXEC");
+
+    let mut rig = in_multi(ACL);
+    rig.say("SET a:1 x");
+    rig.rename(&[("SET", "")]);
+    rig.say("EXEC");
+    assert_eq!(rig.forwarded(), "SET a:1 x\nrespgate:refused\nEXEC", "disabled");
 
     let mut rig = in_multi(ACL);
     rig.say("SET a:1 x");
