@@ -76,6 +76,6 @@ impl Administration {
 pub struct Administered {
     /// For the client.
     pub reply: Reply,
-    /// The policy that this made, by its number.
+    /// The policy that the session itself made by this, by its number; of what LOAD reads it is judged as everybody is.
     pub generation: Option<u64>,
 }

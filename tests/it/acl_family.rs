@@ -188,6 +188,32 @@ fn an_edit_survives_the_reload_of_another_file() {
 }
 
 #[test]
+fn whoever_loads_a_file_that_takes_its_password_or_switches_it_off_hears_so_and_is_closed() {
+    let acl = |bob: &str| format!("user admin {bob}\nuser bob {bob} +@all\n");
+    let redis = RedisServer::start();
+    for (loaded, reason) in
+        [("on >new", Some("revoked-password-removed")), ("off >old", Some("revoked-user-off")), ("on >new >old", None)]
+    {
+        let gate = Respgate::setup(&upstream_of(&redis))
+            .setting("tls-auth-clients = \"optional\"")
+            .setting("reload-interval = \"1h\"")
+            .table("[block]\ncommands = [\"FLUSHALL\"]")
+            .acl(&acl("on >old"))
+            .start();
+        let mut bob = gate.connect_as(None);
+        assert_eq!(bob.text(&["AUTH", "bob", "old"]), "+OK");
+        gate.write_acl(&acl(loaded));
+        assert_eq!(bob.text(&["ACL", "LOAD"]), "+OK", "{loaded}");
+        let Some(reason) = reason else {
+            assert_eq!(bob.text(&["PING"]), "+PONG");
+            continue;
+        };
+        bob.expect_closed();
+        gate.wait_for_log(&["\"close\"", "bob", reason]);
+    }
+}
+
+#[test]
 fn a_file_that_changes_under_unsaved_edits_is_reported_and_not_read() {
     let (_redis, gate) = start(USERS);
     let mut admin = gate.connect("admin");

@@ -30,6 +30,8 @@ impl Reloader {
         let (command, names) = edit.subject();
         let Edit { administration, editor, answer } = edit;
         let (before, was_unsaved) = (self.enforcer.current().number, self.unsaved);
+        // What a file says is not the editor's own doing.
+        let is_own = !matches!(administration, Administration::Load);
         let outcome = match administration {
             Administration::SetUser { name, rules } => self.set_user(&name, &rules).await,
             Administration::DeleteUsers(names) => self.delete_users(&names).await,
@@ -57,7 +59,7 @@ impl Reloader {
         };
         let after = self.enforcer.current().number;
         // A session that is gone needs no answer.
-        let generation = (after != before).then_some(after);
+        let generation = (is_own && after != before).then_some(after);
         let _ = answer.send(EditProgress::Done(Administered { reply, generation }));
         self.due.retry |= after != before;
         if self.unsaved && !was_unsaved {
