@@ -40,6 +40,11 @@ pub enum BlocklistError {
         /// The entry as written.
         entry: String,
     },
+    /// It names what anybody may say, because it is said before it is known who asks.
+    SaidByAnybody {
+        /// The entry as written.
+        entry: String,
+    },
     /// It takes out what is not in.
     TakesNothing {
         /// The entry as written.
@@ -52,7 +57,7 @@ pub enum BlocklistError {
 impl BlocklistError {
     /// The entry as written.
     pub fn entry(&self) -> &str {
-        let (Self::Unknown { entry } | Self::TakesNothing { entry, .. }) = self;
+        let (Self::Unknown { entry } | Self::SaidByAnybody { entry } | Self::TakesNothing { entry, .. }) = self;
         entry
     }
 }
@@ -64,6 +69,11 @@ impl fmt::Display for BlocklistError {
                 let name = entry.strip_prefix('-').unwrap_or(entry);
                 write!(f, "`{name}` is no command, subcommand (CLIENT|KILL) or category (@scripting)")
             }
+            Self::SaidByAnybody { entry } => write!(
+                f,
+                "`{entry}` cannot be blocked: AUTH, HELLO, QUIT and RESET are for whoever is nobody yet; `[user.NAME] auth = \
+                 \"certificate\"` keeps passwords from letting anybody in as that user"
+            ),
             Self::TakesNothing { entry, blocked } if blocked.is_empty() => {
                 write!(f, "`{entry}` takes nothing out: nothing is blocked before it, begin with \"default\"")
             }
@@ -76,11 +86,12 @@ impl fmt::Display for BlocklistError {
 
 impl Blocklist {
     /// Resolves entries such as `FLUSHALL`, `CLIENT|KILL` or `@scripting`; a command stands for its
-    /// subcommands and its other name too. A `-` before it takes that out of what the entries before it block.
+    /// subcommands and its other name too. A category leaves out what anybody may say. A `-` before it takes that out of what the entries before it block.
     /// An entry that only another server's table knows says nothing here, and is no error.
     ///
     /// # Errors
-    /// Every entry that no table knows, neither as a command nor as a category, and every one that takes nothing out.
+    /// Every entry that no table knows, neither as a command nor as a category, every one that takes nothing out, and AUTH,
+    /// HELLO, QUIT and RESET.
     pub fn build(
         entries: &[String],
         exempt_users: &[String],
@@ -93,7 +104,9 @@ impl Blocklist {
             let lower = entry.to_ascii_lowercase();
             let (wanted, is_blocked) = lower.strip_prefix('-').map_or((lower.as_str(), true), |name| (name, false));
             let named: Vec<&CommandSpec> = table.iter().filter(|spec| stands_for(wanted, spec, table)).collect();
-            if named.is_empty() && !is_known_elsewhere(wanted) {
+            if table.by_name(wanted).is_some_and(CommandSpec::is_no_auth) {
+                errors.push(BlocklistError::SaidByAnybody { entry: entry.clone() });
+            } else if named.is_empty() && !is_known_elsewhere(wanted) {
                 errors.push(BlocklistError::Unknown { entry: entry.clone() });
             } else if !named.is_empty() && !is_blocked && named.iter().all(|spec| !blocked[spec.id().index()]) {
                 let names = table.iter().filter(|spec| blocked[spec.id().index()]).map(CommandSpec::full_name);
@@ -173,6 +186,9 @@ fn is_known_elsewhere(wanted: &str) -> bool {
 }
 
 fn stands_for(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
+    if spec.is_no_auth() {
+        return false;
+    }
     if let Some(category) = wanted.strip_prefix('@') {
         return in_category(category, spec, table);
     }

@@ -121,6 +121,9 @@ fn an_entry_that_means_nothing_is_an_error_with_the_nearest_name() {
             "`-client|list` takes nothing out: what stands before it does not block that",
         ),
         ("\"-config|get\"", "`-config|get` takes nothing out: nothing is blocked before it, begin with \"default\""),
+        ("\"auth\"", "`auth` cannot be blocked"),
+        ("\"default\", \"HELLO\"", "`[user.NAME] auth = \"certificate\"`"),
+        ("\"@connection\", \"-reset\"", "`-reset` cannot be blocked"),
         ("\"-default\"", "`default` can only be added: leave it out instead"),
         ("\"default\", \"--get\"", "\"--get\" is no command"),
     ] {
@@ -132,6 +135,25 @@ fn an_entry_that_means_nothing_is_an_error_with_the_nearest_name() {
     for word in ["\"max*\"", "\"HZ\""] {
         assert!(text(&output).contains(&format!("{word} is no parameter of CONFIG")), "{}", text(&output));
     }
+}
+
+#[test]
+fn a_category_blocks_nothing_of_what_is_said_before_it_is_known_who_asks() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(&format!("{ACL}user app on >pw +@all ~*\n"))
+        .setting("tls-auth-clients = \"optional\"")
+        .table("[block]\ncommands = [\"@connection\"]")
+        .start();
+    let mut app = gate.connect_as(None);
+    for _ in 0..2 {
+        assert!(app.text(&["HELLO", "3"]).starts_with("-NOAUTH "));
+        assert_eq!(app.text(&["AUTH", "app", "pw"]), "+OK");
+        assert!(app.text(&["HELLO", "2"]).starts_with('*'));
+        assert!(is_blocked(&mut app, &["PING"]));
+        assert_eq!(app.text(&["RESET"]), "+RESET");
+    }
+    assert_eq!(app.text(&["QUIT"]), "+OK");
 }
 
 // --- helpers

@@ -31,7 +31,7 @@ impl Builder<'_> {
         }
         self.warnings.extend(waiting.iter().map(|error| match error {
             BlocklistError::Unknown { .. } => format!("[block] {error} that is known: it blocks nothing"),
-            BlocklistError::TakesNothing { .. } => format!("[block] {error}"),
+            BlocklistError::SaidByAnybody { .. } | BlocklistError::TakesNothing { .. } => format!("[block] {error}"),
         }));
         let is_known = |entry: &&String| errors.iter().all(|error| error.entry() != entry.as_str());
         let known: Vec<String> = block.commands.iter().filter(is_known).cloned().collect();
@@ -92,6 +92,7 @@ fn nearest_entry(error: &BlocklistError, table: &CommandTable) -> Option<String>
             let commands = table.iter().map(|spec| spec.full_name().to_owned());
             (entry, commands.chain(categories).chain(["default".to_owned()]).collect())
         }
+        BlocklistError::SaidByAnybody { .. } => return None,
         BlocklistError::TakesNothing { entry, blocked } => (entry, blocked.clone()),
     };
     let name = entry.strip_prefix('-').unwrap_or(entry);
