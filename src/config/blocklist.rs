@@ -79,7 +79,15 @@ pub const DEFAULT_BLOCKLIST: &[BlocklistEntry] = &[
     entry("ai.config", "of RedisAI: loads machine code into the server"),
     entry("ai.scriptset", "of RedisAI: stores scripts, which may call any command"),
     entry("ai.scriptstore", "of RedisAI: stores scripts, which may call any command"),
+    entry("search.clusterset", "of RediSearch: has the server connect to any address, as to others of its cluster"),
+    entry(
+        "timeseries.clusterset",
+        "of RedisTimeSeries: has the server connect to any address, as to others of its cluster",
+    ),
     entry("keydb.cron", "of KeyDB: has scripts run later, with nobody's rights in particular"),
+    entry("keydb.mvccrestore", "of KeyDB: feeds a serialized value to the same parser as restore"),
+    entry("cluster|migration", "of Redis 8: moves slots and their data from another server"),
+    entry("trimslots", "of Redis 8: deletes every key of ranges of slots"),
 ];
 
 /// In Redis's category `@dangerous` and yet not refused by default; users still need an ACL that allows them.

@@ -131,8 +131,17 @@ mod tests {
         let names: Vec<String> = DEFAULT_BLOCKLIST.iter().map(|entry| entry.name.to_owned()).collect();
         Dialect::ALL.into_iter().map(CommandTable::builtin).map(move |table| {
             let modules = DEFAULT_BLOCKLIST.iter().filter(|entry| entry.reason.starts_with("of "));
+            let command = |name: &str, subcommands| UpstreamCommand {
+                name: name.to_owned(),
+                arity: -1,
+                subcommands,
+                ..UpstreamCommand::default()
+            };
             let modules: Vec<_> = modules
-                .map(|entry| UpstreamCommand { name: entry.name.to_owned(), arity: -1, ..UpstreamCommand::default() })
+                .map(|entry| match entry.name.split_once('|') {
+                    Some((container, _)) => command(container, vec![command(entry.name, Vec::new())]),
+                    None => command(entry.name, Vec::new()),
+                })
                 .collect();
             let table = table.extended(&modules);
             let blocklist = Blocklist::build(&names, &[], &[], &table).unwrap();
