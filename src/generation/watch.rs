@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// All watched files.
 pub struct Watch {
     files: BTreeMap<(PathBuf, FileKind), Watched>,
+    /// Counts the looks.
+    looks: u64,
 }
 
 /// What has come of one look at all of them.
@@ -44,7 +46,7 @@ pub struct Look {
 impl Watch {
     /// Watches these files. What `files` has read of them is in force.
     pub fn new(watched: BTreeSet<(PathBuf, FileKind)>, files: &Files) -> Watch {
-        let mut watch = Watch { files: BTreeMap::new() };
+        let mut watch = Watch { files: BTreeMap::new(), looks: 0 };
         watch.follow(watched, files);
         watch
     }
@@ -52,11 +54,15 @@ impl Watch {
     /// Looks at every file.
     pub fn look(&mut self, files: &Files, now: Instant) -> Look {
         let mut look = Look::default();
+        self.looks += 1;
         // Where all are replaced at once by way of a link, what settles is at least as new as the trust that was read before it.
         for is_trust in [true, false] {
-            for ((path, _), watched) in self.files.iter_mut().filter(|((_, kind), _)| kind.has_to_settle() != is_trust)
-            {
-                match watched.look(path, files, now) {
+            let mut of_kind: Vec<_> =
+                self.files.iter_mut().filter(|((_, kind), _)| kind.has_to_settle() != is_trust).collect();
+            of_kind.iter_mut().for_each(|((path, _), watched)| watched.see(path, files, self.looks, now));
+            let awaited: Vec<u64> = of_kind.iter().filter_map(|(_, watched)| watched.settling.awaits(now)).collect();
+            for ((path, _), watched) in of_kind {
+                match watched.conclude(path, files, &awaited, now) {
                     ContentState::Taken => {}
                     ContentState::News => {
                         look.news.insert(path.clone());
@@ -87,7 +93,7 @@ impl Watch {
         let is_new = |path: &PathBuf| !self.is_watched(path) && !is_directory(path);
         for path in files.paths().into_iter().filter(is_new).collect::<Vec<_>>() {
             let mut watched = Watched::new(FileKind::Configuration);
-            watched.look(&path, files, now);
+            watched.see(&path, files, self.looks, now);
             self.files.insert((path, FileKind::Configuration), watched);
             is_any = true;
         }
@@ -238,25 +244,32 @@ impl Watched {
         self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
     }
 
-    fn look(&mut self, path: &Path, files: &Files, now: Instant) -> ContentState {
+    /// Takes note of what the file holds at this look.
+    fn see(&mut self, path: &Path, files: &Files, look: u64, now: Instant) {
         let is_regular = fs::metadata(path).map(|metadata| metadata.is_file());
         if !self.is_regular && !is_regular.as_ref().is_ok_and(|is_regular| *is_regular) {
-            return ContentState::Taken;
+            return;
         }
         self.is_regular = true;
         // A device may have no end.
         let content = files.read(path).ok().filter(|_| is_regular.unwrap_or(false));
         let digest = content.as_deref().map(Content::digest);
-        let standing = if self.kind.has_to_settle() {
+        let quiet = if self.kind.has_to_settle() {
             let of_what_was = |content: &Content| {
                 [&self.whole, &self.whole_in_force].into_iter().any(|whole| is_beginning(&content.bytes, whole))
             };
-            let may_go_on = content.as_deref().is_none_or(of_what_was);
-            self.settling.look(Observed { content: digest, may_go_on }, now)
+            if content.as_deref().is_none_or(of_what_was) { QUIET_BEGINNING } else { QUIET }
         } else {
-            self.settling.at_once(digest)
+            Duration::ZERO
         };
+        self.settling.see(Seen { content: digest, quiet, look }, now);
+    }
+
+    /// How the file stands, after all have been seen: see [`Settling::conclude`].
+    fn conclude(&mut self, path: &Path, files: &Files, awaited: &[u64], now: Instant) -> ContentState {
+        let standing = self.settling.conclude(awaited, now);
         if standing == ContentState::News {
+            let content = self.settling.taken.flatten().and_then(|_| files.read(path).ok());
             self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
         }
         standing
@@ -277,11 +290,13 @@ fn is_beginning(content: &[u8], whole: &[u8]) -> bool {
 
 /// What one look at a file has shown.
 #[derive(Clone, Copy)]
-struct Observed {
+struct Seen {
     /// `None` if it cannot be read.
     content: Option<Digest>,
-    /// It looks like the beginning of something longer.
-    may_go_on: bool,
+    /// How long it has to stay so.
+    quiet: Duration,
+    /// The number of the look.
+    look: u64,
 }
 
 /// How a file stands after a look.
@@ -305,10 +320,23 @@ struct Settling {
 /// Since something else was seen than what had been taken.
 struct PendingChange {
     began: Instant,
-    /// What was seen last, and since when without a change.
+    /// The look that was first to see it.
+    look: u64,
+    /// What was seen last, since when without a change, and how long that has to last.
     content: Option<Digest>,
     since: Instant,
+    quiet: Duration,
     is_told: bool,
+}
+
+impl PendingChange {
+    fn has_settled(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= self.quiet
+    }
+
+    fn is_old(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) >= PATIENCE
+    }
 }
 
 impl Settling {
@@ -316,33 +344,36 @@ impl Settling {
         *self = Settling { taken: Some(content), pending: None };
     }
 
-    fn at_once(&mut self, content: Option<Digest>) -> ContentState {
-        if self.taken == Some(content) {
-            return ContentState::Taken;
-        }
-        self.take(content);
-        ContentState::News
-    }
-
-    fn look(&mut self, observed: Observed, now: Instant) -> ContentState {
-        let Observed { content, may_go_on } = observed;
+    fn see(&mut self, seen: Seen, now: Instant) {
+        let Seen { content, quiet, look } = seen;
         if self.taken == Some(content) {
             self.pending = None;
-            return ContentState::Taken;
+            return;
         }
-        let mut pending = match self.pending.take() {
-            Some(pending) if pending.content == content => pending,
-            Some(pending) => PendingChange { content, since: now, ..pending },
-            None => PendingChange { began: now, content, since: now, is_told: false },
-        };
-        let quiet = if may_go_on { QUIET_BEGINNING } else { QUIET };
-        if now.saturating_duration_since(pending.since) >= quiet {
+        self.pending = Some(match self.pending.take() {
+            Some(pending) if pending.content == content => PendingChange { quiet, ..pending },
+            Some(pending) => PendingChange { content, since: now, quiet, ..pending },
+            None => PendingChange { began: now, look, content, since: now, quiet, is_told: false },
+        });
+    }
+
+    /// The look that first saw a change that has not settled.
+    fn awaits(&self, now: Instant) -> Option<u64> {
+        self.pending.as_ref().filter(|pending| !pending.has_settled(now)).map(|pending| pending.look)
+    }
+
+    /// Takes what has settled, but for what changed together with something that has not: all may have been replaced at
+    /// once, between two looks or within one. `awaited` has the looks that first saw such.
+    fn conclude(&mut self, awaited: &[u64], now: Instant) -> ContentState {
+        let Some(pending) = &mut self.pending else { return ContentState::Taken };
+        let is_held = awaited.iter().any(|look| look.abs_diff(pending.look) <= 1) && !pending.is_old(now);
+        if pending.has_settled(now) && !is_held {
+            let content = pending.content;
             self.take(content);
             return ContentState::News;
         }
-        let is_overdue = !pending.is_told && now.saturating_duration_since(pending.began) >= PATIENCE;
+        let is_overdue = !pending.is_told && pending.is_old(now);
         pending.is_told |= is_overdue;
-        self.pending = Some(pending);
         ContentState::Unsettled { is_overdue }
     }
 }
@@ -371,13 +402,18 @@ mod tests {
         /// What becomes of this text, seen so many milliseconds after the start.
         fn sees(&mut self, text: &str, after: u64) -> ContentState {
             let content = Some(Digest::of(text.as_bytes()));
-            let may_go_on = is_beginning(text.as_bytes(), self.whole.as_bytes());
-            self.settling.look(Observed { content, may_go_on }, self.start + Duration::from_millis(after))
+            let is_beginning = is_beginning(text.as_bytes(), self.whole.as_bytes());
+            self.looks(content, if is_beginning { QUIET_BEGINNING } else { QUIET }, after)
         }
 
         fn sees_nothing(&mut self, after: u64) -> ContentState {
-            let observed = Observed { content: None, may_go_on: true };
-            self.settling.look(observed, self.start + Duration::from_millis(after))
+            self.looks(None, QUIET_BEGINNING, after)
+        }
+
+        fn looks(&mut self, content: Option<Digest>, quiet: Duration, after: u64) -> ContentState {
+            let now = self.start + Duration::from_millis(after);
+            self.settling.see(Seen { content, quiet, look: 1 }, now);
+            self.settling.conclude(&[], now)
         }
     }
 
@@ -459,10 +495,11 @@ mod tests {
 
     #[test]
     fn what_takes_effect_at_once_has_nothing_to_wait_for() {
-        let mut file = Case::of("old").settling;
+        let mut file = Case::of("old");
+        let mut at_once = |content| file.looks(content, Duration::ZERO, 0);
         let cut = Some(Digest::of(b"n"));
-        assert_eq!([file.at_once(cut), file.at_once(cut)], [ContentState::News, ContentState::Taken]);
-        assert_eq!([file.at_once(None), file.at_once(None)], [ContentState::News, ContentState::Taken]);
+        assert_eq!([at_once(cut), at_once(cut)], [ContentState::News, ContentState::Taken]);
+        assert_eq!([at_once(None), at_once(None)], [ContentState::News, ContentState::Taken]);
     }
 
     fn looked(watch: &mut Watch, now: Instant) -> Look {
@@ -486,6 +523,42 @@ mod tests {
         fs::write(&acl, "new\n").unwrap();
         assert_eq!(looked(&mut watch, start + QUIET).unsettled, [acl.clone()].into());
         assert_eq!(looked(&mut watch, start + 2 * QUIET).news, [acl].into());
+    }
+
+    #[test]
+    fn what_was_replaced_together_is_taken_together_unless_one_does_not_settle() {
+        let folder = tempfile::tempdir().unwrap();
+        let [acl, config] = ["users.acl", "respgate.toml"].map(|name| folder.path().join(name));
+        let all: BTreeSet<PathBuf> = [acl.clone(), config.clone()].into();
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let watch_both = || {
+            fs::write(&acl, "a\nb\n").unwrap();
+            fs::write(&config, "old\n").unwrap();
+            let watched = [(acl.clone(), FileKind::Users), (config.clone(), FileKind::Configuration)];
+            Watch::new(watched.into(), &Files::default())
+        };
+        // All of a look sees the change of both, or the end of it.
+        for is_cut in [false, true] {
+            let mut watch = watch_both();
+            fs::write(&config, "new\n").unwrap();
+            if is_cut {
+                looked(&mut watch, start);
+            }
+            fs::write(&acl, "a\n").unwrap();
+            for millis in [100, 300, 2000] {
+                assert_eq!(looked(&mut watch, after(millis)).unsettled, all, "{is_cut} {millis}");
+            }
+            assert_eq!(looked(&mut watch, after(2100)).news, all, "{is_cut}");
+        }
+        let mut watch = watch_both();
+        fs::write(&config, "new\n").unwrap();
+        for millis in (0..5000).step_by(500) {
+            fs::write(&acl, format!("{millis}\n")).unwrap();
+            assert_eq!(looked(&mut watch, after(millis)).unsettled, all, "{millis}");
+        }
+        fs::write(&acl, "never\n").unwrap();
+        assert_eq!(looked(&mut watch, after(5000)).news, [config].into());
     }
 
     #[test]
