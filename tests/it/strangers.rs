@@ -63,20 +63,6 @@ fn strangers_of_one_address_keep_out_no_user_from_elsewhere_and_none_of_their_ow
 }
 
 #[test]
-fn a_user_comes_in_where_users_came_from_before_however_many_strangers_wait() {
-    let (_redis, gate) = start(|setup| {
-        setup.setting(BALANCER).setting("maxclients = 40").setting("handshake-timeout = \"1h\"").expect_log("refused")
-    });
-    assert_eq!(behind(&gate, "192.0.2.8").text(&["PING"]), "+PONG");
-    let _strangers: Vec<_> =
-        (0..60).map(|number| stranger(&gate, &announcement(&format!("198.51.100.{number}")))).collect();
-    gate.wait_for_log(&["\"connection\"", "\"refused\"", "198.51.100."]);
-    for _ in 0..3 {
-        assert_eq!(behind(&gate, "192.0.2.8").text(&["PING"]), "+PONG");
-    }
-}
-
-#[test]
 fn strangers_that_stay_silent_hold_up_nobody_of_whom_nothing_is_known() {
     let (_redis, gate) = start(|setup| {
         setup.setting(BALANCER).setting("maxclients = 40").setting("handshake-timeout = \"1h\"").expect_log("refused")
