@@ -26,10 +26,20 @@ pub(super) struct Who {
 
 /// What another policy has made of the user of a session.
 pub(super) struct Renewed {
+    former: Arc<User>,
+    keeps_all: bool,
+}
+
+impl Renewed {
     /// The user as it was.
-    pub(super) former: Arc<User>,
-    /// All that was allowed still is, as far as the rules tell.
-    pub(super) keeps_all: bool,
+    pub(super) fn former(&self) -> &User {
+        &self.former
+    }
+
+    /// Whether all that was allowed still is, as far as the rules tell.
+    pub(super) fn keeps_all(&self) -> bool {
+        self.keeps_all
+    }
 }
 
 impl Who {

@@ -28,7 +28,7 @@ use super::output::{Output, Side};
 use super::remains::Remains;
 use super::upstream::UpstreamState;
 use super::wait::{AfterReplies, Wait};
-use super::who::{Peer, Renewed, Who};
+use super::who::{Peer, Who};
 use crate::acl::AclLogRecord;
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
 use crate::resp::{Reply, RequestLimits};
@@ -194,12 +194,12 @@ impl SessionCore {
     fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
         self.upstream.mirror_mut().outdate();
         let renewed = self.who.renew(&self.peer, policy, own)?;
-        let (Some(Renewed { former, keeps_all }), Some(user)) = (renewed, self.who.user()) else { return Ok(()) };
+        let (Some(renewed), Some(user)) = (renewed, self.who.user()) else { return Ok(()) };
         self.upstream.user_renewed(user);
-        if !keeps_all {
+        if !renewed.keeps_all() {
             self.upstream.rights_lost();
         }
-        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(&former);
+        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(renewed.former());
         if loses_keys || !self.may_go_on(policy) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
     }
 
