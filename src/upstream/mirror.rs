@@ -16,11 +16,12 @@ use crate::auth::random;
 use crate::resp::{self, Reply};
 use crate::session::{MirrorLogin, MirrorOrder};
 
-/// All mirrors of this process. Their names begin with what no other process's do, and their password is known to it
+/// All mirrors of this process. Their names begin with what no other process's do, and their passwords are known to it
 /// alone: what a process that was killed has left behind is of no use to anybody.
 pub struct Mirrors {
     prefix: String,
-    password: Zeroizing<String>,
+    /// What all passwords begin with.
+    secret: Zeroizing<String>,
     state: Mutex<State>,
 }
 
@@ -45,6 +46,9 @@ type Rules = Vec<Vec<u8>>;
 struct Made {
     /// Counts the names that it has had.
     number: u32,
+    /// Counts the rules that it has had. Each have a password of their own: what Redis has saved with others, and has
+    /// loaded again, lets nobody in.
+    edition: u64,
     /// What Redis has confirmed.
     confirmed: Option<Rules>,
     /// What Redis was told under this name and has not confirmed: it may come to it at any time, and in any order.
@@ -66,7 +70,12 @@ impl Mirrors {
     /// The system gives no randomness.
     pub fn new() -> io::Result<Self> {
         let prefix = format!("respgate:{}", &*random::password(48)?);
-        Ok(Self { prefix, password: random::password(256)?, state: Mutex::default() })
+        Ok(Self { prefix, secret: random::password(256)?, state: Mutex::default() })
+    }
+
+    fn login_as(&self, user: &str, made: &Made) -> MirrorLogin {
+        let password = Zeroizing::new(format!("{}-{}", *self.secret, made.edition));
+        MirrorLogin { name: self.name_of(user, made.number), password }
     }
 
     fn name_of(&self, user: &str, number: u32) -> String {
@@ -105,7 +114,6 @@ impl Upstream {
         let State { made, refused, given_up } = state;
         let mirrors = &self.mirrors;
         let known = made.entry(user.clone()).or_default();
-        let login = |number| MirrorLogin { name: mirrors.name_of(&user, number), password: mirrors.password.clone() };
         let (rules, generation) = if known.generation > generation {
             // A session that has not seen the newer policy yet: what that says is said again, or nothing.
             let newer = known.confirmed.as_ref().or(known.unanswered.as_ref());
@@ -115,7 +123,7 @@ impl Upstream {
         };
         known.generation = generation;
         if !anew && known.confirmed.as_ref() == Some(&rules) {
-            return Ok(login(known.number));
+            return Ok(mirrors.login_as(&user, known));
         }
         if let Some((since, words)) = refused.get(&user)
             && since.elapsed() < REFUSED_FOR
@@ -130,9 +138,11 @@ impl Upstream {
             known.number += 1;
             known.unanswered = None;
         }
-        known.confirmed = None;
+        if known.confirmed.take().as_ref() != Some(&rules) && known.unanswered.is_none() {
+            known.edition += 1;
+        }
         let was_unanswered = known.unanswered.replace(rules.clone()).is_some();
-        let login = login(known.number);
+        let login = mirrors.login_as(&user, known);
         let hash = PasswordHash::of_password(login.password.as_bytes()).to_rule();
         let mut words: Vec<&[u8]> = vec![b"SETUSER", login.name.as_bytes(), b"reset", b"on", hash.as_bytes()];
         words.extend(rules.iter().map(Vec::as_slice));

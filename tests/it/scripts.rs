@@ -169,6 +169,24 @@ fn a_user_that_redis_has_lost_is_made_again() {
 }
 
 #[test]
+fn a_user_that_redis_has_saved_with_former_rights_and_loads_again_is_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("redis.acl");
+    std::fs::write(&file, "user default on nopass ~* &* +@all\n").unwrap();
+    let redis = RedisServer::start_with(&["--aclfile", file.to_str().unwrap()]);
+    let gate = setup(&redis).start().settled();
+    let (mut jobs, mut admin) = (gate.connect("jobs"), gate.connect("admin"));
+    let read = "return redis.call('GET', 'k:1')";
+    assert_eq!(admin.text(&["ACL", "SETUSER", "jobs", "~k:*"]), "+OK");
+    assert_eq!(script(&mut jobs, read), "$-1");
+    assert_eq!(redis.direct().text(&["ACL", "SAVE"]), "+OK");
+    assert_eq!(admin.text(&["ACL", "SETUSER", "jobs", "resetkeys", "~j:*"]), "+OK");
+    assert!(script(&mut jobs, read).contains(CANNOT));
+    assert_eq!(redis.direct().text(&["ACL", "LOAD"]), "+OK");
+    assert!(script(&mut gate.connect("jobs"), read).contains(CANNOT), "it is as Redis has saved it");
+}
+
+#[test]
 fn a_user_that_redis_may_still_be_given_other_rights_is_not_used() {
     let redis = RedisServer::start();
     let gate = impatient(&redis);
