@@ -47,8 +47,8 @@ impl Policy {
         runs_scripts && !matches!(self.script_rights, ScriptRights::Upstream) && self.is_restricted(user)
     }
 
-    /// The `ACL SETUSER` rules that give a user at Redis the rights of this one, without what is blocked; `None` where
-    /// Redis does not tell which commands it has.
+    /// The `ACL SETUSER` rules that give a user at Redis the rights of this one, without what is blocked in whole; `None`
+    /// where Redis does not tell which commands it has.
     pub fn mirror_rules(&self, user: &User) -> Option<Vec<Vec<u8>>> {
         let ScriptRights::Mirrored { present } = &self.script_rights else { return None };
         if !present.contains(&true) {
@@ -56,7 +56,10 @@ impl Policy {
         }
         let name = user.name().as_str().as_bytes();
         let is_there = |spec: &CommandSpec| present.get(spec.id().index()).copied().unwrap_or(false);
-        Some(user.exact_rules(&self.table, is_there, |spec| self.blocklist.blocks(name, spec)))
+        // No server lets scripts run CONFIG: which parameters a request of the session names, we judge.
+        let config = &self.settings_of(user).config;
+        let is_withheld = |spec: &CommandSpec| self.blocklist.blocks(name, spec) && !config.open(spec);
+        Some(user.exact_rules(&self.table, is_there, is_withheld))
     }
 
     fn may_run_scripts(&self, user: &User) -> bool {

@@ -27,6 +27,15 @@ impl ConfigParameters {
         others.get.iter().all(|name| self.get.contains(name)) && others.set.iter().all(|name| self.set.contains(name))
     }
 
+    /// Whether some requests of this command ask for nothing but these.
+    pub(super) fn open(&self, spec: &CommandSpec) -> bool {
+        match spec.full_name() {
+            "config|get" => !self.get.is_empty(),
+            "config|set" => !self.set.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Whether a whole request asks for nothing but these. A pattern is the name of no parameter.
     fn hold(&self, spec: &CommandSpec, argv: &Argv<'_>) -> bool {
         /// CONFIG and its subcommand.

@@ -134,6 +134,19 @@ fn what_a_session_may_do_it_may_do_after_a_script_too() {
 }
 
 #[test]
+fn parameters_of_config_that_are_open_to_a_user_stay_so_after_a_script_and_are_not_for_scripts() {
+    let redis = RedisServer::start();
+    let open = "[user.jobs]\nconfig-get = [\"hz\"]\nconfig-set = [\"hz\"]";
+    let gate = setup(&redis).table(open).start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(script(&mut jobs, "return 1"), ":1");
+    assert_eq!(jobs.text(&["CONFIG", "SET", "hz", "11"]), "+OK");
+    assert_eq!(jobs.text(&["CONFIG", "GET", "hz"]), "*2\r\n$2\r\nhz\r\n$2\r\n11");
+    assert!(jobs.text(&["CONFIG", "GET", "dir"]).contains("blocked by respgate"));
+    assert!(script(&mut jobs, "return redis.call('CONFIG', 'GET', 'dir')").contains("not allowed from script"));
+}
+
+#[test]
 fn acl_checks_inside_a_script_speak_of_its_sender() {
     let redis = RedisServer::start();
     let gate = setup(&redis).start().settled();
