@@ -1,5 +1,6 @@
 //! Listeners, workers and the registry of live connections.
 
+pub mod addresses;
 mod budget;
 mod driver;
 mod executing;

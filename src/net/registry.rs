@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::reverify::{ChainKey, ChainsToClose};
+use super::reverify::{ChainKey, Chains, ChainsToClose};
 use crate::session::CloseReason;
 use crate::tls::{CertificateChain, Voucher};
 
@@ -170,10 +170,7 @@ impl Registry {
     }
 
     /// The distinct certificate chains that are such, by listener, in no order.
-    pub(super) fn chains(
-        &self,
-        is_such: impl Fn(usize, &CertificateChain) -> bool,
-    ) -> Vec<(ChainKey, CertificateChain)> {
+    pub(super) fn chains(&self, is_such: impl Fn(usize, &CertificateChain) -> bool) -> Chains {
         let handles = self.handles.borrow();
         let distinct: HashMap<ChainKey, CertificateChain> = handles
             .values()

@@ -45,8 +45,8 @@ impl Enforcer {
     pub(super) async fn enforce(&mut self, generation: Generation, renewal: Renewal) {
         self.began = Some(Instant::now());
         self.generation.store(Arc::new(generation));
-        let renewed: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renewed(renewal)).collect();
-        let (under, verified): (Vec<_>, Vec<_>) = renewed.into_iter().map(|it| (it.under, it.verified)).unzip();
+        let renewing: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renew(renewal)).collect();
+        let (under, verified): (Vec<_>, Vec<_>) = renewing.into_iter().map(|it| (it.under, it.verified)).unzip();
         if renewal == Renewal::Trust {
             self.reverifying.retain_mut(|verified| verified.try_recv() == Err(TryRecvError::Empty));
             self.reverifying.extend(verified);

@@ -7,12 +7,15 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{NO_ENTRY, Worker, has_aged, unix_seconds};
+use super::connection::NO_ENTRY;
+use super::mailbox::Arrival;
+use super::renewal::has_aged;
+use super::{Worker, unix_seconds};
 use crate::audit::words::Exhausted;
 use crate::identity::CertificateRefusal;
+use crate::net::addresses::{AddressFilter, canonical};
 use crate::net::farewell::{ConnectionFuture, keep_place, turn_away};
 use crate::net::gate::{ConnectionPermit, Entrance};
-use crate::net::listener::{AddressFilter, Arrival, canonical};
 use crate::net::proxy_protocol::{self, HeaderError};
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
@@ -69,7 +72,7 @@ impl Worker {
             Err(failure) => return Some(self.refuse(failure, address, permit)),
         };
         let chain = peer.as_ref().map(|peer| peer.chain.clone());
-        Some(match self.judge_again(peer, listener, began_with, began_at) {
+        Some(match self.reverify_newcomer(peer, listener, began_with, began_at) {
             Ok(peer) => self.start_session(stream, peer, true, address, listener, permit),
             Err(refusal) => {
                 let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));
@@ -152,7 +155,7 @@ impl Worker {
 
     /// A handshake may have begun under trust that is no longer in force, or before the end of a CA. Between this and the
     /// entry in the registry nothing waits, so that the next generation finds the session there.
-    fn judge_again(
+    fn reverify_newcomer(
         &self,
         peer: Option<handshake::VerifiedPeer>,
         listener: usize,

@@ -39,7 +39,7 @@ pub(super) struct WorkerHost {
     /// The session's, counted over all workers.
     pub(super) number: u64,
     /// The client has gone through a handshake, and the log knows of it. Without one it could be a mere probe.
-    pub(super) is_greeted: bool,
+    pub(super) has_handshake: bool,
 }
 
 impl Host for WorkerHost {
@@ -160,7 +160,7 @@ impl Host for WorkerHost {
     }
 
     fn note_first_bytes(&self, core: &SessionCore) {
-        if !self.is_greeted {
+        if !self.has_handshake {
             self.worker.settings.events.connected(core.peer(), core.principal());
         }
     }

@@ -1,0 +1,169 @@
+//! The life of one connection, from accept to close.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::net::TcpStream;
+
+use super::Worker;
+use super::host::{PolicyRef, WorkerHost};
+use super::mailbox::Arrival;
+use crate::audit::client_events::Volume;
+use crate::net::budget::{Account, Holder};
+use crate::net::driver::{Driver, EndedSession, Stream};
+use crate::net::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
+use crate::net::gate::ConnectionPermit;
+use crate::net::registry::Handle;
+use crate::net::unsent;
+use crate::session::{Buffer, CloseReason, Peer, SessionCore};
+use crate::tls::handshake::{self, ClientStream};
+
+/// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
+pub(super) const NO_ENTRY: &str = "respgate: this certificate may not enter";
+
+/// A client's connection, encrypted or not.
+pub(super) trait Client: Stream {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Client for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Client for ClientStream {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// A connection is counted for as long as this lives.
+pub(super) struct Counted(pub(super) Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Worker {
+    /// One connection, from accept to close. What it takes to let it in is not kept for as long as it lasts.
+    pub(super) async fn serve(self: Rc<Self>, arrival: Arrival, _counted: Counted) {
+        let admitted = Box::pin(self.admit(arrival)).await;
+        if let Some(rest) = admitted {
+            rest.await;
+        }
+    }
+
+    /// A session with a client that is in, or what is said to one that may not have any. `has_handshake` is one with which there
+    /// was a handshake.
+    pub(super) fn start_session<C: Client + 'static>(
+        self: Rc<Self>,
+        client: C,
+        peer: Option<handshake::VerifiedPeer>,
+        has_handshake: bool,
+        address: SocketAddr,
+        listener: usize,
+        mut permit: ConnectionPermit,
+    ) -> ConnectionFuture {
+        if let Some(exhausted) = permit.surplus() {
+            let certificate = peer.as_ref().map(|peer| &*peer.identity);
+            self.settings.events.turned_away(address, certificate, exhausted);
+            return turn_away(client, "max number of clients reached", permit);
+        }
+        let started = Instant::now();
+        let (certificate, trusted) = match peer {
+            Some(handshake::VerifiedPeer { chain, voucher, identity }) => (Some(identity), Some((chain, voucher))),
+            None => (None, None),
+        };
+        let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
+        let peer = Rc::new(Peer { address, certificate });
+        let policy = PolicyRef(self.current());
+        let client_ids = Arc::clone(&self.settings.client_ids);
+        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), client_ids, &policy, started) {
+            Ok(core) => core,
+            Err(reason) => {
+                self.settings.events.refused_connection(&peer, reason);
+                return turn_away(client, NO_ENTRY, permit);
+            }
+        };
+        drop(policy);
+        if has_handshake {
+            self.settings.events.connected(&peer, core.principal());
+        }
+        let handle = Rc::new(Handle::new(listener, trusted, expires));
+        let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
+        let entry = self.registry.enter(Rc::clone(&handle));
+        let user = core.principal().map(|principal| principal.user.name());
+        let account = self.settings.budget.open(Holder::of(user, address.ip()));
+        let host = WorkerHost { worker: Rc::clone(&self), number, has_handshake };
+        let mut driver = Box::new(Driver::new(core, client, handle, account, host));
+        let mut looks = self.looks.get();
+        let mut is_known_authenticated = false;
+        Box::pin(async move {
+            let reason = poll_fn(|cx| {
+                let outcome = driver.poll(cx);
+                if looks != self.looks.get()
+                    && let Some(keepalive) = self.settings.keepalive
+                {
+                    looks = self.looks.get();
+                    // It fails where the connection is broken, and that the session will see.
+                    let _ = keepalive.look_at(driver.client().socket());
+                }
+                if !is_known_authenticated && driver.core().principal().is_some() {
+                    is_known_authenticated = true;
+                    permit.note_authenticated();
+                    // It fails where the connection is broken, too.
+                    let _ = unsent::bound(driver.client().socket(), unsent::OF_A_USER);
+                }
+                outcome
+            })
+            .await;
+            if reason == CloseReason::UpstreamGone {
+                self.settings.upstream.lost.notify_one();
+            }
+            let is_gone = matches!(reason, CloseReason::ClientGone | CloseReason::ClientLost);
+            match driver.volume() {
+                Volume { received: 0, .. } if is_gone && !has_handshake => self.settings.events.probed(address),
+                volume => self.settings.events.closed(driver.core(), volume, reason, started.elapsed()),
+            }
+            let EndedSession { client, unsent, account, executing } = driver.into_ended(reason);
+            let executed = async move {
+                if let Some(executing) = executing {
+                    executing.await;
+                }
+                drop(entry);
+            };
+            let told = async move {
+                match reason {
+                    CloseReason::ClientLost => drop((client, unsent, account)),
+                    _ => tell_the_last(client, unsent, account).await,
+                }
+            };
+            keep_place(permit, async move {
+                tokio::join!(executed, told);
+            })
+            .await;
+        })
+    }
+}
+
+/// The last of a session. What is still to be sent counts to whoever it is for, and is given up where that is the most.
+async fn tell_the_last<C: Stream + 'static>(client: C, unsent: Buffer, mut account: Account) {
+    let holds_something = !unsent.is_empty();
+    tokio::select! {
+        () = farewell(client, unsent) => {}
+        () = account.cut(), if holds_something => {}
+    }
+}
+
+/// When a certificate ends, on the clock that timers use; `None` if that is too far away to matter.
+fn expiry(not_after: i64) -> Option<Instant> {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(not_after).unwrap_or(0)))?;
+    Instant::now().checked_add(at.duration_since(SystemTime::now()).unwrap_or_default())
+}

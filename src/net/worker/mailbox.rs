@@ -1,0 +1,96 @@
+//! How a worker is reached.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::net::addresses::AddressFilter;
+use crate::net::gate::Entrance;
+
+/// A connection on its way to a worker.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The connection, non-blocking, TCP_NODELAY, with its keepalive, and as little unsent as for a stranger.
+    pub socket: std::net::TcpStream,
+    /// Where it comes from, [`canonical`]; where `announced` is set, the balancer's address.
+    pub address: SocketAddr,
+    /// Which listener it came in through.
+    pub listener: usize,
+    /// A PROXY protocol header comes first, and this filter judges the address in it.
+    pub announced: Option<Arc<AddressFilter>>,
+    /// How it gets its place.
+    pub entrance: Entrance,
+}
+
+pub(super) enum Message {
+    Arrival(Arrival),
+    Renew(Renewal, RenewalSenders),
+    Drain(Instant),
+}
+
+/// What a new generation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// Who may do what.
+    Policy,
+    /// Also which certificates are trusted.
+    Trust,
+}
+
+/// How far a worker is with a new generation.
+pub struct RenewalReceivers {
+    /// Hears when all sessions are under it, and Redis executes nothing for them with rights that they do not have under it:
+    /// what is left of those that have ended is cut.
+    pub under: oneshot::Receiver<()>,
+    /// Ends when those whose certificate it does not trust have ended.
+    pub verified: oneshot::Receiver<()>,
+}
+
+/// The worker's ends of [`RenewalReceivers`].
+pub(super) struct RenewalSenders {
+    pub(super) under: oneshot::Sender<()>,
+    pub(super) verified: oneshot::Sender<()>,
+}
+
+/// Where a worker is reached.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    pub(super) messages: mpsc::UnboundedSender<Message>,
+    pub(super) connections: Arc<AtomicUsize>,
+    pub(super) turns: Arc<AtomicU64>,
+}
+
+impl Mailbox {
+    /// How often the worker has looked at its deadlines, which it does also when there is nothing else to do.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// How many connections the worker has.
+    pub fn load(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Gives it one more. The gate bounds how many may be under way.
+    pub fn send(&self, arrival: Arrival) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        // A worker that has ended takes no connections: this one is closed.
+        let _ = self.messages.send(Message::Arrival(arrival));
+    }
+
+    /// Another generation is in force: sessions are to see what it means for them.
+    pub fn renew(&self, renewal: Renewal) -> RenewalReceivers {
+        let (under, all_under) = oneshot::channel();
+        let (verified, all_verified) = oneshot::channel();
+        let _ = self.messages.send(Message::Renew(renewal, RenewalSenders { under, verified }));
+        RenewalReceivers { under: all_under, verified: all_verified }
+    }
+
+    /// No more connections, and the end of those that are there by `deadline`.
+    pub fn drain(&self, deadline: Instant) {
+        let _ = self.messages.send(Message::Drain(deadline));
+    }
+}
