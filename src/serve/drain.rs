@@ -1,0 +1,36 @@
+//! The end in good order.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::net::worker::Mailbox;
+use crate::upstream::Upstream;
+
+/// Lets sessions end by `deadline`, and gives up at Redis what was there for them.
+pub(super) async fn end(upstream: &Upstream, mailboxes: &[Mailbox], threads: Vec<JoinHandle<()>>, deadline: Instant) {
+    let unblocking = upstream.unblock_all(|error| warn!(%error, "blocked clients are closed without an answer"));
+    tokio::select! {
+        () = drain(deadline, mailboxes, threads) => {}
+        () = unblocking => {}
+    }
+    // Where sessions took all the time there was, it is still tried for a moment.
+    let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
+    match tokio::time::timeout_at(deadline.into(), upstream.forget_mirrors()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "users that scripts ran as are left at the upstream"),
+        Err(_elapsed) => warn!("users that scripts ran as are left at the upstream"),
+    }
+}
+
+/// Lets sessions end where nothing is owed.
+async fn drain(deadline: Instant, mailboxes: &[Mailbox], threads: Vec<JoinHandle<()>>) {
+    let connections: usize = mailboxes.iter().map(Mailbox::load).sum();
+    info!(connections, "draining");
+    mailboxes.iter().for_each(|mailbox| mailbox.drain(deadline));
+    let mut poll = tokio::time::interval(Duration::from_millis(20));
+    while !threads.iter().all(JoinHandle::is_finished) {
+        poll.tick().await;
+    }
+}

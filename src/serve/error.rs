@@ -1,0 +1,55 @@
+//! Why the proxy does not run.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::config::UpstreamAddress;
+use crate::generation::BuildError;
+use crate::upstream::ConnectError;
+
+/// Why the proxy does not run (any more).
+#[derive(Debug)]
+pub enum RunError {
+    /// What the configuration names cannot be loaded.
+    Load(Vec<BuildError>),
+    /// A listening address cannot be had.
+    Bind(SocketAddr, io::Error),
+    /// Redis is not there, and `--require-upstream` says that it has to be.
+    Upstream(UpstreamAddress, ConnectError),
+    /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
+    Descriptors {
+        /// What is configured.
+        wanted: Option<u32>,
+        /// What is possible.
+        possible: u32,
+        /// The limit that it takes, for one client where nothing is configured.
+        needed: u64,
+    },
+    /// The system denies something that every process needs.
+    System(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load(errors) => {
+                let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            Self::Descriptors { wanted: Some(wanted), possible, needed } => write!(
+                f,
+                "error: maxclients = {wanted}, but the file-descriptor limit allows {possible} clients; raise it with: \
+                 ulimit -n {needed}"
+            ),
+            Self::Descriptors { wanted: None, needed, .. } => {
+                write!(f, "error: the file-descriptor limit allows no client; one takes at least: ulimit -n {needed}")
+            }
+            Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
+            Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
+            Self::System(error) => write!(f, "error: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
