@@ -56,13 +56,15 @@ fn requests_behind_auth_in_one_pipeline_are_judged_as_the_new_user() {
 }
 
 #[test]
-fn requests_behind_a_failed_auth_in_one_pipeline_are_not_carried_out() {
+fn requests_behind_a_failed_login_in_one_pipeline_are_not_carried_out() {
     let (redis, gate) = start_with_passwords();
-    let mut client = stranger(&gate);
-    let mut bytes = crate::support::request(&["AUTH", "bob", "wrong"]);
-    bytes.extend(crate::support::request(&["SET", "bob:1", "x"]));
-    client.send(&bytes);
-    assert_eq!([client.reply_text(), client.reply_text()], [WRONGPASS, NOAUTH]);
+    for login in [&["AUTH", "bob", "wrong"][..], &["HELLO", "3", "AUTH", "bob", "wrong"]] {
+        let mut client = stranger(&gate);
+        let mut bytes = crate::support::request(login);
+        bytes.extend(crate::support::request(&["SET", "bob:1", "x"]));
+        client.send(&bytes);
+        assert_eq!([client.reply_text(), client.reply_text()], [WRONGPASS, NOAUTH], "{login:?}");
+    }
     assert_eq!(redis.calls("set"), 0);
 }
 

@@ -99,10 +99,10 @@ fn a_server_name_that_is_no_host_name_is_refused_and_named_in_the_log() {
         let output = openssl.wait_with_output().unwrap();
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
     };
-    for name in ["localhost", "elsewhere.example", "127.0.0.1", "::1", "under_score"] {
+    for name in ["localhost", "elsewhere.example", "localhost.", "127.0.0.1", "::1", "under_score"] {
         assert!(said(name).contains("+PONG"), "{name}: {}", said(name));
     }
-    for name in ["localhost:6380", "[::1]", "a b"] {
+    for name in ["localhost:6380", "[::1]", "a b", "redis-.local", "redis.1"] {
         assert!(said(name).contains("alert illegal parameter"), "{name}: {}", said(name));
     }
     gate.wait_for_log(&["handshake failed", "\"server-name\"", "(SNI) is no host name"]);
