@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use respgate::cli::{Cli, Command, acl, cert, check, hash_password, health, run};
+use respgate::cli::{Cli, Command, acl, cert, check, hash_password, health, run, status};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Cert(arguments) => cert::cert(&arguments),
         Command::HashPassword(arguments) => hash_password::hash_password(&arguments),
         Command::Health(arguments) => health::health(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
     };
     exit.into()
 }

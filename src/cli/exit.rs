@@ -12,7 +12,7 @@ pub enum Exit {
     Failure,
     /// 2: the command line.
     Usage,
-    /// 69: the upstream does not answer.
+    /// 69: the upstream does not answer, or no proxy runs that could be asked.
     Unavailable,
     /// 70: a fault of this program.
     Internal,

@@ -7,10 +7,12 @@ pub mod acl;
 pub mod cert;
 pub mod check;
 pub mod configuration;
+pub mod door;
 pub mod exit;
 pub mod hash_password;
 pub mod health;
 pub mod run;
+pub mod status;
 
 use clap::{Parser, Subcommand};
 
@@ -41,8 +43,10 @@ pub enum Command {
     Cert(cert::CertArgs),
     /// Make an argon2id hash for the ACL file, from a prompt or from standard input
     HashPassword(hash_password::HashPasswordArgs),
-    /// Ask the running proxy how it is: exit 0 where it serves, 1 otherwise
+    /// Ask the running proxy whether it is well: exit 0, 1 where a worker is stuck, 69 where none runs
     Health(health::HealthArgs),
+    /// Ask the running proxy how it is and what is in force
+    Status(status::StatusArgs),
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::field::display;
 use tracing::info;
 
-use super::RunError;
+use super::{RunError, door};
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::net::SURPLUS;
 
-/// File descriptors for everything that is not a client: logs, listeners, looks at the upstream, files that are read.
-const OTHER_DESCRIPTORS: u64 = 32;
+/// File descriptors for everything that is not a client: logs, listeners, looks at the upstream, files that are read, and who
+/// is at the doors.
+const OTHER_DESCRIPTORS: u64 = 32 + 2 * door::CONNECTIONS as u64;
 
 /// File descriptors of a worker's event loop.
 const WORKER_DESCRIPTORS: u64 = 4;

@@ -1,11 +1,11 @@
 //! Whether the workers turn: one that does not serves nobody, and cannot say so itself.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tracing::{error, info};
 
+use super::health::Condition;
 use crate::net::worker::Mailbox;
 
 /// Between two looks. Workers turn several times meanwhile, also those that have nothing to do.
@@ -15,8 +15,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// while all of the process stands still.
 const LOOKS: u32 = 5;
 
-/// Looks at workers for ever, and keeps in `stuck` how many are.
-pub(super) async fn watch(workers: Vec<Mailbox>, stuck: Rc<Cell<usize>>) {
+/// Looks at workers for ever, and notes how many are stuck.
+pub(super) async fn watch(workers: Vec<Mailbox>, condition: Rc<Condition>) {
     let mut heartbeats = vec![Heartbeat::default(); workers.len()];
     let mut looks = tokio::time::interval(INTERVAL);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -29,7 +29,7 @@ pub(super) async fn watch(workers: Vec<Mailbox>, stuck: Rc<Cell<usize>>) {
                 Some(Change::Turns) => info!(event = "worker", outcome = "turns", worker, "the worker turns again"),
             }
         }
-        stuck.set(heartbeats.iter().filter(|heartbeat| heartbeat.is_stuck()).count());
+        condition.note_stuck_workers(heartbeats.iter().filter(|heartbeat| heartbeat.is_stuck()).count());
     }
 }
 

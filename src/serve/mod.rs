@@ -1,16 +1,18 @@
 //! The running proxy: started, reloaded, asked how it is, and ended.
 
-pub mod admin;
 mod capacity;
+mod door;
 mod drain;
 mod enforce;
 mod error;
 mod escape;
+pub mod health;
 mod heartbeat;
 pub mod logging;
 pub mod reload;
 mod run;
 mod signals;
+pub mod status;
 mod workers;
 
 pub use self::error::RunError;

@@ -21,7 +21,6 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use self::attempt::{Attempt, HeldUp, attempt};
-use super::admin::ReloadFailures;
 use super::enforce::Enforcer;
 use crate::acl::Acl;
 use crate::audit::events::{self, ReloadCause as Cause};
@@ -39,6 +38,15 @@ const RULES: [Part; 2] = [Part::Configuration, Part::Users];
 
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
+
+/// How reloads have gone since the start of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReloadFailures {
+    /// So many failed.
+    pub count: u64,
+    /// Something is wrong with the files still: what is in force is not what they say.
+    pub lasts: bool,
+}
 
 /// Replaces generations.
 pub struct Reloader {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -12,18 +12,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{info, warn};
 
-use super::admin::{self, AdminSocket, Health, InForce, ReloadFailures};
+use super::door::{self, Proxy};
 use super::enforce::Enforcer;
 use super::error::RunError;
+use super::health::Condition;
 use super::logging::LogHandle;
-use super::reload::{self, Reloader, Reread, Start};
+use super::reload::{self, ReloadFailures, Reloader, Reread, Start};
 use super::signals::Signals;
 use super::{capacity, drain, heartbeat, workers};
 use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
 use crate::files::Files;
-use crate::generation::{self, Built, Generation, Kept, UpstreamKnowledge, Watch};
+use crate::generation::{self, Built, Kept, UpstreamKnowledge, Watch};
 use crate::net::addresses::AddressFilter;
 use crate::net::{Gate, GateLimits, listener};
 use crate::upstream::probe::{self, ProbeResult, ServerInfo};
@@ -69,14 +70,18 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
         workers::start(&config, &generation, &upstream, &pool, &edits, &events).map_err(RunError::System)?;
     spawn_local(tell_sums(Arc::clone(&events)));
 
-    let health = Rc::new(Cell::new(Health::UpstreamDown));
-    let stuck = Rc::new(Cell::new(0));
-    let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&stuck)));
+    let condition = Rc::new(Condition::default());
+    let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&condition)));
     let failures = Rc::new(Cell::new(ReloadFailures::default()));
+    let proxy = Rc::new(Proxy {
+        started: SystemTime::now(),
+        condition: Rc::clone(&condition),
+        generation: Arc::clone(&generation),
+        failures: Rc::clone(&failures),
+        workers: mailboxes.clone(),
+    });
     if let Some(path) = &config.admin_listen {
-        let health = Rc::clone(&health);
-        let health = move || health.get().with_stuck_workers(stuck.get());
-        open_admin_socket(path, health, Arc::clone(&generation), Rc::clone(&failures));
+        door::open_admin(path, &proxy);
     }
     let (findings, mut found) = mpsc::unbounded_channel();
     let (declare, declared) = watch::channel(generation::declared_names(&config));
@@ -112,7 +117,10 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     loop {
         tokio::select! {
             // The prober lives as long as the process.
-            Some(finding) = found.recv() => health.set(take_finding(finding, &upstream, &mut reloader).await),
+            Some(finding) = found.recv() => {
+                let is_up = take_finding(finding, &upstream, &mut reloader).await;
+                condition.note_upstream(is_up);
+            }
             _ = poll.tick() => reloader.look_at_files().await,
             // `edits` is held here, so there is always somebody who may send.
             Some(edit) = edited.recv() => reloader.edit(edit).await,
@@ -122,7 +130,7 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
             _ = signals.interrupt.recv() => break,
         }
     }
-    health.set(Health::Draining);
+    condition.note_draining();
     heartbeats.abort();
     // Sessions that wait for an edit are told that there will be none.
     drop(edited);
@@ -172,22 +180,22 @@ async fn first_generation(
     }
 }
 
-/// What was found out about Redis takes effect. Returns how the proxy is with it.
-async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut Reloader) -> Health {
+/// What was found out about Redis takes effect. Returns whether it is there.
+async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut Reloader) -> bool {
     match finding {
         ProbeResult::Up(server) => {
             info!(server = server.server, version = server.full_version, "upstream is there");
             upstream.shut_out.store(false, Ordering::Relaxed);
             upstream.silent.store(false, Ordering::Relaxed);
             reloader.learn(*server).await;
-            Health::Serving
+            true
         }
         ProbeResult::Down(error) => {
             upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
             upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
             let address = &reloader.config().upstream.address;
             warn!(%address, %error, "upstream is not there");
-            Health::UpstreamDown
+            false
         }
     }
 }
@@ -199,24 +207,5 @@ async fn tell_sums(events: Arc<ClientEvents>) {
     loop {
         poll.tick().await;
         events.tell_sums();
-    }
-}
-
-/// The proxy is of use without it, so its absence is a warning.
-fn open_admin_socket(
-    path: &std::path::Path,
-    health: impl Fn() -> Health + 'static,
-    generation: Arc<ArcSwap<Generation>>,
-    failures: Rc<Cell<ReloadFailures>>,
-) {
-    let in_force = move || {
-        let generation = generation.load();
-        InForce { generation: generation.number, since: generation.since, failures: failures.get() }
-    };
-    match AdminSocket::bind(path) {
-        Ok(socket) => {
-            spawn_local(async move { admin::serve(socket.listener(), health, in_force).await });
-        }
-        Err(error) => warn!(%error, "no admin socket"),
     }
 }

@@ -213,7 +213,7 @@ fn assert_goes_on(gate: &Respgate) {
     gate.signal(Signal::HUP);
     eventually("the next generation", || (gate.in_force().0 > before).then_some(()));
     // It is told of Redis a moment later than it listens.
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
 }
 
 fn is_open(gate: &Respgate, path: &str) -> bool {

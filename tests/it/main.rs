@@ -20,6 +20,7 @@ mod clients;
 mod cluster;
 mod config;
 mod descriptors;
+mod doors;
 mod drain;
 mod half_written;
 mod health;

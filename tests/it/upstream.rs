@@ -1,5 +1,7 @@
 //! Redis is down, comes back, goes away, or wants a password.
 
+use std::process::Output;
+
 use crate::support::{RedisServer, RespClient, Respgate, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~*\n";
@@ -15,29 +17,34 @@ fn a_client_of_a_dead_upstream_is_closed_without_a_word_and_service_returns_with
     assert_eq!(client.text(&["SET", "a", "1"]), "+OK");
 }
 
+fn says(output: Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
 #[test]
 fn health_follows_the_upstream() {
     let mut redis = RedisServer::stopped(&[]);
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
-    assert_eq!(gate.health().status.code(), Some(1));
+    assert_eq!(says(gate.health()), (Some(0), "upstream-down\n".to_owned()), "it is not the proxy's fault");
+    assert_eq!(says(gate.ask(&["health", "--ready"])), (Some(1), "upstream-down\n".to_owned()));
     redis.restart();
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
 }
 
 #[test]
 fn health_notices_that_the_upstream_has_gone_without_a_client_that_would() {
     let mut redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
     redis.stop();
-    eventually("health to be bad", || (gate.health().status.code() == Some(1)).then_some(()));
+    eventually("health to be bad", || (!gate.is_ready()).then_some(()));
 }
 
 #[test]
 fn a_redis_that_is_full_has_not_gone() {
     let redis = RedisServer::start_with(&["--maxclients", "2"]);
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
     let mut alice = gate.connect("alice");
     assert_eq!(alice.text(&["PING"]), "+PONG");
     let mut direct = redis.direct();
@@ -48,7 +55,7 @@ fn a_redis_that_is_full_has_not_gone() {
     late.send(&request(&["PING"]));
     assert_eq!(late.read_to_end().0, b"", "as from a Redis that speaks TLS");
     gate.wait_for_log(&["\"close\"", "upstream-full"]);
-    assert!(gate.health().status.success());
+    assert!(gate.is_ready());
     assert_eq!(alice.text(&["PING"]), "+PONG");
 }
 
@@ -56,7 +63,7 @@ fn a_redis_that_is_full_has_not_gone() {
 fn a_redis_that_does_not_know_command_is_served_by_what_is_known_of_it() {
     let redis = RedisServer::start_with(&["--rename-command", "COMMAND", ""]);
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("go unnoticed").start();
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
     assert_eq!(gate.connect("alice").text(&["SET", "a", "1"]), "+OK");
 }
 
@@ -94,7 +101,7 @@ fn a_name_that_was_given_to_another_command_is_refused() {
 fn a_proxy_without_clients_is_no_client_of_redis() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
     let mut direct = redis.direct();
     eventually("the look at it to end", || {
         (direct.text(&["CLIENT", "LIST"]).matches(" addr=").count() == 1).then_some(())
@@ -206,7 +213,7 @@ fn the_proxy_asks_and_logs_in_under_the_names_that_redis_has_for_its_commands() 
     let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).file("redis_password", "behind-the-gate\n");
     let table = format!("[upstream-auth]\npassword-file = {:?}", setup.path("redis_password"));
     let gate = setup.table(&table).table(&format!("[rename]\n{}", lines.join("\n"))).start().settled();
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
     let mut client = gate.connect("alice");
     assert_eq!(client.text(&["ECHO", "hello"]), "$5\r\nhello", "the name is confirmed");
     assert!(client.text(&["INFO", "server"]).contains("redis_version"));
@@ -217,7 +224,7 @@ fn a_redis_without_command_confirms_no_declared_name() {
     let redis = RedisServer::start_with(&["--rename-command", "COMMAND", "", "--rename-command", "ECHO", "say"]);
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).table("[rename]\nECHO = \"say\"");
     let gate = gate.expect_log("ECHO by the name that is declared").start();
-    eventually("health to be good", || gate.health().status.success().then_some(()));
+    eventually("health to be good", || gate.is_ready().then_some(()));
     let mut client = gate.connect("alice");
     assert!(client.text(&["ECHO", "hello"]).starts_with("-ERR unknown command 'ECHO'"));
     assert_eq!(client.text(&["SET", "a", "1"]), "+OK");

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -159,22 +159,31 @@ impl Respgate {
     }
 
     /// Runs `respgate health` against this one.
-    pub(crate) fn health(&self) -> std::process::Output {
-        respgate_binary().args(["health", "--config"]).arg(self.folder.path("respgate.toml")).output().unwrap()
+    pub(crate) fn health(&self) -> Output {
+        self.ask(&["health"])
+    }
+
+    /// Whether clients are served, as `respgate health --ready` says.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ask(&["health", "--ready"]).status.success()
+    }
+
+    /// Runs a command that speaks to this one.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
+        respgate_binary().args(arguments).arg("--config").arg(self.path("respgate.toml")).output().unwrap()
+    }
+
+    /// What `respgate status --json` prints.
+    pub(crate) fn status(&self) -> Value {
+        let output = self.ask(&["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
     /// The number of the generation in force, and how many reloads have failed.
     pub(crate) fn in_force(&self) -> (u64, u64) {
-        let answer = self.generation();
-        let value = |name: &str| answer.split_whitespace().find_map(|field| field.strip_prefix(name)?.parse().ok());
-        (value("generation=").expect(&answer), value("failed-reloads=").expect(&answer))
-    }
-
-    /// What `health --generation` prints.
-    pub(crate) fn generation(&self) -> String {
-        let output =
-            respgate_binary().args(["health", "--generation", "--config"]).arg(self.path("respgate.toml")).output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+        let status = self.status();
+        let number = |pointer| status.pointer(pointer).and_then(Value::as_u64).unwrap();
+        (number("/generation/number"), number("/reloads/failed"))
     }
 
     pub(crate) fn log_text(&self) -> String {

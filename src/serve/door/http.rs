@@ -1,0 +1,110 @@
+//! HTTP as both doors speak it: one request a connection, and everything about it bounded.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{StatusCode, Version};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_local;
+
+/// A request, of which the body is not read: no route has any use for one.
+pub(super) type Request = hyper::Request<Incoming>;
+
+/// An answer as a whole.
+pub(super) type Response = hyper::Response<Full<Bytes>>;
+
+/// Connections of one door at once. More of them wait in its backlog.
+pub(in crate::serve) const CONNECTIONS: usize = 16;
+
+/// Bytes of a request without its body.
+const LARGEST_HEAD: usize = 16 << 10;
+
+/// For the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// For a whole connection. A reload takes its time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two attempts to accept, where the system lets no connection be accepted.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A socket that connections come in by.
+pub(super) trait Accept {
+    /// What a connection is.
+    type Connection: AsyncRead + AsyncWrite + Unpin + 'static;
+
+    /// The next connection of somebody who may come in.
+    async fn accept(&self) -> io::Result<Self::Connection>;
+}
+
+/// Answers who comes in, for as long as it is polled.
+pub(super) async fn serve<F: Future<Output = Response> + 'static>(
+    listener: impl Accept,
+    answer: impl Fn(Request) -> F + 'static,
+) {
+    let (answer, places) = (Rc::new(answer), Arc::new(Semaphore::new(CONNECTIONS)));
+    loop {
+        // It is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok(connection) => drop(spawn_local(exchange(connection, Rc::clone(&answer), place))),
+            Err(error) => {
+                tracing::warn!(%error, "a door cannot accept");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn exchange<F: Future<Output = Response>>(
+    connection: impl AsyncRead + AsyncWrite + Unpin,
+    answer: Rc<impl Fn(Request) -> F>,
+    _place: OwnedSemaphorePermit,
+) {
+    let service = service_fn(async |request| Ok::<_, Infallible>(answer(request).await));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(LARGEST_HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(connection), service);
+    // A client that went away, took too long or sent something else has no use for an error.
+    let _ = tokio::time::timeout(PATIENCE, served).await;
+}
+
+/// Words for people.
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    whole(status, "text/plain; charset=utf-8", text.into())
+}
+
+/// A document.
+pub(super) fn json(status: StatusCode, document: &impl serde::Serialize) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(bytes) => whole(status, "application/json", bytes.into()),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Response {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    *response.version_mut() = Version::HTTP_11;
+    let headers: [(HeaderName, &str); 3] = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
+}

@@ -1,0 +1,141 @@
+//! How the proxy is.
+
+use std::cell::Cell;
+use std::fmt;
+
+/// How the proxy is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Clients are served.
+    Serving,
+    /// Shutting down: no new clients.
+    Draining,
+    /// Redis does not answer.
+    UpstreamDown,
+    /// A worker has not turned for 5 seconds: its clients wait, and so does every newcomer that it is given.
+    Stuck,
+}
+
+impl Health {
+    const ALL: [Health; 4] = [Health::Serving, Health::Draining, Health::UpstreamDown, Health::Stuck];
+
+    /// Whether the process does what it can: to start it anew would not help. That Redis is away is not its doing.
+    pub fn is_live(self) -> bool {
+        self != Health::Stuck
+    }
+
+    /// Whether clients are to be sent here.
+    pub fn is_ready(self) -> bool {
+        self == Health::Serving
+    }
+
+    /// The state that a word means.
+    pub fn from_word(word: &str) -> Option<Health> {
+        Health::ALL.into_iter().find(|health| health.word() == word)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Health::Serving => "serving",
+            Health::Draining => "draining",
+            Health::UpstreamDown => "upstream-down",
+            Health::Stuck => "stuck",
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What makes the proxy healthy or not, as those note it who see it.
+#[derive(Debug, Default)]
+pub(super) struct Condition {
+    stuck_workers: Cell<usize>,
+    is_upstream_up: Cell<bool>,
+    is_draining: Cell<bool>,
+}
+
+/// One thing that has to be so, and whether it is.
+pub(super) type Check = (&'static str, bool);
+
+impl Condition {
+    pub(super) fn note_stuck_workers(&self, stuck: usize) {
+        self.stuck_workers.set(stuck);
+    }
+
+    pub(super) fn note_upstream(&self, is_up: bool) {
+        self.is_upstream_up.set(is_up);
+    }
+
+    pub(super) fn note_draining(&self) {
+        self.is_draining.set(true);
+    }
+
+    /// The worst news first, but that the process ends is more than any.
+    pub(super) fn health(&self) -> Health {
+        if self.is_draining.get() {
+            Health::Draining
+        } else if self.stuck_workers.get() > 0 {
+            Health::Stuck
+        } else if self.is_upstream_up.get() {
+            Health::Serving
+        } else {
+            Health::UpstreamDown
+        }
+    }
+
+    /// What makes it live.
+    pub(super) fn live_checks(&self) -> Vec<Check> {
+        vec![("workers", self.health().is_live())]
+    }
+
+    /// What makes it ready.
+    pub(super) fn ready_checks(&self) -> Vec<Check> {
+        let mut checks = self.live_checks();
+        checks.extend([("upstream", self.is_upstream_up.get()), ("shutdown", !self.is_draining.get())]);
+        checks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_back() {
+        for health in Health::ALL {
+            assert_eq!(Health::from_word(&health.to_string()), Some(health));
+        }
+        assert_eq!(Health::from_word(""), None);
+    }
+
+    #[test]
+    fn a_stuck_worker_is_the_worst_news_unless_the_process_ends() {
+        let condition = Condition::default();
+        assert_eq!(condition.health(), Health::UpstreamDown);
+        condition.note_upstream(true);
+        assert_eq!(condition.health(), Health::Serving);
+        condition.note_stuck_workers(1);
+        assert_eq!(condition.health(), Health::Stuck);
+        condition.note_draining();
+        assert_eq!(condition.health(), Health::Draining);
+    }
+
+    #[test]
+    fn it_is_ready_where_every_check_is_good_and_live_with_redis_away() {
+        let condition = Condition::default();
+        let is_good = |checks: Vec<Check>| checks.iter().all(|(_, is_good)| *is_good);
+        for is_up in [false, true] {
+            condition.note_upstream(is_up);
+            assert_eq!(is_good(condition.ready_checks()), condition.health().is_ready());
+            assert!(is_good(condition.live_checks()) && condition.health().is_live());
+        }
+        condition.note_stuck_workers(1);
+        assert!(!is_good(condition.live_checks()) && !is_good(condition.ready_checks()));
+        condition.note_draining();
+        assert!(is_good(condition.live_checks()) && !is_good(condition.ready_checks()));
+    }
+}
