@@ -300,6 +300,10 @@ impl<C: Stream, H: Host> Driver<C, H> {
             return Err(CloseReason::Certificate(CertificateRefusal::Expired));
         }
         self.core.handle_policy(policy)?;
+        self.core.note_time(now);
+        if !self.handle.is_due(now) {
+            return Ok(());
+        }
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         self.core.handle_timeout(now, &mut out)
     }

@@ -98,7 +98,8 @@ impl Handle {
         self.wake();
     }
 
-    fn is_due(&self, now: Instant) -> bool {
+    /// Whether its certificate has ended, or the time has come at which it wanted to be woken.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
         self.has_expired(now) || self.deadline.get().is_some_and(|deadline| deadline <= now)
     }
 }

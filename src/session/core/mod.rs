@@ -203,13 +203,17 @@ impl SessionCore {
         if loses_keys || !self.may_go_on(policy) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
     }
 
-    /// Time has passed.
+    /// Time has passed. To be called before anything else that happens then.
+    pub fn note_time(&mut self, now: Instant) {
+        let was_read = self.is_reading_request();
+        self.life.request_mut().note_time(now, was_read);
+    }
+
+    /// The time that [`next_timeout`](Self::next_timeout) gave has come. It does no harm if it has not.
     ///
     /// # Errors
     /// Why both connections have to be closed at once.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        let was_read = self.is_reading_request();
-        self.life.request_mut().note_time(now, was_read);
         if let Some(Wait::Throttled { until }) = self.intake.waits_for()
             && *until <= now
         {
@@ -309,17 +313,20 @@ impl SessionCore {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let throttled = match self.intake.waits_for() {
-            Some(Wait::Throttled { until }) => Some(*until),
-            _ => None,
-        };
-        throttled.into_iter().chain(self.due().map(|(at, _)| at)).min()
+        let due = self.due().map(|(at, _)| at);
+        match self.intake.waits_for() {
+            Some(Wait::Throttled { until }) => Some(due.map_or(*until, |due| due.min(*until))),
+            _ => due,
+        }
     }
 
     fn due(&self) -> Option<(Instant, Due)> {
         let request = self.is_reading_request().then(|| self.life.request_due(&self.limits)).flatten();
         let session = self.life.due(self.awaits(), &self.limits);
-        session.into_iter().chain(request).min_by_key(|(at, _)| *at)
+        match (session, request) {
+            (Some(session), Some(request)) => Some(if request.0 < session.0 { request } else { session }),
+            (session, request) => session.or(request),
+        }
     }
 
     fn awaits(&self) -> Awaits {

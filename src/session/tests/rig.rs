@@ -326,6 +326,7 @@ impl Rig {
     /// Time passes.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
+        self.core.note_time(self.now);
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         let result = self.core.handle_timeout(self.now, &mut out);
         self.note(result);
