@@ -25,12 +25,12 @@ pub struct Files {
     read: RefCell<BTreeMap<PathBuf, Result<Rc<Content>, Unreadable>>>,
     secrets: RefCell<BTreeSet<PathBuf>>,
     /// `None` at the start.
-    start: Option<Rc<Start>>,
+    start: Option<Rc<StartSecrets>>,
 }
 
 /// The secrets that the start read, which need not be there any more.
 #[derive(Debug, Default)]
-pub struct Start(BTreeMap<PathBuf, Rc<Content>>);
+pub struct StartSecrets(BTreeMap<PathBuf, Rc<Content>>);
 
 /// What a file held when it was read. It may be a secret.
 pub struct Content {
@@ -48,16 +48,16 @@ pub struct Digest([u8; 32]);
 
 impl Files {
     /// Files that are read again later on.
-    pub fn again(start: &Rc<Start>) -> Files {
+    pub fn again(start: &Rc<StartSecrets>) -> Files {
         Files { start: Some(Rc::clone(start)), ..Files::default() }
     }
 
     /// What these files, which are those of the start, keep for [`Files::again`].
-    pub fn into_start(self) -> Start {
+    pub fn into_start(self) -> StartSecrets {
         let secrets = self.secrets.into_inner();
         let read = self.read.into_inner().into_iter();
         let found = read.filter_map(|(path, content)| Some((path, content.ok()?)));
-        Start(found.filter(|(path, _)| secrets.contains(path)).collect())
+        StartSecrets(found.filter(|(path, _)| secrets.contains(path)).collect())
     }
 
     /// A secret, which only a start needs. Later on it is what it was then where it cannot be read, and that is said, too.

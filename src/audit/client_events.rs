@@ -117,7 +117,7 @@ impl ClientEvents {
     pub fn turned_away(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, exhausted: Exhausted) {
         let reason = words::exhausted(exhausted);
         if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
-            let certificate = certificate.map(Certificate::new).unwrap_or_default();
+            let certificate = certificate.map(CertificateFields::new).unwrap_or_default();
             info!(
                 event = words::event(Event::ConnectionRefused),
                 outcome = words::outcome(Event::ConnectionRefused),
@@ -136,7 +136,7 @@ impl ClientEvents {
     pub fn refused_connection(&self, peer: &Peer, refusal: UserRefusal) {
         let reason = words::user(refusal);
         if self.admits(Key::new(Event::ConnectionRefused).from(peer.address.ip()).because(reason)) {
-            let certificate = Certificate::of(peer);
+            let certificate = CertificateFields::of(peer);
             info!(
                 event = words::event(Event::ConnectionRefused),
                 outcome = words::outcome(Event::ConnectionRefused),
@@ -155,7 +155,7 @@ impl ClientEvents {
     pub fn connected(&self, peer: &Peer, principal: Option<&Principal>) {
         let user = name_of(principal);
         if self.admits(Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user)) {
-            let certificate = Certificate::of(peer);
+            let certificate = CertificateFields::of(peer);
             info!(
                 event = words::event(Event::ConnectionAccepted),
                 outcome = words::outcome(Event::ConnectionAccepted),
@@ -175,7 +175,7 @@ impl ClientEvents {
         let (peer, user, traffic) = (core.peer(), name_of(core.principal()), core.traffic());
         let (reason, fault) = (words::close(reason), reason.fault());
         if self.admits(Key::new(Event::Close).from(peer.address.ip()).by(user).because(reason)) {
-            let certificate = Certificate::of(peer);
+            let certificate = CertificateFields::of(peer);
             info!(
                 event = words::event(Event::Close),
                 client = %peer.address,
@@ -376,13 +376,13 @@ pub struct Volume {
 
 /// The certificate's words for the log, empty without one.
 #[derive(Default)]
-struct Certificate<'a> {
+struct CertificateFields<'a> {
     subject: &'a str,
     serial: &'a str,
     fingerprint: String,
 }
 
-impl<'a> Certificate<'a> {
+impl<'a> CertificateFields<'a> {
     fn of(peer: &'a Peer) -> Self {
         peer.certificate.as_deref().map(Self::new).unwrap_or_default()
     }

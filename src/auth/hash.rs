@@ -7,7 +7,6 @@ use std::fmt;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
 use argon2::password_hash::try_generate_salt;
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -63,9 +62,10 @@ impl Default for Cost {
     }
 }
 
-/// A password hash that a user may have. Its `Debug` shows the kind only.
+/// A password hash that a user may have, read so far that passwords are verified against it. Its `Debug` shows the kind
+/// only.
 #[derive(Clone)]
-pub enum PasswordHash {
+pub enum ParsedHash {
     /// `$argon2id$…`
     Argon2id(Argon2Hash),
     /// Redis's `#…`: SHA-256 of the password, unsalted.
@@ -95,10 +95,10 @@ impl Argon2Hash {
     }
 }
 
-impl PasswordHash {
+impl ParsedHash {
     /// Reads `$argon2id$v=19$m=…,t=…,p=…$salt$hash`. Parameters above the caps are refused: whoever writes the ACL
     /// file must not be able to stop logins by it.
-    pub fn from_phc(text: &str) -> Result<PasswordHash, HashError> {
+    pub fn from_phc(text: &str) -> Result<ParsedHash, HashError> {
         let phc = Phc::new(text).map_err(|_| HashError::NotPhc)?;
         if phc.algorithm != ARGON2ID_IDENT {
             return Err(HashError::Algorithm);
@@ -117,45 +117,32 @@ impl PasswordHash {
         if salt.len() < argon2::MIN_SALT_LEN || output.len() < 16 {
             return Err(HashError::TooShort);
         }
-        Ok(PasswordHash::Argon2id(Argon2Hash { cost, salt, output }))
-    }
-
-    /// Reads the 64 hexadecimal digits of Redis's `#…`.
-    pub fn from_sha256_hex(digits: &str) -> Result<PasswordHash, HashError> {
-        let digits = digits.as_bytes();
-        let mut digest = [0; 32];
-        if digits.len() != 2 * digest.len() {
-            return Err(HashError::Sha256Hex);
-        }
-        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-            let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-            *byte = nibble(pair[0]).ok_or(HashError::Sha256Hex)? << 4 | nibble(pair[1]).ok_or(HashError::Sha256Hex)?;
-        }
-        Ok(PasswordHash::Sha256(digest))
+        Ok(ParsedHash::Argon2id(Argon2Hash { cost, salt, output }))
     }
 
     /// What Redis's `>password` becomes.
-    pub fn sha256_of(password: &[u8]) -> PasswordHash {
-        PasswordHash::Sha256(Sha256::digest(password).into())
+    #[cfg(test)]
+    pub(super) fn sha256_of(password: &[u8]) -> ParsedHash {
+        ParsedHash::Sha256(<sha2::Sha256 as sha2::Digest>::digest(password).into())
     }
 }
 
-impl TryFrom<&acl::PasswordHash> for PasswordHash {
+impl TryFrom<&acl::PasswordHash> for ParsedHash {
     type Error = HashError;
 
-    fn try_from(hash: &acl::PasswordHash) -> Result<PasswordHash, HashError> {
+    fn try_from(hash: &acl::PasswordHash) -> Result<ParsedHash, HashError> {
         match hash {
-            acl::PasswordHash::Argon2(phc) => PasswordHash::from_phc(phc),
-            acl::PasswordHash::Sha256(digest) => Ok(PasswordHash::Sha256(*digest)),
+            acl::PasswordHash::Argon2(phc) => ParsedHash::from_phc(phc),
+            acl::PasswordHash::Sha256(digest) => Ok(ParsedHash::Sha256(*digest)),
         }
     }
 }
 
-impl fmt::Debug for PasswordHash {
+impl fmt::Debug for ParsedHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PasswordHash::Argon2id(_) => "Argon2id(..)",
-            PasswordHash::Sha256(_) => "Sha256(..)",
+            ParsedHash::Argon2id(_) => "Argon2id(..)",
+            ParsedHash::Sha256(_) => "Sha256(..)",
         })
     }
 }
@@ -182,8 +169,6 @@ pub enum HashError {
     },
     /// Salt under 8 bytes or hash under 16 bytes.
     TooShort,
-    /// Not 64 hexadecimal digits.
-    Sha256Hex,
     /// The operating system gave no random bytes.
     Random,
 }
@@ -201,7 +186,6 @@ impl fmt::Display for HashError {
                 write!(f, "the argon2 parameter {parameter}={value} is above the accepted {max}")
             }
             HashError::TooShort => f.write_str("the salt is under 8 bytes or the hash under 16 bytes"),
-            HashError::Sha256Hex => f.write_str("not a SHA-256: 64 hexadecimal digits"),
             HashError::Random => f.write_str("the operating system gave no random bytes"),
         }
     }
@@ -281,14 +265,14 @@ mod tests {
         Cost::new(8, 1, 1).expect("within bounds")
     }
 
-    fn hashed(password: &[u8]) -> PasswordHash {
-        PasswordHash::from_phc(&make(password, cheap()).expect("a hash")).expect("our own hash reads back")
+    fn hashed(password: &[u8]) -> ParsedHash {
+        ParsedHash::from_phc(&make(password, cheap()).expect("a hash")).expect("our own hash reads back")
     }
 
-    fn is_of(password: &[u8], hash: &PasswordHash) -> bool {
+    fn is_of(password: &[u8], hash: &ParsedHash) -> bool {
         match hash {
-            PasswordHash::Argon2id(hash) => hash.is_of(password, &mut Memory::new()),
-            PasswordHash::Sha256(_) => unreachable!("hashed makes argon2id"),
+            ParsedHash::Argon2id(hash) => hash.is_of(password, &mut Memory::new()),
+            ParsedHash::Sha256(_) => unreachable!("hashed makes argon2id"),
         }
     }
 
@@ -303,7 +287,7 @@ mod tests {
     fn a_hash_of_the_reference_implementation_verifies() {
         // echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1 -e
         let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
-        let hash = PasswordHash::from_phc(reference).expect("a good PHC string");
+        let hash = ParsedHash::from_phc(reference).expect("a good PHC string");
         assert!(is_of(b"password", &hash) && !is_of(b"passwore", &hash));
     }
 
@@ -320,28 +304,22 @@ mod tests {
 
     #[test]
     fn redis_sha256_hashes_are_accepted() {
+        let hash = acl::PasswordHash::of_password(b"secret");
+        let parsed = ParsedHash::try_from(&hash).expect("a hash");
         let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
-        let digest = |hash| match hash {
-            PasswordHash::Sha256(digest) => digest,
-            PasswordHash::Argon2id(_) => unreachable!("made of a SHA-256"),
-        };
-        let from_hex = digest(PasswordHash::from_sha256_hex(hex).expect("64 digits"));
-        assert_eq!(from_hex, digest(PasswordHash::sha256_of(b"secret")));
-        assert_ne!(from_hex, digest(PasswordHash::sha256_of(b"other")));
-        for bad in ["", "2bb8", &"g".repeat(64), &"a".repeat(63), &"ä".repeat(32)] {
-            assert_eq!(PasswordHash::from_sha256_hex(bad).err(), Some(HashError::Sha256Hex), "{bad}");
-        }
+        let shown = |digest: [u8; 32]| digest.map(|byte| format!("{byte:02x}")).concat();
+        assert!(matches!(parsed, ParsedHash::Sha256(digest) if shown(digest) == hex));
     }
 
     #[test]
     fn parameters_above_the_caps_are_refused() {
         let phc =
             |params: &str| format!("$argon2id$v=19${params}$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc");
-        assert!(PasswordHash::from_phc(&phc("m=131072,t=10,p=8")).is_ok());
+        assert!(ParsedHash::from_phc(&phc("m=131072,t=10,p=8")).is_ok());
         for (params, parameter) in
             [("m=131073,t=1,p=1", "m"), ("m=64,t=11,p=1", "t"), ("m=128,t=1,p=9", "p"), ("m=4294967295,t=1,p=1", "m")]
         {
-            match PasswordHash::from_phc(&phc(params)) {
+            match ParsedHash::from_phc(&phc(params)) {
                 Err(HashError::TooCostly { parameter: reported, .. }) => assert_eq!(reported, parameter),
                 other => panic!("{params}: {other:?}"),
             }
@@ -365,13 +343,13 @@ mod tests {
             ("hunter2".to_owned(), HashError::NotPhc),
             (String::new(), HashError::NotPhc),
         ] {
-            assert_eq!(PasswordHash::from_phc(&text).err(), Some(error), "{text}");
+            assert_eq!(ParsedHash::from_phc(&text).err(), Some(error), "{text}");
         }
     }
 
     #[test]
     fn debug_shows_no_hash() {
-        let shown = format!("{:?} {:?}", hashed(b"secret"), PasswordHash::sha256_of(b"secret"));
+        let shown = format!("{:?} {:?}", hashed(b"secret"), ParsedHash::sha256_of(b"secret"));
         assert_eq!(shown, "Argon2id(..) Sha256(..)");
     }
 

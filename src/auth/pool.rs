@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::hash::{Memory, PasswordHash};
+use super::hash::{Memory, ParsedHash};
 use super::queue::{Pushed, Queue};
 use super::secret::{Key, Secret};
 use super::throttle::{self, Reach, Throttle, Throttling};
@@ -67,7 +67,7 @@ pub struct Attempt {
     pub password: Zeroizing<Vec<u8>>,
     /// The user's hashes; `None` for a user that is unknown, off, or not allowed to log in with a password. Such an
     /// attempt does the same work and is always rejected.
-    pub candidates: Option<Arc<[PasswordHash]>>,
+    pub candidates: Option<Arc<[ParsedHash]>>,
     /// The policy generation that the candidates come from.
     pub generation: u64,
     /// What a refusal costs in that generation.
@@ -195,7 +195,7 @@ struct Job {
     reach: Reach,
     user: Vec<u8>,
     password: Zeroizing<Vec<u8>>,
-    candidates: Option<Arc<[PasswordHash]>>,
+    candidates: Option<Arc<[ParsedHash]>>,
     generation: u64,
     refusal_work: Arc<RefusalWork>,
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::hash::{Cost, Memory, PasswordHash};
+use super::hash::{Cost, Memory, ParsedHash};
 
 /// The work that every refused attempt does, whoever the user is, so that the time it takes does not tell which users
 /// exist, are on, or have a password: of each cost as many argon2 computations as the user who has most hashes of that cost.
@@ -17,12 +17,12 @@ pub struct RefusalWork(BTreeMap<Cost, usize>);
 impl RefusalWork {
     /// What hides these users among each other. It changes with them: an attempt takes that of the generation that its
     /// candidates are of.
-    pub fn covering<'a>(users: impl IntoIterator<Item = &'a [PasswordHash]>) -> RefusalWork {
+    pub fn covering<'a>(users: impl IntoIterator<Item = &'a [ParsedHash]>) -> RefusalWork {
         let mut most = BTreeMap::new();
         for hashes in users {
             let mut own: BTreeMap<Cost, usize> = BTreeMap::new();
             for hash in hashes {
-                if let PasswordHash::Argon2id(hash) = hash {
+                if let ParsedHash::Argon2id(hash) = hash {
                     *own.entry(hash.cost()).or_default() += 1;
                 }
             }
@@ -74,18 +74,13 @@ pub enum Verification {
 
 /// Compares a password with a user's hashes (none for a user that is unknown, off or without password). Before it says
 /// [`Verification::Mismatch`] it has done the work of `refusal_work`, no more if that covers the user.
-pub fn verify(
-    password: &[u8],
-    hashes: &[PasswordHash],
-    refusal_work: &RefusalWork,
-    memory: &mut Memory,
-) -> Verification {
+pub fn verify(password: &[u8], hashes: &[ParsedHash], refusal_work: &RefusalWork, memory: &mut Memory) -> Verification {
     if let Some(index) = position_of_digest(password, hashes) {
         return Verification::Match(index);
     }
     let mut left = refusal_work.0.clone();
     for (index, hash) in hashes.iter().enumerate() {
-        if let PasswordHash::Argon2id(hash) = hash {
+        if let ParsedHash::Argon2id(hash) = hash {
             if hash.is_of(password, memory) {
                 return Verification::Match(index);
             }
@@ -98,12 +93,12 @@ pub fn verify(
     Verification::Mismatch
 }
 
-fn position_of_digest(password: &[u8], hashes: &[PasswordHash]) -> Option<usize> {
+fn position_of_digest(password: &[u8], hashes: &[ParsedHash]) -> Option<usize> {
     let digest: Zeroizing<[u8; 32]> = Zeroizing::new(Sha256::digest(password).into());
     let mut matched = subtle::Choice::from(0);
     let mut position = 0;
     for (index, hash) in hashes.iter().enumerate() {
-        if let PasswordHash::Sha256(expected) = hash {
+        if let ParsedHash::Sha256(expected) = hash {
             let equal = expected[..].ct_eq(&digest[..]);
             matched |= equal;
             position.conditional_assign(&(index as u64), equal);
@@ -125,11 +120,11 @@ mod tests {
         Cost::new(memory, passes, 1).expect("within bounds")
     }
 
-    fn hashed(password: &str, number: usize) -> PasswordHash {
-        PasswordHash::from_phc(&make(password.as_bytes(), cost(number)).expect("a hash")).expect("our own reads back")
+    fn hashed(password: &str, number: usize) -> ParsedHash {
+        ParsedHash::from_phc(&make(password.as_bytes(), cost(number)).expect("a hash")).expect("our own reads back")
     }
 
-    fn check(password: &str, hashes: &[PasswordHash], work: &RefusalWork) -> (Verification, Vec<Cost>) {
+    fn check(password: &str, hashes: &[ParsedHash], work: &RefusalWork) -> (Verification, Vec<Cost>) {
         let mut memory = Memory::new();
         let verification = verify(password.as_bytes(), hashes, work, &mut memory);
         memory.costs.sort_unstable();
@@ -138,7 +133,7 @@ mod tests {
 
     #[test]
     fn any_of_several_passwords_is_accepted_and_named() {
-        let hashes = [hashed("old", 0), PasswordHash::sha256_of(b"older"), hashed("new", 1)];
+        let hashes = [hashed("old", 0), ParsedHash::sha256_of(b"older"), hashed("new", 1)];
         let work = RefusalWork::covering([&hashes[..]]);
         for (index, password) in ["old", "older", "new"].into_iter().enumerate() {
             assert_eq!(check(password, &hashes, &work).0, Verification::Match(index));
@@ -148,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_right_password_costs_no_more_than_the_hashes_up_to_it() {
-        let hashes = [hashed("old", 0), hashed("new", 1), hashed("newest", 2), PasswordHash::sha256_of(b"fast")];
+        let hashes = [hashed("old", 0), hashed("new", 1), hashed("newest", 2), ParsedHash::sha256_of(b"fast")];
         let work = RefusalWork::covering([&hashes[..], &[hashed("other", 3)]]);
         assert_eq!(check("new", &hashes, &work).1, [cost(0), cost(1)]);
         assert_eq!(check("fast", &hashes, &work).1, []);
@@ -156,7 +151,7 @@ mod tests {
 
     #[test]
     fn where_nobody_has_a_slow_hash_a_refusal_costs_one_of_the_usual_cost() {
-        let users = [vec![PasswordHash::sha256_of(b"secret")], vec![]];
+        let users = [vec![ParsedHash::sha256_of(b"secret")], vec![]];
         let work = RefusalWork::covering(users.iter().map(Vec::as_slice));
         for hashes in &users {
             assert_eq!(check("wrong", hashes, &work), (Verification::Mismatch, vec![Cost::default()]));
@@ -186,9 +181,9 @@ mod tests {
 
         #[test]
         fn every_refusal_does_the_same_computations_and_as_few_as_hide_everybody(users in any_users()) {
-            let user = |numbers: &Vec<usize>| -> Vec<PasswordHash> {
+            let user = |numbers: &Vec<usize>| -> Vec<ParsedHash> {
                 let hash = |number: &usize| match number {
-                    4 => PasswordHash::sha256_of(b"secret"),
+                    4 => ParsedHash::sha256_of(b"secret"),
                     number => hashed("secret", *number),
                 };
                 numbers.iter().map(hash).collect()

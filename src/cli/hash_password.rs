@@ -182,7 +182,7 @@ impl fmt::Display for HashError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::hash::{Memory, PasswordHash};
+    use crate::auth::hash::{Memory, ParsedHash};
     use crate::auth::verify::{RefusalWork, Verification, verify};
 
     const CHEAP: HashPasswordArgs = HashPasswordArgs { memory: 8, iterations: 1, parallelism: 1 };
@@ -195,7 +195,7 @@ mod tests {
     fn the_hash_is_a_phc_string_that_verifies() {
         let text = hash(b"hunter2", &CHEAP).unwrap();
         assert!(text.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{text}");
-        let hashes = [PasswordHash::from_phc(&text).unwrap()];
+        let hashes = [ParsedHash::from_phc(&text).unwrap()];
         let verdict =
             |password: &[u8]| verify(password, &hashes, &RefusalWork::covering([&hashes[..]]), &mut Memory::new());
         assert!(matches!(verdict(b"hunter2"), Verification::Match(0)));

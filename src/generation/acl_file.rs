@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::BuildError;
 use crate::acl::{Acl, FileError, Read, Unknown, UnknownRules, UserName};
-use crate::auth::hash::{HashError, PasswordHash};
+use crate::auth::hash::{HashError, ParsedHash};
 use crate::auth::verify::RefusalWork;
 use crate::command::CommandTable;
 use crate::files::{Files, MAX_FILE};
@@ -36,15 +36,15 @@ pub fn read_acl(
 /// What is wrong with one that cannot.
 pub fn check_passwords(acl: &Acl, name: &[u8]) -> Result<(), HashError> {
     let hashes = acl.user(name).map(|user| user.passwords()).unwrap_or_default();
-    hashes.iter().try_for_each(|hash| PasswordHash::try_from(hash).map(drop))
+    hashes.iter().try_for_each(|hash| ParsedHash::try_from(hash).map(drop))
 }
 
 /// What refusing a login has to cost among these users. Who is off has no password that is looked at.
 pub(super) fn refusal_work(acl: &Acl) -> RefusalWork {
-    let hashes: Vec<Vec<PasswordHash>> = acl
+    let hashes: Vec<Vec<ParsedHash>> = acl
         .users()
         .filter(|user| user.is_enabled())
-        .map(|user| user.passwords().iter().filter_map(|hash| PasswordHash::try_from(hash).ok()).collect())
+        .map(|user| user.passwords().iter().filter_map(|hash| ParsedHash::try_from(hash).ok()).collect())
         .collect();
     RefusalWork::covering(hashes.iter().map(Vec::as_slice))
 }
@@ -98,16 +98,16 @@ impl AclReader {
 
     fn check_hashes(&mut self, path: &Path, name: &UserName, hashes: &[crate::acl::PasswordHash]) {
         for hash in hashes {
-            match PasswordHash::try_from(hash) {
+            match ParsedHash::try_from(hash) {
                 Err(error) => {
                     self.errors.push(BuildError::users(format!("{}: user {name}: {error}", path.display())));
                 }
-                Ok(PasswordHash::Sha256(_)) => self.advice.push(format!(
+                Ok(ParsedHash::Sha256(_)) => self.advice.push(format!(
                     "{}: user {name}: a fast hash (`#…` or `>…`) can be guessed offline; `respgate hash-password` makes a \
                      slow one",
                     path.display()
                 )),
-                Ok(PasswordHash::Argon2id(_)) => {}
+                Ok(ParsedHash::Argon2id(_)) => {}
             }
         }
     }

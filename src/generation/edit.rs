@@ -24,13 +24,13 @@ pub type EditTicket = oneshot::Sender<EditProgress>;
 pub enum EditProgress {
     /// It is its turn, and no other edit is done meanwhile: the session judges it once more, by what is in force now, and
     /// sends it here if it is still right.
-    Turn(Confirm),
+    Turn(GoAhead),
     /// It is over, and every session is under the policy it made.
     Done(Administered),
 }
 
 /// Takes an edit whose turn it is.
-pub type Confirm = oneshot::Sender<Edit>;
+pub type GoAhead = oneshot::Sender<Edit>;
 
 /// Who edits users.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! How much all sessions together may hold, and who is cut where that is too much.
+//! How much all sessions together may hold, and who is evicted where that is too much.
 
 mod ledger;
 
@@ -43,10 +43,10 @@ impl MemoryBudget {
     }
 
     /// Has as many sessions go as it takes, those included that are already going.
-    fn cut(&self) {
+    fn evict(&self) {
         let mut ledger = self.ledger();
-        while let Some(share) = ledger.next_to_cut(self.held.load(Ordering::Acquire), self.limit) {
-            share.cut();
+        while let Some(share) = ledger.next_to_evict(self.held.load(Ordering::Acquire), self.limit) {
+            share.evict();
         }
     }
 }
@@ -63,7 +63,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The session holds so many bytes now. Somebody may be cut for it, this session or another.
+    /// The session holds so many bytes now. Somebody may be evicted for it, this session or another.
     pub(super) fn hold(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         let before = std::mem::replace(&mut self.held, bytes);
@@ -78,7 +78,7 @@ impl Account {
         } else {
             self.budget.held.fetch_add(bytes - before, Ordering::Release);
             if self.budget.is_exceeded() {
-                self.budget.cut();
+                self.budget.evict();
             }
         }
     }
@@ -88,7 +88,7 @@ impl Account {
     pub(super) fn has_room(&self) -> bool {
         let is_exceeded = self.budget.is_exceeded();
         if is_exceeded {
-            self.budget.cut();
+            self.budget.evict();
         }
         !is_exceeded
     }
@@ -105,8 +105,8 @@ impl Account {
     }
 
     /// Whether the session has to go, and give back everything.
-    pub(super) fn is_cut(&self) -> bool {
-        self.share.is_cut()
+    pub(super) fn is_evicted(&self) -> bool {
+        self.share.is_evicted()
     }
 
     /// The session is woken through this waker when it has to go.
@@ -118,10 +118,10 @@ impl Account {
     }
 
     /// Ends when the session has to go.
-    pub(super) async fn cut(&mut self) {
+    pub(super) async fn evicted(&mut self) {
         poll_fn(|cx| {
             self.note_waker(cx.waker());
-            if self.is_cut() { Poll::Ready(()) } else { Poll::Pending }
+            if self.is_evicted() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }

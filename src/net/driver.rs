@@ -17,7 +17,7 @@ use super::executing::Executing;
 use super::registry::{Handle, Order};
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
-use crate::generation::{Confirm, EditProgress};
+use crate::generation::{EditProgress, GoAhead};
 use crate::identity::CertificateRefusal;
 use crate::policy::Policy;
 use crate::resp::Reply;
@@ -65,12 +65,12 @@ pub(super) trait Host {
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
     /// Has an edit of users wait for its turn.
     fn queue_edit(&self) -> oneshot::Receiver<EditProgress>;
-    /// Does what an ACL command asked for. What changes users goes to `confirm`, when its turn has come.
+    /// Does what an ACL command asked for. What changes users goes with `go_ahead`, which is there when its turn has come.
     fn administer(
         &self,
         core: &mut SessionCore,
         administration: Administration,
-        confirm: Option<Confirm>,
+        go_ahead: Option<GoAhead>,
     ) -> oneshot::Receiver<EditProgress>;
     /// Sees to it that Redis has a mirror of a user.
     fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
@@ -93,7 +93,7 @@ pub(super) struct Driver<C, H: Host> {
     /// What waits for its turn.
     edit: Option<Administration>,
     /// The turn has come of what the core wanted done: nothing else is done until this is used or dropped.
-    confirm: Option<Confirm>,
+    go_ahead: Option<GoAhead>,
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     unblocking: Option<Unblocking>,
     /// What the core has not consumed yet.
@@ -143,7 +143,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             verifying: None,
             administering: None,
             edit: None,
-            confirm: None,
+            go_ahead: None,
             mirroring: None,
             unblocking: None,
             requests: Buffer::default(),
@@ -174,8 +174,8 @@ impl<C: Stream, H: Host> Driver<C, H> {
         self.volume
     }
 
-    /// The session has ended: nothing of it is held any more but what is still to be sent to the client. After a loss or a cut
-    /// that is nothing.
+    /// The session has ended: nothing of it is held any more but what is still to be sent to the client. After a loss or an
+    /// eviction that is nothing.
     pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C, H> {
         let unsent = match reason {
             CloseReason::ClientLost | CloseReason::MemoryBudget => Buffer::default(),
@@ -199,8 +199,8 @@ impl<C: Stream, H: Host> Driver<C, H> {
         self.handle.note_generation(policy.generation);
         let outcome = self.run(cx, &policy, progress, Instant::now());
         self.handle.note_former_rights(self.core.executes_with_former_rights());
-        // It was confirmed at once or is not.
-        self.confirm = None;
+        // It was used at once or is not needed.
+        self.go_ahead = None;
         self.note_acl_log();
         if self.core.has_reports() {
             self.host.report(&mut self.core);
@@ -233,10 +233,10 @@ impl<C: Stream, H: Host> Driver<C, H> {
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         match edit {
             None => {}
-            Some(EditProgress::Turn(confirm)) => {
+            Some(EditProgress::Turn(go_ahead)) => {
                 if let Some(administration) = self.edit.take() {
                     self.core.handle_turn(&administration, policy, &mut out)?;
-                    self.confirm = Some(confirm);
+                    self.go_ahead = Some(go_ahead);
                 }
             }
             Some(EditProgress::Done(administered)) => {
@@ -288,7 +288,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
 
     /// What the worker wants of this session, and what the clock says.
     fn apply_orders(&mut self, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
-        if self.account.is_cut() {
+        if self.account.is_evicted() {
             return Err(CloseReason::MemoryBudget);
         }
         match self.handle.take_order() {
@@ -555,12 +555,12 @@ impl<C: Stream, H: Host> Driver<C, H> {
                     started = true;
                 }
                 Action::Administer(administration) => {
-                    let confirm = self.confirm.take();
-                    self.administering = Some(if confirm.is_none() && administration.is_edit() {
+                    let go_ahead = self.go_ahead.take();
+                    self.administering = Some(if go_ahead.is_none() && administration.is_edit() {
                         self.edit = Some(administration);
                         self.host.queue_edit()
                     } else {
-                        self.host.administer(&mut self.core, administration, confirm)
+                        self.host.administer(&mut self.core, administration, go_ahead)
                     });
                     // It is polled at the beginning of a wake-up.
                     cx.waker().wake_by_ref();
@@ -585,9 +585,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
             self.account.move_to(Holder::of(user, self.core.peer().address.ip()));
         }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
-        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.held();
+        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory();
         self.account.hold(held / ACCOUNTED_STEP * ACCOUNTED_STEP);
-        if self.account.is_cut() { Err(CloseReason::MemoryBudget) } else { Ok(()) }
+        if self.account.is_evicted() { Err(CloseReason::MemoryBudget) } else { Ok(()) }
     }
 }
 

@@ -134,8 +134,8 @@ impl Gate {
             }
             return Ok(entrance(Found::Permit(self.permit(&mut counts, counted, Standing::Unauthenticated { place }))));
         }
-        let is_full = self.inside(&counts) + self.unauthenticated.waiting() >= self.limits.connections;
-        if is_full && !self.unauthenticated.make_way_for(visitor) {
+        let is_everything_taken = self.inside(&counts) + self.unauthenticated.waiting() >= self.limits.connections;
+        if is_everything_taken && !self.unauthenticated.make_way_for(visitor) {
             return Ok(entrance(Found::Permit(self.surplus(&mut counts, Exhausted::Clients)?)));
         }
         Ok(entrance(Found::Turn(self.unauthenticated.wait(visitor))))

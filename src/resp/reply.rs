@@ -167,10 +167,10 @@ impl ReplyFramer {
                 State::Failed(error) => return Err(error),
             };
             match progress {
-                Progress::Starved => return Ok(false),
-                Progress::Inside => continue,
-                Progress::ElementEnd => self.outstanding -= 1,
-                Progress::Level => {}
+                Step::Starved => return Ok(false),
+                Step::Inside => continue,
+                Step::ElementEnd => self.outstanding -= 1,
+                Step::Level => {}
             }
             if self.leave_finished_levels() {
                 return Ok(true);
@@ -179,9 +179,9 @@ impl ReplyFramer {
         }
     }
 
-    fn begin_element(&mut self, input: &[u8]) -> Result<Progress, ReplyError> {
+    fn begin_element(&mut self, input: &[u8]) -> Result<Step, ReplyError> {
         let Some(&kind) = input.get(self.cursor) else {
-            return Ok(Progress::Starved);
+            return Ok(Step::Starved);
         };
         let outermost = self.outer.is_empty();
         self.state = match kind {
@@ -198,19 +198,19 @@ impl ReplyFramer {
         }
         self.line = self.cursor;
         self.cursor += 1;
-        Ok(Progress::Inside)
+        Ok(Step::Inside)
     }
 
-    fn scan_text(&mut self, input: &[u8]) -> Result<Progress, ReplyError> {
+    fn scan_text(&mut self, input: &[u8]) -> Result<Step, ReplyError> {
         let Some(found) = memchr2(b'\r', b'\n', &input[self.cursor..]) else {
             self.cursor = input.len();
-            return Ok(Progress::Starved);
+            return Ok(Step::Starved);
         };
         self.cursor += found;
         self.skip_crlf(input)
     }
 
-    fn scan_integer(&mut self, input: &[u8]) -> Result<Progress, ReplyError> {
+    fn scan_integer(&mut self, input: &[u8]) -> Result<Step, ReplyError> {
         if let Some((value, len)) = int::parse_short_line(&input[self.line..]) {
             let kind = input[self.line];
             self.cursor = self.line + len;
@@ -220,30 +220,30 @@ impl ReplyFramer {
         let Some(found) = memchr(b'\r', &window[self.cursor..]) else {
             self.cursor = window.len();
             let too_long = window.len() - self.line == MAX_INTEGER_LINE;
-            return if too_long { Err(ReplyError::InvalidLength) } else { Ok(Progress::Starved) };
+            return if too_long { Err(ReplyError::InvalidLength) } else { Ok(Step::Starved) };
         };
         self.cursor += found;
         let (kind, text) = (input[self.line], &input[self.line + 1..self.cursor]);
         match self.skip_crlf(input)? {
-            Progress::ElementEnd => {}
+            Step::ElementEnd => {}
             starved => return Ok(starved),
         }
         match (kind, text) {
-            (b'_', b"") | (b'#', b"t" | b"f") => Ok(Progress::ElementEnd),
+            (b'_', b"") | (b'#', b"t" | b"f") => Ok(Step::ElementEnd),
             (b'_' | b'#', _) => Err(ReplyError::InvalidScalar),
             _ => self.end_integer(kind, int::parse(text)),
         }
     }
 
     /// The line of an integer, length or count is complete.
-    fn end_integer(&mut self, kind: u8, value: Option<i64>) -> Result<Progress, ReplyError> {
+    fn end_integer(&mut self, kind: u8, value: Option<i64>) -> Result<Step, ReplyError> {
         match (kind, value) {
-            (b':', Some(_)) => Ok(Progress::ElementEnd),
+            (b':', Some(_)) => Ok(Step::ElementEnd),
             (b':' | b'_' | b'#', _) => Err(ReplyError::InvalidScalar),
-            (b'$' | b'*', Some(-1)) => Ok(Progress::ElementEnd),
+            (b'$' | b'*', Some(-1)) => Ok(Step::ElementEnd),
             (b'$' | b'=' | b'!', Some(len @ 0..=MAX_BULK)) => {
                 self.state = State::Body { left: len.unsigned_abs() };
-                Ok(Progress::Inside)
+                Ok(Step::Inside)
             }
             // Redis 7.0 puts pushes in front of elements of a reply (EXEC of a PUBLISH to oneself), where they are none.
             (b'>', Some(len @ 0..=MAX_ELEMENTS)) if !self.outer.is_empty() => self.enter_level(len.unsigned_abs()),
@@ -261,12 +261,12 @@ impl ReplyFramer {
         }
     }
 
-    fn scan_body(&mut self, input: &[u8], left: u64) -> Result<Progress, ReplyError> {
+    fn scan_body(&mut self, input: &[u8], left: u64) -> Result<Step, ReplyError> {
         let available = (input.len() - self.cursor) as u64;
         if available < left {
             self.cursor = input.len();
             self.state = State::Body { left: left - available };
-            return Ok(Progress::Starved);
+            return Ok(Step::Starved);
         }
         self.cursor = input.len() - (available - left) as usize;
         self.state = State::Body { left: 0 };
@@ -274,24 +274,24 @@ impl ReplyFramer {
     }
 
     /// The two bytes at the cursor, which end an element, are CRLF.
-    fn skip_crlf(&mut self, input: &[u8]) -> Result<Progress, ReplyError> {
+    fn skip_crlf(&mut self, input: &[u8]) -> Result<Step, ReplyError> {
         match input[self.cursor..] {
-            [] | [b'\r'] => Ok(Progress::Starved),
+            [] | [b'\r'] => Ok(Step::Starved),
             [b'\r', b'\n', ..] => {
                 self.cursor += 2;
-                Ok(Progress::ElementEnd)
+                Ok(Step::ElementEnd)
             }
             _ => Err(ReplyError::MissingCrlf),
         }
     }
 
-    fn enter_level(&mut self, elements: u64) -> Result<Progress, ReplyError> {
+    fn enter_level(&mut self, elements: u64) -> Result<Step, ReplyError> {
         if self.outer.len() == if self.is_to_be_decoded { MAX_DECODED_DEPTH } else { MAX_DEPTH } {
             return Err(ReplyError::TooDeep);
         }
         self.outer.push(self.outstanding);
         self.outstanding = elements;
-        Ok(Progress::Level)
+        Ok(Step::Level)
     }
 
     /// Whether nothing is outstanding on any level.
@@ -314,7 +314,7 @@ impl ReplyFramer {
     }
 }
 
-enum Progress {
+enum Step {
     /// The input ends here.
     Starved,
     /// The element goes on.

@@ -55,7 +55,7 @@ pub struct Reloader {
     config_warnings: Vec<String>,
     reread: Reread,
     /// What was read at the start and is not read again.
-    once: Rc<files::Start>,
+    once: Rc<files::StartSecrets>,
     /// Where the looks at the upstream learn which new names of commands they have to ask for.
     declare: watch::Sender<Vec<String>>,
     /// What was read last, if it asks for something that only a restart gives.
@@ -81,7 +81,7 @@ pub struct Start {
     /// The watched files, as they were read for it.
     pub(super) watch: Watch,
     /// What was read for it and is not read again.
-    pub once: Rc<files::Start>,
+    pub once: Rc<files::StartSecrets>,
     /// What the upstream has told for it.
     pub server: Option<ServerInfo>,
     /// What was told of it.

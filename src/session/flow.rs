@@ -65,8 +65,8 @@ impl Flow {
 
     /// Whether no request may be taken: Redis owes as many replies as it may, or too much waits for the client, `answers`
     /// of ours that wait for replies included.
-    pub(super) fn is_full(&self, owed: u64, answers: usize) -> bool {
-        owed >= self.window.replies() || is_full(self.unsent_downstream + answers)
+    pub(super) fn pauses_requests(&self, owed: u64, answers: usize) -> bool {
+        owed >= self.window.replies() || output_is_full(self.unsent_downstream + answers)
     }
 
     /// Whether the client takes no replies.
@@ -84,7 +84,7 @@ impl Flow {
 }
 
 /// So many bytes wait for the client that it gets no further answers for now.
-pub(super) fn is_full(unsent_downstream: usize) -> bool {
+pub(super) fn output_is_full(unsent_downstream: usize) -> bool {
     unsent_downstream >= DOWNSTREAM_FULL
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let mut flow = Flow::default();
         flow.note_unsent(Side::Downstream, DOWNSTREAM_BACKLOG - 1);
         assert!(!flow.is_unread(0) && flow.is_unread(1));
-        assert!(!flow.is_full(0, DOWNSTREAM_BACKLOG) && flow.is_full(0, DOWNSTREAM_BACKLOG + 1));
-        assert!(flow.is_full(1 << 20, 0));
+        assert!(!flow.pauses_requests(0, DOWNSTREAM_BACKLOG) && flow.pauses_requests(0, DOWNSTREAM_BACKLOG + 1));
+        assert!(flow.pauses_requests(1 << 20, 0));
     }
 }

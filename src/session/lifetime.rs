@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::close::CloseReason;
 use super::limits::SessionLimits;
-use super::progress::Progress;
+use super::progress::RequestProgress;
 
 /// What the session is doing at large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) struct Lifetime {
     /// Since when Redis owes something, or when it last said or took something since then.
     waited_since: Instant,
     /// What comes of a request that has begun.
-    request: Progress,
+    request: RequestProgress,
     resets: ResetBudget,
 }
 
@@ -70,7 +70,7 @@ impl Lifetime {
             started: now,
             last_active: now,
             waited_since: now,
-            request: Progress::new(now),
+            request: RequestProgress::new(now),
             resets: ResetBudget::new(now),
         }
     }
@@ -146,7 +146,7 @@ impl Lifetime {
     }
 
     /// The request that the client is sending.
-    pub(super) fn request_mut(&mut self) -> &mut Progress {
+    pub(super) fn request_mut(&mut self) -> &mut RequestProgress {
         &mut self.request
     }
 

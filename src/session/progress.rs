@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const LEAST: usize = 16 << 10;
 
 /// What comes of an unfinished request, and how long it takes. Only the time counts in which it is read.
-pub(super) struct Progress {
+pub(super) struct RequestProgress {
     /// What came since so many bytes were there last.
     bytes: usize,
     /// The time since then, as far as it counts.
@@ -15,7 +15,7 @@ pub(super) struct Progress {
     seen: Instant,
 }
 
-impl Progress {
+impl RequestProgress {
     pub(super) fn new(now: Instant) -> Self {
         Self { bytes: 0, spent: Duration::ZERO, seen: now }
     }
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn each_16_kib_have_the_whole_time_and_less_has_what_is_left() {
         let began = Instant::now();
-        let mut progress = Progress::new(began);
+        let mut progress = RequestProgress::new(began);
         progress.begin();
         progress.note_bytes(LEAST - 1);
         progress.note_time(began + 59 * SECOND, true);
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn time_in_which_nothing_is_read_does_not_count() {
         let began = Instant::now();
-        let mut progress = Progress::new(began);
+        let mut progress = RequestProgress::new(began);
         progress.note_time(began + 30 * SECOND, true);
         progress.note_time(began + 1000 * SECOND, false);
         assert_eq!(progress.due(TIMEOUT), Some(began + 1030 * SECOND));

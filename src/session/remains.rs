@@ -32,7 +32,7 @@ impl Remains {
         if self.who.is_under(policy) {
             return Ok(());
         }
-        let keeps_all = self.who.renew(&self.peer, policy, None)?.is_none_or(|renewed| renewed.keeps_all());
+        let keeps_all = self.who.renew(&self.peer, policy, None)?.is_none_or(|change| change.keeps_all());
         if keeps_all && !self.has_former { Ok(()) } else { Err(CloseReason::PolicyChanged) }
     }
 }

@@ -56,7 +56,7 @@ impl Wait {
     }
 
     /// Whether it is for a request that was taken and is still to be answered: a session that takes no more goes on with it.
-    pub(super) fn is_for_request(&self) -> bool {
+    pub(super) fn owes_answer(&self) -> bool {
         matches!(
             self,
             Self::Verifying(_)

@@ -25,12 +25,12 @@ pub(super) struct Who {
 }
 
 /// What another policy has made of the user of a session.
-pub(super) struct Renewed {
+pub(super) struct RightsChange {
     former: Arc<User>,
     keeps_all: bool,
 }
 
-impl Renewed {
+impl RightsChange {
     /// The user as it was.
     pub(super) fn former(&self) -> &User {
         &self.former
@@ -93,7 +93,7 @@ impl Who {
         peer: &Peer,
         policy: &Policy,
         own: Option<u64>,
-    ) -> Result<Option<Renewed>, CloseReason> {
+    ) -> Result<Option<RightsChange>, CloseReason> {
         let before = std::mem::replace(&mut self.generation, policy.generation);
         if self.is_named_only_now(peer, policy) {
             return Err(CloseReason::IdentityChanged);
@@ -116,7 +116,7 @@ impl Who {
         let former = Arc::clone(&principal.user);
         let keeps_all = before >= policy.restricted_since && renewed.user.keeps_rights_of(&former);
         self.principal = Some(renewed);
-        Ok(Some(Renewed { former, keeps_all }))
+        Ok(Some(RightsChange { former, keeps_all }))
     }
 
     /// Whether the session has proven nothing so far, and its certificate names somebody under this policy: it would go on

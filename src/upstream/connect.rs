@@ -184,11 +184,12 @@ impl ConnectError {
     /// Redis is there, and has no time or no place just now.
     pub fn is_passing(&self) -> bool {
         const PASSING: [&str; 2] = ["BUSY ", "LOADING "];
-        self.is_full() || matches!(self, Self::Refused(text) if PASSING.iter().any(|words| text.starts_with(words)))
+        self.is_max_clients()
+            || matches!(self, Self::Refused(text) if PASSING.iter().any(|words| text.starts_with(words)))
     }
 
     /// Redis has as many clients as it takes.
-    pub fn is_full(&self) -> bool {
+    pub fn is_max_clients(&self) -> bool {
         matches!(self, Self::Refused(text) if text.starts_with("ERR max number of clients reached"))
     }
 
@@ -222,7 +223,7 @@ pub(super) async fn connect_and_ask(target: &Target) -> Result<Connection, Conne
         let mut request = Vec::new();
         resp::encode_request(&[target.name("PING")], &mut request);
         match login::exchange(&mut connection, &request).await? {
-            Reply::Error(text) if ConnectError::refused(&text).is_full() => Err(ConnectError::refused(&text)),
+            Reply::Error(text) if ConnectError::refused(&text).is_max_clients() => Err(ConnectError::refused(&text)),
             // Whatever else it says, it speaks.
             _ => Ok(connection),
         }

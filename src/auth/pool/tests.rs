@@ -9,15 +9,15 @@ fn cheap() -> Cost {
     Cost::new(8, 1, 1).expect("within bounds")
 }
 
-fn hashes(passwords: &[&str]) -> Option<Arc<[PasswordHash]>> {
+fn hashes(passwords: &[&str]) -> Option<Arc<[ParsedHash]>> {
     let hash = |password: &&str| {
         let phc = make(password.as_bytes(), cheap()).expect("a hash");
-        PasswordHash::from_phc(&phc).expect("our own hash reads back")
+        ParsedHash::from_phc(&phc).expect("our own hash reads back")
     };
     Some(passwords.iter().map(hash).collect())
 }
 
-fn attempt(user: &str, password: &str, candidates: &Option<Arc<[PasswordHash]>>) -> Attempt {
+fn attempt(user: &str, password: &str, candidates: &Option<Arc<[ParsedHash]>>) -> Attempt {
     Attempt {
         address: HOME,
         user: user.into(),

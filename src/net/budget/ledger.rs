@@ -9,8 +9,8 @@ use std::task::Waker;
 use crate::acl::UserName;
 use crate::origin::{Origin, origin};
 
-/// This part of all is for those together who have not logged in, as of the connections: while they hold more, they are cut
-/// before any user.
+/// This part of all is for those together who have not logged in, as of the connections: while they hold more, they are
+/// evicted before any user.
 const STRANGERS_PART: u64 = 8;
 
 /// To whom it counts what a session holds.
@@ -44,7 +44,7 @@ impl Holder {
 #[derive(Debug, Default)]
 pub(super) struct Share {
     held: AtomicU64,
-    is_cut: AtomicBool,
+    is_evicted: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -53,8 +53,8 @@ impl Share {
         self.held.store(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn is_cut(&self) -> bool {
-        self.is_cut.load(Ordering::Acquire)
+    pub(super) fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::Acquire)
     }
 
     pub(super) fn note_waker(&self, waker: Waker) {
@@ -62,8 +62,8 @@ impl Share {
     }
 
     /// Tells the session to go. Whoever notes a waker looks at this thereafter.
-    pub(super) fn cut(&self) {
-        self.is_cut.store(true, Ordering::Release);
+    pub(super) fn evict(&self) {
+        self.is_evicted.store(true, Ordering::Release);
         if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
             waker.wake_by_ref();
         }
@@ -110,7 +110,7 @@ impl Ledger {
     /// session, the largest of whoever holds the most; while strangers together hold more than their part, of the stranger
     /// that does. `None` if those that are going give back enough.
     #[must_use]
-    pub(super) fn next_to_cut(&mut self, held: u64, limit: u64) -> Option<Arc<Share>> {
+    pub(super) fn next_to_evict(&mut self, held: u64, limit: u64) -> Option<Arc<Share>> {
         let going: u64 = self.going.values().map(|share| share.held()).sum();
         if held.saturating_sub(going) <= limit {
             return None;

@@ -28,10 +28,10 @@ fn who_asks_for_more_stays_and_who_holds_the_most_is_woken_and_goes() {
     large.hold(90);
     assert!(small.has_room());
     small.hold(20);
-    assert_eq!((large.is_cut(), small.is_cut(), woken.0.load(Ordering::Relaxed)), (true, false, 1));
+    assert_eq!((large.is_evicted(), small.is_evicted(), woken.0.load(Ordering::Relaxed)), (true, false, 1));
     assert!(!small.has_room(), "nothing has been given back yet");
     drop(large);
-    assert!(small.has_room() && !small.is_cut());
+    assert!(small.has_room() && !small.is_evicted());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn who_holds_the_most_and_asks_for_more_is_cut() {
     let (mut large, mut small) = (account(&budget, "large"), account(&budget, "small"));
     small.hold(20);
     large.hold(90);
-    assert_eq!((large.is_cut(), small.is_cut()), (true, false));
+    assert_eq!((large.is_evicted(), small.is_evicted()), (true, false));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn what_was_held_counts_to_the_user_that_a_session_has_become() {
     third.hold(20);
     second.move_to(first.holder().clone());
     third.hold(30);
-    assert_eq!([first.is_cut(), second.is_cut(), third.is_cut()], [true, false, false]);
+    assert_eq!([first.is_evicted(), second.is_evicted(), third.is_evicted()], [true, false, false]);
 }
 
 #[test]
@@ -66,15 +66,15 @@ fn from_many_threads_the_sum_ends_within_the_budget_and_comes_back_to_nothing() 
                 for round in 0..20_000_usize {
                     let index = (round * 7 + worker) % accounts.len();
                     accounts[index].hold((round * 31 + worker * 17) % 500);
-                    if accounts[index].is_cut() {
+                    if accounts[index].is_evicted() {
                         accounts[index] = account(budget, "anew");
                     }
                 }
-                accounts.iter_mut().filter(|account| account.is_cut()).for_each(|account| account.hold(0));
+                accounts.iter_mut().filter(|account| account.is_evicted()).for_each(|account| account.hold(0));
                 let within = || budget.held.load(Ordering::Relaxed) <= budget.limit;
                 while !within() {
-                    // Others have not seen yet that they are cut.
-                    accounts.iter_mut().filter(|account| account.is_cut()).for_each(|account| account.hold(0));
+                    // Others have not seen yet that they are evicted.
+                    accounts.iter_mut().filter(|account| account.is_evicted()).for_each(|account| account.hold(0));
                     let _ = accounts[0].has_room();
                 }
             });
@@ -91,10 +91,10 @@ fn what_is_still_to_be_sent_counts_on_and_who_sends_it_hears_that_it_is_given_up
     let woken = Arc::new(Woken::default());
     let waker = Arc::clone(&woken).into();
     let mut context = Context::from_waker(&waker);
-    let mut cut = Box::pin(leaving.cut());
-    assert_eq!(cut.as_mut().poll(&mut context), Poll::Pending);
+    let mut evicted = Box::pin(leaving.evicted());
+    assert_eq!(evicted.as_mut().poll(&mut context), Poll::Pending);
     small.hold(30);
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-    assert_eq!(cut.as_mut().poll(&mut context), Poll::Ready(()));
-    assert!(!small.is_cut());
+    assert_eq!(evicted.as_mut().poll(&mut context), Poll::Ready(()));
+    assert!(!small.is_evicted());
 }

@@ -28,11 +28,11 @@ struct Entered {
     /// As a balancer says, where one does.
     address: SocketAddr,
     permit: ConnectionPermit,
-    begun: Result<Begun, HandshakeFailure>,
+    transport: Result<Transport, HandshakeFailure>,
 }
 
 /// What a connection goes on with.
-enum Begun {
+enum Transport {
     Plaintext(TcpStream),
     Tls(handshake::Begun),
 }
@@ -43,17 +43,17 @@ impl Worker {
         let listener = arrival.listener;
         let deadline = Instant::now() + self.settings.handshake_timeout;
         let mut draining = self.draining.subscribe();
-        let Entered { address, permit, begun } = tokio::select! {
+        let Entered { address, permit, transport } = tokio::select! {
             // Who has begun is served to the end, so that is looked at first.
             biased;
             entered = self.enter(arrival, deadline) => entered?,
             _ = draining.wait_for(|draining| *draining) => return None,
         };
-        let begun = match begun {
-            Ok(Begun::Plaintext(socket)) => {
+        let begun = match transport {
+            Ok(Transport::Plaintext(socket)) => {
                 return Some(self.start_session(socket, None, false, address, listener, permit));
             }
-            Ok(Begun::Tls(begun)) => begun,
+            Ok(Transport::Tls(begun)) => begun,
             Err(failure) => return Some(self.refuse(failure, address, permit)),
         };
         let acquire = self.settings.handshakes.acquire(permit.visitor(address.ip()));
@@ -72,7 +72,7 @@ impl Worker {
             Err(failure) => return Some(self.refuse(failure, address, permit)),
         };
         let chain = peer.as_ref().map(|peer| peer.chain.clone());
-        Some(match self.reverify_newcomer(peer, listener, began_with, began_at) {
+        Some(match self.reverify_if_outdated(peer, listener, began_with, began_at) {
             Ok(peer) => self.start_session(stream, peer, true, address, listener, permit),
             Err(refusal) => {
                 let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));
@@ -99,18 +99,18 @@ impl Worker {
             };
         }
         let permit = self.permit(entrance, address, deadline).await?;
-        let begun = match self.current().generation.listeners.get(listener).is_some_and(Option::is_some) {
-            false => Ok(Begun::Plaintext(socket)),
+        let transport = match self.current().generation.listeners.get(listener).is_some_and(Option::is_some) {
+            false => Ok(Transport::Plaintext(socket)),
             true => tokio::select! {
                 biased;
-                begun = handshake::begin(socket, deadline) => begun.map(Begun::Tls),
+                begun = handshake::begin(socket, deadline) => begun.map(Transport::Tls),
                 () = wanted_after(UNDISTURBED, &permit) => {
                     self.settings.events.handshake_failed(address, &HandshakeError::Timeout, None);
                     return None;
                 }
             },
         };
-        Some(Entered { address, permit, begun })
+        Some(Entered { address, permit, transport })
     }
 
     /// The permit, when it is the connection's turn; `None` if that does not come.
@@ -155,7 +155,7 @@ impl Worker {
 
     /// A handshake may have begun under trust that is no longer in force, or before the end of a CA. Between this and the
     /// entry in the registry nothing waits, so that the next generation finds the session there.
-    fn reverify_newcomer(
+    fn reverify_if_outdated(
         &self,
         peer: Option<handshake::VerifiedPeer>,
         listener: usize,

@@ -158,7 +158,7 @@ async fn tell_the_last<C: Stream + 'static>(client: C, unsent: Buffer, mut accou
     let holds_something = !unsent.is_empty();
     tokio::select! {
         () = farewell(client, unsent) => {}
-        () = account.cut(), if holds_something => {}
+        () = account.evicted(), if holds_something => {}
     }
 }
 

@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use super::{GenerationRef, Worker};
-use crate::auth::hash::PasswordHash;
+use crate::auth::hash::ParsedHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
-use crate::generation::{Confirm, Edit, EditProgress, Editor};
+use crate::generation::{Edit, EditProgress, Editor, GoAhead};
 use crate::net::driver::{Connecting, Host};
 use crate::policy::Policy;
 use crate::resp::Reply;
@@ -63,7 +63,7 @@ impl Host for WorkerHost {
                 upstream.lost.notify_one();
                 worker.settings.events.upstream_failed(error);
             }
-            connected.map_err(|told| match told.is_full() {
+            connected.map_err(|told| match told.is_max_clients() {
                 true => UpstreamFailure::Full,
                 false => UpstreamFailure::Unavailable,
             })
@@ -81,7 +81,7 @@ impl Host for WorkerHost {
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
         let Credentials { user, is_own, password, hashes, generation } = credentials;
         let candidates =
-            hashes.and_then(|hashes| hashes.iter().map(PasswordHash::try_from).collect::<Result<_, _>>().ok());
+            hashes.and_then(|hashes| hashes.iter().map(ParsedHash::try_from).collect::<Result<_, _>>().ok());
         self.worker.settings.pool.verify(Attempt {
             address: core.peer().address.ip(),
             user,
@@ -104,7 +104,7 @@ impl Host for WorkerHost {
         &self,
         core: &mut SessionCore,
         administration: Administration,
-        confirm: Option<Confirm>,
+        go_ahead: Option<GoAhead>,
     ) -> oneshot::Receiver<EditProgress> {
         let (answer, receiver) = oneshot::channel();
         let settings = &self.worker.settings;
@@ -124,9 +124,9 @@ impl Host for WorkerHost {
                 let editor = Editor { user, client: core.peer().address };
                 let edit = Edit { administration, editor, answer };
                 // Without a turn there is no way for it.
-                let given_up = match confirm {
+                let given_up = match go_ahead {
                     None => Err(edit),
-                    Some(confirm) => confirm.send(edit),
+                    Some(go_ahead) => go_ahead.send(edit),
                 };
                 let Err(Edit { answer, .. }) = given_up else { return receiver };
                 let reply = Reply::error("ERR respgate: not done, try again");

@@ -26,7 +26,7 @@ const NOT_SAVED: &str =
 impl Reloader {
     /// Does what a session asks for, if it still may: between its request and now users and trust may have changed.
     pub async fn edit(&mut self, ticket: EditTicket) {
-        let Some(edit) = self.confirmed(ticket).await else { return };
+        let Some(edit) = self.judged_again(ticket).await else { return };
         let (command, names) = edit.subject();
         let Edit { administration, editor, answer } = edit;
         let (before, was_unsaved) = (self.enforcer.current().number, self.unsaved);
@@ -69,7 +69,7 @@ impl Reloader {
 
     /// Has the session judge the edit once more, whose turn it is. Sessions that are no longer trusted know that by then, and
     /// while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
-    async fn confirmed(&mut self, ticket: EditTicket) -> Option<Edit> {
+    async fn judged_again(&mut self, ticket: EditTicket) -> Option<Edit> {
         if ticket.is_closed() {
             return None;
         }
@@ -82,9 +82,9 @@ impl Reloader {
             let _ = ticket.send(EditProgress::Done(Administered { reply, generation: None }));
             return None;
         }
-        let (confirm, confirmed) = oneshot::channel();
-        ticket.send(EditProgress::Turn(confirm)).ok()?;
-        tokio::time::timeout(PATIENCE, confirmed).await.ok()?.ok()
+        let (go_ahead, edit) = oneshot::channel();
+        ticket.send(EditProgress::Turn(go_ahead)).ok()?;
+        tokio::time::timeout(PATIENCE, edit).await.ok()?.ok()
     }
 
     async fn set_user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<Reply, String> {

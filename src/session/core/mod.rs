@@ -96,12 +96,12 @@ impl SessionCore {
             self.life.note_activity(now);
             self.life.request_mut().note_bytes(fresh);
         }
-        let was_owed = self.is_owed();
+        let waited_for_redis = self.waits_for_redis();
         let consumed = self.take_requests(policy, now, out)?;
         if !self.life.is_running() {
             self.go_on_if_replies_are_out();
         }
-        if !was_owed {
+        if !waited_for_redis {
             self.life.note_upstream(now);
         }
         self.flow.hold(out.input().len() - consumed);
@@ -117,19 +117,19 @@ impl SessionCore {
     /// # Errors
     /// Why both connections have to be closed at once.
     pub fn handle_upstream(&mut self, now: Instant, out: &mut Output<'_>) -> Result<usize, CloseReason> {
-        match self.upstream.accepts(out.input()) {
+        match self.upstream.serves(out.input()) {
             None => return Ok(0),
             Some(false) => return Err(CloseReason::UpstreamFull),
             Some(true) => {}
         }
         self.life.note_upstream(now);
-        let owed = self.upstream.owed();
+        let owed = self.upstream.replies_owed();
         let known_as = (&self.client_ids, self.who.user_name());
         let (consumed, next) = self.upstream.take_replies(self.intake.is_silent(), known_as, out)?;
         if let Some(next) = next {
             self.intake.wait_for(Wait::Replies(next));
         }
-        let answered = owed.saturating_sub(self.upstream.owed());
+        let answered = owed.saturating_sub(self.upstream.replies_owed());
         self.upstream.note_replies(answered);
         self.flow.note_replies(answered, consumed as u64);
         if consumed > 0 {
@@ -193,13 +193,13 @@ impl SessionCore {
     /// Goes on under another policy. `own` is the number of one that this session made itself.
     fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
         self.upstream.mirror_mut().outdate();
-        let renewed = self.who.renew(&self.peer, policy, own)?;
-        let (Some(renewed), Some(user)) = (renewed, self.who.user()) else { return Ok(()) };
-        self.upstream.user_renewed(user);
-        if !renewed.keeps_all() {
+        let change = self.who.renew(&self.peer, policy, own)?;
+        let (Some(change), Some(user)) = (change, self.who.user()) else { return Ok(()) };
+        self.upstream.user_changed(user);
+        if !change.keeps_all() {
             self.upstream.rights_lost();
         }
-        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(renewed.former());
+        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(change.former());
         if loses_keys || !self.may_go_on(policy) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
     }
 
@@ -305,7 +305,7 @@ impl SessionCore {
                 Some(wait) => wait.is_for_replies(),
                 None => false,
             };
-        let goes_on = self.life.is_running() || self.intake.waits_for().is_some_and(Wait::is_for_request);
+        let goes_on = self.life.is_running() || self.intake.waits_for().is_some_and(Wait::owes_answer);
         goes_on
             && !self.upstream.is_connecting()
             && (may_resume || (!self.is_waiting() && (self.flow.held() > 0 || self.life.has_client_closed())))
@@ -332,7 +332,7 @@ impl SessionCore {
     fn awaits(&self) -> Awaits {
         if !self.who.is_authenticated() {
             Awaits::Login
-        } else if self.is_owed() {
+        } else if self.waits_for_redis() {
             // A command that blocks may take its time, and whoever is not listened to is not silent.
             let may_take_its_time = self.upstream.is_blocked() || !self.flow.has_room_downstream();
             if may_take_its_time { Awaits::Anything } else { Awaits::Redis }
@@ -351,9 +351,9 @@ impl SessionCore {
 
     /// Redis owes the client something, or has not taken what it was sent; or a request waits for it to say something that
     /// the client is not shown.
-    fn is_owed(&self) -> bool {
+    fn waits_for_redis(&self) -> bool {
         matches!(self.intake.waits_for(), Some(Wait::Replies(_)))
-            || !self.upstream.owes_nothing()
+            || !self.upstream.nothing_is_pending()
             || !self.flow.is_sent_upstream()
     }
 
@@ -384,7 +384,7 @@ impl SessionCore {
     }
 
     /// Bytes of memory that the session holds beside what waits in buffers.
-    pub fn held(&self) -> usize {
+    pub fn memory(&self) -> usize {
         self.intake.memory(self.flow.held() > 0) + self.upstream.memory()
     }
 }
@@ -454,7 +454,7 @@ impl SessionCore {
         if let Some(Wait::Undecided) = self.intake.waits_for() {
             self.intake.take_wait();
         }
-        if !self.intake.waits_for().is_some_and(Wait::is_for_request) {
+        if !self.intake.waits_for().is_some_and(Wait::owes_answer) {
             self.life.note_replies_are_out();
         }
     }
@@ -464,13 +464,13 @@ impl SessionCore {
         self.intake.waits_for().is_some()
             || self.upstream.is_connecting()
             || self.upstream.has_barrier()
-            || self.flow.is_full(self.upstream.owed(), self.upstream.waiting_answers())
+            || self.flow.pauses_requests(self.upstream.replies_owed(), self.upstream.waiting_answers())
     }
 
     /// A client that goes on asking, and takes no replies, is held until the hold is full.
     fn cut_if_unread(&mut self) {
-        let is_full = self.flow.held() >= self.limits.hold_buffer && self.is_waiting();
-        if self.life.is_running() && is_full && self.flow.is_unread(self.upstream.waiting_answers()) {
+        let holds_all_it_may = self.flow.held() >= self.limits.hold_buffer && self.is_waiting();
+        if self.life.is_running() && holds_all_it_may && self.flow.is_unread(self.upstream.waiting_answers()) {
             self.life.close();
             self.outbox.act(Action::Close(CloseReason::UnreadReplies));
         }

@@ -13,7 +13,7 @@ use crate::session::close::CloseReason;
 use crate::session::flow;
 use crate::session::intake::{Body, Visibility};
 use crate::session::output::{Output, Queues, Side};
-use crate::session::upstream::{Owed, Owner, Queue, Queueing, may_block};
+use crate::session::upstream::{ExpectedReply, Queue, Queueing, Sender, may_block};
 use crate::session::wait::{AfterReplies, Wait};
 
 /// What Redis says where there is no such client [clientTrackingCommand].
@@ -21,7 +21,7 @@ const NO_SUCH_CLIENT: &str = "ERR The client ID you want redirect to does not ex
 
 /// What became of a request that was looked at.
 #[derive(PartialEq, Eq)]
-enum Progress {
+enum RequestOutcome {
     Taken,
     /// It has to be read again once what it waits for is there.
     Postponed,
@@ -51,8 +51,8 @@ impl SessionCore {
                 self.intake.rest();
                 return Ok(at);
             }
-            let is_full = || flow::is_full(out.waiting(Side::Downstream));
-            if at == input.len() || (between && (self.is_waiting() || is_full())) {
+            let output_is_full = || flow::output_is_full(out.waiting(Side::Downstream));
+            if at == input.len() || (between && (self.is_waiting() || output_is_full())) {
                 return Ok(at);
             }
             if self.who.is_authenticated() && self.upstream.is_absent() {
@@ -92,7 +92,7 @@ impl SessionCore {
                 Scanned::Request { len } => {
                     match self.intake.take_body() {
                         Body::Held { .. } => {
-                            if self.take_request(policy, at..at + len, now, out)? == Progress::Postponed {
+                            if self.take_request(policy, at..at + len, now, out)? == RequestOutcome::Postponed {
                                 return Ok(at);
                             }
                         }
@@ -106,7 +106,7 @@ impl SessionCore {
                     at += len;
                 }
                 Scanned::Inline { len } => {
-                    if self.take_inline(policy, now, out)? == Progress::Postponed {
+                    if self.take_inline(policy, now, out)? == RequestOutcome::Postponed {
                         return Ok(at);
                     }
                     at += len;
@@ -122,20 +122,20 @@ impl SessionCore {
         range: Range<usize>,
         now: Instant,
         out: &mut Output<'_>,
-    ) -> Result<Progress, CloseReason> {
+    ) -> Result<RequestOutcome, CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.intake.spans());
         let Some(Judgement::Certain(verdict)) = self.judge(|requester| Some(policy.decide(requester, &argv))) else {
             self.intake.wait_for(Wait::Undecided);
-            return Ok(Progress::Postponed);
+            return Ok(RequestOutcome::Postponed);
         };
         if let Some(wait) = self.prerequisite(policy, &verdict, &argv) {
             self.intake.wait_for(wait);
-            return Ok(Progress::Postponed);
+            return Ok(RequestOutcome::Postponed);
         }
         if self.upstream.is_replicating() {
             self.take_on_replication_link(&verdict, range, out)?;
-            return Ok(Progress::Taken);
+            return Ok(RequestOutcome::Taken);
         }
         match verdict {
             Verdict::Forward(permit) => match self.unforwardable(policy, &permit, &argv) {
@@ -145,9 +145,9 @@ impl SessionCore {
                     self.refuse(text.to_owned(), out);
                 }
                 None => {
-                    let owed = Owed::of(permit.spec(), &argv);
+                    let expected = ExpectedReply::of(permit.spec(), &argv);
                     self.conclude(Some(permit.spec()), Conclusion::Forwarded);
-                    self.take_permitted(policy, &permit, owed, range, out);
+                    self.take_permitted(policy, &permit, expected, range, out);
                 }
             },
             Verdict::Local(local) => {
@@ -165,7 +165,7 @@ impl SessionCore {
                 if is_exec(&denial) { self.refuse_exec(policy, text, out) } else { self.refuse(text, out) }
             }
         }
-        Ok(Progress::Taken)
+        Ok(RequestOutcome::Taken)
     }
 
     /// Judges a request of the ACL family that had to wait, as if it came now.
@@ -233,7 +233,7 @@ impl SessionCore {
         &mut self,
         policy: &Policy,
         permit: &Permit<'_>,
-        owed: Owed,
+        expected: ExpectedReply,
         range: Range<usize>,
         out: &mut Output<'_>,
     ) {
@@ -249,8 +249,8 @@ impl SessionCore {
             _ => {}
         }
         let visibility = self.intake.take_visibility();
-        let sender = self.who.user().map(|user| Owner::new(user, policy.table.identity()));
-        self.upstream.expect(permit.spec(), owed, sender, visibility);
+        let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));
+        self.upstream.expect(permit.spec(), expected, sender, visibility);
         self.forward(permit, range, out);
     }
 
@@ -297,7 +297,12 @@ impl SessionCore {
     }
 
     /// An inline request is judged and forwarded in its canonical form, never as text.
-    fn take_inline(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<Progress, CloseReason> {
+    fn take_inline(
+        &mut self,
+        policy: &Policy,
+        now: Instant,
+        out: &mut Output<'_>,
+    ) -> Result<RequestOutcome, CloseReason> {
         let canonical = self.intake.canonical().to_vec();
         let mut queues = Queues::default();
         let mut inner = Output::new(&canonical, Side::Downstream, &mut queues);

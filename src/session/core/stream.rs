@@ -10,7 +10,7 @@ use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::session::close::CloseReason;
 use crate::session::intake::Body;
 use crate::session::output::Output;
-use crate::session::upstream::{Owed, Owner, Slot};
+use crate::session::upstream::{ExpectedReply, Sender, Slot};
 use crate::session::wait::{AfterReplies, Wait};
 
 /// Arguments from this size on are not waited for if what stands before them decides.
@@ -68,8 +68,8 @@ impl SessionCore {
         }
         self.conclude(Some(permit.spec()), Conclusion::Forwarded);
         let visibility = self.intake.take_visibility();
-        let sender = self.who.user().map(|user| Owner::new(user, policy.table.identity()));
-        self.upstream.expect(permit.spec(), Owed::Slot(Slot::Pass(1)), sender, visibility);
+        let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));
+        self.upstream.expect(permit.spec(), ExpectedReply::Slot(Slot::Pass(1)), sender, visibility);
         Ok(())
     }
 

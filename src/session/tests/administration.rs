@@ -190,7 +190,7 @@ fn names_of_subscriptions_count_as_held_memory() {
         let mut rig = Rig::new(OPEN);
         rig.say(&format!("SUBSCRIBE {name}"));
         rig.redis(format!("*3\r\n$9\r\nsubscribe\r\n${}\r\n{name}\r\n:1\r\n", name.len()));
-        rig.core.held()
+        rig.core.memory()
     };
     assert_eq!(held("fourfour") - held("four"), 4);
 }

@@ -158,9 +158,9 @@ fn whatever_a_session_keeps_of_a_request_is_accounted_for() {
         rig.administers = false;
         rig.say("AUTH ops any");
         rig.say("GET a");
-        assert!(rig.core.held() < 1024, "{}", rig.core.held());
+        assert!(rig.core.memory() < 1024, "{}", rig.core.memory());
         rig.say(&line);
-        assert!(rig.core.held() >= words.len(), "{} bytes of {}", rig.core.held(), &line[..30]);
+        assert!(rig.core.memory() >= words.len(), "{} bytes of {}", rig.core.memory(), &line[..30]);
     }
 }
 
@@ -168,10 +168,10 @@ fn whatever_a_session_keeps_of_a_request_is_accounted_for() {
 fn the_beginning_of_a_streamed_request_is_accounted_for_until_its_end() {
     let mut rig = Rig::new(OPEN);
     rig.client(&[&b"*10002\r\n$5\r\nRPUSH\r\n"[..], &b"$4\r\nword\r\n".repeat(10_000), b"$90000\r\nv"].concat());
-    assert!(rig.core.held() >= 40_000, "{}", rig.core.held());
+    assert!(rig.core.memory() >= 40_000, "{}", rig.core.memory());
     rig.client(&[&b"v".repeat(89_999)[..], b"\r\n"].concat());
     rig.redis(":10000\r\n");
-    assert!(rig.core.held() < 1024, "{}", rig.core.held());
+    assert!(rig.core.memory() < 1024, "{}", rig.core.memory());
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn small_answers_that_wait_are_accounted_for_with_their_places() {
     rig.say("GET a");
     rig.client(&[request("MULTI"), request("NO-SUCH")].concat());
     rig.client(&request("NO-SUCH").repeat(10_000));
-    let places = rig.core.held();
+    let places = rig.core.memory();
     assert!(places >= 10_000 * ("+QUEUED\r\n".len() + 32), "{places}");
     rig.redis("$-1\r\n+OK\r\n-ERR unknown command\r\n");
-    assert!(rig.core.held() < 1024, "{}", rig.core.held());
+    assert!(rig.core.memory() < 1024, "{}", rig.core.memory());
 }
 
 #[test]
@@ -191,11 +191,11 @@ fn subscriptions_are_accounted_for_with_their_places() {
     let mut rig = Rig::new(OPEN);
     let names: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
     rig.say(&format!("SUBSCRIBE {}", names.join(" ")));
-    assert!(rig.core.held() >= names.concat().len() + 1000 * 8, "{}", rig.core.held());
+    assert!(rig.core.memory() >= names.concat().len() + 1000 * 8, "{}", rig.core.memory());
     for (at, name) in names.iter().enumerate() {
         rig.redis(format!("*3\r\n$9\r\nsubscribe\r\n${}\r\n{name}\r\n:{}\r\n", name.len(), at + 1));
     }
-    assert!(rig.core.held() >= 1000 * 32, "{}", rig.core.held());
+    assert!(rig.core.memory() >= 1000 * 32, "{}", rig.core.memory());
 }
 
 #[test]

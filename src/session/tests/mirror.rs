@@ -194,9 +194,9 @@ fn a_hello_with_or_behind_a_login_waits_until_the_session_is_somebody_elses_at_r
 fn a_hello_that_waits_for_a_mirror_counts_as_held() {
     let mut rig = mirrored();
     rig.say("AUTH bob any");
-    let before = rig.core.held();
+    let before = rig.core.memory();
     rig.say(&format!("HELLO 3 SETNAME {}", "n".repeat(100_000)));
-    assert!(rig.mirroring.is_some() && rig.core.held() > before + 100_000);
+    assert!(rig.mirroring.is_some() && rig.core.memory() > before + 100_000);
 }
 
 #[test]

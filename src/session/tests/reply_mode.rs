@@ -95,7 +95,7 @@ fn confirmations_and_messages_come_even_where_replies_are_off() {
         rig.redis(&unsubscribed);
         rig.say("CLIENT REPLY ON");
         assert_eq!(rig.heard(), format!("{subscribed}{message}{unsubscribed}+OK\r\n"));
-        assert_eq!(rig.core.held(), 0);
+        assert_eq!(rig.core.memory(), 0);
     }
 }
 

@@ -47,7 +47,7 @@ fn what_is_carried_out_here_is_answered_in_its_place_and_redis_is_sent_nothing_o
         rig.redis(&replies[cut..]);
         let expected = "$1\r\n1\r\n$7\r\ndefault\r\n$1\r\n2\r\n+OK\r\n$1\r\n3\r\n";
         assert_eq!(rig.heard(), expected, "cut at {cut}");
-        assert_eq!(rig.core.held(), 0, "cut at {cut}");
+        assert_eq!(rig.core.memory(), 0, "cut at {cut}");
     }
 }
 

@@ -176,7 +176,7 @@ fn a_transaction_that_is_not_executed_gives_redis_own_answer() {
         rig.client(&["SET a:1 x", "EXEC", "GET a:1"].map(request).concat());
         rig.redis(format!("+QUEUED\r\n{answer}$1\r\nv\r\n"));
         assert_eq!(rig.heard(), format!("+QUEUED\r\n{answer}$1\r\nv\r\n"));
-        assert_eq!(rig.core.held(), 0, "nothing is kept of it");
+        assert_eq!(rig.core.memory(), 0, "nothing is kept of it");
     }
 }
 

@@ -3,7 +3,7 @@
 mod database;
 mod mirror;
 mod one_shot;
-mod owed;
+mod expected;
 mod pending;
 mod replies;
 mod subscription;
@@ -12,9 +12,9 @@ mod transaction;
 use std::sync::Arc;
 
 use self::database::{Database, Databases};
+pub(super) use self::expected::{ExpectedReply, may_block};
 pub(super) use self::mirror::Mirror;
 use self::one_shot::OneShot;
-pub(super) use self::owed::{Owed, may_block};
 pub(super) use self::pending::Slot;
 use self::replies::{FrameContext, Replies, ReplyEvent, Said};
 use self::subscription::{Change, Subscriptions};
@@ -32,7 +32,7 @@ use crate::resp::{Protocol, encode_request};
 
 /// The first words of a Redis that takes no more clients, in place of a reply to anything. It closes then, and so do we,
 /// without a word: that is what clients know of a Redis that speaks TLS, and so they try again.
-const REDIS_IS_FULL: &[u8] = b"-ERR max number of clients reached\r\n";
+const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Sent in place of a request that Redis is to refuse: no Redis knows the name.
 ///
@@ -64,7 +64,7 @@ enum Link {
 pub(super) struct UpstreamState {
     link: Link,
     /// Redis has said something that is no refusal to serve the connection.
-    is_accepted: bool,
+    is_serving: bool,
     protocol: Protocol,
     database: Database,
     transaction: Transaction,
@@ -87,13 +87,13 @@ pub(super) struct UpstreamState {
 
 /// Of whom the requests are.
 #[derive(Clone, Copy)]
-pub(super) struct Owner<'a> {
+pub(super) struct Sender<'a> {
     user: &'a Arc<User>,
     /// The identity of the table that the command is of.
     table: u64,
 }
 
-impl<'a> Owner<'a> {
+impl<'a> Sender<'a> {
     pub(super) fn new(user: &'a Arc<User>, table: u64) -> Self {
         Self { user, table }
     }
@@ -128,7 +128,7 @@ impl UpstreamState {
     /// The connection is there, or is not to be had.
     pub(super) fn connected(&mut self, is_there: bool) {
         self.link = if is_there { Link::Ready } else { Link::Absent };
-        self.is_accepted = false;
+        self.is_serving = false;
     }
 
     /// Nothing distinguishes the connection from one that has just been opened, for all that Redis has said, and nothing is
@@ -256,8 +256,8 @@ impl UpstreamState {
     }
 
     /// The session acts for this user now, or the user has other rights.
-    pub(super) fn user_renewed(&mut self, user: &Arc<User>) {
-        self.transaction.user_renewed(user);
+    pub(super) fn user_changed(&mut self, user: &Arc<User>) {
+        self.transaction.user_changed(user);
     }
 
     /// The session acts for this user now, and did for the former one, if for any.
@@ -288,7 +288,7 @@ impl UpstreamState {
 
     /// Whether Redis may still execute something of what it has been sent.
     pub(super) fn may_execute(&self) -> bool {
-        self.owed() > 0 || self.is_replicating()
+        self.replies_owed() > 0 || self.is_replicating()
     }
 
     /// Bytes of memory that it takes.
@@ -308,13 +308,19 @@ pub(super) fn replication(role: Role) -> ArgvBuf {
 // What is sent.
 
 impl UpstreamState {
-    /// A permitted request is about to be sent.
-    pub(super) fn expect(&mut self, spec: &CommandSpec, owed: Owed, sender: Option<Owner<'_>>, visibility: Visibility) {
+    /// A permitted request is about to be sent, and this is what answers it.
+    pub(super) fn expect(
+        &mut self,
+        spec: &CommandSpec,
+        expected: ExpectedReply,
+        sender: Option<Sender<'_>>,
+        visibility: Visibility,
+    ) {
         let queueing = self.transaction.queueing();
         self.one_shot.sent(spec, queueing);
         match spec.role() {
             Role::Multi => {
-                if let Some(Owner { user, table }) = sender {
+                if let Some(Sender { user, table }) = sender {
                     self.transaction.multi_sent(user, table);
                 }
             }
@@ -323,20 +329,20 @@ impl UpstreamState {
             Role::Watch | Role::Exec => {}
             _ => self.transaction.sent(spec),
         }
-        let slot = match owed {
-            Owed::Confirmations(kind, request) => {
+        let slot = match expected {
+            ExpectedReply::Confirmations(kind, request) => {
                 Slot::Subscription { kind, left: request.as_argv().len() as u64 - 1, request: Some(request) }
             }
-            Owed::Cancellations { kind, named } => {
+            ExpectedReply::Cancellations { kind, named } => {
                 let left = if named > 0 { named as u64 } else { self.subscriptions.count(kind).max(1) };
                 Slot::Subscription { kind, left, request: None }
             }
-            Owed::Exec => {
+            ExpectedReply::Exec => {
                 let selects = self.transaction.exec_sent().map_or(Databases::NONE, |queue| queue.selected());
                 self.database.select_sent(selects);
                 Slot::Exec { selects }
             }
-            Owed::Slot(Slot::Select(database)) => {
+            ExpectedReply::Slot(Slot::Select(database)) => {
                 self.transaction.select_sent(database);
                 if queueing == Queueing::Yes {
                     Slot::Pass(1)
@@ -345,8 +351,8 @@ impl UpstreamState {
                     Slot::Select(database)
                 }
             }
-            Owed::Slot(Slot::Blocking(_)) if queueing == Queueing::Yes => Slot::Pass(1),
-            Owed::Slot(slot) => slot,
+            ExpectedReply::Slot(Slot::Blocking(_)) if queueing == Queueing::Yes => Slot::Pass(1),
+            ExpectedReply::Slot(slot) => slot,
         };
         self.replies.expect(slot, visibility);
     }
@@ -417,7 +423,7 @@ impl UpstreamState {
 
 impl UpstreamState {
     /// How many replies Redis owes.
-    pub(super) fn owed(&self) -> u64 {
+    pub(super) fn replies_owed(&self) -> u64 {
         self.replies.pending().replies()
     }
 
@@ -432,7 +438,7 @@ impl UpstreamState {
     }
 
     /// Nothing is outstanding.
-    pub(super) fn owes_nothing(&self) -> bool {
+    pub(super) fn nothing_is_pending(&self) -> bool {
         self.replies.pending().is_empty()
     }
 
@@ -447,14 +453,14 @@ impl UpstreamState {
     }
 
     /// Whether Redis serves the connection, by its first words; `None` while they do not tell.
-    pub(super) fn accepts(&mut self, words: &[u8]) -> Option<bool> {
-        if !self.is_accepted {
-            if words.starts_with(REDIS_IS_FULL) {
+    pub(super) fn serves(&mut self, words: &[u8]) -> Option<bool> {
+        if !self.is_serving {
+            if words.starts_with(MAX_CLIENTS) {
                 return Some(false);
             }
-            self.is_accepted = !REDIS_IS_FULL.starts_with(words);
+            self.is_serving = !MAX_CLIENTS.starts_with(words);
         }
-        self.is_accepted.then_some(true)
+        self.is_serving.then_some(true)
     }
 
     /// Takes as many replies from the input as are here, in part or in whole. Returns how many bytes they are, and what is to
@@ -563,7 +569,7 @@ mod tests {
     fn after(requests: &[&[&str]], replies: &str) -> UpstreamState {
         let table = CommandTable::builtin(Dialect::Redis70);
         let acl = Acl::parse(b"user a on nopass ~* &* +@all\n", &table).unwrap();
-        let sender = Owner::new(acl.user(b"a").unwrap(), table.identity());
+        let sender = Sender::new(acl.user(b"a").unwrap(), table.identity());
         let mut upstream = UpstreamState::default();
         upstream.connect();
         upstream.connected(true);
@@ -571,7 +577,7 @@ mod tests {
             let request = ArgvBuf::from_iter(*request);
             let argv: Argv<'_> = request.as_argv();
             let spec = table.resolve(&argv).ok().unwrap();
-            upstream.expect(spec, Owed::of(spec, &argv), Some(sender), Visibility::Shown);
+            upstream.expect(spec, ExpectedReply::of(spec, &argv), Some(sender), Visibility::Shown);
         }
         let mut queues = Queues::default();
         let mut out = Output::new(replies.as_bytes(), Side::Upstream, &mut queues);
@@ -617,9 +623,9 @@ mod tests {
     #[test]
     fn a_connection_is_refused_by_its_first_words_only() {
         let mut upstream = UpstreamState::default();
-        assert_eq!(upstream.accepts(b"-ERR max"), None);
-        assert_eq!(upstream.accepts(REDIS_IS_FULL), Some(false));
-        assert_eq!(upstream.accepts(b"+OK\r\n"), Some(true));
-        assert_eq!(upstream.accepts(REDIS_IS_FULL), Some(true), "by then it is a reply");
+        assert_eq!(upstream.serves(b"-ERR max"), None);
+        assert_eq!(upstream.serves(MAX_CLIENTS), Some(false));
+        assert_eq!(upstream.serves(b"+OK\r\n"), Some(true));
+        assert_eq!(upstream.serves(MAX_CLIENTS), Some(true), "by then it is a reply");
     }
 }

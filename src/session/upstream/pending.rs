@@ -1,4 +1,4 @@
-//! What is owed to the client, in the order of its requests.
+//! The replies that are outstanding, in the order of the requests.
 
 use std::collections::VecDeque;
 

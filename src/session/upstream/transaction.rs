@@ -125,7 +125,7 @@ impl Transaction {
     }
 
     /// The rights of the session's user are these now.
-    pub(super) fn user_renewed(&mut self, user: &Arc<User>) {
+    pub(super) fn user_changed(&mut self, user: &Arc<User>) {
         if let Some(queue) = &mut self.queue {
             queue.is_stale |= *user != queue.user;
         }

@@ -60,16 +60,16 @@ impl Rig {
     }
 
     /// Who has to go now, in order: what each held, for whom.
-    fn cut(&mut self) -> Vec<(Holder, u64)> {
-        let mut cut = Vec::new();
-        while let Some(share) = self.ledger.next_to_cut(self.sum(|_| true), LIMIT) {
+    fn evict(&mut self) -> Vec<(Holder, u64)> {
+        let mut evicted = Vec::new();
+        while let Some(share) = self.ledger.next_to_evict(self.sum(|_| true), LIMIT) {
             let index = self.sessions.iter().position(|session| Arc::ptr_eq(&session.share, &share)).unwrap();
             assert!(!self.sessions[index].is_going, "told twice");
             self.expect_largest(index);
             self.sessions[index].is_going = true;
-            cut.push((self.sessions[index].holder.clone(), share.held()));
+            evicted.push((self.sessions[index].holder.clone(), share.held()));
         }
-        cut
+        evicted
     }
 
     /// It has to be more than the limit, and this the largest of the largest: of strangers while they hold more than an
@@ -94,34 +94,34 @@ impl Rig {
 #[test]
 fn nobody_is_cut_within_the_limit() {
     let (alice, bob) = (user("alice"), user("bob"));
-    assert_eq!(Rig::with(&[(&alice, 900), (&bob, 100)]).cut(), []);
-    assert_eq!(Rig::default().cut(), []);
+    assert_eq!(Rig::with(&[(&alice, 900), (&bob, 100)]).evict(), []);
+    assert_eq!(Rig::default().evict(), []);
 }
 
 #[test]
 fn the_largest_session_of_the_user_that_holds_most_is_cut_though_another_asks() {
     let (alice, bob) = (user("alice"), user("bob"));
     let mut rig = Rig::with(&[(&bob, 450), (&alice, 300), (&alice, 301), (&bob, 1)]);
-    assert_eq!(rig.cut(), [(alice, 301)]);
+    assert_eq!(rig.evict(), [(alice, 301)]);
 }
 
 #[test]
 fn whoever_was_told_to_go_is_counted_on_until_he_is_gone() {
     let alice = user("alice");
     let mut rig = Rig::with(&[(&alice, 600), (&alice, 500)]);
-    assert_eq!(rig.cut().len(), 1);
-    assert_eq!(rig.cut(), []);
+    assert_eq!(rig.evict().len(), 1);
+    assert_eq!(rig.evict(), []);
     rig.enter(alice.clone(), 501);
-    assert_eq!(rig.cut(), [(alice, 501)]);
+    assert_eq!(rig.evict(), [(alice, 501)]);
     rig.leave(0);
-    assert_eq!((rig.cut(), rig.ledger.going.len()), (vec![], 1));
+    assert_eq!((rig.evict(), rig.ledger.going.len()), (vec![], 1));
 }
 
 #[test]
 fn two_of_the_same_size_lose_one_session_for_what_one_gives_back() {
     let (alice, bob) = (user("alice"), user("bob"));
     let mut rig = Rig::with(&[(&alice, 510), (&bob, 510)]);
-    assert_eq!(rig.cut().len(), 1);
+    assert_eq!(rig.evict().len(), 1);
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn of_thousands_that_hold_little_as_few_go_as_it_takes() {
         rig.enter(user(&format!("user-{number}")), 1);
     }
     rig.enter(user("larger"), 3);
-    let cut = rig.cut();
-    assert_eq!((cut.len(), &cut[0]), (201, &(user("larger"), 3)));
+    let evicted = rig.evict();
+    assert_eq!((evicted.len(), &evicted[0]), (201, &(user("larger"), 3)));
 }
 
 #[test]
@@ -140,12 +140,12 @@ fn strangers_from_many_addresses_are_cut_before_a_user_while_they_hold_more_than
     let alice = user("alice");
     let mut rig = Rig::with(&[(&alice, 860)]);
     (1..=14).for_each(|number| rig.enter(stranger(number), 10));
-    assert_eq!(rig.cut().len(), 0);
+    assert_eq!(rig.evict().len(), 0);
     rig.enter(alice.clone(), 20);
-    let cut = rig.cut();
-    assert_eq!((cut.len(), cut.iter().any(|(holder, _)| *holder == alice)), (2, false));
+    let evicted = rig.evict();
+    assert_eq!((evicted.len(), evicted.iter().any(|(holder, _)| *holder == alice)), (2, false));
     rig.enter(alice.clone(), 30);
-    assert_eq!(rig.cut(), [(alice, 860)]);
+    assert_eq!(rig.evict(), [(alice, 860)]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_session_counts_to_whom_it_acts_for_now() {
     let mut rig = Rig::with(&[(&alice, 400), (&bob, 401)]);
     rig.enter(alice.clone(), 350);
     rig.move_to(0, bob.clone());
-    assert_eq!(rig.cut(), [(bob, 401)]);
+    assert_eq!(rig.evict(), [(bob, 401)]);
 }
 
 #[test]
@@ -203,8 +203,8 @@ proptest! {
                 Step::Move(session, holder) => rig.move_to(session % count, holders[holder].clone()),
                 Step::Leave(session) => rig.leave(session % count),
             }
-            // Who they are is looked at while they are cut.
-            rig.cut();
+            // Who they are is looked at while they are evicted.
+            rig.evict();
             prop_assert!(rig.sum(|session| !session.is_going) <= LIMIT, "too few have to go");
         }
         (0..rig.sessions.len()).rev().for_each(|index| rig.leave(index));

@@ -6,7 +6,7 @@ use crate::command::{Argv, ArgvBuf, CommandSpec, Role};
 use crate::resp::parse_integer;
 
 /// The reply that a forwarded request will have.
-pub(in crate::session) enum Owed {
+pub(in crate::session) enum ExpectedReply {
     Slot(Slot),
     /// As many confirmations as channels.
     Confirmations(Kind, Box<ArgvBuf>),
@@ -18,7 +18,7 @@ pub(in crate::session) enum Owed {
     Exec,
 }
 
-impl Owed {
+impl ExpectedReply {
     /// Of a permitted request.
     pub(in crate::session) fn of(spec: &CommandSpec, argv: &Argv<'_>) -> Self {
         let named = argv.len().saturating_sub(1);
