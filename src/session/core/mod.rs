@@ -1,8 +1,9 @@
-//! What may happen to a session, and what it wants: the parts of its state, and how they come together.
+//! The parts of a session, how they come together, and what is to be done.
 
 mod acl_log;
 mod answer;
 mod drain;
+mod events;
 mod local;
 mod mirror;
 mod ongoing;
@@ -16,11 +17,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::local::describe_log;
-use super::action::{Action, Report, UpstreamFailure};
+use super::action::{Action, Report};
 use super::client_ids::ClientIds;
 use super::close::CloseReason;
 use super::flow::Flow;
-use super::intake::{Intake, ReplyMode};
+use super::intake::Intake;
 use super::lifetime::{Awaits, Due, Lifetime};
 use super::limits::SessionLimits;
 use super::outbox::{Outbox, Traffic};
@@ -52,8 +53,6 @@ pub struct SessionCore {
     outbox: Outbox,
 }
 
-// What happened.
-
 impl SessionCore {
     /// A session of `peer`, which acts for the user its certificate gives, or has to log in.
     ///
@@ -77,177 +76,6 @@ impl SessionCore {
             life: Lifetime::new(now),
             outbox: Outbox::default(),
         })
-    }
-
-    /// Bytes came from the client: `out`'s input starts at the first byte that was not consumed before. Returns how many
-    /// of them are consumed now.
-    ///
-    /// # Errors
-    /// Why both connections have to be closed at once.
-    pub fn handle_downstream(
-        &mut self,
-        policy: &Policy,
-        now: Instant,
-        out: &mut Output<'_>,
-    ) -> Result<usize, CloseReason> {
-        self.handle_policy(policy)?;
-        let fresh = out.input().len().saturating_sub(self.flow.held());
-        if fresh > 0 {
-            self.life.note_activity(now);
-            self.life.request_mut().note_bytes(fresh);
-        }
-        let waited_for_redis = self.waits_for_redis();
-        let consumed = self.take_requests(policy, now, out)?;
-        if !self.life.is_running() {
-            self.go_on_if_replies_are_out();
-        }
-        if !waited_for_redis {
-            self.life.note_upstream(now);
-        }
-        self.flow.hold(out.input().len() - consumed);
-        if self.life.has_client_closed() {
-            self.end_requests(now)?;
-        }
-        self.cut_if_unread();
-        Ok(consumed)
-    }
-
-    /// Bytes came from Redis, likewise.
-    ///
-    /// # Errors
-    /// Why both connections have to be closed at once.
-    pub fn handle_upstream(&mut self, now: Instant, out: &mut Output<'_>) -> Result<usize, CloseReason> {
-        match self.upstream.serves(out.input()) {
-            None => return Ok(0),
-            Some(false) => return Err(CloseReason::UpstreamFull),
-            Some(true) => {}
-        }
-        self.life.note_upstream(now);
-        let owed = self.upstream.replies_owed();
-        let known_as = (&self.client_ids, self.who.user_name());
-        let (consumed, next) = self.upstream.take_replies(self.intake.is_silent(), known_as, out)?;
-        if let Some(next) = next {
-            self.intake.wait_for(Wait::Replies(next));
-        }
-        let answered = owed.saturating_sub(self.upstream.replies_owed());
-        self.upstream.note_replies(answered);
-        self.flow.note_replies(answered, consumed as u64);
-        if consumed > 0 {
-            self.life.note_activity(now);
-        }
-        if self.life.has_client_closed() && self.may_wait_for_ever() {
-            return Err(CloseReason::ClientGone);
-        }
-        self.go_on_if_replies_are_out();
-        self.unblock_if_drained();
-        Ok(consumed)
-    }
-
-    /// A side has closed its direction.
-    ///
-    /// # Errors
-    /// Why both connections have to be closed at once.
-    pub fn handle_eof(&mut self, side: Side, now: Instant) -> Result<(), CloseReason> {
-        match side {
-            Side::Upstream if !self.upstream.is_ready() => Ok(()),
-            Side::Upstream => Err(self.life.reason().unwrap_or(CloseReason::UpstreamGone)),
-            Side::Downstream => {
-                self.life.client_closes(now + self.limits.half_close_timeout);
-                self.end_pause();
-                if self.flow.held() > 0 && !self.is_waiting() && !self.may_wait_for_ever() {
-                    // What is held may be whole requests, which nobody has looked at yet.
-                    return Ok(());
-                }
-                self.end_requests(now)
-            }
-        }
-    }
-
-    /// The upstream connection is there, logged in as the proxy's own user, or is not to be had.
-    pub fn handle_connected(&mut self, result: Result<(), UpstreamFailure>) {
-        if !self.upstream.is_connecting() {
-            return;
-        }
-        self.upstream.connected(result.is_ok());
-        let Err(failure) = result else { return };
-        // Without a word, once what was answered before is out: clients take that for what passes, and an error for what
-        // does not.
-        self.life.close();
-        self.outbox.act(Action::Close(failure.into()));
-    }
-
-    /// The policy is a new one.
-    ///
-    /// # Errors
-    /// The right behind the session has gone.
-    pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
-        // A session whose own edit is being done is told before anything becomes of it.
-        if self.who.is_under(policy)
-            || matches!(self.intake.waits_for(), Some(Wait::Administering { is_turn: true, .. }))
-        {
-            return Ok(());
-        }
-        self.renew(policy, None)
-    }
-
-    /// Goes on under another policy. `own` is the number of one that this session made itself.
-    fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
-        self.upstream.mirror_mut().outdate();
-        let change = self.who.renew(&self.peer, policy, own)?;
-        let (Some(change), Some(user)) = (change, self.who.user()) else { return Ok(()) };
-        self.upstream.user_changed(user);
-        if !change.keeps_all() {
-            self.upstream.rights_lost();
-        }
-        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(change.former());
-        if loses_keys || !self.may_go_on(policy) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
-    }
-
-    /// Time has passed. To be called before anything else that happens then.
-    pub fn note_time(&mut self, now: Instant) {
-        let was_read = self.is_reading_request();
-        self.life.request_mut().note_time(now, was_read);
-    }
-
-    /// The time that [`next_timeout`](Self::next_timeout) gave has come. It does no harm if it has not.
-    ///
-    /// # Errors
-    /// Why both connections have to be closed at once.
-    pub fn handle_timeout(&mut self, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        if let Some(Wait::Throttled { until }) = self.intake.waits_for()
-            && *until <= now
-        {
-            self.tell_throttled(now, out);
-            return Ok(());
-        }
-        match self.due() {
-            Some((at, Due::Close(reason))) if at <= now => Err(reason),
-            Some((at, Due::NotAuthenticated)) if at <= now => {
-                let text = "ERR respgate: authentication timed out";
-                self.fail(CloseReason::AuthenticationTimeout, text, now, out);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The driver says how many bytes wait for a side's socket.
-    pub fn handle_backlog(&mut self, side: Side, unsent: usize, now: Instant) {
-        let has_taken = self.flow.note_unsent(side, unsent);
-        match side {
-            Side::Downstream => self.cut_if_unread(),
-            Side::Upstream => {
-                if has_taken {
-                    self.life.note_upstream(now);
-                }
-                if unsent == 0
-                    && let Some(reason) = self.life.close_if_flushed()
-                {
-                    self.outbox.act(Action::Close(reason));
-                }
-                self.unblock_if_drained();
-            }
-        }
     }
 }
 
@@ -480,24 +308,5 @@ impl SessionCore {
     /// a subscription, MONITOR, a replication link.
     fn may_wait_for_ever(&self) -> bool {
         self.upstream.has_ongoing() || self.upstream.is_blocked()
-    }
-
-    /// RESET, once all earlier replies are out, and all that was forwarded: the session becomes what it was at accept. Redis
-    /// would log the proxy out, so it gets a fresh connection instead.
-    fn reset(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
-        if !self.life.begin_again(self.who.is_authenticated(), now) {
-            return Err(CloseReason::ResetStorm);
-        }
-        self.who = Who::admitted(&self.peer, policy).map_err(CloseReason::Revoked)?;
-        if !self.upstream.is_absent() {
-            self.outbox.act(Action::Disconnect);
-        }
-        self.upstream = UpstreamState::default();
-        // A SKIP before it is for its own answer.
-        if self.intake.is_silent() {
-            self.intake.set_reply_mode(ReplyMode::On);
-        }
-        self.answer(&Reply::Simple("RESET".into()), out);
-        Ok(())
     }
 }

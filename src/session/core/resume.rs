@@ -4,10 +4,14 @@ use std::time::Instant;
 
 use super::SessionCore;
 use crate::policy::Policy;
+use crate::resp::Reply;
 use crate::session::action::Action;
 use crate::session::close::CloseReason;
+use crate::session::intake::ReplyMode;
 use crate::session::output::{Output, Side};
+use crate::session::upstream::UpstreamState;
 use crate::session::wait::{AfterReplies, Wait};
+use crate::session::who::Who;
 
 impl SessionCore {
     /// Does what had to follow all earlier replies, once they are out.
@@ -46,6 +50,25 @@ impl SessionCore {
             }
             AfterReplies::Mirror { anew } => self.order_mirror(policy, anew),
         }
+    }
+
+    /// RESET, once all earlier replies are out, and all that was forwarded: the session becomes what it was at accept. Redis
+    /// would log the proxy out, so it gets a fresh connection instead.
+    fn reset(&mut self, policy: &Policy, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        if !self.life.begin_again(self.who.is_authenticated(), now) {
+            return Err(CloseReason::ResetStorm);
+        }
+        self.who = Who::admitted(&self.peer, policy).map_err(CloseReason::Revoked)?;
+        if !self.upstream.is_absent() {
+            self.outbox.act(Action::Disconnect);
+        }
+        self.upstream = UpstreamState::default();
+        // A SKIP before it is for its own answer.
+        if self.intake.is_silent() {
+            self.intake.set_reply_mode(ReplyMode::On);
+        }
+        self.answer(&Reply::Simple("RESET".into()), out);
+        Ok(())
     }
 
     /// Asks for the session's connection to Redis.

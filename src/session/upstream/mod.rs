@@ -1,46 +1,33 @@
 //! The connection to Redis, as a session knows it.
 
 mod database;
+mod expected;
 mod mirror;
 mod one_shot;
-mod expected;
 mod pending;
+mod received;
 mod replies;
+mod sent;
 mod subscription;
 mod transaction;
 
 use std::sync::Arc;
 
-use self::database::{Database, Databases};
+use self::database::Database;
 pub(super) use self::expected::{ExpectedReply, may_block};
 pub(super) use self::mirror::Mirror;
 use self::one_shot::OneShot;
 pub(super) use self::pending::Slot;
-use self::replies::{FrameContext, Replies, ReplyEvent, Said};
-use self::subscription::{Change, Subscriptions};
+use self::replies::Replies;
+pub(super) use self::sent::Sender;
+use self::subscription::Subscriptions;
 use self::transaction::Transaction;
 pub(super) use self::transaction::{Queue, Queueing};
-use super::client_ids::{ClientIds, OwnId, client_id};
-use super::close::CloseReason;
-use super::intake::Visibility;
-use super::output::{Output, Side};
-use super::wait::AfterReplies;
+use super::client_ids::OwnId;
 use crate::acl::User;
-use crate::command::{ArgvBuf, CommandSpec, Role};
+use crate::command::{ArgvBuf, Role};
 use crate::policy::SessionMode;
-use crate::resp::{Protocol, encode_request};
-
-/// The first words of a Redis that takes no more clients, in place of a reply to anything. It closes then, and so do we,
-/// without a word: that is what clients know of a Redis that speaks TLS, and so they try again.
-const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
-
-/// Sent in place of a request that Redis is to refuse: no Redis knows the name.
-///
-/// An unknown name is refused before anything else is looked at, whatever Redis is doing and whatever the proxy's user may
-/// do, and flags the transaction [rejectCommand]. EXEC comes later on the same connection, so it executes nothing, whether
-/// we have seen the error by then or not. Should Redis know the name after all, its reply is no error, and the session is
-/// closed.
-const REFUSED: &[u8] = b"*1\r\n$16\r\nrespgate:refused\r\n";
+use crate::resp::Protocol;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Link {
@@ -83,20 +70,6 @@ pub(super) struct UpstreamState {
     is_unblocking: bool,
     /// So many replies are outstanding to what was sent with other rights than the session has now, and more of them.
     former: u64,
-}
-
-/// Of whom the requests are.
-#[derive(Clone, Copy)]
-pub(super) struct Sender<'a> {
-    user: &'a Arc<User>,
-    /// The identity of the table that the command is of.
-    table: u64,
-}
-
-impl<'a> Sender<'a> {
-    pub(super) fn new(user: &'a Arc<User>, table: u64) -> Self {
-        Self { user, table }
-    }
 }
 
 // The link.
@@ -305,121 +278,7 @@ pub(super) fn replication(role: Role) -> ArgvBuf {
     }
 }
 
-// What is sent.
-
-impl UpstreamState {
-    /// A permitted request is about to be sent, and this is what answers it.
-    pub(super) fn expect(
-        &mut self,
-        spec: &CommandSpec,
-        expected: ExpectedReply,
-        sender: Option<Sender<'_>>,
-        visibility: Visibility,
-    ) {
-        let queueing = self.transaction.queueing();
-        self.one_shot.sent(spec, queueing);
-        match spec.role() {
-            Role::Multi => {
-                if let Some(Sender { user, table }) = sender {
-                    self.transaction.multi_sent(user, table);
-                }
-            }
-            Role::Discard => self.transaction.discard_sent(),
-            // Not queued, but answered with an error.
-            Role::Watch | Role::Exec => {}
-            _ => self.transaction.sent(spec),
-        }
-        let slot = match expected {
-            ExpectedReply::Confirmations(kind, request) => {
-                Slot::Subscription { kind, left: request.as_argv().len() as u64 - 1, request: Some(request) }
-            }
-            ExpectedReply::Cancellations { kind, named } => {
-                let left = if named > 0 { named as u64 } else { self.subscriptions.count(kind).max(1) };
-                Slot::Subscription { kind, left, request: None }
-            }
-            ExpectedReply::Exec => {
-                let selects = self.transaction.exec_sent().map_or(Databases::NONE, |queue| queue.selected());
-                self.database.select_sent(selects);
-                Slot::Exec { selects }
-            }
-            ExpectedReply::Slot(Slot::Select(database)) => {
-                self.transaction.select_sent(database);
-                if queueing == Queueing::Yes {
-                    Slot::Pass(1)
-                } else {
-                    self.database.select_sent(Databases::named(database));
-                    Slot::Select(database)
-                }
-            }
-            ExpectedReply::Slot(Slot::Blocking(_)) if queueing == Queueing::Yes => Slot::Pass(1),
-            ExpectedReply::Slot(slot) => slot,
-        };
-        self.replies.expect(slot, visibility);
-    }
-
-    /// HELLO is about to be sent.
-    pub(super) fn expect_hello(&mut self, protocol: Protocol, visibility: Visibility) {
-        self.replies.expect(Slot::Hello(protocol), visibility);
-    }
-
-    /// A login as a mirror is about to be sent.
-    pub(super) fn expect_mirror_login(&mut self) {
-        self.replies.expect(Slot::MirrorLogin, Visibility::Hidden);
-    }
-
-    /// SYNC or PSYNC has been sent, and nothing was outstanding.
-    pub(super) fn replicate(&mut self, role: Role) {
-        self.replicating = Some(role);
-    }
-
-    /// A request is refused, and the client is to be told so in place of an error of Redis's. Whether there has to be one:
-    /// the first time in a transaction, so that EXEC aborts; and where Redis keeps something in mind for the next request.
-    #[must_use]
-    pub(super) fn take_refusal_due(&mut self) -> bool {
-        self.transaction.mark_aborted() || self.take_one_shot()
-    }
-
-    /// Redis does not get a request that is answered here. What it keeps in mind for the next one is used up.
-    pub(super) fn use_up_one_shot(&mut self, out: &mut Output<'_>) {
-        if self.take_one_shot() {
-            self.send_to_be_refused(Box::default(), Visibility::Hidden, out);
-        }
-    }
-
-    /// Inside a transaction it is for all of that, and EXEC uses it up.
-    fn take_one_shot(&mut self) -> bool {
-        !self.transaction.may_be_open() && self.one_shot.take()
-    }
-
-    /// Has Redis refuse a request, which aborts its transaction; the client is shown `ours` in place of the error.
-    pub(super) fn send_to_be_refused(&mut self, ours: Box<[u8]>, visibility: Visibility, out: &mut Output<'_>) {
-        out.send(Side::Upstream, REFUSED);
-        self.replies.expect(Slot::Replace(ours), visibility);
-    }
-
-    /// Has Redis refuse an EXEC, for an argument too many: that ends a transaction and gives up what is watched all the same
-    /// [execCommandAbort].
-    pub(super) fn send_refused_exec(
-        &mut self,
-        exec: &[u8],
-        ours: Box<[u8]>,
-        visibility: Visibility,
-        out: &mut Output<'_>,
-    ) {
-        self.transaction.exec_sent();
-        let mut request = Vec::new();
-        encode_request(&[exec, b"refused"], &mut request);
-        out.send(Side::Upstream, &request);
-        self.replies.expect(Slot::ReplaceExec(ours), visibility);
-    }
-
-    /// Whether EXEC would be taken for one: a monitor's is not.
-    pub(super) fn takes_exec(&self) -> bool {
-        self.is_ready() && !self.is_monitoring
-    }
-}
-
-// What comes.
+// What is outstanding.
 
 impl UpstreamState {
     /// How many replies Redis owes.
@@ -446,116 +305,6 @@ impl UpstreamState {
     pub(super) fn has_barrier(&self) -> bool {
         self.replies.pending().has_barrier()
     }
-
-    /// Gives the client an answer of ours in its place.
-    pub(super) fn answer(&mut self, answer: Box<[u8]>, out: &mut Output<'_>) {
-        self.replies.answer(answer, out);
-    }
-
-    /// Whether Redis serves the connection, by its first words; `None` while they do not tell.
-    pub(super) fn serves(&mut self, words: &[u8]) -> Option<bool> {
-        if !self.is_serving {
-            if words.starts_with(MAX_CLIENTS) {
-                return Some(false);
-            }
-            self.is_serving = !MAX_CLIENTS.starts_with(words);
-        }
-        self.is_serving.then_some(true)
-    }
-
-    /// Takes as many replies from the input as are here, in part or in whole. Returns how many bytes they are, and what is to
-    /// be done next. `user` and `client_ids` are for whom the session is known by its id.
-    ///
-    /// # Errors
-    /// What Redis sends is no reply to anything, or it means to close.
-    pub(super) fn take_replies(
-        &mut self,
-        is_silent: bool,
-        (client_ids, user): (&Arc<ClientIds>, Option<&str>),
-        out: &mut Output<'_>,
-    ) -> Result<(usize, Option<AfterReplies>), CloseReason> {
-        let input = out.input();
-        let (mut at, mut next) = (0, None);
-        while at < input.len() {
-            let taken = if self.is_replicating() {
-                self.replies.release(out);
-                out.pass(at..input.len());
-                input.len() - at
-            } else {
-                let context = FrameContext::new(self.protocol, self.subscriptions.in_band(self.protocol))
-                    .monitoring(self.is_monitoring, is_silent);
-                let (taken, event) = self.replies.step(at, context, out)?;
-                match event {
-                    Some(ReplyEvent::Answered { slot: Slot::MirrorLogin, said, .. }) => {
-                        next = self.mirror.answered(said == Said::Refused)?;
-                    }
-                    Some(event) => self.apply(event, client_ids, user),
-                    None => {}
-                }
-                taken
-            };
-            if taken == 0 {
-                break;
-            }
-            at += taken;
-        }
-        self.replies.release(out);
-        Ok((at, next))
-    }
-
-    /// What Redis has said becomes the state.
-    fn apply(&mut self, event: ReplyEvent<'_>, client_ids: &Arc<ClientIds>, user: Option<&str>) {
-        let (slot, said, reply) = match event {
-            ReplyEvent::Answered { slot, said, reply } => (slot, said, reply),
-            ReplyEvent::Subscription { kind, total, name } => {
-                self.subscriptions.confirm(kind, total);
-                match name {
-                    Some((name, Change::Begins)) => self.subscriptions.begin(kind, name),
-                    Some((name, Change::Ends)) => self.subscriptions.end(kind, name),
-                    None => {}
-                }
-                return;
-            }
-        };
-        let is_done = said == Said::Done;
-        match slot {
-            Slot::Hello(protocol) if is_done => {
-                self.protocol = protocol;
-                self.learn_id(reply, client_ids, user);
-            }
-            Slot::ClientId if is_done => self.learn_id(reply, client_ids, user),
-            Slot::Monitor if is_done => self.is_monitoring = true,
-            // Should it be queued, EXEC may turn it on.
-            Slot::Tracking(is_on) if is_done || (said == Said::Queued && is_on) => self.is_tracking = is_on,
-            Slot::Select(database) => self.database.answered(is_done.then_some(Databases::named(database))),
-            Slot::Multi => self.transaction.answered(is_done.then_some(true)),
-            Slot::Discard => self.transaction.answered(is_done.then_some(false)),
-            Slot::ReplaceExec(_) => self.transaction.answered(Some(false)),
-            Slot::Exec { selects } => {
-                self.transaction.answered(Some(false));
-                self.database.perhaps_selected(if is_done { selects } else { Databases::NONE });
-            }
-            // A refusal, or nothing that the connection keeps in mind.
-            Slot::Hello(_)
-            | Slot::ClientId
-            | Slot::Monitor
-            | Slot::Tracking(_)
-            | Slot::Pass(_)
-            | Slot::Blocking(_)
-            | Slot::Subscription { .. }
-            | Slot::MirrorLogin
-            | Slot::Replace(_)
-            | Slot::Local(_) => {}
-        }
-    }
-
-    /// Notes the client id in a whole reply to CLIENT ID or HELLO, if it holds one.
-    fn learn_id(&mut self, reply: &[u8], client_ids: &Arc<ClientIds>, user: Option<&str>) {
-        let Some(id) = client_id(reply) else { return };
-        // First the old place is given up: it may be the same.
-        self.own_id = None;
-        self.own_id = user.map(|user| OwnId::enter(client_ids, id, user));
-    }
 }
 
 #[cfg(test)]
@@ -563,7 +312,8 @@ mod tests {
     use super::*;
     use crate::acl::Acl;
     use crate::command::{Argv, CommandTable, Dialect};
-    use crate::session::output::Queues;
+    use crate::session::intake::Visibility;
+    use crate::session::output::{Output, Queues, Side};
 
     /// A connection that was sent requests and answered so.
     fn after(requests: &[&[&str]], replies: &str) -> UpstreamState {
@@ -618,14 +368,5 @@ mod tests {
         assert_eq!(names(&after(&[&["SUBSCRIBE", "a"]], "-NOPERM no\r\n")), [""; 0]);
         assert_eq!(names(&after(&[&["BLPOP", "k", "0"]], "")), ["BLPOPk0"]);
         assert_eq!(names(&after(&[&["BLPOP", "k", "0"]], "*-1\r\n")), [""; 0]);
-    }
-
-    #[test]
-    fn a_connection_is_refused_by_its_first_words_only() {
-        let mut upstream = UpstreamState::default();
-        assert_eq!(upstream.serves(b"-ERR max"), None);
-        assert_eq!(upstream.serves(MAX_CLIENTS), Some(false));
-        assert_eq!(upstream.serves(b"+OK\r\n"), Some(true));
-        assert_eq!(upstream.serves(MAX_CLIENTS), Some(true), "by then it is a reply");
     }
 }
