@@ -2,7 +2,8 @@
 //!
 //! One request, top to bottom:
 //!
-//! 1. [`net`] accepts, sees to a connection permit, and hands the socket to a worker, whose driver does all I/O of a session.
+//! 1. [`net`] accepts, sees to a connection permit, and hands the socket to a worker, whose driver does all I/O of a
+//!    session.
 //! 2. [`tls`] (on the worker) completes the handshake under a deadline. Unknown CAs and revoked certificates end here.
 //! 3. [`identity`] turns the certificate into a `PeerIdentity`, and the certificate map turns that into a user, or nobody.
 //! 4. [`auth`] verifies passwords, off the I/O threads.
@@ -13,10 +14,11 @@
 //! 9. [`upstream`] is the loopback connection of the session, logged in as the proxy's own user.
 //! 10. [`audit`] says what happened to whom.
 //!
-//! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`, [`generation`] makes of
-//! it what decides, and [`serve`] starts everything, replaces the generation when files change, and ends it all.
-//! [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for where something is counted,
-//! [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has vanished.
+//! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`,
+//! [`generation`] makes of it what decides, and [`serve`] starts everything, replaces the generation when files change,
+//! and ends it all. [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for
+//! where something is counted, [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has
+//! vanished.
 //!
 //! The modules are declared from the top of the stack to its foot: none names one that stands above it.
 

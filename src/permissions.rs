@@ -71,8 +71,8 @@ impl Permissions {
         Some(format!("{path} can be replaced by {whom} (mode {mode:04o} of {folder}): chmod go-w {folder}"))
     }
 
-    /// That the file belongs to somebody else, who can change it. In containers files may belong to somebody of the host, and
-    /// nobody else may be there to be meant.
+    /// That the file belongs to somebody else, who can change it. In containers files may belong to somebody of the
+    /// host, and nobody else may be there to be meant.
     #[must_use]
     pub fn foreign(&self) -> Option<String> {
         let (path, owner) = (self.path.display(), self.foreign_owner?);
@@ -92,8 +92,8 @@ impl Permissions {
     }
 }
 
-/// The first folder on the way to the file, over all links, in which others may rename what they like. Nobody may in one that
-/// is sticky, or on a file system that is mounted read-only, as those of a ConfigMap are.
+/// The first folder on the way to the file, over all links, in which others may rename what they like. Nobody may in
+/// one that is sticky, or on a file system that is mounted read-only, as those of a ConfigMap are.
 fn open_folder(path: &Path) -> Option<OpenFolder> {
     folders_on_the_way(path).into_iter().find_map(|path| {
         let metadata = fs::metadata(&path).ok()?;

@@ -1,5 +1,5 @@
-//! The events of the log that clients cause, as often as they like: each has a line, or is summed with others of its kind. One
-//! schema, words of [`words`] as reasons, and never a value or a password.
+//! The events of the log that clients cause, as often as they like: each has a line, or is summed with others of its
+//! kind. One schema, words of [`words`] as reasons, and never a value or a password.
 
 use std::fmt::Display;
 use std::io;

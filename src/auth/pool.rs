@@ -1,8 +1,8 @@
 //! Verification off the I/O threads.
 //!
-//! A few threads at low priority, fed by a bounded queue in which addresses take turns. Attempts with the same user and password share one
-//! computation, and what was right a moment ago is remembered for a moment, both under a key that never leaves the
-//! process: a reconnect storm costs one hash, and only distinct guesses take places in the queue.
+//! A few threads at low priority, fed by a bounded queue in which addresses take turns. Attempts with the same user and
+//! password share one computation, and what was right a moment ago is remembered for a moment, both under a key that
+//! never leaves the process: a reconnect storm costs one hash, and only distinct guesses take places in the queue.
 
 use core::net::IpAddr;
 use std::collections::{HashMap, HashSet};

@@ -6,9 +6,9 @@
 //!
 //! A success clears the failures of its pair, so they alone would not hold up who guesses beside a user that logs in all
 //! the time. Therefore the rate of guesses is limited, too: per user from each address that he logged in from lately, and
-//! per user from all others together, of clients without his certificate and of those with it apart. Nobody elsewhere can lock
-//! out a user who is logging in from where he always does. Only what is not the password of a remembered success, nor
-//! being verified, is a guess: whoever reconnects makes none.
+//! per user from all others together, of clients without his certificate and of those with it apart. Nobody elsewhere
+//! can lock out a user who is logging in from where he always does. Only what is not the password of a remembered
+//! success, nor being verified, is a guess: whoever reconnects makes none.
 //!
 //! What is remembered of those who logged in is kept apart from what is remembered of those who failed: strangers, however
 //! many, push nobody out of it.

@@ -16,8 +16,8 @@ pub struct Edit {
     pub answer: EditTicket,
 }
 
-/// Waits for the turn of an edit: where the session hears of it. What is to be done stays with the session until then, counts
-/// to it, and ends with it.
+/// Waits for the turn of an edit: where the session hears of it. What is to be done stays with the session until then,
+/// counts to it, and ends with it.
 pub type EditTicket = oneshot::Sender<EditProgress>;
 
 /// How far an edit has come.
@@ -42,7 +42,8 @@ pub struct Editor {
 }
 
 impl Edit {
-    /// The command, and the users it names, for the audit log: of many or long names the beginning. Rules may hold passwords.
+    /// The command, and the users it names, for the audit log: of many or long names the beginning. Rules may hold
+    /// passwords.
     pub fn subject(&self) -> (&'static str, String) {
         const SHOWN: usize = 256;
         let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(SHOWN)]).into_owned();

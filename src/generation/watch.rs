@@ -55,7 +55,8 @@ impl Watch {
     pub fn look(&mut self, files: &Files, now: Instant) -> Look {
         let mut look = Look::default();
         self.looks += 1;
-        // Where all are replaced at once by way of a link, what settles is at least as new as the trust that was read before it.
+        // Where all are replaced at once by way of a link, what settles is at least as new as the trust that was read
+        // before it.
         for is_trust in [true, false] {
             let mut of_kind: Vec<_> =
                 self.files.iter_mut().filter(|((_, kind), _)| kind.has_to_settle() != is_trust).collect();

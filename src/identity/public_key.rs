@@ -1,7 +1,8 @@
 //! The one form of a public key.
 //!
-//! Keys are told apart by the SHA-256 of their SubjectPublicKeyInfo, so one key in two forms would pass for two: as another CA
-//! than the one that a rule speaks of or a CRL has revoked. Those who verify signatures take more forms than one.
+//! Keys are told apart by the SHA-256 of their SubjectPublicKeyInfo, so one key in two forms would pass for two: as
+//! another CA than the one that a rule speaks of or a CRL has revoked. Those who verify signatures take more forms than
+//! one.
 
 /// What every key of a kind begins with, up to the uncompressed point of a curve, and how long it is in all, in bytes.
 const FIXED: [(&[u8], usize); 4] = [

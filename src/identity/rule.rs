@@ -21,8 +21,8 @@ pub struct RuleSpec {
 }
 
 impl RuleSpec {
-    /// Whether it says something by the common name: then a certificate with subject alternative names is passed over, unless
-    /// [`cn_with_san`](Self::cn_with_san) says otherwise.
+    /// Whether it says something by the common name: then a certificate with subject alternative names is passed over,
+    /// unless [`cn_with_san`](Self::cn_with_san) says otherwise.
     pub fn relies_on_cn(&self) -> bool {
         let template = Template::parse(&self.user).ok();
         self.fields.iter().any(|(field, _)| *field == FieldName::Cn)

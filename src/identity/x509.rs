@@ -204,8 +204,8 @@ impl DnsConstraints {
         is_any.then_some(DnsConstraints { permitted, excluded, is_unreadable })
     }
 
-    /// Whether a certificate by this CA may say who it is for. Where it has no DNS name, its common names stand for one: they
-    /// name users, and what keeps a CA to the names of a domain must keep it to its users.
+    /// Whether a certificate by this CA may say who it is for. Where it has no DNS name, its common names stand for
+    /// one: they name users, and what keeps a CA to the names of a domain must keep it to its users.
     #[must_use]
     pub fn permits(&self, certificate: &Certificate) -> bool {
         if certificate.sans.as_ref().is_ok_and(|sans| sans.as_ref().is_some_and(|sans| !sans.dns.is_empty())) {
@@ -417,7 +417,8 @@ impl AttributeKind {
     }
 }
 
-/// The characters of a string of this type. T61String is Latin-1 in fact, unless it is UTF-8; what is out of order is replaced.
+/// The characters of a string of this type. T61String is Latin-1 in fact, unless it is UTF-8; what is out of order is
+/// replaced.
 fn text(string_type: Tag, bytes: &[u8]) -> String {
     let wide = match string_type {
         Tag::BmpString => {

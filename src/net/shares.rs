@@ -1,8 +1,8 @@
 //! Places that are shared fairly between networks, where those from which users come go before the others. Pure.
 //!
 //! A network may take one only while it holds fewer than are free for it: alone it gets half of them, two get a third each.
-//! Who may not waits; a place that becomes free goes to the known network that holds fewest, and among those that hold as many
-//! to who came first; then to unknown ones in the same way. A quarter of the places is for known networks only.
+//! Who may not waits; a place that becomes free goes to the known network that holds fewest, and among those that hold
+//! as many to who came first; then to unknown ones in the same way. A quarter of the places is for known networks only.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};

@@ -33,8 +33,8 @@ use crate::upstream::Upstream;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// After the end of a drain: sessions close then by themselves, and have this long for the last they say, to the client and in
-/// the log.
+/// After the end of a drain: sessions close then by themselves, and have this long for the last they say, to the client
+/// and in the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;

@@ -86,8 +86,9 @@ impl fmt::Display for BlocklistError {
 
 impl Blocklist {
     /// Resolves entries such as `FLUSHALL`, `CLIENT|KILL` or `@scripting`; a command stands for its
-    /// subcommands and its other name too. A category leaves out what anybody may say. A `-` before it takes that out of what the entries before it block.
-    /// An entry that only another server's table knows says nothing here, and is no error.
+    /// subcommands and its other name too. A category leaves out what anybody may say. A `-` before it takes that out
+    /// of what the entries before it block. An entry that only another server's table knows says nothing here, and is
+    /// no error.
     ///
     /// # Errors
     /// Every entry that no table knows, neither as a command nor as a category, every one that takes nothing out, and AUTH,

@@ -1,5 +1,5 @@
-//! What names and texts of clients must not do in the log: begin a line, drive a terminal, or show in another order than they
-//! are written. Such characters are written as escapes.
+//! What names and texts of clients must not do in the log: begin a line, drive a terminal, or show in another order
+//! than they are written. Such characters are written as escapes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,7 +29,8 @@ impl fmt::Write for OneLine<'_> {
     }
 }
 
-/// A line of JSON with the hidden characters that JSON allows in its strings escaped as JSON has it. Elsewhere there are none.
+/// A line of JSON with the hidden characters that JSON allows in its strings escaped as JSON has it. Elsewhere there
+/// are none.
 pub(super) fn json(line: &str) -> Cow<'_, str> {
     let is_allowed = |c: char| c >= '\u{7f}' && is_hidden(c);
     if !line.contains(is_allowed) {

@@ -12,8 +12,8 @@ use memchr::memmem;
 
 use crate::resp::parse_integer;
 
-/// The table, shared by all sessions of all workers. Locked only when one learns its id, is asked for or ends: forwarding a request
-/// touches none of it.
+/// The table, shared by all sessions of all workers. Locked only when one learns its id, is asked for or ends:
+/// forwarding a request touches none of it.
 #[derive(Debug, Default)]
 pub struct ClientIds {
     users: Mutex<HashMap<i64, String>>,

@@ -13,8 +13,8 @@
 //! | `outbox` | what others are told | they have taken it |
 //!
 //! `core` brings them together, and what a request meets there, in order, is: `request` has it judged and forwards, answers
-//! or refuses it, `stream` does not wait for the end of a large one, `verdict` is where its verdict is final, `local/` carries
-//! out what Redis must not see, `answer` says so. The way of a reply is in `upstream/replies`.
+//! or refuses it, `stream` does not wait for the end of a large one, `verdict` is where its verdict is final, `local/`
+//! carries out what Redis must not see, `answer` says so. The way of a reply is in `upstream/replies`.
 
 mod action;
 mod administration;

@@ -53,7 +53,8 @@ pub struct VerifiedPeer {
 pub struct HandshakeFailure {
     /// Why.
     pub error: HandshakeError,
-    /// The certificate that the client has shown, DER. It need not be the client's: only who completes a handshake has its key.
+    /// The certificate that the client has shown, DER. It need not be the client's: only who completes a handshake has
+    /// its key.
     pub shown: Option<Vec<u8>>,
     /// The socket, if the client may still be there to read the alert, or to see an orderly end.
     socket: Option<TcpStream>,
@@ -93,7 +94,8 @@ pub enum HandshakeError {
     RejectedByPeer(ClientAlert),
     /// No protocol version, cipher suite or key exchange in common.
     Incompatible,
-    /// The client asks for a server by something that is no host name (SNI). That decides nothing here, but rustls refuses it.
+    /// The client asks for a server by something that is no host name (SNI). That decides nothing here, but rustls
+    /// refuses it.
     ServerName,
     /// The client broke the protocol.
     Protocol,

@@ -95,8 +95,8 @@ impl Revocation {
         matches!(self.depth, RevocationCheckDepth::Chain)
     }
 
-    /// What webpki leaves open: it asks nothing where it has no lists, and takes a list that covers a part of what its CA has
-    /// issued for the whole where a certificate does not say which part it belongs to.
+    /// What webpki leaves open: it asks nothing where it has no lists, and takes a list that covers a part of what its
+    /// CA has issued for the whole where a certificate does not say which part it belongs to.
     pub(super) fn judge(&self, certificate: &[u8]) -> Result<(), webpki::Error> {
         if !self.is_wanted {
             return Ok(());

@@ -42,8 +42,8 @@ impl TlsSettings {
 /// What the certificate rules say of keys, each as SHA-256 of its SubjectPublicKeyInfo.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleKeys {
-    /// Keys that are trusted whoever signed their certificate, self-signed ones above all. Only their validity is checked, and
-    /// that no CRL lists them.
+    /// Keys that are trusted whoever signed their certificate, self-signed ones above all. Only their validity is
+    /// checked, and that no CRL lists them.
     pub pinned: Vec<Fingerprint>,
     /// Keys of CAs. Such a CA vouches by itself or not at all: no path that ends in another one leads through it.
     pub authorities: Vec<Fingerprint>,

@@ -1,9 +1,9 @@
 //! Who is trusted: webpki builds and verifies paths, and what it leaves to its caller is asked here.
 //!
 //! That is: `keyCertSign` of the CAs that are shown, validity and path length of the anchor, `digitalSignature` of the
-//! leaf, `anyExtendedKeyUsage`, whether the key can take part in a handshake at all, and whether keys are in their usual form. A certificate that any CRL of its
-//! issuer lists is refused, while webpki asks only one of that issuer. And a certificate whose key is pinned is trusted
-//! without a CA. All signature work is webpki's and rustls's.
+//! leaf, `anyExtendedKeyUsage`, whether the key can take part in a handshake at all, and whether keys are in their
+//! usual form. A certificate that any CRL of its issuer lists is refused, while webpki asks only one of that issuer.
+//! And a certificate whose key is pinned is trusted without a CA. All signature work is webpki's and rustls's.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -61,9 +61,9 @@ pub(super) struct Keys {
     pub(super) pins: HashSet<Fingerprint>,
     /// Those that are not trusted yet: no CA vouches for them meanwhile.
     pub(super) waiting_pins: HashSet<Fingerprint>,
-    /// Those of all client CAs, of those that are revoked as well, and of the CAs that rules name. Each vouches by itself or not
-    /// at all: by a certificate of it that the client shows, a path could end in another, past what keeps it in bounds and past
-    /// the rule about it.
+    /// Those of all client CAs, of those that are revoked as well, and of the CAs that rules name. Each vouches by
+    /// itself or not at all: by a certificate of it that the client shows, a path could end in another, past what keeps
+    /// it in bounds and past the rule about it.
     pub(super) authorities: HashSet<Fingerprint>,
 }
 
@@ -90,8 +90,8 @@ impl Verifier {
         Verifier { realms, hints, algorithms, mandatory, keys, revoked, crl_expired }
     }
 
-    /// The judgement about a chain: in a full handshake, on resumption, in `check`, and of a live session, which a CRL that has
-    /// only expired does not end.
+    /// The judgement about a chain: in a full handshake, on resumption, in `check`, and of a live session, which a CRL
+    /// that has only expired does not end.
     pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,

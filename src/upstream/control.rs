@@ -24,7 +24,8 @@ impl<'a> Control<'a> {
         Ok(Self { target, connection, own })
     }
 
-    /// Whether the id may be of this run of Redis. One that is not before ours is of another, and in this it is somebody else's.
+    /// Whether the id may be of this run of Redis. One that is not before ours is of another, and in this it is
+    /// somebody else's.
     pub(super) fn may_be_of_this_run(&self, id: ClientId) -> bool {
         id.number < self.own.number
     }

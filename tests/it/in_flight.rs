@@ -1,5 +1,5 @@
-//! Requests that Redis has received and not executed when somebody loses the right to them: none is executed after the change
-//! has been reported as done.
+//! Requests that Redis has received and not executed when somebody loses the right to them: none is executed after the
+//! change has been reported as done.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

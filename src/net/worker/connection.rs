@@ -60,8 +60,8 @@ impl Worker {
         }
     }
 
-    /// A session with a client that is in, or what is said to one that may not have any. `has_handshake` is one with which there
-    /// was a handshake.
+    /// A session with a client that is in, or what is said to one that may not have any. `has_handshake` is one with
+    /// which there was a handshake.
     pub(super) fn start_session<C: Client + 'static>(
         self: Rc<Self>,
         client: C,

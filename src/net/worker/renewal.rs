@@ -68,8 +68,8 @@ impl Worker {
         }
     }
 
-    /// With a CA many sessions may end, and some that another CA still vouches for may not. With its own certificate a session
-    /// ends by itself, but not where the clock was set forward, or stood while the machine slept.
+    /// With a CA many sessions may end, and some that another CA still vouches for may not. With its own certificate a
+    /// session ends by itself, but not where the clock was set forward, or stood while the machine slept.
     pub(super) fn reverify_if_a_certificate_has_ended(self: &Rc<Self>) {
         let now = unix_seconds();
         let since = self.looked_at.replace(now);

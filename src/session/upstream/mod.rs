@@ -92,8 +92,8 @@ impl UpstreamState {
     /// or RESET.
     ///
     /// One that several sessions share would be plugged in here: a session could use it for requests that leave no state at
-    /// Redis, and would have to move to one of its own before the first that does. What it takes with it is nothing then, and
-    /// this value is as new; what it is owed has to have come before.
+    /// Redis, and would have to move to one of its own before the first that does. What it takes with it is nothing
+    /// then, and this value is as new; what it is owed has to have come before.
     pub(super) fn connect(&mut self) {
         self.link = Link::Connecting;
     }
@@ -183,8 +183,8 @@ impl UpstreamState {
         matches!(self.replies.pending().front(), Some(Slot::Blocking(_)))
     }
 
-    /// Redis is to be asked to give up what it waits for. Whether there is such a thing, and it has not been asked before: no
-    /// other one follows.
+    /// Redis is to be asked to give up what it waits for. Whether there is such a thing, and it has not been asked
+    /// before: no other one follows.
     #[must_use]
     pub(super) fn begin_unblocking(&mut self) -> bool {
         let is_first = self.is_blocked() && !self.is_unblocking;

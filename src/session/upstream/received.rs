@@ -33,8 +33,8 @@ impl UpstreamState {
         self.is_serving.then_some(true)
     }
 
-    /// Takes as many replies from the input as are here, in part or in whole. Returns how many bytes they are, and what is to
-    /// be done next. `user` and `client_ids` are for whom the session is known by its id.
+    /// Takes as many replies from the input as are here, in part or in whole. Returns how many bytes they are, and what
+    /// is to be done next. `user` and `client_ids` are for whom the session is known by its id.
     ///
     /// # Errors
     /// What Redis sends is no reply to anything, or it means to close.

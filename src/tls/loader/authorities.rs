@@ -154,7 +154,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Those that are not self-signed. Where their issuer stands in the file as well, what keeps it in bounds is lost on them.
+    /// Those that are not self-signed. Where their issuer stands in the file as well, what keeps it in bounds is lost
+    /// on them.
     pub(super) fn subordinates(&mut self, authorities: &[Authority]) -> Vec<Subordinate> {
         let path = self.settings.ca_cert_file.clone().unwrap_or_default();
         let subordinates = authorities.iter().filter(|authority| !authority.is_root(&self.algorithms));

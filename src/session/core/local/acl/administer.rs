@@ -23,8 +23,8 @@ impl SessionCore {
         self.outbox.act(Action::Administer(administration));
     }
 
-    /// It is the turn of what [`Action::Administer`] asked for, which may have waited for long. It is judged again, and asked
-    /// for again if it is still right.
+    /// It is the turn of what [`Action::Administer`] asked for, which may have waited for long. It is judged again, and
+    /// asked for again if it is still right.
     ///
     /// # Errors
     /// The right behind the session has gone.

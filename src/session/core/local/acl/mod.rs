@@ -1,7 +1,7 @@
 //! The ACL command family, answered from the proxy's own users [aclCommand].
 //!
-//! What only reads is answered at once. What changes users, or needs a clock or randomness, is an [`Administration`](crate::session::Administration):
-//! the session waits until somebody outside has done it.
+//! What only reads is answered at once. What changes users, or needs a clock or randomness, is an
+//! [`Administration`](crate::session::Administration): the session waits until somebody outside has done it.
 
 mod administer;
 mod help;
