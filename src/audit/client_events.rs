@@ -115,7 +115,15 @@ impl ClientEvents {
 
     /// There is no place for a client, who may have shown a certificate.
     pub fn turned_away(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, exhausted: Exhausted) {
-        let reason = words::exhausted(exhausted);
+        self.refused(client, certificate, words::exhausted(exhausted), "turned away");
+    }
+
+    /// A client with a trusted certificate is nobody here.
+    pub fn refused_connection(&self, peer: &Peer, refusal: UserRefusal) {
+        self.refused(peer.address, peer.certificate.as_deref(), words::user(refusal), "connection refused");
+    }
+
+    fn refused(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, reason: &'static str, message: &str) {
         if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
             let certificate = certificate.map(CertificateFields::new).unwrap_or_default();
             info!(
@@ -127,26 +135,7 @@ impl ClientEvents {
                 fingerprint = certificate.fingerprint,
                 reason,
                 count = 1,
-                "turned away"
-            );
-        }
-    }
-
-    /// A client with a trusted certificate is nobody here.
-    pub fn refused_connection(&self, peer: &Peer, refusal: UserRefusal) {
-        let reason = words::user(refusal);
-        if self.admits(Key::new(Event::ConnectionRefused).from(peer.address.ip()).because(reason)) {
-            let certificate = CertificateFields::of(peer);
-            info!(
-                event = words::event(Event::ConnectionRefused),
-                outcome = words::outcome(Event::ConnectionRefused),
-                client = %peer.address,
-                subject = certificate.subject,
-                serial = certificate.serial,
-                fingerprint = certificate.fingerprint,
-                reason,
-                count = 1,
-                "connection refused"
+                "{message}"
             );
         }
     }

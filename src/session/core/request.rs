@@ -152,7 +152,6 @@ impl SessionCore {
             },
             Verdict::Local(local) => {
                 let argv = argv.iter().collect::<ArgvBuf>();
-                self.conclude(Some(local.spec), Conclusion::Answered);
                 self.upstream.use_up_one_shot(out);
                 self.answer_locally(policy, local, &argv.as_argv(), now, out);
             }
@@ -166,23 +165,6 @@ impl SessionCore {
             }
         }
         Ok(RequestOutcome::Taken)
-    }
-
-    /// Judges a request of the ACL family that had to wait, as if it came now.
-    pub(super) fn take_again(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
-        match self.judge(|requester| Some(policy.decide(requester, argv))) {
-            Some(Judgement::Certain(Verdict::Local(local))) => self.acl(policy, local, argv, out),
-            Some(Judgement::Certain(Verdict::Deny(denial))) => {
-                let (text, record) = (self.denial_text(policy, &denial, argv), self.acl_log_record(&denial, argv));
-                self.conclude(denial.command(), Conclusion::RefusedLater(reported(&denial)));
-                if let Some(record) = record {
-                    self.outbox.note_acl_log_record(record);
-                }
-                self.refuse(text, out);
-            }
-            // The proxy answers all of the family itself, and nothing is outstanding that it could depend on.
-            _ => self.refuse("ERR respgate: not done, try again".to_owned(), out),
-        }
     }
 
     /// What a permitted request has to wait for before it is forwarded.

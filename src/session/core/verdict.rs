@@ -18,8 +18,6 @@ pub(super) enum Conclusion {
     Answered,
     /// With the reason, where an operator wants to hear of it.
     Refused(Option<RequestRefusal>),
-    /// It was to be answered, and is refused by now, because of whom it names or what has changed while it waited.
-    RefusedLater(Option<RequestRefusal>),
 }
 
 /// The reason of a denial, where an operator wants to hear of it.
@@ -47,18 +45,18 @@ impl SessionCore {
         Some(Judgement::Certain(verdict))
     }
 
-    /// The verdict on a request is final. Each passes here before anything becomes of it, once, or again as
-    /// [`RefusedLater`](Conclusion::RefusedLater): what counts requests by user, command and verdict has its place here. A
-    /// command that is not known is `None`. What ends the session is no verdict: what is no protocol, or too large.
+    /// The verdict on a request is final. Each passes here once, before the client is told anything: what counts requests
+    /// by user, command and verdict has its place here. A command that is not known is `None`. What ends the session is no
+    /// verdict: what is no protocol, or too large.
     pub(super) fn conclude(&mut self, command: Option<&CommandSpec>, conclusion: Conclusion) {
-        let (is_first, reason) = match conclusion {
-            Conclusion::Forwarded | Conclusion::Answered => return self.outbox.count_request(),
-            Conclusion::Refused(reason) => (true, reason),
-            Conclusion::RefusedLater(reason) => (false, reason),
-        };
-        if is_first {
-            self.outbox.count_request();
+        self.outbox.count_request();
+        if let Conclusion::Refused(reason) = conclusion {
+            self.note_refused(command, reason);
         }
+    }
+
+    /// A request is refused: by its verdict, or because the right to what it asks for has gone while it waited for its turn.
+    pub(super) fn note_refused(&mut self, command: Option<&CommandSpec>, reason: Option<RequestRefusal>) {
         self.outbox.count_refused();
         if let Some(reason) = reason {
             self.outbox.report_refusal(reason, command);

@@ -114,6 +114,22 @@ fn an_edit_of_somebody_for_whom_less_is_blocked_by_now_is_not_asked_for_again() 
 }
 
 #[test]
+fn each_request_is_counted_once_whatever_becomes_of_it() {
+    let mut rig = Rig::new(OPEN);
+    rig.administers = false;
+    rig.policy.blocklist =
+        Blocklist::build(&["FLUSHALL".to_owned()], &["bob".to_owned()], &[], &rig.policy.table).expect("a command");
+    let counted = |rig: &Rig| (rig.core.traffic().requests, rig.core.traffic().refused);
+    rig.client(&["GET a", "ACL WHOAMI", "FLUSHALL", "ACL SETUSER bob on"].map(request).concat());
+    assert_eq!(counted(&rig), (4, 2));
+    rig.redis("$-1\r\n");
+    rig.say("ACL SETUSER eve on");
+    rig.its_turn(Some("user default on nopass ~* &* +@all -acl|setuser\n"));
+    assert!(rig.administering.is_none());
+    assert_eq!(counted(&rig), (5, 3), "it is refused when its turn has come");
+}
+
+#[test]
 fn what_others_changed_before_its_own_edit_ends_the_session_after_its_answer() {
     let mut rig = waiting();
     rig.say("ACL SETUSER eve on");

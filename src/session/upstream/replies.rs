@@ -202,7 +202,8 @@ impl Replies {
                 Some(Notice::Confirmation { kind }) => {
                     let total = subscription::confirmed_total(frame).ok_or(CloseReason::UpstreamDesynchronised)?;
                     *event = Some(ReplyEvent::Subscription { kind, total, name: subscription::confirmed_name(frame) });
-                    let is_awaited = matches!(self.pending.front(), Some(Slot::Subscription { kind: awaited, .. }) if *awaited == kind);
+                    let front = self.pending.front();
+                    let is_awaited = matches!(front, Some(Slot::Subscription { kind: of, .. }) if *of == kind);
                     return Ok(Some(if is_awaited { Route::Confirmation } else { Route::Unasked }));
                 }
                 None | Some(Notice::Other) => {}

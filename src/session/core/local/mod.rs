@@ -9,6 +9,7 @@ use std::time::Instant;
 
 pub use self::acl::describe_log;
 use super::SessionCore;
+use super::verdict::Conclusion;
 use crate::command::{Argv, Role};
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::Reply;
@@ -25,7 +26,11 @@ impl SessionCore {
         now: Instant,
         out: &mut Output<'_>,
     ) {
-        match local.role() {
+        let role = local.role();
+        if role != Role::Acl {
+            self.conclude(Some(local.spec), Conclusion::Answered);
+        }
+        match role {
             Role::Auth => self.auth(policy, argv, out),
             Role::Hello => self.hello(policy, argv, out),
             Role::Quit => {

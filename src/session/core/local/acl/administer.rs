@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use super::Answer;
+use super::{Answer, BLOCKED};
 use crate::acl::texts;
 use crate::command::Argv;
-use crate::policy::{LocalCommand, Policy};
+use crate::policy::{LocalCommand, Policy, Verdict};
 use crate::resp::{Reply, parse_integer};
 use crate::session::action::Action;
 use crate::session::administration::{Administered, Administration};
 use crate::session::close::CloseReason;
 use crate::session::core::SessionCore;
+use crate::session::core::verdict::{Judgement, reported};
 use crate::session::output::Output;
 use crate::session::wait::Wait;
 
@@ -40,13 +41,36 @@ impl SessionCore {
         self.intake.take_wait();
         self.handle_policy(policy)?;
         let request = administration.request();
-        self.take_again(policy, &request.as_argv(), out);
+        self.judge_at_turn(policy, &request.as_argv(), out);
         if let Some(Wait::Administering { memory, .. }) = self.intake.waits_for() {
             let memory = *memory;
             self.intake.wait_for(Wait::Administering { memory, is_turn: true });
         }
         self.go_on_if_replies_are_out();
         Ok(())
+    }
+
+    /// Judges a request of the ACL family that had to wait for its turn, as if it came now.
+    fn judge_at_turn(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+        match self.judge(|requester| Some(policy.decide(requester, argv))) {
+            Some(Judgement::Certain(Verdict::Local(local))) => {
+                let answer = self.acl_answer(policy, local, argv);
+                if let Answer::Refused(_) = answer {
+                    self.note_refused(Some(local.spec), Some(BLOCKED));
+                }
+                self.give(answer, out);
+            }
+            Some(Judgement::Certain(Verdict::Deny(denial))) => {
+                let (text, record) = (self.denial_text(policy, &denial, argv), self.acl_log_record(&denial, argv));
+                self.note_refused(denial.command(), reported(&denial));
+                if let Some(record) = record {
+                    self.outbox.note_acl_log_record(record);
+                }
+                self.refuse(text, out);
+            }
+            // The proxy answers all of the family itself, and nothing is outstanding that it could depend on.
+            _ => self.refuse("ERR respgate: not done, try again".to_owned(), out),
+        }
     }
 
     /// What [`Action::Administer`] asked for is done. `policy` is at least as new as the one it made.

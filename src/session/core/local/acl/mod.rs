@@ -19,6 +19,9 @@ use crate::session::core::SessionCore;
 use crate::session::core::verdict::Conclusion;
 use crate::session::output::Output;
 
+/// Why an ACL command is refused that the policy permits: it would lift the blocklist.
+const BLOCKED: RequestRefusal = RequestRefusal::Denied(DenialReason::Blocked);
+
 /// What an ACL command comes to.
 enum Answer {
     Now(Reply),
@@ -28,21 +31,23 @@ enum Answer {
 }
 
 impl SessionCore {
-    pub(in crate::session) fn acl(
-        &mut self,
-        policy: &Policy,
-        local: LocalCommand<'_>,
-        argv: &Argv<'_>,
-        out: &mut Output<'_>,
-    ) {
-        match self.acl_answer(policy, local, argv) {
+    pub(super) fn acl(&mut self, policy: &Policy, local: LocalCommand<'_>, argv: &Argv<'_>, out: &mut Output<'_>) {
+        let answer = self.acl_answer(policy, local, argv);
+        self.conclude(
+            Some(local.spec),
+            match answer {
+                Answer::Now(_) | Answer::Later(_) => Conclusion::Answered,
+                Answer::Refused(_) => Conclusion::Refused(Some(BLOCKED)),
+            },
+        );
+        self.give(answer, out);
+    }
+
+    fn give(&mut self, answer: Answer, out: &mut Output<'_>) {
+        match answer {
             Answer::Now(reply) => self.answer(&reply, out),
             Answer::Later(administration) => self.administer(administration),
-            Answer::Refused(text) => {
-                let reason = RequestRefusal::Denied(DenialReason::Blocked);
-                self.conclude(Some(local.spec), Conclusion::RefusedLater(Some(reason)));
-                self.refuse(text, out);
-            }
+            Answer::Refused(text) => self.refuse(text, out),
         }
     }
 
