@@ -230,6 +230,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         now: Instant,
     ) -> Result<(), CloseReason> {
         self.apply_orders(policy, now)?;
+        self.core.begin_turn();
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         match edit {
             None => {}
@@ -276,10 +277,11 @@ impl<C: Stream, H: Host> Driver<C, H> {
             progress |= self.poll_writes(cx, now)?;
             progress |= self.run_actions(cx)?;
             self.account_for_memory()?;
-            if !progress {
+            let waits_for_its_turn = self.core.waits_for_its_turn();
+            if !progress && !waits_for_its_turn {
                 return Ok(());
             }
-            if client.is_used_up() || redis.is_used_up() {
+            if waits_for_its_turn || client.is_used_up() || redis.is_used_up() {
                 cx.waker().wake_by_ref();
                 return Ok(());
             }

@@ -61,12 +61,53 @@ pub(super) struct Intake {
     body: Body,
     wait: Option<Wait>,
     reply_mode: ReplyMode,
+    turn: Turn,
+}
+
+/// Requests that are taken before other sessions get their turn, whatever becomes of them. Those that are refused or answered
+/// here wait for nobody, and a session may have a million at hand.
+const TURN: u32 = 1024;
+
+/// How many requests may still be taken in this turn.
+struct Turn {
+    left: u32,
+    /// Some that have come were left for the next one.
+    is_behind: bool,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { left: TURN, is_behind: false }
+    }
 }
 
 impl Intake {
     /// See [`RequestScanner::scan`].
     pub(super) fn scan(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
-        self.scanner.scan(input, limits)
+        let scanned = self.scanner.scan(input, limits);
+        if let Ok(Scanned::Empty { .. } | Scanned::Request { .. } | Scanned::Inline { .. }) = scanned {
+            self.turn.left = self.turn.left.saturating_sub(1);
+        }
+        scanned
+    }
+
+    /// Another turn begins.
+    pub(super) fn begin_turn(&mut self) {
+        self.turn.left = TURN;
+    }
+
+    /// No further request is begun in this turn.
+    pub(super) fn has_had_its_turn(&self) -> bool {
+        self.turn.left == 0
+    }
+
+    /// Whether requests that have come were left for the next turn.
+    pub(super) fn is_behind(&self) -> bool {
+        self.turn.is_behind
+    }
+
+    pub(super) fn set_behind(&mut self, is_behind: bool) {
+        self.turn.is_behind = is_behind;
     }
 
     /// Where the arguments of the request are that was scanned last.

@@ -11,6 +11,11 @@ use crate::session::output::{Output, Side};
 use crate::session::wait::Wait;
 
 impl SessionCore {
+    /// The session has its turn among others: a bounded number of requests is taken until the next.
+    pub fn begin_turn(&mut self) {
+        self.intake.begin_turn();
+    }
+
     /// Bytes came from the client: `out`'s input starts at the first byte that was not consumed before. Returns how many
     /// of them are consumed now.
     ///
@@ -37,7 +42,7 @@ impl SessionCore {
             self.life.note_upstream(now);
         }
         self.flow.hold(out.input().len() - consumed);
-        if self.life.has_client_closed() {
+        if self.life.has_client_closed() && !self.intake.is_behind() {
             self.end_requests(now)?;
         }
         self.cut_if_unread();

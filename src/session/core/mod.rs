@@ -113,11 +113,17 @@ impl SessionCore {
             Side::Downstream => {
                 self.life.is_running()
                     && !self.life.has_client_closed()
+                    && (!self.intake.is_behind() || self.is_waiting())
                     && self.flow.has_room_upstream()
                     && (self.flow.may_hold_more(&self.limits, self.who.is_authenticated()) || !self.is_waiting())
             }
             Side::Upstream => self.upstream.is_ready() && self.flow.has_room_downstream(),
         }
+    }
+
+    /// Whether requests that have come wait for the next turn, and for nothing else.
+    pub fn waits_for_its_turn(&self) -> bool {
+        self.intake.is_behind() && self.can_go_on()
     }
 
     /// Whether the upstream connection is, or should be, there.

@@ -37,6 +37,7 @@ impl SessionCore {
     ) -> Result<usize, CloseReason> {
         let input = out.input();
         let mut at = 0;
+        self.intake.set_behind(false);
         loop {
             self.resume(policy, now, out)?;
             if !self.life.is_running() {
@@ -53,6 +54,10 @@ impl SessionCore {
             }
             let output_is_full = || flow::output_is_full(out.waiting(Side::Downstream));
             if at == input.len() || (between && (self.is_waiting() || output_is_full())) {
+                return Ok(at);
+            }
+            if between && self.intake.has_had_its_turn() {
+                self.intake.set_behind(true);
                 return Ok(at);
             }
             if self.who.is_authenticated() && self.upstream.is_absent() {

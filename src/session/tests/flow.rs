@@ -315,3 +315,24 @@ fn a_client_that_leaves_before_its_requests_were_looked_at_has_them_executed() {
     assert_eq!(rig.heard(), "+OK\r\n:1\r\n");
     assert_eq!(rig.closed, Some(crate::session::CloseReason::ClientGone));
 }
+
+#[test]
+fn requests_that_wait_for_nobody_are_taken_a_thousand_at_a_time() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("CLIENT REPLY OFF");
+    rig.say("BLPOP k 0");
+    let requests = 10_000;
+    rig.client(&request("FLUSHALL").repeat(requests));
+    assert_eq!(rig.core.traffic().requests, 2);
+    rig.redis("*-1\r\n");
+    assert_eq!((rig.core.traffic().requests, rig.turns, rig.closed), (2 + requests as u64, 9, None));
+}
+
+#[test]
+fn nothing_more_is_read_while_requests_that_have_come_wait_for_their_turn() {
+    let mut rig = Rig::new(OPEN);
+    let requests = 500_000;
+    rig.client(&b"x\n".repeat(requests));
+    assert_eq!((rig.core.traffic().requests, rig.closed), (requests as u64, None));
+    assert!(rig.turns > 400 && rig.most_held <= 128 << 10, "{} turns, {} held", rig.turns, rig.most_held);
+}

@@ -59,6 +59,10 @@ pub(crate) struct Rig {
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
     pub(crate) closed: Option<CloseReason>,
+    /// How often the session was to wait for its turn.
+    pub(crate) turns: u32,
+    /// Bytes of requests that waited here, at the most.
+    pub(crate) most_held: usize,
     /// What the sockets hold and the session has not read.
     client_socket: Vec<u8>,
     redis_socket: Vec<u8>,
@@ -160,6 +164,8 @@ impl Rig {
             unblocking: 0,
             connections: 0,
             closed: None,
+            turns: 0,
+            most_held: 0,
             client_socket: Vec::new(),
             redis_socket: Vec::new(),
             client_ended: false,
@@ -374,16 +380,20 @@ impl Rig {
         self.requests.len() + self.replies.len() + self.queues.downstream.len() + self.queues.upstream.len()
     }
 
-    /// What the driver does in one wake-up, until nothing moves any more.
+    /// What the driver does, one wake-up after the other, until nothing moves any more.
     fn run(&mut self) {
         while self.closed.is_none() {
+            if self.core.waits_for_its_turn() {
+                self.turns += 1;
+                self.core.begin_turn();
+            }
             let mut progress = self.read_client() | self.read_redis();
             if self.closed.is_none() && self.core.can_go_on() {
                 progress |= self.feed_requests(&[]) > 0 || !self.core.can_go_on();
             }
             progress |= self.write();
             progress |= self.perform();
-            if !progress {
+            if !progress && !self.core.waits_for_its_turn() {
                 break;
             }
         }
@@ -432,7 +442,11 @@ impl Rig {
         let passed = out.finish();
         self.queues.upstream.extend(&self.requests[passed]);
         match result {
-            Ok(consumed) => self.requests.drain(..consumed).len(),
+            Ok(consumed) => {
+                let consumed = self.requests.drain(..consumed).len();
+                self.most_held = self.most_held.max(self.requests.len());
+                consumed
+            }
             Err(reason) => {
                 self.closed = Some(reason);
                 0
