@@ -53,10 +53,10 @@ impl SessionCore {
                 return Ok(at);
             }
             let output_is_full = || flow::output_is_full(out.waiting(Side::Downstream));
-            if at == input.len() || (between && (self.is_waiting() || output_is_full())) {
+            if at == input.len() || (between && self.is_waiting()) {
                 return Ok(at);
             }
-            if between && self.intake.has_had_its_turn() {
+            if between && (self.intake.has_had_its_turn() || output_is_full()) {
                 self.intake.set_behind(true);
                 return Ok(at);
             }

@@ -336,3 +336,16 @@ fn nothing_more_is_read_while_requests_that_have_come_wait_for_their_turn() {
     assert_eq!((rig.core.traffic().requests, rig.closed), (requests as u64, None));
     assert!(rig.turns > 400 && rig.most_held <= 128 << 10, "{} turns, {} held", rig.turns, rig.most_held);
 }
+
+#[test]
+fn whatever_a_client_has_sent_before_it_closes_its_side_is_taken_however_much_its_answers_are() {
+    let mut rig = Rig::new(OPEN);
+    let requests = 30_000;
+    rig.client_reads = false;
+    rig.client(&b"x\n".repeat(requests));
+    rig.client_leaves();
+    assert_eq!(rig.closed, None);
+    rig.client_reads(true);
+    assert_eq!((rig.core.traffic().requests, rig.closed), (requests as u64, Some(CloseReason::ClientGone)));
+    assert_eq!(rig.heard().lines().count(), requests);
+}
