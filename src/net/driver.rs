@@ -106,6 +106,8 @@ pub(super) struct Driver<C, H: Host> {
     /// Redis takes no more; what it had to say is still read.
     upstream_write_closed: bool,
     volume: Volume,
+    /// Bytes of the client's certificates, as they are accounted for.
+    certificates: usize,
     handle: Rc<Handle>,
     /// What of the buffers is counted against the memory budget.
     account: Account,
@@ -153,6 +155,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             client_ended: false,
             upstream_write_closed: false,
             volume: Volume::default(),
+            certificates: in_steps(handle.certificates()),
             handle,
             account,
             host,
@@ -588,9 +591,14 @@ impl<C: Stream, H: Host> Driver<C, H> {
         }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
         let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory();
-        self.account.hold(held / ACCOUNTED_STEP * ACCOUNTED_STEP);
+        self.account.hold(in_steps(held) + self.certificates);
         if self.account.is_evicted() { Err(CloseReason::MemoryBudget) } else { Ok(()) }
     }
+}
+
+/// As many bytes as are accounted for.
+fn in_steps(bytes: usize) -> usize {
+    bytes / ACCOUNTED_STEP * ACCOUNTED_STEP
 }
 
 /// What one side has brought in one wake-up.

@@ -49,6 +49,11 @@ impl Handle {
         }
     }
 
+    /// Bytes that the certificates take which the client has shown: here, and once more inside TLS.
+    pub fn certificates(&self) -> usize {
+        self.chain.as_ref().map_or(0, |(_, chain)| 2 * chain.memory())
+    }
+
     /// The session is woken through this waker.
     pub fn note_waker(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();

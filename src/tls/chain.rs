@@ -37,6 +37,11 @@ impl CertificateChain {
         &self.certificates[0]
     }
 
+    /// Bytes of all of it: a client may show much beside what makes it trusted.
+    pub fn memory(&self) -> usize {
+        self.certificates.iter().map(|der| der.len()).sum()
+    }
+
     /// SHA-256 over the whole chain. Two sessions with the same one are trusted or not together.
     pub fn fingerprint(&self) -> Fingerprint {
         let concatenated: Vec<u8> = self.certificates.iter().flat_map(|der| der.iter().copied()).collect();

@@ -1,5 +1,9 @@
 //! What one client holds, and what becomes of the others.
 
+use std::fs;
+
+use rcgen::CustomExtension;
+
 use crate::support::{RedisServer, RespClient, Respgate, Setup, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\nuser bob on +ping ~* &*\n";
@@ -44,6 +48,33 @@ fn over_the_budget_the_user_that_holds_most_is_cut_and_all_others_go_on() {
     let log = gate.log_text();
     let cut: Vec<_> = log.lines().filter(|line| line.contains("memory-budget") && line.contains("\"close\"")).collect();
     assert!(cut.iter().all(|line| line.contains("bob")), "{cut:?}");
+}
+
+#[test]
+fn certificates_that_a_client_shows_beside_its_own_count_to_its_user() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl(ACL)
+        .setting("memory-budget = \"4mb\"")
+        .setting("request-buffer = \"4mb\"")
+        .setting("hold-buffer = \"4mb\"")
+        .start();
+    let mut alice = gate.connect("alice");
+    let bob = gate.pki().client("bob");
+    let padding = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![0; 50_000]);
+    let other = gate.pki().odd_client("other", "other", |params| params.custom_extensions.push(padding));
+    let shown = [&bob.cert, &other.cert].map(|file| fs::read_to_string(file).unwrap()).concat();
+    fs::write(&bob.cert, shown).unwrap();
+    let show = || {
+        let mut session = RespClient::tls(gate.address(), &gate.pki().ca_cert(), Some(&bob));
+        // It may be cut before it is answered.
+        let _ = session.try_send(&request(&["PING"])).is_ok() && session.try_reply().is_ok();
+        session
+    };
+    let sessions: Vec<_> = (0..60).map(|_| show()).collect();
+    gate.wait_for_log(&["\"close\"", "bob", "memory-budget"]);
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    drop(sessions);
 }
 
 #[test]
