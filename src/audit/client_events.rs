@@ -55,7 +55,7 @@ impl ClientEvents {
                 outcome = words::outcome(Event::HandshakeFailed),
                 %client,
                 subject = certificate.as_ref().map(|certificate| certificate.subject.display()),
-                serial = certificate.as_ref().map(|certificate| certificate.serial.as_str()),
+                serial = certificate.as_ref().map(|certificate| beginning(&certificate.serial)),
                 fingerprint = shown.map(|leaf| tracing::field::display(Fingerprint::of(leaf))),
                 reason,
                 %error,
@@ -347,6 +347,15 @@ fn tell_sum(key: &Key, count: u64) {
         Level::WARN => tell!(warn),
         Level::INFO => tell!(info),
         _ => tell!(debug),
+    }
+}
+
+/// Of a serial number that nobody vouches for: more than the 20 bytes that there may be (RFC 5280) is not shown.
+fn beginning(serial: &str) -> String {
+    const DIGITS: usize = 40;
+    match serial.get(..DIGITS) {
+        Some(beginning) if serial.len() > DIGITS => format!("{beginning}…"),
+        _ => serial.to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use rcgen::{SerialNumber, date_time_ymd};
 use respgate::identity::{Fingerprint, PeerIdentity};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
@@ -172,6 +173,21 @@ fn whose_certificate_is_refused_is_told_by_what_it_says_and_its_digest() {
         assert_eq!(line["subject"], "CN=alice");
         assert_eq!(line["serial"], PeerIdentity::from_der(&der, None).unwrap().serial());
     }
+}
+
+#[test]
+fn of_a_serial_number_longer_than_any_the_log_has_the_beginning() {
+    let (_redis, setup) = setup();
+    let gate = setup.start();
+    let identity = gate.pki().odd_client("long-serial", "alice", |params| {
+        params.serial_number = Some(SerialNumber::from_slice(&[0x7f; 20_000]));
+        params.not_after = date_time_ymd(2020, 1, 1);
+        params.not_before = date_time_ymd(2019, 1, 1);
+    });
+    let refused = gate.connect_as(Some(&identity)).try_send(&request(&["PING"])).is_err();
+    let line = gate.wait_for_log(&["\"handshake\"", "failed", "7f7f"]);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["serial"], "7f".repeat(20) + "…", "{refused}");
 }
 
 #[test]
