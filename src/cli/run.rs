@@ -1,6 +1,7 @@
 //! `respgate run`: the proxy.
 
 use crate::files::Files;
+use crate::net::InheritedSockets;
 use crate::serve::logging;
 use crate::serve::{self, RunError};
 
@@ -8,6 +9,13 @@ use super::{ConfigurationArgs, Exit, configuration};
 
 /// Loads the configuration and serves until told to stop.
 pub fn run(arguments: &ConfigurationArgs) -> Exit {
+    let inherited = match InheritedSockets::from_environment() {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            configuration::say(format_args!("error: {error}"));
+            return Exit::Configuration;
+        }
+    };
     // A CA and the rules that confine it may be replaced at this moment, too.
     let (files, read) = Files::default().at_one_moment(|files| {
         let read = arguments.read(files);
@@ -29,7 +37,7 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
     };
     let sources = arguments.clone();
     let reread = Box::new(move |files: &Files| sources.read(files));
-    let outcome = serve::run(config, files, reread, &log);
+    let outcome = serve::run(config, files, inherited, reread, &log);
     // What is queued comes before the last words.
     drop(log);
     match outcome {
@@ -47,7 +55,9 @@ fn exit_of(error: &RunError) -> Exit {
         RunError::Load(errors) if errors.iter().any(|error| error.is_permission()) => Exit::Permission,
         RunError::Bind(_, error) | RunError::System(error) if is_permission(error) => Exit::Permission,
         RunError::Bind(_, error) if error.kind() == std::io::ErrorKind::AddrInUse => Exit::AddressInUse,
-        RunError::Load(_) | RunError::Bind(..) | RunError::Descriptors { .. } => Exit::Configuration,
+        RunError::Load(_) | RunError::Bind(..) | RunError::Inherited(_) | RunError::Descriptors { .. } => {
+            Exit::Configuration
+        }
         RunError::Upstream(..) => Exit::Unavailable,
         RunError::System(_) => Exit::Internal,
     }

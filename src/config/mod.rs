@@ -31,8 +31,8 @@ pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
 pub use error::{ConfigError, ConfigErrors};
 pub use host::{Host, Memory};
 pub use model::{
-    AclSource, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, Listener, LogFormat, LogLevel,
-    LogSettings, NamedUser, Rename, UpstreamAddress, UpstreamSettings,
+    AclSource, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, ListenAddress, Listener,
+    LogFormat, LogLevel, LogSettings, NamedUser, Rename, UpstreamAddress, UpstreamSettings,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};

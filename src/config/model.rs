@@ -21,7 +21,7 @@ use crate::tls::TlsSettings;
 /// Everything `respgate run` needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// At least one. No two share an address (port 0 excepted).
+    /// At least one. No two share an address (port 0 excepted) or the name of inherited sockets.
     pub listeners: Vec<Listener>,
     /// The Redis behind the proxy.
     pub upstream: UpstreamSettings,
@@ -107,11 +107,11 @@ impl Config {
     }
 }
 
-/// One listening socket.
+/// Where a listener listens, and with which rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Port 0 asks the kernel for a free one.
-    pub address: SocketAddr,
+    /// Where.
+    pub address: ListenAddress,
     /// `None` is a plaintext listener, which takes an explicit `tls = "no"`.
     pub tls: Option<TlsSettings>,
     /// Peers that may connect. Empty: everybody not denied.
@@ -120,6 +120,34 @@ pub struct Listener {
     pub deny: Vec<IpNet>,
     /// Balancers: from there a PROXY protocol header is required, and the address in it counts.
     pub proxy_protocol_from: Vec<IpNet>,
+}
+
+/// Where a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ListenAddress {
+    /// There. A socket that listens there and was inherited is used. Port 0 asks the kernel for a free one.
+    Tcp(SocketAddr),
+    /// Where the inherited sockets of this name listen.
+    Inherited(String),
+}
+
+impl ListenAddress {
+    /// How inherited sockets are written.
+    pub const INHERITED: &str = "systemd:";
+
+    /// Whether only this host can reach it. Of inherited sockets that is not known.
+    pub fn is_loopback(&self) -> bool {
+        matches!(self, ListenAddress::Tcp(address) if address.ip().to_canonical().is_loopback())
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(address) => write!(f, "{address}"),
+            ListenAddress::Inherited(name) => write!(f, "{}{name}", Self::INHERITED),
+        }
+    }
 }
 
 /// The Redis behind the proxy and how to log in there.

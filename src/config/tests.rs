@@ -40,6 +40,10 @@ fn host() -> Host {
     Host { memory: memory(), cores: 2, runtime_directory, every_address: [0; 4].into() }
 }
 
+fn tcp(address: &str) -> ListenAddress {
+    ListenAddress::Tcp(address.parse().unwrap())
+}
+
 fn flags(arguments: &[&str]) -> Flags {
     let command = Flags::augment_args(Command::new("test")).no_binary_name(true);
     Flags::from_arg_matches(&command.try_get_matches_from(arguments).unwrap()).unwrap()
@@ -265,7 +269,7 @@ fn an_upstream_that_is_a_path_is_told_to_say_unix() {
 fn a_port_alone_is_every_address_of_the_machine() {
     for listen in ["\":6380\"", "\"6380\"", "6380"] {
         let text = MINIMAL.replace("\"127.0.0.1:6380\"", listen);
-        assert_eq!(load(&text).listeners[0].address, "0.0.0.0:6380".parse().unwrap(), "{listen}");
+        assert_eq!(load(&text).listeners[0].address, tcp("0.0.0.0:6380"), "{listen}");
     }
 }
 
@@ -767,7 +771,7 @@ fn defaults_are_these() {
     let config = load(MINIMAL);
     let expected = Config {
         listeners: vec![Listener {
-            address: "127.0.0.1:6380".parse().unwrap(),
+            address: tcp("127.0.0.1:6380"),
             tls: Some(TlsSettings {
                 cert_file: "/etc/server.crt".into(),
                 key_file: "/etc/server.key".into(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::model::ListenAddress;
+
 /// A size in bytes: `1048576`, or with a unit as in redis.conf: `k` is 1000, `kb` is 1024, and so on to `gb`. Any case.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?} is no size: write bytes, or a unit such as \"64mb\" or \"1gb\"");
@@ -80,13 +82,20 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
-/// An address to listen on: as above, or `:PORT` or `PORT` alone, which is every address of this machine.
-pub(super) fn listen_address(text: &str, every: IpAddr) -> Result<SocketAddr, String> {
-    let port = text.strip_prefix(':').unwrap_or(text);
-    match port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse()) {
-        Some(Ok(port)) => Ok(SocketAddr::new(every, port)),
-        _ => socket_address(text),
+/// An address to listen on: as above, or `:PORT` or `PORT` alone, which is every address of this machine, or
+/// `systemd:NAME`, the inherited sockets of that name.
+pub(super) fn listen_address(text: &str, every: IpAddr) -> Result<ListenAddress, String> {
+    if let Some(name) = text.strip_prefix(ListenAddress::INHERITED) {
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+        let bad = || format!("{text:?} names no socket: write \"systemd:\" and its FileDescriptorName");
+        return is_name.then(|| ListenAddress::Inherited(name.to_owned())).ok_or_else(bad);
     }
+    let port = text.strip_prefix(':').unwrap_or(text);
+    let address = match port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse()) {
+        Some(Ok(port)) => SocketAddr::new(every, port),
+        _ => socket_address(text)?,
+    };
+    Ok(ListenAddress::Tcp(address))
 }
 
 /// A network such as `10.116.0.0/16`, or a single address. `::ffff:10.116.0.0/112` is the IPv4 network in it, as such a
@@ -186,12 +195,23 @@ mod tests {
     #[test]
     fn a_port_alone_is_listened_on_at_every_address() {
         let every = IpAddr::from([0, 0, 0, 0]);
+        let tcp = |text: &str| Ok(ListenAddress::Tcp(text.parse().unwrap()));
         for text in [":6380", "6380"] {
-            assert_eq!(listen_address(text, every), Ok("0.0.0.0:6380".parse().unwrap()), "{text}");
+            assert_eq!(listen_address(text, every), tcp("0.0.0.0:6380"), "{text}");
         }
-        assert_eq!(listen_address(":1", "::".parse().unwrap()), Ok("[::]:1".parse().unwrap()));
-        assert_eq!(listen_address("127.0.0.1:1", every), Ok("127.0.0.1:1".parse().unwrap()));
+        assert_eq!(listen_address(":1", "::".parse().unwrap()), tcp("[::]:1"));
+        assert_eq!(listen_address("127.0.0.1:1", every), tcp("127.0.0.1:1"));
         for text in ["", ":", ":70000", "-1", "+1", ":+1", "6380 ", "::6380"] {
+            assert!(listen_address(text, every).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn inherited_sockets_are_listened_on_by_name() {
+        let every = IpAddr::from([0, 0, 0, 0]);
+        let inherited = Ok(ListenAddress::Inherited("respgate.socket".to_owned()));
+        assert_eq!(listen_address("systemd:respgate.socket", every), inherited);
+        for text in ["systemd:", "systemd:a:b", "systemd:a b", "systemd"] {
             assert!(listen_address(text, every).is_err(), "{text}");
         }
     }

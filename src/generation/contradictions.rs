@@ -2,10 +2,9 @@
 //! somebody wrote would silently not take effect.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use crate::acl::{Acl, UserName};
-use crate::config::{AclSource, Config, Listener, NamedUser, nearest};
+use crate::config::{AclSource, Config, ListenAddress, Listener, NamedUser, nearest};
 use crate::tls::AuthClients;
 
 /// One of them. `Display` is for whoever reads the log or runs `check`.
@@ -25,7 +24,7 @@ pub enum Contradiction {
         /// The user.
         user: UserName,
         /// The listener.
-        listener: SocketAddr,
+        listener: ListenAddress,
         /// Whom that lets in.
         way: &'static str,
         /// `unsafe-nopass` says that this is wanted.
@@ -71,10 +70,10 @@ fn names_of_nobody(config: &Config, acl: &Acl) -> impl Iterator<Item = Contradic
 /// Users that anybody may become, for whom that takes nothing but a connection.
 fn open_users<'a>(config: &'a Config, acl: &'a Acl) -> impl Iterator<Item = Contradiction> + use<'a> {
     takes_any_password(config, acl).flat_map(|user| {
-        let ways = config.listeners.iter().filter_map(|listener| Some((listener.address, way_in(listener)?)));
+        let ways = config.listeners.iter().filter_map(|listener| Some((&listener.address, way_in(listener)?)));
         ways.map(|(listener, way)| Contradiction::Open {
             user: user.clone(),
-            listener,
+            listener: listener.clone(),
             way,
             is_wanted: config.unsafe_nopass,
         })
@@ -118,7 +117,7 @@ fn way_in(listener: &Listener) -> Option<&'static str> {
         Some(AuthClients::Yes) => None,
         Some(AuthClients::Optional) => Some("clients without a certificate (tls-auth-clients = \"optional\")"),
         Some(AuthClients::No) => Some("clients without a certificate (tls-auth-clients = \"no\")"),
-        None if !listener.address.ip().to_canonical().is_loopback() => Some("plaintext clients from beyond loopback"),
+        None if !listener.address.is_loopback() => Some("plaintext clients from beyond loopback"),
         None if !listener.proxy_protocol_from.is_empty() => Some("plaintext clients from behind a balancer"),
         None => None,
     }

@@ -10,9 +10,11 @@ use tokio::net::TcpListener;
 
 use super::addresses::{AddressFilter, canonical, is_in};
 use super::gate::Gate;
+use super::inherited::{InheritedError, InheritedSockets};
 use super::unsent;
 use super::worker::{Arrival, Mailbox};
 use crate::audit::client_events::ClientEvents;
+use crate::config::ListenAddress;
 use crate::keepalive::Keepalive;
 
 /// Connections that may wait to be accepted.
@@ -21,11 +23,43 @@ const BACKLOG: i32 = 1024;
 /// How long to wait after a failed accept: without file descriptors the next one would fail at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The sockets on which a listener accepts: those that are inherited for it, or one that is bound. Needs a tokio runtime.
+///
+/// # Errors
+/// There is none to be had.
+pub fn open(address: &ListenAddress, inherited: &mut InheritedSockets) -> Result<Vec<TcpListener>, ListenError> {
+    let claimed = inherited.claim(address);
+    match address {
+        ListenAddress::Inherited(name) if claimed.is_empty() => {
+            Err(ListenError::Inherited(InheritedError::Missing(name.clone())))
+        }
+        ListenAddress::Tcp(address) if claimed.is_empty() => {
+            let bound = bind(*address).map_err(|error| ListenError::Bind(*address, error))?;
+            Ok(vec![bound])
+        }
+        _ => {
+            let registered = claimed.into_iter().map(TcpListener::from_std).collect::<io::Result<_>>();
+            registered.map_err(ListenError::System)
+        }
+    }
+}
+
+/// Why a listener has no socket.
+#[derive(Debug)]
+pub enum ListenError {
+    /// The address cannot be had.
+    Bind(SocketAddr, io::Error),
+    /// What is inherited does not fit.
+    Inherited(InheritedError),
+    /// The system denies something that every process needs.
+    System(io::Error),
+}
+
 /// Binds a listening socket. Needs a tokio runtime.
 ///
 /// # Errors
 /// The address is taken, is not ours, or its port is reserved.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

@@ -6,6 +6,7 @@ mod driver;
 mod executing;
 mod farewell;
 mod gate;
+mod inherited;
 pub mod listener;
 mod places;
 pub mod proxy_protocol;
@@ -17,4 +18,5 @@ pub mod worker;
 
 pub use self::budget::MemoryBudget;
 pub use self::gate::{ConnectionPermit, Entrance, Gate, GateLimits, SURPLUS};
+pub use self::inherited::{InheritedError, InheritedSockets};
 pub use self::places::Places;

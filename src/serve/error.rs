@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 
 use crate::config::UpstreamAddress;
 use crate::generation::BuildError;
+use crate::net::InheritedError;
+use crate::net::listener::ListenError;
 use crate::upstream::ConnectError;
 
 /// Why the proxy does not run (any more).
@@ -15,6 +17,8 @@ pub enum RunError {
     Load(Vec<BuildError>),
     /// A listening address cannot be had.
     Bind(SocketAddr, io::Error),
+    /// Sockets that are inherited and listeners do not fit.
+    Inherited(InheritedError),
     /// Redis is not there, and `--require-upstream` says that it has to be.
     Upstream(UpstreamAddress, ConnectError),
     /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
@@ -46,6 +50,7 @@ impl fmt::Display for RunError {
                 write!(f, "error: the file-descriptor limit allows no client; one takes at least: ulimit -n {needed}")
             }
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
+            Self::Inherited(error) => write!(f, "error: {error}"),
             Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
             Self::System(error) => write!(f, "error: {error}"),
         }
@@ -53,3 +58,13 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
+
+impl From<ListenError> for RunError {
+    fn from(error: ListenError) -> Self {
+        match error {
+            ListenError::Bind(address, error) => Self::Bind(address, error),
+            ListenError::Inherited(error) => Self::Inherited(error),
+            ListenError::System(error) => Self::System(error),
+        }
+    }
+}

@@ -26,30 +26,43 @@ use crate::config::Config;
 use crate::files::Files;
 use crate::generation::{self, Built, Kept, UpstreamKnowledge, Watch};
 use crate::net::addresses::AddressFilter;
-use crate::net::{Gate, GateLimits, listener};
+use crate::net::{Gate, GateLimits, InheritedSockets, listener};
 use crate::upstream::probe::{self, ProbeResult, ServerInfo};
 use crate::upstream::{ConnectError, Target, Upstream};
 
 /// Runs the proxy until it is told to stop and all is drained. `files` is what the configuration was read from, `reread` reads the
-/// configuration again, for reloads.
+/// configuration again, for reloads. Every one of the `inherited` sockets has to be some listener's.
 ///
 /// # Errors
 /// Nothing was started, or everything has been stopped again.
-pub fn run(config: Config, files: Files, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+pub fn run(
+    config: Config,
+    files: Files,
+    inherited: InheritedSockets,
+    reread: Reread,
+    log: &LogHandle,
+) -> Result<(), RunError> {
     // Before anything fails for want of descriptors in words of its own.
     let capacity = capacity::find(config.limits.maxclients, config.threads)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended = LocalSet::new().block_on(&runtime, serve(config, files, capacity, reread, log));
+    let ended = LocalSet::new().block_on(&runtime, serve(config, files, inherited, capacity, reread, log));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log: &LogHandle) -> Result<(), RunError> {
+async fn serve(
+    config: Config,
+    files: Files,
+    inherited: InheritedSockets,
+    capacity: u32,
+    reread: Reread,
+    log: &LogHandle,
+) -> Result<(), RunError> {
     // Whoever sees it listen may send it signals, which would end it as long as nobody listens for them.
     let mut signals = Signals::new().map_err(RunError::System)?;
     // Before anything is loaded: that takes a tenth of a second, most of it the seeding of the random generator,
     // and a client that comes in between is better kept waiting than refused.
-    let listeners = bind(&config)?;
+    let listeners = listen(&config, inherited)?;
     let target = Target::from(&config);
     let (built, server) = tokio::select! {
         biased;
@@ -93,12 +106,12 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     let keepalive = config.limits.tcp_keepalive;
     let gate = Gate::new(GateLimits { connections: capacity, per_address });
     let mut acceptors = Vec::new();
-    for (number, (bound, filter)) in listeners.into_iter().enumerate() {
-        let address = bound.local_addr().map_err(RunError::System)?;
+    for (number, socket, filter) in listeners {
+        let address = socket.local_addr().map_err(RunError::System)?;
         let tls = config.listeners.get(number).is_some_and(|listener| listener.tls.is_some());
         info!(%address, tls, "listening");
         let accept = listener::accept(
-            bound,
+            socket,
             number,
             filter,
             Arc::clone(&gate),
@@ -146,18 +159,23 @@ async fn serve(config: Config, files: Files, capacity: u32, reread: Reread, log:
     Ok(())
 }
 
-/// Every address that is configured, and who may connect there.
-fn bind(config: &Config) -> Result<Vec<(TcpListener, AddressFilter)>, RunError> {
-    let listeners = config.listeners.iter().map(|settings| {
-        let bound = listener::bind(settings.address).map_err(|error| RunError::Bind(settings.address, error))?;
+/// Every socket of every listener, with the listener's number, and who may connect there.
+fn listen(
+    config: &Config,
+    mut inherited: InheritedSockets,
+) -> Result<Vec<(usize, TcpListener, AddressFilter)>, RunError> {
+    let mut listeners = Vec::new();
+    for (number, settings) in config.listeners.iter().enumerate() {
         let filter = AddressFilter {
             allow: settings.allow.clone(),
             deny: settings.deny.clone(),
             proxies: settings.proxy_protocol_from.clone(),
         };
-        Ok((bound, filter))
-    });
-    listeners.collect()
+        let sockets = listener::open(&settings.address, &mut inherited)?;
+        listeners.extend(sockets.into_iter().map(|socket| (number, socket, filter.clone())));
+    }
+    inherited.all_claimed().map_err(RunError::Inherited)?;
+    Ok(listeners)
 }
 
 /// What decides from the start, with what Redis is if it has to be there.

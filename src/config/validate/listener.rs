@@ -1,7 +1,6 @@
 //! Listeners: addresses, TLS files, and who may connect.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
@@ -9,7 +8,7 @@ use super::judge::Judge;
 use super::words::{auth_clients, crl_check, crl_expired};
 use crate::config::RevocationLists;
 use crate::config::error::{ConfigError, Place};
-use crate::config::model::{Config, Listener};
+use crate::config::model::{Config, ListenAddress, Listener};
 use crate::config::raw::{ListenerSection, Settings, all_of};
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{listen_address, network, one_of, yes_no};
@@ -48,8 +47,8 @@ impl Judge<'_> {
         }
         let mut addresses = BTreeSet::new();
         for (listener, origin) in &listeners {
-            let fixed = listener.address.port() != 0;
-            if let (true, false, Some(origin)) = (fixed, addresses.insert(listener.address), origin) {
+            let is_any = matches!(&listener.address, ListenAddress::Tcp(address) if address.port() == 0);
+            if let (false, false, Some(origin)) = (is_any, addresses.insert(&listener.address), origin) {
                 self.error(origin, format!("{} is listened on twice", listener.address));
             }
         }
@@ -156,7 +155,7 @@ impl Judge<'_> {
             if files.ca_cert_file.is_none() && !files.crl_files.is_empty() {
                 self.error(&place, "`tls-crl-file` is of no use without `tls-ca-cert-file`");
             }
-        } else if address.is_some_and(|address: SocketAddr| !address.ip().is_loopback()) {
+        } else if address.as_ref().is_some_and(|address| !address.is_loopback()) {
             self.warn(&place, "passwords and data cross the network in plaintext here");
         }
         Some(Listener { address: address?, tls: tls_wanted.then_some(files), allow, deny, proxy_protocol_from })
