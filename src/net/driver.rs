@@ -180,6 +180,8 @@ impl<C: Stream, H: Host> Driver<C, H> {
     /// The session has ended: nothing of it is held any more but what is still to be sent to the client. After a loss or an
     /// eviction that is nothing.
     pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C, H> {
+        // Nobody waits for it.
+        self.handle.note_last_drain(true);
         let unsent = match reason {
             CloseReason::ClientLost | CloseReason::MemoryBudget => Buffer::default(),
             _ => self.queues.downstream,
@@ -202,6 +204,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         self.handle.note_generation(policy.generation);
         let outcome = self.run(cx, &policy, progress, Instant::now());
         self.handle.note_former_rights(self.core.executes_with_former_rights());
+        self.handle.note_last_drain(self.core.waits_for_last_drain());
         // It was used at once or is not needed.
         self.go_ahead = None;
         self.note_acl_log();
@@ -299,7 +302,8 @@ impl<C: Stream, H: Host> Driver<C, H> {
         match self.handle.take_order() {
             None => {}
             Some(Order::Close(reason)) => return Err(reason),
-            Some(Order::Drain(deadline)) => self.core.handle_drain(deadline)?,
+            Some(Order::Drain(deadline)) => self.core.handle_drain(now, deadline),
+            Some(Order::LastDrain) => self.core.handle_last_drain(now),
         }
         if self.handle.has_expired(now) {
             return Err(CloseReason::Certificate(CertificateRefusal::Expired));

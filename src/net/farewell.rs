@@ -17,7 +17,7 @@ pub(super) type ConnectionFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub(super) fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: ConnectionPermit) -> ConnectionFuture {
     let mut text = Buffer::default();
     text.extend(format!("-ERR {why}\r\n").as_bytes());
-    keep_place(permit, farewell(client, text))
+    keep_place(permit, farewell(client, text, close::LINGER))
 }
 
 /// Closes a connection with patience. Its place in the gate bounds how many do.
@@ -28,8 +28,8 @@ pub(super) fn keep_place(permit: ConnectionPermit, farewell: impl Future<Output 
     })
 }
 
-/// Sends the last words and closes so that they arrive.
-pub(super) async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
+/// Sends the last words and closes so that they arrive, as far as they do in this time.
+pub(super) async fn farewell<C: Stream>(mut client: C, rest: Buffer, linger: Duration) {
     const PATIENCE: Duration = Duration::from_secs(1);
     if !rest.is_empty() {
         let sent = tokio::time::timeout(PATIENCE, client.write_all(rest.as_slice())).await;
@@ -37,5 +37,5 @@ pub(super) async fn farewell<C: Stream>(mut client: C, rest: Buffer) {
             return;
         }
     }
-    close::lingering_close(client).await;
+    close::lingering_close(client, linger).await;
 }

@@ -15,8 +15,10 @@ use crate::tls::{CertificateChain, Voucher};
 pub enum Order {
     /// End at once.
     Close(CloseReason),
-    /// End when nothing is owed any more, by this time at the latest.
+    /// End when nothing is owed any more, by this time at the latest. Whoever is told something unasked goes on.
     Drain(Instant),
+    /// All others have ended: these are to end, too.
+    LastDrain,
 }
 
 /// A session, as its worker sees it.
@@ -30,6 +32,8 @@ pub struct Handle {
     generation: Cell<u64>,
     /// Redis may still execute something with rights that the session has lost.
     has_former: Cell<bool>,
+    /// It ends with the last drain.
+    waits_for_last_drain: Cell<bool>,
     order: Cell<Option<Order>>,
     waker: RefCell<Option<Waker>>,
 }
@@ -44,6 +48,7 @@ impl Handle {
             deadline: Cell::new(None),
             generation: Cell::new(0),
             has_former: Cell::new(false),
+            waits_for_last_drain: Cell::new(false),
             order: Cell::new(None),
             waker: RefCell::new(None),
         }
@@ -75,6 +80,11 @@ impl Handle {
     /// Whether Redis may still execute something with rights that the session has lost.
     pub fn note_former_rights(&self, has_former: bool) {
         self.has_former.set(has_former);
+    }
+
+    /// Whether the session ends with the last drain.
+    pub fn note_last_drain(&self, waits: bool) {
+        self.waits_for_last_drain.set(waits);
     }
 
     /// Takes what the worker wants.
@@ -166,6 +176,16 @@ impl Registry {
     pub fn drain(&self, deadline: Instant) {
         self.drained_by.set(Some(deadline));
         self.order_all(Order::Drain(deadline));
+    }
+
+    /// Whether all that are left end with the last drain.
+    pub fn waits_for_last_drain(&self) -> bool {
+        self.handles.borrow().values().all(|handle| handle.waits_for_last_drain.get())
+    }
+
+    /// Has those end that are left.
+    pub fn drain_last(&self) {
+        self.order_all(Order::LastDrain);
     }
 
     /// Gives every session the same order.

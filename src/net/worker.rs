@@ -9,7 +9,7 @@ mod renewal;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
@@ -33,9 +33,13 @@ use crate::upstream::Upstream;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
+/// The same while the process ends: newcomers may wait for that.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+
 /// After the end of a drain: sessions close then by themselves, and have this long for the last they say, to the client
 /// and in the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
 
@@ -79,7 +83,13 @@ pub fn start(
     let (messages, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
     let turns = Arc::new(AtomicU64::new(0));
-    let mailbox = Mailbox { messages, connections: Arc::clone(&connections), turns: Arc::clone(&turns) };
+    let waits_for_last_drain = Arc::new(AtomicBool::new(false));
+    let mailbox = Mailbox {
+        messages,
+        connections: Arc::clone(&connections),
+        turns: Arc::clone(&turns),
+        waits_for_last_drain: Arc::clone(&waits_for_last_drain),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -88,7 +98,7 @@ pub fn start(
         .build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let worker = Rc::new(Worker::new(settings, generation, connections));
-        LocalSet::new().block_on(&runtime, worker.run(inbox, &turns));
+        LocalSet::new().block_on(&runtime, worker.run(inbox, &turns, &waits_for_last_drain));
     })?;
     Ok((mailbox, thread))
 }
@@ -107,6 +117,8 @@ struct Worker {
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
     looked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
+    /// Connections that are on their way to a session.
+    admitting: Cell<usize>,
     /// How often sessions have been told to look whether their clients read, and when that was last.
     looks: Cell<u64>,
     looked_for_readers_at: Cell<Instant>,
@@ -135,12 +147,18 @@ impl Worker {
             draining: watch::Sender::new(false),
             looked_at: Cell::new(unix_seconds()),
             connections,
+            admitting: Cell::new(0),
             looks: Cell::new(0),
             looked_for_readers_at: Cell::new(Instant::now()),
         }
     }
 
-    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Message>, turns: &AtomicU64) {
+    async fn run(
+        self: Rc<Self>,
+        mut inbox: mpsc::UnboundedReceiver<Message>,
+        turns: &AtomicU64,
+        waits_for_last_drain: &AtomicBool,
+    ) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut end = None;
@@ -159,9 +177,12 @@ impl Worker {
                     }
                     Some(Message::Drain(deadline)) => {
                         end = Some(deadline);
+                        tick = tokio::time::interval(DRAIN_TICK);
+                        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                         self.registry.drain(deadline);
                         self.draining.send_replace(true);
                     }
+                    Some(Message::LastDrain) => self.registry.drain_last(),
                 },
                 _ = tick.tick() => {
                     turns.fetch_add(1, Ordering::Relaxed);
@@ -173,6 +194,8 @@ impl Worker {
                     if end.is_some_and(is_over) {
                         return;
                     }
+                    let is_down_to_the_last = self.admitting.get() == 0 && self.registry.waits_for_last_drain();
+                    waits_for_last_drain.store(end.is_some() && is_down_to_the_last, Ordering::Relaxed);
                 }
             }
         }

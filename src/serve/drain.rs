@@ -30,7 +30,14 @@ async fn drain(deadline: Instant, mailboxes: &[Mailbox], threads: Vec<JoinHandle
     info!(connections, "draining");
     mailboxes.iter().for_each(|mailbox| mailbox.drain(deadline));
     let mut poll = tokio::time::interval(Duration::from_millis(20));
+    let mut is_last = false;
     while !threads.iter().all(JoinHandle::is_finished) {
         poll.tick().await;
+        let is_left_with_them =
+            |(mailbox, thread): (&Mailbox, &JoinHandle<()>)| mailbox.waits_for_last_drain() || thread.is_finished();
+        if !is_last && mailboxes.iter().zip(&threads).all(is_left_with_them) {
+            is_last = true;
+            mailboxes.iter().for_each(Mailbox::drain_last);
+        }
     }
 }

@@ -45,6 +45,30 @@ pub(super) enum Due {
     NotAuthenticated,
 }
 
+/// What a session is in the middle of that the end of the process does not cut off at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    /// Redis tells it something unasked.
+    Told,
+    /// A transaction is open.
+    Transaction,
+    /// It has not asked anything yet.
+    FirstRequest,
+}
+
+/// For so long a session that has only begun may still say its first request, and one in a transaction EXEC or DISCARD.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The end of the process, which has begun.
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    began: Instant,
+    /// When every session ends, whatever it waits for.
+    deadline: Instant,
+    /// Those to whom Redis tells something unasked end as well.
+    is_last: bool,
+}
+
 /// From the handshake to the end. A stage is never gone back to, and the first reason to end is the one that is told. It
 /// lives as long as the session; RESET gives the time to log in once more to whoever was logged in.
 pub(super) struct Lifetime {
@@ -60,6 +84,7 @@ pub(super) struct Lifetime {
     /// What comes of a request that has begun.
     request: RequestProgress,
     resets: ResetBudget,
+    drain: Option<Drain>,
 }
 
 impl Lifetime {
@@ -72,6 +97,7 @@ impl Lifetime {
             waited_since: now,
             request: RequestProgress::new(now),
             resets: ResetBudget::new(now),
+            drain: None,
         }
     }
 
@@ -108,6 +134,44 @@ impl Lifetime {
     /// The client has closed its side.
     pub(super) fn client_closes(&mut self, deadline: Instant) {
         self.client_closed = Some(deadline);
+    }
+
+    /// The end of the process has begun.
+    pub(super) fn drain(&mut self, now: Instant, deadline: Instant) {
+        self.drain.get_or_insert(Drain { began: now, deadline, is_last: false });
+    }
+
+    /// It ends those as well to whom Redis tells something unasked.
+    pub(super) fn let_none_go_on(&mut self) {
+        if let Some(drain) = &mut self.drain {
+            drain.is_last = true;
+        }
+    }
+
+    pub(super) fn is_last_drain(&self) -> bool {
+        self.drain.is_some_and(|drain| drain.is_last)
+    }
+
+    /// Whether the session is to end with the process, and has not begun to.
+    pub(super) fn is_to_drain(&self) -> bool {
+        self.drain.is_some() && self.is_running()
+    }
+
+    /// Until when a session that is to end with the process goes on as before, for what it is in the middle of.
+    pub(super) fn goes_on_until(&self, unfinished: Unfinished) -> Option<Instant> {
+        let drain = self.drain?;
+        Some(match unfinished {
+            Unfinished::Told => drain.deadline,
+            Unfinished::Transaction => drain.deadline.min(drain.began + GRACE),
+            Unfinished::FirstRequest => drain.deadline.min(self.started + GRACE),
+        })
+    }
+
+    /// Takes no more requests, because the process ends.
+    pub(super) fn finish_drained(&mut self) {
+        if let Some(drain) = self.drain {
+            self.finish(CloseReason::Drained, drain.deadline);
+        }
     }
 
     /// Takes no more requests; what is owed still goes out.

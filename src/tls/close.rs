@@ -9,14 +9,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Most input discarded, in bytes.
 const MAX_DISCARDED: usize = 64 * 1024;
-/// Longest time spent.
-const MAX_TIME: Duration = Duration::from_secs(1);
+/// The time that is ordinarily spent.
+pub const LINGER: Duration = Duration::from_secs(1);
 
 /// Flushes, ends the write side (with close_notify first, if it is TLS), and discards input until the peer's end of
-/// stream, 64 KiB or 1 s, whichever comes first. Errors end it too: there is nobody left to tell.
-pub async fn lingering_close<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
-    // Elapsed: the second is over.
-    let _ = tokio::time::timeout(MAX_TIME, say_goodbye(stream)).await;
+/// stream, 64 KiB or this time, whichever comes first. Errors end it too: there is nobody left to tell.
+pub async fn lingering_close<S: AsyncRead + AsyncWrite + Unpin>(stream: S, time: Duration) {
+    // Elapsed: the time is over.
+    let _ = tokio::time::timeout(time, say_goodbye(stream)).await;
 }
 
 async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
@@ -57,7 +57,7 @@ mod tests {
             client.read_to_end(&mut heard).await.expect("no reset");
             drop(client);
         };
-        tokio::join!(lingering_close(server), hear);
+        tokio::join!(lingering_close(server, LINGER), hear);
         assert_eq!(heard, b"-ERR max number of clients reached\r\n");
     }
 
@@ -71,7 +71,7 @@ mod tests {
             }
             sent
         };
-        let ((), sent) = tokio::join!(lingering_close(ours), flood);
+        let ((), sent) = tokio::join!(lingering_close(ours, LINGER), flood);
         assert!((MAX_DISCARDED..MAX_DISCARDED + 8192).contains(&sent), "{sent}");
     }
 
@@ -79,6 +79,6 @@ mod tests {
     async fn a_peer_that_is_gone_is_not_waited_for() {
         let (ours, theirs) = tokio::io::duplex(1024);
         drop(theirs);
-        lingering_close(ours).await;
+        lingering_close(ours, LINGER).await;
     }
 }

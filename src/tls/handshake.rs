@@ -64,7 +64,7 @@ impl HandshakeFailure {
     /// Closes the connection so that the alert arrives; takes up to 1 s.
     pub async fn lingering_close(self) {
         if let Some(socket) = self.socket {
-            close::lingering_close(socket).await;
+            close::lingering_close(socket, close::LINGER).await;
         }
     }
 }

@@ -5,9 +5,11 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{RedisServer, RespClient, Respgate, eventually, request, respgate_binary, upstream_of};
+use crate::support::{
+    RedisServer, RespClient, Respgate, client_config, eventually, request, respgate_binary, upstream_of,
+};
 
-const ACL: &str = "user alice on +@all ~*\n";
+const ACL: &str = "user alice on +@all ~* &*\n";
 
 /// No test waits so long for anything.
 const PATIENT: &str = "shutdown-timeout = \"10m\"";
@@ -230,6 +232,50 @@ fn sigterm_does_not_wait_for_a_stuck_redis_to_forget_the_mirrors() {
     gate.signal(Signal::TERM);
     assert_eq!(gate.exit_status().code(), Some(0));
     gate.wait_for_log(&["users that scripts ran as are left at the upstream"]);
+}
+
+#[test]
+fn a_handshake_that_has_begun_at_sigterm_ends_and_the_first_request_is_answered() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("handshake-timeout = \"10m\"").setting(PATIENT);
+    let mut gate = setup.start();
+    let config = client_config(&gate.pki().ca_cert(), Some(&gate.pki().client("alice")));
+    let mut client = RespClient::half_way(gate.address(), &config);
+    gate.signal(Signal::TERM);
+    wait_until_closed(&gate);
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    client.expect_closed();
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn subscribers_end_after_everybody_else() {
+    let (redis, mut gate) = start();
+    let (mut subscriber, mut other) = (gate.connect("alice"), gate.connect("alice"));
+    subscriber.call(&["SUBSCRIBE", "news"]);
+    assert_eq!(other.text(&["MULTI"]), "+OK");
+    gate.signal(Signal::TERM);
+    wait_until_closed(&gate);
+    assert_eq!(redis.direct().text(&["PUBLISH", "news", "first"]), ":1");
+    assert!(subscriber.reply_text().contains("first"));
+    assert_eq!(other.text(&["DISCARD"]), "+OK");
+    other.expect_closed();
+    subscriber.expect_closed();
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+#[test]
+fn newcomers_are_let_in_until_the_delay_of_the_end_is_over_and_a_second_sigterm_ends_it() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("shutdown-delay = \"10m\"");
+    let mut gate = setup.start();
+    gate.signal(Signal::TERM);
+    eventually("the end to have begun", || {
+        String::from_utf8_lossy(&gate.health().stdout).contains("draining").then_some(())
+    });
+    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
 }
 
 fn start() -> (RedisServer, Respgate) {

@@ -20,6 +20,9 @@ use crate::net::proxy_protocol::{self, HeaderError};
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
 
+/// How long a connection has to come this far where the process ends.
+const NEWCOMER: Duration = Duration::from_secs(2);
+
 /// How long a connection has for its ClientHello where others wait for the place.
 const UNDISTURBED: Duration = Duration::from_secs(1);
 
@@ -42,12 +45,17 @@ impl Worker {
     pub(super) async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<ConnectionFuture> {
         let listener = arrival.listener;
         let deadline = Instant::now() + self.settings.handshake_timeout;
+        let late = Instant::now() + NEWCOMER;
         let mut draining = self.draining.subscribe();
+        let given_up = async {
+            let _ = draining.wait_for(|draining| *draining).await;
+            tokio::time::sleep_until(late).await;
+        };
         let Entered { address, permit, transport } = tokio::select! {
             // Who has begun is served to the end, so that is looked at first.
             biased;
             entered = self.enter(arrival, deadline) => entered?,
-            _ = draining.wait_for(|draining| *draining) => return None,
+            () = given_up => return None,
         };
         let begun = match transport {
             Ok(Transport::Plaintext(socket)) => {

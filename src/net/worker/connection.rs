@@ -20,10 +20,15 @@ use crate::net::gate::ConnectionPermit;
 use crate::net::registry::Handle;
 use crate::net::unsent;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore};
+use crate::tls::close;
 use crate::tls::handshake::{self, ClientStream};
 
 /// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
 pub(super) const NO_ENTRY: &str = "respgate: this certificate may not enter";
+
+/// How long a client that is closed by the end of the process may take to close as well. Those that wait in a pool only notice
+/// when they are next used, and a successor may wait for the end.
+const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
 /// A client's connection, encrypted or not.
 pub(super) trait Client: Stream {
@@ -54,7 +59,9 @@ impl Drop for Counted {
 impl Worker {
     /// One connection, from accept to close. What it takes to let it in is not kept for as long as it lasts.
     pub(super) async fn serve(self: Rc<Self>, arrival: Arrival, _counted: Counted) {
-        let admitted = Box::pin(self.admit(arrival)).await;
+        self.admitting.set(self.admitting.get() + 1);
+        let admitted = Box::pin(Rc::clone(&self).admit(arrival)).await;
+        self.admitting.set(self.admitting.get() - 1);
         if let Some(rest) = admitted {
             rest.await;
         }
@@ -142,7 +149,8 @@ impl Worker {
             let told = async move {
                 match reason {
                     CloseReason::ClientLost => drop((client, unsent, account)),
-                    _ => tell_the_last(client, unsent, account).await,
+                    CloseReason::Drained => tell_the_last(client, unsent, account, DRAIN_LINGER).await,
+                    _ => tell_the_last(client, unsent, account, close::LINGER).await,
                 }
             };
             keep_place(permit, async move {
@@ -154,10 +162,10 @@ impl Worker {
 }
 
 /// The last of a session. What is still to be sent counts to whoever it is for, and is given up where that is the most.
-async fn tell_the_last<C: Stream + 'static>(client: C, unsent: Buffer, mut account: Account) {
+async fn tell_the_last<C: Stream + 'static>(client: C, unsent: Buffer, mut account: Account, linger: Duration) {
     let holds_something = !unsent.is_empty();
     tokio::select! {
-        () = farewell(client, unsent) => {}
+        () = farewell(client, unsent, linger) => {}
         () = account.evicted(), if holds_something => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,7 @@ pub(super) enum Message {
     Arrival(Arrival),
     Renew(Renewal, RenewalSenders),
     Drain(Instant),
+    LastDrain,
 }
 
 /// What a new generation changes.
@@ -61,6 +62,7 @@ pub struct Mailbox {
     pub(super) messages: mpsc::UnboundedSender<Message>,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) turns: Arc<AtomicU64>,
+    pub(super) waits_for_last_drain: Arc<AtomicBool>,
 }
 
 impl Mailbox {
@@ -89,8 +91,19 @@ impl Mailbox {
         RenewalReceivers { under: all_under, verified: all_verified }
     }
 
-    /// No more connections, and the end of those that are there by `deadline`.
+    /// No more connections, and the end of those that are there by `deadline`, but for those to which Redis tells something
+    /// unasked.
     pub fn drain(&self, deadline: Instant) {
         let _ = self.messages.send(Message::Drain(deadline));
+    }
+
+    /// Whether a worker that drains is left with these.
+    pub fn waits_for_last_drain(&self) -> bool {
+        self.waits_for_last_drain.load(Ordering::Relaxed)
+    }
+
+    /// The end of these as well.
+    pub fn drain_last(&self) {
+        let _ = self.messages.send(Message::LastDrain);
     }
 }

@@ -41,6 +41,7 @@ impl SessionCore {
         if !waited_for_redis {
             self.life.note_upstream(now);
         }
+        self.finish_if_drained(now);
         self.flow.hold(out.input().len() - consumed);
         if self.life.has_client_closed() && !self.intake.is_behind() {
             self.end_requests(now)?;
@@ -75,6 +76,7 @@ impl SessionCore {
         if self.life.has_client_closed() && self.may_wait_for_ever() {
             return Err(CloseReason::ClientGone);
         }
+        self.finish_if_drained(now);
         self.go_on_if_replies_are_out();
         self.unblock_if_drained();
         Ok(consumed)
@@ -151,6 +153,7 @@ impl SessionCore {
     /// # Errors
     /// Why both connections have to be closed at once.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Output<'_>) -> Result<(), CloseReason> {
+        self.finish_if_drained(now);
         if let Some(Wait::Throttled { until }) = self.intake.waits_for()
             && *until <= now
         {

@@ -148,9 +148,13 @@ impl SessionCore {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn next_timeout(&self) -> Option<Instant> {
         let due = self.due().map(|(at, _)| at);
-        match self.intake.waits_for() {
-            Some(Wait::Throttled { until }) => Some(due.map_or(*until, |due| due.min(*until))),
-            _ => due,
+        let until = match self.intake.waits_for() {
+            Some(Wait::Throttled { until }) => Some(*until),
+            _ => self.goes_on_until(),
+        };
+        match until {
+            Some(until) => Some(due.map_or(until, |due| due.min(until))),
+            None => due,
         }
     }
 

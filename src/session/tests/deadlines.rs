@@ -152,7 +152,7 @@ fn a_throttled_client_that_leaves_or_is_drained_is_told_at_once() {
     rig.wait(Duration::ZERO);
     assert_eq!((rig.heard().as_str(), rig.closed), (THROTTLED, Some(CloseReason::Throttled)));
     let mut rig = throttled();
-    rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
+    rig.core.handle_drain(rig.now, rig.now + HALF_CLOSE_TIMEOUT);
     rig.wait(Duration::ZERO);
     assert_eq!((rig.heard().as_str(), rig.closed), (THROTTLED, Some(CloseReason::Drained)));
 }

@@ -280,7 +280,7 @@ fn a_throttled_session_of_a_certificate_that_leaves_or_is_drained_is_told_at_onc
         if leaves {
             rig.client_leaves();
         } else {
-            rig.core.handle_drain(rig.now + HALF_CLOSE_TIMEOUT).unwrap();
+            rig.core.handle_drain(rig.now, rig.now + HALF_CLOSE_TIMEOUT);
         }
         rig.wait(Duration::ZERO);
         assert_eq!((rig.heard().as_str(), rig.closed), (THROTTLED, Some(reason)));

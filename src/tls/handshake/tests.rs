@@ -81,7 +81,7 @@ async fn serve(socket: TcpStream, material: &TlsMaterial) -> Result<Handshaken, 
             if done.stream.read_u8().await.is_ok() {
                 let _ = done.stream.write_all(b"!").await;
             }
-            close::lingering_close(&mut done.stream).await;
+            close::lingering_close(&mut done.stream, close::LINGER).await;
             Ok(done)
         }
         Err(failure) => {
