@@ -265,6 +265,8 @@ pub struct Limits {
     pub tcp_keepalive: Option<Keepalive>,
     /// How long owed replies are delivered after the client's FIN.
     pub half_close_timeout: Duration,
+    /// How long newcomers are still let in once the end has been asked for.
+    pub shutdown_delay: Duration,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
     /// Arguments of one request, after login.

@@ -162,6 +162,9 @@ pub(super) struct Settings {
     /// Time to deliver owed replies after the client's end of stream [default: 5s]
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(super) half_close_timeout: Option<Setting>,
+    /// Time from the signal to end to the beginning of the drain, newcomers are still let in meanwhile [default: 0]
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    pub(super) shutdown_delay: Option<Setting>,
     /// Time a drain may take [default: 25s]
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(super) shutdown_timeout: Option<Setting>,

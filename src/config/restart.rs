@@ -157,6 +157,7 @@ impl Differences {
             request_timeout,
             tcp_keepalive,
             half_close_timeout,
+            shutdown_delay,
             shutdown_timeout,
             max_args,
             max_bulk,
@@ -176,6 +177,7 @@ impl Differences {
         self.note("request-timeout", request_timeout, &written.request_timeout);
         self.note("tcp-keepalive", tcp_keepalive, &written.tcp_keepalive);
         self.note("half-close-timeout", half_close_timeout, &written.half_close_timeout);
+        self.note("shutdown-delay", shutdown_delay, &written.shutdown_delay);
         self.note("shutdown-timeout", shutdown_timeout, &written.shutdown_timeout);
         self.note("max-args", max_args, &written.max_args);
         self.note("max-bulk", max_bulk, &written.max_bulk);

@@ -821,6 +821,7 @@ fn defaults_are_these() {
             request_timeout: Some(Duration::from_secs(60)),
             tcp_keepalive: Some(Keepalive::after(Duration::from_secs(300))),
             half_close_timeout: Duration::from_secs(5),
+            shutdown_delay: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(25),
             max_args: 1_048_576,
             max_bulk: 512 << 20,

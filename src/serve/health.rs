@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::fmt;
 
+use super::service_manager;
+
 /// How the proxy is, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
@@ -50,12 +52,13 @@ impl fmt::Display for Health {
     }
 }
 
-/// What makes the proxy healthy or not, as those note it who see it.
+/// What makes the proxy healthy or not, as those note it who see it. The service manager is told of every change.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
     stuck_workers: Cell<usize>,
     is_upstream_up: Cell<bool>,
     is_draining: Cell<bool>,
+    told: Cell<Option<Health>>,
 }
 
 /// One thing that has to be so, and whether it is.
@@ -64,14 +67,17 @@ pub(super) type Check = (&'static str, bool);
 impl Condition {
     pub(super) fn note_stuck_workers(&self, stuck: usize) {
         self.stuck_workers.set(stuck);
+        self.tell();
     }
 
     pub(super) fn note_upstream(&self, is_up: bool) {
         self.is_upstream_up.set(is_up);
+        self.tell();
     }
 
     pub(super) fn note_draining(&self) {
         self.is_draining.set(true);
+        self.tell();
     }
 
     /// The worst news first, but that the process ends is more than any.
@@ -84,6 +90,13 @@ impl Condition {
             Health::Serving
         } else {
             Health::UpstreamDown
+        }
+    }
+
+    fn tell(&self) {
+        let health = self.health();
+        if self.told.replace(Some(health)) != Some(health) {
+            service_manager::status(health);
         }
     }
 

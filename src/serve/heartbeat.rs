@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::health::Condition;
+use super::service_manager;
 use crate::net::worker::Mailbox;
 
 /// Between two looks. Workers turn several times meanwhile, also those that have nothing to do.
@@ -15,8 +16,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// while all of the process stands still.
 const LOOKS: u32 = 5;
 
-/// Looks at workers for ever, and notes how many are stuck.
+/// Looks at workers for ever, and notes how many are stuck. The service manager's watchdog is pinged as long as all turn.
 pub(super) async fn watch(workers: Vec<Mailbox>, condition: Rc<Condition>) {
+    let watchdog = service_manager::watchdog();
+    if let Some(time) = watchdog.filter(|time| *time < 2 * INTERVAL) {
+        warn!(?time, "the service manager's watchdog is pinged once a second: too rarely for what it expects");
+    }
     let mut heartbeats = vec![Heartbeat::default(); workers.len()];
     let mut looks = tokio::time::interval(INTERVAL);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -30,6 +35,18 @@ pub(super) async fn watch(workers: Vec<Mailbox>, condition: Rc<Condition>) {
             }
         }
         condition.note_stuck_workers(heartbeats.iter().filter(|heartbeat| heartbeat.is_stuck()).count());
+        if watchdog.is_some() && heartbeats.iter().all(|heartbeat| heartbeat.missed == 0) {
+            service_manager::ping();
+        }
+    }
+}
+
+/// Pings the service manager's watchdog for ever, while workers end one after the other and there is a deadline for that.
+pub(super) async fn ping() {
+    let mut pings = tokio::time::interval(INTERVAL);
+    while service_manager::watchdog().is_some() {
+        pings.tick().await;
+        service_manager::ping();
     }
 }
 

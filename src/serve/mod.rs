@@ -11,6 +11,7 @@ mod heartbeat;
 pub mod logging;
 pub mod reload;
 mod run;
+mod service_manager;
 mod signals;
 pub mod status;
 mod workers;

@@ -1,6 +1,7 @@
 //! The running proxy: what is started, and what it does until it is told to stop.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +20,7 @@ use super::health::Condition;
 use super::logging::LogHandle;
 use super::reload::{self, ReloadFailures, Reloader, Reread, Start};
 use super::signals::Signals;
-use super::{capacity, drain, heartbeat, workers};
+use super::{capacity, drain, heartbeat, service_manager, workers};
 use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
@@ -67,7 +68,7 @@ async fn serve(
     let (built, server) = tokio::select! {
         biased;
         built = first_generation(&config, &files, &target) => built?,
-        () = signals.end() => return Ok(()),
+        () = signals.end.asked_for() => return Ok(()),
     };
     let watch = Watch::new(config.watched_files(), &files);
     let once = Rc::new(files.into_start());
@@ -127,7 +128,10 @@ async fn serve(
     let mut reloader = Reloader::new(start, reread, declare, enforcer);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    service_manager::ready();
+    // When nobody is accepted any more.
+    let mut closes_at = None;
+    let is_cut_short = loop {
         tokio::select! {
             // The prober lives as long as the process.
             Some(finding) = found.recv() => {
@@ -137,22 +141,35 @@ async fn serve(
             _ = poll.tick() => reloader.look_at_files().await,
             // `edits` is held here, so there is always somebody who may send.
             Some(edit) = edited.recv() => reloader.edit(edit).await,
-            _ = signals.reload.recv() => reloader.reload().await,
+            _ = signals.reload.recv() => {
+                service_manager::reloading();
+                reloader.reload().await;
+                service_manager::ready();
+            }
             _ = signals.reopen.recv() => log.reopen(),
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
+            () = signals.end.asked_for() => {
+                // A second signal ends it at once.
+                if closes_at.is_some() {
+                    break true;
+                }
+                service_manager::stopping();
+                condition.note_draining();
+                closes_at = Some(Instant::now() + reloader.config().limits.shutdown_delay);
+            }
+            () = reached(closes_at) => break false,
         }
-    }
-    condition.note_draining();
+    };
     heartbeats.abort();
+    spawn_local(heartbeat::ping());
     // Sessions that wait for an edit are told that there will be none.
     drop(edited);
     acceptors.iter().for_each(tokio::task::JoinHandle::abort);
     let deadline = Instant::now() + reloader.config().limits.shutdown_timeout;
     tokio::select! {
-        () = drain::end(&upstream, &mailboxes, threads, deadline) => {}
+        () = drain::end(&upstream, &mailboxes, threads, deadline), if !is_cut_short => {}
         // A second signal ends it at once.
-        () = signals.end() => {}
+        () = signals.end.asked_for(), if !is_cut_short => {}
+        else => {}
     }
     events.tell_last_sums();
     info!(hashes_computed = pool.computations(), "stopped");
@@ -215,6 +232,14 @@ async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut 
             warn!(%address, %error, "upstream is not there");
             false
         }
+    }
+}
+
+/// Ends at this time, if there is one.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => pending().await,
     }
 }
 

@@ -7,8 +7,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Signals {
     pub(super) reload: Signal,
     pub(super) reopen: Signal,
-    pub(super) terminate: Signal,
-    pub(super) interrupt: Signal,
+    pub(super) end: End,
+}
+
+/// Those that ask for the end.
+pub(super) struct End {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Signals {
@@ -19,13 +24,14 @@ impl Signals {
         Ok(Self {
             reload: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            end: End { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? },
         })
     }
+}
 
-    /// Until it is told to stop.
-    pub(super) async fn end(&mut self) {
+impl End {
+    /// Until one comes.
+    pub(super) async fn asked_for(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

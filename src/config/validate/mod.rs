@@ -174,6 +174,7 @@ impl Judge<'_> {
                 .filter(|time| !time.is_zero()),
             tcp_keepalive: self.or(settings.tcp_keepalive.take(), keepalive, Some(Keepalive::after(seconds(300)))),
             half_close_timeout: self.or(settings.half_close_timeout.take(), duration, seconds(5)),
+            shutdown_delay: self.or(settings.shutdown_delay.take(), duration, Duration::ZERO),
             shutdown_timeout: self.or(settings.shutdown_timeout.take(), duration, seconds(25)),
             max_args: self.or(settings.max_args.take(), max_args, MOST_ARGUMENTS),
             max_bulk: self.or(settings.max_bulk.take(), positive_size, 512 << 20),
