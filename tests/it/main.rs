@@ -39,6 +39,7 @@ mod refused;
 mod reload;
 mod reload_under_load;
 mod replica;
+mod restart;
 mod restless_files;
 mod samples;
 mod scripts;
