@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::budget::{Account, Holder};
 use super::executing::Executing;
+use super::host::{Connecting, Host, Stream};
 use super::registry::{Handle, Order};
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
@@ -22,10 +22,10 @@ use crate::identity::CertificateRefusal;
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
-    Action, Administered, Administration, Buffer, CloseReason, Credentials, LoginOutcome, MirrorFailure, MirrorLogin,
-    MirrorOrder, Output, Queues, SessionCore, Side, UpstreamFailure,
+    Action, Administered, Administration, Buffer, CloseReason, LoginOutcome, MirrorFailure, MirrorLogin, Output,
+    Queues, SessionCore, Side,
 };
-use crate::upstream::{Cut, Unblocking};
+use crate::upstream::Unblocking;
 
 /// Bytes read at once, into a buffer that all sessions of a worker share.
 const SCRATCH: usize = 64 << 10;
@@ -38,48 +38,6 @@ const ACCOUNTED_STEP: usize = 4 << 10;
 
 thread_local! {
     static SCRATCH_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
-}
-
-/// A stream that can be polled for both directions.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
-
-/// A connection to Redis on its way.
-pub(super) type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
-
-/// What the driver needs of the process it runs in.
-pub(super) trait Host {
-    /// The connection to Redis.
-    type Upstream: Stream;
-    /// A reference to the policy in force.
-    type PolicyRef: Deref<Target = Policy>;
-    /// The policy in force, for as long as one wake-up lasts.
-    fn policy(&self) -> Self::PolicyRef;
-    /// Opens a connection to Redis, logged in.
-    fn connect(&self) -> Connecting<Self::Upstream>;
-    /// Nothing more that was sent over this connection is to be executed.
-    fn cut(&self, upstream: &Self::Upstream) -> Cut;
-    /// Has Redis answer what is waited for over this connection.
-    fn unblock(&self, upstream: &Self::Upstream) -> Unblocking;
-    /// Verifies a password.
-    fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
-    /// Has an edit of users wait for its turn.
-    fn queue_edit(&self) -> oneshot::Receiver<EditProgress>;
-    /// Does what an ACL command asked for. What changes users goes with `go_ahead`, which is there when its turn has come.
-    fn administer(
-        &self,
-        core: &mut SessionCore,
-        administration: Administration,
-        go_ahead: Option<GoAhead>,
-    ) -> oneshot::Receiver<EditProgress>;
-    /// Sees to it that Redis has a mirror of a user.
-    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
-    /// The first bytes have come from the client.
-    fn note_first_bytes(&self, core: &SessionCore);
-    /// Tells `ACL LOG` of what the core refused.
-    fn note_acl_log(&self, core: &mut SessionCore);
-    /// Logs what the core has to report.
-    fn report(&self, core: &mut SessionCore);
 }
 
 /// A session and its sockets.

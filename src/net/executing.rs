@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::driver::Host;
+use super::host::Host;
 use super::registry::{Handle, Order};
 use crate::session::{CloseReason, Remains};
 use crate::upstream::Cut;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use super::driver::Stream;
 use super::gate::ConnectionPermit;
+use super::host::Stream;
 use crate::session::Buffer;
 use crate::tls::close;
 

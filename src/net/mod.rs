@@ -6,6 +6,7 @@ mod driver;
 mod executing;
 mod farewell;
 mod gate;
+mod host;
 mod inherited;
 pub mod listener;
 mod places;

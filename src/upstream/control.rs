@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::connect::{ConnectError, Connection, Target, connect_and_ask};
+use super::connect::{Connection, Target, connect_and_ask};
+use super::error::ConnectError;
 use super::login::exchange_all;
 use super::run::ClientId;
 use crate::resp::{self, Reply};

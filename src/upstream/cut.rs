@@ -12,8 +12,9 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::Upstream;
-use super::connect::{ConnectError, Connection};
+use super::connect::Connection;
 use super::control::{Control, refusal};
+use super::error::ConnectError;
 use super::run::ClientId;
 
 /// All connections of this process that are cut and that Redis has not closed yet.

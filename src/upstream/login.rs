@@ -2,10 +2,10 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::connect::{ConnectError, Connection};
+use super::error::ConnectError;
 use crate::config::Redacted;
 use crate::resp::{self, Protocol, Reply};
 
@@ -26,13 +26,16 @@ pub(super) fn auth(auth: &[u8], user: Option<&str>, password: &Redacted) -> Zero
 }
 
 /// Sends a request and reads its reply, RESP2.
-pub(super) async fn exchange(connection: &mut Connection, request: &[u8]) -> Result<Reply, ConnectError> {
+pub(super) async fn exchange(
+    connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &[u8],
+) -> Result<Reply, ConnectError> {
     exchange_all(connection, request, 1).await?.pop().ok_or(ConnectError::NotRedis)
 }
 
 /// Sends so many requests at once and reads their replies; fewer where Redis closes after the first.
 pub(super) async fn exchange_all(
-    connection: &mut Connection,
+    connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
     requests: &[u8],
     count: usize,
 ) -> Result<Vec<Reply>, ConnectError> {

@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::Upstream;
-use super::connect::{ConnectError, connect, within};
+use super::connect::{connect, within};
+use super::error::ConnectError;
 use super::login::exchange;
 use crate::acl::PasswordHash;
 use crate::auth::random;

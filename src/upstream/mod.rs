@@ -4,6 +4,7 @@ mod commands;
 mod connect;
 mod control;
 mod cut;
+mod error;
 pub mod probe;
 mod login;
 mod mirror;
@@ -14,10 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-pub use self::connect::{ConnectError, Connection, Target, connect};
+pub use self::connect::{Connection, Target, connect};
 use self::connect::{connect_and_ask, connect_and_identify};
 use self::cut::Cuts;
 pub use self::cut::{Cut, NotConfirmed};
+pub use self::error::ConnectError;
 pub use self::mirror::Mirrors;
 use self::run::LastRun;
 use self::unblock::BlockedClients;

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use super::Upstream;
 use super::commands;
-use super::connect::{ConnectError, Connection, Target, connect};
+use super::connect::{Connection, Target, connect};
+use super::error::ConnectError;
 use super::login::exchange;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::resp::{self, Reply};

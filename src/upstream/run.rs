@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::connect::ConnectError;
 use super::control::Control;
+use super::error::ConnectError;
 use super::probe::field;
 use crate::resp::Reply;
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::Upstream;
-use super::connect::{ConnectError, Connection, within};
+use super::connect::{Connection, within};
 use super::control::{Control, refusal};
+use super::error::ConnectError;
 use super::run::ClientId;
 use crate::resp::Reply;
 

@@ -14,7 +14,7 @@ use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
 use crate::generation::{Edit, EditProgress, Editor, GoAhead};
-use crate::net::driver::{Connecting, Host};
+use crate::net::host::{Connecting, Host};
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{

@@ -1,0 +1,58 @@
+//! What a session, and what is left of one that has ended, need of the process they run in.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+
+use crate::auth::pool::AuthOutcome;
+use crate::generation::{EditProgress, GoAhead};
+use crate::policy::Policy;
+use crate::session::{
+    Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
+};
+use crate::upstream::{Cut, Unblocking};
+
+/// A stream that can be polled for both directions.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// A connection to Redis on its way.
+pub(super) type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
+
+/// The process, as the driver sees it.
+pub(super) trait Host {
+    /// The connection to Redis.
+    type Upstream: Stream;
+    /// A reference to the policy in force.
+    type PolicyRef: Deref<Target = Policy>;
+    /// The policy in force, for as long as one wake-up lasts.
+    fn policy(&self) -> Self::PolicyRef;
+    /// Opens a connection to Redis, logged in.
+    fn connect(&self) -> Connecting<Self::Upstream>;
+    /// Nothing more that was sent over this connection is to be executed.
+    fn cut(&self, upstream: &Self::Upstream) -> Cut;
+    /// Has Redis answer what is waited for over this connection.
+    fn unblock(&self, upstream: &Self::Upstream) -> Unblocking;
+    /// Verifies a password.
+    fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome>;
+    /// Has an edit of users wait for its turn.
+    fn queue_edit(&self) -> oneshot::Receiver<EditProgress>;
+    /// Does what an ACL command asked for. What changes users goes with `go_ahead`, which is there when its turn has come.
+    fn administer(
+        &self,
+        core: &mut SessionCore,
+        administration: Administration,
+        go_ahead: Option<GoAhead>,
+    ) -> oneshot::Receiver<EditProgress>;
+    /// Sees to it that Redis has a mirror of a user.
+    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
+    /// The first bytes have come from the client.
+    fn note_first_bytes(&self, core: &SessionCore);
+    /// Tells `ACL LOG` of what the core refused.
+    fn note_acl_log(&self, core: &mut SessionCore);
+    /// Logs what the core has to report.
+    fn report(&self, core: &mut SessionCore);
+}
