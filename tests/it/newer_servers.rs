@@ -192,6 +192,20 @@ fn what_modules_do_in_the_name_of_the_proxys_own_user_is_refused_by_default() {
     assert!(!gate.log_text().contains("[block]"), "what is not there is not missed");
 }
 
+#[test]
+fn what_feeds_the_parsers_of_modules_is_refused_by_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis.sock");
+    let refused =
+        ["GRAPH.BULK", "GRAPH.EFFECT", "GRAPH.RESTORE", "GRAPH.DEBUG", "_FT.DEBUG", "BF.LOADCHUNK", "CF.LOADCHUNK"];
+    let _redis = FakeRedis::start(&socket, REDIS, &refused);
+    let gate = Respgate::setup(&format!("unix:{}", socket.display())).acl(ADMIN).start().settled();
+    let mut admin = gate.connect("admin");
+    for name in refused {
+        assert!(admin.text(&[name, "key", "x"]).starts_with("-NOPERM "), "{name}");
+    }
+}
+
 /// Users may be edited, certificates name them.
 fn open(setup: Setup) -> Setup {
     setup.table("[block]\ncommands = [\"FLUSHALL\"]")
