@@ -166,6 +166,7 @@ words! {
         CloseReason::UpstreamRefused => "upstream-refused",
         CloseReason::UpstreamFull => "upstream-full",
         CloseReason::UpstreamDesynchronised => "upstream-desynchronised",
+        CloseReason::Kicked => "kicked",
         CloseReason::Drained => "drained",
     }
 }

@@ -20,4 +20,4 @@ pub use field::{Field, FieldName, Flaw};
 pub use map::{CertificateMap, FieldFault, Mapping, MappingRefusal, UserFrom};
 pub use peer::{Fingerprint, IdentityError, PeerIdentity};
 pub use refusal::CertificateRefusal;
-pub use rule::{RuleError, RuleSpec};
+pub use rule::{RuleError, RuleSpec, parse_serial};

@@ -204,7 +204,11 @@ fn check_text(value: &str) -> Result<String, String> {
     }
 }
 
-fn parse_serial(value: &str) -> Result<String, String> {
+/// A serial number as [`PeerIdentity::serial`] has it, from hexadecimal digits in any case, with or without colons.
+///
+/// # Errors
+/// It is none.
+pub fn parse_serial(value: &str) -> Result<String, String> {
     let digits: String = value.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(format!("`{value}` is not a serial number: hexadecimal digits, colons allowed"));

@@ -40,7 +40,7 @@ pub(super) fn is_in(ranges: &[IpNet], address: IpAddr) -> bool {
 
 /// The one form in which a client's address is known from its entry on: a socket that takes both families, and some
 /// balancers, show IPv4 addresses as IPv6 (`::ffff:192.0.2.1`). Rules are read into the same form.
-pub(super) fn canonical(mut address: SocketAddr) -> SocketAddr {
+pub fn canonical(mut address: SocketAddr) -> SocketAddr {
     if let ip @ IpAddr::V4(_) = address.ip().to_canonical() {
         address.set_ip(ip);
     }

@@ -130,6 +130,11 @@ impl<C: Stream, H: Host> Driver<C, H> {
         &self.client
     }
 
+    /// The connection to Redis, if there is one.
+    pub(super) fn upstream(&self) -> Option<&H::Upstream> {
+        self.upstream.as_ref()
+    }
+
     /// What went over the client's connection.
     pub(super) fn volume(&self) -> Volume {
         self.volume

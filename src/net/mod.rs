@@ -15,6 +15,7 @@ pub mod registry;
 mod reverify;
 mod shares;
 mod unsent;
+pub mod view;
 pub mod worker;
 
 pub use self::budget::MemoryBudget;

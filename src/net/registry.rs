@@ -6,7 +6,10 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
+use tokio::sync::mpsc;
+
 use super::reverify::{ChainKey, Chains, ChainsToClose};
+use super::view::SessionView;
 use crate::session::CloseReason;
 use crate::tls::{CertificateChain, Voucher};
 
@@ -35,6 +38,10 @@ pub struct Handle {
     /// It ends with the last drain.
     waits_for_last_drain: Cell<bool>,
     order: Cell<Option<Order>>,
+    /// Who asks the session to show itself.
+    asked: RefCell<Option<mpsc::UnboundedSender<SessionView>>>,
+    /// It shows itself no more.
+    has_ended: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -50,6 +57,8 @@ impl Handle {
             has_former: Cell::new(false),
             waits_for_last_drain: Cell::new(false),
             order: Cell::new(None),
+            asked: RefCell::new(None),
+            has_ended: Cell::new(false),
             waker: RefCell::new(None),
         }
     }
@@ -92,6 +101,25 @@ impl Handle {
         self.order.take()
     }
 
+    /// Takes who asks the session to show itself.
+    pub fn take_asked(&self) -> Option<mpsc::UnboundedSender<SessionView>> {
+        self.asked.take()
+    }
+
+    /// Asks the session to show itself, and wakes it.
+    pub fn ask(&self, views: &mpsc::UnboundedSender<SessionView>) {
+        if !self.has_ended.get() {
+            self.asked.replace(Some(views.clone()));
+            self.wake();
+        }
+    }
+
+    /// The session has ended. Redis may still execute something of it.
+    pub fn end(&self) {
+        self.has_ended.set(true);
+        self.asked.take();
+    }
+
     /// Whether the session's certificate has ended.
     pub fn has_expired(&self, now: Instant) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
@@ -122,8 +150,8 @@ impl Handle {
 /// All live connections of a worker.
 #[derive(Debug, Default)]
 pub struct Registry {
+    /// By the number of the session.
     handles: RefCell<HashMap<u64, Rc<Handle>>>,
-    next: Cell<u64>,
     /// The end of the drain that has begun.
     drained_by: Cell<Option<Instant>>,
 }
@@ -131,18 +159,17 @@ pub struct Registry {
 /// A place in the registry, given up when it is dropped.
 pub struct Entry {
     registry: Rc<Registry>,
-    id: u64,
+    number: u64,
 }
 
 impl Registry {
-    /// Enters a session.
-    pub fn enter(self: &Rc<Self>, handle: Rc<Handle>) -> Entry {
-        let id = self.next.replace(self.next.get() + 1);
+    /// Enters a session by its number, which no other has.
+    pub fn enter(self: &Rc<Self>, number: u64, handle: Rc<Handle>) -> Entry {
         if let Some(deadline) = self.drained_by.get() {
             handle.order(Order::Drain(deadline));
         }
-        self.handles.borrow_mut().insert(id, handle);
-        Entry { registry: Rc::clone(self), id }
+        self.handles.borrow_mut().insert(number, handle);
+        Entry { registry: Rc::clone(self), number }
     }
 
     /// Wakes the sessions whose time has come.
@@ -155,6 +182,13 @@ impl Registry {
     /// All sessions of this moment.
     pub fn snapshot(&self) -> Vec<Rc<Handle>> {
         self.handles.borrow().values().cloned().collect()
+    }
+
+    /// Those of these sessions that are here and have not ended.
+    pub fn live(&self, numbers: &[u64]) -> Vec<Rc<Handle>> {
+        let handles = self.handles.borrow();
+        let live = numbers.iter().filter_map(|number| handles.get(number));
+        live.filter(|handle| !handle.has_ended.get()).cloned().collect()
     }
 
     /// Whether every session is under this policy or a later one.
@@ -217,7 +251,7 @@ impl Registry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.registry.handles.borrow_mut().remove(&self.id);
+        self.registry.handles.borrow_mut().remove(&self.number);
     }
 }
 
@@ -230,9 +264,13 @@ mod tests {
         let registry = Rc::new(Registry::default());
         let chain = |first: u8| CertificateChain::new(vec![vec![first].into()]).expect("a certificate");
         let pinned = |chain| Some((chain, Voucher::Pin));
-        let enter = |listener, chain| registry.enter(Rc::new(Handle::new(listener, chain, None)));
-        let _entries =
-            [enter(0, pinned(chain(1))), enter(0, pinned(chain(1))), enter(1, pinned(chain(2))), enter(1, None)];
+        let enter = |number, listener, chain| registry.enter(number, Rc::new(Handle::new(listener, chain, None)));
+        let _entries = [
+            enter(1, 0, pinned(chain(1))),
+            enter(2, 0, pinned(chain(1))),
+            enter(3, 1, pinned(chain(2))),
+            enter(4, 1, None),
+        ];
         assert_eq!(registry.chains(|_, _| true).len(), 2);
         let asked: Vec<_> = registry.chains(|listener, _| listener == 1).into_iter().map(|(_, chain)| chain).collect();
         assert_eq!(asked, [chain(2)]);

@@ -5,6 +5,7 @@ mod connection;
 mod host;
 mod mailbox;
 mod renewal;
+mod sessions;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -42,6 +43,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
+
+/// Sessions that are closed before the others get their turn again. Last words and a log line take longer than a look at
+/// the policy.
+const CLOSING_SLICE: usize = 64;
 
 /// What workers share, and what never changes for them.
 pub struct WorkerSettings {
@@ -174,6 +179,10 @@ impl Worker {
                     }
                     Some(Message::Renew(renewal, done)) => {
                         spawn_local(Rc::clone(&self).renew(renewal, done));
+                    }
+                    Some(Message::Show(views)) => drop(spawn_local(Rc::clone(&self).show(views))),
+                    Some(Message::Kick(numbers, kicked)) => {
+                        spawn_local(Rc::clone(&self).kick(numbers, kicked));
                     }
                     Some(Message::Drain(deadline)) => {
                         end = Some(deadline);

@@ -74,6 +74,8 @@ pub enum CloseReason {
     UpstreamRefused,
     /// What Redis sent is no reply to anything.
     UpstreamDesynchronised,
+    /// The operator has ended it.
+    Kicked,
     /// The proxy is shutting down.
     Drained,
 }
@@ -109,6 +111,7 @@ impl CloseReason {
             | Self::PolicyChanged
             | Self::MemoryBudget
             | Self::AuthenticationBusy
+            | Self::Kicked
             | Self::Drained => Fault::Internal,
             _ => Fault::Downstream,
         }

@@ -126,6 +126,11 @@ impl Lifetime {
         self.last_active = now;
     }
 
+    /// For how long the client has neither sent anything nor been sent anything.
+    pub(super) fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.last_active)
+    }
+
     /// Redis has said or taken something, or owes something from now on.
     pub(super) fn note_upstream(&mut self, now: Instant) {
         self.waited_since = now;

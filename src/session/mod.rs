@@ -17,6 +17,7 @@
 //! carries out what Redis must not see, `answer` says so. The way of a reply is in `upstream/replies`.
 
 mod action;
+mod activity;
 mod administration;
 mod buffer;
 mod close;
@@ -43,6 +44,7 @@ pub use self::action::{
     Action, Credentials, LoginFailure, LoginOutcome, MirrorFailure, MirrorLogin, MirrorOrder, Report, RequestRefusal,
     UpstreamFailure,
 };
+pub use self::activity::Activity;
 pub use self::administration::{Administered, Administration};
 pub use self::buffer::Buffer;
 pub use self::client_ids::ClientIds;

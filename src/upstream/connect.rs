@@ -96,6 +96,11 @@ impl Connection {
         self.id.map(|number| ClientId { number, opened: self.opened })
     }
 
+    /// Its number among Redis's clients, where Redis has told.
+    pub fn number(&self) -> Option<u64> {
+        self.id.map(NonZeroU64::get)
+    }
+
     /// Takes the reply to CLIENT ID, of which nobody else is to hear. Should it say that Redis is full, that is read as the
     /// answer to whatever comes first.
     fn poll_introduction(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -20,9 +20,11 @@ use crate::net::gate::ConnectionPermit;
 use crate::net::host::Stream;
 use crate::net::registry::Handle;
 use crate::net::unsent;
+use crate::net::view::SessionView;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore};
 use crate::tls::close;
 use crate::tls::handshake::{self, ClientStream};
+use crate::upstream::Connection;
 
 /// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
 pub(super) const NO_ENTRY: &str = "respgate: this certificate may not enter";
@@ -106,16 +108,20 @@ impl Worker {
         }
         let handle = Rc::new(Handle::new(listener, trusted, expires));
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
-        let entry = self.registry.enter(Rc::clone(&handle));
+        let entry = self.registry.enter(number, Rc::clone(&handle));
         let user = core.principal().map(|principal| principal.user.name());
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
         let host = WorkerHost { worker: Rc::clone(&self), number, has_handshake };
-        let mut driver = Box::new(Driver::new(core, client, handle, account, host));
+        let mut driver = Box::new(Driver::new(core, client, Rc::clone(&handle), account, host));
         let mut looks = self.looks.get();
         let mut is_known_authenticated = false;
         Box::pin(async move {
             let reason = poll_fn(|cx| {
                 let outcome = driver.poll(cx);
+                if let Some(asked) = handle.take_asked() {
+                    // Whoever asked may be gone.
+                    let _ = asked.send(view(number, started, &driver));
+                }
                 if looks != self.looks.get()
                     && let Some(keepalive) = self.settings.keepalive
                 {
@@ -132,6 +138,7 @@ impl Worker {
                 outcome
             })
             .await;
+            handle.end();
             if reason == CloseReason::UpstreamGone {
                 self.settings.upstream.lost.notify_one();
             }
@@ -159,6 +166,22 @@ impl Worker {
             })
             .await;
         })
+    }
+}
+
+fn view<C: Client>(number: u64, started: Instant, driver: &Driver<C, WorkerHost>) -> SessionView {
+    let (core, now) = (driver.core(), Instant::now());
+    SessionView {
+        number,
+        upstream_id: driver.upstream().and_then(Connection::number),
+        user: core.principal().map(|principal| principal.user.name().clone()),
+        proof: core.principal().map(|principal| principal.proof),
+        certificate: core.peer().certificate.clone(),
+        address: core.peer().address,
+        age: now.saturating_duration_since(started),
+        idle: core.idle(now),
+        traffic: core.traffic(),
+        activity: core.activity(),
     }
 }
 

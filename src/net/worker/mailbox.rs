@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::net::addresses::AddressFilter;
 use crate::net::gate::Entrance;
+use crate::net::view::SessionView;
 
 /// A connection on its way to a worker.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Arrival {
 pub(super) enum Message {
     Arrival(Arrival),
     Renew(Renewal, RenewalSenders),
+    Show(mpsc::UnboundedSender<SessionView>),
+    Kick(Arc<[u64]>, oneshot::Sender<usize>),
     Drain(Instant),
     LastDrain,
 }
@@ -89,6 +92,19 @@ impl Mailbox {
         let (verified, all_verified) = oneshot::channel();
         let _ = self.messages.send(Message::Renew(renewal, RenewalSenders { under, verified }));
         RenewalReceivers { under: all_under, verified: all_verified }
+    }
+
+    /// Has every session show itself. The last of these senders goes when all have that are here.
+    pub fn show(&self, views: mpsc::UnboundedSender<SessionView>) {
+        // A worker that has ended has no sessions.
+        let _ = self.messages.send(Message::Show(views));
+    }
+
+    /// Ends those of these sessions that it has; says how many.
+    pub fn kick(&self, numbers: Arc<[u64]>) -> oneshot::Receiver<usize> {
+        let (kicked, receiver) = oneshot::channel();
+        let _ = self.messages.send(Message::Kick(numbers, kicked));
+        receiver
     }
 
     /// No more connections, and the end of those that are there by `deadline`, but for those to which Redis tells something

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::mailbox::{Renewal, RenewalSenders};
-use super::{GenerationRef, Worker, unix_seconds};
+use super::{CLOSING_SLICE, GenerationRef, Worker, unix_seconds};
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
 use crate::net::registry::Order;
@@ -18,10 +18,6 @@ use crate::tls::CertificateChain;
 
 /// How long a session that has lost rights may wait for the replies to what was sent with them.
 const FORMER_RIGHTS: Duration = Duration::from_secs(1);
-
-/// Sessions that are closed before the others get their turn again. Last words and a log line take longer than a look at
-/// the policy.
-const CLOSING_SLICE: usize = 64;
 
 /// Certificate chains that are verified before the sessions of those that are not trusted are closed.
 const BATCH: usize = 64;

@@ -1,6 +1,7 @@
 //! The parts of a session, how they come together, and what is to be done.
 
 mod acl_log;
+mod activity;
 mod answer;
 mod drain;
 mod events;

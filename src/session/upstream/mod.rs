@@ -23,6 +23,7 @@ pub(super) use self::sent::Sender;
 use self::subscription::Subscriptions;
 use self::transaction::Transaction;
 pub(super) use self::transaction::{Queue, Queueing};
+use super::activity::Activity;
 use super::client_ids::OwnId;
 use crate::acl::User;
 use crate::command::{ArgvBuf, Role};
@@ -181,6 +182,20 @@ impl UpstreamState {
     /// Redis executes a command that may block for long.
     pub(super) fn is_blocked(&self) -> bool {
         matches!(self.replies.pending().front(), Some(Slot::Blocking(_)))
+    }
+
+    /// What the session waits in, where Redis may take its time.
+    pub(super) fn activity(&self) -> Option<Activity> {
+        if let Some(Slot::Blocking(request)) = self.replies.pending().front() {
+            let name = request.as_argv().iter().next().unwrap_or_default();
+            Some(Activity::Blocked(name.into()))
+        } else if self.is_replicating() {
+            Some(Activity::Replica)
+        } else if self.is_monitoring {
+            Some(Activity::Monitor)
+        } else {
+            (!self.subscriptions.is_empty()).then_some(Activity::Subscribed)
+        }
     }
 
     /// Redis is to be asked to give up what it waits for. Whether there is such a thing, and it has not been asked
