@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use respgate::cli::{Cli, Command, acl, cert, check, hash_password, health, run, status};
+use respgate::cli::{Cli, Command, acl, cert, check, hash_password, health, kick, reload, run, sessions, status};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
         Command::HashPassword(arguments) => hash_password::hash_password(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Sessions(arguments) => sessions::sessions(&arguments),
+        Command::Kick(arguments) => kick::kick(&arguments),
+        Command::Reload(arguments) => reload::reload(&arguments),
     };
     exit.into()
 }

@@ -35,17 +35,21 @@ pub fn edit_not_confirmed(user: &str, client: SocketAddr, command: &str, names: 
 pub enum ReloadCause {
     /// Files have changed, or what was held up may be right now.
     Files,
-    /// Somebody has asked for it.
+    /// SIGHUP has asked for it.
     Signal,
+    /// Somebody has asked for it at the admin door.
+    Request,
     /// Redis has told what it is.
     Upstream,
 }
 
 impl ReloadCause {
-    fn name(self) -> &'static str {
+    /// In the words of the log.
+    pub fn name(self) -> &'static str {
         match self {
             ReloadCause::Files => "files changed",
             ReloadCause::Signal => "signal",
+            ReloadCause::Request => "request",
             ReloadCause::Upstream => "upstream",
         }
     }

@@ -1,7 +1,7 @@
 //! Asking the running proxy, at its admin door.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::Exit;
 use super::configuration::{tell_errors, variables};
-use crate::config::{self, Host};
+use crate::config::{self, AdminAddress, Host};
 
 /// How long the proxy may take to answer, unless it has something to do first.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,14 +29,14 @@ pub struct DoorArgs {
     /// Configuration file of the running proxy [env: RESPGATE_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Admin socket of the running proxy [default: as the configuration says]
-    #[arg(long, value_name = "PATH")]
-    pub admin_listen: Option<PathBuf>,
+    /// Admin door of the running proxy [default: as the configuration says]
+    #[arg(long, value_name = "PATH|ADDRESS")]
+    pub admin_listen: Option<String>,
 }
 
 /// Where the proxy is asked.
 pub(super) struct AdminDoor {
-    path: PathBuf,
+    address: AdminAddress,
 }
 
 /// What was answered.
@@ -52,6 +52,8 @@ pub(super) enum Unanswered {
     Nobody(io::Error),
     /// Somebody is, and does not answer in time.
     Silent,
+    /// It may not be asked there; its own words.
+    Forbidden(String),
     /// Or not in HTTP, or something else.
     Wrong(String),
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Unanswered {
         match self {
             Unanswered::Nobody(error) => write!(f, "{error}"),
             Unanswered::Silent => write!(f, "it says nothing"),
+            Unanswered::Forbidden(words) => f.write_str(words),
             Unanswered::Wrong(what) => f.write_str(what),
         }
     }
@@ -72,11 +75,13 @@ impl DoorArgs {
     /// # Errors
     /// The exit that fits what was told.
     pub(super) fn find(&self) -> Result<AdminDoor, Exit> {
-        if let Some(path) = &self.admin_listen {
-            return Ok(AdminDoor { path: path.clone() });
-        }
-        match config::admin_socket(self.config.clone(), &variables(), &Host::current()) {
-            Ok(Some(path)) => Ok(AdminDoor { path }),
+        let (file, variables) = match &self.admin_listen {
+            // As if nothing else were said.
+            Some(text) => (None, [("RESPGATE_ADMIN_LISTEN".to_owned(), text.into())].into()),
+            None => (self.config.clone(), variables()),
+        };
+        match config::admin_door(file, &variables, &Host::current()) {
+            Ok(Some(address)) => Ok(AdminDoor { address }),
             Ok(None) => {
                 eprintln!("error: the configuration says admin-listen = \"off\": nobody to ask");
                 Err(Exit::Configuration)
@@ -92,12 +97,18 @@ impl AdminDoor {
         self.ask(Method::GET, path, PATIENCE)
     }
 
+    /// Has something done there.
+    pub(super) fn post(&self, path: &str, patience: Duration) -> Result<Answer, Unanswered> {
+        self.ask(Method::POST, path, patience)
+    }
+
     /// Tells why there is no answer. Returns the exit that fits.
     pub(super) fn tell(&self, why: &Unanswered) -> Exit {
-        eprintln!("error: no answer at {}: {why}", self.path.display());
+        eprintln!("error: no answer at {}: {why}", self.address);
         match why {
             Unanswered::Nobody(error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::Permission,
             Unanswered::Nobody(_) => Exit::Unavailable,
+            Unanswered::Forbidden(_) => Exit::Permission,
             Unanswered::Silent | Unanswered::Wrong(_) => Exit::Failure,
         }
     }
@@ -105,8 +116,14 @@ impl AdminDoor {
     fn ask(&self, method: Method, path: &str, patience: Duration) -> Result<Answer, Unanswered> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Unanswered::Nobody)?;
         let asking = async {
-            let connection = UnixStream::connect(&self.path).await.map_err(Unanswered::Nobody)?;
-            exchange(connection, method, path).await
+            match &self.address {
+                AdminAddress::Unix(socket) => {
+                    exchange(UnixStream::connect(socket).await.map_err(Unanswered::Nobody)?, method, path).await
+                }
+                AdminAddress::Tcp(address) => {
+                    exchange(TcpStream::connect(address).await.map_err(Unanswered::Nobody)?, method, path).await
+                }
+            }
         };
         let asking = async { tokio::time::timeout(patience, asking).await.unwrap_or(Err(Unanswered::Silent)) };
         LocalSet::new().block_on(&runtime, asking)
@@ -129,11 +146,19 @@ async fn exchange(
     Ok(Answer { status, body })
 }
 
+/// Prints a document or a table. That nobody reads all of it is no reason to fail.
+pub(super) fn print(text: &str) {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(io::stdout(), "{text}{end}");
+}
+
 impl Answer {
     /// The document that was asked for.
     pub(super) fn document<T: DeserializeOwned>(&self) -> Result<T, Unanswered> {
-        if self.status != StatusCode::OK {
-            return Err(Unanswered::Wrong(format!("{}: {}", self.status, self.text().trim_end())));
+        match self.status {
+            StatusCode::OK => {}
+            StatusCode::FORBIDDEN => return Err(Unanswered::Forbidden(self.text().trim_end().to_owned())),
+            status => return Err(Unanswered::Wrong(format!("{status}: {}", self.text().trim_end()))),
         }
         serde_json::from_slice(&self.body).map_err(|error| Unanswered::Wrong(error.to_string()))
     }

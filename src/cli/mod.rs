@@ -11,8 +11,12 @@ pub mod door;
 pub mod exit;
 pub mod hash_password;
 pub mod health;
+pub mod kick;
+pub mod reload;
 pub mod run;
+pub mod sessions;
 pub mod status;
+mod table;
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +51,12 @@ pub enum Command {
     Health(health::HealthArgs),
     /// Ask the running proxy how it is and what is in force
     Status(status::StatusArgs),
+    /// List the sessions of the running proxy
+    Sessions(sessions::SessionsArgs),
+    /// End sessions of the running proxy: exit 1 where there is none such
+    Kick(kick::KickArgs),
+    /// Have the running proxy read everything again, and wait for it: exit 78 where something is wrong
+    Reload(reload::ReloadArgs),
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::Exit;
-use super::door::DoorArgs;
-use crate::serve::status::Status;
+use super::door::{DoorArgs, print};
+use super::table::aligned;
+use crate::serve::status::{FailedReload, Status};
 
 /// What to ask.
 #[derive(Debug, Args)]
@@ -23,23 +24,28 @@ pub fn status(arguments: &StatusArgs) -> Exit {
         Ok(door) => door,
         Err(exit) => return exit,
     };
-    let answer = door.get("/status").and_then(|answer| Ok((answer.document::<Status>()?, answer)));
-    match answer {
-        Ok((_, answer)) if arguments.json => println!("{}", answer.text()),
-        Ok((status, _)) => print_status(&status),
+    match door.get("/status").and_then(|answer| Ok((answer.document::<Status>()?, answer))) {
+        Ok((_, answer)) if arguments.json => print(&answer.text()),
+        Ok((status, _)) => print(&table(&status)),
         Err(why) => return door.tell(&why),
     }
     Exit::Success
 }
 
-fn print_status(status: &Status) {
+fn table(status: &Status) -> String {
     let Status { version, pid, started, health, connections, generation, reloads } = status;
-    let row = |name: &str, value: String| println!("{name:<12} {value}");
-    row("health", health.clone());
-    row("version", version.clone());
-    row("process", format!("{pid}, since {started}"));
-    row("connections", connections.to_string());
-    row("generation", format!("{}, since {}", generation.number, generation.since));
-    let last = if reloads.is_failed { "the last one failed" } else { "all is in force" };
-    row("reloads", format!("{} failed, {last}", reloads.failed));
+    let mut rows = vec![
+        ("health", health.clone()),
+        ("version", version.clone()),
+        ("process", format!("{pid}, since {started}")),
+        ("connections", connections.to_string()),
+        ("generation", format!("{}, since {}", generation.number, generation.since)),
+        ("failed reloads", reloads.failed.to_string()),
+    ];
+    if let Some(FailedReload { time, cause, problems, is_mended }) = &reloads.last_failure {
+        let outcome = if *is_mended { "mended" } else { "not mended" };
+        rows.push(("last failure", format!("{time}, {cause}, {outcome}")));
+        rows.extend(problems.iter().flat_map(|problem| problem.lines()).map(|line| ("", line.to_owned())));
+    }
+    aligned(&rows.into_iter().map(|(name, value)| [name.to_owned(), value]).collect::<Vec<_>>())
 }

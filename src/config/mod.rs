@@ -31,8 +31,8 @@ pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
 pub use error::{ConfigError, ConfigErrors};
 pub use host::{Host, Memory};
 pub use model::{
-    AclSource, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, ListenAddress, Listener,
-    LogFormat, LogLevel, LogSettings, NamedUser, Rename, UpstreamAddress, UpstreamSettings,
+    AclSource, AdminAddress, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits, ListenAddress,
+    Listener, LogFormat, LogLevel, LogSettings, MetricsDoor, NamedUser, Rename, UpstreamAddress, UpstreamSettings,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};
@@ -93,20 +93,20 @@ fn load_for(purpose: Purpose, sources: &Sources<'_>) -> Result<Loaded, ConfigErr
     Ok(loaded)
 }
 
-/// The admin socket alone, for those who ask a running proxy: its secrets and certificates may be out of their reach.
+/// The admin door alone, for those who ask a running proxy: its secrets and certificates may be out of their reach.
 ///
 /// # Errors
-/// The file cannot be read or parsed, or the path is no path.
-pub fn admin_socket(
+/// The file cannot be read or parsed, or says something about it that is wrong.
+pub fn admin_door(
     file: Option<PathBuf>,
     variables: &Variables,
     host: &Host,
-) -> Result<Option<PathBuf>, ConfigErrors> {
+) -> Result<Option<AdminAddress>, ConfigErrors> {
     let source = source_file(file, variables, &Files::default())?;
     let (settings, mut errors) = settings(source.as_ref(), variables, &Flags::none())?;
-    let (path, more) = validate::admin_listen(settings, source.as_ref(), host);
+    let (door, more) = validate::admin_listen(settings, source.as_ref(), host);
     errors.extend(more);
-    if errors.is_empty() { Ok(path) } else { Err(ConfigErrors(errors)) }
+    if errors.is_empty() { Ok(door) } else { Err(ConfigErrors(errors)) }
 }
 
 /// Of one listener, where its revocation lists come from.

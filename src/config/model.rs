@@ -57,8 +57,12 @@ pub struct Config {
     pub strict_permissions: bool,
     /// The log.
     pub log: LogSettings,
-    /// The admin socket; `None` where it was switched off.
-    pub admin_listen: Option<PathBuf>,
+    /// The admin door; `None` where it was switched off.
+    pub admin_listen: Option<AdminAddress>,
+    /// The number of the group that may open the admin socket beside its owner.
+    pub admin_socket_group: Option<u32>,
+    /// The metrics door; `None` unless it is asked for.
+    pub metrics: Option<MetricsDoor>,
     /// `run --require-upstream`: exit 69 at start where the upstream does not answer.
     pub require_upstream: bool,
     /// Files that all this was read from: the configuration file, secrets, the redis.conf and what it includes.
@@ -185,6 +189,33 @@ impl fmt::Display for UpstreamAddress {
             UpstreamAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// Where the proxy is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// Loopback TCP.
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AdminAddress::Unix(path) => write!(f, "{}", path.display()),
+            AdminAddress::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// Where others may ask what everybody there may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsDoor {
+    /// Port 0 asks the kernel for a free one.
+    pub address: SocketAddr,
+    /// Who may ask. Empty, which takes a loopback address: everybody who can.
+    pub allow: Vec<IpNet>,
 }
 
 /// Where users come from.

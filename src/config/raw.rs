@@ -202,9 +202,19 @@ pub(super) struct Settings {
     /// Log there instead of to standard error
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub(super) log_file: Option<Setting>,
-    /// Admin socket, or off [default: respgate.sock in the runtime directory]
-    #[arg(long, value_name = "PATH|off", help_heading = "Operation")]
+    /// Admin door: a unix socket, a loopback address, or off [default: respgate.sock in the runtime directory]
+    #[arg(long, value_name = "PATH|ADDRESS|off", help_heading = "Operation")]
     pub(super) admin_listen: Option<Setting>,
+    /// Group that may open the admin socket, beside its owner
+    #[arg(long, value_name = "GROUP", help_heading = "Operation")]
+    pub(super) admin_socket_group: Option<Setting>,
+    /// Address at which others may ask for what everybody there may know, such as health [default: none]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Operation")]
+    pub(super) metrics_listen: Option<Setting>,
+    /// Networks that may ask there
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', help_heading = "Operation")]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(super) metrics_allow: Option<Vec<Setting>>,
 
     #[arg(skip)]
     pub(super) listener: Vec<Spanned<ListenerSection>>,

@@ -1,7 +1,7 @@
 //! What of a configuration a running process takes, and what only a restart gives. Every field is named here, so that none
 //! that is added is forgotten.
 
-use super::model::{AclSource, Config, Limits, Listener, LogSettings, UpstreamSettings};
+use super::model::{AclSource, Config, Limits, Listener, LogSettings, MetricsDoor, UpstreamSettings};
 use crate::tls::TlsSettings;
 
 impl Config {
@@ -48,6 +48,8 @@ impl Config {
             strict_permissions,
             log,
             admin_listen,
+            admin_socket_group,
+            metrics,
             require_upstream,
             // Taken by a reload.
             certificates: _,
@@ -71,6 +73,8 @@ impl Config {
         settings.note("strict-permissions", strict_permissions, &written.strict_permissions);
         settings.log(log, &written.log);
         settings.note("admin-listen", admin_listen, &written.admin_listen);
+        settings.note("admin-socket-group", admin_socket_group, &written.admin_socket_group);
+        settings.metrics(metrics.as_ref(), written.metrics.as_ref());
         settings.note("require-upstream", require_upstream, &written.require_upstream);
         settings.0
     }
@@ -185,6 +189,13 @@ impl Differences {
         self.note("request-buffer", request_buffer, &written.request_buffer);
         self.note("hold-buffer", hold_buffer, &written.hold_buffer);
         self.note("memory-budget", memory_budget, &written.memory_budget);
+    }
+
+    fn metrics(&mut self, running: Option<&MetricsDoor>, written: Option<&MetricsDoor>) {
+        let address = |door: Option<&MetricsDoor>| door.map(|MetricsDoor { address, .. }| *address);
+        let allow = |door: Option<&MetricsDoor>| door.map(|MetricsDoor { allow, .. }| allow.clone());
+        self.note("metrics-listen", &address(running), &address(written));
+        self.note("metrics-allow", &allow(running), &allow(written));
     }
 
     fn log(&mut self, running: &LogSettings, written: &LogSettings) {

@@ -835,7 +835,9 @@ fn defaults_are_these() {
         threads: 2,
         strict_permissions: false,
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Info, file: None },
-        admin_listen: Some("/run/user/1000/respgate.sock".into()),
+        admin_listen: Some(AdminAddress::Unix("/run/user/1000/respgate.sock".into())),
+        admin_socket_group: None,
+        metrics: None,
         require_upstream: false,
         sources: Vec::new(),
     };
@@ -1158,14 +1160,56 @@ fn misspelt_variables_are_warned_about_and_those_of_kubernetes_are_not() {
 }
 
 #[test]
-fn the_admin_socket_is_found_without_the_secrets_of_the_rest() {
+fn the_admin_door_is_found_without_the_secrets_of_the_rest() {
     let directory = folder();
     let path = directory.path().join("respgate.toml");
     write(&path, "admin-listen = \"admin.sock\"\nrequirepass-file = \"gone\"\n");
-    let found = admin_socket(Some(path.clone()), &Variables::new(), &host()).unwrap();
-    assert_eq!(found, Some(directory.path().join("admin.sock")));
+    let found = admin_door(Some(path.clone()), &Variables::new(), &host()).unwrap();
+    assert_eq!(found, Some(AdminAddress::Unix(directory.path().join("admin.sock"))));
     let variables = [("RESPGATE_ADMIN_LISTEN".to_owned(), "off".into())].into();
-    assert_eq!(admin_socket(Some(path), &variables, &host()).unwrap(), None);
+    assert_eq!(admin_door(Some(path), &variables, &host()).unwrap(), None);
+}
+
+#[test]
+fn the_admin_door_is_a_path_or_a_loopback_address() {
+    let door = |text: &str| load_all(MINIMAL, &[], &["--admin-listen", text]).map(|loaded| loaded.config.admin_listen);
+    let address = |text: &str| Ok(Some(AdminAddress::Tcp(text.parse().unwrap())));
+    assert_eq!(door("127.0.0.1:9121"), address("127.0.0.1:9121"));
+    assert_eq!(door("localhost:9121"), address("127.0.0.1:9121"));
+    assert_eq!(door("[::1]:9121"), address("[::1]:9121"));
+    assert_eq!(door("/run/a:1"), Ok(Some(AdminAddress::Unix("/run/a:1".into()))));
+    for wrong in ["0.0.0.0:9121", ":9121", "proxy:9121", "127.0.0.1:"] {
+        assert!(door(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_group_of_the_admin_socket_is_known_by_name_or_number() {
+    let group = |text: &str| {
+        load_all(MINIMAL, &[], &["--admin-socket-group", text]).map(|loaded| loaded.config.admin_socket_group)
+    };
+    assert_eq!(group("root"), Ok(Some(0)));
+    assert_eq!(group("65532"), Ok(Some(65532)));
+    assert!(group("no-such-group").is_err());
+    let told = "`admin-socket-group` changes nothing: there is no admin socket";
+    let loaded = load_all(MINIMAL, &[], &["--admin-listen", "off", "--admin-socket-group", "0"]).unwrap();
+    assert!(loaded.warnings.iter().any(|warning| warning.to_string().contains(told)), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn metrics_are_for_others_only_where_it_says_for_whom() {
+    let load = |arguments: &[&str]| load_all(MINIMAL, &[], arguments);
+    let door = |arguments: &[&str]| load(arguments).unwrap().config.metrics.unwrap();
+    let local = door(&["--metrics-listen", "127.0.0.1:9121"]);
+    assert_eq!(local, MetricsDoor { address: ([127, 0, 0, 1], 9121).into(), allow: Vec::new() });
+    let wide = door(&["--metrics-listen", ":9121", "--metrics-allow", "10.0.0.0/8,127.0.0.1"]);
+    assert_eq!((wide.address, wide.allow.len()), (([0, 0, 0, 0], 9121).into(), 2));
+    let refused = load(&["--metrics-listen", ":9121"]).unwrap_err().to_string();
+    assert!(refused.contains("metrics-allow"), "{refused}");
+    let twice = load(&["--metrics-listen", "127.0.0.1:6380"]).unwrap_err().to_string();
+    assert!(twice.contains("listened on twice"), "{twice}");
+    let idle = load(&["--metrics-allow", "10.0.0.0/8"]).unwrap();
+    assert!(idle.warnings.iter().any(|warning| warning.to_string().contains("without metrics-listen")));
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub enum ListenError {
 ///
 /// # Errors
 /// The address is taken, is not ours, or its port is reserved.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

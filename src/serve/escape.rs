@@ -11,7 +11,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 /// Writes text on with its hidden characters escaped as in a string of Rust.
-pub(super) struct OneLine<'a>(pub(super) &'a mut dyn fmt::Write);
+pub struct OneLine<'a>(pub &'a mut dyn fmt::Write);
 
 impl fmt::Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {

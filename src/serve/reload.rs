@@ -10,8 +10,9 @@
 
 mod attempt;
 mod edit;
+mod history;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use self::attempt::{Attempt, HeldUp, attempt};
+pub(super) use self::history::ReloadHistory;
+pub use self::history::ReloadReport;
 use super::enforce::Enforcer;
 use crate::acl::Acl;
 use crate::audit::events::{self, ReloadCause as Cause};
@@ -38,15 +41,6 @@ const RULES: [Part; 2] = [Part::Configuration, Part::Users];
 
 /// Reads the configuration again, from where it was read first, out of these files.
 pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
-
-/// How reloads have gone since the start of the process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReloadFailures {
-    /// So many failed.
-    pub count: u64,
-    /// Something is wrong with the files still: what is in force is not what they say.
-    pub lasts: bool,
-}
 
 /// Replaces generations.
 pub struct Reloader {
@@ -71,7 +65,9 @@ pub struct Reloader {
     due: Due,
     /// Users were edited since the ACL file was read or written.
     unsaved: bool,
-    failures: Rc<Cell<ReloadFailures>>,
+    history: Rc<RefCell<ReloadHistory>>,
+    /// What the last reload that was asked for has come to, until that is told.
+    report: Option<ReloadReport>,
 }
 
 /// What the first generation was built from.
@@ -86,8 +82,8 @@ pub struct Start {
     pub server: Option<ServerInfo>,
     /// What was told of it.
     pub told: Vec<String>,
-    /// Where reloads that fail are counted.
-    pub failures: Rc<Cell<ReloadFailures>>,
+    /// Where it is noted how reloads go.
+    pub(super) history: Rc<RefCell<ReloadHistory>>,
 }
 
 /// What the next look at the files has to do, as soon as they allow it.
@@ -95,8 +91,8 @@ pub struct Start {
 struct Due {
     /// Something has changed that no file tells: all that is held up is tried again.
     retry: bool,
-    /// A signal, and what the upstream has told, waited for certificates to be verified again.
-    signal: bool,
+    /// Somebody has asked for it, and what the upstream has told, waited for certificates to be verified again.
+    asked: Option<Cause>,
     server: bool,
     config: bool,
     users: bool,
@@ -115,6 +111,12 @@ struct Reading {
     unsettled: BTreeSet<Part>,
 }
 
+impl Reading {
+    fn config_warnings(&self) -> &[String] {
+        self.config.iter().flatten().next().map_or(&[], |read| &read.warnings)
+    }
+}
+
 /// A configuration, as far as a reload takes it.
 struct Read {
     config: Config,
@@ -126,7 +128,7 @@ struct Read {
 impl Reloader {
     /// Goes on from the first generation.
     pub fn new(start: Start, reread: Reread, declare: watch::Sender<Vec<String>>, enforcer: Enforcer) -> Self {
-        let Start { config, watch, once, server, told, failures } = start;
+        let Start { config, watch, once, server, told, history } = start;
         Self {
             config,
             config_warnings: Vec::new(),
@@ -142,7 +144,8 @@ impl Reloader {
             watch,
             due: Due::default(),
             unsaved: false,
-            failures,
+            history,
+            report: None,
         }
     }
 
@@ -153,8 +156,8 @@ impl Reloader {
 
     /// Looks at the watched files, and builds a new generation if there is something in them that takes effect.
     pub async fn look_at_files(&mut self) {
-        if std::mem::take(&mut self.due.signal) {
-            return self.reload().await;
+        if let Some(cause) = self.due.asked.take() {
+            return self.reload(cause).await;
         }
         if std::mem::take(&mut self.due.server) {
             self.take_server().await;
@@ -213,8 +216,13 @@ impl Reloader {
         self.rebuild(Cause::Upstream, nothing, &self.files()).await;
     }
 
-    /// Reads everything again, as it is now, whatever has been edited since.
-    pub async fn reload(&mut self) {
+    /// Takes what a reload that was asked for has come to. There is none while it waits for certificates to be verified again.
+    pub(super) fn take_report(&mut self) -> Option<ReloadReport> {
+        self.report.take()
+    }
+
+    /// Reads everything again, as it is now, whatever has been edited since, because somebody has asked for it.
+    pub async fn reload(&mut self, cause: Cause) {
         let watched: Vec<_> = self.watch.paths().map(Path::to_owned).collect();
         let (files, config) = self.files().at_one_moment(|files| {
             // What cannot be read is an error of the build.
@@ -226,29 +234,36 @@ impl Reloader {
         self.due.retry |= !is_moment;
         let unsettled = if is_moment { BTreeSet::new() } else { RULES.into() };
         let reading = Reading { config: Some(config), users: self.acl_file().is_some(), trust: true, unsettled };
-        self.rebuild(Cause::Signal, reading, &files).await;
+        self.report = self.rebuild(cause, reading, &files).await;
     }
 
     /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why. Whoever is trusted no
-    /// longer is gone before users and rules are others.
-    async fn rebuild(&mut self, cause: Cause, reading: Reading, files: &Files) {
+    /// longer is gone before users and rules are others. Returns what has come of it, if it does not have to wait.
+    async fn rebuild(&mut self, cause: Cause, reading: Reading, files: &Files) -> Option<ReloadReport> {
         let changes_rights = reading.config.is_some() || reading.users || !reading.trust;
         let is_withdrawn = (reading.config.is_some() || reading.users) && self.withdraw_trust(files).await;
         if changes_rights && !self.enforcer.is_reverified().await {
-            return self.defer(cause);
+            self.defer(cause);
+            return None;
         }
         let current = self.enforcer.current();
         let Attempt { errors, built } = self.attempt(&reading, &current, files);
+        let mut report = ReloadReport { generation: current.number, ..ReloadReport::default() };
         if !errors.is_empty() {
-            self.failures.set(ReloadFailures { count: self.failures.get().count + 1, lasts: true });
+            report.errors = errors.iter().map(ToString::to_string).collect();
+            self.history.borrow_mut().note_failure(cause, report.errors.clone());
             errors.iter().for_each(|problem| events::reload_problem(cause, problem));
         }
         self.due.config &= reading.config.is_none();
         self.due.users &= !reading.users;
         self.due.newcomers &= !reading.trust;
         let Some((held_up, built)) = built else {
-            return events::reload_kept(cause, current.number);
+            events::reload_kept(cause, current.number);
+            return Some(report);
         };
+        report.held_up = held_up.iter().map(Part::to_string).collect();
+        let told = [reading.config_warnings(), &built.warnings, &built.misnamed, &built.faults, &built.waiting];
+        report.warnings = told.concat();
         if reading.trust {
             self.due.newcomers = !built.waiting.is_empty();
             self.waiting.clone_from(&built.waiting);
@@ -262,27 +277,36 @@ impl Reloader {
             if !held_up.is_empty() {
                 events::reload_kept(cause, current.number);
             }
-            return self.tell_if_mended();
+            self.tell_if_mended();
+            return Some(report);
         }
         if !held_up.is_empty() {
-            events::reload_held_up(cause, &held_up.iter().map(Part::to_string).collect::<Vec<_>>().join(", "));
+            events::reload_held_up(cause, &report.held_up.join(", "));
         }
-        let number = if is_new { built.generation.number } else { current.number };
         if is_new {
+            report.generation = built.generation.number;
             self.put_in_force(built, reading, &held_up, files).await;
         }
         match self.enforcer.confirm().await {
-            Ok(()) => events::reloaded(cause, number),
-            Err(why) => events::reload_not_confirmed(cause, number, &why),
+            Ok(()) => events::reloaded(cause, report.generation),
+            Err(why) => {
+                events::reload_not_confirmed(cause, report.generation, &why);
+                report.not_confirmed = Some(why.to_string());
+            }
         }
         self.tell_if_mended();
         self.tell_of_passed_over_users();
+        let outdated = self.outdated.iter().flat_map(|written| self.config.restart_needed_for(written));
+        report.restart_needed = outdated.map(str::to_owned).collect();
+        Some(report)
     }
 
     /// Certificates are still being verified again: the rights of others wait for the next look.
     fn defer(&mut self, cause: Cause) {
         events::reload_deferred(cause);
-        self.due.signal |= cause == Cause::Signal;
+        if matches!(cause, Cause::Signal | Cause::Request) {
+            self.due.asked = Some(cause);
+        }
         self.due.server |= cause == Cause::Upstream;
         self.due.retry = true;
     }
@@ -475,10 +499,9 @@ impl Reloader {
 
     /// Says that what was wrong is no more: the files say what is in force, if only because they say again what they did.
     fn tell_if_mended(&self) {
-        let failures = self.failures.get();
         let differs = || self.differs_in_trust() || RULES.iter().any(|part| self.watch.differs(part));
-        if failures.lasts && !differs() {
-            self.failures.set(ReloadFailures { lasts: false, ..failures });
+        if self.history.borrow().is_failed() && !differs() {
+            self.history.borrow_mut().note_mended();
             events::reload_mended();
         }
     }

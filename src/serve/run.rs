@@ -1,6 +1,6 @@
 //! The running proxy: what is started, and what it does until it is told to stop.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tracing::{info, warn};
 
@@ -18,10 +18,11 @@ use super::enforce::Enforcer;
 use super::error::RunError;
 use super::health::Condition;
 use super::logging::LogHandle;
-use super::reload::{self, ReloadFailures, Reloader, Reread, Start};
+use super::reload::{self, ReloadHistory, ReloadReport, Reloader, Reread, Start};
 use super::signals::Signals;
 use super::{capacity, drain, heartbeat, service_manager, workers};
 use crate::audit::client_events::ClientEvents;
+use crate::audit::events::ReloadCause;
 use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
 use crate::files::Files;
@@ -86,17 +87,25 @@ async fn serve(
 
     let condition = Rc::new(Condition::default());
     let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&condition)));
-    let failures = Rc::new(Cell::new(ReloadFailures::default()));
+    let history = Rc::new(RefCell::new(ReloadHistory::default()));
+    let (reload, mut asked) = mpsc::unbounded_channel();
     let proxy = Rc::new(Proxy {
         started: SystemTime::now(),
         condition: Rc::clone(&condition),
         generation: Arc::clone(&generation),
-        failures: Rc::clone(&failures),
+        reloads: Rc::clone(&history),
         workers: mailboxes.clone(),
+        reload,
+        events: Arc::clone(&events),
     });
-    if let Some(path) = &config.admin_listen {
-        door::open_admin(path, &proxy);
+    if let Some(address) = &config.admin_listen {
+        door::open_admin(address, config.admin_socket_group, &proxy);
     }
+    let metrics = config
+        .metrics
+        .as_ref()
+        .map(|metrics| door::open_metrics(metrics, &proxy).map_err(|error| RunError::Bind(metrics.address, error)));
+    let metrics = metrics.transpose()?;
     let (findings, mut found) = mpsc::unbounded_channel();
     let (declare, declared) = watch::channel(generation::declared_names(&config));
     spawn_local(probe::watch(Arc::clone(&upstream), declared, move |finding| {
@@ -123,7 +132,7 @@ async fn serve(
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, watch, once, server, told, failures };
+    let start = Start { config, watch, once, server, told, history };
     let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream));
     let mut reloader = Reloader::new(start, reread, declare, enforcer);
     let mut poll = tokio::time::interval(reloader.config().reload_interval);
@@ -131,7 +140,13 @@ async fn serve(
     service_manager::ready();
     // When nobody is accepted any more.
     let mut closes_at = None;
+    // Who has asked for a reload and has to be told what it has come to.
+    let mut askers: Vec<oneshot::Sender<ReloadReport>> = Vec::new();
     let is_cut_short = loop {
+        if let Some(report) = reloader.take_report() {
+            // Whoever asked may be gone.
+            askers.drain(..).for_each(|asker| drop(asker.send(report.clone())));
+        }
         tokio::select! {
             // The prober lives as long as the process.
             Some(finding) = found.recv() => {
@@ -143,7 +158,14 @@ async fn serve(
             Some(edit) = edited.recv() => reloader.edit(edit).await,
             _ = signals.reload.recv() => {
                 service_manager::reloading();
-                reloader.reload().await;
+                reloader.reload(ReloadCause::Signal).await;
+                service_manager::ready();
+            }
+            // `proxy` is held here.
+            Some(asker) = asked.recv() => {
+                askers.push(asker);
+                service_manager::reloading();
+                reloader.reload(ReloadCause::Request).await;
                 service_manager::ready();
             }
             _ = signals.reopen.recv() => log.reopen(),
@@ -161,9 +183,9 @@ async fn serve(
     };
     heartbeats.abort();
     spawn_local(heartbeat::ping());
-    // Sessions that wait for an edit are told that there will be none.
-    drop(edited);
-    acceptors.iter().for_each(tokio::task::JoinHandle::abort);
+    // Sessions that wait for an edit are told that there will be none, and so is who waits for a reload.
+    drop((edited, asked, askers));
+    acceptors.iter().chain(&metrics).for_each(tokio::task::JoinHandle::abort);
     let deadline = Instant::now() + reloader.config().limits.shutdown_timeout;
     tokio::select! {
         () = drain::end(&upstream, &mailboxes, threads, deadline), if !is_cut_short => {}

@@ -1,4 +1,4 @@
-//! What `/status` says: the documents that a door gives and `respgate` prints.
+//! What `/status` says: a document that a door gives and `respgate status` prints.
 
 use std::time::SystemTime;
 
@@ -39,8 +39,22 @@ pub struct InForce {
 pub struct Reloads {
     /// So many failed.
     pub failed: u64,
-    /// What is in force is not what the files say.
-    pub is_failed: bool,
+    /// The last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailedReload>,
+}
+
+/// A reload that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedReload {
+    /// When.
+    pub time: String,
+    /// What gave reason for it, as in the log.
+    pub cause: String,
+    /// Everything that was wrong.
+    pub problems: Vec<String>,
+    /// Nothing of it is wrong any more: what the files say is in force.
+    pub is_mended: bool,
 }
 
 /// In whole seconds, UTC.

@@ -399,7 +399,7 @@ fn status_shows_a_failed_reload_until_the_file_is_mended_and_the_log_says_that_i
         .expect_log("reload")
         .start()
         .settled();
-    let is_failed = || gate.status()["reloads"]["is_failed"] == true;
+    let is_failed = || gate.status()["reloads"]["last_failure"]["is_mended"] == false;
     assert!(!is_failed(), "{}", gate.status());
     gate.edit_config("\"FLUSHALL\"", "\"FLUSHAL\"");
     gate.wait_for_log(&["kept the old one"]);

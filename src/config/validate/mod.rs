@@ -1,5 +1,6 @@
 //! Step two: from settings as written to one [`Config`], or everything that is wrong with them.
 
+mod doors;
 mod judge;
 mod listener;
 mod redis_conf;
@@ -7,7 +8,6 @@ mod upstream;
 mod users;
 mod words;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use self::judge::Judge;
@@ -17,7 +17,7 @@ use self::words::{
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
-use super::model::{Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings};
+use super::model::{AdminAddress, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings};
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
 use super::setting::Setting;
@@ -74,6 +74,8 @@ pub(super) fn validate(
     };
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
     let ignore_stray_auth = judge.or(settings.stray_auth.take(), stray_auth_word, false);
+    let admin_listen = judge.admin_listen(settings.admin_listen.take());
+    let metrics = judge.metrics_door(&mut settings, &listeners);
     let config = Config {
         listeners,
         upstream,
@@ -93,7 +95,9 @@ pub(super) fn validate(
         threads: judge.or(settings.threads.take(), threads, host.cores.max(1)),
         strict_permissions: judge.strict_permissions,
         log: judge.log(&mut settings),
-        admin_listen: judge.admin_listen(settings.admin_listen.take()),
+        admin_socket_group: judge.admin_socket_group(settings.admin_socket_group.take(), admin_listen.as_ref()),
+        admin_listen,
+        metrics,
         require_upstream: judge.or(settings.require_upstream.take(), yes_no, false),
         // The last of all, when everything has been read.
         sources: judge.sources(),
@@ -108,7 +112,7 @@ pub(super) fn admin_listen(
     settings: Settings,
     source: Option<&SourceFile>,
     host: &Host,
-) -> (Option<PathBuf>, Vec<ConfigError>) {
+) -> (Option<AdminAddress>, Vec<ConfigError>) {
     let files = Files::default();
     let mut judge = Judge::new(source, host, &files);
     (judge.admin_listen(settings.admin_listen), judge.errors)
@@ -202,14 +206,6 @@ impl Judge<'_> {
             format: self.or(settings.log_format.take(), log_format, LogFormat::Text),
             level: self.or(settings.log_level.take(), log_level, LogLevel::Info),
             file: self.path(settings.log_file.take()),
-        }
-    }
-
-    fn admin_listen(&mut self, setting: Option<Setting>) -> Option<PathBuf> {
-        match setting {
-            Some(setting) if setting.text == "off" => None,
-            Some(setting) => self.socket_path(setting),
-            None => Some(self.host.runtime_directory.join("respgate.sock")),
         }
     }
 }

@@ -3,27 +3,47 @@
 mod http;
 mod routes;
 mod socket;
+mod tcp;
 
-use std::cell::Cell;
-use std::path::Path;
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::task::spawn_local;
-use tracing::warn;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::timeout_at;
+use tracing::field::display;
+use tracing::{info, warn};
 
+use self::http::Accept;
 pub(super) use self::http::CONNECTIONS;
 use self::routes::Door;
 use self::socket::AdminSocket;
+use self::tcp::Port;
 use super::health::Condition;
-use super::reload::ReloadFailures;
-use super::status::{InForce, Reloads, Status, rfc3339};
+use super::reload::{ReloadHistory, ReloadReport};
+use super::sessions::{Chosen, SessionList};
+use super::status::{InForce, Status, rfc3339};
+use crate::audit::client_events::ClientEvents;
+use crate::config::{AdminAddress, MetricsDoor};
 use crate::generation::Generation;
+use crate::net::addresses::AddressFilter;
+use crate::net::listener;
+use crate::net::view::SessionView;
 use crate::net::worker::Mailbox;
 
-/// The running proxy, as far as the doors show it.
+/// How long workers have for an answer. They do nothing that takes long.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two attempts to have an address that another process still has.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The running proxy, as far as the doors show it and hand on what it is told.
 pub(super) struct Proxy {
     /// When it was started.
     pub(super) started: SystemTime,
@@ -32,15 +52,18 @@ pub(super) struct Proxy {
     /// What is in force.
     pub(super) generation: Arc<ArcSwap<Generation>>,
     /// How reloads have gone.
-    pub(super) failures: Rc<Cell<ReloadFailures>>,
+    pub(super) reloads: Rc<RefCell<ReloadHistory>>,
     /// Who serves clients.
     pub(super) workers: Vec<Mailbox>,
+    /// Who reloads, and answers when that is done.
+    pub(super) reload: mpsc::UnboundedSender<oneshot::Sender<ReloadReport>>,
+    /// Who logs whom the doors do not let in.
+    pub(super) events: Arc<ClientEvents>,
 }
 
 impl Proxy {
     fn status(&self) -> Status {
         let generation = self.generation.load();
-        let ReloadFailures { count, lasts } = self.failures.get();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -48,18 +71,111 @@ impl Proxy {
             health: self.condition.health().to_string(),
             connections: self.workers.iter().map(Mailbox::load).sum(),
             generation: InForce { number: generation.number, since: rfc3339(generation.since) },
-            reloads: Reloads { failed: count, is_failed: lasts },
+            reloads: self.reloads.borrow().status(),
         }
+    }
+
+    async fn sessions(&self, chosen: &Chosen) -> SessionList {
+        let (views, is_incomplete) = self.views(chosen).await;
+        SessionList::new(views, is_incomplete)
+    }
+
+    /// Asks all workers at once. Says whether one did not answer in time.
+    async fn views(&self, chosen: &Chosen) -> (Vec<SessionView>, bool) {
+        let deadline = (Instant::now() + PATIENCE).into();
+        let (views, mut shown) = mpsc::unbounded_channel();
+        self.workers.iter().for_each(|worker| worker.show(views.clone()));
+        drop(views);
+        let mut held = Vec::new();
+        loop {
+            match timeout_at(deadline, shown.recv()).await {
+                Ok(Some(view)) => held.extend(Some(view).filter(|view| chosen.holds(view))),
+                Ok(None) => return (held, false),
+                Err(_elapsed) => return (held, true),
+            }
+        }
+    }
+
+    /// Ends sessions that are here now; says how many.
+    async fn kick(&self, chosen: &Chosen) -> usize {
+        let numbers: Arc<[u64]> = match chosen {
+            Chosen::Number(number) => Arc::new([*number]),
+            _ => self.views(chosen).await.0.iter().map(|view| view.number).collect(),
+        };
+        let deadline = (Instant::now() + PATIENCE).into();
+        let kicked: Vec<_> = self.workers.iter().map(|worker| worker.kick(Arc::clone(&numbers))).collect();
+        let mut sum = 0;
+        for worker in kicked {
+            // A worker that has ended has no sessions, and of one that is stuck nobody knows.
+            sum += timeout_at(deadline, worker).await.ok().and_then(Result::ok).unwrap_or(0);
+        }
+        sum
+    }
+
+    /// What a reload has come to; `None` where the process ends.
+    async fn reload(&self) -> Option<ReloadReport> {
+        let (answer, report) = oneshot::channel();
+        self.reload.send(answer).ok()?;
+        report.await.ok()
     }
 }
 
 /// Opens the admin door. The proxy is of use without it, so its absence is a warning.
-pub(super) fn open_admin(path: &Path, proxy: &Rc<Proxy>) {
-    match AdminSocket::bind(path) {
-        Ok(socket) => {
-            let proxy = Rc::clone(proxy);
-            spawn_local(http::serve(socket, move |request| routes::answer(Door::Socket, Rc::clone(&proxy), request)));
-        }
-        Err(error) => warn!(%error, "no admin socket"),
+pub(super) fn open_admin(address: &AdminAddress, group: Option<u32>, proxy: &Rc<Proxy>) {
+    let proxy = Rc::clone(proxy);
+    match address {
+        AdminAddress::Unix(path) => match AdminSocket::bind(path, group) {
+            Ok(socket) => drop(spawn_local(serve(socket, Door::AdminSocket, proxy))),
+            Err(error) => warn!(%error, "no admin socket"),
+        },
+        AdminAddress::Tcp(address) => match listener::bind(*address) {
+            Ok(listener) => drop(spawn_local(serve_port(listener, AddressFilter::default(), Door::AdminPort, proxy))),
+            Err(error) => warn!(%address, %error, "no admin door"),
+        },
     }
+}
+
+/// Opens the metrics door; where another process has its address, once that has given it up, as one does that ends. The door is open
+/// until the task is aborted.
+///
+/// # Errors
+/// The address cannot be had for another reason.
+pub(super) fn open_metrics(door: &MetricsDoor, proxy: &Rc<Proxy>) -> io::Result<JoinHandle<()>> {
+    let (address, filter) = (door.address, AddressFilter { allow: door.allow.clone(), ..AddressFilter::default() });
+    let bound = match listener::bind(address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            warn!(%address, "metrics-listen: another process has the address; waiting for it");
+            None
+        }
+        bound => Some(bound?),
+    };
+    let proxy = Rc::clone(proxy);
+    Ok(spawn_local(async move {
+        let listener = match bound {
+            Some(listener) => listener,
+            None => bind_once_free(address).await,
+        };
+        serve_port(listener, filter, Door::Metrics, proxy).await;
+    }))
+}
+
+async fn bind_once_free(address: SocketAddr) -> TcpListener {
+    loop {
+        tokio::time::sleep(RETRY).await;
+        if let Ok(listener) = listener::bind(address) {
+            return listener;
+        }
+    }
+}
+
+async fn serve_port(listener: TcpListener, filter: AddressFilter, door: Door, proxy: Rc<Proxy>) {
+    // It has one: it is bound.
+    let address = listener.local_addr().ok().map(display);
+    info!(address, "{} is open", if door == Door::Metrics { "metrics door" } else { "admin door" });
+    let events = Arc::clone(&proxy.events);
+    serve(Port { listener, filter, events }, door, proxy).await;
+}
+
+async fn serve(listener: impl Accept, door: Door, proxy: Rc<Proxy>) {
+    http::serve(listener, move |request| routes::answer(door, Rc::clone(&proxy), request)).await;
 }

@@ -1,9 +1,9 @@
 //! The admin socket: a unix socket for its owner alone.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 
@@ -21,13 +21,13 @@ pub(super) struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Binds `path` with mode 0600, making its directory (mode 0700) where that is missing. A socket where nobody
-    /// answers any more is replaced. Needs a tokio runtime.
+    /// Binds `path` with mode 0600, making its directory (mode 0700) where that is missing; a group may open both. A socket where
+    /// nobody answers any more is replaced. Needs a tokio runtime.
     ///
     /// # Errors
     /// Somebody answers there, something else is there, or the directory belongs to others.
-    pub(super) fn bind(path: &Path) -> Result<AdminSocket, AdminError> {
-        prepare_directory(path)?;
+    pub(super) fn bind(path: &Path, group: Option<u32>) -> Result<AdminSocket, AdminError> {
+        prepare_directory(path, group)?;
         let socket = match bind_for_owner(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 remove_stale(path)?;
@@ -36,6 +36,9 @@ impl AdminSocket {
             result => result,
         };
         let socket = socket.map_err(|error| AdminError::Io(path.to_owned(), error))?;
+        if let Some(group) = group {
+            share(path, group, 0o660).map_err(|error| AdminError::Group(path.to_owned(), error))?;
+        }
         let listener = UnixListener::from_std(socket.into()).map_err(|error| AdminError::Io(path.to_owned(), error))?;
         Ok(AdminSocket { listener, path: path.to_owned() })
     }
@@ -66,14 +69,25 @@ fn bind_for_owner(path: &Path) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Gives a file of ours to a group, which may do with it what the mode says.
+fn share(path: &Path, group: u32, mode: u32) -> io::Result<()> {
+    std::os::unix::fs::chown(path, None, Some(group))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
 /// In a directory that others write to, the socket could be theirs the next time somebody asks it.
-fn prepare_directory(path: &Path) -> Result<(), AdminError> {
+fn prepare_directory(path: &Path, group: Option<u32>) -> Result<(), AdminError> {
     let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) else { return Ok(()) };
     match fs::DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(AdminError::Io(directory.to_owned(), error));
         }
-        Ok(()) | Err(_) => {}
+        Err(_) => {}
+        Ok(()) => {
+            if let Some(group) = group {
+                share(directory, group, 0o750).map_err(|error| AdminError::Group(directory.to_owned(), error))?;
+            }
+        }
     }
     let metadata = fs::metadata(directory).map_err(|error| AdminError::Io(directory.to_owned(), error))?;
     let us = rustix::process::geteuid().as_raw();
@@ -107,6 +121,8 @@ pub(super) enum AdminError {
     NoSocket(PathBuf),
     /// Others can write to this directory.
     ForeignDirectory(PathBuf),
+    /// The group cannot be given this.
+    Group(PathBuf, io::Error),
     /// The system said no.
     Io(PathBuf, io::Error),
 }
@@ -121,6 +137,9 @@ impl fmt::Display for AdminError {
             AdminError::ForeignDirectory(path) => {
                 write!(f, "admin-listen: others can write to {}: choose a directory of your own", path.display())
             }
+            AdminError::Group(path, error) => {
+                write!(f, "admin-socket-group: {} cannot be given to it: {error}", path.display())
+            }
             AdminError::Io(path, error) => write!(f, "admin-listen: {}: {error}", path.display()),
         }
     }
@@ -130,8 +149,6 @@ impl std::error::Error for AdminError {}
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// Whatever the umask is.
@@ -151,11 +168,25 @@ mod tests {
         let path = directory.path().join("new/admin.sock");
         let runtime = runtime();
         let _guard = runtime.enter();
-        let socket = AdminSocket::bind(&path).unwrap();
+        let socket = AdminSocket::bind(&path, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
         drop(socket);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_group_may_open_it_where_it_is_given_one() {
+        let directory = folder();
+        let path = directory.path().join("new/admin.sock");
+        let runtime = runtime();
+        let _guard = runtime.enter();
+        let own = rustix::process::getegid().as_raw();
+        let _socket = AdminSocket::bind(&path, Some(own)).unwrap();
+        for (path, mode) in [(path.as_path(), 0o660), (path.parent().unwrap(), 0o750)] {
+            let metadata = fs::metadata(path).unwrap();
+            assert_eq!((metadata.gid(), metadata.permissions().mode() & 0o777), (own, mode));
+        }
     }
 
     #[test]
@@ -165,8 +196,8 @@ mod tests {
         let runtime = runtime();
         let _guard = runtime.enter();
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let socket = AdminSocket::bind(&path).unwrap();
-        assert!(matches!(AdminSocket::bind(&path), Err(AdminError::Answered(_))));
+        let socket = AdminSocket::bind(&path, None).unwrap();
+        assert!(matches!(AdminSocket::bind(&path, None), Err(AdminError::Answered(_))));
         assert!(path.exists());
         drop(socket);
     }
@@ -178,7 +209,7 @@ mod tests {
         fs::write(&path, "precious").unwrap();
         let runtime = runtime();
         let _guard = runtime.enter();
-        assert!(matches!(AdminSocket::bind(&path), Err(AdminError::NoSocket(_))));
+        assert!(matches!(AdminSocket::bind(&path, None), Err(AdminError::NoSocket(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
 
@@ -188,7 +219,7 @@ mod tests {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let runtime = runtime();
         let _guard = runtime.enter();
-        let error = AdminSocket::bind(&directory.path().join("admin.sock")).unwrap_err();
+        let error = AdminSocket::bind(&directory.path().join("admin.sock"), None).unwrap_err();
         assert!(matches!(error, AdminError::ForeignDirectory(_)), "{error}");
     }
 }

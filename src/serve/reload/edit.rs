@@ -73,11 +73,11 @@ impl Reloader {
         if ticket.is_closed() {
             return None;
         }
-        if self.due.signal {
+        if self.due.asked.is_some() {
             // It came before, and would undo the edit later on.
             self.look_at_files().await;
         }
-        if self.due.signal || !self.enforcer.is_reverified().await {
+        if self.due.asked.is_some() || !self.enforcer.is_reverified().await {
             let reply = Reply::error(REVERIFYING);
             let _ = ticket.send(EditProgress::Done(Administered { reply, generation: None }));
             return None;

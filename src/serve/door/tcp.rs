@@ -1,0 +1,33 @@
+//! A door that is a TCP port.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::http::Accept;
+use crate::audit::client_events::ClientEvents;
+use crate::net::addresses::{AddressFilter, canonical};
+
+/// Whom a port lets in.
+pub(super) struct Port {
+    pub(super) listener: TcpListener,
+    pub(super) filter: AddressFilter,
+    /// Who logs whom it does not let in.
+    pub(super) events: Arc<ClientEvents>,
+}
+
+impl Accept for Port {
+    type Connection = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        loop {
+            let (connection, address) = self.listener.accept().await?;
+            let client = canonical(address);
+            match self.filter.admit(client.ip()) {
+                Ok(()) => return Ok(connection),
+                Err(refusal) => self.events.refused_address(client, None, refusal),
+            }
+        }
+    }
+}
