@@ -11,10 +11,12 @@ whose configuration is broken ends with 78, and nobody notices that either.
 """
 
 import argparse
+import datetime
 import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -51,25 +53,23 @@ class Respgate:
         if not self.listens.wait(PATIENCE):
             raise SystemExit("respgate does not listen:\n" + "".join(self.log))
 
-    def end(self, applications=None):
-        """Sends SIGTERM, and returns how long it took to end."""
-        began = time.monotonic()
+    def time_of(self, word):
+        line = next(line for line in self.log if word in line)
+        return datetime.datetime.fromisoformat(line.split()[0].rstrip("Z"))
+
+    def end(self):
         self.child.send_signal(signal.SIGTERM)
-        if applications is not None:
-            applications.start(applications.come)
         code = self.child.wait(PATIENCE)
-        took = time.monotonic() - began
         self.reader.join()
         if code != 0:
             raise SystemExit(f"respgate ended with {code}:\n" + "".join(self.log))
-        return took
 
 
 class Applications:
     """All of them, each with threads of its own. What one of them notices is kept in `noticed`."""
 
-    def __init__(self, arguments, port):
-        self.arguments, self.port = arguments, port
+    def __init__(self, arguments):
+        self.arguments, self.port = arguments, arguments.port
         self.noticed = []
         self.threads = []
         self.ended = threading.Event()
@@ -77,7 +77,6 @@ class Applications:
         self.popped = {}
         self.heard = set()
         self.counted = {}
-        self.newcomer = None
 
     def client(self, **options):
         given = self.arguments
@@ -148,23 +147,12 @@ class Applications:
             answered += 1
         self.counted[number] = (answered, int(client.get(f"restart:count:{number}")))
 
-    def come(self):
-        """A newcomer, in a process of its own, as the threads of this one wait for each other."""
-        given = self.arguments
-        command = ["redis-cli", "-h", "127.0.0.1", "-p", str(self.port), "--tls", "--cacert", given.ca]
-        began = time.monotonic()
-        said = subprocess.run([*command, "--cert", given.cert, "--key", given.key, "PING"], capture_output=True, text=True)
-        self.newcomer = time.monotonic() - began
-        assert said.stdout == "PONG\n", said
-
     def fail_if_noticed(self):
         if self.noticed:
             raise SystemExit("applications noticed it:\n" + "\n".join(self.noticed))
 
     def see_that_all_go_on(self):
         given = self.arguments
-        self.wait_for("a newcomer", lambda: self.newcomer is not None)
-        print(f"a connection and its PING, begun at SIGTERM, took {self.newcomer:.3f} s")
         pool = self.idle.connection_pool
         taken = [pool.get_connection() for _ in range(given.idle)]
         for connection in taken:
@@ -203,7 +191,49 @@ class Applications:
             time.sleep(0.02)
 
 
-def main():
+class Role:
+    """A part that has a process of its own, so that it waits for no other: it is ready, is told to go on, and ends."""
+
+    def __init__(self, name):
+        command = [sys.executable, __file__, *sys.argv[1:], "--role", name]
+        self.name = name
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            raise SystemExit(f"the {name} did not start")
+
+    def go_on(self):
+        self.process.stdin.write("go on\n")
+        self.process.stdin.flush()
+
+    def result(self):
+        """What it says in the end."""
+        said = self.process.communicate()[0]
+        if self.process.returncode != 0:
+            raise SystemExit(f"the {self.name} ended with {self.process.returncode}")
+        return said
+
+
+def be_ready_and_wait():
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def be_newcomer(arguments):
+    client = Applications(arguments).client()
+    be_ready_and_wait()
+    began = time.monotonic()
+    assert client.ping()
+    print(f"a connection that was begun at SIGTERM, and its PING, took {time.monotonic() - began:.3f} s")
+
+
+def be_applications(arguments):
+    applications = Applications(arguments)
+    applications.start_all()
+    be_ready_and_wait()
+    applications.see_that_all_go_on()
+
+
+def parsed():
     parser = argparse.ArgumentParser()
     for name in ("respgate", "config", "ca", "cert", "key"):
         parser.add_argument(f"--{name}", required=True)
@@ -212,28 +242,43 @@ def main():
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--in-turn", action="store_true")
     mode.add_argument("--overlap", action="store_true")
-    arguments = parser.parse_args()
+    parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+ROLES = {"newcomer": be_newcomer, "applications": be_applications}
+
+
+def main():
+    arguments = parsed()
+    if arguments.role:
+        return ROLES[arguments.role](arguments)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    sys.argv += ["--port", str(listener.getsockname()[1])]
     first = Respgate(arguments, listener, "first")
     first.wait_until_it_listens()
-    applications = Applications(arguments, listener.getsockname()[1])
-    applications.start_all()
+    applications, newcomer = Role("applications"), Role("newcomer")
     if arguments.overlap:
         broken = arguments.config + ".broken"
         with open(arguments.config) as config, open(broken, "w") as copy:
             os.chmod(broken, 0o600)
             copy.write("no-such-setting = 1\n" + config.read())
         assert Respgate(arguments, listener, "broken", broken).child.wait(PATIENCE) == 78
-        applications.fail_if_noticed()
         second = Respgate(arguments, listener, "second")
         second.wait_until_it_listens()
-        took = first.end(applications)
-    else:
-        took = first.end(applications)
+    newcomer.go_on()
+    first.end()
+    if arguments.in_turn:
         second = Respgate(arguments, listener, "second")
         second.wait_until_it_listens()
-    print(f"the first process ended within {took:.3f} s")
-    applications.see_that_all_go_on()
+    drain = first.time_of(" stopped ") - first.time_of(" draining ")
+    print(f"the drain took {drain.total_seconds():.3f} s")
+    if arguments.in_turn:
+        start = second.time_of(" listening ") - first.time_of(" stopped ")
+        print(f"the second process accepted {start.total_seconds():.3f} s later")
+    applications.go_on()
+    print(newcomer.result() + applications.result(), end="")
     second.end()
     for log in (first.log, second.log):
         bad = [line for line in log if " WARN " in line or " ERROR " in line]
