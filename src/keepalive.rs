@@ -61,6 +61,24 @@ impl Keepalive {
     }
 }
 
+/// Looks at a socket for which there was this, [`Keepalive::look_at`], unless something else is `wanted` now, which is set.
+///
+/// # Errors
+/// The kernel's.
+pub fn look_at(socket: &impl AsFd, keepalive: &mut Option<Keepalive>, wanted: Option<Keepalive>) -> io::Result<()> {
+    let is_other = std::mem::replace(keepalive, wanted) != wanted;
+    match wanted {
+        Some(wanted) if is_other => wanted.set_on(socket),
+        Some(wanted) => wanted.look_at(socket),
+        None if is_other => {
+            let socket = SockRef::from(socket);
+            socket.set_keepalive(false)?;
+            socket.set_tcp_user_timeout(None)
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whether something waits in the kernel that has not been sent for the first time.
 fn has_unsent(socket: &impl AsFd) -> io::Result<bool> {
     const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -100,6 +118,18 @@ mod tests {
             assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(silence));
             assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(interval));
             assert_eq!(timeout(&server), Some(Duration::from_secs(all)));
+        }
+    }
+
+    #[test]
+    fn a_socket_has_what_was_wanted_last() {
+        let (_client, server) = connection();
+        let of = |seconds| Some(Keepalive::after(Duration::from_secs(seconds)));
+        let mut keepalive = None;
+        for (wanted, all) in [(of(300), Some(600)), (of(300), Some(600)), (of(2), Some(5)), (None, None)] {
+            look_at(&server, &mut keepalive, wanted).unwrap();
+            assert_eq!(timeout(&server), all.map(Duration::from_secs));
+            assert_eq!(SockRef::from(&server).keepalive().unwrap(), wanted.is_some());
         }
     }
 

@@ -16,7 +16,7 @@ use self::ledger::{Ledger, Share};
 /// Those who hold change the sum without a lock; who is to be told is found under one.
 #[derive(Debug)]
 pub struct MemoryBudget {
-    limit: u64,
+    limit: AtomicU64,
     held: AtomicU64,
     ledger: Mutex<Ledger>,
 }
@@ -24,7 +24,15 @@ pub struct MemoryBudget {
 impl MemoryBudget {
     /// A budget of so many bytes.
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicU64::new(0), ledger: Mutex::default() })
+        Arc::new(Self { limit: limit.into(), held: AtomicU64::new(0), ledger: Mutex::default() })
+    }
+
+    /// Other bounds from now on. Over them, sessions are told to go at once.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+        if self.is_exceeded() {
+            self.evict();
+        }
     }
 
     /// An account for a session that holds nothing yet.
@@ -39,13 +47,14 @@ impl MemoryBudget {
     }
 
     fn is_exceeded(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > self.limit
+        self.held.load(Ordering::Relaxed) > self.limit.load(Ordering::Relaxed)
     }
 
     /// Has as many sessions go as it takes, those included that are already going.
     fn evict(&self) {
+        let limit = self.limit.load(Ordering::Relaxed);
         let mut ledger = self.ledger();
-        while let Some(share) = ledger.next_to_evict(self.held.load(Ordering::Acquire), self.limit) {
+        while let Some(share) = ledger.next_to_evict(self.held.load(Ordering::Acquire), limit) {
             share.evict();
         }
     }

@@ -38,13 +38,13 @@ pub struct GateLimits {
 /// as many as connections in all.
 #[derive(Debug)]
 pub struct Gate {
-    limits: GateLimits,
     unauthenticated: Arc<Places>,
     counts: Mutex<Counts>,
 }
 
 #[derive(Debug)]
 struct Counts {
+    limits: GateLimits,
     authenticated: u32,
     surplus: u32,
     /// No entry is 0.
@@ -87,13 +87,32 @@ enum Found {
     Turn(Turn),
 }
 
+impl GateLimits {
+    /// Connections that may be unauthenticated.
+    fn unauthenticated(self) -> u32 {
+        (self.connections / 8).max(FEWEST_UNAUTHENTICATED).min(self.connections)
+    }
+}
+
 impl Gate {
     /// A gate through which nobody has gone.
     pub fn new(limits: GateLimits) -> Arc<Self> {
-        let unauthenticated = (limits.connections / 8).max(FEWEST_UNAUTHENTICATED).min(limits.connections);
         let known = AgingMap::new(KNOWN_NETWORKS);
-        let counts = Counts { authenticated: 0, surplus: 0, by_address: HashMap::new(), known };
-        Arc::new(Self { limits, unauthenticated: Places::new(unauthenticated), counts: Mutex::new(counts) })
+        let counts = Counts { limits, authenticated: 0, surplus: 0, by_address: HashMap::new(), known };
+        Arc::new(Self { unauthenticated: Places::new(limits.unauthenticated()), counts: Mutex::new(counts) })
+    }
+
+    /// Other bounds from now on. Who is in stays, and who waits does so while there is room.
+    pub fn set_limits(&self, limits: GateLimits) {
+        let mut counts = self.lock();
+        counts.limits = limits;
+        while self.unauthenticated.waiting() > 0
+            && self.inside(&counts) + self.unauthenticated.waiting() > limits.connections
+        {
+            self.unauthenticated.shorten_queue();
+        }
+        drop(counts);
+        self.unauthenticated.resize(limits.unauthenticated());
     }
 
     /// For a connection from `address`. Over the limit a few are let in all the same, for telling them so; then none.
@@ -129,12 +148,12 @@ impl Gate {
             return Ok(entrance(Found::Permit(self.surplus(&mut counts, exhausted)?)));
         }
         if let Some(place) = self.unauthenticated.take(visitor) {
-            if self.inside(&counts) + self.unauthenticated.waiting() > self.limits.connections {
+            if self.inside(&counts) + self.unauthenticated.waiting() > counts.limits.connections {
                 self.unauthenticated.shorten_queue();
             }
             return Ok(entrance(Found::Permit(self.permit(&mut counts, counted, Standing::Unauthenticated { place }))));
         }
-        let is_everything_taken = self.inside(&counts) + self.unauthenticated.waiting() >= self.limits.connections;
+        let is_everything_taken = self.inside(&counts) + self.unauthenticated.waiting() >= counts.limits.connections;
         if is_everything_taken && !self.unauthenticated.make_way_for(visitor) {
             return Ok(entrance(Found::Permit(self.surplus(&mut counts, Exhausted::Clients)?)));
         }
@@ -144,9 +163,9 @@ impl Gate {
     /// The limit at which this one is, not counting `own` places that it has.
     fn exhausted(&self, counts: &Counts, counted: Option<Origin>, own: u32) -> Option<Exhausted> {
         let here = counted.and_then(|origin| counts.by_address.get(&origin)).copied().unwrap_or(0);
-        if self.inside(counts) >= self.limits.connections.saturating_add(own) {
+        if self.inside(counts) >= counts.limits.connections.saturating_add(own) {
             Some(Exhausted::Clients)
-        } else if counted.is_some() && self.limits.per_address.is_some_and(|most| here >= most) {
+        } else if counted.is_some() && counts.limits.per_address.is_some_and(|most| here >= most) {
             Some(Exhausted::ClientsOfAddress)
         } else {
             None
@@ -382,6 +401,21 @@ mod tests {
         assert_eq!(waiting.pop().unwrap().permit().await.unwrap_err(), Exhausted::Unauthenticated);
         assert_eq!(gate.unauthenticated.waiting(), 33);
         drop((strangers, waiting));
+    }
+
+    #[tokio::test]
+    async fn who_is_in_stays_when_there_is_room_for_fewer_and_who_waits_does_as_far_as_there_is() {
+        let gate = gate(40, None);
+        let strangers: Vec<_> = (0..6).map(|_| enter(&gate, "192.0.2.1")).collect();
+        let waiting: Vec<_> = (0..4).map(|_| gate.enter("192.0.2.1".parse().unwrap()).unwrap()).collect();
+        gate.set_limits(GateLimits { connections: 8, per_address: None });
+        assert_eq!((gate.unauthenticated.taken(), gate.unauthenticated.waiting()), (6, 2));
+        assert_eq!(enter(&gate, "192.0.2.1").surplus(), Some(Exhausted::Clients));
+        drop(waiting);
+        gate.set_limits(GateLimits { connections: 800, per_address: Some(6) });
+        assert_eq!(enter(&gate, "192.0.2.1").surplus(), Some(Exhausted::ClientsOfAddress));
+        let _others: Vec<_> = (0..6).map(|_| user(&gate, "192.0.2.2")).collect();
+        drop(strangers);
     }
 
     #[tokio::test]

@@ -36,6 +36,12 @@ impl Places {
         Arc::new(Self { shares: Mutex::new(FairShares::new(places)), wanted: Notify::new() })
     }
 
+    /// There are so many places from now on; who holds one keeps it.
+    pub fn resize(self: &Arc<Self>, places: u32) {
+        self.lock().resize(places);
+        self.serve_queue();
+    }
+
     /// A place as soon as there is one for this visitor.
     pub async fn acquire(self: &Arc<Self>, visitor: Visitor) -> Option<Place> {
         match self.take(visitor) {

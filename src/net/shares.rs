@@ -66,6 +66,11 @@ impl<W> FairShares<W> {
         }
     }
 
+    /// There are so many places from now on; who holds one keeps it. Somebody may have his turn now: [`next`](Self::next).
+    pub(super) fn resize(&mut self, places: u32) {
+        self.places = places;
+    }
+
     /// Takes a place, if the visitor may have one more.
     #[must_use]
     pub(super) fn take(&mut self, visitor: Visitor) -> bool {
@@ -158,7 +163,7 @@ impl<W> FairShares<W> {
     }
 
     fn free_for(&self, standing: Standing) -> u32 {
-        let free = self.places - self.taken;
+        let free = self.places.saturating_sub(self.taken);
         match standing {
             Standing::Known => free,
             Standing::Unknown => free.min((self.places - self.places / 4).saturating_sub(self.taken_by_unknown)),
@@ -291,6 +296,19 @@ mod tests {
         assert_eq!(shares.cut_for(visitor(1)), Some(100));
         assert_eq!(shares.cut_for(visitor(11)), None);
         assert_eq!(shares.cut_for(visitor(2)), Some(12));
+    }
+
+    #[test]
+    fn who_holds_a_place_keeps_it_when_there_are_fewer_and_nobody_takes_one_until_there_is() {
+        let mut shares = FairShares::new(4);
+        assert!([1, 1, 2].into_iter().all(|number| shares.take(visitor(number))));
+        shares.wait(visitor(3), 30);
+        shares.resize(2);
+        assert_eq!((shares.taken(), shares.next(), shares.take(visitor(4))), (3, None, false));
+        shares.give_back(visitor(1));
+        assert_eq!(shares.next(), None);
+        shares.resize(3);
+        assert_eq!(shares.next(), Some((visitor(3), 30)));
     }
 
     #[derive(Debug, Clone)]

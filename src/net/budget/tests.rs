@@ -44,6 +44,16 @@ fn who_holds_the_most_and_asks_for_more_is_cut() {
 }
 
 #[test]
+fn who_holds_the_most_is_evicted_when_the_budget_becomes_smaller() {
+    let budget = MemoryBudget::new(100);
+    let (mut large, mut small) = (account(&budget, "large"), account(&budget, "small"));
+    large.hold(60);
+    small.hold(20);
+    budget.set_limit(50);
+    assert_eq!((large.is_evicted(), small.is_evicted()), (true, false));
+}
+
+#[test]
 fn what_was_held_counts_to_the_user_that_a_session_has_become() {
     let budget = MemoryBudget::new(100);
     let (mut first, mut second, mut third) = (account(&budget, "a"), account(&budget, "b"), account(&budget, "b"));
@@ -71,7 +81,7 @@ fn from_many_threads_the_sum_ends_within_the_budget_and_comes_back_to_nothing() 
                     }
                 }
                 accounts.iter_mut().filter(|account| account.is_evicted()).for_each(|account| account.hold(0));
-                let within = || budget.held.load(Ordering::Relaxed) <= budget.limit;
+                let within = || budget.held.load(Ordering::Relaxed) <= budget.limit.load(Ordering::Relaxed);
                 while !within() {
                     // Others have not seen yet that they are evicted.
                     accounts.iter_mut().filter(|account| account.is_evicted()).for_each(|account| account.hold(0));
