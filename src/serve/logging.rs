@@ -1,5 +1,5 @@
-//! The log: tracing events as lines of text or JSON, to standard error or to a file that can be reopened. Nobody who has
-//! something to log waits for that.
+//! The log: tracing events as lines of text or JSON, to standard error or to a file that can be reopened, all of which can be
+//! changed while it runs. Nobody who has something to log waits for that.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -10,10 +10,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::{Dispatch, Level, Metadata, Subscriber, dispatcher, error};
+use arc_swap::ArcSwap;
+use tracing::{Dispatch, Metadata, dispatcher, error};
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{Registry, reload};
 
 use super::escape::{self, OneLine};
 use crate::audit::events;
@@ -28,76 +32,142 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The file cannot be opened, there is no thread to be had, or there is a log already.
 pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
-    let target = Target::open(settings)?;
-    let colours = target.wants_colours();
-    let lines = Lines::start(target, lost_line(settings, colours)).map_err(LogError::Thread)?;
-    let log = LogHandle { lines: lines.clone() };
-    let subscriber = Dispatch::new(subscriber(settings, colours, Queued { lines, format: settings.format }));
-    dispatcher::set_global_default(subscriber).map_err(|_| LogError::Installed)?;
+    let (log, dispatch) = LogHandle::start(settings)?;
+    dispatcher::set_global_default(dispatch).map_err(|_| LogError::Installed)?;
     std::panic::set_hook(Box::new(|panic| error!(event = "panic", "{panic}")));
     Ok(log)
 }
 
 /// The running log. When it is dropped, what is queued is written, if that is possible.
 #[derive(Debug)]
-pub struct LogHandle {
+pub struct LogHandle(LogControl);
+
+/// What can be done with the running log.
+#[derive(Clone)]
+pub struct LogControl {
     lines: Lines,
+    next: NextTarget,
+    layer: reload::Handle<BoxedLayer, Registry>,
+    lost_line: Arc<LostLine>,
 }
 
 impl LogHandle {
-    /// Opens the log file anew under its name, after somebody moved the old one away. Does nothing for standard error.
-    pub fn reopen(&self) {
-        self.lines.reopen();
+    fn start(settings: &LogSettings) -> Result<(LogHandle, Dispatch), LogError> {
+        let next = NextTarget::default();
+        let sink = ChangingTarget { target: Target::open(settings)?, next: Arc::clone(&next) };
+        let lost_line = Arc::new(LostLine::new(settings));
+        let tell_lost = Arc::clone(&lost_line);
+        let lines = Lines::start(sink, move |lost| tell_lost.of(lost)).map_err(LogError::Thread)?;
+        let (layer, handle) = reload::Layer::new(layer(settings, Queued::new(&lines, settings)));
+        let control = LogControl { lines, next, layer: handle, lost_line };
+        Ok((LogHandle(control), Dispatch::new(Registry::default().with(layer))))
+    }
+
+    /// For those who change it.
+    pub fn control(&self) -> LogControl {
+        self.0.clone()
     }
 }
 
 impl Drop for LogHandle {
     fn drop(&mut self) {
-        self.lines.close(PATIENCE);
+        self.0.lines.close(PATIENCE);
     }
 }
 
-type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
+impl LogControl {
+    /// Opens the log file anew under its name, after somebody moved the old one away. Does nothing for standard error.
+    pub fn reopen(&self) {
+        self.lines.reopen();
+    }
 
-fn subscriber<W>(settings: &LogSettings, colours: bool, writer: W) -> BoxedSubscriber
+    /// Whether [`change`](Self::change) can do this.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn check(settings: &LogSettings) -> Result<(), LogError> {
+        Target::open(settings).map(drop)
+    }
+
+    /// Goes on with other settings. What is queued goes where the rest goes.
+    ///
+    /// # Errors
+    /// The file cannot be opened, and nothing is changed.
+    pub fn change(&self, settings: &LogSettings) -> Result<(), LogError> {
+        let target = Target::open(settings)?;
+        // It fails where nobody logs any more.
+        let _ = self.layer.reload(layer(settings, Queued::new(&self.lines, settings)));
+        self.lost_line.change(settings);
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(target);
+        self.lines.reopen();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LogControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogControl").finish_non_exhaustive()
+    }
+}
+
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+fn layer<W>(settings: &LogSettings, writer: W) -> BoxedLayer
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level(settings.level)).with_target(false).with_writer(writer);
-    // They would be told on standard error, and whoever tells them would wait for it, or panic where it is gone.
-    let builder = builder.log_internal_errors(false);
-    match settings.format {
+    // Internal errors would be told on standard error, and whoever tells them would wait for it, or panic where it is gone.
+    let builder = tracing_subscriber::fmt::layer().with_target(false).with_writer(writer).log_internal_errors(false);
+    let layer: BoxedLayer = match settings.format {
         LogFormat::Text => {
             let fields = debug_fn(|writer, field, value| match field.name() {
                 "message" => fmt::Write::write_fmt(&mut OneLine(writer), format_args!("{value:?}")),
                 name => fmt::Write::write_fmt(&mut OneLine(writer), format_args!("{name}={value:?}")),
             });
-            Box::new(builder.with_ansi(colours).fmt_fields(fields.delimited(" ")).finish())
+            Box::new(builder.with_ansi(wants_colours(settings)).fmt_fields(fields.delimited(" ")))
         }
-        LogFormat::Json => {
-            Box::new(builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish())
-        }
-    }
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).with_span_list(false)),
+    };
+    Box::new(layer.and_then(level(settings.level)))
 }
 
-fn level(level: LogLevel) -> Level {
+fn wants_colours(settings: &LogSettings) -> bool {
+    settings.file.is_none() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+fn level(level: LogLevel) -> LevelFilter {
     match level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     }
 }
 
-/// Makes the line that says how many lines were lost.
-fn lost_line(settings: &LogSettings, colours: bool) -> impl FnMut(u64) -> Vec<u8> + Send + use<> {
-    let made = Arc::new(Made::default());
-    let dispatch = Dispatch::new(subscriber(settings, colours, Arc::clone(&made)));
-    move |lost| {
-        dispatcher::with_default(&dispatch, || events::lines_lost(lost));
-        std::mem::take(&mut *made.lock())
+/// Makes the line that says how many lines were lost, as the others look.
+struct LostLine {
+    dispatch: ArcSwap<Dispatch>,
+    made: Arc<Made>,
+}
+
+impl LostLine {
+    fn new(settings: &LogSettings) -> LostLine {
+        let made = Arc::default();
+        LostLine { dispatch: ArcSwap::from_pointee(LostLine::dispatch(settings, &made)), made }
+    }
+
+    fn change(&self, settings: &LogSettings) {
+        self.dispatch.store(Arc::new(LostLine::dispatch(settings, &self.made)));
+    }
+
+    fn dispatch(settings: &LogSettings, made: &Arc<Made>) -> Dispatch {
+        Dispatch::new(Registry::default().with(layer(settings, Arc::clone(made))))
+    }
+
+    fn of(&self, lost: u64) -> Vec<u8> {
+        dispatcher::with_default(&self.dispatch.load(), || events::lines_lost(lost));
+        std::mem::take(&mut *self.made.lock())
     }
 }
 
@@ -125,6 +195,12 @@ impl Write for &Made {
 struct Queued {
     lines: Lines,
     format: LogFormat,
+}
+
+impl Queued {
+    fn new(lines: &Lines, settings: &LogSettings) -> Queued {
+        Queued { lines: lines.clone(), format: settings.format }
+    }
 }
 
 /// Takes the line of one event.
@@ -191,24 +267,30 @@ impl Target {
             }
         }
     }
-
-    fn wants_colours(&self) -> bool {
-        match self {
-            Target::StandardError(file) => file.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-            Target::File(..) => false,
-        }
-    }
 }
 
-impl Sink for Target {
+/// Where the log goes from its next reopening on.
+type NextTarget = Arc<Mutex<Option<Target>>>;
+
+/// Where the log goes, until there is something next.
+struct ChangingTarget {
+    target: Target,
+    next: NextTarget,
+}
+
+impl Sink for ChangingTarget {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
+        match &mut self.target {
             Target::StandardError(file) | Target::File(_, file) => file.write(bytes),
         }
     }
 
     fn reopen(&mut self) -> bool {
-        let Target::File(path, file) = self else { return false };
+        if let Some(next) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.target = next;
+            return true;
+        }
+        let Target::File(path, file) = &mut self.target else { return false };
         match append(path) {
             Ok(opened) => {
                 *file = opened;
@@ -257,8 +339,6 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use tracing::subscriber::with_default;
-
     use super::*;
 
     const HOSTILE: &str = "a\r\nb\u{1b}[31m\u{7f}\u{9b}c\u{2028}d\u{202e}e";
@@ -268,12 +348,12 @@ mod tests {
     }
 
     /// What is logged while `act` runs.
-    fn logged_while(format: LogFormat, act: impl FnOnce(&LogHandle, &Path)) -> String {
+    fn logged_while(format: LogFormat, act: impl FnOnce(&LogControl, &Path)) -> String {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let settings = LogSettings { file: Some(path.clone()), ..settings(format) };
-        let log = LogHandle { lines: Lines::start(Target::open(&settings).unwrap(), |_| Vec::new()).unwrap() };
-        with_default(subscriber(&settings, false, Queued { lines: log.lines.clone(), format }), || act(&log, &path));
+        let (log, dispatch) = LogHandle::start(&settings).unwrap();
+        dispatcher::with_default(&dispatch, || act(&log.control(), &path));
         drop(log);
         fs::read_to_string(path).unwrap()
     }
@@ -340,6 +420,30 @@ mod tests {
     }
 
     #[test]
+    fn level_format_and_file_are_those_that_they_were_changed_to_last() {
+        let mut other_log = String::new();
+        let log = logged_while(LogFormat::Text, |log, path| {
+            tracing::debug!("detail");
+            let other = path.with_extension("other");
+            let nowhere = LogSettings { file: Some("/nonexistent/log".into()), ..settings(LogFormat::Json) };
+            assert!(log.change(&nowhere).is_err());
+            let changed = LogSettings { file: Some(other.clone()), level: LogLevel::Debug, format: LogFormat::Json };
+            while !fs::read_to_string(path).is_ok_and(|text| text.contains("first")) {
+                tracing::info!("first");
+            }
+            log.change(&changed).unwrap();
+            tracing::debug!("more detail");
+            log.change(&LogSettings { level: LogLevel::Warn, ..changed }).unwrap();
+            tracing::info!("less");
+            log.lines.close(PATIENCE);
+            other_log = fs::read_to_string(&other).unwrap();
+        });
+        assert!(!log.contains("detail") && log.starts_with("20"), "{log}");
+        let last: serde_json::Value = serde_json::from_str(other_log.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["level"], &last["message"]), (&"DEBUG".into(), &"more detail".into()), "{other_log}");
+    }
+
+    #[test]
     fn a_log_file_that_cannot_be_opened_is_an_error() {
         let settings = LogSettings { file: Some("/nonexistent/log".into()), ..settings(LogFormat::Text) };
         let error = Target::open(&settings).err().unwrap();
@@ -349,10 +453,13 @@ mod tests {
     #[test]
     fn lost_lines_are_told_of_in_the_format_of_the_others() {
         let settings = LogSettings { level: LogLevel::Error, ..settings(LogFormat::Json) };
-        let mut tell = lost_line(&settings, false);
+        let lost_line = LostLine::new(&settings);
         for lost in [7, 8] {
-            let line: serde_json::Value = serde_json::from_slice(&tell(lost)).unwrap();
+            let line: serde_json::Value = serde_json::from_slice(&lost_line.of(lost)).unwrap();
             assert_eq!((&line["event"], &line["lines"]), (&"log".into(), &lost.into()), "{line}");
         }
+        lost_line.change(&LogSettings { format: LogFormat::Text, ..settings });
+        let line = String::from_utf8(lost_line.of(9)).unwrap();
+        assert!(line.contains("lines=9"), "{line}");
     }
 }

@@ -168,7 +168,7 @@ async fn serve(
                 reloader.reload(ReloadCause::Request).await;
                 service_manager::ready();
             }
-            _ = signals.reopen.recv() => log.reopen(),
+            _ = signals.reopen.recv() => log.control().reopen(),
             () = signals.end.asked_for() => {
                 // A second signal ends it at once.
                 if closes_at.is_some() {
