@@ -155,6 +155,8 @@ words! {
         CloseReason::Certificate(CertificateRefusal::Malformed) => "certificate-malformed",
         CloseReason::Certificate(CertificateRefusal::NotAsked) => "certificate-not-asked",
         CloseReason::Certificate(CertificateRefusal::Other) => "certificate-other",
+        CloseReason::Denied => "denied",
+        CloseReason::ListenerChanged => "listener-changed",
         CloseReason::IdentityChanged => "identity-changed",
         CloseReason::OngoingRightLost => "ongoing-right-lost",
         CloseReason::PolicyChanged => "policy-changed",

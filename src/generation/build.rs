@@ -19,6 +19,8 @@ use crate::config::{self, AclSource, CertificateRule, Config};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Policy, Renames, ScriptRights};
+use crate::resp::RequestLimits;
+use crate::session::SessionLimits;
 use crate::tls::{self, Finding, InForce, Newcomers, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
 use crate::upstream::probe::ServerInfo;
 
@@ -155,7 +157,15 @@ pub fn build(
         None => policy,
     };
     Ok(Built {
-        generation: Generation { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, refusal_work },
+        generation: Generation {
+            number,
+            since: SystemTime::now(),
+            config: Arc::new(config.clone()),
+            limits: Arc::new(session_limits(config)),
+            policy: Arc::new(policy),
+            listeners,
+            refusal_work,
+        },
         warnings,
         advice,
         faults,
@@ -187,6 +197,26 @@ fn excessive(work: &RefusalWork) -> Option<String> {
              one cost (`respgate hash-password`), and take away the passwords that they no longer use"
         )
     })
+}
+
+fn session_limits(config: &Config) -> SessionLimits {
+    let bounds = &config.limits;
+    let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    SessionLimits {
+        request: RequestLimits {
+            max_args: bounds.max_args,
+            max_bulk: bounds.max_bulk,
+            max_inline: bounds.max_inline,
+            authenticated: true,
+        },
+        request_buffer: bytes(bounds.request_buffer),
+        hold_buffer: bytes(bounds.hold_buffer),
+        auth_timeout: bounds.auth_timeout,
+        idle_timeout: bounds.idle_timeout,
+        request_timeout: bounds.request_timeout,
+        upstream_timeout: config.upstream.timeout,
+        half_close_timeout: bounds.half_close_timeout,
+    }
 }
 
 fn script_rights(config: &Config, table: &CommandTable, upstream: UpstreamKnowledge<'_>) -> ScriptRights {

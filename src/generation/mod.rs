@@ -21,15 +21,21 @@ pub use self::watch::{Look, Watch};
 
 use crate::acl::Acl;
 use crate::auth::verify::RefusalWork;
+use crate::config::Config;
 use crate::policy::Policy;
+use crate::session::SessionLimits;
 use crate::tls::TlsMaterial;
 
-/// Policy and trust that belong together.
+/// Settings, policy and trust that belong together.
 pub struct Generation {
     /// Counts from 1.
     pub number: u64,
     /// When it was built.
     pub since: SystemTime,
+    /// What it was built from.
+    pub config: Arc<Config>,
+    /// What of that bounds every session.
+    pub limits: Arc<SessionLimits>,
     /// What decides about requests.
     pub policy: Arc<Policy>,
     /// The TLS side of each listener, `None` for plaintext ones.
@@ -44,7 +50,14 @@ impl Generation {
         let number = self.number + 1;
         let refusal_work = Arc::new(acl_file::refusal_work(&acl));
         let policy = Policy { generation: number, acl, ..Policy::clone(&self.policy) };
-        let listeners = self.listeners.clone();
-        Self { number, since: SystemTime::now(), policy: Arc::new(policy), listeners, refusal_work }
+        Self {
+            number,
+            since: SystemTime::now(),
+            config: Arc::clone(&self.config),
+            limits: Arc::clone(&self.limits),
+            policy: Arc::new(policy),
+            listeners: self.listeners.clone(),
+            refusal_work,
+        }
     }
 }

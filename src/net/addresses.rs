@@ -5,36 +5,37 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::audit::words::AddressRefusal;
+use crate::config::Listener;
 
-/// Who may connect at all.
-#[derive(Debug, Clone, Default)]
-pub struct AddressFilter {
-    /// Nobody else, unless empty.
-    pub allow: Vec<IpNet>,
-    /// Nobody of these, whatever `allow` says.
-    pub deny: Vec<IpNet>,
-    /// Balancers: who speaks the PROXY protocol, and is not judged itself.
-    pub proxies: Vec<IpNet>,
+/// Whether a client may connect to a listener from this [`canonical`] address.
+///
+/// # Errors
+/// Why it may not.
+pub(super) fn admit(listener: &Listener, address: IpAddr) -> Result<(), AddressRefusal> {
+    judge(address, &listener.allow, &listener.deny)
 }
 
-impl AddressFilter {
-    /// Whether a client may connect from this [`canonical`] address.
-    ///
-    /// # Errors
-    /// Why it may not.
-    pub fn admit(&self, address: IpAddr) -> Result<(), AddressRefusal> {
-        if is_in(&self.deny, address) {
-            Err(AddressRefusal::Denied)
-        } else if self.allow.is_empty() || is_in(&self.allow, address) {
-            Ok(())
-        } else {
-            Err(AddressRefusal::NotAllowed)
-        }
+/// Whether a client may connect from this [`canonical`] address where these are allowed and denied. None allowed: everybody
+/// is who is not denied.
+///
+/// # Errors
+/// Why it may not.
+pub fn judge(address: IpAddr, allow: &[IpNet], deny: &[IpNet]) -> Result<(), AddressRefusal> {
+    if is_in(deny, address) {
+        Err(AddressRefusal::Denied)
+    } else if allow.is_empty() || is_in(allow, address) {
+        Ok(())
+    } else {
+        Err(AddressRefusal::NotAllowed)
     }
 }
 
-/// Whether the address is of one of these ranges.
-pub(super) fn is_in(ranges: &[IpNet], address: IpAddr) -> bool {
+/// Whether a listener expects the PROXY protocol from this [`canonical`] address.
+pub(super) fn is_balancer(listener: &Listener, address: IpAddr) -> bool {
+    is_in(&listener.proxy_protocol_from, address)
+}
+
+fn is_in(ranges: &[IpNet], address: IpAddr) -> bool {
     ranges.iter().any(|range| range.contains(&address))
 }
 
@@ -50,17 +51,24 @@ pub fn canonical(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ListenAddress;
 
     #[test]
     fn a_denied_range_is_stronger_than_an_allowed_one() {
         let ranges = |text: &str| text.split(' ').map(|range| range.parse().unwrap()).collect();
-        let filter =
-            AddressFilter { allow: ranges("10.0.0.0/8 ::1/128"), deny: ranges("10.1.0.0/16"), proxies: vec![] };
-        let admit = |address: &str| filter.admit(address.parse().unwrap());
-        assert_eq!((admit("10.2.3.4"), admit("::1")), (Ok(()), Ok(())));
-        assert_eq!(admit("10.1.2.3"), Err(AddressRefusal::Denied));
-        assert_eq!(admit("127.0.0.1"), Err(AddressRefusal::NotAllowed));
-        assert_eq!(AddressFilter::default().admit("192.0.2.1".parse().unwrap()), Ok(()));
+        let mut listener = Listener {
+            address: ListenAddress::Tcp("127.0.0.1:0".parse().unwrap()),
+            tls: None,
+            allow: ranges("10.0.0.0/8 ::1/128"),
+            deny: ranges("10.1.0.0/16"),
+            proxy_protocol_from: vec![],
+        };
+        let is_admitted = |listener: &Listener, address: &str| admit(listener, address.parse().unwrap());
+        assert_eq!((is_admitted(&listener, "10.2.3.4"), is_admitted(&listener, "::1")), (Ok(()), Ok(())));
+        assert_eq!(is_admitted(&listener, "10.1.2.3"), Err(AddressRefusal::Denied));
+        assert_eq!(is_admitted(&listener, "127.0.0.1"), Err(AddressRefusal::NotAllowed));
+        (listener.allow, listener.deny) = (vec![], vec![]);
+        assert_eq!(is_admitted(&listener, "192.0.2.1"), Ok(()));
     }
 
     #[test]

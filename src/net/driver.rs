@@ -164,8 +164,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
         // Before the policy is looked at, which is then no older than the one that this made.
         let progress = self.poll_administered(cx);
         let policy = self.host.policy();
-        self.handle.note_generation(policy.generation);
-        let outcome = self.run(cx, &policy, progress, Instant::now());
+        let is_new = self.handle.note_generation(policy.generation);
+        let outcome = if is_new { self.handle_generation() } else { Ok(()) };
+        let outcome = outcome.and_then(|()| self.run(cx, &policy, progress, Instant::now()));
         self.handle.note_former_rights(self.core.executes_with_former_rights());
         self.handle.note_last_drain(self.core.waits_for_last_drain());
         // It was used at once or is not needed.
@@ -181,6 +182,12 @@ impl<C: Stream, H: Host> Driver<C, H> {
             }
             Err(reason) => Poll::Ready(reason),
         }
+    }
+
+    /// Another generation is in force.
+    fn handle_generation(&mut self) -> Result<(), CloseReason> {
+        self.core.set_limits(self.host.limits());
+        self.host.judge()
     }
 
     fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<EditProgress> {

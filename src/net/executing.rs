@@ -82,7 +82,10 @@ impl<H: Host + Unpin> Future for Executing<H> {
         this.handle.note_waker(cx.waker());
         let order = this.handle.take_order();
         let policy = this.host.policy();
-        if this.remains.handle_policy(&policy).is_err() || matches!(order, Some(Order::Close(_))) {
+        if this.host.judge().is_err()
+            || this.remains.handle_policy(&policy).is_err()
+            || matches!(order, Some(Order::Close(_)))
+        {
             this.cut();
         }
         // Only now: once all are noted to be under it, what is cut is.

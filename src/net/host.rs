@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
@@ -11,7 +12,8 @@ use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
 use crate::policy::Policy;
 use crate::session::{
-    Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
+    Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, SessionLimits,
+    UpstreamFailure,
 };
 use crate::upstream::{Cut, Unblocking};
 
@@ -30,6 +32,13 @@ pub(super) trait Host {
     type PolicyRef: Deref<Target = Policy>;
     /// The policy in force, for as long as one wake-up lasts.
     fn policy(&self) -> Self::PolicyRef;
+    /// Its bounds.
+    fn limits(&self) -> Arc<SessionLimits>;
+    /// Whether its listener, as it is in force, would let the session in.
+    ///
+    /// # Errors
+    /// Why the session has to end.
+    fn judge(&self) -> Result<(), CloseReason>;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Nothing more that was sent over this connection is to be executed.

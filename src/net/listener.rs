@@ -5,17 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use super::addresses::{AddressFilter, canonical, is_in};
+use super::addresses::{admit, canonical, is_balancer};
 use super::gate::Gate;
 use super::inherited::{InheritedError, InheritedSockets};
 use super::unsent;
 use super::worker::{Arrival, Mailbox};
 use crate::audit::client_events::ClientEvents;
 use crate::config::ListenAddress;
-use crate::keepalive::Keepalive;
+use crate::generation::Generation;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -72,13 +73,11 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn accept(
     listener: TcpListener,
     number: usize,
-    filter: AddressFilter,
+    generation: Arc<ArcSwap<Generation>>,
     gate: Arc<Gate>,
     workers: Vec<Mailbox>,
     events: Arc<ClientEvents>,
-    keepalive: Option<Keepalive>,
 ) {
-    let filter = Arc::new(filter);
     loop {
         let (socket, address) = match listener.accept().await {
             Ok((socket, address)) => (socket, canonical(address)),
@@ -90,16 +89,16 @@ pub async fn accept(
                 continue;
             }
         };
-        let announced = is_in(&filter.proxies, address.ip()).then(|| Arc::clone(&filter));
-        if announced.is_none()
-            && let Err(refusal) = filter.admit(address.ip())
-        {
+        let generation = generation.load();
+        let Some(settings) = generation.config.listeners.get(number) else { continue };
+        let is_balancer = is_balancer(settings, address.ip());
+        if !is_balancer && let Err(refusal) = admit(settings, address.ip()) {
             events.refused_address(address, None, refusal);
             continue;
         }
-        let entrance = match &announced {
-            None => gate.enter(address.ip()),
-            Some(_) => gate.enter_unannounced(address.ip()),
+        let entrance = match is_balancer {
+            false => gate.enter(address.ip()),
+            true => gate.enter_unannounced(address.ip()),
         };
         let entrance = match entrance {
             Ok(entrance) => entrance,
@@ -108,13 +107,13 @@ pub async fn accept(
                 continue;
             }
         };
-        let probed = keepalive.map_or(Ok(()), |keepalive| keepalive.set_on(&socket));
+        let probed = generation.config.limits.tcp_keepalive.map_or(Ok(()), |keepalive| keepalive.set_on(&socket));
         let bounded = probed.and_then(|()| unsent::bound(&socket, unsent::OF_A_STRANGER));
         let Ok(socket) = bounded.and_then(|()| socket.set_nodelay(true)).and_then(|()| socket.into_std()) else {
             continue;
         };
         if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
-            worker.send(Arrival { socket, address, listener: number, announced, entrance });
+            worker.send(Arrival { socket, address, listener: number, is_balancer, entrance });
         }
     }
 }

@@ -81,9 +81,9 @@ impl Handle {
         self.deadline.set(deadline);
     }
 
-    /// The session is under this policy.
-    pub fn note_generation(&self, generation: u64) {
-        self.generation.set(generation);
+    /// The session is under this policy. Says whether that is another one than before.
+    pub fn note_generation(&self, generation: u64) -> bool {
+        self.generation.replace(generation) != generation
     }
 
     /// Whether Redis may still execute something with rights that the session has lost.

@@ -28,7 +28,7 @@ use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::AuthPool;
 use crate::generation::{EditTicket, Generation};
 use crate::keepalive::Keepalive;
-use crate::session::{ClientIds, SessionLimits};
+use crate::session::ClientIds;
 use crate::upstream::Upstream;
 
 /// How often deadlines are looked at.
@@ -50,12 +50,6 @@ const CLOSING_SLICE: usize = 64;
 
 /// What workers share, and what never changes for them.
 pub struct WorkerSettings {
-    /// Bounds of every session.
-    pub limits: SessionLimits,
-    /// From accept to the end of the handshake.
-    pub handshake_timeout: Duration,
-    /// How it is found out that a client has vanished.
-    pub keepalive: Option<Keepalive>,
     /// Handshakes at once, of all workers.
     pub handshakes: Arc<Places>,
     /// Redis.
@@ -111,7 +105,6 @@ pub fn start(
 /// What all connections of a worker share.
 struct Worker {
     settings: WorkerSettings,
-    limits: Rc<SessionLimits>,
     /// What is in force, for all workers.
     latest: RefCell<Cache<Arc<ArcSwap<Generation>>, Arc<Generation>>>,
     /// The same, as of when somebody last looked.
@@ -127,6 +120,8 @@ struct Worker {
     /// How often sessions have been told to look whether their clients read, and when that was last.
     looks: Cell<u64>,
     looked_for_readers_at: Cell<Instant>,
+    /// How it was found out then that a client has vanished.
+    keepalive: Cell<Option<Keepalive>>,
 }
 
 /// The generation in force, shared without atomic counting.
@@ -143,8 +138,8 @@ impl GenerationRef {
 impl Worker {
     fn new(settings: WorkerSettings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
         let seen = GenerationRef::new(generation.load_full());
+        let keepalive = seen.generation.config.limits.tcp_keepalive;
         Self {
-            limits: Rc::new(settings.limits.clone()),
             settings,
             latest: RefCell::new(Cache::new(generation)),
             seen: RefCell::new(seen),
@@ -155,6 +150,7 @@ impl Worker {
             admitting: Cell::new(0),
             looks: Cell::new(0),
             looked_for_readers_at: Cell::new(Instant::now()),
+            keepalive: Cell::new(keepalive),
         }
     }
 
@@ -228,10 +224,12 @@ impl Worker {
         }
     }
 
-    /// Has every session look now and then whether its client takes what it is sent.
+    /// Has every session look now and then whether its client takes what it is sent, and when `tcp-keepalive` is another.
     fn look_for_readers(self: &Rc<Self>, now: Instant) {
-        let interval = self.settings.keepalive.map(Keepalive::interval);
-        if interval.is_some_and(|interval| now >= self.looked_for_readers_at.get() + interval) {
+        let keepalive = self.current().generation.config.limits.tcp_keepalive;
+        let is_other = self.keepalive.replace(keepalive) != keepalive;
+        let is_due = |keepalive: Keepalive| now >= self.looked_for_readers_at.get() + keepalive.interval();
+        if is_other || keepalive.is_some_and(is_due) {
             self.looked_for_readers_at.set(now);
             self.looks.set(self.looks.get() + 1);
             let worker = Rc::clone(self);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use super::capacity::TooFewDescriptors;
 use crate::config::UpstreamAddress;
 use crate::generation::BuildError;
 use crate::net::InheritedError;
@@ -22,14 +23,7 @@ pub enum RunError {
     /// Redis is not there, and `--require-upstream` says that it has to be.
     Upstream(UpstreamAddress, ConnectError),
     /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
-    Descriptors {
-        /// What is configured.
-        wanted: Option<u32>,
-        /// What is possible.
-        possible: u32,
-        /// The limit that it takes, for one client where nothing is configured.
-        needed: u64,
-    },
+    Descriptors(TooFewDescriptors),
     /// The system denies something that every process needs.
     System(io::Error),
 }
@@ -41,14 +35,7 @@ impl fmt::Display for RunError {
                 let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
                 f.write_str(&lines.join("\n"))
             }
-            Self::Descriptors { wanted: Some(wanted), possible, needed } => write!(
-                f,
-                "error: maxclients = {wanted}, but the file-descriptor limit allows {possible} clients; raise it with: \
-                 ulimit -n {needed}"
-            ),
-            Self::Descriptors { wanted: None, needed, .. } => {
-                write!(f, "error: the file-descriptor limit allows no client; one takes at least: ulimit -n {needed}")
-            }
+            Self::Descriptors(error) => write!(f, "error: {error}"),
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Inherited(error) => write!(f, "error: {error}"),
             Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),

@@ -11,8 +11,10 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Interval, MissedTickBehavior};
 use tracing::{info, warn};
 
+use super::bounds::Bounds;
 use super::door::{self, Proxy};
 use super::enforce::Enforcer;
 use super::error::RunError;
@@ -27,8 +29,7 @@ use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::Config;
 use crate::files::Files;
 use crate::generation::{self, Built, Kept, UpstreamKnowledge, Watch};
-use crate::net::addresses::AddressFilter;
-use crate::net::{Gate, GateLimits, InheritedSockets, listener};
+use crate::net::{InheritedSockets, listener};
 use crate::upstream::probe::{self, ProbeResult, ServerInfo};
 use crate::upstream::{ConnectError, Target, Upstream};
 
@@ -45,9 +46,9 @@ pub fn run(
     log: &LogHandle,
 ) -> Result<(), RunError> {
     // Before anything fails for want of descriptors in words of its own.
-    let capacity = capacity::find(config.limits.maxclients, config.threads)?;
+    let bounds = Bounds::new(&config).map_err(RunError::Descriptors)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended = LocalSet::new().block_on(&runtime, serve(config, files, inherited, capacity, reread, log));
+    let ended = LocalSet::new().block_on(&runtime, serve(config, files, inherited, bounds, reread, log));
     runtime.shutdown_background();
     ended
 }
@@ -56,7 +57,7 @@ async fn serve(
     config: Config,
     files: Files,
     inherited: InheritedSockets,
-    capacity: u32,
+    bounds: Bounds,
     reread: Reread,
     log: &LogHandle,
 ) -> Result<(), RunError> {
@@ -75,14 +76,14 @@ async fn serve(
     let once = Rc::new(files.into_start());
     let told = reload::tell(&built, &[]);
     let first = built.generation;
-    capacity::tell(capacity, &config);
+    capacity::tell(&config);
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
     let generation = Arc::new(ArcSwap::from_pointee(first));
     let upstream = Arc::new(Upstream::new(target).map_err(RunError::System)?);
     let (edits, mut edited) = mpsc::unbounded_channel();
     let events = Arc::new(ClientEvents::default());
     let (mailboxes, threads) =
-        workers::start(&config, &generation, &upstream, &pool, &edits, &events).map_err(RunError::System)?;
+        workers::start(&config, &bounds, &generation, &upstream, &pool, &edits, &events).map_err(RunError::System)?;
     spawn_local(tell_sums(Arc::clone(&events)));
 
     let condition = Rc::new(Condition::default());
@@ -112,22 +113,18 @@ async fn serve(
         // The receiver lives as long as the process serves.
         let _ = findings.send(finding);
     }));
-    let per_address = config.limits.max_connections_per_address;
-    let keepalive = config.limits.tcp_keepalive;
-    let gate = Gate::new(GateLimits { connections: capacity, per_address });
     let mut acceptors = Vec::new();
-    for (number, socket, filter) in listeners {
+    for (number, socket) in listeners {
         let address = socket.local_addr().map_err(RunError::System)?;
         let tls = config.listeners.get(number).is_some_and(|listener| listener.tls.is_some());
         info!(%address, tls, "listening");
         let accept = listener::accept(
             socket,
             number,
-            filter,
-            Arc::clone(&gate),
+            Arc::clone(&generation),
+            Arc::clone(&bounds.gate),
             mailboxes.clone(),
             Arc::clone(&events),
-            keepalive,
         );
         acceptors.push(spawn_local(accept));
     }
@@ -135,8 +132,7 @@ async fn serve(
     let start = Start { config, watch, once, server, told, history };
     let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream));
     let mut reloader = Reloader::new(start, reread, declare, enforcer);
-    let mut poll = tokio::time::interval(reloader.config().reload_interval);
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut poll = every(reloader.config().reload_interval);
     service_manager::ready();
     // When nobody is accepted any more.
     let mut closes_at = None;
@@ -198,20 +194,12 @@ async fn serve(
     Ok(())
 }
 
-/// Every socket of every listener, with the listener's number, and who may connect there.
-fn listen(
-    config: &Config,
-    mut inherited: InheritedSockets,
-) -> Result<Vec<(usize, TcpListener, AddressFilter)>, RunError> {
+/// Every socket of every listener, with the listener's number.
+fn listen(config: &Config, mut inherited: InheritedSockets) -> Result<Vec<(usize, TcpListener)>, RunError> {
     let mut listeners = Vec::new();
     for (number, settings) in config.listeners.iter().enumerate() {
-        let filter = AddressFilter {
-            allow: settings.allow.clone(),
-            deny: settings.deny.clone(),
-            proxies: settings.proxy_protocol_from.clone(),
-        };
         let sockets = listener::open(&settings.address, &mut inherited)?;
-        listeners.extend(sockets.into_iter().map(|socket| (number, socket, filter.clone())));
+        listeners.extend(sockets.into_iter().map(|socket| (number, socket)));
     }
     inherited.all_claimed().map_err(RunError::Inherited)?;
     Ok(listeners)
@@ -265,10 +253,16 @@ async fn reached(time: Option<Instant>) {
     }
 }
 
+/// Ticks, the first of them at once.
+fn every(period: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 /// Tells for ever what was summed in each second.
 async fn tell_sums(events: Arc<ClientEvents>) {
-    let mut poll = tokio::time::interval(Duration::from_millis(250));
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut poll = every(Duration::from_millis(250));
     loop {
         poll.tick().await;
         events.tell_sums();

@@ -50,6 +50,10 @@ pub enum CloseReason {
     Revoked(UserRefusal),
     /// The certificate behind the session is no longer trusted.
     Certificate(CertificateRefusal),
+    /// `allow` and `deny` do not let its address in any more.
+    Denied,
+    /// Its listener does not let in any more who has shown no certificate, or speaks plaintext.
+    ListenerChanged,
     /// The certificate is trusted for another reason now, by another CA or for its key alone, and is another user's; or it
     /// names a user by now and did not when it let the session in.
     IdentityChanged,
@@ -87,6 +91,8 @@ impl CloseReason {
             self,
             Self::Revoked(_)
                 | Self::Certificate(_)
+                | Self::Denied
+                | Self::ListenerChanged
                 | Self::IdentityChanged
                 | Self::OngoingRightLost
                 | Self::PolicyChanged
@@ -106,6 +112,8 @@ impl CloseReason {
             | Self::NoMirror => Fault::Upstream,
             Self::Revoked(_)
             | Self::Certificate(_)
+            | Self::Denied
+            | Self::ListenerChanged
             | Self::IdentityChanged
             | Self::OngoingRightLost
             | Self::PolicyChanged

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::resp::RequestLimits;
 
-/// Bounds of every session, shared by all of a worker.
+/// Bounds of every session, shared by all.
 #[derive(Debug, Clone)]
 pub struct SessionLimits {
     /// Bounds of a request after authentication.

@@ -13,7 +13,7 @@ use super::renewal::has_aged;
 use super::{Worker, unix_seconds};
 use crate::audit::words::Exhausted;
 use crate::identity::CertificateRefusal;
-use crate::net::addresses::{AddressFilter, canonical};
+use crate::net::addresses::{admit, canonical};
 use crate::net::farewell::{ConnectionFuture, keep_place, turn_away};
 use crate::net::gate::{ConnectionPermit, Entrance};
 use crate::net::proxy_protocol::{self, HeaderError};
@@ -44,7 +44,7 @@ impl Worker {
     /// From accept to the end of the handshake; gives what comes after it.
     pub(super) async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<ConnectionFuture> {
         let listener = arrival.listener;
-        let deadline = Instant::now() + self.settings.handshake_timeout;
+        let deadline = Instant::now() + self.current().generation.config.limits.handshake_timeout;
         let late = Instant::now() + NEWCOMER;
         let mut draining = self.draining.subscribe();
         let given_up = async {
@@ -93,11 +93,11 @@ impl Worker {
     /// From accept to the permit and the beginning of the handshake; `None` if the connection is not to be used. Until the
     /// end of this a connection is a socket and something that waits.
     async fn enter(&self, arrival: Arrival, deadline: Instant) -> Option<Entered> {
-        let Arrival { socket, mut address, listener, announced, mut entrance } = arrival;
+        let Arrival { socket, mut address, listener, is_balancer, mut entrance } = arrival;
         let mut socket = TcpStream::from_std(socket).ok()?;
-        if let Some(filter) = announced {
+        if is_balancer {
             let permit = self.permit(entrance, address, deadline).await?;
-            address = self.announced_address(&mut socket, address, &filter, deadline).await?;
+            address = self.announced_address(&mut socket, address, listener, deadline).await?;
             entrance = match permit.announce(address.ip()) {
                 Ok(entrance) => entrance,
                 Err(exhausted) => {
@@ -138,7 +138,7 @@ impl Worker {
         &self,
         socket: &mut TcpStream,
         balancer: SocketAddr,
-        filter: &AddressFilter,
+        listener: usize,
         deadline: Instant,
     ) -> Option<SocketAddr> {
         let error = match timeout_at(deadline, proxy_protocol::read(socket)).await {
@@ -147,7 +147,9 @@ impl Worker {
                     proxy_protocol::Origin::Client(client) => canonical(client),
                     proxy_protocol::Origin::Own => balancer,
                 };
-                let Err(refusal) = filter.admit(client.ip()) else { return Some(client) };
+                let current = self.current();
+                let settings = current.generation.config.listeners.get(listener)?;
+                let Err(refusal) = admit(settings, client.ip()) else { return Some(client) };
                 self.settings.events.refused_address(client, Some(balancer), refusal);
                 return None;
             }

@@ -13,6 +13,7 @@ use super::Worker;
 use super::host::{PolicyRef, WorkerHost};
 use super::mailbox::Arrival;
 use crate::audit::client_events::Volume;
+use crate::keepalive;
 use crate::net::budget::{Account, Holder};
 use crate::net::driver::{Driver, EndedSession};
 use crate::net::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
@@ -94,8 +95,10 @@ impl Worker {
         let expires = certificate.as_ref().and_then(|identity| expiry(identity.not_after()));
         let peer = Rc::new(Peer { address, certificate });
         let policy = PolicyRef(self.current());
+        let limits = Arc::clone(&policy.0.generation.limits);
+        let mut keepalive = policy.0.generation.config.limits.tcp_keepalive;
         let client_ids = Arc::clone(&self.settings.client_ids);
-        let core = match SessionCore::new(Rc::clone(&peer), Rc::clone(&self.limits), client_ids, &policy, started) {
+        let core = match SessionCore::new(Rc::clone(&peer), limits, client_ids, &policy, started) {
             Ok(core) => core,
             Err(reason) => {
                 self.settings.events.refused_connection(&peer, reason);
@@ -111,7 +114,7 @@ impl Worker {
         let entry = self.registry.enter(number, Rc::clone(&handle));
         let user = core.principal().map(|principal| principal.user.name());
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
-        let host = WorkerHost { worker: Rc::clone(&self), number, has_handshake };
+        let host = WorkerHost { worker: Rc::clone(&self), number, listener, peer, has_handshake };
         let mut driver = Box::new(Driver::new(core, client, Rc::clone(&handle), account, host));
         let mut looks = self.looks.get();
         let mut is_known_authenticated = false;
@@ -122,12 +125,10 @@ impl Worker {
                     // Whoever asked may be gone.
                     let _ = asked.send(view(number, started, &driver));
                 }
-                if looks != self.looks.get()
-                    && let Some(keepalive) = self.settings.keepalive
-                {
+                if looks != self.looks.get() {
                     looks = self.looks.get();
                     // It fails where the connection is broken, and that the session will see.
-                    let _ = keepalive.look_at(driver.client().socket());
+                    let _ = keepalive::look_at(driver.client().socket(), &mut keepalive, self.keepalive.get());
                 }
                 if !is_known_authenticated && driver.core().principal().is_some() {
                     is_known_authenticated = true;

@@ -13,13 +13,17 @@ use crate::auth::hash::ParsedHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
 use crate::auth::throttle::Reach;
+use crate::config::Listener;
 use crate::generation::{Edit, EditProgress, Editor, GoAhead};
+use crate::net::addresses::admit;
 use crate::net::host::{Connecting, Host};
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
-    Administered, Administration, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, UpstreamFailure,
+    Administered, Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, Peer, SessionCore,
+    SessionLimits, UpstreamFailure,
 };
+use crate::tls::AuthClients;
 use crate::upstream::{ConnectError, Connection, Cut, Unblocking};
 
 /// The policy in force, held while a session looks at it.
@@ -38,8 +42,26 @@ pub(super) struct WorkerHost {
     pub(super) worker: Rc<Worker>,
     /// The session's, counted over all workers.
     pub(super) number: u64,
+    /// Through which it came in.
+    pub(super) listener: usize,
+    pub(super) peer: Rc<Peer>,
     /// The client has gone through a handshake, and the log knows of it. Without one it could be a mere probe.
     pub(super) has_handshake: bool,
+}
+
+/// Whether a listener would let in a client that it has let in, by what it says beside certificates.
+///
+/// # Errors
+/// Why the session has to end.
+fn would_let_in(listener: &Listener, peer: &Peer, has_handshake: bool) -> Result<(), CloseReason> {
+    admit(listener, peer.address.ip()).map_err(|_| CloseReason::Denied)?;
+    match &listener.tls {
+        Some(_) if !has_handshake => Err(CloseReason::ListenerChanged),
+        Some(tls) if tls.auth_clients == AuthClients::Yes && peer.certificate.is_none() => {
+            Err(CloseReason::ListenerChanged)
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Host for WorkerHost {
@@ -49,6 +71,17 @@ impl Host for WorkerHost {
 
     fn policy(&self) -> PolicyRef {
         PolicyRef(self.worker.current())
+    }
+
+    fn limits(&self) -> Arc<SessionLimits> {
+        Arc::clone(&self.worker.current().generation.limits)
+    }
+
+    fn judge(&self) -> Result<(), CloseReason> {
+        match self.worker.current().generation.config.listeners.get(self.listener) {
+            Some(listener) => would_let_in(listener, &self.peer, self.has_handshake),
+            None => Err(CloseReason::ListenerChanged),
+        }
     }
 
     fn connect(&self) -> Connecting<Connection> {

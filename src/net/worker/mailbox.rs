@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::net::addresses::AddressFilter;
 use crate::net::gate::Entrance;
 use crate::net::view::SessionView;
 
@@ -16,12 +15,12 @@ use crate::net::view::SessionView;
 pub struct Arrival {
     /// The connection, non-blocking, TCP_NODELAY, with its keepalive, and as little unsent as for a stranger.
     pub socket: std::net::TcpStream,
-    /// Where it comes from, [`canonical`]; where `announced` is set, the balancer's address.
+    /// Where it comes from, [`canonical`](crate::net::addresses).
     pub address: SocketAddr,
     /// Which listener it came in through.
     pub listener: usize,
-    /// A PROXY protocol header comes first, and this filter judges the address in it.
-    pub announced: Option<Arc<AddressFilter>>,
+    /// A PROXY protocol header comes first, and the address in it is judged.
+    pub is_balancer: bool,
     /// How it gets its place.
     pub entrance: Entrance,
 }

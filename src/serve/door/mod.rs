@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
@@ -32,7 +33,6 @@ use super::status::{InForce, Status, rfc3339};
 use crate::audit::client_events::ClientEvents;
 use crate::config::{AdminAddress, MetricsDoor};
 use crate::generation::Generation;
-use crate::net::addresses::AddressFilter;
 use crate::net::listener;
 use crate::net::view::SessionView;
 use crate::net::worker::Mailbox;
@@ -129,7 +129,7 @@ pub(super) fn open_admin(address: &AdminAddress, group: Option<u32>, proxy: &Rc<
             Err(error) => warn!(%error, "no admin socket"),
         },
         AdminAddress::Tcp(address) => match listener::bind(*address) {
-            Ok(listener) => drop(spawn_local(serve_port(listener, AddressFilter::default(), Door::AdminPort, proxy))),
+            Ok(listener) => drop(spawn_local(serve_port(listener, Vec::new(), Door::AdminPort, proxy))),
             Err(error) => warn!(%address, %error, "no admin door"),
         },
     }
@@ -141,7 +141,7 @@ pub(super) fn open_admin(address: &AdminAddress, group: Option<u32>, proxy: &Rc<
 /// # Errors
 /// The address cannot be had for another reason.
 pub(super) fn open_metrics(door: &MetricsDoor, proxy: &Rc<Proxy>) -> io::Result<JoinHandle<()>> {
-    let (address, filter) = (door.address, AddressFilter { allow: door.allow.clone(), ..AddressFilter::default() });
+    let (address, allow) = (door.address, door.allow.clone());
     let bound = match listener::bind(address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             warn!(%address, "metrics-listen: another process has the address; waiting for it");
@@ -155,7 +155,7 @@ pub(super) fn open_metrics(door: &MetricsDoor, proxy: &Rc<Proxy>) -> io::Result<
             Some(listener) => listener,
             None => bind_once_free(address).await,
         };
-        serve_port(listener, filter, Door::Metrics, proxy).await;
+        serve_port(listener, allow, Door::Metrics, proxy).await;
     }))
 }
 
@@ -168,12 +168,12 @@ async fn bind_once_free(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn serve_port(listener: TcpListener, filter: AddressFilter, door: Door, proxy: Rc<Proxy>) {
+async fn serve_port(listener: TcpListener, allow: Vec<IpNet>, door: Door, proxy: Rc<Proxy>) {
     // It has one: it is bound.
     let address = listener.local_addr().ok().map(display);
     info!(address, "{} is open", if door == Door::Metrics { "metrics door" } else { "admin door" });
     let events = Arc::clone(&proxy.events);
-    serve(Port { listener, filter, events }, door, proxy).await;
+    serve(Port { listener, allow, events }, door, proxy).await;
 }
 
 async fn serve(listener: impl Accept, door: Door, proxy: Rc<Proxy>) {

@@ -1,5 +1,6 @@
 //! What may happen to a session.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::SessionCore;
@@ -7,6 +8,7 @@ use crate::policy::Policy;
 use crate::session::action::{Action, UpstreamFailure};
 use crate::session::close::CloseReason;
 use crate::session::lifetime::Due;
+use crate::session::limits::SessionLimits;
 use crate::session::output::{Output, Side};
 use crate::session::wait::Wait;
 
@@ -113,6 +115,11 @@ impl SessionCore {
         // does not.
         self.life.close();
         self.outbox.act(Action::Close(failure.into()));
+    }
+
+    /// Other bounds hold from now on.
+    pub fn set_limits(&mut self, limits: Arc<SessionLimits>) {
+        self.limits = limits;
     }
 
     /// The policy is a new one.

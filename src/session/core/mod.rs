@@ -38,7 +38,7 @@ use crate::resp::{Reply, RequestLimits};
 /// One session: a composition of parts, cut by how long what they hold lives.
 pub struct SessionCore {
     peer: Rc<Peer>,
-    limits: Rc<SessionLimits>,
+    limits: Arc<SessionLimits>,
     client_ids: Arc<ClientIds>,
     /// Whom it acts for: judged again under every new policy, begun anew by RESET.
     who: Who,
@@ -61,7 +61,7 @@ impl SessionCore {
     /// Why the peer may not have a session at all.
     pub fn new(
         peer: Rc<Peer>,
-        limits: Rc<SessionLimits>,
+        limits: Arc<SessionLimits>,
         client_ids: Arc<ClientIds>,
         policy: &Policy,
         now: Instant,
@@ -237,7 +237,7 @@ impl SessionCore {
     }
 
     pub(super) fn limits_mut(&mut self) -> &mut SessionLimits {
-        Rc::make_mut(&mut self.limits)
+        Arc::make_mut(&mut self.limits)
     }
 
     /// Bytes of memory that are kept for the next request.

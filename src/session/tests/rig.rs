@@ -147,7 +147,7 @@ impl Rig {
         let now = Instant::now();
         let peer = Rc::new(Peer { address, certificate });
         let core =
-            SessionCore::new(peer, Rc::new(limits), Arc::clone(client_ids), &policy, now).expect("anybody may try");
+            SessionCore::new(peer, Arc::new(limits), Arc::clone(client_ids), &policy, now).expect("anybody may try");
         Rig {
             core,
             policy,

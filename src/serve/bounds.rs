@@ -1,0 +1,33 @@
+//! Bounds of the process as a whole, which sessions of all workers share.
+
+use std::sync::Arc;
+
+use super::capacity::{self, TooFewDescriptors};
+use crate::config::Config;
+use crate::net::{Gate, GateLimits, MemoryBudget, Places};
+
+/// How many clients and handshakes there may be, and how many bytes may be held.
+#[derive(Clone)]
+pub(super) struct Bounds {
+    pub(super) gate: Arc<Gate>,
+    pub(super) handshakes: Arc<Places>,
+    pub(super) budget: Arc<MemoryBudget>,
+}
+
+impl Bounds {
+    /// Of a process that begins with this configuration.
+    ///
+    /// # Errors
+    /// There are too few file descriptors.
+    pub(super) fn new(config: &Config) -> Result<Self, TooFewDescriptors> {
+        Ok(Self {
+            gate: Gate::new(gate_limits(config)?),
+            handshakes: Places::new(config.limits.max_handshakes),
+            budget: MemoryBudget::new(config.limits.memory_budget),
+        })
+    }
+}
+
+fn gate_limits(config: &Config) -> Result<GateLimits, TooFewDescriptors> {
+    Ok(GateLimits { connections: capacity::find(config)?, per_address: config.limits.max_connections_per_address })
+}
