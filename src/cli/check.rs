@@ -119,8 +119,7 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
 
 fn ask_upstream(config: &Config) -> Result<ServerInfo, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let names = generation::declared_names(config);
-    runtime.block_on(probe::once(&Target::from(config), &names))
+    runtime.block_on(probe::once(&Target::from(config)))
 }
 
 /// That nothing is wrong, and what `run` would serve.

@@ -489,11 +489,6 @@ fn digests(spec: &RuleSpec, wanted: FieldName) -> Vec<Fingerprint> {
     values.filter_map(|text| Fingerprint::parse(text)).collect()
 }
 
-/// The new names that a configuration declares, for asking the upstream what it runs under them.
-pub fn declared_names(config: &Config) -> Vec<String> {
-    config.renames.iter().map(new_name).filter(|name| !name.is_empty()).collect()
-}
-
 /// Empty where the command was disabled.
 fn new_name(rename: &config::Rename) -> String {
     rename.name.as_ref().map(|name| String::from_utf8_lossy(name.expose()).into_owned()).unwrap_or_default()

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use self::acl_file::{NO_USERS, check_passwords, read_acl, replace};
-pub use self::build::{Built, Kept, UpstreamKnowledge, build, declared_names};
+pub use self::build::{Built, Kept, UpstreamKnowledge, build};
 pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
 pub use self::edit::{Edit, EditProgress, EditTicket, Editor, GoAhead};
 pub use self::error::BuildError;

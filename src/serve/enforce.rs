@@ -36,6 +36,11 @@ impl Enforcer {
         Self { generation, mailboxes, reverifying: Vec::new(), renewing: Vec::new(), upstream, began: None }
     }
 
+    /// Redis.
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
     /// The generation in force.
     pub(super) fn current(&self) -> Arc<Generation> {
         self.generation.load_full()

@@ -18,7 +18,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use self::attempt::{Attempt, HeldUp, attempt};
@@ -50,8 +49,6 @@ pub struct Reloader {
     reread: Reread,
     /// What was read at the start and is not read again.
     once: Rc<files::StartSecrets>,
-    /// Where the looks at the upstream learn which new names of commands they have to ask for.
-    declare: watch::Sender<Vec<String>>,
     /// What was read last, if it asks for something that only a restart gives.
     outdated: Option<Config>,
     server: Option<ServerInfo>,
@@ -127,14 +124,13 @@ struct Read {
 
 impl Reloader {
     /// Goes on from the first generation.
-    pub fn new(start: Start, reread: Reread, declare: watch::Sender<Vec<String>>, enforcer: Enforcer) -> Self {
+    pub fn new(start: Start, reread: Reread, enforcer: Enforcer) -> Self {
         let Start { config, watch, once, server, told, history } = start;
         Self {
             config,
             config_warnings: Vec::new(),
             reread,
             once,
-            declare,
             outdated: None,
             server,
             told,
@@ -446,8 +442,7 @@ impl Reloader {
             self.watch.put_in_force(&Part::Users, files);
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
-        let declared = generation::declared_names(&self.config);
-        self.declare.send_if_modified(|known| declared != std::mem::replace(known, declared.clone()));
+        self.enforcer.upstream().set_target(crate::upstream::Target::from(&self.config));
         self.told = tell(&built, &self.told);
         let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
         self.enforcer.enforce(built.generation, renewal).await;

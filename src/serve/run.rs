@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::{info, warn};
@@ -108,8 +108,7 @@ async fn serve(
         .map(|metrics| door::open_metrics(metrics, &proxy).map_err(|error| RunError::Bind(metrics.address, error)));
     let metrics = metrics.transpose()?;
     let (findings, mut found) = mpsc::unbounded_channel();
-    let (declare, declared) = watch::channel(generation::declared_names(&config));
-    spawn_local(probe::watch(Arc::clone(&upstream), declared, move |finding| {
+    spawn_local(probe::watch(Arc::clone(&upstream), move |finding| {
         // The receiver lives as long as the process serves.
         let _ = findings.send(finding);
     }));
@@ -131,7 +130,7 @@ async fn serve(
 
     let start = Start { config, watch, once, server, told, history };
     let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream));
-    let mut reloader = Reloader::new(start, reread, declare, enforcer);
+    let mut reloader = Reloader::new(start, reread, enforcer);
     let mut poll = every(reloader.config().reload_interval);
     service_manager::ready();
     // When nobody is accepted any more.
@@ -146,9 +145,12 @@ async fn serve(
         tokio::select! {
             // The prober lives as long as the process.
             Some(finding) = found.recv() => {
-                let is_up = take_finding(finding, &upstream, &mut reloader).await;
-                condition.note_upstream(is_up);
+                if let Some(is_up) = take_finding(finding, &upstream, &mut reloader).await {
+                    condition.note_upstream(is_up);
+                }
             }
+            // The password may have been changed, here as well as there.
+            () = upstream.login_refused.notified() => reloader.look_at_files().await,
             _ = poll.tick() => reloader.look_at_files().await,
             // `edits` is held here, so there is always somebody who may send.
             Some(edit) = edited.recv() => reloader.edit(edit).await,
@@ -215,7 +217,7 @@ async fn first_generation(
     if !config.require_upstream {
         return Ok((build(UpstreamKnowledge::NotYetKnown)?, None));
     }
-    match probe::once(target, &generation::declared_names(config)).await {
+    match probe::once(target).await {
         Ok(server) => Ok((build(UpstreamKnowledge::Known(&server))?, Some(server))),
         Err(error) => {
             // What is wrong without it comes first.
@@ -225,22 +227,26 @@ async fn first_generation(
     }
 }
 
-/// What was found out about Redis takes effect. Returns whether it is there.
-async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut Reloader) -> bool {
+/// What was found out about Redis takes effect. Returns whether it is there, where that is news.
+async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut Reloader) -> Option<bool> {
     match finding {
         ProbeResult::Up(server) => {
             info!(server = server.server, version = server.full_version, "upstream is there");
             upstream.shut_out.store(false, Ordering::Relaxed);
             upstream.silent.store(false, Ordering::Relaxed);
             reloader.learn(*server).await;
-            true
+            Some(true)
         }
         ProbeResult::Down(error) => {
             upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
             upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
             let address = &reloader.config().upstream.address;
             warn!(%address, %error, "upstream is not there");
-            false
+            Some(false)
+        }
+        ProbeResult::FormerLogin => {
+            warn!("the upstream refuses the login that is configured: the one before is used, which it still knows");
+            None
         }
     }
 }

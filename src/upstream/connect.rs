@@ -12,18 +12,19 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::error::ConnectError;
-use super::login;
+use super::login::{self, Login};
 use super::run::ClientId;
 use crate::config::{Config, Redacted, Rename, UpstreamAddress};
 use crate::keepalive::Keepalive;
 use crate::resp::{self, Reply};
 
 /// Where Redis is and how to log in there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     address: UpstreamAddress,
-    user: Option<String>,
-    password: Option<Redacted>,
+    login: Option<Login>,
+    /// The one before that, for a Redis that does not know the new one yet.
+    former_login: Option<Login>,
     /// For connecting and logging in together, and for one question after that.
     timeout: Duration,
     renames: Vec<Rename>,
@@ -35,8 +36,8 @@ impl From<&Config> for Target {
         let settings = &config.upstream;
         Self {
             address: settings.address.clone(),
-            user: settings.user.clone(),
-            password: settings.password.clone(),
+            login: Login::of(settings),
+            former_login: None,
             timeout: settings.connect_timeout,
             renames: config.renames.clone(),
             keepalive: config.limits.tcp_keepalive,
@@ -51,12 +52,30 @@ impl Target {
         let timeout = Duration::from_secs(10);
         Self {
             address: UpstreamAddress::Unix(path),
-            user: None,
-            password: None,
+            login: None,
+            former_login: None,
             timeout,
             renames: Vec::new(),
             keepalive: None,
         }
+    }
+
+    /// This one, after `before`.
+    pub(super) fn following(self, before: &Target) -> Target {
+        let is_same = self.login == before.login;
+        let former_login = if is_same { before.former_login.clone() } else { before.login.clone() };
+        Self { former_login, ..self }
+    }
+
+    /// For connecting and logging in together.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The new names that are declared, for asking what it runs under them.
+    pub fn declared_names(&self) -> Vec<String> {
+        let names = self.renames.iter().filter_map(|rename| rename.name.as_ref());
+        names.map(|name| String::from_utf8_lossy(name.expose()).into_owned()).collect()
     }
 
     /// What a command, given in upper case, is called there. One that is declared to be disabled keeps its name, and
@@ -74,6 +93,8 @@ pub struct Connection {
     /// When it was asked for.
     opened: Instant,
     id: Option<NonZeroU64>,
+    /// Redis knows the former login only.
+    is_former: bool,
     /// What has come of the reply to CLIENT ID, until all of it has.
     introduction: Option<Vec<u8>>,
     /// What came behind it.
@@ -99,6 +120,11 @@ impl Connection {
     /// Its number among Redis's clients, where Redis has told.
     pub fn number(&self) -> Option<u64> {
         self.id.map(NonZeroU64::get)
+    }
+
+    /// Whether Redis refused the login that is configured, and knew the one before it.
+    pub(super) fn is_former(&self) -> bool {
+        self.is_former
     }
 
     /// Takes the reply to CLIENT ID, of which nobody else is to hear. Should it say that Redis is full, that is read as the
@@ -180,13 +206,14 @@ async fn open(target: &Target, is_identified: bool) -> Result<Connection, Connec
         UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address, target.keepalive).await?),
         UpstreamAddress::Unix(path) => Stream::Unix(unix(path).await?),
     };
-    let mut connection = Connection { stream, opened, id: None, introduction: None, unread: Vec::new() };
+    let mut connection =
+        Connection { stream, opened, id: None, is_former: false, introduction: None, unread: Vec::new() };
     let client_id = |requests: &mut Vec<u8>| {
         if is_identified {
             resp::encode_request(&[target.name("CLIENT"), b"ID"], requests);
         }
     };
-    let Some(password) = &target.password else {
+    let Some(login) = &target.login else {
         let mut request = Vec::new();
         client_id(&mut request);
         // If nobody takes it any more, that is met again at the next step.
@@ -194,18 +221,28 @@ async fn open(target: &Target, is_identified: bool) -> Result<Connection, Connec
         connection.introduction = is_identified.then(Vec::new);
         return Ok(connection);
     };
-    let mut requests = login::auth(target.name("AUTH"), target.user.as_deref(), password);
-    client_id(&mut requests);
-    let mut replies =
-        login::exchange_all(&mut connection, &requests, 1 + usize::from(is_identified)).await?.into_iter();
-    match replies.next() {
-        Some(Reply::Simple(_)) => {}
-        Some(Reply::Error(text)) => return Err(ConnectError::refused(&text)),
-        _ => return Err(ConnectError::NotRedis),
-    }
-    // The proxy's user may lack the right to ask.
-    if let Some(Reply::Integer(id)) = replies.next() {
-        connection.id = u64::try_from(id).ok().and_then(NonZeroU64::new);
+    let log_in = async |connection: &mut Connection, login: &Login| {
+        let mut requests = login.request(target.name("AUTH"));
+        client_id(&mut requests);
+        let mut replies = login::exchange_all(connection, &requests, 1 + usize::from(is_identified)).await?.into_iter();
+        match replies.next() {
+            Some(Reply::Simple(_)) => {}
+            Some(Reply::Error(text)) => return Err(ConnectError::refused(&text)),
+            _ => return Err(ConnectError::NotRedis),
+        }
+        // The proxy's user may lack the right to ask.
+        if let Some(Reply::Integer(id)) = replies.next() {
+            connection.id = u64::try_from(id).ok().and_then(NonZeroU64::new);
+        }
+        Ok(())
+    };
+    let outcome = log_in(&mut connection, login).await;
+    match (outcome, &target.former_login) {
+        (Err(error), Some(former)) if error.is_wrong_password() => {
+            log_in(&mut connection, former).await.map_err(|_| error)?;
+            connection.is_former = true;
+        }
+        (outcome, _) => outcome?,
     }
     Ok(connection)
 }
@@ -281,6 +318,7 @@ mod tests {
             stream: Stream::Unix(stream),
             opened: Instant::now(),
             id: None,
+            is_former: false,
             introduction: Some(Vec::new()),
             unread: Vec::new(),
         };

@@ -1,6 +1,7 @@
 //! What Redis is asked about connections of this process, for all at once over one connection of its own.
 
 use std::io;
+use std::sync::Arc;
 
 use super::connect::{Connection, Target, connect_and_ask};
 use super::error::ConnectError;
@@ -9,17 +10,17 @@ use super::run::ClientId;
 use crate::resp::{self, Reply};
 
 /// The connection over which it is asked.
-pub(super) struct Control<'a> {
-    target: &'a Target,
+pub(super) struct Control {
+    target: Arc<Target>,
     connection: Connection,
     own: ClientId,
 }
 
-impl<'a> Control<'a> {
+impl Control {
     /// # Errors
     /// There is none, or nobody knows its id.
-    pub(super) async fn open(target: &'a Target) -> Result<Self, ConnectError> {
-        let connection = connect_and_ask(target).await?;
+    pub(super) async fn open(target: Arc<Target>) -> Result<Self, ConnectError> {
+        let connection = connect_and_ask(&target).await?;
         let unknown = || ConnectError::Refused("the upstream user may not CLIENT ID".to_owned());
         let own = connection.id().ok_or_else(unknown)?;
         Ok(Self { target, connection, own })

@@ -132,7 +132,7 @@ impl Upstream {
     /// # Errors
     /// Redis's words, where it does not do it.
     async fn kill_cut_before(&self, end: u64) -> Result<(), ConnectError> {
-        let mut control = Control::open(&self.target).await?;
+        let mut control = Control::open(self.target()).await?;
         let run = self.run.ask(&mut control).await?;
         let ids: Vec<ClientId> =
             self.cuts.list().open.range(..end).filter_map(|(_, id)| *id).filter(|id| id.is_of(&run)).collect();

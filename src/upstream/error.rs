@@ -57,6 +57,11 @@ impl ConnectError {
             || matches!(self, Self::Refused(text) if PASSING.iter().any(|words| text.starts_with(words)))
     }
 
+    /// Redis does not know this login.
+    pub(super) fn is_wrong_password(&self) -> bool {
+        matches!(self, Self::Refused(text) if text.starts_with("WRONGPASS"))
+    }
+
     /// Redis has as many clients as it takes.
     pub fn is_max_clients(&self) -> bool {
         matches!(self, Self::Refused(text) if text.starts_with("ERR max number of clients reached"))

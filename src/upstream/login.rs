@@ -6,23 +6,38 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::error::ConnectError;
-use crate::config::Redacted;
+use crate::config::{Redacted, UpstreamSettings};
 use crate::resp::{self, Protocol, Reply};
 
 /// Bytes of one reply of our own conversation: COMMAND answers with about 300 KiB.
 const LARGEST_REPLY: usize = 16 << 20;
 
-/// `AUTH`, as the proxy's own user. It holds a password.
-pub(super) fn auth(auth: &[u8], user: Option<&str>, password: &Redacted) -> Zeroizing<Vec<u8>> {
-    let mut arguments = vec![auth];
-    arguments.extend(user.map(str::as_bytes));
-    arguments.push(password.expose());
-    // With room for what is sent together with it, so that no copy is left behind.
-    const ROOM: usize = 256;
-    let size = arguments.iter().map(|argument| argument.len()).sum::<usize>();
-    let mut request = Zeroizing::new(Vec::with_capacity(size + ROOM));
-    resp::encode_request(&arguments, &mut request);
-    request
+/// How the proxy's own user logs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Login {
+    user: Option<String>,
+    password: Redacted,
+}
+
+impl Login {
+    /// `None` where there is no password.
+    pub(super) fn of(settings: &UpstreamSettings) -> Option<Login> {
+        let password = settings.password.clone()?;
+        Some(Login { user: settings.user.clone(), password })
+    }
+
+    /// `AUTH`, by the name that it has there. It holds a password.
+    pub(super) fn request(&self, auth: &[u8]) -> Zeroizing<Vec<u8>> {
+        let mut arguments = vec![auth];
+        arguments.extend(self.user.as_deref().map(str::as_bytes));
+        arguments.push(self.password.expose());
+        // With room for what is sent together with it, so that no copy is left behind.
+        const ROOM: usize = 256;
+        let size = arguments.iter().map(|argument| argument.len()).sum::<usize>();
+        let mut request = Zeroizing::new(Vec::with_capacity(size + ROOM));
+        resp::encode_request(&arguments, &mut request);
+        request
+    }
 }
 
 /// Sends a request and reads its reply, RESP2.

@@ -183,7 +183,7 @@ impl Upstream {
 
     /// An ACL command of our own, over a connection of its own.
     async fn administer(&self, words: &[&[u8]]) -> Result<(), ConnectError> {
-        let target = &self.target;
+        let target = &self.target();
         let request_words: Vec<&[u8]> = std::iter::once(target.name("ACL")).chain(words.iter().copied()).collect();
         let mut request = Vec::new();
         resp::encode_request(&request_words, &mut request);

@@ -11,9 +11,11 @@ mod mirror;
 mod run;
 mod unblock;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::connect::{Connection, Target, connect};
 use self::connect::{connect_and_ask, connect_and_identify};
@@ -29,7 +31,7 @@ pub use self::unblock::{NotUnblocked, Unblocking};
 #[derive(Debug)]
 pub struct Upstream {
     /// Where it is.
-    pub target: Target,
+    target: watch::Sender<Arc<Target>>,
     /// It is there and does not let us in. Without a password of ours a connection would only show that to a client,
     /// command by command.
     pub shut_out: AtomicBool,
@@ -45,7 +47,14 @@ pub struct Upstream {
     run: LastRun,
     /// Notified when a session loses its connection, or gets none.
     pub lost: Notify,
+    /// Notified while somebody waits for a login that it does not refuse.
+    pub login_refused: Notify,
+    /// It has let us in before: if it does not any more, its password was changed, and ours is about to be.
+    has_let_in: AtomicBool,
 }
+
+/// How long after a login was refused it is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 impl Upstream {
     /// One of which nothing is known yet.
@@ -54,7 +63,7 @@ impl Upstream {
     /// The system gives no randomness.
     pub fn new(target: Target) -> std::io::Result<Self> {
         Ok(Self {
-            target,
+            target: watch::Sender::new(Arc::new(target)),
             shut_out: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             mirrors: Mirrors::new()?,
@@ -62,7 +71,26 @@ impl Upstream {
             blocked: BlockedClients::default(),
             run: LastRun::default(),
             lost: Notify::new(),
+            login_refused: Notify::new(),
+            has_let_in: AtomicBool::new(false),
         })
+    }
+
+    /// Where it is, and how to log in there.
+    fn target(&self) -> Arc<Target> {
+        Arc::clone(&self.target.borrow())
+    }
+
+    /// That is different from now on. Where the login is and Redis does not know it yet, the one before is good enough.
+    pub fn set_target(&self, target: Target) {
+        self.target.send_if_modified(|current| {
+            let target = target.following(current);
+            let is_other = **current != target;
+            if is_other {
+                *current = Arc::new(target);
+            }
+            is_other
+        });
     }
 
     /// A connection for a session.
@@ -70,9 +98,35 @@ impl Upstream {
     /// # Errors
     /// There is none, or it would be of no use.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        match self.silent.load(Ordering::Relaxed) {
-            false => connect_and_identify(&self.target).await,
-            true => connect_and_ask(&self.target).await,
+        let connecting = async |target: Arc<Target>| match self.silent.load(Ordering::Relaxed) {
+            false => connect_and_identify(&target).await,
+            true => connect_and_ask(&target).await,
+        };
+        self.with_login(connecting).await
+    }
+
+    /// What comes of `connecting`: again and again for a while where Redis refuses a login although it knew one before. It has
+    /// another password by now, and we are about to, or the other way round.
+    async fn with_login(
+        &self,
+        connecting: impl AsyncFn(Arc<Target>) -> Result<Connection, ConnectError>,
+    ) -> Result<Connection, ConnectError> {
+        let mut targets = self.target.subscribe();
+        let began = Instant::now();
+        loop {
+            let target = Arc::clone(&targets.borrow_and_update());
+            let is_over = began.elapsed() >= target.timeout();
+            let connected = connecting(target).await;
+            let is_refused = connected.as_ref().is_err_and(ConnectError::is_wrong_password);
+            if connected.is_ok() {
+                self.has_let_in.store(true, Ordering::Relaxed);
+            }
+            if !is_refused || is_over || !self.has_let_in.load(Ordering::Relaxed) {
+                return connected;
+            }
+            self.login_refused.notify_one();
+            // Its sender is ours.
+            let _ = tokio::time::timeout(RETRY, targets.changed()).await;
         }
     }
 }

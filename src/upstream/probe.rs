@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::Upstream;
 use super::commands;
 use super::connect::{Connection, Target, connect};
@@ -46,23 +44,37 @@ pub enum ProbeResult {
     Up(Box<ServerInfo>),
     /// It is not, any more or yet.
     Down(ConnectError),
+    /// It refuses the login that is configured, and knows the one before.
+    FormerLogin,
 }
 
 /// Probes the upstream for ever, over a connection that is closed again each time, so that Redis's own lists of clients
 /// and MONITOR show its clients' doings and not ours. Probes when a session has `lost` its connection or did not get one,
-/// when other names are declared, and every few seconds. Tells what it finds where that is news: an upstream that is there
+/// when its target is another, and every few seconds. Tells what it finds where that is news: an upstream that is there
 /// again, or is another than it was, and each new reason why there is none.
-pub async fn watch(
-    upstream: Arc<Upstream>,
-    mut declared: watch::Receiver<Vec<String>>,
-    mut tell: impl FnMut(ProbeResult),
-) {
+pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
     let mut pause = FIRST_PAUSE;
     let mut seen = None;
     let mut told = None;
+    let mut declared = Vec::new();
+    let mut former = None;
+    let mut targets = upstream.target.subscribe();
     loop {
-        let names = declared.borrow_and_update().clone();
-        let wait = match probe(&upstream.target, &names, seen.as_ref(), |info| _ = upstream.run.note(info)).await {
+        let target = Arc::clone(&targets.borrow_and_update());
+        let names = target.declared_names();
+        if names != declared {
+            seen = None;
+            declared = names;
+        }
+        let probed = async {
+            let connection = upstream.with_login(async |target| connect(&target).await).await?;
+            if connection.is_former() && !former.as_ref().is_some_and(|told| Arc::ptr_eq(told, &target)) {
+                former = Some(Arc::clone(&target));
+                tell(ProbeResult::FormerLogin);
+            }
+            probe(connection, &target, &declared, seen.as_ref(), |info| _ = upstream.run.note(info)).await
+        };
+        let wait = match probed.await {
             Ok(news) => {
                 if let Some((instance, server)) = news {
                     seen = Some(instance);
@@ -90,7 +102,7 @@ pub async fn watch(
             () = tokio::time::sleep(wait - FIRST_PAUSE) => {}
             // What sessions meet while it is known to be gone is no news.
             () = upstream.lost.notified(), if seen.is_some() => {}
-            Ok(()) = declared.changed() => seen = None,
+            Ok(()) = targets.changed() => {}
         }
     }
 }
@@ -103,21 +115,21 @@ struct Instance {
     commands: Option<i64>,
 }
 
-/// Connects and reads what the upstream is, and what it runs under the `declared` names.
-pub async fn once(target: &Target, declared: &[String]) -> Result<ServerInfo, ConnectError> {
-    let news = probe(target, declared, None, |_| ()).await?;
+/// Connects and reads what the upstream is, and what it runs under the names that are declared.
+pub async fn once(target: &Target) -> Result<ServerInfo, ConnectError> {
+    let news = probe(connect(target).await?, target, &target.declared_names(), None, |_| ()).await?;
     news.map(|(_, server)| server).ok_or(ConnectError::NotRedis)
 }
 
-/// Connects and reads what the upstream is; `None` if it looks as it did when it was `seen`. `heard` gets what INFO says of it,
+/// Reads what the upstream is, and what it runs under the `declared` names; `None` if it looks as it did when it was `seen`. `heard` gets what INFO says of it,
 /// at once.
 async fn probe(
+    mut connection: Connection,
     target: &Target,
     declared: &[String],
     seen: Option<&Instance>,
     heard: impl Fn(&str),
 ) -> Result<Option<(Instance, ServerInfo)>, ConnectError> {
-    let mut connection = connect(target).await?;
     let info = match ask(&mut connection, target, &["INFO", "server"]).await? {
         Reply::Bulk(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Reply::Error(text) => return Err(ConnectError::refused(&text)),

@@ -60,7 +60,7 @@ impl LastRun {
     ///
     /// # Errors
     /// Redis does not say.
-    pub(super) async fn ask(&self, control: &mut Control<'_>) -> Result<Run, ConnectError> {
+    pub(super) async fn ask(&self, control: &mut Control) -> Result<Run, ConnectError> {
         let mut request = Vec::new();
         control.encode("INFO", &[b"server"], &mut request);
         match control.ask(&request, 1).await?.pop() {

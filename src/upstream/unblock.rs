@@ -86,7 +86,7 @@ impl Upstream {
     pub async fn unblock_all(&self, failed: impl Fn(&ConnectError)) {
         loop {
             let clients = self.blocked.take().await;
-            match within(&self.target, self.ask_to_unblock(&clients)).await {
+            match within(&self.target(), self.ask_to_unblock(&clients)).await {
                 Ok(replies) => {
                     for (client, reply) in clients.into_iter().zip(replies) {
                         match reply {
@@ -112,7 +112,7 @@ impl Upstream {
     /// # Errors
     /// Redis cannot be asked, or refuses.
     async fn ask_to_unblock(&self, clients: &[BlockedClient]) -> Result<Vec<Option<Reply>>, ConnectError> {
-        let mut control = Control::open(&self.target).await?;
+        let mut control = Control::open(self.target()).await?;
         // The first says that Redis has come to all that was sent before, the second that it is not paused thereafter.
         let mut requests = not_while_paused(&control);
         let first = control.ask(&requests, 1).await?;
@@ -139,7 +139,7 @@ impl Upstream {
 /// A request behind which Redis executes nothing of this connection as long as it is paused for writing (CLIENT PAUSE,
 /// FAILOVER, SHUTDOWN): to it PFCOUNT is one that may write. Where CLIENT UNBLOCK meets a command that a pause has
 /// postponed, many versions end themselves [replyToBlockedClientOnTimeout].
-fn not_while_paused(control: &Control<'_>) -> Vec<u8> {
+fn not_while_paused(control: &Control) -> Vec<u8> {
     let mut request = Vec::new();
     control.encode("PFCOUNT", &[b"respgate:not-paused"], &mut request);
     request
