@@ -118,6 +118,11 @@ pub fn restart_is_needed(settings: &str) {
     warn!(event = "reload", settings, "settings have changed that take effect only with a restart");
 }
 
+/// A setting that could be taken a moment ago cannot be any more.
+pub fn setting_not_taken(error: &dyn Display) {
+    error!(event = "reload", outcome = "failed", %error, "a setting stays as it was");
+}
+
 /// Users who were edited are as the ACL file has them again.
 pub fn edits_given_up() {
     warn!(event = "reload", "edits of users that were not saved are given up");

@@ -36,6 +36,7 @@ pub use model::{
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};
+pub use restart::Restart;
 pub use secret::Redacted;
 
 use error::{Disclosure, Place, SourceFile};

@@ -1351,19 +1351,58 @@ fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
 #[test]
 fn what_takes_a_restart_is_named_and_the_rest_is_taken() {
     let running = load(MINIMAL);
-    let written = |more: &str| load(&format!("{MINIMAL}{more}"));
     for (more, names) in [
-        ("timeout = 7\nthreads = 3\n", &["timeout", "threads"][..]),
-        ("deny = [\"192.0.2.0/24\"]\ntls-crl-file = \"ca.crl\"\n", &["deny", "tls-crl-file"]),
-        ("[upstream-auth]\nuser = \"gate\"\npassword = \"x\"\n", &["[upstream-auth] user", "[upstream-auth] password"]),
+        ("threads = 3\nadmin-listen = \"off\"\n", &["threads", "admin-listen"][..]),
+        ("deny = [\"192.0.2.0/24\"]\ntls-crl-file = \"ca.crl\"\ntls-auth-clients = \"optional\"\n", &[]),
+        ("timeout = 7\nlog-level = \"debug\"\nmaxclients = 3\nreload-interval = \"1s\"\n", &[]),
+        ("acl-dialect = \"valkey-9.1\"\nstrict-permissions = true\n", &[]),
+        ("[upstream-auth]\nuser = \"gate\"\npassword = \"x\"\n", &[]),
         ("unmapped = \"refuse\"\n[block]\ncommands = [\"get\"]\n[user.ops]\nreauth = \"yes\"\n", &[]),
     ] {
-        let written = written(more);
-        let reloaded = running.reloaded(&written);
-        assert_eq!(reloaded.restart_needed_for(&written), names, "{more}");
+        let written = load(&format!("{MINIMAL}{more}"));
+        let (reloaded, restart) = running.reloaded(&written);
+        assert_eq!((&restart.settings[..], restart.moves), (names, false), "{more}");
         assert_eq!(reloaded == written, names.is_empty(), "{more}");
         assert_eq!((&reloaded.block, &reloaded.users), (&written.block, &written.users));
     }
+}
+
+#[test]
+fn listeners_and_upstream_stay_where_they_are_until_a_restart_with_what_is_written_for_them() {
+    let listeners = |addresses: &[&str]| {
+        let section = |address| format!("[[listener]]\nlisten = \"127.0.0.1:{address}\"\n");
+        let sections: String = addresses.iter().map(section).collect();
+        MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "deny = \"192.0.2.1\"\n") + &sections
+    };
+    let running = load(&listeners(&["1", "2"]).replace("192.0.2.1", "192.0.2.9"));
+    for (addresses, moves) in [(&["2", "1"][..], false), (&["2"], true), (&["1", "3"], true), (&["1", "2", "3"], true)]
+    {
+        let written = load(&listeners(addresses));
+        let (reloaded, restart) = running.reloaded(&written);
+        assert_eq!((restart.moves, restart.settings == ["listen"]), (moves, moves), "{addresses:?}");
+        let addresses_now: Vec<_> = reloaded.listeners.iter().map(|listener| listener.address.to_string()).collect();
+        assert_eq!(addresses_now, ["127.0.0.1:1", "127.0.0.1:2"]);
+        let is_written = |listener: &Listener| listener.deny == written.listeners[0].deny;
+        let written_for: Vec<_> = reloaded.listeners.iter().map(is_written).collect();
+        assert_eq!(written_for, ["1", "2"].map(|port| addresses.contains(&port)), "{addresses:?}");
+    }
+    let written = load(&MINIMAL.replace("redis.sock", "other.sock"));
+    let (reloaded, restart) = load(MINIMAL).reloaded(&written);
+    assert_eq!((&restart.settings[..], restart.moves), (&["upstream"][..], true));
+    assert_eq!(reloaded.upstream, load(MINIMAL).upstream);
+}
+
+#[test]
+fn what_takes_a_restart_is_documented_and_nothing_else_is_said_to() {
+    let rows = include_str!("../../docs/configuration.md").lines().filter(|line| line.ends_with("| restart |"));
+    let mut documented: Vec<&str> = rows.filter_map(|line| line.strip_prefix("| `--")?.split('`').next()).collect();
+    documented.sort_unstable();
+    let everything = MINIMAL.replace("redis.sock", "other.sock").replace("6380", "1")
+        + "threads = 3\nadmin-listen = \"/tmp/other.sock\"\nadmin-socket-group = \"0\"\n"
+        + "metrics-listen = \"0.0.0.0:0\"\nmetrics-allow = \"192.0.2.0/24\"\n";
+    let (_, Restart { mut settings, .. }) = load(MINIMAL).reloaded(&load(&everything));
+    settings.sort_unstable();
+    assert_eq!(settings, documented);
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl BuildError {
     }
 
     /// Of the configuration.
-    pub(super) fn config(message: impl fmt::Display) -> Self {
+    pub fn config(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), permission: false, at_fault: Some(Part::Configuration) }
     }
 

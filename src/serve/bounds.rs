@@ -26,6 +26,17 @@ impl Bounds {
             budget: MemoryBudget::new(config.limits.memory_budget),
         })
     }
+
+    /// From now on they are what this configuration says.
+    ///
+    /// # Errors
+    /// There are too few file descriptors: the clients may be as many as before.
+    pub(super) fn set(&self, config: &Config) -> Result<(), TooFewDescriptors> {
+        self.handshakes.resize(config.limits.max_handshakes);
+        self.budget.set_limit(config.limits.memory_budget);
+        self.gate.set_limits(gate_limits(config)?);
+        Ok(())
+    }
 }
 
 fn gate_limits(config: &Config) -> Result<GateLimits, TooFewDescriptors> {

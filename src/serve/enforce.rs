@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
+use super::bounds::Bounds;
+use super::capacity;
+use super::logging::LogControl;
 use crate::audit::events;
-use crate::generation::Generation;
+use crate::config::Config;
+use crate::generation::{BuildError, Generation};
 use crate::net::worker::{Mailbox, Renewal};
-use crate::upstream::{NotConfirmed, Upstream};
+use crate::upstream::{NotConfirmed, Target, Upstream};
 
 /// How long workers are waited for: they do nothing that takes long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,19 +30,48 @@ pub struct Enforcer {
     /// Workers that may still be bringing their sessions under the last generation.
     renewing: Vec<oneshot::Receiver<()>>,
     upstream: Arc<Upstream>,
+    bounds: Bounds,
+    log: LogControl,
     /// When what is in force was put there, if nobody has asked for its confirmation.
     began: Option<Instant>,
 }
 
 impl Enforcer {
-    /// Of these workers, before this Redis.
-    pub fn new(generation: Arc<ArcSwap<Generation>>, mailboxes: Vec<Mailbox>, upstream: Arc<Upstream>) -> Self {
-        Self { generation, mailboxes, reverifying: Vec::new(), renewing: Vec::new(), upstream, began: None }
+    /// Of these workers, before this Redis, and of what goes by the configuration without asking the generation.
+    pub(super) fn new(
+        generation: Arc<ArcSwap<Generation>>,
+        mailboxes: Vec<Mailbox>,
+        upstream: Arc<Upstream>,
+        bounds: Bounds,
+        log: LogControl,
+    ) -> Self {
+        let (reverifying, renewing) = (Vec::new(), Vec::new());
+        Self { generation, mailboxes, reverifying, renewing, upstream, bounds, log, began: None }
     }
 
-    /// Redis.
-    pub(super) fn upstream(&self) -> &Upstream {
-        &self.upstream
+    /// Why this configuration could not be put into force here.
+    pub(super) fn faults(&self, config: &Config) -> Vec<BuildError> {
+        let capacity = capacity::find(config).err().map(BuildError::config);
+        let is_other_log = config.log != self.current().config.log;
+        let log = is_other_log.then(|| LogControl::check(&config.log).err()).flatten().map(BuildError::config);
+        capacity.into_iter().chain(log).collect()
+    }
+
+    /// What does not ask the generation is told.
+    fn follow(&self, config: &Config) {
+        let before = self.current();
+        self.upstream.set_target(Target::from(config));
+        if config.limits != before.config.limits {
+            if let Err(error) = self.bounds.set(config) {
+                events::setting_not_taken(&error);
+            }
+            capacity::tell(config);
+        }
+        if config.log != before.config.log
+            && let Err(error) = self.log.change(&config.log)
+        {
+            events::setting_not_taken(&error);
+        }
     }
 
     /// The generation in force.
@@ -49,6 +82,7 @@ impl Enforcer {
     /// Puts a generation into force and returns when every session is under it.
     pub(super) async fn enforce(&mut self, generation: Generation, renewal: Renewal) {
         self.began = Some(Instant::now());
+        self.follow(&generation.config);
         self.generation.store(Arc::new(generation));
         let renewing: Vec<_> = self.mailboxes.iter().map(|mailbox| mailbox.renew(renewal)).collect();
         let (under, verified): (Vec<_>, Vec<_>) = renewing.into_iter().map(|it| (it.under, it.verified)).unzip();

@@ -27,7 +27,7 @@ use super::enforce::Enforcer;
 use crate::acl::Acl;
 use crate::audit::events::{self, ReloadCause as Cause};
 use crate::command::CommandTable;
-use crate::config::{AclSource, Config, ConfigErrors, Loaded};
+use crate::config::{AclSource, Config, ConfigErrors, Loaded, Restart};
 use crate::files::{self, Files};
 use crate::generation::{
     self, BuildError, Built, Generation, Kept, Part, UpstreamKnowledge, Watch, contradictions, insisted_on,
@@ -49,8 +49,8 @@ pub struct Reloader {
     reread: Reread,
     /// What was read at the start and is not read again.
     once: Rc<files::StartSecrets>,
-    /// What was read last, if it asks for something that only a restart gives.
-    outdated: Option<Config>,
+    /// What of that which was written last only a restart gives.
+    restart: Restart,
     server: Option<ServerInfo>,
     /// What was told of the current generation: it is not repeated with every new one.
     told: Vec<String>,
@@ -118,8 +118,7 @@ impl Reading {
 struct Read {
     config: Config,
     warnings: Vec<String>,
-    /// As it is written, if that asks for something that only a restart gives.
-    outdated: Option<Config>,
+    restart: Restart,
 }
 
 impl Reloader {
@@ -131,7 +130,7 @@ impl Reloader {
             config_warnings: Vec::new(),
             reread,
             once,
-            outdated: None,
+            restart: Restart::default(),
             server,
             told,
             waiting: Vec::new(),
@@ -292,8 +291,7 @@ impl Reloader {
         }
         self.tell_if_mended();
         self.tell_of_passed_over_users();
-        let outdated = self.outdated.iter().flat_map(|written| self.config.restart_needed_for(written));
-        report.restart_needed = outdated.map(str::to_owned).collect();
+        report.restart_needed = self.restart.settings.iter().map(ToString::to_string).collect();
         Some(report)
     }
 
@@ -366,9 +364,10 @@ impl Reloader {
             _ => None,
         };
         let authorities: Vec<_> = held_up.iter().filter_map(authorities).collect();
+        let keeps_source = config.is_none_or(|config| config.acl == self.config.acl);
         let kept = Kept {
             before: Some(current),
-            users: !reading.users || held_up.contains(&Part::Users),
+            users: keeps_source && (!reading.users || held_up.contains(&Part::Users)),
             trust: !reading.trust,
             newcomers_wait: !self.is_as_on_disk(reading, held_up),
             authorities: &authorities,
@@ -377,7 +376,14 @@ impl Reloader {
         // CAs that are held up are read from no file.
         let read = held_up.iter().filter(|part| !matches!(part, Part::Authorities(_)));
         let files = files.with(read.flat_map(|part| self.watch.in_force(part)));
-        generation::build(config.unwrap_or(&self.config), &files, self.upstream(), kept)
+        let mut errors = config.map(|config| self.enforcer.faults(config)).unwrap_or_default();
+        match generation::build(config.unwrap_or(&self.config), &files, self.upstream(), kept) {
+            Ok(built) if errors.is_empty() => Ok(built),
+            built => {
+                errors.extend(built.err().into_iter().flatten());
+                Err(errors)
+            }
+        }
     }
 
     /// Whether configuration and users will be those that the files have now.
@@ -386,13 +392,13 @@ impl Reloader {
             let is_as_written = is_read || !self.watch.differs(part);
             is_as_written && !reading.unsettled.contains(part) && !held_up.contains(part)
         };
-        let outdated = match &reading.config {
-            Some(Ok(read)) => read.outdated.as_ref(),
-            _ => self.outdated.as_ref(),
+        let restart = match &reading.config {
+            Some(Ok(read)) => &read.restart,
+            _ => &self.restart,
         };
         is_as_on_disk(&Part::Configuration, reading.config.is_some())
             && is_as_on_disk(&Part::Users, reading.users)
-            && !outdated.is_some_and(|written| self.config.rights_wait_for_restart(written))
+            && !restart.moves
     }
 
     /// Whether this comes into force as the files have it.
@@ -421,20 +427,24 @@ impl Reloader {
             let authorities = left.iter().filter(|part| matches!(part, Part::Authorities(_)));
             authorities.for_each(|part| self.watch.put_out_of_force(part));
         }
-        if let Some(Ok(Read { config, warnings, outdated })) =
+        let mut is_other_source = false;
+        if let Some(Ok(Read { config, warnings, restart })) =
             reading.config.filter(|_| !held_up.contains(&Part::Configuration))
         {
-            if let Some(written) = outdated.as_ref().filter(|_| outdated != self.outdated) {
-                events::restart_is_needed(&config.restart_needed_for(written).join(", "));
+            if restart.is_needed() {
+                events::restart_is_needed(&restart.settings.join(", "));
             }
-            self.outdated = outdated;
+            is_other_source = config.acl != self.config.acl;
+            self.restart = restart;
             self.watch.follow(config.watched_files(), files);
             self.watch.put_in_force(&Part::Configuration, files);
             self.config = config;
             self.config_warnings = warnings;
-            self.tell_of_unsaved_users(files);
+            if !is_other_source {
+                self.tell_of_unsaved_users(files);
+            }
         }
-        if reading.users && !held_up.contains(&Part::Users) {
+        if is_other_source || reading.users && !held_up.contains(&Part::Users) {
             if self.unsaved {
                 events::edits_given_up();
             }
@@ -442,18 +452,18 @@ impl Reloader {
             self.watch.put_in_force(&Part::Users, files);
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
-        self.enforcer.upstream().set_target(crate::upstream::Target::from(&self.config));
         self.told = tell(&built, &self.told);
         let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
         self.enforcer.enforce(built.generation, renewal).await;
     }
 
-    /// What is configured now, as far as a reload takes it.
+    /// What is configured now, as far as a reload takes it, and what the files hold that it names.
     fn read_config(&self, files: &Files) -> Result<Read, ConfigErrors> {
         let Loaded { config: written, warnings } = (self.reread)(files)?;
-        let config = self.config.reloaded(&written);
-        let outdated = (!config.restart_needed_for(&written).is_empty()).then_some(written);
-        Ok(Read { config, warnings: warnings.iter().map(ToString::to_string).collect(), outdated })
+        let (config, restart) = self.config.reloaded(&written);
+        // What cannot be read is an error of the build.
+        config.watched_files().iter().for_each(|(path, _)| drop(files.read(path)));
+        Ok(Read { config, warnings: warnings.iter().map(ToString::to_string).collect(), restart })
     }
 
     /// The configuration, unless it names a file that it did not name before: that has to settle first.

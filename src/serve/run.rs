@@ -129,7 +129,7 @@ async fn serve(
     }
 
     let start = Start { config, watch, once, server, told, history };
-    let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream));
+    let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream), bounds, log.control());
     let mut reloader = Reloader::new(start, reread, enforcer);
     let mut poll = every(reloader.config().reload_interval);
     service_manager::ready();
@@ -177,6 +177,9 @@ async fn serve(
                 closes_at = Some(Instant::now() + reloader.config().limits.shutdown_delay);
             }
             () = reached(closes_at) => break false,
+        }
+        if poll.period() != reloader.config().reload_interval {
+            poll = every(reloader.config().reload_interval);
         }
     };
     heartbeats.abort();

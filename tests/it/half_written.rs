@@ -154,19 +154,6 @@ fn a_file_that_the_configuration_names_before_it_is_there_is_read_when_it_is() {
     eventually("GET to be gone", || bob.text(&["GET", "a"]).starts_with("-ERR unknown command").then_some(()));
 }
 
-#[test]
-fn a_password_for_redis_that_changes_is_said_to_need_a_restart() {
-    let gate = Respgate::setup("127.0.0.1:1")
-        .acl(ACL)
-        .file("password", "old\n")
-        .table("[upstream-auth]\npassword-file = \"password\"")
-        .expect_log("upstream is not there")
-        .expect_log("take effect only with a restart")
-        .start();
-    fs::write(gate.path("password"), "new\n").unwrap();
-    gate.wait_for_log(&["take effect only with a restart"]);
-}
-
 fn start(with: impl FnOnce(Setup) -> Setup) -> (RedisServer, Respgate) {
     let redis = RedisServer::start();
     let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).crl().expect_log("\"event\":\"reload\"");

@@ -38,6 +38,7 @@ mod redis_conf;
 mod refused;
 mod reload;
 mod reload_under_load;
+mod reloadable;
 mod replica;
 mod restart;
 mod restless_files;

@@ -419,12 +419,12 @@ fn a_setting_that_needs_a_restart_is_warned_about_and_leaves_the_rest_in_force()
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl("user alice on +@all ~*\n")
-        .setting("timeout = 100")
+        .setting("threads = 1")
         .expect_log("reload")
         .start()
         .settled();
-    gate.edit_config("timeout = 100", "timeout = 200");
-    gate.wait_for_log(&["take effect only with a restart", "\"settings\":\"timeout\""]);
+    gate.edit_config("threads = 1", "threads = 2");
+    gate.wait_for_log(&["take effect only with a restart", "\"settings\":\"threads\""]);
     assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
 }
 

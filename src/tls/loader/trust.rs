@@ -30,7 +30,8 @@ impl Loader<'_> {
     pub(super) fn trust(&mut self, before: Option<&InForce>, newcomers: Newcomers) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
-            return Some(Trust::default());
+            let in_force = before.map(InForce::revocations).unwrap_or_default();
+            return Some(Trust { in_force, ..Trust::default() });
         }
         let is_start = before.is_none();
         const NOTHING: &InForce = &InForce::NOTHING;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 use super::{Identity, PATIENCE};
 
@@ -228,6 +228,15 @@ impl Stream for UnixStream {
 
 /// A client that trusts `ca_cert` and shows this certificate. It keeps tickets for its next connection.
 pub(crate) fn client_config(ca_cert: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
+    client_config_of(rustls::DEFAULT_VERSIONS, ca_cert, identity)
+}
+
+/// The same in these versions of TLS.
+pub(crate) fn client_config_of(
+    versions: &[&'static SupportedProtocolVersion],
+    ca_cert: &Path,
+    identity: Option<&Identity>,
+) -> Arc<ClientConfig> {
     #[cfg(feature = "aws-lc-rs")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(not(feature = "aws-lc-rs"))]
@@ -235,7 +244,7 @@ pub(crate) fn client_config(ca_cert: &Path, identity: Option<&Identity>) -> Arc<
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca_cert).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     Arc::new(match identity {

@@ -6,7 +6,7 @@ mod gate;
 mod pki;
 mod redis_server;
 
-pub(crate) use client::{RespClient, client_config, request};
+pub(crate) use client::{RespClient, client_config, client_config_of, request};
 pub(crate) use fake_redis::FakeRedis;
 pub(crate) use gate::{Respgate, Setup, respgate_binary, respgate_binary_with_open_files, upstream_of};
 pub(crate) use pki::{Identity, Pki};
