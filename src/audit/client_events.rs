@@ -177,27 +177,27 @@ impl ClientEvents {
                 seconds = lasted.as_secs_f64(),
                 received = volume.received,
                 sent = volume.sent,
-                requests = traffic.requests,
-                refused = traffic.refused,
+                requests = traffic.requests(),
+                refused = traffic.all_refused(),
                 count = 1,
                 "closed"
             );
         }
     }
 
-    /// What a session has to tell: logins, refusals. Names that are no user's in `acl` are told, but not told apart: whoever
+    /// What a session has had to tell: logins, refusals. Names that are no user's in `acl` are told, but not told apart: whoever
     /// makes them up could have as many as he likes.
-    pub fn reports(&self, core: &mut SessionCore, acl: &Acl) {
-        let reports = core.take_reports();
+    pub fn reports(&self, core: &SessionCore, reports: &[(Report, u64)], acl: &Acl) {
         let client = core.peer().address;
         let session_user = name_of(core.principal());
         let user_named = |name: &str| acl.user(name.as_bytes()).map(|user| user.name());
         let key = |event, user| Key::new(event).from(client.ip()).by(user);
         let user = session_user.map_or("", UserName::as_str);
         for (report, count) in reports {
+            let count = *count;
             match report {
                 Report::LoggedIn { user } => {
-                    if self.admits_of(key(Event::LoginAccepted, user_named(&user)), count) {
+                    if self.admits_of(key(Event::LoginAccepted, user_named(user)), count) {
                         info!(
                             event = words::event(Event::LoginAccepted),
                             outcome = words::outcome(Event::LoginAccepted),
@@ -209,8 +209,8 @@ impl ClientEvents {
                     }
                 }
                 Report::LoginFailed { user, reason } => {
-                    let reason = words::login(reason);
-                    if self.admits_of(key(Event::LoginFailed, user_named(&user)).because(reason), count) {
+                    let reason = words::login(*reason);
+                    if self.admits_of(key(Event::LoginFailed, user_named(user)).because(reason), count) {
                         info!(
                             event = words::event(Event::LoginFailed),
                             outcome = words::outcome(Event::LoginFailed),
@@ -223,7 +223,7 @@ impl ClientEvents {
                     }
                 }
                 Report::StrayAuth { attempted, is_ignored } => {
-                    let event = if is_ignored { Event::LoginIgnored } else { Event::LoginRefused };
+                    let event = if *is_ignored { Event::LoginIgnored } else { Event::LoginRefused };
                     if self.admits_of(key(event, session_user), count) {
                         info!(
                             event = words::event(event),
@@ -236,10 +236,13 @@ impl ClientEvents {
                         );
                     }
                 }
-                Report::Refused { reason, command } => {
-                    let reason = words::refusal(reason);
-                    let command = if command.is_empty() { words::UNKNOWN_COMMAND } else { &command };
-                    if self.admits_of(key(Event::RequestRefused, session_user).because(reason).about(command), count) {
+                Report::Refused { is_told: false, .. } => {}
+                Report::Refused { reason, command, user, .. } => {
+                    let reason = words::refusal(*reason);
+                    let command = if command.is_empty() { words::UNKNOWN_COMMAND } else { command };
+                    let key = key(Event::RequestRefused, user.as_ref()).because(reason).about(command);
+                    if self.admits_of(key, count) {
+                        let user = user.as_ref().map_or("", UserName::as_str);
                         info!(
                             event = words::event(Event::RequestRefused),
                             %client,

@@ -95,8 +95,8 @@ impl Session {
             address: view.address.to_string(),
             since: rfc3339(now.checked_sub(view.age).unwrap_or(now)),
             idle_seconds: view.idle.as_secs(),
-            requests: view.traffic.requests,
-            refused: view.traffic.refused,
+            requests: view.traffic.requests(),
+            refused: view.traffic.all_refused(),
             waits_in: word(&view.activity).to_owned(),
             command,
         }

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::administration::Administration;
 use super::close::CloseReason;
-use crate::acl::PasswordHash;
+use crate::acl::{PasswordHash, UserName};
 use crate::policy::{DenialReason, UserRefusal};
 
 /// A password to be verified.
@@ -122,7 +122,7 @@ pub enum LoginFailure {
     Throttled,
 }
 
-/// Why a request that an operator wants to hear of was refused.
+/// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestRefusal {
     /// The policy says so.
@@ -165,5 +165,9 @@ pub enum Report {
         reason: RequestRefusal,
         /// The command's full name, empty where it is unknown.
         command: String,
+        /// Whose request it was.
+        user: Option<UserName>,
+        /// An operator wants to hear of it, and not only how often it happens: it is no mere mistake of a client.
+        is_told: bool,
     },
 }

@@ -1,18 +1,54 @@
 //! What the session has to say to others than its two sides.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::action::{Action, Report, RequestRefusal};
-use crate::acl::{AclLog, AclLogRecord};
+use crate::acl::{AclLog, AclLogRecord, UserName};
 use crate::command::CommandSpec;
 
-/// What a session has moved.
+/// What became of the requests of a session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Requests, whatever became of them.
-    pub requests: u64,
-    /// Requests refused.
+    /// So many were forwarded.
+    pub forwarded: u64,
+    /// So many the proxy has answered itself, or was to answer.
+    pub answered: u64,
+    /// So many were refused.
     pub refused: u64,
+    /// So many of those it was to answer were refused after all.
+    pub refused_later: u64,
+}
+
+impl Traffic {
+    /// All requests.
+    pub fn requests(&self) -> u64 {
+        self.forwarded + self.answered + self.refused
+    }
+
+    /// All that were refused.
+    pub fn all_refused(&self) -> u64 {
+        self.refused + self.refused_later
+    }
+
+    /// Counts more.
+    pub fn add(&mut self, more: Traffic) {
+        self.forwarded += more.forwarded;
+        self.answered += more.answered;
+        self.refused += more.refused;
+        self.refused_later += more.refused_later;
+    }
+
+    /// What has come since then.
+    #[must_use]
+    pub fn since(&self, before: &Traffic) -> Traffic {
+        Traffic {
+            forwarded: self.forwarded - before.forwarded,
+            answered: self.answered - before.answered,
+            refused: self.refused - before.refused,
+            refused_later: self.refused_later - before.refused_later,
+        }
+    }
 }
 
 /// Orders for the driver, reports for the log, records for `ACL LOG`, and counts, until they are taken. What nobody takes
@@ -24,6 +60,9 @@ pub(super) struct Outbox {
     reports: Vec<(Report, u64)>,
     acl_log: Vec<AclLogRecord>,
     traffic: Traffic,
+    /// For whom the session acted before it acted for somebody else, and what its traffic was by then.
+    former: Vec<(Option<UserName>, Traffic)>,
+    reply_duration: Option<Duration>,
 }
 
 impl Outbox {
@@ -43,16 +82,27 @@ impl Outbox {
     }
 
     /// What was refused just before, whatever it was, only counts up: a pipeline may be full of it.
-    pub(super) fn report_refusal(&mut self, reason: RequestRefusal, command: Option<&CommandSpec>) {
+    pub(super) fn report_refusal(
+        &mut self,
+        reason: RequestRefusal,
+        command: Option<&CommandSpec>,
+        user: Option<&UserName>,
+        is_told: bool,
+    ) {
         const REMEMBERED: usize = 16;
         let name = command.map_or("", CommandSpec::full_name);
         let is_same = |report: &Report| match report {
-            Report::Refused { reason: before, command } => *before == reason && command == name,
+            Report::Refused { reason: before, command, user: whose, is_told: was_told } => {
+                *before == reason && command == name && whose.as_ref() == user && *was_told == is_told
+            }
             _ => false,
         };
         match self.reports.iter_mut().rev().take(REMEMBERED).find(|(report, _)| is_same(report)) {
             Some((_, count)) => *count += 1,
-            None => self.reports.push((Report::Refused { reason, command: name.to_owned() }, 1)),
+            None => {
+                let (command, user) = (name.to_owned(), user.cloned());
+                self.reports.push((Report::Refused { reason, command, user, is_told }, 1));
+            }
         }
     }
 
@@ -84,12 +134,41 @@ impl Outbox {
         !self.acl_log.is_empty()
     }
 
-    pub(super) fn count_request(&mut self) {
-        self.traffic.requests += 1;
+    pub(super) fn count_forwarded(&mut self) {
+        self.traffic.forwarded += 1;
+    }
+
+    pub(super) fn count_answered(&mut self) {
+        self.traffic.answered += 1;
     }
 
     pub(super) fn count_refused(&mut self) {
         self.traffic.refused += 1;
+    }
+
+    pub(super) fn count_refused_later(&mut self) {
+        self.traffic.refused_later += 1;
+    }
+
+    /// From now on what is counted is somebody else's.
+    pub(super) fn note_former_user(&mut self, user: Option<&UserName>) {
+        self.former.push((user.cloned(), self.traffic));
+    }
+
+    pub(super) fn has_former_users(&self) -> bool {
+        !self.former.is_empty()
+    }
+
+    pub(super) fn take_former_users(&mut self) -> Vec<(Option<UserName>, Traffic)> {
+        std::mem::take(&mut self.former)
+    }
+
+    pub(super) fn note_reply_duration(&mut self, duration: Duration) {
+        self.reply_duration = Some(duration);
+    }
+
+    pub(super) fn take_reply_duration(&mut self) -> Option<Duration> {
+        self.reply_duration.take()
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -105,9 +184,9 @@ mod tests {
     #[test]
     fn every_refusal_is_reported_and_those_of_one_kind_are_counted() {
         let mut outbox = Outbox::default();
-        (0..20).for_each(|_| outbox.report_refusal(RequestRefusal::NoReply, None));
-        outbox.report_refusal(RequestRefusal::Redirect, None);
-        outbox.report_refusal(RequestRefusal::NoReply, None);
+        (0..20).for_each(|_| outbox.report_refusal(RequestRefusal::NoReply, None, None, true));
+        outbox.report_refusal(RequestRefusal::Redirect, None, None, true);
+        outbox.report_refusal(RequestRefusal::NoReply, None, None, true);
         let counts: Vec<_> = outbox.take_reports().iter().map(|(_, count)| *count).collect();
         assert_eq!((counts, outbox.has_reports()), (vec![21, 1], false));
     }

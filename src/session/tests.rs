@@ -6,6 +6,7 @@
 mod activity;
 mod administration;
 mod confirmed;
+mod counted;
 mod deadlines;
 mod drain;
 mod flow;

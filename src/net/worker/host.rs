@@ -203,6 +203,7 @@ impl Host for WorkerHost {
     }
 
     fn report(&self, core: &mut SessionCore) {
-        self.worker.settings.events.reports(core, &self.policy().acl);
+        let reports = core.take_reports();
+        self.worker.settings.events.reports(core, &reports, &self.policy().acl);
     }
 }

@@ -55,7 +55,7 @@ impl SessionCore {
             Some(Unfinished::Told)
         } else if self.upstream.may_queue() {
             Some(Unfinished::Transaction)
-        } else if self.outbox.traffic().requests == 0 {
+        } else if self.outbox.traffic().requests() == 0 {
             Some(Unfinished::FirstRequest)
         } else {
             None

@@ -70,7 +70,9 @@ impl SessionCore {
             self.intake.wait_for(Wait::Replies(next));
         }
         let answered = owed.saturating_sub(self.upstream.replies_owed());
-        self.upstream.note_replies(answered);
+        if let Some(since) = self.upstream.note_replies(answered) {
+            self.outbox.note_reply_duration(now.saturating_duration_since(since));
+        }
         self.flow.note_replies(answered, consumed as u64);
         if consumed > 0 {
             self.life.note_activity(now);

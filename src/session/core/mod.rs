@@ -15,7 +15,7 @@ mod verdict;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::local::describe_log;
 use super::action::{Action, Report};
@@ -31,7 +31,7 @@ use super::remains::Remains;
 use super::upstream::UpstreamState;
 use super::wait::{AfterReplies, Wait};
 use super::who::{Peer, Who};
-use crate::acl::AclLogRecord;
+use crate::acl::{AclLogRecord, UserName};
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
 use crate::resp::{Reply, RequestLimits};
 
@@ -217,9 +217,26 @@ impl SessionCore {
         &self.peer
     }
 
-    /// What the session has moved.
+    /// What became of its requests.
     pub fn traffic(&self) -> Traffic {
         self.outbox.traffic()
+    }
+
+    /// Whether it acts for somebody else since that was asked last.
+    pub fn has_former_users(&self) -> bool {
+        self.outbox.has_former_users()
+    }
+
+    /// For whom it has acted since that was asked last, but for the one it acts for now, with what its traffic was at the end
+    /// of each.
+    pub fn take_former_users(&mut self) -> Vec<(Option<UserName>, Traffic)> {
+        self.outbox.take_former_users()
+    }
+
+    /// How long the reply took that came just now, where that is measured: of one request at a time, if Redis answers it as soon
+    /// as it can.
+    pub fn take_reply_duration(&mut self) -> Option<Duration> {
+        self.outbox.take_reply_duration()
     }
 
     /// Bytes of memory that the session holds beside what waits in buffers.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::SessionCore;
-use super::verdict::{Conclusion, Judgement, reported};
+use super::verdict::{Conclusion, Judgement, Refused};
 use crate::command::{Argv, ArgvBuf, CommandId, Role};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
@@ -145,14 +145,14 @@ impl SessionCore {
         match verdict {
             Verdict::Forward(permit) => match self.unforwardable(policy, &permit, &argv) {
                 Some((reason, text)) => {
-                    self.conclude(Some(permit.spec()), Conclusion::Refused(Some(reason)));
+                    self.conclude(Some(permit.spec()), Conclusion::Refused(Refused::told(reason)));
                     self.upstream.mirror_mut().forget_failure();
                     self.refuse(text.to_owned(), out);
                 }
                 None => {
                     let expected = ExpectedReply::of(permit.spec(), &argv);
                     self.conclude(Some(permit.spec()), Conclusion::Forwarded);
-                    self.take_permitted(policy, &permit, expected, range, out);
+                    self.take_permitted(policy, &permit, expected, range, now, out);
                 }
             },
             Verdict::Local(local) => {
@@ -162,7 +162,7 @@ impl SessionCore {
             }
             Verdict::Deny(denial) => {
                 let (text, record) = (self.denial_text(policy, &denial, &argv), self.acl_log_record(&denial, &argv));
-                self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
+                self.conclude(denial.command(), Conclusion::Refused(Refused::by(&denial)));
                 if let Some(record) = record {
                     self.outbox.note_acl_log_record(record);
                 }
@@ -222,6 +222,7 @@ impl SessionCore {
         permit: &Permit<'_>,
         expected: ExpectedReply,
         range: Range<usize>,
+        now: Instant,
         out: &mut Output<'_>,
     ) {
         if let role @ (Role::Sync | Role::Psync) = permit.spec().role() {
@@ -238,6 +239,7 @@ impl SessionCore {
         let visibility = self.intake.take_visibility();
         let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));
         self.upstream.expect(permit.spec(), expected, sender, visibility);
+        self.upstream.measure_reply(now);
         self.forward(permit, range, out);
     }
 
@@ -318,7 +320,7 @@ impl SessionCore {
             Verdict::Local(local) => Some(local.spec),
             Verdict::Deny(denial) => denial.command(),
         };
-        self.conclude(command, Conclusion::Refused(Some(RequestRefusal::ReplicationMisuse)));
+        self.conclude(command, Conclusion::Refused(Refused::told(RequestRefusal::ReplicationMisuse)));
         Err(CloseReason::ReplicationMisuse)
     }
 

@@ -58,6 +58,7 @@ impl SessionCore {
         if !self.life.begin_again(self.who.is_authenticated(), now) {
             return Err(CloseReason::ResetStorm);
         }
+        self.outbox.note_former_user(self.who.user().map(|user| user.name()));
         self.who = Who::admitted(&self.peer, policy).map_err(CloseReason::Revoked)?;
         if !self.upstream.is_absent() {
             self.outbox.act(Action::Disconnect);

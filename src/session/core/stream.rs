@@ -3,7 +3,7 @@
 
 use super::SessionCore;
 use super::request::is_exec;
-use super::verdict::{Conclusion, Judgement, reported};
+use super::verdict::{Conclusion, Judgement, Refused};
 use crate::acl::{AclDenial, texts};
 use crate::command::{Argv, ArgvBuf, Role};
 use crate::policy::{Denial, Permit, Policy, Verdict};
@@ -45,7 +45,7 @@ impl SessionCore {
                 if let Some(record) = self.acl_log_record(&denial, &prefix) {
                     self.outbox.note_acl_log_record(record);
                 }
-                self.conclude(denial.command(), Conclusion::Refused(reported(&denial)));
+                self.conclude(denial.command(), Conclusion::Refused(Refused::by(&denial)));
                 return self.intake.stream(Body::Discarding { refusal: text, is_exec: is_exec(&denial) });
             }
             Some(Judgement::Certain(_)) => self.intake.hold_until_complete(),

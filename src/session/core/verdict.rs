@@ -16,13 +16,24 @@ pub(super) enum Judgement<'p> {
 pub(super) enum Conclusion {
     Forwarded,
     Answered,
-    /// With the reason, where an operator wants to hear of it.
-    Refused(Option<RequestRefusal>),
+    Refused(Refused),
 }
 
-/// The reason of a denial, where an operator wants to hear of it.
-pub(super) fn reported(denial: &Denial<'_>) -> Option<RequestRefusal> {
-    denial.is_access_violation().then(|| RequestRefusal::Denied(denial.reason()))
+/// Why a request is refused, and whether an operator wants to hear of that, or only how often it happens.
+pub(super) struct Refused {
+    reason: RequestRefusal,
+    is_told: bool,
+}
+
+impl Refused {
+    /// For a reason that an operator wants to hear of.
+    pub(super) fn told(reason: RequestRefusal) -> Self {
+        Self { reason, is_told: true }
+    }
+
+    pub(super) fn by(denial: &Denial<'_>) -> Self {
+        Self { reason: RequestRefusal::Denied(denial.reason()), is_told: denial.is_access_violation() }
+    }
 }
 
 impl SessionCore {
@@ -49,18 +60,25 @@ impl SessionCore {
     /// by user, command and verdict has its place here. A command that is not known is `None`. What ends the session is no
     /// verdict: what is no protocol, or too large.
     pub(super) fn conclude(&mut self, command: Option<&CommandSpec>, conclusion: Conclusion) {
-        self.outbox.count_request();
-        if let Conclusion::Refused(reason) = conclusion {
-            self.note_refused(command, reason);
+        match conclusion {
+            Conclusion::Forwarded => self.outbox.count_forwarded(),
+            Conclusion::Answered => self.outbox.count_answered(),
+            Conclusion::Refused(refused) => {
+                self.outbox.count_refused();
+                self.report_refused(command, refused);
+            }
         }
     }
 
-    /// A request is refused: by its verdict, or because the right to what it asks for has gone while it waited for its turn.
-    pub(super) fn note_refused(&mut self, command: Option<&CommandSpec>, reason: Option<RequestRefusal>) {
-        self.outbox.count_refused();
-        if let Some(reason) = reason {
-            self.outbox.report_refusal(reason, command);
-        }
+    /// A request that was to be answered is refused: the right to what it asks for has gone while it waited for its turn.
+    pub(super) fn note_refused_later(&mut self, command: Option<&CommandSpec>, refused: Refused) {
+        self.outbox.count_refused_later();
+        self.report_refused(command, refused);
+    }
+
+    fn report_refused(&mut self, command: Option<&CommandSpec>, Refused { reason, is_told }: Refused) {
+        let user = self.who.user().map(|user| user.name());
+        self.outbox.report_refusal(reason, command, user, is_told);
     }
 
     /// What the client is told of a denial.

@@ -119,7 +119,7 @@ fn each_request_is_counted_once_whatever_becomes_of_it() {
     rig.administers = false;
     rig.policy.blocklist =
         Blocklist::build(&["FLUSHALL".to_owned()], &["bob".to_owned()], &[], &rig.policy.table).expect("a command");
-    let counted = |rig: &Rig| (rig.core.traffic().requests, rig.core.traffic().refused);
+    let counted = |rig: &Rig| (rig.core.traffic().requests(), rig.core.traffic().all_refused());
     rig.client(&["GET a", "ACL WHOAMI", "FLUSHALL", "ACL SETUSER bob on"].map(request).concat());
     assert_eq!(counted(&rig), (4, 2));
     rig.redis("$-1\r\n");

@@ -323,9 +323,9 @@ fn requests_that_wait_for_nobody_are_taken_a_thousand_at_a_time() {
     rig.say("BLPOP k 0");
     let requests = 10_000;
     rig.client(&request("FLUSHALL").repeat(requests));
-    assert_eq!(rig.core.traffic().requests, 2);
+    assert_eq!(rig.core.traffic().requests(), 2);
     rig.redis("*-1\r\n");
-    assert_eq!((rig.core.traffic().requests, rig.turns, rig.closed), (2 + requests as u64, 9, None));
+    assert_eq!((rig.core.traffic().requests(), rig.turns, rig.closed), (2 + requests as u64, 9, None));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn nothing_more_is_read_while_requests_that_have_come_wait_for_their_turn() {
     let mut rig = Rig::new(OPEN);
     let requests = 500_000;
     rig.client(&b"x\n".repeat(requests));
-    assert_eq!((rig.core.traffic().requests, rig.closed), (requests as u64, None));
+    assert_eq!((rig.core.traffic().requests(), rig.closed), (requests as u64, None));
     assert!(rig.turns > 400 && rig.most_held <= 128 << 10, "{} turns, {} held", rig.turns, rig.most_held);
 }
 
@@ -346,6 +346,6 @@ fn whatever_a_client_has_sent_before_it_closes_its_side_is_taken_however_much_it
     rig.client_leaves();
     assert_eq!(rig.closed, None);
     rig.client_reads(true);
-    assert_eq!((rig.core.traffic().requests, rig.closed), (requests as u64, Some(CloseReason::ClientGone)));
+    assert_eq!((rig.core.traffic().requests(), rig.closed), (requests as u64, Some(CloseReason::ClientGone)));
     assert_eq!(rig.heard().lines().count(), requests);
 }

@@ -59,11 +59,16 @@ fn who_tries_a_disabled_command_or_a_secret_name_is_reported_and_told_that_there
         rig.say(line);
         assert!(rig.heard().starts_with("-ERR unknown command"), "{line}");
     }
-    let refused = |reason, command: &str| {
-        (Report::Refused { reason: RequestRefusal::Denied(reason), command: command.to_owned() }, 1)
-    };
-    let expected = [refused(DenialReason::Renamed, "config"), refused(DenialReason::Disabled, "debug")];
-    assert_eq!(rig.core.take_reports(), expected);
+    let reported = rig.core.take_reports().into_iter().map(|(report, _)| match report {
+        Report::Refused { reason: RequestRefusal::Denied(reason), command, is_told, .. } => (reason, command, is_told),
+        other => panic!("{other:?}"),
+    });
+    let expected = [
+        (DenialReason::Renamed, "config".to_owned(), true),
+        (DenialReason::Disabled, "debug".to_owned(), true),
+        (DenialReason::UnknownCommand, String::new(), false),
+    ];
+    assert_eq!(reported.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod subscription;
 mod transaction;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use self::database::Database;
 pub(super) use self::expected::{ExpectedReply, may_block};
@@ -71,6 +72,16 @@ pub(super) struct UpstreamState {
     is_unblocking: bool,
     /// So many replies are outstanding to what was sent with other rights than the session has now, and more of them.
     former: u64,
+    measured: Option<Measured>,
+}
+
+/// One reply of which it is measured how long it takes.
+#[derive(Clone, Copy)]
+struct Measured {
+    /// When its request was taken.
+    since: Instant,
+    /// How many replies it takes until it has come.
+    left: u64,
 }
 
 // The link.
@@ -269,9 +280,26 @@ impl UpstreamState {
         self.former > 0
     }
 
-    /// Redis has answered so many requests.
-    pub(super) fn note_replies(&mut self, replies: u64) {
+    /// Redis has answered so many requests. Since when it was measured how long that takes, if what was measured has come.
+    #[must_use]
+    pub(super) fn note_replies(&mut self, replies: u64) -> Option<Instant> {
         self.former = self.former.saturating_sub(replies);
+        let measured = self.measured.as_mut()?;
+        measured.left = measured.left.saturating_sub(replies);
+        let since = measured.since;
+        if measured.left > 0 {
+            return None;
+        }
+        self.measured = None;
+        Some(since)
+    }
+
+    /// A request has just been sent. How long its reply takes is measured, unless that is done for one already, or Redis may
+    /// take its time with it, or speaks unasked.
+    pub(super) fn measure_reply(&mut self, now: Instant) {
+        if self.measured.is_none() && !self.has_barrier() && !self.has_ongoing() {
+            self.measured = Some(Measured { since: now, left: self.replies_owed() });
+        }
     }
 
     /// Whether Redis may still execute something of what it has been sent.

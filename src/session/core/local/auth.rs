@@ -170,6 +170,7 @@ impl SessionCore {
         self.outbox.report(Report::LoggedIn { user: user.name().to_string() });
         // A session that entered as this user by certificate still stands on that.
         if !self.is_by_certificate(login.user()) {
+            self.outbox.note_former_user(self.who.user().map(|user| user.name()));
             let former = self.who.log_in(Principal { user: Arc::clone(user), proof: Proof::Password, password });
             self.upstream.user_replaced(former.as_deref(), user);
         }

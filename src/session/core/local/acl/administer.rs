@@ -14,7 +14,7 @@ use crate::session::action::Action;
 use crate::session::administration::{Administered, Administration};
 use crate::session::close::CloseReason;
 use crate::session::core::SessionCore;
-use crate::session::core::verdict::{Judgement, reported};
+use crate::session::core::verdict::{Judgement, Refused};
 use crate::session::output::Output;
 use crate::session::wait::Wait;
 
@@ -62,7 +62,7 @@ impl SessionCore {
             }
             Some(Judgement::Certain(Verdict::Deny(denial))) => {
                 let (text, record) = (self.denial_text(policy, &denial, argv), self.acl_log_record(&denial, argv));
-                self.note_refused(denial.command(), reported(&denial));
+                self.note_refused_later(denial.command(), Refused::by(&denial));
                 if let Some(record) = record {
                     self.outbox.note_acl_log_record(record);
                 }

@@ -16,7 +16,7 @@ use crate::resp::Reply;
 use crate::session::action::RequestRefusal;
 use crate::session::administration::Administration;
 use crate::session::core::SessionCore;
-use crate::session::core::verdict::Conclusion;
+use crate::session::core::verdict::{Conclusion, Refused};
 use crate::session::output::Output;
 
 /// Why an ACL command is refused that the policy permits: it would lift the blocklist.
@@ -37,7 +37,7 @@ impl SessionCore {
             Some(local.spec),
             match answer {
                 Answer::Now(_) | Answer::Later(_) => Conclusion::Answered,
-                Answer::Refused(_) => Conclusion::Refused(Some(BLOCKED)),
+                Answer::Refused(_) => Conclusion::Refused(Refused::told(BLOCKED)),
             },
         );
         self.give(answer, out);
