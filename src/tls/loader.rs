@@ -15,6 +15,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::sign::CertifiedKey;
 
 pub(super) use self::trust::Trust;
+use super::expiry::Expiries;
 use super::explain;
 use super::in_force::{InForce, Newcomers};
 use super::load_error::{Finding, LoadError, Problem, Severity};
@@ -27,11 +28,10 @@ use crate::identity::x509::Certificate;
 /// All that the settings and their files come to.
 pub(super) struct Loaded {
     pub(super) key: CertifiedKey,
-    /// Seconds since 1970 UTC, as are all times here.
-    pub(super) certificate_expires_at: i64,
     pub(super) trust: Trust,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) findings: Vec<Finding>,
+    pub(super) expiries: Expiries,
 }
 
 /// Reads every file, whatever was wrong with the one before. What has expired is a finding and no error: it may have been
@@ -45,13 +45,22 @@ pub(super) fn read_all(
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
-    let mut loader = Loader { settings, rule_keys, files, now, algorithms, errors: Vec::new(), findings: Vec::new() };
+    let mut loader = Loader {
+        settings,
+        rule_keys,
+        files,
+        now,
+        algorithms,
+        errors: Vec::new(),
+        findings: Vec::new(),
+        expiries: Expiries::default(),
+    };
     let key = loader.certified_key();
     let trust = loader.trust(before, newcomers);
     let versions = loader.versions();
     match (key, trust, versions) {
-        (Some((key, certificate_expires_at)), Some(trust), Some(versions)) if loader.errors.is_empty() => {
-            Ok(Loaded { key, certificate_expires_at, trust, versions, findings: loader.findings })
+        (Some(key), Some(trust), Some(versions)) if loader.errors.is_empty() => {
+            Ok(Loaded { key, trust, versions, findings: loader.findings, expiries: loader.expiries })
         }
         _ => Err(loader.errors),
     }
@@ -66,6 +75,7 @@ struct Loader<'a> {
     algorithms: WebPkiSupportedAlgorithms,
     errors: Vec<LoadError>,
     findings: Vec<Finding>,
+    expiries: Expiries,
 }
 
 impl Loader<'_> {

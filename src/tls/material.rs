@@ -10,6 +10,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::chain::{CertificateChain, Voucher};
+use super::expiry::Expiries;
 use super::in_force::{InForce, Newcomers, Subordinate};
 use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded, Trust};
@@ -28,8 +29,7 @@ pub struct TlsMaterial {
     /// Those of the file that have to wait, one line each.
     waiting: Vec<Finding>,
     subordinates: Vec<Subordinate>,
-    certificate_expires_at: i64,
-    crl_expires_at: Option<i64>,
+    expiries: Expiries,
     findings: Vec<Finding>,
 }
 
@@ -46,22 +46,13 @@ pub fn load(
     newcomers: Newcomers,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
-    let Loaded { key, certificate_expires_at, trust, versions, findings } =
+    let Loaded { key, trust, versions, findings, expiries } =
         loader::read_all(settings, rule_keys, files, before, newcomers, now)?;
-    let Trust { verifier, in_force, waiting, subordinates, crl_expires_at } = trust;
+    let Trust { verifier, in_force, waiting, subordinates } = trust;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]
     })?;
-    Ok(TlsMaterial {
-        config,
-        verifier,
-        in_force,
-        waiting,
-        subordinates,
-        certificate_expires_at,
-        crl_expires_at,
-        findings,
-    })
+    Ok(TlsMaterial { config, verifier, in_force, waiting, subordinates, expiries, findings })
 }
 
 impl TlsMaterial {
@@ -109,15 +100,9 @@ impl TlsMaterial {
         self.verifier.as_ref()?.only_voucher()
     }
 
-    /// When the server's own certificate expires, in seconds since 1970 UTC.
-    pub fn certificate_expires_at(&self) -> i64 {
-        self.certificate_expires_at
-    }
-
-    /// When the first of the CRLs is due for renewal, in seconds since 1970 UTC; `None` without CRLs. If expired CRLs
-    /// are refused, handshakes that depend on it fail from then on.
-    pub fn crl_expires_at(&self) -> Option<i64> {
-        self.crl_expires_at
+    /// When its files have to be renewed.
+    pub fn expiries(&self) -> &Expiries {
+        &self.expiries
     }
 
     /// What of it the next generation goes by.

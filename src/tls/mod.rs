@@ -9,6 +9,7 @@ pub mod chain;
 pub mod client_file;
 pub mod close;
 mod editions;
+mod expiry;
 pub mod explain;
 pub mod handshake;
 mod in_force;
@@ -27,6 +28,7 @@ mod test_files;
 mod verifier;
 
 pub use chain::{CertificateChain, Voucher};
+pub use expiry::{Expiries, Expiry, ExpiryKind};
 pub use in_force::{InForce, Newcomers, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;

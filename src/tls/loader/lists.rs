@@ -8,6 +8,7 @@ use crate::identity::Fingerprint;
 use crate::identity::x509::RevocationList;
 use crate::tls::authority::Authority;
 use crate::tls::editions::{Edition, Editions, ListId};
+use crate::tls::expiry::ExpiryKind;
 use crate::tls::explain::unix_seconds;
 use crate::tls::load_error::{Finding, Severity};
 use crate::tls::revocation::{IssuerNames, Revoked, UsableList};
@@ -67,6 +68,7 @@ impl Loader<'_> {
                         continue;
                     }
                 };
+                self.expiries.note(ExpiryKind::Crl, path, list.next_update);
                 let is_known = |known: &&Edition| known.signer.is_some() && known.list.is(&list);
                 let edition = before.all().find(is_known).cloned();
                 let edition =

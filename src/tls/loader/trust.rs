@@ -8,6 +8,7 @@ use crate::identity::Fingerprint;
 use crate::tls::anchors::Anchors;
 use crate::tls::authority::Authority;
 use crate::tls::editions::Edition;
+use crate::tls::expiry::ExpiryKind;
 use crate::tls::in_force::{InForce, Newcomers, Subordinate};
 use crate::tls::load_error::{Finding, Severity};
 use crate::tls::revocation::Revocation;
@@ -23,7 +24,6 @@ pub(in crate::tls) struct Trust {
     /// What of the files is not in force yet, because it lets somebody in.
     pub(in crate::tls) waiting: Vec<Finding>,
     pub(in crate::tls) subordinates: Vec<Subordinate>,
-    pub(in crate::tls) crl_expires_at: Option<i64>,
 }
 
 impl Loader<'_> {
@@ -53,6 +53,10 @@ impl Loader<'_> {
             &mut waiting,
         );
         let (authorities, lists) = authorities.zip(lists)?;
+        if let Some(path) = &settings.ca_cert_file {
+            let ends = authorities.iter().map(|authority| authority.certificate.not_after);
+            ends.for_each(|end| self.expiries.note(ExpiryKind::ClientCa, path, end));
+        }
         let Lists { editions, asked, revoked } = lists;
         let subordinates = self.subordinates(&authorities);
         let keys = Keys {
@@ -65,11 +69,10 @@ impl Loader<'_> {
         let gone = authorities.iter().filter(|authority| !is_left(authority)).map(|authority| authority.der.clone());
         let gone = gone.collect();
         let realms = self.realms(&anchors, &authorities, &asked)?;
-        let crl_expires_at = asked.iter().map(|edition| edition.list.next_update).min();
         let mandatory = settings.auth_clients == AuthClients::Yes;
         let verifier = Verifier::new(realms, keys, revoked, settings.crl_expired, self.algorithms, mandatory);
         let in_force = InForce { authorities, signers, pinned_keys, editions, revoked: gone };
-        Some(Trust { verifier: Some(Arc::new(verifier)), in_force, waiting, subordinates, crl_expires_at })
+        Some(Trust { verifier: Some(Arc::new(verifier)), in_force, waiting, subordinates })
     }
 
     /// Those that may count by now. The others wait.

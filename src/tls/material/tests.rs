@@ -11,6 +11,7 @@ use super::*;
 use crate::identity::Fingerprint;
 use crate::identity::test_pki::{Authority, Issued, client, params};
 use crate::identity::x509::Certificate;
+use crate::tls::expiry::ExpiryKind;
 use crate::tls::explain::{self, unix_seconds};
 use crate::tls::load_error::Severity;
 use crate::tls::pem;
@@ -510,8 +511,10 @@ fn crls_load_as_pem_and_as_der() {
     for content in [crl.pem().expect("PEM").into_bytes(), crl.der().to_vec()] {
         let mut files = TestFiles::new(&authority);
         files.add_crl("ca.crl", content);
-        let expires_at = files.load().crl_expires_at().expect("a CRL");
-        assert!((expires_at - unix_seconds(in_days(100))).abs() < 60);
+        let material = files.load();
+        let expiry = material.expiries().iter().find(|expiry| expiry.kind == ExpiryKind::Crl).expect("a CRL");
+        assert!((expiry.at - unix_seconds(in_days(100))).abs() < 60);
+        assert_eq!(expiry.file, "ca.crl");
         assert_eq!(warnings(&files), Vec::<String>::new());
     }
 }
