@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod cut;
 mod error;
+mod heard;
 pub mod probe;
 mod login;
 mod mirror;
@@ -22,6 +23,7 @@ use self::connect::{connect_and_ask, connect_and_identify};
 use self::cut::Cuts;
 pub use self::cut::{Cut, NotConfirmed};
 pub use self::error::ConnectError;
+use self::heard::Heard;
 pub use self::mirror::Mirrors;
 use self::run::LastRun;
 use self::unblock::BlockedClients;
@@ -45,6 +47,8 @@ pub struct Upstream {
     blocked: BlockedClients,
     /// What it was when it was last asked.
     run: LastRun,
+    /// What it last said of itself.
+    heard: Heard,
     /// Notified when a session loses its connection, or gets none.
     pub lost: Notify,
     /// Notified while somebody waits for a login that it does not refuse.
@@ -70,6 +74,7 @@ impl Upstream {
             cuts: Cuts::default(),
             blocked: BlockedClients::default(),
             run: LastRun::default(),
+            heard: Heard::default(),
             lost: Notify::new(),
             login_refused: Notify::new(),
             has_let_in: AtomicBool::new(false),
@@ -91,6 +96,16 @@ impl Upstream {
             }
             is_other
         });
+    }
+
+    /// Its last reply to INFO; `None` while it is not there.
+    pub fn info(&self) -> Option<Arc<str>> {
+        self.heard.info()
+    }
+
+    /// How often it was there and was found to be gone.
+    pub fn times_lost(&self) -> u64 {
+        self.heard.times_lost()
     }
 
     /// A connection for a session.

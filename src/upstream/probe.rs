@@ -66,13 +66,17 @@ pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
             seen = None;
             declared = names;
         }
+        let heard = |info: &str| {
+            upstream.run.note(info);
+            upstream.heard.note(info);
+        };
         let probed = async {
             let connection = upstream.with_login(async |target| connect(&target).await).await?;
             if connection.is_former() && !former.as_ref().is_some_and(|told| Arc::ptr_eq(told, &target)) {
                 former = Some(Arc::clone(&target));
                 tell(ProbeResult::FormerLogin);
             }
-            probe(connection, &target, &declared, seen.as_ref(), |info| _ = upstream.run.note(info)).await
+            probe(connection, &target, &declared, seen.as_ref(), heard).await
         };
         let wait = match probed.await {
             Ok(news) => {
@@ -87,6 +91,7 @@ pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
             Err(error) if error.is_ours() || (seen.is_some() && error.is_passing()) => LONGEST_PAUSE,
             Err(error) => {
                 seen = None;
+                upstream.heard.note_gone();
                 let reason = error.to_string();
                 if told.as_ref() != Some(&reason) {
                     told = Some(reason);
@@ -130,7 +135,7 @@ async fn probe(
     seen: Option<&Instance>,
     heard: impl Fn(&str),
 ) -> Result<Option<(Instance, ServerInfo)>, ConnectError> {
-    let info = match ask(&mut connection, target, &["INFO", "server"]).await? {
+    let info = match ask(&mut connection, target, &["INFO"]).await? {
         Reply::Bulk(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Reply::Error(text) => return Err(ConnectError::refused(&text)),
         _ => return Err(ConnectError::NotRedis),
