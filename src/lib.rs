@@ -12,7 +12,7 @@
 //! 7. [`command`] resolves a name and subcommand to a `CommandSpec`. Unknown stays unknown.
 //! 8. [`acl`] and [`policy`] decide: blocklist, state, ACL. Only `policy` can make a `Permit`, and forwarding takes one.
 //! 9. [`upstream`] is the loopback connection of the session, logged in as the proxy's own user.
-//! 10. [`audit`] says what happened to whom.
+//! 10. [`audit`] says what happened to whom, and [`metrics`] how often.
 //!
 //! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`,
 //! [`generation`] makes of it what decides, and [`serve`] starts everything, replaces the generation when files change,
@@ -26,6 +26,7 @@ pub mod cli;
 pub mod serve;
 pub mod net;
 pub mod audit;
+pub mod metrics;
 pub mod generation;
 pub mod upstream;
 pub mod session;

@@ -31,6 +31,7 @@ const STACK: &[&[&str]] = &[
     &["serve"],
     &["net"],
     &["audit"],
+    &["metrics"],
     &["generation"],
     &["upstream"],
     &["session"],

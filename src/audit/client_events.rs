@@ -14,7 +14,8 @@ use super::limit::{Key, Limit, Sums};
 use super::words::{self, AddressRefusal, Event, Exhausted};
 use crate::acl::{Acl, UserName};
 use crate::identity::{Fingerprint, PeerIdentity, x509};
-use crate::policy::{Principal, UserRefusal};
+use crate::metrics::EventCounts;
+use crate::policy::{Principal, Proof, UserRefusal};
 use crate::session::{CloseReason, Peer, Report, SessionCore};
 use crate::tls::handshake::HandshakeError;
 use crate::upstream::ConnectError;
@@ -24,9 +25,16 @@ use crate::upstream::ConnectError;
 pub struct ClientEvents {
     /// Locked for one look-up an event.
     limit: Mutex<Limit>,
+    /// How often they happen, whether anybody is told of them or not.
+    counts: EventCounts,
 }
 
 impl ClientEvents {
+    /// How often what happens.
+    pub fn counts(&self) -> &EventCounts {
+        &self.counts
+    }
+
     /// Tells what was summed in a second that is over. To be called several times a second.
     pub fn tell_sums(&self) {
         let sums = self.limit().end_second(Instant::now());
@@ -48,6 +56,7 @@ impl ClientEvents {
             return self.probed(client);
         }
         let reason = words::handshake(*error);
+        self.counts.handshake_failed(reason);
         if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
             let certificate = shown.and_then(|leaf| x509::Certificate::parse(leaf).ok());
             info!(
@@ -68,6 +77,7 @@ impl ClientEvents {
     /// A client came and went without a word, as port scans and health checks do.
     pub fn probed(&self, client: SocketAddr) {
         let reason = words::handshake(HandshakeError::Silent);
+        self.counts.handshake_failed(reason);
         if self.admits(Key::new(Event::Probe).from(client.ip()).because(reason)) {
             debug!(
                 event = words::event(Event::Probe),
@@ -83,6 +93,7 @@ impl ClientEvents {
     /// A balancer did not say in the PROXY protocol whom it speaks for.
     pub fn announcement_refused(&self, balancer: SocketAddr, error: &dyn Display) {
         let (client, reason) = (balancer, words::PROXY_HEADER);
+        self.counts.handshake_failed(reason);
         if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
             info!(
                 event = words::event(Event::HandshakeFailed),
@@ -99,6 +110,7 @@ impl ClientEvents {
     /// Nobody may connect from this address, whoever announced it.
     pub fn refused_address(&self, client: SocketAddr, balancer: Option<SocketAddr>, refusal: AddressRefusal) {
         let reason = words::address(refusal);
+        self.counts.connection_refused(reason);
         if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
             let balancer = balancer.map(tracing::field::display);
             info!(
@@ -120,10 +132,12 @@ impl ClientEvents {
 
     /// A client with a trusted certificate is nobody here.
     pub fn refused_connection(&self, peer: &Peer, refusal: UserRefusal) {
+        self.counts.logins(words::method(Proof::Certificate), words::outcome(Event::LoginRefused), 1);
         self.refused(peer.address, peer.certificate.as_deref(), words::user(refusal), "connection refused");
     }
 
     fn refused(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, reason: &'static str, message: &str) {
+        self.counts.connection_refused(reason);
         if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
             let certificate = certificate.map(CertificateFields::new).unwrap_or_default();
             info!(
@@ -143,6 +157,9 @@ impl ClientEvents {
     /// A client is connected, as a user or as nobody yet.
     pub fn connected(&self, peer: &Peer, principal: Option<&Principal>) {
         let user = name_of(principal);
+        if let Some(principal) = principal {
+            self.counts.logins(words::method(principal.proof), words::outcome(Event::LoginAccepted), 1);
+        }
         if self.admits(Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user)) {
             let certificate = CertificateFields::of(peer);
             info!(
@@ -163,6 +180,7 @@ impl ClientEvents {
     pub fn closed(&self, core: &SessionCore, volume: Volume, reason: CloseReason, lasted: Duration) {
         let (peer, user, traffic) = (core.peer(), name_of(core.principal()), core.traffic());
         let (reason, fault) = (words::close(reason), reason.fault());
+        self.counts.closed(reason, words::side(fault));
         if self.admits(Key::new(Event::Close).from(peer.address.ip()).by(user).because(reason)) {
             let certificate = CertificateFields::of(peer);
             info!(
@@ -197,6 +215,7 @@ impl ClientEvents {
             let count = *count;
             match report {
                 Report::LoggedIn { user } => {
+                    self.count_logins(words::outcome(Event::LoginAccepted), count);
                     if self.admits_of(key(Event::LoginAccepted, user_named(user)), count) {
                         info!(
                             event = words::event(Event::LoginAccepted),
@@ -209,6 +228,7 @@ impl ClientEvents {
                     }
                 }
                 Report::LoginFailed { user, reason } => {
+                    self.count_logins(words::login_result(*reason), count);
                     let reason = words::login(*reason);
                     if self.admits_of(key(Event::LoginFailed, user_named(user)).because(reason), count) {
                         info!(
@@ -224,6 +244,7 @@ impl ClientEvents {
                 }
                 Report::StrayAuth { attempted, is_ignored } => {
                     let event = if *is_ignored { Event::LoginIgnored } else { Event::LoginRefused };
+                    self.count_logins(words::outcome(event), count);
                     if self.admits_of(key(event, session_user), count) {
                         info!(
                             event = words::event(event),
@@ -239,7 +260,7 @@ impl ClientEvents {
                 Report::Refused { is_told: false, .. } => {}
                 Report::Refused { reason, command, user, .. } => {
                     let reason = words::refusal(*reason);
-                    let command = if command.is_empty() { words::UNKNOWN_COMMAND } else { command };
+                    let command = words::command(command);
                     let key = key(Event::RequestRefused, user.as_ref()).because(reason).about(command);
                     if self.admits_of(key, count) {
                         let user = user.as_ref().map_or("", UserName::as_str);
@@ -296,6 +317,10 @@ impl ClientEvents {
                 "cannot connect to the upstream"
             );
         }
+    }
+
+    fn count_logins(&self, result: &'static str, count: u64) {
+        self.counts.logins(words::method(Proof::Password), result, count);
     }
 
     fn admits(&self, key: Key) -> bool {

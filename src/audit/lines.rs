@@ -51,6 +51,8 @@ struct Queue {
     waiting: Vec<u8>,
     /// Lines for which there was no room behind those that are waiting.
     lost: u64,
+    /// The same since the start.
+    lost_in_all: u64,
     reopen: bool,
     is_closing: bool,
     has_ended: bool,
@@ -86,6 +88,7 @@ impl Lines {
         let mut queue = self.0.lock();
         if queue.waiting.len() + line.len() > room {
             queue.lost += 1;
+            queue.lost_in_all += 1;
             return;
         }
         let is_first = queue.waiting.is_empty();
@@ -94,6 +97,11 @@ impl Lines {
         if is_first {
             self.0.news.notify_one();
         }
+    }
+
+    /// How many lines were lost since the start.
+    pub fn lost_in_all(&self) -> u64 {
+        self.0.lock().lost_in_all
     }
 
     /// The sink is opened again, before anything more is written.
@@ -333,6 +341,7 @@ mod tests {
         // As many as there is room for, twice, if the thread has taken some of them; and some more.
         let put = 2 * (ROOM / line.len()) + 7;
         (0..put).for_each(|_| lines.put(&line));
+        assert!(lines.lost_in_all() >= 7);
         script.free();
         lines.close(PATIENCE);
         let taken = script.taken();

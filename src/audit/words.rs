@@ -3,7 +3,7 @@
 
 use crate::acl::AclDenial;
 use crate::identity::CertificateRefusal;
-use crate::policy::{DenialReason, UserRefusal};
+use crate::policy::{DenialReason, Proof, UserRefusal};
 use crate::session::{CloseReason, Fault, LoginFailure, RequestRefusal};
 use crate::tls::handshake::HandshakeError;
 
@@ -63,6 +63,11 @@ pub const NOT_CONFIRMED: &str = "not-confirmed";
 
 /// The command of a request whose name is not in the command table.
 pub const UNKNOWN_COMMAND: &str = "unknown";
+
+/// The name of a command, empty where it is not in the table, as it is told.
+pub fn command(name: &str) -> &str {
+    if name.is_empty() { UNKNOWN_COMMAND } else { name }
+}
 
 /// One function from reasons to words, and the list of its words.
 macro_rules! words {
@@ -198,6 +203,15 @@ words! {
 }
 
 words! {
+    /// By what a session acts for its user.
+    method, METHODS: Proof {
+        Proof::Certificate => "certificate",
+        Proof::Password => "password",
+        Proof::Nopass => "nopass",
+    }
+}
+
+words! {
     /// Why a login failed.
     login, LOGINS: LoginFailure {
         LoginFailure::WrongPassword => "wrong-password",
@@ -212,6 +226,14 @@ words! {
         LoginFailure::Refused(UserRefusal::Unmapped) => "unmapped",
         LoginFailure::Refused(UserRefusal::HostileName) => "hostile-name",
         LoginFailure::Refused(UserRefusal::ReservedName) => "reserved-name",
+    }
+}
+
+words! {
+    /// What became of a login that failed: whether the password was looked at, or the client put off.
+    login_result, LOGIN_RESULTS: LoginFailure {
+        LoginFailure::WrongPassword | LoginFailure::Refused(_) => "refused",
+        LoginFailure::Busy | LoginFailure::Throttled => "throttled",
     }
 }
 
@@ -457,7 +479,9 @@ mod tests {
             ADDRESSES,
             EXHAUSTED,
             USERS,
+            METHODS,
             LOGINS,
+            LOGIN_RESULTS,
             DENIALS,
             REFUSALS,
             CERTIFICATES,

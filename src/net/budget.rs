@@ -35,6 +35,16 @@ impl MemoryBudget {
         }
     }
 
+    /// So many bytes there may be.
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes are held.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// An account for a session that holds nothing yet.
     pub(super) fn open(self: &Arc<Self>, holder: Holder) -> Account {
         let share = Arc::<Share>::default();

@@ -175,6 +175,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         if self.core.has_reports() {
             self.host.report(&mut self.core);
         }
+        self.host.count(&mut self.core, self.volume);
         match outcome {
             Ok(()) => {
                 self.handle.note_deadline(self.core.next_timeout());
@@ -420,6 +421,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
         let mut out = Output::new(input, Side::Upstream, &mut self.queues);
         let consumed = self.core.handle_upstream(now, &mut out);
         let passed = out.finish();
+        if let Some(duration) = self.core.take_reply_duration() {
+            self.host.count_reply(duration);
+        }
         self.write_to_client(&input[passed], cx)?;
         let consumed = consumed?;
         if held.is_empty() {

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
+use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
 use crate::policy::Policy;
@@ -62,6 +64,10 @@ pub(super) trait Host {
     fn note_first_bytes(&self, core: &SessionCore);
     /// Tells `ACL LOG` of what the core refused.
     fn note_acl_log(&self, core: &mut SessionCore);
-    /// Logs what the core has to report.
+    /// Logs and counts what the core has to report.
     fn report(&self, core: &mut SessionCore);
+    /// Counts what the session has moved since that was counted last.
+    fn count(&self, core: &mut SessionCore, volume: Volume);
+    /// Counts how long Redis took for a reply.
+    fn count_reply(&self, duration: Duration);
 }

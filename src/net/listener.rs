@@ -89,6 +89,7 @@ pub async fn accept(
                 continue;
             }
         };
+        events.counts().arrived(number);
         let generation = generation.load();
         let Some(settings) = generation.config.listeners.get(number) else { continue };
         let is_balancer = is_balancer(settings, address.ip());

@@ -2,6 +2,7 @@
 
 mod admission;
 mod connection;
+mod counting;
 mod host;
 mod mailbox;
 mod renewal;
@@ -28,6 +29,7 @@ use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::AuthPool;
 use crate::generation::{EditTicket, Generation};
 use crate::keepalive::Keepalive;
+use crate::metrics::WorkerCounts;
 use crate::session::ClientIds;
 use crate::upstream::Upstream;
 
@@ -62,7 +64,7 @@ pub struct WorkerSettings {
     pub edits: mpsc::UnboundedSender<EditTicket>,
     /// The `ACL LOG`, of all workers.
     pub acl_log: Arc<SharedAclLog>,
-    /// Who logs what happens to whom.
+    /// Who logs what happens to whom, and counts it.
     pub events: Arc<ClientEvents>,
     /// The number of the next session, of all workers.
     pub sessions: Arc<AtomicU64>,
@@ -110,6 +112,7 @@ struct Worker {
     /// The same, as of when somebody last looked.
     seen: RefCell<Rc<GenerationRef>>,
     registry: Rc<Registry>,
+    counts: RefCell<WorkerCounts>,
     /// Whether the end has begun.
     draining: watch::Sender<bool>,
     /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
@@ -144,6 +147,7 @@ impl Worker {
             latest: RefCell::new(Cache::new(generation)),
             seen: RefCell::new(seen),
             registry: Rc::default(),
+            counts: RefCell::default(),
             draining: watch::Sender::new(false),
             looked_at: Cell::new(unix_seconds()),
             connections,
@@ -179,6 +183,10 @@ impl Worker {
                     Some(Message::Show(views)) => drop(spawn_local(Rc::clone(&self).show(views))),
                     Some(Message::Kick(numbers, kicked)) => {
                         spawn_local(Rc::clone(&self).kick(numbers, kicked));
+                    }
+                    Some(Message::Count(answer)) => {
+                        // Whoever has asked may have lost patience.
+                        let _ = answer.send(self.counts_so_far());
                     }
                     Some(Message::Drain(deadline)) => {
                         end = Some(deadline);

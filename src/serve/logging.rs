@@ -67,6 +67,11 @@ impl LogHandle {
     pub fn control(&self) -> LogControl {
         self.0.clone()
     }
+
+    /// Where its lines wait.
+    pub fn lines(&self) -> &Lines {
+        &self.0.lines
+    }
 }
 
 impl Drop for LogHandle {

@@ -44,8 +44,9 @@ impl Worker {
     /// From accept to the end of the handshake; gives what comes after it.
     pub(super) async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<ConnectionFuture> {
         let listener = arrival.listener;
-        let deadline = Instant::now() + self.current().generation.config.limits.handshake_timeout;
-        let late = Instant::now() + NEWCOMER;
+        let arrived = Instant::now();
+        let deadline = arrived + self.current().generation.config.limits.handshake_timeout;
+        let late = arrived + NEWCOMER;
         let mut draining = self.draining.subscribe();
         let given_up = async {
             let _ = draining.wait_for(|draining| *draining).await;
@@ -75,13 +76,16 @@ impl Worker {
         drop(place);
         let began_with = current.generation.number;
         drop(current);
-        let Handshaken { stream, peer, .. } = match result {
+        let Handshaken { stream, peer, resumed, protocol, .. } = match result {
             Ok(handshaken) => handshaken,
             Err(failure) => return Some(self.refuse(failure, address, permit)),
         };
         let chain = peer.as_ref().map(|peer| peer.chain.clone());
         Some(match self.reverify_if_outdated(peer, listener, began_with, began_at) {
-            Ok(peer) => self.start_session(stream, peer, true, address, listener, permit),
+            Ok(peer) => {
+                self.settings.events.counts().handshake_done(protocol, resumed, arrived.elapsed());
+                self.start_session(stream, peer, true, address, listener, permit)
+            }
             Err(refusal) => {
                 let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));
                 self.settings.events.handshake_failed(address, &error, shown);

@@ -114,7 +114,8 @@ impl Worker {
         let entry = self.registry.enter(number, Rc::clone(&handle));
         let user = core.principal().map(|principal| principal.user.name());
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
-        let host = WorkerHost { worker: Rc::clone(&self), number, listener, peer, has_handshake };
+        let counted = self.count_session(&core, listener);
+        let host = WorkerHost { worker: Rc::clone(&self), number, listener, peer, has_handshake, counted };
         let mut driver = Box::new(Driver::new(core, client, Rc::clone(&handle), account, host));
         let mut looks = self.looks.get();
         let mut is_known_authenticated = false;

@@ -4,11 +4,14 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
+use super::counting::CountedSession;
 use super::{GenerationRef, Worker};
+use crate::audit::client_events::Volume;
 use crate::auth::hash::ParsedHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
@@ -47,6 +50,8 @@ pub(super) struct WorkerHost {
     pub(super) peer: Rc<Peer>,
     /// The client has gone through a handshake, and the log knows of it. Without one it could be a mere probe.
     pub(super) has_handshake: bool,
+    /// What of the session is counted.
+    pub(super) counted: CountedSession,
 }
 
 /// Whether a listener would let in a client that it has let in, by what it says beside certificates.
@@ -91,7 +96,11 @@ impl Host for WorkerHost {
             if upstream.shut_out.load(Ordering::Relaxed) {
                 return Err(UpstreamFailure::Unavailable);
             }
+            let began = Instant::now();
             let connected = upstream.connect().await;
+            if connected.is_ok() {
+                worker.counts.borrow_mut().connected(began.elapsed());
+            }
             if let Err(error) = &connected {
                 upstream.lost.notify_one();
                 worker.settings.events.upstream_failed(error);
@@ -204,6 +213,15 @@ impl Host for WorkerHost {
 
     fn report(&self, core: &mut SessionCore) {
         let reports = core.take_reports();
+        self.worker.count_refused(&reports);
         self.worker.settings.events.reports(core, &reports, &self.policy().acl);
+    }
+
+    fn count(&self, core: &mut SessionCore, volume: Volume) {
+        self.worker.count(&self.counted, core, volume);
+    }
+
+    fn count_reply(&self, duration: Duration) {
+        self.worker.counts.borrow_mut().replied(duration);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::WorkerCounts;
 use crate::net::gate::Entrance;
 use crate::net::view::SessionView;
 
@@ -32,6 +33,7 @@ pub(super) enum Message {
     Kick(Arc<[u64]>, oneshot::Sender<usize>),
     Drain(Instant),
     LastDrain,
+    Count(oneshot::Sender<WorkerCounts>),
 }
 
 /// What a new generation changes.
@@ -104,6 +106,13 @@ impl Mailbox {
         let (kicked, receiver) = oneshot::channel();
         let _ = self.messages.send(Message::Kick(numbers, kicked));
         receiver
+    }
+
+    /// What the worker has counted by then.
+    pub fn counts(&self) -> oneshot::Receiver<WorkerCounts> {
+        let (answer, counts) = oneshot::channel();
+        let _ = self.messages.send(Message::Count(answer));
+        counts
     }
 
     /// No more connections, and the end of those that are there by `deadline`, but for those to which Redis tells something

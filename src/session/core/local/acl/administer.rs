@@ -56,7 +56,7 @@ impl SessionCore {
             Some(Judgement::Certain(Verdict::Local(local))) => {
                 let answer = self.acl_answer(policy, local, argv);
                 if let Answer::Refused(_) = answer {
-                    self.note_refused(Some(local.spec), Some(BLOCKED));
+                    self.note_refused_later(Some(local.spec), Refused::told(BLOCKED));
                 }
                 self.give(answer, out);
             }
