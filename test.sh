@@ -3,7 +3,7 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
-readonly redis_py=8.1.0
+readonly redis_py=8.1.0 prometheus_client=0.26.0
 readonly venv=target/test-venv
 
 main() {
@@ -33,11 +33,13 @@ install_missing() {
 }
 
 make_venv() {
-    "$venv/bin/python" -c "import redis; assert redis.__version__ == '$redis_py'" 2>/dev/null && return
+    local versions="('$redis_py', '$prometheus_client')"
+    "$venv/bin/python" -c "from importlib.metadata import version as v
+assert (v('redis'), v('prometheus-client')) == $versions" 2>/dev/null && return
     # What a moved or half-made folder left behind would not start.
     rm -rf -- "$venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check "redis==$redis_py"
+    "$venv/bin/pip" install -q --disable-pip-version-check "redis==$redis_py" "prometheus-client==$prometheus_client"
 }
 
 # Every relative link of a document leads to a file.

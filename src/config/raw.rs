@@ -208,7 +208,7 @@ pub(super) struct Settings {
     /// Group that may open the admin socket, beside its owner
     #[arg(long, value_name = "GROUP", help_heading = "Operation")]
     pub(super) admin_socket_group: Option<Setting>,
-    /// Address at which others may ask for what everybody there may know, such as health [default: none]
+    /// Address at which others may ask for metrics and health [default: none]
     #[arg(long, value_name = "ADDRESS", help_heading = "Operation")]
     pub(super) metrics_listen: Option<Setting>,
     /// Networks that may ask there

@@ -12,6 +12,7 @@ mod heartbeat;
 pub mod logging;
 pub mod reload;
 mod run;
+mod scrape;
 mod service_manager;
 pub mod sessions;
 mod signals;

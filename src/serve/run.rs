@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use super::error::RunError;
 use super::health::Condition;
 use super::logging::LogHandle;
 use super::reload::{self, ReloadHistory, ReloadReport, Reloader, Reread, Start};
+use super::scrape::{Scraper, Sources};
 use super::signals::Signals;
 use super::{capacity, drain, heartbeat, service_manager, workers};
 use crate::audit::client_events::ClientEvents;
@@ -90,14 +92,27 @@ async fn serve(
     let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&condition)));
     let history = Rc::new(RefCell::new(ReloadHistory::default()));
     let (reload, mut asked) = mpsc::unbounded_channel();
+    let started = SystemTime::now();
+    let scraper = Scraper::new(Sources {
+        started,
+        listeners: addresses(&listeners, config.listeners.len()).map_err(RunError::System)?,
+        workers: mailboxes.clone(),
+        events: Arc::clone(&events),
+        budget: Arc::clone(&bounds.budget),
+        upstream: Arc::clone(&upstream),
+        generation: Arc::clone(&generation),
+        reloads: Rc::clone(&history),
+        log: log.lines().clone(),
+    });
     let proxy = Rc::new(Proxy {
-        started: SystemTime::now(),
+        started,
         condition: Rc::clone(&condition),
         generation: Arc::clone(&generation),
         reloads: Rc::clone(&history),
         workers: mailboxes.clone(),
         reload,
         events: Arc::clone(&events),
+        scraper,
     });
     if let Some(address) = &config.admin_listen {
         door::open_admin(address, config.admin_socket_group, &proxy);
@@ -208,6 +223,15 @@ fn listen(config: &Config, mut inherited: InheritedSockets) -> Result<Vec<(usize
     }
     inherited.all_claimed().map_err(RunError::Inherited)?;
     Ok(listeners)
+}
+
+/// The addresses of each of so many listeners.
+fn addresses(sockets: &[(usize, TcpListener)], listeners: usize) -> io::Result<Vec<String>> {
+    let mut addresses = vec![Vec::new(); listeners];
+    for (number, socket) in sockets {
+        addresses[*number].push(socket.local_addr()?.to_string());
+    }
+    Ok(addresses.into_iter().map(|addresses| addresses.join(" ")).collect())
 }
 
 /// What decides from the start, with what Redis is if it has to be there.

@@ -46,6 +46,7 @@ fn a_log_whose_reader_is_stuck_hurts_nobody_and_what_is_lost_is_counted_once_it_
         eventually("the reload to fail", || (gate.in_force().1 >= failed + reload).then_some(()));
     }
     assert_goes_on(&gate);
+    assert!(gate.metrics().sum("respgate_log_lost_total") > 0.0);
     let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
     let read = Arc::clone(&lines);
     std::thread::spawn(move || {

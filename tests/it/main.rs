@@ -30,6 +30,7 @@ mod lesser_upstream_user;
 mod limits;
 mod log;
 mod memory;
+mod metrics;
 mod newer_servers;
 mod parity;
 mod passwords;

@@ -96,6 +96,11 @@ pub(super) fn json(status: StatusCode, document: &impl serde::Serialize) -> Resp
     }
 }
 
+/// What has a media type of its own.
+pub(super) fn typed(content_type: &'static str, text: String) -> Response {
+    whole(StatusCode::OK, content_type, text.into())
+}
+
 fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;

@@ -28,6 +28,7 @@ use self::socket::AdminSocket;
 use self::tcp::Port;
 use super::health::Condition;
 use super::reload::{ReloadHistory, ReloadReport};
+use super::scrape::Scraper;
 use super::sessions::{Chosen, SessionList};
 use super::status::{InForce, Status, rfc3339};
 use crate::audit::client_events::ClientEvents;
@@ -59,6 +60,8 @@ pub(super) struct Proxy {
     pub(super) reload: mpsc::UnboundedSender<oneshot::Sender<ReloadReport>>,
     /// Who logs whom the doors do not let in.
     pub(super) events: Arc<ClientEvents>,
+    /// What is counted.
+    pub(super) scraper: Scraper,
 }
 
 impl Proxy {

@@ -9,6 +9,7 @@ use hyper::{Method, StatusCode};
 
 use super::Proxy;
 use super::http::{self, Request, Response};
+use crate::metrics;
 use crate::serve::health::Check;
 use crate::serve::sessions::{Chosen, Kicked};
 
@@ -32,6 +33,7 @@ enum Route {
     Sessions,
     Kick,
     Reload,
+    Metrics,
 }
 
 impl Route {
@@ -43,20 +45,21 @@ impl Route {
             "/sessions" => Route::Sessions,
             "/kick" => Route::Kick,
             "/reload" => Route::Reload,
+            "/metrics" => Route::Metrics,
             _ => return None,
         })
     }
 
     fn is_at(self, door: Door) -> bool {
         match self {
-            Route::Livez | Route::Readyz => true,
+            Route::Livez | Route::Readyz | Route::Metrics => true,
             Route::Status | Route::Sessions | Route::Kick | Route::Reload => door != Door::Metrics,
         }
     }
 
     fn method(self) -> Method {
         match self {
-            Route::Livez | Route::Readyz | Route::Status | Route::Sessions => Method::GET,
+            Route::Livez | Route::Readyz | Route::Status | Route::Sessions | Route::Metrics => Method::GET,
             Route::Kick | Route::Reload => Method::POST,
         }
     }
@@ -74,6 +77,7 @@ pub(super) async fn answer(door: Door, proxy: Rc<Proxy>, request: Request) -> Re
         Route::Livez => checked("livez", &proxy.condition.live_checks(), is_verbose),
         Route::Readyz => checked("readyz", &proxy.condition.ready_checks(), is_verbose),
         Route::Status => http::json(StatusCode::OK, &proxy.status()),
+        Route::Metrics => http::typed(metrics::CONTENT_TYPE, proxy.scraper.scrape().await),
         Route::Sessions => match Chosen::read(query) {
             Ok(chosen) => http::json(StatusCode::OK, &proxy.sessions(&chosen).await),
             Err(error) => http::text(StatusCode::BAD_REQUEST, format!("{error}\n")),

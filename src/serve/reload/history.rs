@@ -31,7 +31,7 @@ impl ReloadHistory {
     }
 
     /// Whether something is wrong with the files still.
-    pub(super) fn is_failed(&self) -> bool {
+    pub(in crate::serve) fn is_failed(&self) -> bool {
         self.last_failure.as_ref().is_some_and(|failure| !failure.is_mended)
     }
 

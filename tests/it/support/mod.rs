@@ -3,6 +3,7 @@
 mod client;
 mod fake_redis;
 mod gate;
+mod metrics;
 mod pki;
 mod redis_server;
 
