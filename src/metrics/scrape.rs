@@ -321,6 +321,23 @@ mod tests {
         assert_eq!(families(&scrape().into_text()), documented);
     }
 
+    #[test]
+    fn rules_and_dashboard_name_no_family_that_there_is_not() {
+        let families = families(&scrape().into_text());
+        for text in [
+            include_str!("../../deploy/prometheus/respgate.rules.yml"),
+            include_str!("../../deploy/grafana/respgate.json"),
+        ] {
+            let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let named: Vec<&str> =
+                words.filter(|word| word.starts_with("respgate_") || word.starts_with("redis_")).collect();
+            assert!(named.len() > 10, "{named:?}");
+            for name in named {
+                assert!(families.contains_key(name.trim_end_matches("_bucket")), "{name}");
+            }
+        }
+    }
+
     /// Each family with its type and the labels of its series.
     fn families(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
         let mut families = BTreeMap::new();

@@ -287,3 +287,80 @@ fn command_names(redis: &mut RespClient) -> Vec<String> {
     };
     names.filter(harmless).map(str::to_owned).collect()
 }
+
+/// What needs programs that `tests/prometheus/run.sh` unpacks.
+mod prometheus {
+    use std::collections::BTreeSet;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::process::{Command, Stdio};
+
+    use crate::support::{RedisServer, eventually};
+
+    use super::setup;
+
+    fn program(variable: &str) -> Command {
+        Command::new(std::env::var_os(variable).expect("tests/prometheus/run.sh names it"))
+    }
+
+    #[test]
+    #[ignore = "tests/prometheus/run.sh runs it"]
+    fn promtool_finds_nothing_to_say_about_the_names() {
+        let redis = RedisServer::start();
+        let gate = setup(&redis).start().settled();
+        gate.connect("alice").call(&["FLUSHALL"]);
+        let text = gate.metrics().text;
+        // In the older format, which it reads, a family of counters has the name of its series.
+        let older = |line: &str| match line.strip_prefix("# ").and_then(|rest| rest.split_once(' ')) {
+            Some((word @ ("HELP" | "TYPE"), rest)) => {
+                let (name, rest) = rest.split_once(' ').unwrap();
+                let is_counter = text.contains(&format!("# TYPE {name} counter\n"));
+                format!("# {word} {name}{} {rest}\n", if is_counter { "_total" } else { "" })
+            }
+            _ => format!("{line}\n"),
+        };
+        let older: String = text.lines().filter(|line| *line != "# EOF").map(older).collect();
+        let mut promtool = program("PROMTOOL");
+        let promtool = promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut promtool = promtool.stderr(Stdio::piped()).spawn().unwrap();
+        promtool.stdin.take().unwrap().write_all(older.as_bytes()).unwrap();
+        let output = promtool.wait_with_output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        // The names of redis_exporter are what they are.
+        let ours: Vec<&str> = said.lines().filter(|line| !line.starts_with("redis_")).collect();
+        assert_eq!(ours, Vec::<&str>::new());
+    }
+
+    #[test]
+    #[ignore = "tests/prometheus/run.sh runs it"]
+    fn the_metrics_of_redis_are_those_of_redis_exporter() {
+        let redis = RedisServer::start();
+        let mut direct = redis.direct();
+        direct.call(&["SET", "a", "1", "EX", "1000"]);
+        let gate = setup(&redis).start().settled();
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let mut exporter = program("REDIS_EXPORTER");
+        exporter.args(["-redis.addr", &format!("redis://{}", redis.address())]);
+        exporter.args(["-web.listen-address", &free.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut exporter = exporter.spawn().unwrap();
+        let theirs = eventually("redis_exporter to answer", || {
+            let mut client = TcpStream::connect(free).ok()?;
+            client.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+            let mut text = String::new();
+            client.read_to_string(&mut text).ok()?;
+            text.contains("redis_up 1").then_some(text)
+        });
+        exporter.kill().unwrap();
+        exporter.wait().unwrap();
+        let types = |text: &str| -> BTreeSet<String> {
+            text.lines().filter_map(|line| Some(line.strip_prefix("# TYPE redis_")?.to_owned())).collect()
+        };
+        let as_exporter =
+            |line: String| line.strip_suffix(" counter").map(|name| format!("{name}_total counter")).unwrap_or(line);
+        let ours: BTreeSet<String> = types(&gate.metrics().text).into_iter().map(as_exporter).collect();
+        assert!(ours.len() > 20, "{ours:?}");
+        let theirs = types(&theirs);
+        let others: Vec<_> = ours.difference(&theirs).collect();
+        assert!(others.is_empty(), "{others:?}");
+    }
+}
