@@ -460,6 +460,23 @@ mod tests {
     }
 
     #[test]
+    fn every_reason_has_what_to_do_about_it_and_nothing_else_has() {
+        let operations = include_str!("../../docs/operations.md");
+        let (_, table) = operations.split_once("\n## What the words ask for").unwrap();
+        let first_cells =
+            table.lines().filter(|line| line.starts_with("| `")).map(|row| row.split('|').nth(1).unwrap());
+        let told: Vec<&str> = first_cells.flat_map(words_in).collect();
+        let proxy = &[PROXY_HEADER][..];
+        let reasons: BTreeSet<&str> =
+            [CLOSES, HANDSHAKES, proxy, ADDRESSES, EXHAUSTED, USERS, LOGINS, DENIALS, REFUSALS]
+                .concat()
+                .into_iter()
+                .collect();
+        assert_eq!(told.iter().copied().collect::<BTreeSet<_>>(), reasons);
+        assert_eq!(told.len(), reasons.len(), "each once");
+    }
+
+    #[test]
     fn a_certificate_has_the_same_word_wherever_it_is_refused() {
         let certificates = include_str!("../../docs/certificates.md");
         for word in CERTIFICATES {
