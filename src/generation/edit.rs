@@ -22,9 +22,9 @@ pub type EditTicket = oneshot::Sender<EditProgress>;
 
 /// How far an edit has come.
 pub enum EditProgress {
-    /// It is its turn, and no other edit is done meanwhile: the session judges it once more, by what is in force now, and
+    /// Its turn has come, and no other edit is done meanwhile: the session judges it once more, by what is in force now, and
     /// sends it here if it is still right.
-    Turn(GoAhead),
+    GoAhead(GoAhead),
     /// It is over, and every session is under the policy it made.
     Done(Administered),
 }

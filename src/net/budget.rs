@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 pub(super) use self::ledger::Holder;
-use self::ledger::{Ledger, Share};
+use self::ledger::{Holding, Ledger};
 
 /// The sum of the bytes that sessions hold, and its bound. Over it, the session that holds the most of the user that holds
 /// the most is told to go, whoever it is that asks for more.
@@ -47,9 +47,9 @@ impl MemoryBudget {
 
     /// An account for a session that holds nothing yet.
     pub(super) fn open(self: &Arc<Self>, holder: Holder) -> Account {
-        let share = Arc::<Share>::default();
-        let number = self.ledger().enter(holder.clone(), Arc::clone(&share));
-        Account { budget: Arc::clone(self), share, holder, number, held: 0, waker: None }
+        let holding = Arc::<Holding>::default();
+        let number = self.ledger().enter(holder.clone(), Arc::clone(&holding));
+        Account { budget: Arc::clone(self), holding, holder, number, held: 0, waker: None }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -64,8 +64,8 @@ impl MemoryBudget {
     fn evict(&self) {
         let limit = self.limit.load(Ordering::Relaxed);
         let mut ledger = self.ledger();
-        while let Some(share) = ledger.next_to_evict(self.held.load(Ordering::Acquire), limit) {
-            share.evict();
+        while let Some(holding) = ledger.next_to_evict(self.held.load(Ordering::Acquire), limit) {
+            holding.evict();
         }
     }
 }
@@ -73,11 +73,11 @@ impl MemoryBudget {
 /// What one session holds. It is given up when this is dropped.
 pub(super) struct Account {
     budget: Arc<MemoryBudget>,
-    share: Arc<Share>,
+    holding: Arc<Holding>,
     holder: Holder,
     number: u64,
     held: u64,
-    /// As the share knows it.
+    /// As the holding knows it.
     waker: Option<Waker>,
 }
 
@@ -89,9 +89,9 @@ impl Account {
         if bytes == before {
             return;
         }
-        // The share comes before the sum: whoever finds the sum within the bounds by what others are to give back must not
+        // The holding comes before the sum: whoever finds the sum within the bounds by what others are to give back must not
         // count on what they have given back already.
-        self.share.hold(bytes);
+        self.holding.hold(bytes);
         if bytes < before {
             self.budget.held.fetch_sub(before - bytes, Ordering::Release);
         } else {
@@ -125,14 +125,14 @@ impl Account {
 
     /// Whether the session has to go, and give back everything.
     pub(super) fn is_evicted(&self) -> bool {
-        self.share.is_evicted()
+        self.holding.is_evicted()
     }
 
     /// The session is woken through this waker when it has to go.
     pub(super) fn note_waker(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.waker = Some(waker.clone());
-            self.share.note_waker(waker.clone());
+            self.holding.note_waker(waker.clone());
         }
     }
 

@@ -31,7 +31,7 @@ use crate::upstream::Unblocking;
 const SCRATCH: usize = 64 << 10;
 
 /// Bytes read from one side in one wake-up; then the others get their turn.
-const FAIR_SHARE: usize = 256 << 10;
+const READ_QUOTA: usize = 256 << 10;
 
 /// Held bytes are accounted for in steps of this, so that ordinary requests do not touch the counter that workers share.
 const ACCOUNTED_STEP: usize = 4 << 10;
@@ -48,9 +48,9 @@ pub(super) struct Driver<C, H: Host> {
     connecting: Option<Connecting<H::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<EditProgress>>,
-    /// What waits for its turn.
+    /// The edit that waits for its go-ahead.
     edit: Option<Administration>,
-    /// The turn has come of what the core wanted done: nothing else is done until this is used or dropped.
+    /// No other edit is done until this is used or dropped.
     go_ahead: Option<GoAhead>,
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     unblocking: Option<Unblocking>,
@@ -211,9 +211,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         match edit {
             None => {}
-            Some(EditProgress::Turn(go_ahead)) => {
+            Some(EditProgress::GoAhead(go_ahead)) => {
                 if let Some(administration) = self.edit.take() {
-                    self.core.handle_turn(&administration, policy, &mut out)?;
+                    self.core.handle_go_ahead(&administration, policy, &mut out)?;
                     self.go_ahead = Some(go_ahead);
                 }
             }
@@ -222,7 +222,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
                 self.core.handle_administered(administered, policy, now, &mut out);
             }
         }
-        let (mut client, mut redis) = (Share::default(), Share::default());
+        let (mut client, mut redis) = (ReadQuota::default(), ReadQuota::default());
         loop {
             let mut progress = self.poll_events(cx, policy, now)?;
             if progress {
@@ -241,7 +241,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
                 progress |= self.poll_redis(&mut redis, cx, now)?;
             }
             if redis.would_block {
-                // Redis's last word is known.
+                // All that Redis has sent was read: the answer would be among it.
                 progress |= self.poll_unblocked(cx)?;
             }
             if self.core.can_go_on() {
@@ -321,7 +321,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         Ok(progress)
     }
 
-    /// True once it is known whether Redis answers what it waited with.
+    /// True once it is known whether Redis gives up the command that it is blocked in.
     fn poll_unblocked(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
         let Some(unblocking) = &mut self.unblocking else { return Ok(false) };
         let Poll::Ready(outcome) = Pin::new(unblocking).poll(cx) else { return Ok(false) };
@@ -336,12 +336,12 @@ impl<C: Stream, H: Host> Driver<C, H> {
     /// True if something came.
     fn poll_client(
         &mut self,
-        share: &mut Share,
+        quota: &mut ReadQuota,
         cx: &mut Context<'_>,
         policy: &Policy,
         now: Instant,
     ) -> Result<bool, CloseReason> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| match share.read(&mut self.client, cx, scratch) {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| match quota.read(&mut self.client, cx, scratch) {
             Read::Nothing => Ok(false),
             Read::Some(count) => {
                 if self.volume.received == 0 {
@@ -399,10 +399,10 @@ impl<C: Stream, H: Host> Driver<C, H> {
     }
 
     /// True if something came.
-    fn poll_redis(&mut self, share: &mut Share, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
+    fn poll_redis(&mut self, quota: &mut ReadQuota, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             let Some(upstream) = &mut self.upstream else { return Ok(false) };
-            match share.read(upstream, cx, scratch) {
+            match quota.read(upstream, cx, scratch) {
                 Read::Nothing => Ok(false),
                 Read::Some(count) => self.feed_replies(&scratch[..count], cx, now).map(|()| true),
                 Read::End | Read::Failed => self.core.handle_eof(Side::Upstream, now).map(|()| false),
@@ -579,17 +579,17 @@ fn in_steps(bytes: usize) -> usize {
     bytes / ACCOUNTED_STEP * ACCOUNTED_STEP
 }
 
-/// What one side has brought in one wake-up.
+/// How much is read from one side in one wake-up.
 #[derive(Default)]
-struct Share {
+struct ReadQuota {
     bytes: usize,
     /// Nothing more was there: its socket will wake us.
     would_block: bool,
 }
 
-impl Share {
+impl ReadQuota {
     fn is_used_up(&self) -> bool {
-        self.bytes >= FAIR_SHARE
+        self.bytes >= READ_QUOTA
     }
 
     fn may_read(&self) -> bool {

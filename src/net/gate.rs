@@ -59,11 +59,11 @@ pub struct ConnectionPermit {
     gate: Arc<Gate>,
     /// Where it is counted; `None` is a balancer's that has not said whom it speaks for, or over a limit.
     counted: Option<Origin>,
-    standing: Standing,
+    state: State,
 }
 
 #[derive(Debug)]
-enum Standing {
+enum State {
     Unauthenticated {
         place: Place,
     },
@@ -151,7 +151,7 @@ impl Gate {
             if self.inside(&counts) + self.unauthenticated.waiting() > counts.limits.connections {
                 self.unauthenticated.shorten_queue();
             }
-            return Ok(entrance(Found::Permit(self.permit(&mut counts, counted, Standing::Unauthenticated { place }))));
+            return Ok(entrance(Found::Permit(self.permit(&mut counts, counted, State::Unauthenticated { place }))));
         }
         let is_everything_taken = self.inside(&counts) + self.unauthenticated.waiting() >= counts.limits.connections;
         if is_everything_taken && !self.unauthenticated.make_way_for(visitor) {
@@ -182,14 +182,14 @@ impl Gate {
             return Err(exhausted);
         }
         counts.surplus += 1;
-        Ok(self.permit(counts, None, Standing::Surplus(exhausted)))
+        Ok(self.permit(counts, None, State::Surplus(exhausted)))
     }
 
-    fn permit(self: &Arc<Self>, counts: &mut Counts, counted: Option<Origin>, standing: Standing) -> ConnectionPermit {
+    fn permit(self: &Arc<Self>, counts: &mut Counts, counted: Option<Origin>, state: State) -> ConnectionPermit {
         if let Some(origin) = counted {
             *counts.by_address.entry(origin).or_default() += 1;
         }
-        ConnectionPermit { gate: Arc::clone(self), counted, standing }
+        ConnectionPermit { gate: Arc::clone(self), counted, state }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -219,7 +219,7 @@ impl Entrance {
         let place = turn.place().await.ok_or(Exhausted::Unauthenticated)?;
         let mut counts = gate.lock();
         match gate.exhausted(&counts, counted, 1) {
-            None => Ok(gate.permit(&mut counts, counted, Standing::Unauthenticated { place })),
+            None => Ok(gate.permit(&mut counts, counted, State::Unauthenticated { place })),
             Some(exhausted) => gate.surplus(&mut counts, exhausted),
         }
     }
@@ -238,20 +238,20 @@ impl ConnectionPermit {
 
     /// The connection is a user's from now on. That it may be nobody's again, after RESET, does not make it a stranger's.
     pub fn note_authenticated(&mut self) {
-        if matches!(self.standing, Standing::Unauthenticated { .. }) {
+        if matches!(self.state, State::Unauthenticated { .. }) {
             let mut counts = self.gate.lock();
             counts.authenticated += 1;
             counts.note_known(self.counted);
             drop(counts);
-            self.standing = Standing::Authenticated;
+            self.state = State::Authenticated;
         }
     }
 
     /// Ends when somebody waits for a place as this connection has one, who holds none, and it is to go for him.
     pub(super) async fn wanted(&self) {
-        match &self.standing {
-            Standing::Unauthenticated { place } => place.wanted().await,
-            Standing::Authenticated | Standing::Surplus(_) => std::future::pending().await,
+        match &self.state {
+            State::Unauthenticated { place } => place.wanted().await,
+            State::Authenticated | State::Surplus(_) => std::future::pending().await,
         }
     }
 
@@ -262,9 +262,9 @@ impl ConnectionPermit {
 
     /// What the connection is over the limit of, if it is.
     pub fn surplus(&self) -> Option<Exhausted> {
-        match self.standing {
-            Standing::Surplus(exhausted) => Some(exhausted),
-            Standing::Unauthenticated { .. } | Standing::Authenticated => None,
+        match self.state {
+            State::Surplus(exhausted) => Some(exhausted),
+            State::Unauthenticated { .. } | State::Authenticated => None,
         }
     }
 }
@@ -272,13 +272,13 @@ impl ConnectionPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut counts = self.gate.lock();
-        match self.standing {
-            Standing::Unauthenticated { .. } => {}
-            Standing::Authenticated => {
+        match self.state {
+            State::Unauthenticated { .. } => {}
+            State::Authenticated => {
                 counts.authenticated -= 1;
                 counts.note_known(self.counted);
             }
-            Standing::Surplus(_) => counts.surplus -= 1,
+            State::Surplus(_) => counts.surplus -= 1,
         }
         let Some(origin) = self.counted else { return };
         if let Some(count) = counts.by_address.get_mut(&origin) {

@@ -24,14 +24,14 @@ const LONGEST: usize = 2048;
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum Announced {
     /// The connection was made for a client at this address.
     Client(SocketAddr),
     /// The balancer speaks for itself, or does not know: the connection's own address stands.
     Own,
 }
 
-/// Why there is no origin.
+/// Why there is nothing announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderError {
     /// The bytes are no PROXY protocol header.
@@ -68,11 +68,11 @@ impl fmt::Display for HeaderError {
 ///
 /// # Errors
 /// The connection is not to be used.
-pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Origin, HeaderError> {
+pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Announced, HeaderError> {
     let mut received = Vec::with_capacity(LONGEST_LINE);
     loop {
         match step(&received)? {
-            Step::Done(origin) => return Ok(origin),
+            Step::Done(announced) => return Ok(announced),
             Step::Read(more) => {
                 let start = received.len();
                 received.resize(start + more, 0);
@@ -90,7 +90,7 @@ pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Origin, Header
 enum Step {
     /// So many more bytes belong to the header for sure; at least one.
     Read(usize),
-    Done(Origin),
+    Done(Announced),
 }
 
 fn step(received: &[u8]) -> Result<Step, HeaderError> {
@@ -118,15 +118,15 @@ fn version_1(received: &[u8]) -> Result<Step, HeaderError> {
     };
     let line = std::str::from_utf8(line).map_err(|_| HeaderError::Malformed)?;
     let mut words = line.split(' ').skip(1);
-    let origin = match words.next() {
+    let announced = match words.next() {
         // What follows the word is to be passed over.
-        Some("UNKNOWN") => return Ok(Step::Done(Origin::Own)),
+        Some("UNKNOWN") => return Ok(Step::Done(Announced::Own)),
         Some("TCP4") => endpoints::<Ipv4Addr>(&mut words),
         Some("TCP6") => endpoints::<Ipv6Addr>(&mut words),
         _ => return Err(HeaderError::Unsupported),
     };
-    let client = origin.filter(|_| words.next().is_none()).ok_or(HeaderError::Malformed)?;
-    Ok(Step::Done(Origin::Client(client)))
+    let client = announced.filter(|_| words.next().is_none()).ok_or(HeaderError::Malformed)?;
+    Ok(Step::Done(Announced::Client(client)))
 }
 
 /// Source and destination address, source and destination port. All four have to be sound, the source counts.
@@ -163,14 +163,14 @@ fn version_2(received: &[u8]) -> Result<Step, HeaderError> {
         return Ok(Step::Read(length - rest.len()));
     }
     let is_local = command & 0x0f == 0;
-    let origin = match family {
-        _ if is_local => Origin::Own,
-        0x00 => Origin::Own,
-        0x11 => Origin::Client(client::<4, Ipv4Addr>(rest).ok_or(HeaderError::Malformed)?),
-        0x21 => Origin::Client(client::<16, Ipv6Addr>(rest).ok_or(HeaderError::Malformed)?),
+    let announced = match family {
+        _ if is_local => Announced::Own,
+        0x00 => Announced::Own,
+        0x11 => Announced::Client(client::<4, Ipv4Addr>(rest).ok_or(HeaderError::Malformed)?),
+        0x21 => Announced::Client(client::<16, Ipv6Addr>(rest).ok_or(HeaderError::Malformed)?),
         _ => return Err(HeaderError::Unsupported),
     };
-    Ok(Step::Done(origin))
+    Ok(Step::Done(announced))
 }
 
 /// Source and destination address of `N` bytes each, then the two ports.
@@ -189,20 +189,20 @@ mod tests {
     use super::*;
 
     /// What is said of a whole stream, and how much of it was taken.
-    fn take(stream: &[u8]) -> (Result<Origin, HeaderError>, usize) {
+    fn take(stream: &[u8]) -> (Result<Announced, HeaderError>, usize) {
         let mut taken = 0;
         loop {
             match step(&stream[..taken]) {
                 Ok(Step::Read(more)) if taken + more > stream.len() => return (Err(HeaderError::Closed), stream.len()),
                 Ok(Step::Read(more)) => taken += more,
-                Ok(Step::Done(origin)) => return (Ok(origin), taken),
+                Ok(Step::Done(announced)) => return (Ok(announced), taken),
                 Err(error) => return (Err(error), taken),
             }
         }
     }
 
-    fn from(address: &str) -> Result<Origin, HeaderError> {
-        Ok(Origin::Client(address.parse().unwrap()))
+    fn from(address: &str) -> Result<Announced, HeaderError> {
+        Ok(Announced::Client(address.parse().unwrap()))
     }
 
     fn v2(command: u8, family: u8, block: &[u8]) -> Vec<u8> {
@@ -236,8 +236,8 @@ mod tests {
     fn version_1_names_the_client() {
         assert_eq!(take(b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n").0, from("192.0.2.1:56324"));
         assert_eq!(take(b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n").0, from("[2001:db8::1]:1"));
-        assert_eq!(take(b"PROXY UNKNOWN\r\n").0, Ok(Origin::Own));
-        assert_eq!(take(b"PROXY UNKNOWN ffff:f...f:ffff ::1 1 2\r\n").0, Ok(Origin::Own));
+        assert_eq!(take(b"PROXY UNKNOWN\r\n").0, Ok(Announced::Own));
+        assert_eq!(take(b"PROXY UNKNOWN ffff:f...f:ffff ::1 1 2\r\n").0, Ok(Announced::Own));
     }
 
     #[test]
@@ -275,9 +275,9 @@ mod tests {
         let (family, mut addresses) = block("192.0.2.1:56324".parse().unwrap());
         addresses.extend([0x04, 0, 1, 0xff]);
         assert_eq!(take(&v2(0x21, family, &addresses)).0, from("192.0.2.1:56324"));
-        assert_eq!(take(&v2(0x20, family, &addresses)).0, Ok(Origin::Own));
-        assert_eq!(take(&v2(0x20, 0, b"")).0, Ok(Origin::Own));
-        assert_eq!(take(&v2(0x21, 0, b"anything")).0, Ok(Origin::Own));
+        assert_eq!(take(&v2(0x20, family, &addresses)).0, Ok(Announced::Own));
+        assert_eq!(take(&v2(0x20, 0, b"")).0, Ok(Announced::Own));
+        assert_eq!(take(&v2(0x21, 0, b"anything")).0, Ok(Announced::Own));
     }
 
     #[test]
@@ -310,7 +310,7 @@ mod tests {
             };
             let length = stream.len();
             stream.extend(tail);
-            prop_assert_eq!(take(&stream), (Ok(Origin::Client(client)), length));
+            prop_assert_eq!(take(&stream), (Ok(Announced::Client(client)), length));
             for end in 0..length {
                 prop_assert_eq!(take(&stream[..end]).0, Err(HeaderError::Closed));
             }

@@ -98,7 +98,7 @@ pub enum Action {
     /// Verify a password and report with [`SessionCore::handle_verified`].
     Verify(Credentials),
     /// Do something of the ACL family and report with [`SessionCore::handle_administered`]. What changes users waits for its
-    /// turn: that is reported with [`SessionCore::handle_turn`], after which it is asked for again or not done.
+    /// go-ahead: that is reported with [`SessionCore::handle_go_ahead`], after which it is asked for again or not done.
     Administer(Administration),
     /// See to it that Redis has a mirror of a user and report with [`SessionCore::handle_mirrored`].
     Mirror(MirrorOrder),

@@ -12,9 +12,9 @@ pub(super) enum Wait {
     Verifying(Box<Login>),
     /// A login was throttled; the client is told so at this time.
     Throttled { until: Instant },
-    /// Somebody outside does what an ACL command asked for, and holds so many bytes of it. Where that has to wait for its
-    /// turn, it has come or not.
-    Administering { memory: usize, is_turn: bool },
+    /// Somebody outside does what an ACL command asked for, and holds so many bytes of it. An edit of users
+    /// waits for its go-ahead first.
+    Administering { memory: usize, has_go_ahead: bool },
     /// Redis is told of a user, or of its rights, which take so many bytes.
     Mirroring { memory: usize },
     /// Something that has to follow all earlier replies.

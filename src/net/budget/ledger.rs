@@ -42,13 +42,13 @@ impl Holder {
 
 /// What one session holds, and whether it has to go.
 #[derive(Debug, Default)]
-pub(super) struct Share {
+pub(super) struct Holding {
     held: AtomicU64,
     is_evicted: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
-impl Share {
+impl Holding {
     pub(super) fn hold(&self, bytes: u64) {
         self.held.store(bytes, Ordering::Relaxed);
     }
@@ -78,24 +78,24 @@ impl Share {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// No entry is empty.
-    holders: HashMap<Holder, HashMap<u64, Arc<Share>>>,
-    going: HashMap<u64, Arc<Share>>,
+    holders: HashMap<Holder, HashMap<u64, Arc<Holding>>>,
+    going: HashMap<u64, Arc<Holding>>,
     next: u64,
 }
 
 impl Ledger {
     /// Enters a session, and gives it a number.
-    pub(super) fn enter(&mut self, holder: Holder, share: Arc<Share>) -> u64 {
+    pub(super) fn enter(&mut self, holder: Holder, holding: Arc<Holding>) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.holders.entry(holder).or_default().insert(number, share);
+        self.holders.entry(holder).or_default().insert(number, holding);
         number
     }
 
     /// A session counts to somebody else from now on.
     pub(super) fn move_to(&mut self, number: u64, from: &Holder, to: Holder) {
-        if let Some(share) = self.take(number, from) {
-            self.holders.entry(to).or_default().insert(number, share);
+        if let Some(holding) = self.take(number, from) {
+            self.holders.entry(to).or_default().insert(number, holding);
         }
     }
 
@@ -110,35 +110,35 @@ impl Ledger {
     /// session, the largest of whoever holds the most; while strangers together hold more than their part, of the stranger
     /// that does. `None` if those that are going give back enough.
     #[must_use]
-    pub(super) fn next_to_evict(&mut self, held: u64, limit: u64) -> Option<Arc<Share>> {
-        let going: u64 = self.going.values().map(|share| share.held()).sum();
+    pub(super) fn next_to_evict(&mut self, held: u64, limit: u64) -> Option<Arc<Holding>> {
+        let going: u64 = self.going.values().map(|holding| holding.held()).sum();
         if held.saturating_sub(going) <= limit {
             return None;
         }
-        let sum = |shares: &HashMap<u64, Arc<Share>>| shares.values().map(|share| share.held()).sum::<u64>();
-        let sums: Vec<_> = self.holders.iter().map(|(holder, shares)| (holder, shares, sum(shares))).collect();
+        let sum = |holdings: &HashMap<u64, Arc<Holding>>| holdings.values().map(|holding| holding.held()).sum::<u64>();
+        let sums: Vec<_> = self.holders.iter().map(|(holder, holdings)| (holder, holdings, sum(holdings))).collect();
         let of_strangers: u64 = sums.iter().filter(|(holder, ..)| holder.is_stranger()).map(|(.., sum)| sum).sum();
         // However many addresses they come from, they push out no user.
         let among_strangers = of_strangers > limit / STRANGERS_PART;
         let candidates = sums.iter().filter(|(holder, ..)| !among_strangers || holder.is_stranger());
-        let (holder, shares, _) = candidates.max_by_key(|(.., sum)| *sum)?;
-        let (number, largest) = shares.iter().max_by_key(|(_, share)| share.held())?;
+        let (holder, holdings, _) = candidates.max_by_key(|(.., sum)| *sum)?;
+        let (number, largest) = holdings.iter().max_by_key(|(_, holding)| holding.held())?;
         if largest.held() == 0 {
             return None;
         }
         let (holder, number) = ((*holder).clone(), *number);
-        let share = self.take(number, &holder)?;
-        self.going.insert(number, Arc::clone(&share));
-        Some(share)
+        let holding = self.take(number, &holder)?;
+        self.going.insert(number, Arc::clone(&holding));
+        Some(holding)
     }
 
-    fn take(&mut self, number: u64, holder: &Holder) -> Option<Arc<Share>> {
-        let shares = self.holders.get_mut(holder)?;
-        let share = shares.remove(&number);
-        if shares.is_empty() {
+    fn take(&mut self, number: u64, holder: &Holder) -> Option<Arc<Holding>> {
+        let holdings = self.holders.get_mut(holder)?;
+        let holding = holdings.remove(&number);
+        if holdings.is_empty() {
             self.holders.remove(holder);
         }
-        share
+        holding
     }
 }
 

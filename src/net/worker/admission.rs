@@ -146,10 +146,10 @@ impl Worker {
         deadline: Instant,
     ) -> Option<SocketAddr> {
         let error = match timeout_at(deadline, proxy_protocol::read(socket)).await {
-            Ok(Ok(origin)) => {
-                let client = match origin {
-                    proxy_protocol::Origin::Client(client) => canonical(client),
-                    proxy_protocol::Origin::Own => balancer,
+            Ok(Ok(announced)) => {
+                let client = match announced {
+                    proxy_protocol::Announced::Client(client) => canonical(client),
+                    proxy_protocol::Announced::Own => balancer,
                 };
                 let current = self.current();
                 let settings = current.generation.config.listeners.get(listener)?;

@@ -83,7 +83,7 @@ impl Reloader {
             return None;
         }
         let (go_ahead, edit) = oneshot::channel();
-        ticket.send(EditProgress::Turn(go_ahead)).ok()?;
+        ticket.send(EditProgress::GoAhead(go_ahead)).ok()?;
         tokio::time::timeout(PATIENCE, edit).await.ok()?.ok()
     }
 

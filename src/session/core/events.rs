@@ -48,7 +48,7 @@ impl SessionCore {
         if self.life.has_client_closed() && !self.intake.is_behind() {
             self.end_requests(now)?;
         }
-        self.cut_if_unread();
+        self.close_if_unread();
         Ok(consumed)
     }
 
@@ -131,7 +131,7 @@ impl SessionCore {
     pub fn handle_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
         // A session whose own edit is being done is told before anything becomes of it.
         if self.who.is_under(policy)
-            || matches!(self.intake.waits_for(), Some(Wait::Administering { is_turn: true, .. }))
+            || matches!(self.intake.waits_for(), Some(Wait::Administering { has_go_ahead: true, .. }))
         {
             return Ok(());
         }
@@ -184,7 +184,7 @@ impl SessionCore {
     pub fn handle_backlog(&mut self, side: Side, unsent: usize, now: Instant) {
         let has_taken = self.flow.note_unsent(side, unsent);
         match side {
-            Side::Downstream => self.cut_if_unread(),
+            Side::Downstream => self.close_if_unread(),
             Side::Upstream => {
                 if has_taken {
                     self.life.note_upstream(now);

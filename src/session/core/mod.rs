@@ -35,7 +35,7 @@ use crate::acl::{AclLogRecord, UserName};
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
 use crate::resp::{Reply, RequestLimits};
 
-/// One session: a composition of parts, cut by how long what they hold lives.
+/// One session: a composition of parts, divided by how long what they hold lives.
 pub struct SessionCore {
     peer: Rc<Peer>,
     limits: Arc<SessionLimits>,
@@ -125,11 +125,6 @@ impl SessionCore {
     /// Whether requests that have come wait for the next turn, and for nothing else.
     pub fn waits_for_its_turn(&self) -> bool {
         self.intake.is_behind() && self.can_go_on()
-    }
-
-    /// Whether the upstream connection is, or should be, there.
-    pub fn is_linked(&self) -> bool {
-        self.upstream.is_ready()
     }
 
     /// Whether [`handle_downstream`](Self::handle_downstream) would now do something with what is held, or with nothing.
@@ -249,6 +244,10 @@ impl SessionCore {
 
 #[cfg(test)]
 impl SessionCore {
+    pub(super) fn has_upstream(&self) -> bool {
+        self.upstream.is_ready()
+    }
+
     pub(super) fn protocol(&self) -> crate::resp::Protocol {
         self.upstream.protocol()
     }
@@ -324,7 +323,7 @@ impl SessionCore {
     }
 
     /// A client that goes on asking, and takes no replies, is held until the hold is full.
-    fn cut_if_unread(&mut self) {
+    fn close_if_unread(&mut self) {
         let holds_all_it_may = self.flow.held() >= self.limits.hold_buffer && self.is_waiting();
         if self.life.is_running() && holds_all_it_may && self.flow.is_unread(self.upstream.waiting_answers()) {
             self.life.close();

@@ -191,7 +191,7 @@ impl Rig {
 
     /// Redis sends bytes, if there is a connection.
     pub(crate) fn redis(&mut self, bytes: impl AsRef<[u8]>) {
-        if self.core.is_linked() {
+        if self.core.has_upstream() {
             self.redis_socket.extend_from_slice(bytes.as_ref());
         }
         self.run();
@@ -245,7 +245,7 @@ impl Rig {
             self.policy = Policy { generation: self.policy.generation + 1, acl, ..self.policy.clone() };
         }
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-        let result = self.core.handle_turn(&administration, &self.policy, &mut out);
+        let result = self.core.handle_go_ahead(&administration, &self.policy, &mut out);
         self.note(result);
         self.run();
     }
@@ -460,7 +460,7 @@ impl Rig {
             self.to_client.extend_from_slice(self.queues.downstream.as_slice());
             self.queues.downstream.advance(usize::MAX);
         }
-        if self.redis_reads && self.core.is_linked() {
+        if self.redis_reads && self.core.has_upstream() {
             self.to_redis.extend_from_slice(self.queues.upstream.as_slice());
             self.queues.upstream.advance(usize::MAX);
         }

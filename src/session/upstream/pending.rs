@@ -82,7 +82,7 @@ impl Slot {
             Self::Local(bytes) => (0, bytes.len()),
             _ => (1, 0),
         };
-        Totals { replies, local_bytes, memory: size_of::<Place>() + memory }
+        Totals { replies, local_bytes, memory: size_of::<Entry>() + memory }
     }
 
     /// Whether its reply changes how what follows is to be read, or may be long in coming: no request is sent behind it, and
@@ -104,7 +104,7 @@ impl Slot {
     }
 }
 
-struct Place {
+struct Entry {
     slot: Slot,
     visibility: Visibility,
 }
@@ -113,14 +113,14 @@ struct Place {
 /// exactly when nothing is owed.
 #[derive(Default)]
 pub(in crate::session) struct Pending {
-    places: VecDeque<Place>,
-    /// Of all places.
+    entries: VecDeque<Entry>,
+    /// Of all entries.
     totals: Totals,
 }
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.entries.is_empty()
     }
 
     /// How many replies Redis owes.
@@ -130,7 +130,7 @@ impl Pending {
 
     /// Those of them that are not of a barrier at the end, by whose request the session is judged as long as it lasts.
     pub(super) fn replies_before_barrier(&self) -> u64 {
-        let barrier = self.places.back().map(|place| &place.slot).filter(|slot| slot.is_barrier());
+        let barrier = self.entries.back().map(|entry| &entry.slot).filter(|slot| slot.is_barrier());
         self.totals.replies - barrier.map_or(0, |slot| slot.totals().replies)
     }
 
@@ -145,22 +145,22 @@ impl Pending {
     }
 
     pub(super) fn front(&self) -> Option<&Slot> {
-        self.places.front().map(|place| &place.slot)
+        self.entries.front().map(|entry| &entry.slot)
     }
 
     /// Whether the client is shown what comes next. What answers nothing, it is.
     pub(super) fn is_shown(&self) -> bool {
-        self.places.front().is_none_or(|place| place.visibility == Visibility::Shown)
+        self.entries.front().is_none_or(|entry| entry.visibility == Visibility::Shown)
     }
 
     /// What is waited for, in order.
     pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.places.iter().map(|place| &place.slot)
+        self.entries.iter().map(|entry| &entry.slot)
     }
 
     /// Whether no further request may be sent for now: a barrier is always the last.
     pub(super) fn has_barrier(&self) -> bool {
-        self.places.back().is_some_and(|place| place.slot.is_barrier())
+        self.entries.back().is_some_and(|entry| entry.slot.is_barrier())
     }
 
     /// How many replies in a row, from now, are all the same to us.
@@ -172,8 +172,8 @@ impl Pending {
     }
 
     pub(super) fn push(&mut self, slot: Slot, visibility: Visibility) {
-        if let (Slot::Pass(more), Some(Place { slot: Slot::Pass(count), visibility: same })) =
-            (&slot, self.places.back_mut())
+        if let (Slot::Pass(more), Some(Entry { slot: Slot::Pass(count), visibility: same })) =
+            (&slot, self.entries.back_mut())
             && *same == visibility
         {
             *count += more;
@@ -184,12 +184,12 @@ impl Pending {
         self.totals.replies += replies;
         self.totals.local_bytes += local_bytes;
         self.totals.memory += memory;
-        self.places.push_back(Place { slot, visibility });
+        self.entries.push_back(Entry { slot, visibility });
     }
 
     /// `count` replies of the first slot have come; the slot, if it waits for no more.
     pub(super) fn complete(&mut self, count: u64) -> Option<Slot> {
-        match self.places.front_mut().map(|place| &mut place.slot) {
+        match self.entries.front_mut().map(|entry| &mut entry.slot) {
             Some(Slot::Pass(left) | Slot::Subscription { left, .. }) if *left > count => {
                 *left -= count;
                 self.totals.replies -= count;
@@ -206,14 +206,14 @@ impl Pending {
                 out.send(Side::Downstream, &bytes);
             }
         }
-        if self.places.is_empty() && self.places.capacity() > 64 {
-            self.places = VecDeque::new();
+        if self.entries.is_empty() && self.entries.capacity() > 64 {
+            self.entries = VecDeque::new();
         }
     }
 
     /// The first slot, whatever it still waits for.
     pub(super) fn pop(&mut self) -> Option<Slot> {
-        let Place { slot, .. } = self.places.pop_front()?;
+        let Entry { slot, .. } = self.entries.pop_front()?;
         let Totals { replies, local_bytes, memory } = slot.totals();
         self.totals.replies -= replies;
         self.totals.local_bytes -= local_bytes;
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_are_those_of_the_places_that_are_left() {
+    fn totals_are_those_of_the_slots_that_are_left() {
         let mut pending = Pending::default();
         let request = || Box::new(ArgvBuf::from_iter(["SUBSCRIBE", "a", "b"]));
         for slot in [
@@ -244,7 +244,7 @@ mod tests {
             pending.push(slot, Visibility::Shown);
         }
         assert_eq!((pending.replies(), pending.local_bytes(), pending.slots().count()), (5, 5, 4));
-        assert!(pending.memory() > 4 * size_of::<Place>());
+        assert!(pending.memory() > 4 * size_of::<Entry>());
         assert!(pending.complete(1).is_none());
         while pending.complete(1).is_some() || !pending.is_empty() {}
         assert_eq!(pending.totals, Totals::default());

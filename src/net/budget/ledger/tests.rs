@@ -24,7 +24,7 @@ struct Rig {
 struct Session {
     holder: Holder,
     number: u64,
-    share: Arc<Share>,
+    holding: Arc<Holding>,
     is_going: bool,
 }
 
@@ -38,10 +38,10 @@ impl Rig {
     }
 
     fn enter(&mut self, holder: Holder, bytes: u64) {
-        let share = Arc::<Share>::default();
-        share.hold(bytes);
-        let number = self.ledger.enter(holder.clone(), Arc::clone(&share));
-        self.sessions.push(Session { holder, number, share, is_going: false });
+        let holding = Arc::<Holding>::default();
+        holding.hold(bytes);
+        let number = self.ledger.enter(holder.clone(), Arc::clone(&holding));
+        self.sessions.push(Session { holder, number, holding, is_going: false });
     }
 
     fn leave(&mut self, index: usize) {
@@ -56,18 +56,18 @@ impl Rig {
     }
 
     fn sum(&self, is_such: impl Fn(&Session) -> bool) -> u64 {
-        self.sessions.iter().filter(|session| is_such(session)).map(|session| session.share.held()).sum()
+        self.sessions.iter().filter(|session| is_such(session)).map(|session| session.holding.held()).sum()
     }
 
     /// Who has to go now, in order: what each held, for whom.
     fn evict(&mut self) -> Vec<(Holder, u64)> {
         let mut evicted = Vec::new();
-        while let Some(share) = self.ledger.next_to_evict(self.sum(|_| true), LIMIT) {
-            let index = self.sessions.iter().position(|session| Arc::ptr_eq(&session.share, &share)).unwrap();
+        while let Some(holding) = self.ledger.next_to_evict(self.sum(|_| true), LIMIT) {
+            let index = self.sessions.iter().position(|session| Arc::ptr_eq(&session.holding, &holding)).unwrap();
             assert!(!self.sessions[index].is_going, "told twice");
             self.expect_largest(index);
             self.sessions[index].is_going = true;
-            evicted.push((self.sessions[index].holder.clone(), share.held()));
+            evicted.push((self.sessions[index].holder.clone(), holding.held()));
         }
         evicted
     }
@@ -77,7 +77,7 @@ impl Rig {
     fn expect_largest(&self, index: usize) {
         let staying = || self.sessions.iter().filter(|session| !session.is_going);
         let mut sums: HashMap<&Holder, u64> = HashMap::new();
-        staying().for_each(|session| *sums.entry(&session.holder).or_default() += session.share.held());
+        staying().for_each(|session| *sums.entry(&session.holder).or_default() += session.holding.held());
         assert!(sums.values().sum::<u64>() > LIMIT, "one too many is told");
         let chosen = &self.sessions[index];
         let is_stranger = |holder: &Holder| matches!(holder, Holder::Origin(_));
@@ -87,7 +87,11 @@ impl Rig {
         }
         assert_eq!(sums.values().max(), sums.get(&chosen.holder), "another user holds more");
         let of_holder = staying().filter(|other| other.holder == chosen.holder);
-        assert_eq!(of_holder.map(|other| other.share.held()).max(), Some(chosen.share.held()), "another session does");
+        assert_eq!(
+            of_holder.map(|other| other.holding.held()).max(),
+            Some(chosen.holding.held()),
+            "another session does"
+        );
     }
 }
 
@@ -199,7 +203,7 @@ proptest! {
             match step {
                 Step::Enter(holder, bytes) => rig.enter(holders[holder].clone(), bytes),
                 _ if count == 0 => {}
-                Step::Hold(session, bytes) => rig.sessions[session % count].share.hold(bytes),
+                Step::Hold(session, bytes) => rig.sessions[session % count].holding.hold(bytes),
                 Step::Move(session, holder) => rig.move_to(session % count, holders[holder].clone()),
                 Step::Leave(session) => rig.leave(session % count),
             }

@@ -20,16 +20,16 @@ use crate::session::wait::Wait;
 
 impl SessionCore {
     pub(super) fn administer(&mut self, administration: Administration) {
-        self.intake.wait_for(Wait::Administering { memory: administration.memory(), is_turn: false });
+        self.intake.wait_for(Wait::Administering { memory: administration.memory(), has_go_ahead: false });
         self.outbox.act(Action::Administer(administration));
     }
 
-    /// It is the turn of what [`Action::Administer`] asked for, which may have waited for long. It is judged again, and
-    /// asked for again if it is still right.
+    /// The edit that [`Action::Administer`] asked for has its go-ahead, and may have waited long for it. It is judged again,
+    /// and asked for again if it is still right.
     ///
     /// # Errors
     /// The right behind the session has gone.
-    pub fn handle_turn(
+    pub fn handle_go_ahead(
         &mut self,
         administration: &Administration,
         policy: &Policy,
@@ -41,17 +41,17 @@ impl SessionCore {
         self.intake.take_wait();
         self.handle_policy(policy)?;
         let request = administration.request();
-        self.judge_at_turn(policy, &request.as_argv(), out);
+        self.judge_again(policy, &request.as_argv(), out);
         if let Some(Wait::Administering { memory, .. }) = self.intake.waits_for() {
             let memory = *memory;
-            self.intake.wait_for(Wait::Administering { memory, is_turn: true });
+            self.intake.wait_for(Wait::Administering { memory, has_go_ahead: true });
         }
         self.go_on_if_replies_are_out();
         Ok(())
     }
 
-    /// Judges a request of the ACL family that had to wait for its turn, as if it came now.
-    fn judge_at_turn(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
+    /// Judges a request of the ACL family that had to wait for its go-ahead, as if it came now.
+    fn judge_again(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
         match self.judge(|requester| Some(policy.decide(requester, argv))) {
             Some(Judgement::Certain(Verdict::Local(local))) => {
                 let answer = self.acl_answer(policy, local, argv);
