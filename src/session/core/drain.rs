@@ -65,7 +65,7 @@ impl SessionCore {
     /// Redis tells the session something unasked, and is not waited for in a blocking command: a subscription, MONITOR, a
     /// replication link, tracking.
     fn is_told_unasked(&self) -> bool {
-        (self.upstream.has_ongoing() || self.upstream.is_told_of_keys()) && !self.upstream.is_blocked()
+        (self.upstream.sends_unasked() || self.upstream.is_told_of_keys()) && !self.upstream.is_blocked()
     }
 
     /// A blocking command that a session waits for at its end is given up, once Redis has been sent all of it.

@@ -334,6 +334,6 @@ impl SessionCore {
     /// The session waits for Redis to say something that may never come, and that no client is there for: a blocking
     /// command, a subscription, MONITOR, a replication link.
     fn may_wait_for_ever(&self) -> bool {
-        self.upstream.has_ongoing() || self.upstream.is_blocked()
+        self.upstream.sends_unasked() || self.upstream.is_blocked()
     }
 }

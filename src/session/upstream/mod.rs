@@ -70,8 +70,8 @@ pub(super) struct UpstreamState {
     own_id: Option<OwnId>,
     /// Redis is being asked to give up what it waits for.
     is_unblocking: bool,
-    /// So many replies are outstanding to what was sent with other rights than the session has now, and more of them.
-    former: u64,
+    /// How many of the outstanding replies, from the first on, are to what was sent before it lost rights.
+    owed_to_former_rights: u64,
     measured: Option<Measured>,
 }
 
@@ -124,7 +124,7 @@ impl UpstreamState {
             && self.transaction.queueing() == Queueing::No
             && self.database.possible().only() == Some(0)
             && self.protocol == Protocol::Resp2
-            && !self.has_ongoing()
+            && !self.sends_unasked()
             && !self.is_tracking
             && !self.mirror.is_there()
     }
@@ -185,8 +185,8 @@ impl UpstreamState {
         self.replicating.is_some()
     }
 
-    /// Redis goes on sending without being asked.
-    pub(super) fn has_ongoing(&self) -> bool {
+    /// Redis goes on sending without being asked: messages, lines of MONITOR, or the stream of replication.
+    pub(super) fn sends_unasked(&self) -> bool {
         !self.subscriptions.is_empty() || self.is_monitoring || self.is_replicating()
     }
 
@@ -229,7 +229,8 @@ impl UpstreamState {
         self.is_tracking || self.replies.pending().slots().any(|slot| matches!(slot, Slot::Tracking(true)))
     }
 
-    /// The requests behind all that Redis goes on doing unasked, or is asked to.
+    /// The requests behind all that Redis goes on doing unasked, or is asked to: more than what it sends unasked, as blocked
+    /// commands and tracking are among them.
     pub(super) fn ongoing(&self) -> Vec<ArgvBuf> {
         let monitor = || ArgvBuf::from_iter(["MONITOR"]);
         let tracking = || ArgvBuf::from_iter(["CLIENT", "TRACKING", "ON"]);
@@ -272,18 +273,18 @@ impl UpstreamState {
 
     /// What Redis has been sent was sent with rights that the session does not have any more.
     pub(super) fn rights_lost(&mut self) {
-        self.former = self.replies.pending().replies_before_barrier();
+        self.owed_to_former_rights = self.replies.pending().replies_before_barrier();
     }
 
     /// Whether Redis may still execute something of that.
     pub(super) fn executes_with_former_rights(&self) -> bool {
-        self.former > 0
+        self.owed_to_former_rights > 0
     }
 
     /// Redis has answered so many requests. Since when it was measured how long that takes, if what was measured has come.
     #[must_use]
     pub(super) fn note_replies(&mut self, replies: u64) -> Option<Instant> {
-        self.former = self.former.saturating_sub(replies);
+        self.owed_to_former_rights = self.owed_to_former_rights.saturating_sub(replies);
         let measured = self.measured.as_mut()?;
         measured.left = measured.left.saturating_sub(replies);
         let since = measured.since;
@@ -297,7 +298,7 @@ impl UpstreamState {
     /// A request has just been sent. How long its reply takes is measured, unless that is done for one already, or Redis may
     /// take its time with it, or speaks unasked.
     pub(super) fn measure_reply(&mut self, now: Instant) {
-        if self.measured.is_none() && !self.has_barrier() && !self.has_ongoing() {
+        if self.measured.is_none() && !self.has_barrier() && !self.sends_unasked() {
             self.measured = Some(Measured { since: now, left: self.replies_owed() });
         }
     }
