@@ -66,18 +66,23 @@ pub(super) struct Intake {
 
 /// Requests that are taken before other sessions get their turn, whatever becomes of them. Those that are refused or answered
 /// here wait for nobody, and a session may have a million at hand.
-const TURN: u32 = 1024;
+const REQUESTS: u32 = 1024;
 
-/// How many requests may still be taken in this turn.
+/// Bytes of them, and of what they are answered with here, even if the client wants no answers: a request may have a million
+/// keys, and an answer tell of thousands of users. The last one may go beyond.
+const BYTES: usize = 256 << 10;
+
+/// What may still be taken in this turn.
 struct Turn {
-    left: u32,
+    requests: u32,
+    bytes: usize,
     /// Some that have come were left for the next one.
     is_behind: bool,
 }
 
 impl Default for Turn {
     fn default() -> Self {
-        Self { left: TURN, is_behind: false }
+        Self { requests: REQUESTS, bytes: BYTES, is_behind: false }
     }
 }
 
@@ -85,20 +90,26 @@ impl Intake {
     /// See [`RequestScanner::scan`].
     pub(super) fn scan(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         let scanned = self.scanner.scan(input, limits);
-        if let Ok(Scanned::Empty { .. } | Scanned::Request { .. } | Scanned::Inline { .. }) = scanned {
-            self.turn.left = self.turn.left.saturating_sub(1);
+        if let Ok(Scanned::Empty { len } | Scanned::Request { len } | Scanned::Inline { len }) = scanned {
+            self.turn.requests = self.turn.requests.saturating_sub(1);
+            self.note_work(len);
         }
         scanned
     }
 
+    /// So many bytes were read or made for the client in this turn.
+    pub(super) fn note_work(&mut self, bytes: usize) {
+        self.turn.bytes = self.turn.bytes.saturating_sub(bytes);
+    }
+
     /// Another turn begins.
     pub(super) fn begin_turn(&mut self) {
-        self.turn.left = TURN;
+        self.turn = Turn { is_behind: self.turn.is_behind, ..Turn::default() };
     }
 
     /// No further request is begun in this turn.
     pub(super) fn has_had_its_turn(&self) -> bool {
-        self.turn.left == 0
+        self.turn.requests == 0 || self.turn.bytes == 0
     }
 
     /// Whether requests that have come were left for the next turn.

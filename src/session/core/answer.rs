@@ -9,9 +9,10 @@ use crate::session::output::Output;
 impl SessionCore {
     /// A reply of ours in its place, unless the client wants none.
     pub(super) fn answer(&mut self, reply: &Reply, out: &mut Output<'_>) {
+        let bytes = self.encoded(reply);
+        self.intake.note_work(bytes.len());
         // A replica takes what it reads for data.
         if self.intake.take_visibility() == Visibility::Shown && !self.upstream.is_replicating() {
-            let bytes = self.encoded(reply);
             self.upstream.answer(bytes, out);
         }
     }

@@ -329,6 +329,32 @@ fn requests_that_wait_for_nobody_are_taken_a_thousand_at_a_time() {
 }
 
 #[test]
+fn answers_that_the_client_does_not_want_use_up_its_turn_as_well() {
+    let users: String = (0..2000).map(|number| format!("user u{number} on nopass ~* &* +@all\n")).collect();
+    let mut rig = Rig::new(&format!("{OPEN}{users}"));
+    rig.say("CLIENT REPLY OFF");
+    rig.say("BLPOP k 0");
+    let requests = 100;
+    rig.client(&request("ACL LIST").repeat(requests));
+    rig.redis("*-1\r\n");
+    assert_eq!((rig.core.traffic().requests(), rig.closed), (2 + requests as u64, None));
+    assert!(rig.turns > 10, "{} turns", rig.turns);
+}
+
+#[test]
+fn large_requests_are_taken_a_few_at_a_time() {
+    let mut rig = Rig::new("user default on nopass ~k* &* +@all\n");
+    rig.say("CLIENT REPLY OFF");
+    rig.say("BLPOP k 0");
+    rig.core.limits_mut().hold_buffer = 16 << 20;
+    let (keys, requests) = ("k ".repeat(1000), 200);
+    rig.client(&request(&format!("DEL {keys}z")).repeat(requests));
+    rig.redis("*-1\r\n");
+    assert_eq!((rig.core.traffic().requests(), rig.closed), (2 + requests as u64, None));
+    assert!(rig.turns > 4, "{} turns", rig.turns);
+}
+
+#[test]
 fn nothing_more_is_read_while_requests_that_have_come_wait_for_their_turn() {
     let mut rig = Rig::new(OPEN);
     let requests = 500_000;
