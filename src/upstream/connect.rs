@@ -260,8 +260,18 @@ async fn tcp(address: SocketAddr, keepalive: Option<Keepalive>) -> io::Result<Tc
     socket.connect(address).await
 }
 
+/// Between two attempts at a unix socket whose queue is full.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where Redis has as many connections to accept as it lets wait, a unix socket says so at once, and not when it has room
+/// [connect(2), EAGAIN]. Over TCP the kernel waits, and here we do: Redis is busy, and not gone.
 async fn unix(path: &PathBuf) -> io::Result<UnixStream> {
-    UnixStream::connect(path).await
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(PAUSE).await,
+            connected => return connected,
+        }
+    }
 }
 
 impl AsyncRead for Connection {
@@ -308,6 +318,7 @@ impl AsyncWrite for Connection {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixSocket;
 
     use super::*;
 
@@ -331,6 +342,35 @@ mod tests {
         drop(redis);
         connection.read_to_end(&mut bytes).await.unwrap();
         (String::from_utf8(bytes).unwrap(), connection.id.map(NonZeroU64::get))
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_whose_queue_is_full_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("redis.sock");
+        let listener = UnixSocket::new_stream().unwrap();
+        listener.bind(&path).unwrap();
+        let redis = listener.listen(1).unwrap();
+        let mut queue = Vec::new();
+        let full = loop {
+            match UnixStream::connect(&path).await {
+                Ok(client) => queue.push(client),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let target = Target::at(path);
+        let busy_for_a_while = async {
+            tokio::task::yield_now().await;
+            loop {
+                let _ = redis.accept().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            connected = connect(&target) => assert!(connected.is_ok(), "{connected:?}"),
+            () = busy_for_a_while => {}
+        }
     }
 
     #[tokio::test]
