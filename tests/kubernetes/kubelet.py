@@ -107,9 +107,10 @@ class Pod:
     def command(self, container: dict, words: list[str]) -> list[str]:
         """Has `words` run in the container."""
         context = self.spec["securityContext"] | container["securityContext"]
-        # As it is here for every container.
+        # What the Pod Security Standard `restricted` asks for, but for the profile as it is here.
         assert context["runAsNonRoot"] and context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"]
         assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
         environment = {"PATH": "/usr/bin:/bin"} | self.image_environment
         for variable in container.get("env", []):
             source = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
