@@ -107,7 +107,7 @@ class Pod:
     def command(self, container: dict, words: list[str]) -> list[str]:
         """Has `words` run in the container."""
         context = self.spec["securityContext"] | container["securityContext"]
-        # What the Pod Security Standard `restricted` asks for, but for the profile as it is here.
+        # What the Pod Security Standard `restricted` asks for. All but the seccomp profile is applied here.
         assert context["runAsNonRoot"] and context["readOnlyRootFilesystem"] and not context["allowPrivilegeEscalation"]
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
