@@ -259,14 +259,14 @@ async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut 
     match finding {
         ProbeResult::Up(server) => {
             info!(server = server.server, version = server.full_version, "upstream is there");
-            upstream.shut_out.store(false, Ordering::Relaxed);
-            upstream.silent.store(false, Ordering::Relaxed);
+            upstream.refuses_us.store(false, Ordering::Relaxed);
+            upstream.stuck.store(false, Ordering::Relaxed);
             reloader.learn(*server).await;
             Some(true)
         }
         ProbeResult::Down(error) => {
-            upstream.shut_out.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
-            upstream.silent.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
+            upstream.refuses_us.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
+            upstream.stuck.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
             let address = &reloader.config().upstream.address;
             warn!(%address, %error, "upstream is not there");
             Some(false)

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
+use super::client_id::ClientId;
 use super::error::ConnectError;
 use super::login::{self, Login};
-use super::run::ClientId;
 use crate::config::{Config, Redacted, Rename, UpstreamAddress};
 use crate::keepalive::Keepalive;
 use crate::resp::{self, Reply};

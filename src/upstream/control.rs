@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use super::client_id::ClientId;
 use super::connect::{Connection, Target, connect_and_ask};
 use super::error::ConnectError;
 use super::login::exchange_all;
-use super::run::ClientId;
 use crate::resp::{self, Reply};
 
 /// The connection over which it is asked.

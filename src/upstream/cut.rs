@@ -12,10 +12,10 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::Upstream;
+use super::client_id::ClientId;
 use super::connect::Connection;
 use super::control::{Control, refusal};
 use super::error::ConnectError;
-use super::run::ClientId;
 
 /// All connections of this process that are cut and that Redis has not closed yet.
 #[derive(Debug, Default)]
@@ -135,7 +135,7 @@ impl Upstream {
         let mut control = Control::open(self.target()).await?;
         let run = self.run.ask(&mut control).await?;
         let ids: Vec<ClientId> =
-            self.cuts.list().open.range(..end).filter_map(|(_, id)| *id).filter(|id| id.is_of(&run)).collect();
+            self.cuts.list().open.range(..end).filter_map(|(_, id)| *id).filter(|id| run.has(*id)).collect();
         if ids.is_empty() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! The connections to Redis.
 
+mod client_id;
 mod commands;
 mod connect;
 mod control;
@@ -36,9 +37,9 @@ pub struct Upstream {
     target: watch::Sender<Arc<Target>>,
     /// It is there and does not let us in. Without a password of ours a connection would only show that to a client,
     /// command by command.
-    pub shut_out: AtomicBool,
+    pub refuses_us: AtomicBool,
     /// It takes connections and says nothing: one is of use once it has answered.
-    pub silent: AtomicBool,
+    pub stuck: AtomicBool,
     /// The users there that stand for ours.
     mirrors: Mirrors,
     /// Connections of which nothing more is to be executed.
@@ -68,8 +69,8 @@ impl Upstream {
     pub fn new(target: Target) -> std::io::Result<Self> {
         Ok(Self {
             target: watch::Sender::new(Arc::new(target)),
-            shut_out: AtomicBool::new(false),
-            silent: AtomicBool::new(false),
+            refuses_us: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
             mirrors: Mirrors::new()?,
             cuts: Cuts::default(),
             blocked: BlockedClients::default(),
@@ -113,7 +114,7 @@ impl Upstream {
     /// # Errors
     /// There is none, or it would be of no use.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let connecting = async |target: Arc<Target>| match self.silent.load(Ordering::Relaxed) {
+        let connecting = async |target: Arc<Target>| match self.stuck.load(Ordering::Relaxed) {
             false => connect_and_identify(&target).await,
             true => connect_and_ask(&target).await,
         };

@@ -126,8 +126,8 @@ pub async fn once(target: &Target) -> Result<ServerInfo, ConnectError> {
     news.map(|(_, server)| server).ok_or(ConnectError::NotRedis)
 }
 
-/// Reads what the upstream is, and what it runs under the `declared` names; `None` if it looks as it did when it was `seen`. `heard` gets what INFO says of it,
-/// at once.
+/// Reads what the upstream is, and what it runs under the `declared` names; `None` if it looks as it did when it was
+/// `seen`. `heard` gets what INFO says of it, at once.
 async fn probe(
     mut connection: Connection,
     target: &Target,

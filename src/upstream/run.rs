@@ -1,35 +1,13 @@
 //! Which run of Redis a connection is of. Each counts its clients from 1, so that an id of another run is somebody else's.
 
-use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::client_id::ClientId;
 use super::control::Control;
 use super::error::ConnectError;
 use super::probe::field;
 use crate::resp::Reply;
-
-/// What Redis calls a connection, in one run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ClientId {
-    pub(super) number: NonZeroU64,
-    /// No later than the connection.
-    pub(super) opened: Instant,
-}
-
-impl ClientId {
-    /// Whether it is certain that the connection is of this run.
-    pub(super) fn is_of(self, run: &Run) -> bool {
-        self.opened >= run.since
-    }
-}
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.number.fmt(f)
-    }
-}
 
 /// A run of Redis, which runs still when it is noted: whoever has connected since is its client.
 #[derive(Debug, Clone)]
@@ -38,6 +16,13 @@ pub(super) struct Run {
     id: String,
     /// It was there by then.
     since: Instant,
+}
+
+impl Run {
+    /// Whether it is certain that the connection is of this run.
+    pub(super) fn has(&self, client: ClientId) -> bool {
+        client.opened >= self.since
+    }
 }
 
 /// The run that was met last.
@@ -73,6 +58,8 @@ impl LastRun {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
 
     #[test]
@@ -83,11 +70,11 @@ mod tests {
         let first = last.note("# Server\r\nrun_id:a\r\n").unwrap();
         let during = client();
         let again = last.note("# Server\r\nrun_id:a\r\n").unwrap();
-        assert!(!before.is_of(&first) && !before.is_of(&again), "it may be of the run before");
-        assert!(during.is_of(&first) && during.is_of(&again));
+        assert!(!first.has(before) && !again.has(before), "it may be of the run before");
+        assert!(first.has(during) && again.has(during));
         let second = last.note("# Server\r\nrun_id:b\r\n").unwrap();
-        assert!(!during.is_of(&second), "whatever its number");
-        assert!(client().is_of(&second));
+        assert!(!second.has(during), "whatever its number");
+        assert!(second.has(client()));
         assert!(last.note("# Server\r\nredis_version:7.0.15\r\n").is_none());
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::Upstream;
+use super::client_id::ClientId;
 use super::connect::{Connection, within};
 use super::control::{Control, refusal};
 use super::error::ConnectError;
-use super::run::ClientId;
 use crate::resp::Reply;
 
 /// Between two rounds of questions: whoever comes meanwhile is asked for in the next.

@@ -93,7 +93,7 @@ impl Host for WorkerHost {
         let worker = Rc::clone(&self.worker);
         Box::pin(async move {
             let upstream = &worker.settings.upstream;
-            if upstream.shut_out.load(Ordering::Relaxed) {
+            if upstream.refuses_us.load(Ordering::Relaxed) {
                 return Err(UpstreamFailure::Unavailable);
             }
             let began = Instant::now();
