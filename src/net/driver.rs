@@ -548,8 +548,8 @@ impl<C: Stream, H: Host> Driver<C, H> {
                     // It is polled at the beginning of a wake-up.
                     cx.waker().wake_by_ref();
                 }
-                Action::Mirror(order) => {
-                    self.mirroring = Some(self.host.mirror(order));
+                Action::Mirror(spec) => {
+                    self.mirroring = Some(self.host.mirror(spec));
                     started = true;
                 }
                 Action::Unblock => {

@@ -14,7 +14,7 @@ use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
 use crate::policy::Policy;
 use crate::session::{
-    Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, SessionCore, SessionLimits,
+    Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorSpec, SessionCore, SessionLimits,
     UpstreamFailure,
 };
 use crate::upstream::{Cut, Unblocking};
@@ -59,7 +59,7 @@ pub(super) trait Host {
         go_ahead: Option<GoAhead>,
     ) -> oneshot::Receiver<EditProgress>;
     /// Sees to it that Redis has a mirror of a user.
-    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
+    fn mirror(&self, spec: MirrorSpec) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>;
     /// The first bytes have come from the client.
     fn note_first_bytes(&self, core: &SessionCore);
     /// Tells `ACL LOG` of what the core refused.

@@ -53,7 +53,7 @@ impl From<UpstreamFailure> for CloseReason {
 }
 
 /// The mirror that a session needs: a user at Redis with the rights of one of ours.
-pub struct MirrorOrder {
+pub struct MirrorSpec {
     /// The user of ours.
     pub user: String,
     /// Its rights, as `ACL SETUSER` rules.
@@ -64,7 +64,7 @@ pub struct MirrorOrder {
     pub anew: bool,
 }
 
-impl MirrorOrder {
+impl MirrorSpec {
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
         self.user.len() + self.rules.iter().map(|rule| size_of_val(rule) + rule.capacity()).sum::<usize>()
@@ -101,7 +101,7 @@ pub enum Action {
     /// go-ahead: that is reported with [`SessionCore::handle_go_ahead`], after which it is asked for again or not done.
     Administer(Administration),
     /// See to it that Redis has a mirror of a user and report with [`SessionCore::handle_mirrored`].
-    Mirror(MirrorOrder),
+    Mirror(MirrorSpec),
     /// Have Redis answer the blocking command that it executes on this connection, and report with
     /// [`SessionCore::handle_not_unblocked`] if it does not.
     Unblock,

@@ -38,8 +38,8 @@ pub(super) struct OwnId {
 }
 
 impl OwnId {
-    /// Enters the id for `user`. An earlier place of the session has to be given up before: it may be the same.
-    pub(super) fn enter(client_ids: &Arc<ClientIds>, id: i64, user: &str) -> Self {
+    /// Registers the id for `user`. An earlier place of the session has to be given up before: it may be the same.
+    pub(super) fn register(client_ids: &Arc<ClientIds>, id: i64, user: &str) -> Self {
         client_ids.users().insert(id, user.to_owned());
         Self { id, client_ids: Arc::clone(client_ids) }
     }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_place_is_given_up_with_its_session() {
         let client_ids = Arc::new(ClientIds::default());
-        let own = OwnId::enter(&client_ids, 7, "alice");
+        let own = OwnId::register(&client_ids, 7, "alice");
         assert!(client_ids.is_of(7, "alice") && !client_ids.is_of(7, "bob") && !client_ids.is_of(8, "alice"));
         own.is_now_of("bob");
         assert!(client_ids.is_of(7, "bob") && !client_ids.is_of(7, "alice"));

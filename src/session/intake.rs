@@ -190,7 +190,7 @@ impl Intake {
     }
 
     /// Whether the client has asked for no replies until further notice.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(super) fn are_replies_off(&self) -> bool {
         self.reply_mode == ReplyMode::Off
     }
 

@@ -24,17 +24,17 @@ enum Stage {
     Closed,
 }
 
-/// What a running session waits for, as far as there is a bound to it.
+/// Which timeout runs, by whom a running session waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Awaits {
+pub(super) enum Timeout {
     /// A login.
     Login,
     /// Redis, which owes something or does not take what it is sent.
     Redis,
     /// The client.
     Client,
-    /// Something that may take its time.
-    Anything,
+    /// None: what is waited for may take its time.
+    Never,
 }
 
 /// What happens when time is up.
@@ -49,7 +49,7 @@ pub(super) enum Due {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfinished {
     /// Redis tells it something unasked.
-    Told,
+    Unasked,
     /// A transaction is open.
     Transaction,
     /// It has not asked anything yet.
@@ -166,7 +166,7 @@ impl Lifetime {
     pub(super) fn goes_on_until(&self, unfinished: Unfinished) -> Option<Instant> {
         let drain = self.drain?;
         Some(match unfinished {
-            Unfinished::Told => drain.deadline,
+            Unfinished::Unasked => drain.deadline,
             Unfinished::Transaction => drain.deadline.min(drain.began + GRACE),
             Unfinished::FirstRequest => drain.deadline.min(self.started + GRACE),
         })
@@ -225,11 +225,11 @@ impl Lifetime {
     }
 
     /// When something is due, and what.
-    pub(super) fn due(&self, awaits: Awaits, limits: &SessionLimits) -> Option<(Instant, Due)> {
+    pub(super) fn due(&self, timeout: Timeout, limits: &SessionLimits) -> Option<(Instant, Due)> {
         let after = |timeout: Option<Duration>, since: Instant, reason| {
             Some((since.checked_add(timeout?)?, Due::Close(reason)))
         };
-        match (self.stage, self.client_closed, awaits) {
+        match (self.stage, self.client_closed, timeout) {
             (Stage::Closed, ..) => None,
             (Stage::Finishing { reason: CloseReason::ClientGone, deadline }, ..) => {
                 Some((deadline, Due::Close(CloseReason::HalfCloseTimeout)))
@@ -238,12 +238,12 @@ impl Lifetime {
                 Some((deadline, Due::Close(reason)))
             }
             (Stage::Running, Some(deadline), _) => Some((deadline, Due::Close(CloseReason::HalfCloseTimeout))),
-            (Stage::Running, None, Awaits::Login) => Some((self.started + limits.auth_timeout, Due::NotAuthenticated)),
-            (Stage::Running, None, Awaits::Redis) => {
+            (Stage::Running, None, Timeout::Login) => Some((self.started + limits.auth_timeout, Due::NotAuthenticated)),
+            (Stage::Running, None, Timeout::Redis) => {
                 after(limits.upstream_timeout, self.waited_since, CloseReason::UpstreamTimeout)
             }
-            (Stage::Running, None, Awaits::Client) => after(limits.idle_timeout, self.last_active, CloseReason::Idle),
-            (Stage::Running, None, Awaits::Anything) => None,
+            (Stage::Running, None, Timeout::Client) => after(limits.idle_timeout, self.last_active, CloseReason::Idle),
+            (Stage::Running, None, Timeout::Never) => None,
         }
     }
 }
@@ -308,15 +308,15 @@ mod tests {
     fn what_is_due_follows_from_what_the_session_waits_for() {
         let now = Instant::now();
         let mut life = Lifetime::new(now);
-        let due = |life: &Lifetime, awaits| life.due(awaits, &limits());
-        assert_eq!(due(&life, Awaits::Login), Some((now + SECOND, Due::NotAuthenticated)));
-        assert_eq!(due(&life, Awaits::Client), Some((now + 2 * SECOND, Due::Close(CloseReason::Idle))));
-        assert_eq!(due(&life, Awaits::Redis), Some((now + 3 * SECOND, Due::Close(CloseReason::UpstreamTimeout))));
-        assert_eq!(due(&life, Awaits::Anything), None);
+        let due = |life: &Lifetime, timeout| life.due(timeout, &limits());
+        assert_eq!(due(&life, Timeout::Login), Some((now + SECOND, Due::NotAuthenticated)));
+        assert_eq!(due(&life, Timeout::Client), Some((now + 2 * SECOND, Due::Close(CloseReason::Idle))));
+        assert_eq!(due(&life, Timeout::Redis), Some((now + 3 * SECOND, Due::Close(CloseReason::UpstreamTimeout))));
+        assert_eq!(due(&life, Timeout::Never), None);
         life.client_closes(now);
-        assert_eq!(due(&life, Awaits::Anything), Some((now, Due::Close(CloseReason::HalfCloseTimeout))));
+        assert_eq!(due(&life, Timeout::Never), Some((now, Due::Close(CloseReason::HalfCloseTimeout))));
         life.close();
-        assert_eq!(due(&life, Awaits::Login), None);
+        assert_eq!(due(&life, Timeout::Login), None);
     }
 
     #[test]

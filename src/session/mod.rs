@@ -41,7 +41,7 @@ mod window;
 mod tests;
 
 pub use self::action::{
-    Action, Credentials, LoginFailure, LoginOutcome, MirrorFailure, MirrorLogin, MirrorOrder, Report, RequestRefusal,
+    Action, Credentials, LoginFailure, LoginOutcome, MirrorFailure, MirrorLogin, MirrorSpec, Report, RequestRefusal,
     UpstreamFailure,
 };
 pub use self::activity::Activity;

@@ -15,7 +15,7 @@ use super::login::exchange;
 use crate::acl::PasswordHash;
 use crate::auth::random;
 use crate::resp::{self, Reply};
-use crate::session::{MirrorLogin, MirrorOrder};
+use crate::session::{MirrorLogin, MirrorSpec};
 
 /// All mirrors of this process. Their names begin with what no other process's do, and their passwords are known to it
 /// alone: what a process that was killed has left behind is of no use to anybody.
@@ -97,7 +97,7 @@ impl Upstream {
     /// Redis cannot be reached, or does not let us make it.
     pub async fn mirror(
         &self,
-        order: MirrorOrder,
+        spec: MirrorSpec,
         abandoned: impl Future<Output = ()>,
     ) -> Option<Result<MirrorLogin, ConnectError>> {
         let asked = Instant::now();
@@ -107,11 +107,11 @@ impl Upstream {
             () = abandoned => return None,
             state = self.mirrors.state.lock() => state,
         };
-        Some(self.make(order, asked, &mut state).await)
+        Some(self.make(spec, asked, &mut state).await)
     }
 
-    async fn make(&self, order: MirrorOrder, asked: Instant, state: &mut State) -> Result<MirrorLogin, ConnectError> {
-        let MirrorOrder { user, rules, generation, anew } = order;
+    async fn make(&self, spec: MirrorSpec, asked: Instant, state: &mut State) -> Result<MirrorLogin, ConnectError> {
+        let MirrorSpec { user, rules, generation, anew } = spec;
         let State { made, refused, given_up } = state;
         let mirrors = &self.mirrors;
         let known = made.entry(user.clone()).or_default();
@@ -245,7 +245,7 @@ mod tests {
         }
 
         async fn mirror(&self, rule: &str, generation: u64, anew: bool) -> Result<MirrorLogin, ConnectError> {
-            self.upstream.mirror(order(rule, generation, anew), pending()).await.unwrap()
+            self.upstream.mirror(spec(rule, generation, anew), pending()).await.unwrap()
         }
 
         fn told(&self) -> String {
@@ -253,8 +253,8 @@ mod tests {
         }
     }
 
-    fn order(rule: &str, generation: u64, anew: bool) -> MirrorOrder {
-        MirrorOrder { user: "alice".into(), rules: vec![rule.into()], generation, anew }
+    fn spec(rule: &str, generation: u64, anew: bool) -> MirrorSpec {
+        MirrorSpec { user: "alice".into(), rules: vec![rule.into()], generation, anew }
     }
 
     #[tokio::test]
@@ -282,8 +282,8 @@ mod tests {
     #[tokio::test]
     async fn an_order_that_is_abandoned_before_its_turn_is_dropped_and_none_that_redis_is_being_told() {
         let redis = Redis::frozen();
-        let (first, second) = tokio::join!(redis.upstream.mirror(order("~a", 1, false), pending()), async {
-            let second = redis.upstream.mirror(order("~b", 2, false), ready(())).await;
+        let (first, second) = tokio::join!(redis.upstream.mirror(spec("~a", 1, false), pending()), async {
+            let second = redis.upstream.mirror(spec("~b", 2, false), ready(())).await;
             redis.answers.add_permits(1);
             second
         });

@@ -23,7 +23,7 @@ use crate::net::host::{Connecting, Host};
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
-    Administered, Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorOrder, Peer, SessionCore,
+    Administered, Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorSpec, Peer, SessionCore,
     SessionLimits, UpstreamFailure,
 };
 use crate::tls::AuthClients;
@@ -181,13 +181,13 @@ impl Host for WorkerHost {
         receiver
     }
 
-    fn mirror(&self, order: MirrorOrder) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>> {
+    fn mirror(&self, spec: MirrorSpec) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>> {
         let (mut answer, receiver) = oneshot::channel();
         let worker = Rc::clone(&self.worker);
         // What Redis is being told is seen through whoever leaves meanwhile.
         spawn_local(async move {
-            let user = order.user.clone();
-            let Some(mirrored) = worker.settings.upstream.mirror(order, answer.closed()).await else { return };
+            let user = spec.user.clone();
+            let Some(mirrored) = worker.settings.upstream.mirror(spec, answer.closed()).await else { return };
             let mirrored = mirrored.map_err(|error| {
                 worker.settings.events.no_mirror(&user, &error);
                 match error {

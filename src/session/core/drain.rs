@@ -23,7 +23,7 @@ impl SessionCore {
 
     /// Whether the session waits for [`handle_last_drain`](Self::handle_last_drain).
     pub fn waits_for_last_drain(&self) -> bool {
-        self.life.is_to_drain() && self.unfinished() == Some(Unfinished::Told)
+        self.life.is_to_drain() && self.unfinished() == Some(Unfinished::Unasked)
     }
 
     /// Redis does not give up what the session waits for, as [`Action::Unblock`] asked for.
@@ -52,7 +52,7 @@ impl SessionCore {
 
     fn unfinished(&self) -> Option<Unfinished> {
         if self.is_told_unasked() && !self.life.is_last_drain() {
-            Some(Unfinished::Told)
+            Some(Unfinished::Unasked)
         } else if self.upstream.may_queue() {
             Some(Unfinished::Transaction)
         } else if self.outbox.traffic().requests() == 0 {

@@ -65,7 +65,7 @@ impl SessionCore {
         self.life.note_upstream(now);
         let owed = self.upstream.replies_owed();
         let known_as = (&self.client_ids, self.who.user_name());
-        let (consumed, next) = self.upstream.take_replies(self.intake.is_silent(), known_as, out)?;
+        let (consumed, next) = self.upstream.take_replies(self.intake.are_replies_off(), known_as, out)?;
         if let Some(next) = next {
             self.intake.wait_for(Wait::Replies(next));
         }
@@ -92,7 +92,7 @@ impl SessionCore {
     /// Why both connections have to be closed at once.
     pub fn handle_eof(&mut self, side: Side, now: Instant) -> Result<(), CloseReason> {
         match side {
-            Side::Upstream if !self.upstream.is_ready() => Ok(()),
+            Side::Upstream if !self.upstream.is_connected() => Ok(()),
             Side::Upstream => Err(self.life.reason().unwrap_or(CloseReason::UpstreamGone)),
             Side::Downstream => {
                 self.life.client_closes(now + self.limits.half_close_timeout);
@@ -111,7 +111,7 @@ impl SessionCore {
         if !self.upstream.is_connecting() {
             return;
         }
-        self.upstream.connected(result.is_ok());
+        self.upstream.note_connected(result.is_ok());
         let Err(failure) = result else { return };
         // Without a word, once what was answered before is out: clients take that for what passes, and an error for what
         // does not.

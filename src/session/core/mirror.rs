@@ -6,7 +6,7 @@ use super::SessionCore;
 use crate::command::{CommandSpec, Role};
 use crate::policy::{Permit, Policy, ScriptRights};
 use crate::resp::{Protocol, encode_request};
-use crate::session::action::{Action, MirrorFailure, MirrorLogin, MirrorOrder};
+use crate::session::action::{Action, MirrorFailure, MirrorLogin, MirrorSpec};
 use crate::session::close::CloseReason;
 use crate::session::output::{Output, Side};
 use crate::session::wait::{AfterReplies, Wait};
@@ -51,10 +51,10 @@ impl SessionCore {
         let Some((user, rules)) = self.who.user().and_then(|user| Some((user, policy.mirror_rules(user)?))) else {
             return self.upstream.mirror_mut().fail(None);
         };
-        let order = MirrorOrder { user: user.name().to_string(), rules, generation: policy.generation, anew };
-        self.upstream.mirror_mut().order(anew);
-        self.intake.wait_for(Wait::Mirroring { memory: order.memory() });
-        self.outbox.act(Action::Mirror(order));
+        let spec = MirrorSpec { user: user.name().to_string(), rules, generation: policy.generation, anew };
+        self.upstream.mirror_mut().ask(anew);
+        self.intake.wait_for(Wait::Mirroring { memory: spec.memory() });
+        self.outbox.act(Action::Mirror(spec));
         Ok(())
     }
 

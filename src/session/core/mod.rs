@@ -23,7 +23,7 @@ use super::client_ids::ClientIds;
 use super::close::CloseReason;
 use super::flow::Flow;
 use super::intake::Intake;
-use super::lifetime::{Awaits, Due, Lifetime};
+use super::lifetime::{Due, Lifetime, Timeout};
 use super::limits::SessionLimits;
 use super::outbox::{Outbox, Traffic};
 use super::output::{Output, Side};
@@ -118,7 +118,7 @@ impl SessionCore {
                     && self.flow.has_room_upstream()
                     && (self.flow.may_hold_more(&self.limits, self.who.is_authenticated()) || !self.is_waiting())
             }
-            Side::Upstream => self.upstream.is_ready() && self.flow.has_room_downstream(),
+            Side::Upstream => self.upstream.is_connected() && self.flow.has_room_downstream(),
         }
     }
 
@@ -156,24 +156,24 @@ impl SessionCore {
 
     fn due(&self) -> Option<(Instant, Due)> {
         let request = self.is_reading_request().then(|| self.life.request_due(&self.limits)).flatten();
-        let session = self.life.due(self.awaits(), &self.limits);
+        let session = self.life.due(self.timeout(), &self.limits);
         match (session, request) {
             (Some(session), Some(request)) => Some(if request.0 < session.0 { request } else { session }),
             (session, request) => session.or(request),
         }
     }
 
-    fn awaits(&self) -> Awaits {
+    fn timeout(&self) -> Timeout {
         if !self.who.is_authenticated() {
-            Awaits::Login
+            Timeout::Login
         } else if self.waits_for_redis() {
-            // A command that blocks may take its time, and whoever is not listened to is not silent.
+            // A command that blocks may take its time, and whoever is not listened to is not idle.
             let may_take_its_time = self.upstream.is_blocked() || !self.flow.has_room_downstream();
-            if may_take_its_time { Awaits::Anything } else { Awaits::Redis }
+            if may_take_its_time { Timeout::Never } else { Timeout::Redis }
         } else if self.may_wait_for_ever() {
-            Awaits::Anything
+            Timeout::Never
         } else {
-            Awaits::Client
+            Timeout::Client
         }
     }
 
@@ -245,7 +245,7 @@ impl SessionCore {
 #[cfg(test)]
 impl SessionCore {
     pub(super) fn has_upstream(&self) -> bool {
-        self.upstream.is_ready()
+        self.upstream.is_connected()
     }
 
     pub(super) fn protocol(&self) -> crate::resp::Protocol {

@@ -22,7 +22,7 @@ impl SessionCore {
         let Some(Wait::Replies(next)) = self.intake.take_wait() else { return Ok(()) };
         let has_to_wait = match next {
             AfterReplies::Reset => out.waiting(Side::Upstream) > 0,
-            _ => !self.upstream.is_ready(),
+            _ => !self.upstream.is_connected(),
         };
         if has_to_wait {
             if !matches!(next, AfterReplies::Reset) && self.upstream.is_absent() {
@@ -65,7 +65,7 @@ impl SessionCore {
         }
         self.upstream = UpstreamState::default();
         // A SKIP before it is for its own answer.
-        if self.intake.is_silent() {
+        if self.intake.are_replies_off() {
             self.intake.set_reply_mode(ReplyMode::On);
         }
         self.answer(&Reply::Simple("RESET".into()), out);

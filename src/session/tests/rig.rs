@@ -15,7 +15,7 @@ use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
 use crate::resp::{Reply, RequestLimits, encode_request};
 use crate::session::{
     Action, Administered, Administration, ClientIds, CloseReason, Credentials, LoginOutcome, MirrorFailure,
-    MirrorLogin, MirrorOrder, Output, Peer, Queues, SessionCore, SessionLimits, Side, UpstreamFailure,
+    MirrorLogin, MirrorSpec, Output, Peer, Queues, SessionCore, SessionLimits, Side, UpstreamFailure,
 };
 
 /// Bytes that the driver reads at once.
@@ -53,7 +53,7 @@ pub(crate) struct Rig {
     pub(crate) administering: Option<Administration>,
     /// Mirrors are there as soon as they are asked for.
     pub(crate) mirrors: bool,
-    pub(crate) mirroring: Option<MirrorOrder>,
+    pub(crate) mirroring: Option<MirrorSpec>,
     /// How often Redis was to answer a blocking command.
     pub(crate) unblocking: u32,
     /// How many connections to Redis there have been.
@@ -266,9 +266,9 @@ impl Rig {
 
     /// The mirror that was asked for is there, under a name made of its user's, or Redis refuses it.
     pub(crate) fn mirrored(&mut self, is_there: bool) {
-        let order = self.mirroring.take().expect("a mirror was asked for");
+        let spec = self.mirroring.take().expect("a mirror was asked for");
         let password = Zeroizing::new("between-us".to_owned());
-        let login = MirrorLogin { name: format!("mirror:{}", order.user), password };
+        let login = MirrorLogin { name: format!("mirror:{}", spec.user), password };
         self.told_of_mirror(is_there.then_some(login).ok_or(MirrorFailure::Refused));
     }
 
@@ -486,8 +486,8 @@ impl Rig {
                 }
                 Action::Administer(_) if self.administers => self.administered(None),
                 Action::Administer(administration) => self.administering = Some(administration),
-                Action::Mirror(order) => {
-                    self.mirroring = Some(order);
+                Action::Mirror(spec) => {
+                    self.mirroring = Some(spec);
                     if self.mirrors {
                         self.mirrored(true);
                     }

@@ -7,16 +7,16 @@ use crate::session::{ClientIds, LoginOutcome};
 
 const USERS: &str =
     "user default on >secret ~* &* +@all\nuser alice on nopass ~* &* +@all\nuser bob on >pw ~* &* +@all\n";
-const STRANGER: &str = "-ERR The client ID you want redirect to does not exist\r\n";
+const NO_SUCH_CLIENT: &str = "-ERR The client ID you want redirect to does not exist\r\n";
 
 #[test]
 fn a_session_may_redirect_to_one_of_the_same_user_that_has_asked_for_its_id() {
     let client_ids = Arc::default();
     let (mut target, mut tracker) = (alice(&client_ids), alice(&client_ids));
-    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER, "nobody has asked for that id");
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), NO_SUCH_CLIENT, "nobody has asked for that id");
     target.say("CLIENT ID");
     target.redis(":");
-    assert_eq!((track(&mut tracker, "ON REDIRECT 7").as_str(), target.heard().as_str()), (STRANGER, ""));
+    assert_eq!((track(&mut tracker, "ON REDIRECT 7").as_str(), target.heard().as_str()), (NO_SUCH_CLIENT, ""));
     target.redis("7\r\n");
     assert_eq!(target.heard(), ":7\r\n");
     assert_eq!(track(&mut tracker, "ON REDIRECT 7"), "");
@@ -24,7 +24,7 @@ fn a_session_may_redirect_to_one_of_the_same_user_that_has_asked_for_its_id() {
     tracker.redis("+OK\r\n");
     assert_eq!(tracker.heard(), "+OK\r\n");
     drop(target);
-    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER, "it is gone");
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), NO_SUCH_CLIENT, "it is gone");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn wherever_redis_reads_a_redirection_it_is_judged() {
     let client_ids = Arc::default();
     let mut tracker = alice(&client_ids);
     for rest in ["ON BCAST PREFIX redirect redirect 7", "ON noloop ReDirect 7", "ON REDIRECT 0", "OFF REDIRECT -1"] {
-        assert_eq!(track(&mut tracker, rest), STRANGER, "{rest}");
+        assert_eq!(track(&mut tracker, rest), NO_SUCH_CLIENT, "{rest}");
     }
     for rest in ["ON", "ON BCAST PREFIX redirect PREFIX 7", "ON REDIRECT", "ON REDIRECT seven", "OFF"] {
         assert_eq!(track(&mut tracker, rest), "", "{rest}");
@@ -64,7 +64,7 @@ fn an_id_belongs_to_whoever_its_session_acts_for() {
     target.say("AUTH bob pw");
     target.verified(LoginOutcome::Accepted(0));
     assert_eq!(target.heard(), ":7\r\n+OK\r\n");
-    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER);
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), NO_SUCH_CLIENT);
     target.say("AUTH alice any");
     assert_eq!(track(&mut tracker, "ON REDIRECT 7"), "");
 }
@@ -76,7 +76,7 @@ fn after_reset_the_id_is_that_of_nobody() {
     target.say("CLIENT ID");
     target.redis(":7\r\n");
     target.say("RESET");
-    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), STRANGER);
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7"), NO_SUCH_CLIENT);
 }
 
 fn alice(client_ids: &Arc<ClientIds>) -> Rig {

@@ -24,16 +24,16 @@ enum Step {
     #[default]
     None,
     /// Redis is being told of it, or asked to let us act as it.
-    Ordered(Order),
+    Asked(Asked),
     /// There is none to be had for the next request.
     Failed,
 }
 
 #[derive(Debug)]
-struct Order {
+struct Asked {
     /// The mirror's name, once Redis was told of it.
     name: Box<str>,
-    /// The session's user and its rights are still those that were ordered.
+    /// The session's user and its rights are still those that were asked for.
     is_current: bool,
     /// Redis did not know the one that was made before.
     anew: bool,
@@ -78,14 +78,14 @@ impl Mirror {
         if let ActsAs::Mirror { is_current, .. } = &mut self.acts_as {
             *is_current = false;
         }
-        if let Step::Ordered(order) = &mut self.step {
-            order.is_current = false;
+        if let Step::Asked(asked) = &mut self.step {
+            asked.is_current = false;
         }
     }
 
-    /// One has been ordered, for the rights of this moment.
-    pub(in crate::session) fn order(&mut self, anew: bool) {
-        self.step = Step::Ordered(Order { name: Box::default(), is_current: true, anew });
+    /// One has been asked for, with the rights of this moment.
+    pub(in crate::session) fn ask(&mut self, anew: bool) {
+        self.step = Step::Asked(Asked { name: Box::default(), is_current: true, anew });
     }
 
     /// A HELLO goes to Redis as soon as it knows for whom the session is.
@@ -93,12 +93,12 @@ impl Mirror {
         self.greeting = Some((protocol, request));
     }
 
-    /// Redis was told of the one that was ordered, under this name. Whether it still has to let us act as it.
+    /// Redis was told of the one that was asked for, under this name. Whether it still has to let us act as it.
     pub(in crate::session) fn note_made(&mut self, name: &str) -> bool {
         self.is_refused = false;
-        let Step::Ordered(order) = &mut self.step else { return false };
-        order.name = name.into();
-        let anew = order.anew;
+        let Step::Asked(asked) = &mut self.step else { return false };
+        asked.name = name.into();
+        let anew = asked.anew;
         anew || !self.is_named(name)
     }
 
@@ -116,7 +116,7 @@ impl Mirror {
     pub(super) fn answered(&mut self, is_error: bool) -> Result<Option<AfterReplies>, CloseReason> {
         match &self.step {
             _ if !is_error => Ok(self.act()),
-            Step::Ordered(Order { anew: false, .. }) => Ok(Some(AfterReplies::Mirror { anew: true })),
+            Step::Asked(Asked { anew: false, .. }) => Ok(Some(AfterReplies::Mirror { anew: true })),
             _ => {
                 self.step = Step::Failed;
                 if self.is_there() { Err(CloseReason::NoMirror) } else { Ok(None) }
@@ -124,9 +124,9 @@ impl Mirror {
         }
     }
 
-    /// Redis has let us act as the one that was ordered. What is to be done next.
+    /// Redis has let us act as the one that was asked for. What is to be done next.
     pub(in crate::session) fn act(&mut self) -> Option<AfterReplies> {
-        if let Step::Ordered(Order { name, is_current, .. }) = std::mem::take(&mut self.step) {
+        if let Step::Asked(Asked { name, is_current, .. }) = std::mem::take(&mut self.step) {
             self.acts_as = ActsAs::Mirror { name, is_current };
         }
         self.greeting.take().map(|(protocol, request)| AfterReplies::Hello(protocol, request))
@@ -151,7 +151,7 @@ mod tests {
 
     fn made(name: &str) -> Mirror {
         let mut mirror = Mirror::default();
-        mirror.order(false);
+        mirror.ask(false);
         assert!(mirror.note_made(name), "a login is to come");
         assert!(mirror.answered(false).unwrap().is_none());
         mirror
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn one_whose_rights_changed_while_it_was_made_is_outdated_from_the_beginning() {
         let mut mirror = Mirror::default();
-        mirror.order(false);
+        mirror.ask(false);
         mirror.outdate();
         mirror.note_made("m");
         mirror.answered(false).unwrap();
@@ -171,10 +171,10 @@ mod tests {
     #[test]
     fn one_that_redis_does_not_know_is_made_anew_once() {
         let mut mirror = Mirror::default();
-        mirror.order(false);
+        mirror.ask(false);
         mirror.note_made("m");
         assert!(matches!(mirror.answered(true), Ok(Some(AfterReplies::Mirror { anew: true }))));
-        mirror.order(true);
+        mirror.ask(true);
         mirror.note_made("m");
         assert!(matches!(mirror.answered(true), Ok(None)));
         assert!(!mirror.may_be_had(true));
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_connection_that_acts_as_one_does_not_go_on_without() {
         let mut mirror = made("m");
-        mirror.order(false);
+        mirror.ask(false);
         assert!(!mirror.note_made("m"), "Redis has let us act as it before");
         assert!(mirror.fail(None).is_err());
         assert!(Mirror::default().fail(Some(MirrorFailure::Unreachable)).is_ok());
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn where_redis_refuses_one_scripts_ask_again_and_multi_does_not() {
         let mut mirror = Mirror::default();
-        mirror.order(false);
+        mirror.ask(false);
         mirror.fail(Some(MirrorFailure::Refused)).unwrap();
         mirror.forget_failure();
         assert!(mirror.may_be_had(true) && !mirror.may_be_had(false));

@@ -32,11 +32,11 @@ use crate::policy::SessionMode;
 use crate::resp::Protocol;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Link {
+enum ConnectionState {
     #[default]
     Absent,
     Connecting,
-    Ready,
+    Connected,
 }
 
 /// The connection to Redis: whether it is there, what Redis has confirmed of its state, what it has been asked for since,
@@ -51,7 +51,7 @@ enum Link {
 /// The core does not know which connection this is: [`connect`](Self::connect) decides that.
 #[derive(Default)]
 pub(super) struct UpstreamState {
-    link: Link,
+    connection: ConnectionState,
     /// Redis has said something that is no refusal to serve the connection.
     is_serving: bool,
     protocol: Protocol,
@@ -84,20 +84,20 @@ struct Measured {
     left: u64,
 }
 
-// The link.
+// The connection.
 
 impl UpstreamState {
     /// Whether nobody has asked for a connection yet.
     pub(super) fn is_absent(&self) -> bool {
-        self.link == Link::Absent
+        self.connection == ConnectionState::Absent
     }
 
     pub(super) fn is_connecting(&self) -> bool {
-        self.link == Link::Connecting
+        self.connection == ConnectionState::Connecting
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.link == Link::Ready
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection == ConnectionState::Connected
     }
 
     /// A connection is asked for. Here it is decided that each session has one of its own, from its first request to its end
@@ -107,12 +107,12 @@ impl UpstreamState {
     /// Redis, and would have to move to one of its own before the first that does. What it takes with it is nothing
     /// then, and this value is as new; what it is owed has to have come before.
     pub(super) fn connect(&mut self) {
-        self.link = Link::Connecting;
+        self.connection = ConnectionState::Connecting;
     }
 
-    /// The connection is there, or is not to be had.
-    pub(super) fn connected(&mut self, is_there: bool) {
-        self.link = if is_there { Link::Ready } else { Link::Absent };
+    /// There is a connection now, or none is to be had.
+    pub(super) fn note_connected(&mut self, is_connected: bool) {
+        self.connection = if is_connected { ConnectionState::Connected } else { ConnectionState::Absent };
         self.is_serving = false;
     }
 
@@ -366,7 +366,7 @@ mod tests {
         let sender = Sender::new(acl.user(b"a").unwrap(), table.identity());
         let mut upstream = UpstreamState::default();
         upstream.connect();
-        upstream.connected(true);
+        upstream.note_connected(true);
         for request in requests {
             let request = ArgvBuf::from_iter(*request);
             let argv: Argv<'_> = request.as_argv();

@@ -40,7 +40,7 @@ impl UpstreamState {
     /// What Redis sends is no reply to anything, or it means to close.
     pub(in crate::session) fn take_replies(
         &mut self,
-        is_silent: bool,
+        are_replies_off: bool,
         (client_ids, user): (&Arc<ClientIds>, Option<&str>),
         out: &mut Output<'_>,
     ) -> Result<(usize, Option<AfterReplies>), CloseReason> {
@@ -53,7 +53,7 @@ impl UpstreamState {
                 input.len() - at
             } else {
                 let context = FrameContext::new(self.protocol, self.subscriptions.in_band(self.protocol))
-                    .monitoring(self.is_monitoring, is_silent);
+                    .monitoring(self.is_monitoring, are_replies_off);
                 let (taken, event) = self.replies.step(at, context, out)?;
                 match event {
                     Some(ReplyEvent::Answered { slot: Slot::MirrorLogin, said, .. }) => {
@@ -124,7 +124,7 @@ impl UpstreamState {
         let Some(id) = client_id(reply) else { return };
         // First the old place is given up: it may be the same.
         self.own_id = None;
-        self.own_id = user.map(|user| OwnId::enter(client_ids, id, user));
+        self.own_id = user.map(|user| OwnId::register(client_ids, id, user));
     }
 }
 

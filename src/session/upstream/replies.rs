@@ -16,16 +16,16 @@ pub(super) struct FrameContext {
     /// MONITOR runs: lines may come between the replies.
     is_monitoring: bool,
     /// The client has asked for no replies until further notice. Redis sends no lines to such a monitor.
-    is_silent: bool,
+    are_replies_off: bool,
 }
 
 impl FrameContext {
     pub(super) fn new(protocol: Protocol, has_messages: bool) -> Self {
-        Self { protocol, has_messages, is_monitoring: false, is_silent: false }
+        Self { protocol, has_messages, is_monitoring: false, are_replies_off: false }
     }
 
-    pub(super) fn monitoring(self, is_monitoring: bool, is_silent: bool) -> Self {
-        Self { is_monitoring, is_silent, ..self }
+    pub(super) fn monitoring(self, is_monitoring: bool, are_replies_off: bool) -> Self {
+        Self { is_monitoring, are_replies_off, ..self }
     }
 }
 
@@ -232,7 +232,7 @@ impl Replies {
             }
             Some(Slot::Select(_) | Slot::Tracking(_)) if frame == b"+QUEUED\r\n" => answer(Said::Queued),
             Some(_) => answer(said),
-            None if context.is_monitoring && first == b'+' && context.is_silent => Ok(Some(Route::Hidden)),
+            None if context.is_monitoring && first == b'+' && context.are_replies_off => Ok(Some(Route::Hidden)),
             None if context.is_monitoring && first == b'+' => Ok(Some(Route::Unasked)),
             // Redis says why it closes: the client may hear it.
             None if first == b'-' => Ok(complete.then_some(Route::Answer { said, is_shown: true })),

@@ -148,6 +148,6 @@ impl UpstreamState {
 
     /// Whether EXEC would be taken for one: a monitor's is not.
     pub(in crate::session) fn takes_exec(&self) -> bool {
-        self.is_ready() && !self.is_monitoring
+        self.is_connected() && !self.is_monitoring
     }
 }

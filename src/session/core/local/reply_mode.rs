@@ -15,7 +15,7 @@ impl SessionCore {
                 return self.answer(&Reply::OK, out);
             }
             Some(b"off") => ReplyMode::Off,
-            Some(b"skip") if self.intake.is_silent() => ReplyMode::Off,
+            Some(b"skip") if self.intake.are_replies_off() => ReplyMode::Off,
             Some(b"skip") => ReplyMode::SkipNext,
             _ => return self.answer(&Reply::error("ERR syntax error"), out),
         };
