@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes of lines that may wait. Those that are being written are up to as many again.
 const ROOM: usize = 1 << 20;
@@ -18,6 +18,9 @@ const KEPT: usize = 64 << 10;
 
 /// How long after an error nothing is tried.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long what was written may wait until the sink is told that there is nothing more for now.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// How long until a stream that takes nothing at the moment, and does not keep us waiting by itself, is asked again.
 const NAP: Duration = Duration::from_millis(10);
@@ -32,6 +35,20 @@ pub trait Sink: Send {
 
     /// Begins anew under the same name; false if that is not possible and everything stays as it was.
     fn reopen(&mut self) -> bool;
+
+    /// A second has passed since something was written, or since the last call that asked for another.
+    fn settle(&mut self) -> Settled {
+        Settled::Done
+    }
+}
+
+/// Whether a sink has something to do although nothing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Not before the next write.
+    Done,
+    /// In a second again.
+    Again,
 }
 
 /// The queue. Clones share it.
@@ -59,18 +76,25 @@ struct Queue {
 }
 
 impl Lines {
-    /// A queue and its thread, which writes to `sink`. `tell_lost` makes the line that says how many were lost.
+    /// A queue and its thread of this name, which writes to `sink`. `tell_lost` makes the line that says how many were lost.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start<S, L>(sink: S, tell_lost: L) -> io::Result<Lines>
+    pub fn start<S, L>(name: &str, sink: S, tell_lost: L) -> io::Result<Lines>
     where
         S: Sink + 'static,
         L: FnMut(u64) -> Vec<u8> + Send + 'static,
     {
         let shared = Arc::new(Shared { queue: Mutex::default(), news: Condvar::new(), ended: Condvar::new() });
-        let writer = Writer { shared: Arc::clone(&shared), sink, tell_lost, unwritten: Vec::new(), is_torn: false };
-        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            sink,
+            tell_lost,
+            unwritten: Vec::new(),
+            is_torn: false,
+            settles: None,
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(move || writer.run())?;
         Ok(Lines(shared))
     }
 
@@ -142,6 +166,8 @@ struct Writer<S, L> {
     unwritten: Vec<u8>,
     /// What is at the sink ends within a line.
     is_torn: bool,
+    /// When the sink is told that there is nothing more for now.
+    settles: Option<Instant>,
 }
 
 impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
@@ -152,6 +178,7 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
                     return self.end();
                 }
             }
+            self.settles.get_or_insert_with(|| Instant::now() + SETTLING);
         }
         self.end();
     }
@@ -160,8 +187,21 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
     fn take(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         let has_news = |queue: &Queue| queue.reopen || queue.lost > 0 || !queue.waiting.is_empty();
-        let idle = shared.news.wait_while(shared.lock(), |queue| !has_news(queue) && !queue.is_closing);
-        let mut queue = idle.unwrap_or_else(PoisonError::into_inner);
+        let is_idle = |queue: &mut Queue| !has_news(queue) && !queue.is_closing;
+        let mut queue = loop {
+            let Some(settles) = self.settles else {
+                let idle = shared.news.wait_while(shared.lock(), is_idle);
+                break idle.unwrap_or_else(PoisonError::into_inner);
+            };
+            let time = settles.saturating_duration_since(Instant::now());
+            let idle = shared.news.wait_timeout_while(shared.lock(), time, is_idle);
+            let (queue, _) = idle.unwrap_or_else(PoisonError::into_inner);
+            if Instant::now() < settles {
+                break queue;
+            }
+            drop(queue);
+            self.settle();
+        };
         if !has_news(&queue) {
             return false;
         }
@@ -218,9 +258,17 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
         goes_on
     }
 
+    fn settle(&mut self) {
+        let again = self.sink.settle();
+        self.settles = (again == Settled::Again).then(|| Instant::now() + SETTLING);
+    }
+
     fn end(self) {
-        self.shared.lock().has_ended = true;
-        self.shared.ended.notify_all();
+        let Writer { shared, sink, .. } = self;
+        // It may have something to do for that.
+        drop(sink);
+        shared.lock().has_ended = true;
+        shared.ended.notify_all();
     }
 }
 
@@ -294,7 +342,7 @@ mod tests {
     }
 
     fn start(script: &Script) -> Lines {
-        Lines::start(script.clone(), |lost| format!("lost {lost}\n").into_bytes()).unwrap()
+        Lines::start("test", script.clone(), |lost| format!("lost {lost}\n").into_bytes()).unwrap()
     }
 
     fn full() -> io::Error {

@@ -57,7 +57,7 @@ impl LogHandle {
         let sink = ChangingTarget { target: Target::open(settings)?, next: Arc::clone(&next) };
         let lost_line = Arc::new(LostLine::new(settings));
         let tell_lost = Arc::clone(&lost_line);
-        let lines = Lines::start(sink, move |lost| tell_lost.of(lost)).map_err(LogError::Thread)?;
+        let lines = Lines::start("log", sink, move |lost| tell_lost.of(lost)).map_err(LogError::Thread)?;
         let (layer, handle) = reload::Layer::new(layer(settings, Queued::new(&lines, settings)));
         let control = LogControl { lines, next, layer: handle, lost_line };
         Ok((LogHandle(control), Dispatch::new(Registry::default().with(layer))))
