@@ -2,6 +2,7 @@
 
 mod acl_log;
 pub mod client_events;
+pub mod escape;
 pub mod events;
 pub mod limit;
 pub mod lines;

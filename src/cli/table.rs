@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::serve::escape::OneLine;
+use crate::audit::escape::OneLine;
 
 /// Rows under each other, the first of them the headings; what clients have chosen cannot drive the terminal.
 pub(super) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {

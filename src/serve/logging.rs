@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{Registry, reload};
 
-use super::escape::{self, OneLine};
+use crate::audit::escape::{self, OneLine};
 use crate::audit::events;
 use crate::audit::lines::{Lines, Sink};
 use crate::config::{LogFormat, LogLevel, LogSettings};

@@ -6,7 +6,6 @@ mod door;
 mod drain;
 mod enforce;
 mod error;
-pub mod escape;
 pub mod health;
 mod heartbeat;
 pub mod logging;

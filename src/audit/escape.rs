@@ -31,7 +31,7 @@ impl fmt::Write for OneLine<'_> {
 
 /// A line of JSON with the hidden characters that JSON allows in its strings escaped as JSON has it. Elsewhere there
 /// are none.
-pub(super) fn json(line: &str) -> Cow<'_, str> {
+pub fn json(line: &str) -> Cow<'_, str> {
     let is_allowed = |c: char| c >= '\u{7f}' && is_hidden(c);
     if !line.contains(is_allowed) {
         return Cow::Borrowed(line);
