@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth/queue", &["origin"]),
     ("auth/throttle", &["origin", "aging"]),
     ("audit/limit", &["acl"]),
+    ("audit/chain", &[]),
     ("policy", &["acl", "command", "resp", "identity"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];
