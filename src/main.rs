@@ -4,13 +4,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use respgate::cli::{Cli, Command, acl, cert, check, hash_password, health, kick, reload, run, sessions, status};
+use respgate::cli::{
+    Cli, Command, acl, audit, cert, check, hash_password, health, kick, reload, run, sessions, status,
+};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Acl(question) => acl::acl(&question),
+        Command::Audit(command) => audit::audit(&command),
         Command::Cert(arguments) => cert::cert(&arguments),
         Command::HashPassword(arguments) => hash_password::hash_password(&arguments),
         Command::Health(arguments) => health::health(&arguments),

@@ -4,13 +4,15 @@
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, error, info, warn};
 
+use super::AuditLog;
 use super::limit::{Key, Limit, Sums};
+use super::record::{Record, beginning};
 use super::words::{self, AddressRefusal, Event, Exhausted};
 use crate::acl::{Acl, UserName};
 use crate::identity::{Fingerprint, PeerIdentity, x509};
@@ -27,9 +29,15 @@ pub struct ClientEvents {
     limit: Mutex<Limit>,
     /// How often they happen, whether anybody is told of them or not.
     counts: EventCounts,
+    audit: Arc<AuditLog>,
 }
 
 impl ClientEvents {
+    /// Those that tell this audit log, too.
+    pub fn new(audit: Arc<AuditLog>) -> ClientEvents {
+        ClientEvents { audit, ..ClientEvents::default() }
+    }
+
     /// How often what happens.
     pub fn counts(&self) -> &EventCounts {
         &self.counts
@@ -37,6 +45,7 @@ impl ClientEvents {
 
     /// Tells what was summed in a second that is over. To be called several times a second.
     pub fn tell_sums(&self) {
+        self.audit.put_sums();
         let sums = self.limit().end_second(Instant::now());
         if let Some(sums) = sums {
             tell(&sums);
@@ -45,6 +54,7 @@ impl ClientEvents {
 
     /// Tells what was summed so far.
     pub fn tell_last_sums(&self) {
+        self.audit.put_last_sums();
         let sums = self.limit().end();
         tell(&sums);
     }
@@ -57,7 +67,9 @@ impl ClientEvents {
         }
         let reason = words::handshake(*error);
         self.counts.handshake_failed(reason);
-        if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
+        let key = Key::new(Event::HandshakeFailed).from(client.ip()).because(reason);
+        self.audit.put_of_client(&key, 1, |record| record.client(client).shown_certificate(shown));
+        if self.admits(key) {
             let certificate = shown.and_then(|leaf| x509::Certificate::parse(leaf).ok());
             info!(
                 event = words::event(Event::HandshakeFailed),
@@ -94,7 +106,9 @@ impl ClientEvents {
     pub fn announcement_refused(&self, balancer: SocketAddr, error: &dyn Display) {
         let (client, reason) = (balancer, words::PROXY_HEADER);
         self.counts.handshake_failed(reason);
-        if self.admits(Key::new(Event::HandshakeFailed).from(client.ip()).because(reason)) {
+        let key = Key::new(Event::HandshakeFailed).from(client.ip()).because(reason);
+        self.audit.put_of_client(&key, 1, |record| record.client(client));
+        if self.admits(key) {
             info!(
                 event = words::event(Event::HandshakeFailed),
                 outcome = words::outcome(Event::HandshakeFailed),
@@ -111,7 +125,11 @@ impl ClientEvents {
     pub fn refused_address(&self, client: SocketAddr, balancer: Option<SocketAddr>, refusal: AddressRefusal) {
         let reason = words::address(refusal);
         self.counts.connection_refused(reason);
-        if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
+        let key = Key::new(Event::ConnectionRefused).from(client.ip()).because(reason);
+        self.audit.put_of_client(&key, 1, |record| {
+            record.client(client).with("balancer", balancer.map(|balancer| balancer.to_string()))
+        });
+        if self.admits(key) {
             let balancer = balancer.map(tracing::field::display);
             info!(
                 event = words::event(Event::ConnectionRefused),
@@ -138,7 +156,9 @@ impl ClientEvents {
 
     fn refused(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, reason: &'static str, message: &str) {
         self.counts.connection_refused(reason);
-        if self.admits(Key::new(Event::ConnectionRefused).from(client.ip()).because(reason)) {
+        let key = Key::new(Event::ConnectionRefused).from(client.ip()).because(reason);
+        self.audit.put_of_client(&key, 1, |record| record.client(client).certificate(certificate));
+        if self.admits(key) {
             let certificate = certificate.map(CertificateFields::new).unwrap_or_default();
             info!(
                 event = words::event(Event::ConnectionRefused),
@@ -154,13 +174,15 @@ impl ClientEvents {
         }
     }
 
-    /// A client is connected, as a user or as nobody yet.
-    pub fn connected(&self, peer: &Peer, principal: Option<&Principal>) {
+    /// A client is connected, as a user or as nobody yet, in the session of this number.
+    pub fn connected(&self, number: u64, peer: &Peer, principal: Option<&Principal>) {
         let user = name_of(principal);
         if let Some(principal) = principal {
             self.counts.logins(words::method(principal.proof), words::outcome(Event::LoginAccepted), 1);
         }
-        if self.admits(Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user)) {
+        let key = Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user);
+        self.audit.put_of_client(&key, 1, |record| of_session(record, number, peer, user, principal));
+        if self.admits(key) {
             let certificate = CertificateFields::of(peer);
             info!(
                 event = words::event(Event::ConnectionAccepted),
@@ -176,12 +198,22 @@ impl ClientEvents {
         }
     }
 
-    /// A connection has ended: the one line that says who, from where, why, how long and how much.
-    pub fn closed(&self, core: &SessionCore, volume: Volume, reason: CloseReason, lasted: Duration) {
+    /// The session of this number has ended: the one line that says who, from where, why, how long and how much.
+    pub fn closed(&self, number: u64, core: &SessionCore, volume: Volume, reason: CloseReason, lasted: Duration) {
         let (peer, user, traffic) = (core.peer(), name_of(core.principal()), core.traffic());
         let (reason, fault) = (words::close(reason), reason.fault());
         self.counts.closed(reason, words::side(fault));
-        if self.admits(Key::new(Event::Close).from(peer.address.ip()).by(user).because(reason)) {
+        let key = Key::new(Event::Close).from(peer.address.ip()).by(user).because(reason);
+        self.audit.put_of_client(&key, 1, |record| {
+            of_session(record, number, peer, user, core.principal())
+                .with("side", words::side(fault))
+                .with("seconds", lasted.as_secs_f64())
+                .with("received", volume.received)
+                .with("sent", volume.sent)
+                .with("requests", traffic.requests())
+                .with("refused", traffic.refused)
+        });
+        if self.admits(key) {
             let certificate = CertificateFields::of(peer);
             info!(
                 event = words::event(Event::Close),
@@ -203,11 +235,16 @@ impl ClientEvents {
         }
     }
 
-    /// What a session has had to tell: logins, refusals. Names that are no user's in `acl` are told, but not told apart: whoever
-    /// makes them up could have as many as he likes.
-    pub fn reports(&self, core: &SessionCore, reports: &[(Report, u64)], acl: &Acl) {
+    /// What the session of this number has had to tell: logins, refusals. Names that are no user's in `acl` are told, but not
+    /// told apart: whoever makes them up could have as many as he likes.
+    pub fn reports(&self, number: u64, core: &SessionCore, reports: &[(Report, u64)], acl: &Acl) {
         let client = core.peer().address;
         let session_user = name_of(core.principal());
+        let audit = |key: &Key, count, login_user: &str| {
+            self.audit.put_of_client(key, count, |record| {
+                of_session(record, number, core.peer(), session_user, core.principal()).with("login_user", login_user)
+            });
+        };
         let user_named = |name: &str| acl.user(name.as_bytes()).map(|user| user.name());
         let key = |event, user| Key::new(event).from(client.ip()).by(user);
         let user = session_user.map_or("", UserName::as_str);
@@ -216,7 +253,9 @@ impl ClientEvents {
             match report {
                 Report::LoggedIn { user } => {
                     self.count_logins(words::outcome(Event::LoginAccepted), count);
-                    if self.admits_of(key(Event::LoginAccepted, user_named(user)), count) {
+                    let key = key(Event::LoginAccepted, user_named(user));
+                    audit(&key, count, user);
+                    if self.admits_of(key, count) {
                         info!(
                             event = words::event(Event::LoginAccepted),
                             outcome = words::outcome(Event::LoginAccepted),
@@ -230,7 +269,9 @@ impl ClientEvents {
                 Report::LoginFailed { user, reason } => {
                     self.count_logins(words::login_result(*reason), count);
                     let reason = words::login(*reason);
-                    if self.admits_of(key(Event::LoginFailed, user_named(user)).because(reason), count) {
+                    let key = key(Event::LoginFailed, user_named(user)).because(reason);
+                    audit(&key, count, user);
+                    if self.admits_of(key, count) {
                         info!(
                             event = words::event(Event::LoginFailed),
                             outcome = words::outcome(Event::LoginFailed),
@@ -245,7 +286,9 @@ impl ClientEvents {
                 Report::StrayAuth { attempted, is_ignored } => {
                     let event = if *is_ignored { Event::LoginIgnored } else { Event::LoginRefused };
                     self.count_logins(words::outcome(event), count);
-                    if self.admits_of(key(event, session_user), count) {
+                    let key = key(event, session_user);
+                    audit(&key, count, attempted);
+                    if self.admits_of(key, count) {
                         info!(
                             event = words::event(event),
                             outcome = words::outcome(event),
@@ -262,6 +305,10 @@ impl ClientEvents {
                     let reason = words::refusal(*reason);
                     let command = words::command(command);
                     let key = key(Event::RequestRefused, user.as_ref()).because(reason).about(command);
+                    let principal = core.principal();
+                    self.audit.put_of_client(&key, count, |record| {
+                        of_session(record, number, core.peer(), user.as_ref(), principal)
+                    });
                     if self.admits_of(key, count) {
                         let user = user.as_ref().map_or("", UserName::as_str);
                         info!(
@@ -378,13 +425,21 @@ fn tell_sum(key: &Key, count: u64) {
     }
 }
 
-/// Of a serial number that nobody vouches for: more than the 20 bytes that there may be (RFC 5280) is not shown.
-fn beginning(serial: &str) -> String {
-    const DIGITS: usize = 40;
-    match serial.get(..DIGITS) {
-        Some(beginning) if serial.len() > DIGITS => format!("{beginning}…"),
-        _ => serial.to_owned(),
-    }
+/// A record of what this user has done in a session. Who acts in it now may be another.
+fn of_session(
+    record: Record,
+    number: u64,
+    peer: &Peer,
+    user: Option<&UserName>,
+    principal: Option<&Principal>,
+) -> Record {
+    let proof = principal.filter(|principal| Some(principal.user.name()) == user).map(|principal| principal.proof);
+    record
+        .with("session", number)
+        .user(user)
+        .with("proof", proof.map(|proof| proof.to_string()))
+        .client(peer.address)
+        .certificate(peer.certificate.as_deref())
 }
 
 fn name_of(principal: Option<&Principal>) -> Option<&UserName> {

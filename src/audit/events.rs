@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tracing::{error, info, warn};
 
+use super::chain::Head;
 use super::words;
 
 /// Why something is not confirmed.
@@ -16,6 +17,31 @@ const MAY_STILL_BE_EXECUTED: &str =
 /// So many lines of the log were lost, because they could not be written as fast as they came.
 pub fn lines_lost(lines: u64) {
     error!(event = "log", outcome = "lost", lines, "lines were lost: they could not be written as fast as they came");
+}
+
+/// The audit log cannot be written.
+pub fn audit_failed(file: &Path, error: &dyn Display) {
+    error!(event = "audit", outcome = "failed", file = %file.display(), %error, "the audit log cannot be written: trying again");
+}
+
+/// Another process writes the audit log.
+pub fn audit_waits(file: &Path) {
+    warn!(event = "audit", outcome = "waits", file = %file.display(), "another process writes the audit log: waiting for its end");
+}
+
+/// The audit log can be written again.
+pub fn audit_goes_on(file: &Path) {
+    info!(event = "audit", outcome = "done", file = %file.display(), "the audit log is written again");
+}
+
+/// So many lines of the audit log were lost.
+pub fn audit_lines_lost(lines: u64) {
+    error!(event = "audit", outcome = "lost", lines, "lines of the audit log were lost: they could not be written");
+}
+
+/// The last line of the audit log.
+pub fn audit_head(head: &Head) {
+    info!(event = "audit", outcome = "head", %head, "the audit log up to here is vouched for by this");
 }
 
 /// Somebody has changed users, or tried to. What the rules are is not told: they may hold passwords.

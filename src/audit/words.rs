@@ -61,6 +61,48 @@ pub enum Event {
 /// The outcome of a change of rights that is in force, where Redis may still execute what was sent before.
 pub const NOT_CONFIRMED: &str = "not-confirmed";
 
+/// In the audit log: the proxy serves.
+pub const SERVICE_STARTED: &str = "service.started";
+
+/// In the audit log: the proxy has ended in good order.
+pub const SERVICE_STOPPED: &str = "service.stopped";
+
+/// In the audit log: somebody has changed users.
+pub const ACL_CHANGED: &str = "acl.changed";
+
+/// In the audit log: another generation is in force.
+pub const CONFIG_RELOADED: &str = "config.reloaded";
+
+/// In the audit log: nothing of a reload could be taken.
+pub const CONFIG_RELOAD_FAILED: &str = "config.reload-failed";
+
+/// In the audit log: lines could not be written.
+pub const AUDIT_LOST: &str = "audit.lost";
+
+/// In the audit log: events of more kinds than are told apart.
+pub const AUDIT_OTHERS: &str = "audit.others";
+
+/// What the audit log calls an event; `None` where it has none. A login that was not looked at, for this reason, has a word
+/// of its own.
+pub fn audit_event(event: Event, reason: &str) -> Option<&'static str> {
+    Some(match event {
+        Event::HandshakeFailed => "handshake.failed",
+        Event::ConnectionAccepted => "session.started",
+        Event::ConnectionRefused => "connection.refused",
+        Event::LoginAccepted => "login.accepted",
+        Event::LoginFailed
+            if [LoginFailure::Busy, LoginFailure::Throttled].iter().any(|failure| login(*failure) == reason) =>
+        {
+            "login.throttled"
+        }
+        Event::LoginFailed | Event::LoginRefused => "login.refused",
+        Event::LoginIgnored => "login.ignored",
+        Event::RequestRefused => "request.refused",
+        Event::Close => "session.ended",
+        Event::Probe | Event::MirrorFailed | Event::AcceptFailed | Event::UpstreamFailed => return None,
+    })
+}
+
 /// The command of a request whose name is not in the command table.
 pub const UNKNOWN_COMMAND: &str = "unknown";
 
@@ -396,9 +438,28 @@ mod tests {
         ("reload", &["done", "failed", "refused", NOT_CONFIRMED]),
         ("others", &[""]),
         ("log", &["lost"]),
+        ("audit", &["failed", "waits", "done", "lost", "head"]),
         ("worker", &["stuck", "turns"]),
         ("panic", &[""]),
     ];
+
+    #[test]
+    fn every_event_of_the_audit_log_is_documented_and_nothing_else_is() {
+        let section = include_str!("../../docs/audit.md").split("\n## ").find(|section| section.starts_with("Events"));
+        let rows = section.unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        let others = [
+            SERVICE_STARTED,
+            SERVICE_STOPPED,
+            ACL_CHANGED,
+            CONFIG_RELOADED,
+            CONFIG_RELOAD_FAILED,
+            AUDIT_LOST,
+            AUDIT_OTHERS,
+        ];
+        let of_clients = LIMITED.iter().flat_map(|event| [audit_event(*event, ""), audit_event(*event, "busy")]);
+        assert_eq!(documented, of_clients.flatten().chain(others).collect());
+    }
 
     fn words_in(cell: &str) -> Vec<&str> {
         let words: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod acl;
+pub mod audit;
 pub mod cert;
 pub mod check;
 pub mod configuration;
@@ -43,6 +44,9 @@ pub enum Command {
     /// Ask about users and rules, without a proxy
     #[command(subcommand)]
     Acl(acl::AclCommand),
+    /// Ask about an audit log, without a proxy
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// A small certificate authority in a directory: issue, revoke, list
     Cert(cert::CertArgs),
     /// Make an argon2id hash for the ACL file, from a prompt or from standard input

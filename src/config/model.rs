@@ -57,6 +57,8 @@ pub struct Config {
     pub strict_permissions: bool,
     /// The log.
     pub log: LogSettings,
+    /// The file of the audit log; `None` where there is none.
+    pub audit_file: Option<PathBuf>,
     /// The admin door; `None` where it was switched off.
     pub admin_listen: Option<AdminAddress>,
     /// The number of the group that may open the admin socket beside its owner.

@@ -202,6 +202,9 @@ pub(super) struct Settings {
     /// Log there instead of to standard error
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub(super) log_file: Option<Setting>,
+    /// Write the audit log there [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    pub(super) audit_file: Option<Setting>,
     /// Admin door: a unix socket, a loopback address, or off [default: respgate.sock in the runtime directory]
     #[arg(long, value_name = "PATH|ADDRESS|off", help_heading = "Operation")]
     pub(super) admin_listen: Option<Setting>,

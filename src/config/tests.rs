@@ -835,6 +835,7 @@ fn defaults_are_these() {
         threads: 2,
         strict_permissions: false,
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Info, file: None },
+        audit_file: None,
         admin_listen: Some(AdminAddress::Unix("/run/user/1000/respgate.sock".into())),
         admin_socket_group: None,
         metrics: None,
@@ -1399,7 +1400,7 @@ fn what_takes_a_restart_is_documented_and_nothing_else_is_said_to() {
     documented.sort_unstable();
     let everything = MINIMAL.replace("redis.sock", "other.sock").replace("6380", "1")
         + "threads = 3\nadmin-listen = \"/tmp/other.sock\"\nadmin-socket-group = \"0\"\n"
-        + "metrics-listen = \"0.0.0.0:0\"\nmetrics-allow = \"192.0.2.0/24\"\n";
+        + "audit-file = \"/tmp/audit\"\nmetrics-listen = \"0.0.0.0:0\"\nmetrics-allow = \"192.0.2.0/24\"\n";
     let (_, Restart { mut settings, .. }) = load(MINIMAL).reloaded(&load(&everything));
     settings.sort_unstable();
     assert_eq!(settings, documented);

@@ -24,6 +24,8 @@ pub enum RunError {
     Upstream(UpstreamAddress, ConnectError),
     /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
     Descriptors(TooFewDescriptors),
+    /// The file of the audit log cannot be used.
+    Audit(io::Error),
     /// The system denies something that every process needs.
     System(io::Error),
 }
@@ -39,6 +41,7 @@ impl fmt::Display for RunError {
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Inherited(error) => write!(f, "error: {error}"),
             Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
+            Self::Audit(error) => write!(f, "error: audit-file: {error}"),
             Self::System(error) => write!(f, "error: {error}"),
         }
     }

@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::{error, info, warn};
@@ -25,6 +26,7 @@ pub(super) use self::history::ReloadHistory;
 pub use self::history::ReloadReport;
 use super::enforce::Enforcer;
 use crate::acl::Acl;
+use crate::audit::AuditLog;
 use crate::audit::events::{self, ReloadCause as Cause};
 use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, Loaded, Restart};
@@ -63,6 +65,7 @@ pub struct Reloader {
     /// Users were edited since the ACL file was read or written.
     unsaved: bool,
     history: Rc<RefCell<ReloadHistory>>,
+    audit: Arc<AuditLog>,
     /// What the last reload that was asked for has come to, until that is told.
     report: Option<ReloadReport>,
 }
@@ -81,6 +84,8 @@ pub struct Start {
     pub told: Vec<String>,
     /// Where it is noted how reloads go.
     pub(super) history: Rc<RefCell<ReloadHistory>>,
+    /// Where it is proven later.
+    pub(super) audit: Arc<AuditLog>,
 }
 
 /// What the next look at the files has to do, as soon as they allow it.
@@ -124,7 +129,7 @@ struct Read {
 impl Reloader {
     /// Goes on from the first generation.
     pub fn new(start: Start, reread: Reread, enforcer: Enforcer) -> Self {
-        let Start { config, watch, once, server, told, history } = start;
+        let Start { config, watch, once, server, told, history, audit } = start;
         Self {
             config,
             config_warnings: Vec::new(),
@@ -140,6 +145,7 @@ impl Reloader {
             due: Due::default(),
             unsaved: false,
             history,
+            audit,
             report: None,
         }
     }
@@ -254,6 +260,7 @@ impl Reloader {
         self.due.newcomers &= !reading.trust;
         let Some((held_up, built)) = built else {
             events::reload_kept(cause, current.number);
+            self.audit.config_reload_failed(cause, current.number);
             return Some(report);
         };
         report.held_up = held_up.iter().map(Part::to_string).collect();
@@ -271,6 +278,7 @@ impl Reloader {
         if !is_new && !is_withdrawn {
             if !held_up.is_empty() {
                 events::reload_kept(cause, current.number);
+                self.audit.config_reload_failed(cause, current.number);
             }
             self.tell_if_mended();
             return Some(report);
@@ -282,6 +290,7 @@ impl Reloader {
             report.generation = built.generation.number;
             self.put_in_force(built, reading, &held_up, files).await;
         }
+        self.audit.config_reloaded(cause, report.generation, &report.held_up);
         match self.enforcer.confirm().await {
             Ok(()) => events::reloaded(cause, report.generation),
             Err(why) => {

@@ -25,6 +25,7 @@ use super::reload::{self, ReloadHistory, ReloadReport, Reloader, Reread, Start};
 use super::scrape::{Scraper, Sources};
 use super::signals::Signals;
 use super::{capacity, drain, heartbeat, service_manager, workers};
+use crate::audit::AuditLog;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::events::ReloadCause;
 use crate::auth::pool::{AuthPool, PoolSettings};
@@ -49,8 +50,10 @@ pub fn run(
 ) -> Result<(), RunError> {
     // Before anything fails for want of descriptors in words of its own.
     let bounds = Bounds::new(&config).map_err(RunError::Descriptors)?;
+    let audit = AuditLog::start(config.audit_file.as_deref()).map_err(RunError::Audit)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended = LocalSet::new().block_on(&runtime, serve(config, files, inherited, bounds, reread, log));
+    let ended =
+        LocalSet::new().block_on(&runtime, serve(config, files, inherited, bounds, Arc::new(audit), reread, log));
     runtime.shutdown_background();
     ended
 }
@@ -60,6 +63,7 @@ async fn serve(
     files: Files,
     inherited: InheritedSockets,
     bounds: Bounds,
+    audit: Arc<AuditLog>,
     reread: Reread,
     log: &LogHandle,
 ) -> Result<(), RunError> {
@@ -83,7 +87,8 @@ async fn serve(
     let generation = Arc::new(ArcSwap::from_pointee(first));
     let upstream = Arc::new(Upstream::new(target).map_err(RunError::System)?);
     let (edits, mut edited) = mpsc::unbounded_channel();
-    let events = Arc::new(ClientEvents::default());
+    let events = Arc::new(ClientEvents::new(Arc::clone(&audit)));
+    audit.service_started();
     let (mailboxes, threads) =
         workers::start(&config, &bounds, &generation, &upstream, &pool, &edits, &events).map_err(RunError::System)?;
     spawn_local(tell_sums(Arc::clone(&events)));
@@ -143,7 +148,7 @@ async fn serve(
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, watch, once, server, told, history };
+    let start = Start { config, watch, once, server, told, history, audit: Arc::clone(&audit) };
     let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream), bounds, log.control());
     let mut reloader = Reloader::new(start, reread, enforcer);
     let mut poll = every(reloader.config().reload_interval);
@@ -181,7 +186,10 @@ async fn serve(
                 reloader.reload(ReloadCause::Request).await;
                 service_manager::ready();
             }
-            _ = signals.reopen.recv() => log.control().reopen(),
+            _ = signals.reopen.recv() => {
+                log.control().reopen();
+                audit.reopen();
+            }
             () = signals.end.asked_for() => {
                 // A second signal ends it at once.
                 if closes_at.is_some() {
@@ -210,6 +218,8 @@ async fn serve(
         else => {}
     }
     events.tell_last_sums();
+    audit.service_stopped();
+    audit.close();
     info!(hashes_computed = pool.computations(), "stopped");
     Ok(())
 }

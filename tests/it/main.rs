@@ -12,6 +12,7 @@ mod support;
 mod acl_explain;
 mod acl_family;
 mod addresses;
+mod audit;
 mod auth;
 mod blocklist;
 mod cert;

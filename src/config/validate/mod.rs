@@ -8,6 +8,7 @@ mod upstream;
 mod users;
 mod words;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use self::judge::Judge;
@@ -94,6 +95,7 @@ pub(super) fn validate(
         reload_interval: judge.or(settings.reload_interval.take(), positive_duration, Duration::from_millis(200)),
         threads: judge.or(settings.threads.take(), threads, host.cores.max(1)),
         strict_permissions: judge.strict_permissions,
+        audit_file: judge.audit_file(&mut settings),
         log: judge.log(&mut settings),
         admin_socket_group: judge.admin_socket_group(settings.admin_socket_group.take(), admin_listen.as_ref()),
         admin_listen,
@@ -199,6 +201,17 @@ impl Judge<'_> {
             self.warn(&origin, format!("bounds nothing: `maxclients` is {all}, for all addresses together"));
         }
         Some(most)
+    }
+
+    /// To be judged before the log.
+    fn audit_file(&mut self, settings: &mut Settings) -> Option<PathBuf> {
+        let log = self.path(settings.log_file.clone());
+        let origin = settings.audit_file.as_ref()?.origin.clone();
+        let path = self.path(settings.audit_file.take())?;
+        if Some(&path) == log.as_ref() {
+            self.error(&origin, "is `log-file`, too");
+        }
+        Some(path)
     }
 
     fn log(&mut self, settings: &mut Settings) -> LogSettings {

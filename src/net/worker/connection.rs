@@ -106,11 +106,11 @@ impl Worker {
             }
         };
         drop(policy);
+        let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         if has_handshake {
-            self.settings.events.connected(&peer, core.principal());
+            self.settings.events.connected(number, &peer, core.principal());
         }
         let handle = Rc::new(Handle::new(listener, trusted, expires));
-        let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         let entry = self.registry.enter(number, Rc::clone(&handle));
         let user = core.principal().map(|principal| principal.user.name());
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
@@ -147,7 +147,7 @@ impl Worker {
             let is_gone = matches!(reason, CloseReason::ClientGone | CloseReason::ClientLost);
             match driver.volume() {
                 Volume { received: 0, .. } if is_gone && !has_handshake => self.settings.events.probed(address),
-                volume => self.settings.events.closed(driver.core(), volume, reason, started.elapsed()),
+                volume => self.settings.events.closed(number, driver.core(), volume, reason, started.elapsed()),
             }
             let EndedSession { client, unsent, account, executing } = driver.into_ended(reason);
             let executed = async move {

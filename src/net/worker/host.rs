@@ -203,7 +203,7 @@ impl Host for WorkerHost {
 
     fn note_first_bytes(&self, core: &SessionCore) {
         if !self.has_handshake {
-            self.worker.settings.events.connected(core.peer(), core.principal());
+            self.worker.settings.events.connected(self.number, core.peer(), core.principal());
         }
     }
 
@@ -214,7 +214,7 @@ impl Host for WorkerHost {
     fn report(&self, core: &mut SessionCore) {
         let reports = core.take_reports();
         self.worker.count_refused(&reports);
-        self.worker.settings.events.reports(core, &reports, &self.policy().acl);
+        self.worker.settings.events.reports(self.number, core, &reports, &self.policy().acl);
     }
 
     fn count(&self, core: &mut SessionCore, volume: Volume) {

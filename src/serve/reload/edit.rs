@@ -41,16 +41,19 @@ impl Reloader {
             Administration::Log(_) | Administration::ResetLog | Administration::GeneratePassword(_) => return,
         };
         let reply = match outcome {
-            Ok(reply) => match self.enforcer.confirm().await {
-                Ok(()) => {
-                    events::administered(&editor.user, editor.client, command, &names, true);
-                    reply
+            Ok(reply) => {
+                self.audit.acl_changed(&editor.user, editor.client, command, &names);
+                match self.enforcer.confirm().await {
+                    Ok(()) => {
+                        events::administered(&editor.user, editor.client, command, &names, true);
+                        reply
+                    }
+                    Err(why) => {
+                        events::edit_not_confirmed(&editor.user, editor.client, command, &names, &why);
+                        Reply::error(NOT_CONFIRMED)
+                    }
                 }
-                Err(why) => {
-                    events::edit_not_confirmed(&editor.user, editor.client, command, &names, &why);
-                    Reply::error(NOT_CONFIRMED)
-                }
-            },
+            }
             // Nothing has been done.
             Err(text) => {
                 events::administered(&editor.user, editor.client, command, &names, false);

@@ -1,0 +1,308 @@
+//! The file of the audit log: written by one process at a time, line behind line, each with its place in the chain.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::chain::{Chain, Head, Tail};
+use super::events;
+use super::lines::{Settled, Sink};
+
+/// Bytes at the end of a file, among which its last line has to be.
+const TAIL: u64 = 8 << 20;
+
+/// How often the log is told what the last line is: after so long, and after so many lines.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+const TOLD_AFTER: u64 = 10_000;
+
+/// The file, as soon as no other process writes to it.
+pub(super) struct AuditFile {
+    path: PathBuf,
+    /// Locked.
+    file: Option<File>,
+    /// Up to the last line that was written in whole.
+    chain: Chain,
+    /// Bytes of the next line that are written already.
+    begun: usize,
+    /// What was written is perhaps not on the disk.
+    is_unsynced: bool,
+    /// Something went wrong, which has been told.
+    is_failing: bool,
+    told: Option<Head>,
+    told_at: Instant,
+}
+
+impl AuditFile {
+    /// Opens the file, and locks it where no other process has.
+    ///
+    /// # Errors
+    /// It cannot be opened, or holds something else.
+    pub(super) fn open(path: &Path, run: String) -> io::Result<AuditFile> {
+        let mut audit_file = AuditFile {
+            path: path.to_owned(),
+            file: None,
+            chain: Chain::new(run),
+            begun: 0,
+            is_unsynced: false,
+            is_failing: false,
+            told: None,
+            told_at: Instant::now(),
+        };
+        match audit_file.lock() {
+            Err(error) if error.kind() != io::ErrorKind::ResourceBusy => Err(error),
+            Err(error) => {
+                audit_file.tell_failure(&error);
+                Ok(audit_file)
+            }
+            Ok(()) => Ok(audit_file),
+        }
+    }
+
+    /// Sees to it that the file is ours, and that the chain goes on behind its end.
+    fn lock(&mut self) -> io::Result<()> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        let mut file = open(&self.path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => io::ErrorKind::ResourceBusy.into(),
+            error => io::Error::from(error),
+        })?;
+        let (ours, named) = (file.metadata()?, fs::metadata(&self.path)?);
+        if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) {
+            // It was moved away just now.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let tail = tail(&mut file)?;
+        if tail.is_open {
+            file.write_all(b"\n")?;
+        }
+        self.chain.follow(tail);
+        self.begun = 0;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Writes lines in their order, and says how many bytes of them are written in whole lines. A line that is written in part
+    /// is finished by the next call, which is for the same lines.
+    fn write_lines(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        let Some(file) = self.file.as_mut() else { return (0, Ok(())) };
+        let mut chain = self.chain.clone();
+        let objects = lines.split_inclusive(|byte| *byte == b'\n');
+        let sealed: Vec<String> = objects.clone().map(|object| seal(&mut chain, object)).collect();
+        let bytes = sealed.concat().into_bytes();
+        let mut written = self.begun;
+        let mut result = Ok(());
+        while written < bytes.len() && result.is_ok() {
+            match file.write(&bytes[written..]) {
+                Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        self.is_unsynced |= written > self.begun;
+        if written == bytes.len() {
+            (self.chain, self.begun) = (chain, 0);
+            return (lines.len(), result);
+        }
+        let mut whole = 0;
+        self.begun = written;
+        for (object, line) in objects.zip(&sealed) {
+            if self.begun < line.len() {
+                break;
+            }
+            self.begun -= line.len();
+            whole += object.len();
+            seal(&mut self.chain, object);
+        }
+        (whole, result)
+    }
+
+    fn tell_failure(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.is_failing, true) {
+            return;
+        }
+        match error.kind() {
+            io::ErrorKind::ResourceBusy => events::audit_waits(&self.path),
+            _ => events::audit_failed(&self.path, error),
+        }
+    }
+
+    fn sync(&mut self) {
+        if let (true, Some(file)) = (self.is_unsynced, &self.file) {
+            match file.sync_data() {
+                Ok(()) => self.is_unsynced = false,
+                Err(error) => self.tell_failure(&error),
+            }
+        }
+    }
+
+    /// Tells the log what the last line is. Whoever changes the file would have to change that as well.
+    fn tell_head(&mut self) {
+        if let Some(head) = self.chain.head().filter(|head| Some(*head) != self.told.as_ref()) {
+            events::audit_head(head);
+            self.told = Some(head.clone());
+            self.told_at = Instant::now();
+        }
+    }
+
+    /// Lines that the log does not know of.
+    fn untold(&self) -> u64 {
+        let seq = |head: Option<&Head>| head.map_or(0, |head| head.seq);
+        seq(self.chain.head()).saturating_sub(seq(self.told.as_ref()))
+    }
+}
+
+impl Sink for AuditFile {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let (written, result) = match self.lock() {
+            Ok(()) => self.write_lines(lines),
+            Err(error) => (0, Err(error)),
+        };
+        match result {
+            Ok(()) if std::mem::take(&mut self.is_failing) => events::audit_goes_on(&self.path),
+            Ok(()) => {}
+            Err(error) => {
+                self.tell_failure(&error);
+                // What is written is not written again.
+                return if written > 0 { Ok(written) } else { Err(error) };
+            }
+        }
+        Ok(written)
+    }
+
+    fn reopen(&mut self) -> bool {
+        self.sync();
+        self.tell_head();
+        let is_other = fs::metadata(&self.path).ok().zip(self.file.as_ref().and_then(|file| file.metadata().ok()));
+        if is_other.is_some_and(|(named, ours)| (named.dev(), named.ino()) == (ours.dev(), ours.ino())) {
+            return false;
+        }
+        // The lock goes with it.
+        self.file = None;
+        if let Err(error) = self.lock() {
+            self.tell_failure(&error);
+        }
+        true
+    }
+
+    fn settle(&mut self) -> Settled {
+        self.sync();
+        let untold = self.untold();
+        if untold >= TOLD_AFTER || self.told_at.elapsed() >= TOLD_EVERY {
+            self.tell_head();
+        }
+        if self.untold() > 0 || self.is_unsynced { Settled::Again } else { Settled::Done }
+    }
+}
+
+impl Drop for AuditFile {
+    fn drop(&mut self) {
+        self.sync();
+        self.tell_head();
+    }
+}
+
+/// The next line, with its end.
+fn seal(chain: &mut Chain, object: &[u8]) -> String {
+    chain.seal(String::from_utf8_lossy(object).trim_end()) + "\n"
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)
+}
+
+fn tail(file: &mut File) -> io::Result<Tail> {
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    let is_other = |_| io::Error::new(io::ErrorKind::InvalidData, "holds something else than an audit log at its end");
+    Tail::of(&bytes).map_err(is_other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::chain::{Finding, Verifier};
+
+    fn verify(paths: &[&Path], head: Option<Head>) -> Vec<Finding> {
+        let mut verifier = Verifier::new(head);
+        let mut findings = Vec::new();
+        for path in paths {
+            verifier.begin_file();
+            let text = fs::read_to_string(path).unwrap();
+            text.lines().for_each(|line| findings.extend(verifier.take(line.as_bytes())));
+        }
+        findings.extend(verifier.end());
+        findings
+    }
+
+    fn start(path: &Path, run: &str) -> AuditFile {
+        AuditFile::open(path, run.to_owned()).unwrap()
+    }
+
+    fn write(file: &mut AuditFile, event: &str) {
+        let line = format!("{{\"event\":{event:?}}}\n");
+        assert_eq!(file.write(line.as_bytes()).unwrap(), line.len());
+    }
+
+    #[test]
+    fn a_process_goes_on_behind_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        for run in ["a", "b"] {
+            let mut file = start(&path, run);
+            write(&mut file, "x");
+            write(&mut file, "y");
+            let head = file.chain.head().cloned();
+            drop(file);
+            assert_eq!(verify(&[&path], head), []);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
+    }
+
+    #[test]
+    fn a_moved_file_is_gone_on_with_in_a_new_one_once_it_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("audit"), folder.path().join("audit.1"));
+        let mut file = start(&path, "a");
+        write(&mut file, "x");
+        fs::rename(&path, &old).unwrap();
+        write(&mut file, "y");
+        assert!(file.reopen());
+        write(&mut file, "z");
+        assert!(!file.reopen(), "it is the same");
+        assert_eq!(verify(&[&old, &path], file.chain.head().cloned()), []);
+    }
+
+    #[test]
+    fn of_two_processes_the_second_waits_for_the_end_of_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        let mut first = start(&path, "a");
+        write(&mut first, "x");
+        let mut second = start(&path, "b");
+        assert_eq!(second.write(b"{\"event\":\"y\"}\n").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        write(&mut first, "z");
+        drop(first);
+        write(&mut second, "y");
+        assert_eq!(verify(&[&path], second.chain.head().cloned()), []);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn a_file_that_holds_something_else_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        fs::write(&path, "notes\n").unwrap();
+        let error = AuditFile::open(&path, "a".to_owned()).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "notes\n");
+    }
+}

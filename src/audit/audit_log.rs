@@ -1,0 +1,145 @@
+//! The audit log: what happened, for whoever has to prove it later. It is apart from the log of operation, whose level and
+//! format do not matter to it, and nobody waits for it.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::audit_file::AuditFile;
+use super::events::{self, ReloadCause};
+use super::limit::{Key, Limit, Sums};
+use super::lines::Lines;
+use super::record::Record;
+use super::words::{self, Event};
+use crate::acl::UserName;
+
+/// How long the end of the process waits for what is still to be written.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The audit log of the process, or none.
+#[derive(Debug, Default)]
+pub struct AuditLog {
+    lines: Option<Lines>,
+    /// Locked for one look-up an event.
+    limit: Mutex<Limit>,
+}
+
+impl AuditLog {
+    /// Begins to write to this file, or goes on; to none, where there is no path.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or holds something else; there is no thread to be had.
+    pub fn start(path: Option<&Path>) -> io::Result<AuditLog> {
+        let Some(path) = path else { return Ok(AuditLog::default()) };
+        let run = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
+        let lines = Lines::start("audit", AuditFile::open(path, run)?, |lost| {
+            events::audit_lines_lost(lost);
+            Record::new(words::AUDIT_LOST).with("count", lost).into_line()
+        })?;
+        Ok(AuditLog { lines: Some(lines), limit: Mutex::default() })
+    }
+
+    /// Opens the file anew under its name, after somebody moved the old one away.
+    pub fn reopen(&self) {
+        if let Some(lines) = &self.lines {
+            lines.reopen();
+        }
+    }
+
+    /// Waits until all is written, or nothing more can be, for a second at most.
+    pub fn close(&self) {
+        if let Some(lines) = &self.lines {
+            lines.close(PATIENCE);
+        }
+    }
+
+    /// The proxy serves.
+    pub fn service_started(&self) {
+        self.put(words::SERVICE_STARTED, |record| {
+            record.with("version", env!("CARGO_PKG_VERSION")).with("pid", std::process::id())
+        });
+    }
+
+    /// The proxy has ended in good order.
+    pub fn service_stopped(&self) {
+        self.put(words::SERVICE_STOPPED, |record| record);
+    }
+
+    /// Somebody has changed users. What the rules are is not told: they may hold passwords.
+    pub fn acl_changed(&self, user: &str, client: SocketAddr, command: &str, names: &str) {
+        self.put(words::ACL_CHANGED, |record| {
+            record.client(client).with("user", user).with("command", command).with("names", names)
+        });
+    }
+
+    /// Another generation is in force, but for what is held up.
+    pub fn config_reloaded(&self, cause: ReloadCause, generation: u64, held_up: &[String]) {
+        self.put(words::CONFIG_RELOADED, |record| {
+            record.with("cause", cause.name()).with("generation", generation).with("held_up", held_up.join(", "))
+        });
+    }
+
+    /// Nothing of a reload could be taken: this generation is still in force.
+    pub fn config_reload_failed(&self, cause: ReloadCause, generation: u64) {
+        self.put(words::CONFIG_RELOAD_FAILED, |record| {
+            record.with("cause", cause.name()).with("generation", generation)
+        });
+    }
+
+    fn put(&self, event: &str, fill: impl FnOnce(Record) -> Record) {
+        if let Some(lines) = &self.lines {
+            lines.put(&fill(Record::new(event)).into_line());
+        }
+    }
+
+    /// So many events of one kind have happened to a client. The first of the kind in a second is a line.
+    pub(super) fn put_of_client(&self, key: &Key, count: u64, fill: impl FnOnce(Record) -> Record) {
+        let (Some(lines), Some(event)) = (&self.lines, words::audit_event(key.event, key.reason)) else { return };
+        if self.limit().admit(key.clone(), count, Instant::now()) {
+            let record = fill(Record::new(event)).with("command", key.command.as_deref()).with("reason", key.reason);
+            lines.put_of_clients(&record.with("count", 1).into_line());
+        }
+    }
+
+    /// Writes what was summed in a second that is over.
+    pub(super) fn put_sums(&self) {
+        let sums = self.limit().end_second(Instant::now());
+        if let Some(sums) = sums {
+            self.put_all(&sums);
+        }
+    }
+
+    /// Writes what was summed so far.
+    pub(super) fn put_last_sums(&self) {
+        let sums = self.limit().end();
+        self.put_all(&sums);
+    }
+
+    fn put_all(&self, sums: &Sums) {
+        let Some(lines) = &self.lines else { return };
+        for (key, count) in &sums.by_key {
+            let Some(event) = words::audit_event(key.event, key.reason) else { continue };
+            let user = match key.event {
+                Event::LoginAccepted | Event::LoginFailed => "login_user",
+                _ => "user",
+            };
+            let record = Record::new(event)
+                .with("network", key.network.map(|network| network.to_string()))
+                .with(user, key.user.as_ref().map(UserName::as_str))
+                .with("command", key.command.as_deref())
+                .with("reason", key.reason);
+            lines.put_of_clients(&record.with("count", *count).into_line());
+        }
+        if sums.others > 0 {
+            lines.put_of_clients(&Record::new(words::AUDIT_OTHERS).with("count", sums.others).into_line());
+        }
+    }
+
+    fn limit(&self) -> MutexGuard<'_, Limit> {
+        // Nothing panics while it is held.
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

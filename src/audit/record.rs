@@ -1,0 +1,114 @@
+//! What a line of the audit log says: an object of JSON, in which everything that is unknown is absent.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::escape;
+use crate::acl::UserName;
+use crate::identity::{Fingerprint, PeerIdentity, x509};
+
+/// The object, without its end.
+pub(super) struct Record(String);
+
+impl Record {
+    /// Of this event, which happens now.
+    pub(super) fn new(event: &str) -> Record {
+        Record(format!("{{\"time\":\"{}\"", shown(SystemTime::now()))).with("event", event)
+    }
+
+    /// With this field, unless it is null or empty.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Record {
+        let value = value.into();
+        if !value.is_null() && value != "" {
+            // A String takes everything.
+            let _ = write!(self.0, ",\"{name}\":{value}");
+        }
+        self
+    }
+
+    pub(super) fn client(self, client: SocketAddr) -> Record {
+        self.with("client", client.to_string())
+    }
+
+    pub(super) fn user(self, user: Option<&UserName>) -> Record {
+        self.with("user", user.map(UserName::as_str))
+    }
+
+    /// With what was verified.
+    pub(super) fn certificate(self, identity: Option<&PeerIdentity>) -> Record {
+        let certificate = identity.map(|identity| {
+            json!({
+                "subject": identity.subject(),
+                "issuer": identity.issuer(),
+                "serial": identity.serial(),
+                "sha256": identity.sha256().to_string(),
+            })
+        });
+        self.with("cert", certificate)
+    }
+
+    /// With what somebody has shown, DER, and nobody vouches for.
+    pub(super) fn shown_certificate(self, leaf: Option<&[u8]>) -> Record {
+        let certificate = leaf.map(|leaf| {
+            let mut fields = Map::new();
+            if let Ok(read) = x509::Certificate::parse(leaf) {
+                fields.insert("subject".to_owned(), read.subject.display().into());
+                fields.insert("issuer".to_owned(), read.issuer.display().into());
+                fields.insert("serial".to_owned(), beginning(&read.serial).into());
+            }
+            fields.insert("sha256".to_owned(), Fingerprint::of(leaf).to_string().into());
+            Value::Object(fields)
+        });
+        self.with("cert", certificate)
+    }
+
+    /// The line, with its end.
+    pub(super) fn into_line(self) -> Vec<u8> {
+        escape::json(&(self.0 + "}\n")).into_owned().into()
+    }
+}
+
+/// Of a serial number that nobody vouches for: more than the 20 bytes that there may be (RFC 5280) is not shown.
+pub(super) fn beginning(serial: &str) -> String {
+    const DIGITS: usize = 40;
+    match serial.get(..DIGITS) {
+        Some(beginning) if serial.len() > DIGITS => format!("{beginning}…"),
+        _ => serial.to_owned(),
+    }
+}
+
+/// UTC, to the microsecond.
+fn shown(time: SystemTime) -> String {
+    let time = OffsetDateTime::from(time);
+    let (date, hour, minute, second) = (time.date(), time.hour(), time.minute(), time.second());
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{:06}Z", time.microsecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_a_line_of_json_without_what_is_not_known() {
+        let record = Record::new("request.refused").with("user", "").with("reason", None::<&str>).with("count", 3);
+        let line = String::from_utf8(record.with("command", "a\n\"\u{202e}").into_line()).unwrap();
+        assert!(
+            line.ends_with(",\"event\":\"request.refused\",\"count\":3,\"command\":\"a\\n\\\"\\u202e\"}\n"),
+            "{line}"
+        );
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value.as_object().unwrap().len(), 4, "{line}");
+    }
+
+    #[test]
+    fn times_are_utc_with_six_digits() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_070);
+        assert_eq!(shown(time), "2023-11-14T22:13:20.000070Z");
+    }
+}

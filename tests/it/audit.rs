@@ -1,0 +1,194 @@
+//! The audit log: what has to be in it is, and whoever changes it is found out.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use serde_json::Value;
+
+use crate::support::{RedisServer, Respgate, Setup, eventually, folder, request, respgate_binary, upstream_of};
+
+const ACL: &str = "user alice on +@all -get ~* &*\nuser bob on >rightpassword +@all ~* &*\n";
+
+#[test]
+fn refusals_of_one_pipeline_are_all_there_and_the_chain_is_whole() {
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).start();
+    let mut client = gate.connect("alice");
+    let pipeline = [request(&["GET", "key:secret"]).repeat(16), request(&["FLUSHALL"]), request(&["SHUTDOWN"])];
+    client.send(&pipeline.concat());
+    (0..18).for_each(|_| assert!(client.reply_text().starts_with("-NOPERM")));
+    drop(client);
+    stop(&mut gate);
+    let lines = lines(&gate.path("audit"));
+    for (command, expected) in [("get", 16), ("flushall", 1), ("shutdown", 1)] {
+        let refused = lines.iter().filter(|line| line["event"] == "request.refused" && line["command"] == command);
+        let refused: Vec<&Value> = refused.collect();
+        let count: u64 = refused.iter().map(|line| line["count"].as_u64().unwrap()).sum();
+        assert_eq!((count, &refused[0]["user"]), (expected, &"alice".into()), "{refused:?}");
+        assert_eq!((&refused[0]["proof"], &refused[0]["session"]), (&"certificate".into(), &1.into()));
+        assert_eq!(refused[0]["cert"]["subject"], "CN=alice");
+    }
+    let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!((events[0], events[events.len() - 1]), ("service.started", "service.stopped"));
+    assert!(events.contains(&"session.started") && events.contains(&"session.ended"), "{events:?}");
+    assert!(!fs::read_to_string(gate.path("audit")).unwrap().contains("secret"), "a key");
+    let head = gate.wait_for_log(&["audit", "\"head\""]);
+    let head: Value = serde_json::from_str(&head).unwrap();
+    let verified = verify(&[&gate.path("audit")], head["head"].as_str());
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    let text = fs::read_to_string(gate.path("audit")).unwrap();
+    let cut = text.trim_end().rsplit_once('\n').unwrap().0;
+    fs::write(gate.path("audit"), format!("{cut}\n")).unwrap();
+    assert_eq!(verify(&[&gate.path("audit")], head["head"].as_str()).status.code(), Some(1));
+}
+
+#[test]
+fn of_a_stolen_certificate_all_that_it_was_used_for_is_found_by_its_serial_number() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).crl().start();
+    let stolen = gate.pki().numbered_client("alice", 66);
+    let mut before = gate.connect_as(Some(&stolen));
+    assert_eq!(before.text(&["PING"]), "+PONG");
+    gate.pki().write_crl(&[66]);
+    gate.wait_for_log(&["\"close\"", "certificate-revoked"]);
+    let refused = gate.connect_as(Some(&stolen)).try_send(&request(&["PING"])).is_err();
+    gate.wait_for_log(&["\"handshake\"", "\"revoked\""]);
+    let found = eventually("what it was used for", || {
+        let lines = lines(&gate.path("audit"));
+        let of_it: Vec<Value> = lines.into_iter().filter(|line| line["cert"]["serial"] == "42").collect();
+        (of_it.len() == 3).then_some(of_it)
+    });
+    let reasons: Vec<_> = found.iter().map(|line| (line["event"].as_str().unwrap(), line["reason"].as_str())).collect();
+    let expected = [
+        ("session.started", None),
+        ("session.ended", Some("certificate-revoked")),
+        ("handshake.failed", Some("revoked")),
+    ];
+    assert_eq!(reasons, expected, "{refused}");
+}
+
+#[test]
+fn logins_and_edits_are_there_without_passwords() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).start();
+    let mut client = gate.connect_as(None);
+    assert!(client.text(&["AUTH", "bob", "wrongpassword"]).starts_with("-WRONGPASS"));
+    assert_eq!(client.text(&["AUTH", "bob", "rightpassword"]), "+OK");
+    assert_eq!(client.text(&["ACL", "SETUSER", "eve", "on", ">newpassword"]), "+OK");
+    let text = eventually("the edit", || {
+        let text = fs::read_to_string(gate.path("audit")).unwrap();
+        text.contains("acl.changed").then_some(text)
+    });
+    for event in [
+        &["\"login.refused\"", "\"login_user\":\"bob\"", "\"wrong-password\""][..],
+        &["\"login.accepted\"", "\"login_user\":\"bob\"", "\"proof\":\"password\""],
+        &["\"acl.changed\"", "\"user\":\"bob\"", "\"acl|setuser\"", "\"names\":\"eve\""],
+    ] {
+        assert!(text.lines().any(|line| event.iter().all(|word| line.contains(word))), "{event:?} in {text}");
+    }
+    assert!(["wrongpassword", "rightpassword", "newpassword"].iter().all(|word| !text.contains(word)), "{text}");
+}
+
+#[test]
+fn a_killed_process_leaves_what_the_next_one_goes_on_with_and_vouches_for() {
+    let redis = RedisServer::start();
+    let elsewhere = folder();
+    let path = elsewhere.path().join("audit");
+    let start = || setup(&redis).setting(&format!("audit-file = {path:?}")).start();
+    let mut first = start();
+    assert!(first.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM"));
+    eventually("the refusal", || fs::read_to_string(&path).unwrap().contains("flushall").then_some(()));
+    first.signal(Signal::KILL);
+    assert_eq!(first.exit_status().code(), None);
+    // As if that had been amid a line.
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &text[..text.len() - 30]).unwrap();
+    assert_eq!(verify(&[&path], None).status.code(), Some(0));
+    let mut second = start();
+    stop(&mut second);
+    let verified = verify(&[&path], None);
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    assert!(String::from_utf8_lossy(&verified.stderr).contains("whose write was cut off"), "{verified:?}");
+    let torn = fs::read_to_string(&path).unwrap().replace("\"flushall\"", "\"flushdb\"");
+    fs::write(&path, torn).unwrap();
+    assert_eq!(verify(&[&path], None).status.code(), Some(1));
+}
+
+#[test]
+fn a_file_that_was_moved_is_gone_on_with_in_a_new_one() {
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).start();
+    let (path, old) = (gate.path("audit"), gate.path("audit.1"));
+    fs::rename(&path, &old).unwrap();
+    gate.signal(Signal::USR1);
+    eventually("the new file", || path.exists().then_some(()));
+    stop(&mut gate);
+    assert_eq!(verify(&[&old, &path], None).status.code(), Some(0));
+    assert_eq!(verify(&[&path, &old], None).status.code(), Some(1));
+}
+
+#[test]
+fn on_a_full_disk_nothing_waits_and_what_is_lost_is_counted() {
+    const EDITS: usize = 2000;
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).expect_log("\"audit\"").start().settled();
+    let set_limit = |limit: Option<u64>| {
+        let pid = Pid::from_raw(gate.pid().try_into().unwrap());
+        prlimit(pid, Resource::Fsize, Rlimit { current: limit, maximum: None }).unwrap();
+    };
+    let path = gate.path("audit");
+    let mut client = gate.connect_as(None);
+    assert_eq!(client.text(&["AUTH", "bob", "rightpassword"]), "+OK");
+    // The log of operation is longer than that, and so a bound for it as well.
+    set_limit(Some(fs::metadata(&path).unwrap().len() + 20));
+    let name = "\u{1}".repeat(250);
+    for _ in 0..EDITS {
+        assert_eq!(client.text(&["ACL", "DELUSER", &name]), ":0");
+    }
+    set_limit(None);
+    let lost = eventually("what was lost to be told", || {
+        let text = fs::read_to_string(&path).unwrap();
+        let line = text.lines().find(|line| line.contains("audit.lost"))?;
+        serde_json::from_str::<Value>(line).ok()?["count"].as_u64()
+    });
+    stop(&mut gate);
+    let written = lines(&path).iter().filter(|line| line["event"] == "acl.changed").count();
+    assert!(lost > 0, "{written} written");
+    assert_eq!(written + usize::try_from(lost).unwrap(), EDITS);
+    assert_eq!(verify(&[&path], None).status.code(), Some(0));
+    // Of lines that were torn, no complaint.
+    fs::write(gate.path("log"), "").unwrap();
+}
+
+#[test]
+fn what_is_no_audit_log_is_an_error_at_the_start() {
+    let redis = RedisServer::start();
+    let setup = setup(&redis).file("audit", "notes\n");
+    let config = setup.write_config();
+    let run = respgate_binary().args(["run", "--listen", "127.0.0.1:0", "--config"]).arg(config).output().unwrap();
+    assert_eq!(run.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&run.stderr).contains("audit-file: "), "{run:?}");
+}
+
+fn setup(redis: &RedisServer) -> Setup {
+    let setup = Respgate::setup(&upstream_of(redis)).acl(ACL);
+    let file = format!("audit-file = {:?}", setup.path("audit"));
+    let setup = setup.setting(&file).setting("tls-auth-clients = \"optional\"");
+    setup.table("[block]\nexempt-users = [\"bob\"]")
+}
+
+fn stop(gate: &mut Respgate) {
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn verify(files: &[&Path], head: Option<&str>) -> Output {
+    let head = head.map(|head| format!("--head={head}"));
+    respgate_binary().args(["audit", "verify"]).args(files).args(head).output().unwrap()
+}
