@@ -84,11 +84,12 @@ impl Permissions {
         self.mode & 0o007 != 0
     }
 
-    /// That others can read the file, and the command that takes that away.
+    /// That others than owner and group can read the file, and the command that takes that away. Its group may well be that of
+    /// the process, where the files belong to root.
     #[must_use]
     pub fn readable(&self) -> Option<String> {
         let (path, mode) = (self.path.display(), self.mode);
-        (mode & 0o044 != 0).then(|| format!("{path} can be read by others (mode {mode:04o}): chmod 600 {path}"))
+        (mode & 0o004 != 0).then(|| format!("{path} can be read by others (mode {mode:04o}): chmod o-r {path}"))
     }
 }
 

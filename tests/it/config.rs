@@ -346,7 +346,7 @@ fn passwords_in_an_acl_file_that_others_read_are_a_warning_or_an_error() {
     for setup in [&clear, &hashed] {
         fs::set_permissions(setup.path("users.acl"), fs::Permissions::from_mode(0o644)).unwrap();
     }
-    let warning = "users.acl can be read by others (mode 0644): chmod 600 ";
+    let warning = "users.acl can be read by others (mode 0644): chmod o-r ";
     let (clear_said, hashed_said) = (check(&clear), check(&hashed));
     assert_eq!(clear_said.status.code(), Some(0));
     assert!(text(&clear_said).contains(warning), "{}", text(&clear_said));
