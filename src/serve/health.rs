@@ -12,7 +12,7 @@ pub enum Health {
     Serving,
     /// Shutting down: no new clients.
     Draining,
-    /// Redis does not answer.
+    /// Redis does not answer, or loads its data.
     UpstreamDown,
     /// A worker has not turned for 5 seconds: its clients wait, and so does every newcomer that it is given.
     Stuck,
@@ -57,6 +57,7 @@ impl fmt::Display for Health {
 pub(super) struct Condition {
     stuck_workers: Cell<usize>,
     is_upstream_up: Cell<bool>,
+    is_upstream_loading: Cell<bool>,
     is_draining: Cell<bool>,
     told: Cell<Option<Health>>,
 }
@@ -75,6 +76,11 @@ impl Condition {
         self.tell();
     }
 
+    pub(super) fn note_loading(&self, is_loading: bool) {
+        self.is_upstream_loading.set(is_loading);
+        self.tell();
+    }
+
     pub(super) fn note_draining(&self) {
         self.is_draining.set(true);
         self.tell();
@@ -86,11 +92,15 @@ impl Condition {
             Health::Draining
         } else if self.stuck_workers.get() > 0 {
             Health::Stuck
-        } else if self.is_upstream_up.get() {
+        } else if self.has_upstream() {
             Health::Serving
         } else {
             Health::UpstreamDown
         }
+    }
+
+    fn has_upstream(&self) -> bool {
+        self.is_upstream_up.get() && !self.is_upstream_loading.get()
     }
 
     fn tell(&self) {
@@ -108,7 +118,7 @@ impl Condition {
     /// What makes it ready.
     pub(super) fn ready_checks(&self) -> Vec<Check> {
         let mut checks = self.live_checks();
-        checks.extend([("upstream", self.is_upstream_up.get()), ("shutdown", !self.is_draining.get())]);
+        checks.extend([("upstream", self.has_upstream()), ("shutdown", !self.is_draining.get())]);
         checks
     }
 }
@@ -135,6 +145,16 @@ mod tests {
         assert_eq!(condition.health(), Health::Stuck);
         condition.note_draining();
         assert_eq!(condition.health(), Health::Draining);
+    }
+
+    #[test]
+    fn it_is_not_ready_while_redis_loads_its_data() {
+        let condition = Condition::default();
+        condition.note_loading(true);
+        condition.note_upstream(true);
+        assert_eq!((condition.health(), condition.health().is_ready()), (Health::UpstreamDown, false));
+        condition.note_loading(false);
+        assert!(condition.health().is_ready());
     }
 
     #[test]

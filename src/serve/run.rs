@@ -165,9 +165,7 @@ async fn serve(
         tokio::select! {
             // The prober lives as long as the process.
             Some(finding) = found.recv() => {
-                if let Some(is_up) = take_finding(finding, &upstream, &mut reloader).await {
-                    condition.note_upstream(is_up);
-                }
+                take_finding(finding, &upstream, &mut reloader, &condition).await;
             }
             // The password may have been changed, here as well as there.
             () = upstream.login_refused.notified() => reloader.look_at_files().await,
@@ -264,26 +262,26 @@ async fn first_generation(
     }
 }
 
-/// What was found out about Redis takes effect. Returns whether it is there, where that is news.
-async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut Reloader) -> Option<bool> {
+/// What was found out about Redis takes effect.
+async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut Reloader, condition: &Condition) {
     match finding {
         ProbeResult::Up(server) => {
             info!(server = server.server, version = server.full_version, "upstream is there");
             upstream.refuses_us.store(false, Ordering::Relaxed);
             upstream.stuck.store(false, Ordering::Relaxed);
             reloader.learn(*server).await;
-            Some(true)
+            condition.note_upstream(true);
         }
         ProbeResult::Down(error) => {
             upstream.refuses_us.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
             upstream.stuck.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
             let address = &reloader.config().upstream.address;
             warn!(%address, %error, "upstream is not there");
-            Some(false)
+            condition.note_upstream(false);
         }
+        ProbeResult::Loading(is_loading) => condition.note_loading(is_loading),
         ProbeResult::FormerLogin => {
             warn!("the upstream refuses the login that is configured: the one before is used, which it still knows");
-            None
         }
     }
 }

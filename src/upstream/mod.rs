@@ -104,6 +104,11 @@ impl Upstream {
         self.heard.info()
     }
 
+    /// Whether it was loading its data when it said so.
+    fn is_loading(&self) -> bool {
+        self.info().is_some_and(|info| probe::field(&info, "loading") == Some("1"))
+    }
+
     /// How often it was there and was found to be gone.
     pub fn times_lost(&self) -> u64 {
         self.heard.times_lost()

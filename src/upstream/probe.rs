@@ -44,6 +44,8 @@ pub enum ProbeResult {
     Up(Box<ServerInfo>),
     /// It is not, any more or yet.
     Down(ConnectError),
+    /// It has begun to load its data, or is done with that. Meanwhile it refuses most commands.
+    Loading(bool),
     /// It refuses the login that is configured, and knows the one before.
     FormerLogin,
 }
@@ -56,6 +58,7 @@ pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
     let mut pause = FIRST_PAUSE;
     let mut seen = None;
     let mut told = None;
+    let mut was_loading = false;
     let mut declared = Vec::new();
     let mut former = None;
     let mut targets = upstream.target.subscribe();
@@ -80,13 +83,17 @@ pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
         };
         let wait = match probed.await {
             Ok(news) => {
+                let is_loading = upstream.is_loading();
+                if is_loading != std::mem::replace(&mut was_loading, is_loading) {
+                    tell(ProbeResult::Loading(is_loading));
+                }
                 if let Some((instance, server)) = news {
                     seen = Some(instance);
                     told = None;
                     tell(ProbeResult::Up(Box::new(server)));
                 }
                 pause = FIRST_PAUSE;
-                INTERVAL
+                if is_loading { LONGEST_PAUSE } else { INTERVAL }
             }
             Err(error) if error.is_ours() || (seen.is_some() && error.is_passing()) => LONGEST_PAUSE,
             Err(error) => {

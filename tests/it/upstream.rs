@@ -32,6 +32,23 @@ fn health_follows_the_upstream() {
 }
 
 #[test]
+fn nobody_is_to_be_sent_here_while_redis_loads_its_data() {
+    let slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
+    let mut redis = RedisServer::start_with(&[&slowly[..], &["--enable-debug-command", "yes"]].concat());
+    for command in [&["DEBUG", "POPULATE", "100000"][..], &["SAVE"]] {
+        assert_eq!(redis.direct().text(command), "+OK");
+    }
+    redis.restart();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
+    gate.wait_for_log(&["upstream is there"]);
+    // What was told before that has taken effect.
+    assert!(gate.ask(&["reload"]).status.success());
+    assert_eq!(says(gate.ask(&["health", "--ready"])), (Some(1), "upstream-down\n".to_owned()));
+    assert_eq!(redis.direct().text(&["CONFIG", "SET", "key-load-delay", "0"]), "+OK");
+    eventually("health to be good", || gate.is_ready().then_some(()));
+}
+
+#[test]
 fn health_notices_that_the_upstream_has_gone_without_a_client_that_would() {
     let mut redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
