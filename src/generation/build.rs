@@ -21,7 +21,9 @@ use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
 use crate::policy::{Policy, Renames, ScriptRights};
 use crate::resp::RequestLimits;
 use crate::session::SessionLimits;
-use crate::tls::{self, Finding, InForce, Newcomers, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings};
+use crate::tls::{
+    self, AuthClients, Finding, InForce, Newcomers, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings,
+};
 use crate::upstream::probe::ServerInfo;
 
 /// A generation, and what works but should not stay so.
@@ -128,6 +130,7 @@ pub fn build(
         Some(before) => builder.kept_listeners(&before.listeners),
         None => builder.listeners(),
     };
+    let revocations = builder.revocations();
     builder.tell_of_authority_rules(&listeners);
     let Builder { errors, mut warnings, advice, faults, contents, misnamed, waiting, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
@@ -164,6 +167,7 @@ pub fn build(
             limits: Arc::new(session_limits(config)),
             policy: Arc::new(policy),
             listeners,
+            revocations,
             refusal_work,
         },
         warnings,
@@ -390,17 +394,21 @@ impl<'a> Builder<'a> {
     }
 
     fn listeners(&mut self) -> Vec<Option<Arc<TlsMaterial>>> {
-        let mut loaded: Vec<(&TlsSettings, Arc<TlsMaterial>)> = Vec::new();
+        let mut loaded: Vec<(&TlsSettings, Option<&InForce>, Arc<TlsMaterial>)> = Vec::new();
         let mut listeners = Vec::new();
         let keys = rule_keys(&self.config.certificates);
         for (number, listener) in self.config.listeners.iter().enumerate() {
             let before = self.in_force(number);
             listeners.push(listener.tls.as_ref().and_then(|settings| {
-                let keeps_authorities =
-                    settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file));
-                let newcomers = Newcomers { may_come: !self.kept.newcomers_wait, keeps_authorities };
-                // Two listeners with the same files share one material, and one error.
-                if let Some((_, material)) = loaded.iter().find(|(known, _)| *known == settings) {
+                let newcomers = Newcomers {
+                    may_come: !self.kept.newcomers_wait,
+                    keeps_authorities: self.keeps_authorities(number, settings),
+                };
+                // Two listeners with the same files, and the same past, share one material, and one error.
+                let is_same = |(known, past, _): &&(&TlsSettings, Option<&InForce>, Arc<TlsMaterial>)| {
+                    *known == settings && *past == before
+                };
+                if let Some((.., material)) = loaded.iter().find(is_same) {
                     return Some(Arc::clone(material));
                 }
                 match tls::material::load(settings, &keys, self.files, before, newcomers, SystemTime::now()) {
@@ -408,7 +416,7 @@ impl<'a> Builder<'a> {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         self.waiting.extend(material.waiting().iter().map(ToString::to_string));
                         let material = Arc::new(material);
-                        loaded.push((settings, Arc::clone(&material)));
+                        loaded.push((settings, before, Arc::clone(&material)));
                         Some(material)
                     }
                     Err(errors) => {
@@ -425,7 +433,27 @@ impl<'a> Builder<'a> {
 
     /// What is in force at the listener of this number.
     fn in_force(&self, number: usize) -> Option<&'a InForce> {
-        self.kept.before?.listeners.get(number)?.as_deref().map(TlsMaterial::in_force)
+        let before = self.kept.before?;
+        match before.listeners.get(number)? {
+            Some(material) => Some(material.in_force()),
+            None => before.revocations.get(number)?.as_deref(),
+        }
+    }
+
+    /// Of each plaintext listener what was revoked before.
+    fn revocations(&self) -> Vec<Option<Arc<InForce>>> {
+        let plaintext = |number| self.in_force(number).map(InForce::revocations).map(Arc::new);
+        let listeners = self.config.listeners.iter().enumerate();
+        listeners.map(|(number, listener)| if listener.tls.is_none() { plaintext(number) } else { None }).collect()
+    }
+
+    /// Whether a listener keeps the client CAs that it has. Those of another file are no stand-in for what is in this one.
+    fn keeps_authorities(&self, number: usize, settings: &TlsSettings) -> bool {
+        let before = self.kept.before.and_then(|before| before.config.listeners.get(number)?.tls.as_ref());
+        let is_the_same = before.is_some_and(|before| {
+            before.auth_clients != AuthClients::No && before.ca_cert_file == settings.ca_cert_file
+        });
+        is_the_same && settings.ca_cert_file.as_ref().is_some_and(|file| self.kept.authorities.contains(file))
     }
 
     /// What there is to say of the rules that are about CAs, and of the CAs.

@@ -24,7 +24,7 @@ use crate::auth::verify::RefusalWork;
 use crate::config::Config;
 use crate::policy::Policy;
 use crate::session::SessionLimits;
-use crate::tls::TlsMaterial;
+use crate::tls::{InForce, TlsMaterial};
 
 /// Settings, policy and trust that belong together.
 pub struct Generation {
@@ -40,6 +40,8 @@ pub struct Generation {
     pub policy: Arc<Policy>,
     /// The TLS side of each listener, `None` for plaintext ones.
     pub listeners: Vec<Option<Arc<TlsMaterial>>>,
+    /// Of each plaintext one what was revoked while it was none: it is so still when certificates are asked for again.
+    pub revocations: Vec<Option<Arc<InForce>>>,
     /// What refusing a login has to cost, so that its time tells nothing.
     pub refusal_work: Arc<RefusalWork>,
 }
@@ -57,6 +59,7 @@ impl Generation {
             limits: Arc::clone(&self.limits),
             policy: Arc::new(policy),
             listeners: self.listeners.clone(),
+            revocations: self.revocations.clone(),
             refusal_work,
         }
     }

@@ -15,6 +15,12 @@ pub(super) struct Authority {
     pub(super) certificate: Certificate,
 }
 
+impl PartialEq for Authority {
+    fn eq(&self, other: &Authority) -> bool {
+        self.der == other.der
+    }
+}
+
 impl Authority {
     pub(super) fn name(&self) -> &Name {
         &self.certificate.subject

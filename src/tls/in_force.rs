@@ -7,7 +7,7 @@ use super::editions::Editions;
 use crate::identity::Fingerprint;
 
 /// The client CAs, pinned keys and CRLs of one listener.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct InForce {
     /// The client CAs, those among them that are revoked as well.
     pub(super) authorities: Vec<Authority>,
@@ -54,12 +54,14 @@ impl InForce {
 
     /// Whether both trust the same client CAs and pinned keys, and have read the same CRLs.
     pub fn has_same_trust_as(&self, other: &InForce) -> bool {
-        let ders = |in_force: &InForce| in_force.authorities.iter().map(|it| it.der.clone()).collect::<Vec<_>>();
-        ders(self) == ders(other) && self.pinned_keys == other.pinned_keys && self.editions == other.editions
+        self.authorities == other.authorities
+            && self.pinned_keys == other.pinned_keys
+            && self.editions == other.editions
     }
 
     /// Of this only what was revoked, while nobody is asked for a certificate: it is so still when somebody is again.
-    pub(super) fn revocations(&self) -> InForce {
+    #[must_use]
+    pub fn revocations(&self) -> InForce {
         let Self { signers, editions, revoked, .. } = self.clone();
         InForce { signers, editions, revoked, ..InForce::default() }
     }
