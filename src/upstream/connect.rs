@@ -23,7 +23,7 @@ use crate::resp::{self, Reply};
 pub struct Target {
     address: UpstreamAddress,
     login: Option<Login>,
-    /// The one before that, for a Redis that does not know the new one yet.
+    /// The one that Redis knew last, where it does not know the new one yet.
     former_login: Option<Login>,
     /// For connecting and logging in together, and for one question after that.
     timeout: Duration,
@@ -60,10 +60,10 @@ impl Target {
         }
     }
 
-    /// This one, after `before`.
-    pub(super) fn following(self, before: &Target) -> Target {
-        let is_same = self.login == before.login;
-        let former_login = if is_same { before.former_login.clone() } else { before.login.clone() };
+    /// This one, after the last as what Redis has let us in. One that it never knew, a slip, is not gone back to.
+    pub(super) fn after(self, let_in: Option<&Target>) -> Target {
+        let former_login =
+            let_in.and_then(|known| known.login.clone()).filter(|former| self.login.as_ref() != Some(former));
         Self { former_login, ..self }
     }
 

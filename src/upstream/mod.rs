@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
 pub use self::connect::{Connection, Target, connect};
@@ -54,8 +55,8 @@ pub struct Upstream {
     pub lost: Notify,
     /// Notified while somebody waits for a login that it does not refuse.
     pub login_refused: Notify,
-    /// It has let us in before: if it does not any more, its password was changed, and ours is about to be.
-    has_let_in: AtomicBool,
+    /// As what it has let us in last: if it does not any more, its password was changed, and ours is about to be.
+    let_in: ArcSwapOption<Target>,
 }
 
 /// How long after a login was refused it is tried again.
@@ -78,7 +79,7 @@ impl Upstream {
             heard: Heard::default(),
             lost: Notify::new(),
             login_refused: Notify::new(),
-            has_let_in: AtomicBool::new(false),
+            let_in: ArcSwapOption::empty(),
         })
     }
 
@@ -87,10 +88,10 @@ impl Upstream {
         Arc::clone(&self.target.borrow())
     }
 
-    /// That is different from now on. Where the login is and Redis does not know it yet, the one before is good enough.
+    /// That is different from now on. Where the login is and Redis does not know it yet, the last that it knew is good enough.
     pub fn set_target(&self, target: Target) {
+        let target = target.after(self.let_in.load().as_deref());
         self.target.send_if_modified(|current| {
-            let target = target.following(current);
             let is_other = **current != target;
             if is_other {
                 *current = Arc::new(target);
@@ -126,6 +127,12 @@ impl Upstream {
         self.with_login(connecting).await
     }
 
+    fn note_let_in(&self, target: Arc<Target>) {
+        if !self.let_in.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, &target)) {
+            self.let_in.store(Some(target));
+        }
+    }
+
     /// What comes of `connecting`: again and again for a while where Redis refuses a login although it knew one before. It has
     /// another password by now, and we are about to, or the other way round.
     async fn with_login(
@@ -137,12 +144,12 @@ impl Upstream {
         loop {
             let target = Arc::clone(&targets.borrow_and_update());
             let is_over = began.elapsed() >= target.timeout();
-            let connected = connecting(target).await;
+            let connected = connecting(Arc::clone(&target)).await;
             let is_refused = connected.as_ref().is_err_and(ConnectError::is_wrong_password);
-            if connected.is_ok() {
-                self.has_let_in.store(true, Ordering::Relaxed);
+            if connected.as_ref().is_ok_and(|connection| !connection.is_former()) {
+                self.note_let_in(target);
             }
-            if !is_refused || is_over || !self.has_let_in.load(Ordering::Relaxed) {
+            if !is_refused || is_over || self.let_in.load().is_none() {
                 return connected;
             }
             self.login_refused.notify_one();
