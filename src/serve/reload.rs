@@ -184,6 +184,7 @@ impl Reloader {
             config = self.settled_config(&files, now);
             unsettled.extend(config.is_none().then_some(Part::Configuration));
         }
+        self.due.users |= matches!(&config, Some(Ok(read)) if self.reads_users_otherwise(&read.config));
         let users = self.due.users && !self.unsaved && !unsettled.contains(&Part::Users);
         let is_trust_due = std::mem::take(&mut self.due.trust);
         if config.is_none() && !users && !is_trust_due && !self.due.newcomers {
@@ -330,6 +331,12 @@ impl Reloader {
             }
             _ => false,
         }
+    }
+
+    /// Whether the ACL file that is in force is held against something else under this configuration.
+    fn reads_users_otherwise(&self, config: &Config) -> bool {
+        let rules = |config: &Config| (config.strict_permissions, config.acl_dialect);
+        self.acl_file().is_some() && rules(config) != rules(&self.config)
     }
 
     fn differs_in_trust(&self) -> bool {
