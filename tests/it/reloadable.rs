@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -25,7 +25,11 @@ const ROWS: &[Row] = &[
         let mut socket = TcpStream::connect(stage.gate.address()).unwrap();
         std::io::Write::write_all(&mut socket, b"PROXY TCP4 192.0.2.7 127.0.0.1 40000 6380\r\n").unwrap();
         let config = client_config(&stage.gate.pki().ca_cert(), Some(&stage.gate.pki().client("alice")));
-        assert_eq!(RespClient::tls_over(socket, &config).text(&["PING"]), "+PONG");
+        let mut announced = RespClient::tls_over(socket, &config);
+        assert_eq!(announced.text(&["PING"]), "+PONG");
+        stage.put_back();
+        announced.expect_closed();
+        stage.gate.wait_for_log(&["\"close\"", "192.0.2.7", "listener-changed"]);
     }),
     ("tls-auth-clients = \"yes\"", "tls-auth-clients = \"optional\"", |stage| {
         let mut nobody = stage.gate.connect_as(None);
@@ -310,6 +314,13 @@ fn redis_gets_another_password_before_or_after_the_file_and_no_client_notices() 
         };
         let in_file = |password: &str| fs::write(gate.path("redis_password"), format!("{password}\n")).unwrap();
         more_are_served();
+        for slip in ["slip", "another slip"] {
+            let before = gate.in_force().0;
+            in_file(slip);
+            gate.signal(Signal::HUP);
+            eventually("the reload", || (gate.in_force().0 > before).then_some(()));
+            more_are_served();
+        }
         in_file("second");
         gate.signal(Signal::HUP);
         gate.wait_for_log(&["WARN", "the upstream refuses the login that is configured"]);
@@ -321,6 +332,123 @@ fn redis_gets_another_password_before_or_after_the_file_and_no_client_notices() 
         more_are_served();
         is_over.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn what_was_revoked_stays_so_across_plaintext() {
+    let redis = RedisServer::start();
+    let mut setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).crl();
+    setup.pki().write_crl(&[7]);
+    for word in ["reload", "handshake", "a fast hash", "not in the files any more", "no listener asks for one"] {
+        setup = setup.expect_log(word);
+    }
+    let gate = setup.start().settled();
+    let revoked = gate.pki().numbered_client("alice", 7);
+    let lists = format!("tls-crl-file = {:?}\n", gate.pki().crl_file());
+    assert!(!is_served(gate.connect_as(Some(&revoked))));
+    take(&gate, &lists, "tls = \"no\"\n");
+    assert_eq!(RespClient::plain(gate.address()).text(&["PING"]), "-NOAUTH Authentication required.");
+    take(&gate, "tls = \"no\"\n", "");
+    assert!(is_served(gate.connect("bob")));
+    assert!(!is_served(gate.connect_as(Some(&revoked))));
+}
+
+#[test]
+fn listeners_whose_files_become_the_same_keep_each_what_it_has_revoked() {
+    let stage = Two::start(|pki, _| {
+        pki.write_crl(&[7]);
+        ["".to_owned(), format!("tls-crl-file = {:?}\n", pki.crl_file())]
+    });
+    let revoked = stage.gate.pki().numbered_client("alice", 7);
+    assert!(!stage.is_served(1, &revoked));
+    let lists = format!("tls-crl-file = {:?}\n", stage.gate.pki().crl_file());
+    take(&stage.gate, &lists, "");
+    assert!(stage.is_served(0, &revoked) && !stage.is_served(1, &revoked));
+}
+
+#[test]
+fn listeners_whose_files_become_the_same_trust_no_sooner_and_no_shorter_than_each_would_alone() {
+    let stage = Two::start(|_, partner| [authorities(&partner.ca_cert()), "".to_owned()]);
+    let alice = stage.gate.pki().client("alice");
+    let mut inside = stage.connect(1, &alice);
+    assert_eq!(inside.text(&["PING"]), "+PONG");
+    let elsewhere = "[[listener]]\nlisten = \"127.0.0.1:0\"\n";
+    take(&stage.gate, &authorities(&stage.partner.ca_cert()), elsewhere);
+    assert!(!stage.is_served(0, &alice), "a listener is opened with a restart, and so the new CA waits");
+    assert!(stage.is_served(1, &alice));
+    assert_eq!(inside.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn a_listener_that_is_to_trust_what_cannot_be_read_does_not_go_on_under_its_name() {
+    let stage = Two::start(|_, partner| ["".to_owned(), authorities(&partner.ca_cert())]);
+    fs::write(stage.partner.ca_cert(), "nothing\n").unwrap();
+    let first = format!("listen = \"{}\"\n", stage.addresses[0]);
+    stage.gate.edit_config(&first, &(first.clone() + &authorities(&stage.partner.ca_cert())));
+    stage.gate.signal(Signal::HUP);
+    stage.gate.wait_for_log(&["kept the old one", "\"cause\":\"signal\""]);
+}
+
+/// Two listeners, and a CA beside the own one.
+struct Two {
+    gate: Respgate,
+    addresses: [SocketAddr; 2],
+    partner: Pki,
+    _redis: RedisServer,
+    _folder: tempfile::TempDir,
+}
+
+impl Two {
+    /// With what their sections say besides.
+    fn start(sections: impl FnOnce(&Pki, &Pki) -> [String; 2]) -> Two {
+        let redis = RedisServer::start();
+        let folder = tempfile::tempdir().unwrap();
+        let partner = Pki::create(folder.path());
+        let mut setup = Respgate::setup(&upstream_of(&redis)).acl(ACL);
+        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = ports.each_ref().map(|port| port.local_addr().unwrap());
+        drop(ports);
+        for (address, section) in addresses.iter().zip(sections(setup.pki(), &partner)) {
+            setup = setup.listeners(&format!("[[listener]]\nlisten = \"{address}\"\n{section}"));
+        }
+        for word in ["reload", "handshake", "a fast hash", "not in the files any more", "not trusted yet", "restart"] {
+            setup = setup.expect_log(word);
+        }
+        Two { gate: setup.start().settled(), addresses, partner, _redis: redis, _folder: folder }
+    }
+
+    fn connect(&self, listener: usize, identity: &Identity) -> RespClient {
+        RespClient::tls(self.addresses[listener], &self.gate.pki().ca_cert(), Some(identity))
+    }
+
+    fn is_served(&self, listener: usize, identity: &Identity) -> bool {
+        is_served(self.connect(listener, identity))
+    }
+}
+
+fn authorities(file: &std::path::Path) -> String {
+    format!("tls-ca-cert-file = {file:?}\n")
+}
+
+fn is_served(mut client: RespClient) -> bool {
+    client.try_send(&request(&["PING"])).and_then(|()| client.try_reply()).is_ok_and(|reply| reply == b"+PONG\r\n")
+}
+
+/// Changes the configuration, and returns once it is in force.
+fn take(gate: &Respgate, from: &str, to: &str) {
+    let before = gate.in_force().0;
+    gate.edit_config(from, to);
+    eventually("the reload", || (gate.in_force().0 > before).then_some(()));
+}
+
+#[test]
+fn settings_that_the_acl_file_is_read_by_have_it_read_again() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("strict-permissions = false");
+    let gate = setup.expect_log("reload").expect_log("a fast hash").expect_log("0644").start().settled();
+    chmod(&gate.path("users.acl"), 0o644);
+    gate.edit_config("strict-permissions = false", "strict-permissions = true");
+    gate.wait_for_log(&["ERROR", "users.acl can be read by others"]);
 }
 
 fn chmod(path: &std::path::Path, mode: u32) {

@@ -1,6 +1,6 @@
 //! How a connection comes in: its turn, whom a balancer speaks for, the handshake.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +26,13 @@ const NEWCOMER: Duration = Duration::from_secs(2);
 /// How long a connection has for its ClientHello where others wait for the place.
 const UNDISTURBED: Duration = Duration::from_secs(1);
 
+/// By which listener a client has come, and through which balancer, where one speaks for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    pub(super) listener: usize,
+    pub(super) balancer: Option<IpAddr>,
+}
+
 /// A connection that has its permit, and how its handshake began.
 struct Entered {
     /// As a balancer says, where one does.
@@ -44,6 +51,7 @@ impl Worker {
     /// From accept to the end of the handshake; gives what comes after it.
     pub(super) async fn admit(self: Rc<Self>, arrival: Arrival) -> Option<ConnectionFuture> {
         let listener = arrival.listener;
+        let way = Way { listener, balancer: arrival.is_balancer.then(|| arrival.address.ip()) };
         let arrived = Instant::now();
         let deadline = arrived + self.current().generation.config.limits.handshake_timeout;
         let late = arrived + NEWCOMER;
@@ -60,7 +68,7 @@ impl Worker {
         };
         let begun = match transport {
             Ok(Transport::Plaintext(socket)) => {
-                return Some(self.start_session(socket, None, false, address, listener, permit));
+                return Some(self.start_session(socket, None, false, address, way, permit));
             }
             Ok(Transport::Tls(begun)) => begun,
             Err(failure) => return Some(self.refuse(failure, address, permit)),
@@ -84,7 +92,7 @@ impl Worker {
         Some(match self.reverify_if_outdated(peer, listener, began_with, began_at) {
             Ok(peer) => {
                 self.settings.events.counts().handshake_done(protocol, resumed, arrived.elapsed());
-                self.start_session(stream, peer, true, address, listener, permit)
+                self.start_session(stream, peer, true, address, way, permit)
             }
             Err(refusal) => {
                 let (error, shown) = (HandshakeError::Certificate(refusal), chain.as_ref().map(CertificateChain::leaf));

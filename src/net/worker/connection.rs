@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
 
 use super::Worker;
+use super::admission::Way;
 use super::host::{PolicyRef, WorkerHost};
 use super::mailbox::Arrival;
 use crate::audit::client_events::Volume;
@@ -79,7 +80,7 @@ impl Worker {
         peer: Option<handshake::VerifiedPeer>,
         has_handshake: bool,
         address: SocketAddr,
-        listener: usize,
+        way: Way,
         mut permit: ConnectionPermit,
     ) -> ConnectionFuture {
         if let Some(exhausted) = permit.surplus() {
@@ -110,12 +111,12 @@ impl Worker {
         if has_handshake {
             self.settings.events.connected(number, &peer, core.principal());
         }
-        let handle = Rc::new(Handle::new(listener, trusted, expires));
+        let handle = Rc::new(Handle::new(way.listener, trusted, expires));
         let entry = self.registry.enter(number, Rc::clone(&handle));
         let user = core.principal().map(|principal| principal.user.name());
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
-        let counted = self.count_session(&core, listener);
-        let host = WorkerHost { worker: Rc::clone(&self), number, listener, peer, has_handshake, counted };
+        let counted = self.count_session(&core, way.listener);
+        let host = WorkerHost { worker: Rc::clone(&self), number, way, peer, has_handshake, counted };
         let mut driver = Box::new(Driver::new(core, client, Rc::clone(&handle), account, host));
         let mut looks = self.looks.get();
         let mut is_known_authenticated = false;

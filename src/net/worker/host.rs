@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
+use super::admission::Way;
 use super::counting::CountedSession;
 use super::{GenerationRef, Worker};
 use crate::audit::client_events::Volume;
@@ -18,7 +19,7 @@ use crate::auth::random;
 use crate::auth::throttle::Reach;
 use crate::config::Listener;
 use crate::generation::{Edit, EditProgress, Editor, GoAhead};
-use crate::net::addresses::admit;
+use crate::net::addresses::{admit, is_balancer};
 use crate::net::host::{Connecting, Host};
 use crate::policy::Policy;
 use crate::resp::Reply;
@@ -45,8 +46,8 @@ pub(super) struct WorkerHost {
     pub(super) worker: Rc<Worker>,
     /// The session's, counted over all workers.
     pub(super) number: u64,
-    /// Through which it came in.
-    pub(super) listener: usize,
+    /// On which it came in.
+    pub(super) way: Way,
     pub(super) peer: Rc<Peer>,
     /// The client has gone through a handshake, and the log knows of it. Without one it could be a mere probe.
     pub(super) has_handshake: bool,
@@ -58,8 +59,12 @@ pub(super) struct WorkerHost {
 ///
 /// # Errors
 /// Why the session has to end.
-fn would_let_in(listener: &Listener, peer: &Peer, has_handshake: bool) -> Result<(), CloseReason> {
+fn would_let_in(listener: &Listener, peer: &Peer, way: Way, has_handshake: bool) -> Result<(), CloseReason> {
     admit(listener, peer.address.ip()).map_err(|_| CloseReason::Denied)?;
+    // Whom a balancer has spoken for that may speak for nobody any more may be anybody.
+    if way.balancer.is_some_and(|balancer| !is_balancer(listener, balancer)) {
+        return Err(CloseReason::ListenerChanged);
+    }
     match &listener.tls {
         Some(_) if !has_handshake => Err(CloseReason::ListenerChanged),
         Some(tls) if tls.auth_clients == AuthClients::Yes && peer.certificate.is_none() => {
@@ -83,8 +88,8 @@ impl Host for WorkerHost {
     }
 
     fn judge(&self) -> Result<(), CloseReason> {
-        match self.worker.current().generation.config.listeners.get(self.listener) {
-            Some(listener) => would_let_in(listener, &self.peer, self.has_handshake),
+        match self.worker.current().generation.config.listeners.get(self.way.listener) {
+            Some(listener) => would_let_in(listener, &self.peer, self.way, self.has_handshake),
             None => Err(CloseReason::ListenerChanged),
         }
     }
