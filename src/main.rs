@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use respgate::cli::{
-    Cli, Command, acl, audit, cert, check, hash_password, health, kick, reload, run, sessions, status,
+    Cli, Command, acl, audit, cert, check, completions, hash_password, health, kick, man, reload, run, sessions, status,
 };
 
 fn main() -> ExitCode {
@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         Command::Sessions(arguments) => sessions::sessions(&arguments),
         Command::Kick(arguments) => kick::kick(&arguments),
         Command::Reload(arguments) => reload::reload(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => man::man(&arguments),
     };
     exit.into()
 }

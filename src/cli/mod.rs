@@ -7,12 +7,14 @@ pub mod acl;
 pub mod audit;
 pub mod cert;
 pub mod check;
+pub mod completions;
 pub mod configuration;
 pub mod door;
 pub mod exit;
 pub mod hash_password;
 pub mod health;
 pub mod kick;
+pub mod man;
 pub mod reload;
 pub mod run;
 pub mod sessions;
@@ -61,6 +63,10 @@ pub enum Command {
     Kick(kick::KickArgs),
     /// Have the running proxy read everything again, and wait for it: exit 78 where something is wrong
     Reload(reload::ReloadArgs),
+    /// Print the completions of a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write that of each subcommand into a folder
+    Man(man::ManArgs),
 }
 
 #[cfg(test)]
