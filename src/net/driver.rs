@@ -15,6 +15,7 @@ use super::budget::{Account, Holder};
 use super::executing::Executing;
 use super::host::{Connecting, Host, Stream};
 use super::registry::{Handle, Order};
+use super::turn;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
@@ -232,7 +233,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             let has_room = self.account.has_room();
             if !has_room {
                 // Its turn comes again after those who give back what they hold.
-                cx.waker().wake_by_ref();
+                turn::end(cx);
             }
             if has_room && client.may_read() && !self.client_ended && self.core.wants(Side::Downstream) {
                 progress |= self.poll_client(&mut client, cx, policy, now)?;
@@ -259,7 +260,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
                 return Ok(());
             }
             if waits_for_its_turn || client.is_used_up() || redis.is_used_up() {
-                cx.waker().wake_by_ref();
+                turn::end(cx);
                 return Ok(());
             }
         }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::host::Host;
 use super::registry::{Handle, Order};
+use super::turn;
 use crate::session::{CloseReason, Remains};
 use crate::upstream::Cut;
 
@@ -65,7 +66,7 @@ impl<H: Host> Executing<H> {
         match Pin::new(&mut self.upstream).poll_read(cx, &mut scratch) {
             Poll::Ready(Ok(())) if !scratch.filled().is_empty() => {
                 // The others get their turn.
-                cx.waker().wake_by_ref();
+                turn::end(cx);
                 Poll::Pending
             }
             Poll::Ready(_) => Poll::Ready(()),

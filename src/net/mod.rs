@@ -14,6 +14,7 @@ pub mod proxy_protocol;
 pub mod registry;
 mod reverify;
 mod shares;
+mod turn;
 mod unsent;
 pub mod view;
 pub mod worker;
