@@ -33,9 +33,9 @@ pub struct GateLimits {
 }
 
 /// Counts connections, all together and by address. An eighth of all may be unauthenticated, shared fairly between
-/// networks, and those from which users come go before the others. Who has none of these places waits for his turn outside,
-/// where he costs one file descriptor, and he never takes the place of a client that is in or may come in: together there are
-/// as many as connections in all.
+/// networks, and those from which users come go before the others. Who has none of these places waits for his turn
+/// outside, where he costs one file descriptor, and he never takes the place of a client that is in or may come in:
+/// together there are as many as connections in all.
 #[derive(Debug)]
 pub struct Gate {
     unauthenticated: Arc<Places>,
@@ -123,8 +123,8 @@ impl Gate {
         self.arrive(self.visitor(address), Some(origin(address)))
     }
 
-    /// For a connection of a balancer: nothing bounds how many it may have, but for how many may be unauthenticated. Its network
-    /// is a known one.
+    /// For a connection of a balancer: nothing bounds how many it may have, but for how many may be unauthenticated.
+    /// Its network is a known one.
     ///
     /// # Errors
     /// The limit.

@@ -103,8 +103,8 @@ impl Places {
 }
 
 impl Place {
-    /// Ends when somebody waits who holds none, and this one is to go for him: of those for which this is awaited, the one for
-    /// which it was first. Never for who comes from a known network.
+    /// Ends when somebody waits who holds none, and this one is to go for him: of those for which this is awaited, the
+    /// one for which it was first. Never for who comes from a known network.
     pub(super) async fn wanted(&self) {
         if self.visitor.standing == Standing::Known {
             return std::future::pending().await;

@@ -10,8 +10,8 @@ use super::door;
 use crate::config::{Config, DEFAULT_MAXCLIENTS};
 use crate::net::SURPLUS;
 
-/// File descriptors for everything that is not a client: logs, listeners, looks at the upstream, files that are read, and who
-/// is at the doors.
+/// File descriptors for everything that is not a client: logs, listeners, looks at the upstream, files that are read,
+/// and who is at the doors.
 const OTHER_DESCRIPTORS: u64 = 32 + 2 * door::CONNECTIONS as u64;
 
 /// File descriptors of a worker's event loop.

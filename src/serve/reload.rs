@@ -2,9 +2,9 @@
 //!
 //! - What was seen of a file may not be in force: it was wrong, or waits. Everything else takes effect without it, and it is
 //!   tried again whenever anything changes.
-//! - Whoever is new is let in only once the configuration and the ACL file on the disk are in force, since a rule there may
-//!   confine him: by a client CA, a pinned key, or a CRL that does not list him any more. Whoever is trusted no longer is out at
-//!   once.
+//! - Whoever is new is let in only once the configuration and the ACL file on the disk are in force, since a rule there
+//!   may confine him: by a client CA, a pinned key, or a CRL that does not list him any more. Whoever is trusted no
+//!   longer is out at once.
 //! - Users live in the generation. The ACL file is read again only when it is another than the one in force, or when
 //!   somebody says so. Edits that are not saved are not given up for a file that merely changed.
 
@@ -218,7 +218,8 @@ impl Reloader {
         self.rebuild(Cause::Upstream, nothing, &self.files()).await;
     }
 
-    /// Takes what a reload that was asked for has come to. There is none while it waits for certificates to be verified again.
+    /// Takes what a reload that was asked for has come to. There is none while it waits for certificates to be verified
+    /// again.
     pub(super) fn take_report(&mut self) -> Option<ReloadReport> {
         self.report.take()
     }
@@ -239,8 +240,9 @@ impl Reloader {
         self.report = self.rebuild(cause, reading, &files).await;
     }
 
-    /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why. Whoever is trusted no
-    /// longer is gone before users and rules are others. Returns what has come of it, if it does not have to wait.
+    /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why. Whoever is
+    /// trusted no longer is gone before users and rules are others. Returns what has come of it, if it does not have to
+    /// wait.
     async fn rebuild(&mut self, cause: Cause, reading: Reading, files: &Files) -> Option<ReloadReport> {
         let changes_rights = reading.config.is_some() || reading.users || !reading.trust;
         let is_withdrawn = (reading.config.is_some() || reading.users) && self.withdraw_trust(files).await;
@@ -315,8 +317,8 @@ impl Reloader {
         self.due.retry = true;
     }
 
-    /// Applies CRLs and the removal of CAs only, under the users and rules in force. What is wrong is told with the rest. Says
-    /// whether there was any.
+    /// Applies CRLs and the removal of CAs only, under the users and rules in force. What is wrong is told with the
+    /// rest. Says whether there was any.
     async fn withdraw_trust(&mut self, files: &Files) -> bool {
         let may_go = |part: &Part| *part != Part::Certificates && self.watch.differs(part);
         if !self.watch.trust().iter().any(may_go) {

@@ -36,8 +36,8 @@ use crate::net::{InheritedSockets, listener};
 use crate::upstream::probe::{self, ProbeResult, ServerInfo};
 use crate::upstream::{ConnectError, Target, Upstream};
 
-/// Runs the proxy until it is told to stop and all is drained. `files` is what the configuration was read from, `reread` reads the
-/// configuration again, for reloads. Every one of the `inherited` sockets has to be some listener's.
+/// Runs the proxy until it is told to stop and all is drained. `files` is what the configuration was read from,
+/// `reread` reads the configuration again, for reloads. Every one of the `inherited` sockets has to be some listener's.
 ///
 /// # Errors
 /// Nothing was started, or everything has been stopped again.

@@ -43,8 +43,8 @@ pub(super) struct Scraper {
     answers: RefCell<Vec<Answer>>,
 }
 
-/// What a worker said last, and what it was asked since. It is not asked twice, or a worker that is stuck would have to answer
-/// ever more.
+/// What a worker said last, and what it was asked since. It is not asked twice, or a worker that is stuck would have to
+/// answer ever more.
 #[derive(Default)]
 struct Answer {
     last: WorkerCounts,

@@ -138,8 +138,8 @@ pub(super) fn open_admin(address: &AdminAddress, group: Option<u32>, proxy: &Rc<
     }
 }
 
-/// Opens the metrics door; where another process has its address, once that has given it up, as one does that ends. The door is open
-/// until the task is aborted.
+/// Opens the metrics door; where another process has its address, once that has given it up, as one does that ends. The
+/// door is open until the task is aborted.
 ///
 /// # Errors
 /// The address cannot be had for another reason.

@@ -21,8 +21,8 @@ pub(super) struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Binds `path` with mode 0600, making its directory (mode 0700) where that is missing; a group may open both. A socket where
-    /// nobody answers any more is replaced. Needs a tokio runtime.
+    /// Binds `path` with mode 0600, making its directory (mode 0700) where that is missing; a group may open both. A
+    /// socket where nobody answers any more is replaced. Needs a tokio runtime.
     ///
     /// # Errors
     /// Somebody answers there, something else is there, or the directory belongs to others.

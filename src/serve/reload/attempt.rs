@@ -15,8 +15,8 @@ pub(super) struct Attempt<T> {
     pub(super) built: Option<(HeldUp, T)>,
 }
 
-/// Builds of `read`, which is what is not in force yet. What is wrong by itself is held up, with all that is `beside` it; where
-/// configuration and users contradict each other, the one of them without which the other is right, or both.
+/// Builds of `read`, which is what is not in force yet. What is wrong by itself is held up, with all that is `beside`
+/// it; where configuration and users contradict each other, the one of them without which the other is right, or both.
 pub(super) fn attempt<T>(
     read: &BTreeSet<Part>,
     beside: impl Fn(&Part) -> BTreeSet<Part>,
@@ -69,8 +69,8 @@ mod tests {
         Part::RevocationLists(path.into())
     }
 
-    /// What is held up of a reload of everything, in which these are wrong by themselves, and in which configuration and users
-    /// in force (`false`) or read (`true`) contradict each other so.
+    /// What is held up of a reload of everything, in which these are wrong by themselves, and in which configuration
+    /// and users in force (`false`) or read (`true`) contradict each other so.
     fn held_up(wrong: &[Part], contradict: impl Fn(bool, bool) -> bool) -> Option<Vec<Part>> {
         let all = [Certificates, authorities(), lists("a.crl"), lists("ca.crt"), Configuration, Users];
         let of_one_file = [authorities(), lists("ca.crt")];

@@ -70,8 +70,8 @@ impl Reloader {
         }
     }
 
-    /// Has the session judge the edit once more, whose turn it is. Sessions that are no longer trusted know that by then, and
-    /// while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
+    /// Has the session judge the edit once more, whose turn it is. Sessions that are no longer trusted know that by
+    /// then, and while it is asked nothing changes. The others keep their places behind it: each comes to its turn.
     async fn judged_again(&mut self, ticket: EditTicket) -> Option<Edit> {
         if ticket.is_closed() {
             return None;
