@@ -176,7 +176,7 @@ impl Throttle {
         let key @ (origin, user) = self.keys(address, user, reach);
         let limits = self.limits;
         let login = self.login(&key, now);
-        let is_stranger = login.is_none() && reach == Reach::Anybody;
+        let is_unknown = login.is_none() && reach == Reach::Anybody;
         let rate = match login {
             Some(login) => &mut login.rate,
             None => self.users.touch_or_insert_with(&user, Rate::default),
@@ -191,7 +191,7 @@ impl Throttle {
         let pair = self.pairs.touch(&key).copied().unwrap_or_default().at(now, &limits);
         let whole = self.addresses.touch(&origin).copied().unwrap_or_default().at(now, &limits);
         if pair.guessing >= limits.pair_failures.saturating_sub(pair.count).max(1)
-            || is_stranger && whole.count >= limits.address_failures && whole.guessing > 0
+            || is_unknown && whole.count >= limits.address_failures && whole.guessing > 0
         {
             return Throttling::Wait(limits.first_pause);
         }

@@ -63,7 +63,7 @@ impl Labels {
     }
 
     /// Whether a command has a label of its own where it is refused for this reason.
-    pub(super) fn admits(&self, command: &str, reason: &'static str) -> bool {
+    pub(super) fn has_label(&self, command: &str, reason: &'static str) -> bool {
         let pair = (Box::from(command), reason);
         let mut given = self.given();
         given.refused.contains(&pair) || (given.refused.len() < REFUSED_COMMANDS && given.refused.insert(pair))
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn refused_commands_have_labels_until_there_are_too_many() {
         let labels = Labels::default();
-        assert!((0..REFUSED_COMMANDS).all(|number| labels.admits(&format!("command{number}"), "blocked")));
-        assert!(!labels.admits("command0", "arity") && !labels.admits("one-more", "blocked"));
-        assert!(labels.admits("command0", "blocked"));
+        assert!((0..REFUSED_COMMANDS).all(|number| labels.has_label(&format!("command{number}"), "blocked")));
+        assert!(!labels.has_label("command0", "arity") && !labels.has_label("one-more", "blocked"));
+        assert!(labels.has_label("command0", "blocked"));
     }
 }

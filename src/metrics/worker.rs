@@ -66,7 +66,7 @@ impl WorkerCounts {
         match self.refused_commands.get_mut(command) {
             Some(reasons) if reasons.has(reason) => reasons.add(reason, count),
             _ => {
-                let command = if labels.admits(command, reason) { command } else { OTHER_COMMANDS };
+                let command = if labels.has_label(command, reason) { command } else { OTHER_COMMANDS };
                 self.refused_commands.entry(command.into()).or_default().add(reason, count);
             }
         }

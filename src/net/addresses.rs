@@ -11,7 +11,7 @@ use crate::config::Listener;
 ///
 /// # Errors
 /// Why it may not.
-pub(super) fn admit(listener: &Listener, address: IpAddr) -> Result<(), AddressRefusal> {
+pub(super) fn may_connect(listener: &Listener, address: IpAddr) -> Result<(), AddressRefusal> {
     judge(address, &listener.allow, &listener.deny)
 }
 
@@ -63,7 +63,7 @@ mod tests {
             deny: ranges("10.1.0.0/16"),
             proxy_protocol_from: vec![],
         };
-        let is_admitted = |listener: &Listener, address: &str| admit(listener, address.parse().unwrap());
+        let is_admitted = |listener: &Listener, address: &str| may_connect(listener, address.parse().unwrap());
         assert_eq!((is_admitted(&listener, "10.2.3.4"), is_admitted(&listener, "::1")), (Ok(()), Ok(())));
         assert_eq!(is_admitted(&listener, "10.1.2.3"), Err(AddressRefusal::Denied));
         assert_eq!(is_admitted(&listener, "127.0.0.1"), Err(AddressRefusal::NotAllowed));

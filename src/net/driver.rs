@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use super::budget::{Account, Holder};
 use super::executing::Executing;
-use super::host::{Connecting, Host, Stream};
 use super::registry::{Handle, Order};
+use super::services::{Connecting, Services, Stream};
 use super::turn;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
@@ -42,11 +42,11 @@ thread_local! {
 }
 
 /// A session and its sockets.
-pub(super) struct Driver<C, H: Host> {
+pub(super) struct Driver<C, S: Services> {
     core: SessionCore,
     client: C,
-    upstream: Option<H::Upstream>,
-    connecting: Option<Connecting<H::Upstream>>,
+    upstream: Option<S::Upstream>,
+    connecting: Option<Connecting<S::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<EditProgress>>,
     /// The edit that waits for its go-ahead.
@@ -70,11 +70,11 @@ pub(super) struct Driver<C, H: Host> {
     handle: Rc<Handle>,
     /// What of the buffers is counted against the memory budget.
     account: Account,
-    host: H,
+    services: S,
 }
 
 /// A session that has ended: what is left to be done for it.
-pub(super) struct EndedSession<C, H: Host> {
+pub(super) struct EndedSession<C, S: Services> {
     /// The client's connection.
     pub(super) client: C,
     /// What is still to be sent to it.
@@ -82,7 +82,7 @@ pub(super) struct EndedSession<C, H: Host> {
     /// Where that is counted.
     pub(super) account: Account,
     /// What Redis may still execute.
-    pub(super) executing: Option<Executing<H>>,
+    pub(super) executing: Option<Executing<S>>,
 }
 
 /// How much a read brought.
@@ -93,9 +93,9 @@ enum Read {
     Failed,
 }
 
-impl<C: Stream, H: Host> Driver<C, H> {
+impl<C: Stream, S: Services> Driver<C, S> {
     /// A session that is about to begin.
-    pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, account: Account, host: H) -> Self {
+    pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, account: Account, services: S) -> Self {
         Self {
             core,
             client,
@@ -117,7 +117,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             certificates: in_steps(handle.certificates()),
             handle,
             account,
-            host,
+            services,
         }
     }
 
@@ -132,7 +132,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
     }
 
     /// The connection to Redis, if there is one.
-    pub(super) fn upstream(&self) -> Option<&H::Upstream> {
+    pub(super) fn upstream(&self) -> Option<&S::Upstream> {
         self.upstream.as_ref()
     }
 
@@ -143,7 +143,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
 
     /// The session has ended: nothing of it is held any more but what is still to be sent to the client. After a loss or an
     /// eviction that is nothing.
-    pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C, H> {
+    pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C, S> {
         // Nobody waits for it.
         self.handle.note_last_drain(true);
         let unsent = match reason {
@@ -154,7 +154,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         // While the process ends, nobody changes rights any more.
         let left = self.upstream.filter(|_| reason != CloseReason::Drained).zip(self.core.into_remains());
         let executing =
-            left.map(|(upstream, remains)| Executing::new(upstream, remains, reason, self.handle, self.host));
+            left.map(|(upstream, remains)| Executing::new(upstream, remains, reason, self.handle, self.services));
         EndedSession { client: self.client, unsent, account: self.account, executing }
     }
 
@@ -164,7 +164,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         self.account.note_waker(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
         let progress = self.poll_administered(cx);
-        let policy = self.host.policy();
+        let policy = self.services.policy();
         let is_new = self.handle.note_generation(policy.generation);
         let outcome = if is_new { self.handle_generation() } else { Ok(()) };
         let outcome = outcome.and_then(|()| self.run(cx, &policy, progress, Instant::now()));
@@ -174,9 +174,9 @@ impl<C: Stream, H: Host> Driver<C, H> {
         self.go_ahead = None;
         self.note_acl_log();
         if self.core.has_reports() {
-            self.host.report(&mut self.core);
+            self.services.report(&mut self.core);
         }
-        self.host.count(&mut self.core, self.volume);
+        self.services.count(&mut self.core, self.volume);
         match outcome {
             Ok(()) => {
                 self.handle.note_deadline(self.core.next_timeout());
@@ -188,8 +188,8 @@ impl<C: Stream, H: Host> Driver<C, H> {
 
     /// Another generation is in force.
     fn handle_generation(&mut self) -> Result<(), CloseReason> {
-        self.core.set_limits(self.host.limits());
-        self.host.judge()
+        self.core.set_limits(self.services.limits());
+        self.services.judge()
     }
 
     fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<EditProgress> {
@@ -250,7 +250,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             }
             // What is refused is in the log before the client hears of it.
             if self.core.has_reports() {
-                self.host.report(&mut self.core);
+                self.services.report(&mut self.core);
             }
             progress |= self.poll_writes(cx, now)?;
             progress |= self.run_actions(cx)?;
@@ -346,7 +346,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
             Read::Nothing => Ok(false),
             Read::Some(count) => {
                 if self.volume.received == 0 {
-                    self.host.note_first_bytes(&self.core);
+                    self.services.note_first_bytes(&self.core);
                 }
                 self.volume.received += count as u64;
                 self.feed_requests(&scratch[..count], cx, policy, now)?;
@@ -423,7 +423,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         let consumed = self.core.handle_upstream(now, &mut out);
         let passed = out.finish();
         if let Some(duration) = self.core.take_reply_duration() {
-            self.host.count_reply(duration);
+            self.services.count_reply(duration);
         }
         self.write_to_client(&input[passed], cx)?;
         let consumed = consumed?;
@@ -475,7 +475,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
     /// Before the client hears of them: whoever asks `ACL LOG` thereafter finds them there.
     fn note_acl_log(&mut self) {
         if self.core.has_acl_log() {
-            self.host.note_acl_log(&mut self.core);
+            self.services.note_acl_log(&mut self.core);
         }
     }
 
@@ -524,7 +524,7 @@ impl<C: Stream, H: Host> Driver<C, H> {
         while let Some(action) = self.core.poll_action() {
             match action {
                 Action::Connect => {
-                    self.connecting = Some(self.host.connect());
+                    self.connecting = Some(self.services.connect());
                     started = true;
                 }
                 Action::Disconnect => {
@@ -535,26 +535,26 @@ impl<C: Stream, H: Host> Driver<C, H> {
                     self.queues.upstream = Buffer::default();
                 }
                 Action::Verify(credentials) => {
-                    self.verifying = Some(self.host.verify(&self.core, credentials));
+                    self.verifying = Some(self.services.verify(&self.core, credentials));
                     started = true;
                 }
                 Action::Administer(administration) => {
                     let go_ahead = self.go_ahead.take();
                     self.administering = Some(if go_ahead.is_none() && administration.is_edit() {
                         self.edit = Some(administration);
-                        self.host.queue_edit()
+                        self.services.queue_edit()
                     } else {
-                        self.host.administer(&mut self.core, administration, go_ahead)
+                        self.services.administer(&mut self.core, administration, go_ahead)
                     });
                     // It is polled at the beginning of a wake-up.
                     cx.waker().wake_by_ref();
                 }
                 Action::Mirror(spec) => {
-                    self.mirroring = Some(self.host.mirror(spec));
+                    self.mirroring = Some(self.services.mirror(spec));
                     started = true;
                 }
                 Action::Unblock => {
-                    self.unblocking = self.upstream.as_ref().map(|upstream| self.host.unblock(upstream));
+                    self.unblocking = self.upstream.as_ref().map(|upstream| self.services.unblock(upstream));
                     started = true;
                 }
                 Action::Close(reason) => return Err(reason),

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::host::Host;
 use super::registry::{Handle, Order};
+use super::services::Services;
 use super::turn;
 use crate::session::{CloseReason, Remains};
 use crate::upstream::Cut;
@@ -20,26 +20,26 @@ use crate::upstream::Cut;
 const SCRATCH: usize = 16 << 10;
 
 /// Ends when Redis executes nothing more of the session.
-pub(super) struct Executing<H: Host> {
-    upstream: H::Upstream,
+pub(super) struct Executing<S: Services> {
+    upstream: S::Upstream,
     remains: Remains,
     /// Some right has gone with which the requests were sent.
     cut: Option<Cut>,
     is_shut: bool,
     handle: Rc<Handle>,
-    host: H,
+    services: S,
 }
 
-impl<H: Host> Executing<H> {
+impl<S: Services> Executing<S> {
     /// Of a session that has ended for this reason.
     pub(super) fn new(
-        upstream: H::Upstream,
+        upstream: S::Upstream,
         remains: Remains,
         reason: CloseReason,
         handle: Rc<Handle>,
-        host: H,
+        services: S,
     ) -> Self {
-        let mut executing = Self { upstream, remains, cut: None, is_shut: false, handle, host };
+        let mut executing = Self { upstream, remains, cut: None, is_shut: false, handle, services };
         // The worker that waits for the session's replies does so still, and has it cut if they do not come in time.
         executing.handle.note_former_rights(executing.remains.has_former_rights());
         if reason.is_loss_of_rights() {
@@ -49,8 +49,8 @@ impl<H: Host> Executing<H> {
     }
 
     fn cut(&mut self) {
-        let Self { cut, host, upstream, handle, .. } = self;
-        cut.get_or_insert_with(|| host.cut(upstream));
+        let Self { cut, services, upstream, handle, .. } = self;
+        cut.get_or_insert_with(|| services.cut(upstream));
         // From now on that is what is waited for.
         handle.note_former_rights(false);
     }
@@ -75,15 +75,15 @@ impl<H: Host> Executing<H> {
     }
 }
 
-impl<H: Host + Unpin> Future for Executing<H> {
+impl<S: Services + Unpin> Future for Executing<S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.handle.note_waker(cx.waker());
         let order = this.handle.take_order();
-        let policy = this.host.policy();
-        if this.host.judge().is_err()
+        let policy = this.services.policy();
+        if this.services.judge().is_err()
             || this.remains.handle_policy(&policy).is_err()
             || matches!(order, Some(Order::Close(_)))
         {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::gate::ConnectionPermit;
-use super::host::Stream;
+use super::services::Stream;
 use crate::session::Buffer;
 use crate::tls::close;
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use super::addresses::{admit, canonical, is_balancer};
+use super::addresses::{canonical, is_balancer, may_connect};
 use super::gate::Gate;
 use super::inherited::{InheritedError, InheritedSockets};
 use super::unsent;
@@ -93,7 +93,7 @@ pub async fn accept(
         let generation = generation.load();
         let Some(settings) = generation.config.listeners.get(number) else { continue };
         let is_balancer = is_balancer(settings, address.ip());
-        if !is_balancer && let Err(refusal) = admit(settings, address.ip()) {
+        if !is_balancer && let Err(refusal) = may_connect(settings, address.ip()) {
             events.refused_address(address, None, refusal);
             continue;
         }
@@ -109,7 +109,7 @@ pub async fn accept(
             }
         };
         let probed = generation.config.limits.tcp_keepalive.map_or(Ok(()), |keepalive| keepalive.set_on(&socket));
-        let bounded = probed.and_then(|()| unsent::bound(&socket, unsent::OF_A_STRANGER));
+        let bounded = probed.and_then(|()| unsent::bound(&socket, unsent::OF_UNAUTHENTICATED));
         let Ok(socket) = bounded.and_then(|()| socket.set_nodelay(true)).and_then(|()| socket.into_std()) else {
             continue;
         };

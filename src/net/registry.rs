@@ -163,8 +163,8 @@ pub struct Entry {
 }
 
 impl Registry {
-    /// Enters a session by its number, which no other has.
-    pub fn enter(self: &Rc<Self>, number: u64, handle: Rc<Handle>) -> Entry {
+    /// Registers a session by its number, which no other has.
+    pub fn register(self: &Rc<Self>, number: u64, handle: Rc<Handle>) -> Entry {
         if let Some(deadline) = self.drained_by.get() {
             handle.order(Order::Drain(deadline));
         }
@@ -201,9 +201,9 @@ impl Registry {
         self.handles.borrow().values().filter(|handle| handle.has_former.get()).cloned().collect()
     }
 
-    /// Whether every session that was to end has.
-    pub fn is_obeyed(&self) -> bool {
-        self.handles.borrow().values().all(|handle| !matches!(handle.order.get(), Some(Order::Close(_))))
+    /// Whether a session has yet to end that was told to.
+    pub fn is_any_closing(&self) -> bool {
+        self.handles.borrow().values().any(|handle| matches!(handle.order.get(), Some(Order::Close(_))))
     }
 
     /// Has every session end when nothing is owed any more, those that are still to come as well.
@@ -264,12 +264,12 @@ mod tests {
         let registry = Rc::new(Registry::default());
         let chain = |first: u8| CertificateChain::new(vec![vec![first].into()]).expect("a certificate");
         let pinned = |chain| Some((chain, Voucher::Pin));
-        let enter = |number, listener, chain| registry.enter(number, Rc::new(Handle::new(listener, chain, None)));
+        let register = |number, listener, chain| registry.register(number, Rc::new(Handle::new(listener, chain, None)));
         let _entries = [
-            enter(1, 0, pinned(chain(1))),
-            enter(2, 0, pinned(chain(1))),
-            enter(3, 1, pinned(chain(2))),
-            enter(4, 1, None),
+            register(1, 0, pinned(chain(1))),
+            register(2, 0, pinned(chain(1))),
+            register(3, 1, pinned(chain(2))),
+            register(4, 1, None),
         ];
         assert_eq!(registry.chains(|_, _| true).len(), 2);
         let asked: Vec<_> = registry.chains(|listener, _| listener == 1).into_iter().map(|(_, chain)| chain).collect();

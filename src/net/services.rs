@@ -26,8 +26,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 /// A connection to Redis on its way.
 pub(super) type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;
 
-/// The process, as the driver sees it.
-pub(super) trait Host {
+/// What a session asks of the process, by way of its driver.
+pub(super) trait Services {
     /// The connection to Redis.
     type Upstream: Stream;
     /// A reference to the policy in force.

@@ -7,7 +7,7 @@ use socket2::SockRef;
 
 /// Bytes for one who has not logged in. Where values of many MiB go over loopback, so few would cost a fifth of the
 /// processor more.
-pub(super) const OF_A_STRANGER: u32 = 32 << 10;
+pub(super) const OF_UNAUTHENTICATED: u32 = 32 << 10;
 
 /// Bytes for a user: large values come through as fast as without a bound.
 pub(super) const OF_A_USER: u32 = 256 << 10;

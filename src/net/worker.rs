@@ -3,9 +3,9 @@
 mod admission;
 mod connection;
 mod counting;
-mod host;
 mod mailbox;
 mod renewal;
+mod services;
 mod sessions;
 
 use std::cell::{Cell, RefCell};
@@ -83,12 +83,12 @@ pub fn start(
 ) -> std::io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
     let (messages, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
-    let turns = Arc::new(AtomicU64::new(0));
+    let ticks = Arc::new(AtomicU64::new(0));
     let waits_for_last_drain = Arc::new(AtomicBool::new(false));
     let mailbox = Mailbox {
         messages,
         connections: Arc::clone(&connections),
-        turns: Arc::clone(&turns),
+        ticks: Arc::clone(&ticks),
         waits_for_last_drain: Arc::clone(&waits_for_last_drain),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -99,7 +99,7 @@ pub fn start(
         .build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let worker = Rc::new(Worker::new(settings, generation, connections));
-        LocalSet::new().block_on(&runtime, worker.run(inbox, &turns, &waits_for_last_drain));
+        LocalSet::new().block_on(&runtime, worker.run(inbox, &ticks, &waits_for_last_drain));
     })?;
     Ok((mailbox, thread))
 }
@@ -115,14 +115,14 @@ struct Worker {
     counts: RefCell<WorkerCounts>,
     /// Whether the end has begun.
     draining: watch::Sender<bool>,
-    /// When it was last looked whether a CA has ended, in seconds since 1970 UTC.
-    looked_at: Cell<i64>,
+    /// When it was last checked whether a certificate has ended, in seconds since 1970 UTC.
+    expiry_checked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
     /// Connections that are on their way to a session.
     admitting: Cell<usize>,
-    /// How often sessions have been told to look whether their clients read, and when that was last.
-    looks: Cell<u64>,
-    looked_for_readers_at: Cell<Instant>,
+    /// How often sessions have been told to check whether their clients read, and when that was last.
+    reader_checks: Cell<u64>,
+    readers_checked_at: Cell<Instant>,
     /// How it was found out then that a client has vanished.
     keepalive: Cell<Option<Keepalive>>,
 }
@@ -149,11 +149,11 @@ impl Worker {
             registry: Rc::default(),
             counts: RefCell::default(),
             draining: watch::Sender::new(false),
-            looked_at: Cell::new(unix_seconds()),
+            expiry_checked_at: Cell::new(unix_seconds()),
             connections,
             admitting: Cell::new(0),
-            looks: Cell::new(0),
-            looked_for_readers_at: Cell::new(Instant::now()),
+            reader_checks: Cell::new(0),
+            readers_checked_at: Cell::new(Instant::now()),
             keepalive: Cell::new(keepalive),
         }
     }
@@ -161,7 +161,7 @@ impl Worker {
     async fn run(
         self: Rc<Self>,
         mut inbox: mpsc::UnboundedReceiver<Message>,
-        turns: &AtomicU64,
+        ticks: &AtomicU64,
         waits_for_last_drain: &AtomicBool,
     ) {
         let mut tick = tokio::time::interval(TICK);
@@ -198,7 +198,7 @@ impl Worker {
                     Some(Message::LastDrain) => self.registry.drain_last(),
                 },
                 _ = tick.tick() => {
-                    turns.fetch_add(1, Ordering::Relaxed);
+                    ticks.fetch_add(1, Ordering::Relaxed);
                     let now = Instant::now();
                     self.registry.wake_due(now);
                     self.reverify_if_a_certificate_has_ended();
@@ -236,10 +236,10 @@ impl Worker {
     fn look_for_readers(self: &Rc<Self>, now: Instant) {
         let keepalive = self.current().generation.config.limits.tcp_keepalive;
         let is_other = self.keepalive.replace(keepalive) != keepalive;
-        let is_due = |keepalive: Keepalive| now >= self.looked_for_readers_at.get() + keepalive.interval();
+        let is_due = |keepalive: Keepalive| now >= self.readers_checked_at.get() + keepalive.interval();
         if is_other || keepalive.is_some_and(is_due) {
-            self.looked_for_readers_at.set(now);
-            self.looks.set(self.looks.get() + 1);
+            self.readers_checked_at.set(now);
+            self.reader_checks.set(self.reader_checks.get() + 1);
             let worker = Rc::clone(self);
             spawn_local(async move { worker.wake_all().await });
         }

@@ -1,4 +1,4 @@
-//! Whether the workers turn: one that does not serves nobody, and cannot say so itself.
+//! Whether the workers tick: one that does not serves nobody, and cannot say so itself.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::health::Condition;
 use super::service_manager;
 use crate::net::worker::Mailbox;
 
-/// Between two looks. Workers turn several times meanwhile, also those that have nothing to do.
+/// Between two looks. Workers tick several times meanwhile, also those that have nothing to do.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A worker that has not turned between so many looks is stuck. They are counted instead of the time, because that goes on
+/// A worker that has not ticked between so many looks is stuck. They are counted instead of the time, because that goes on
 /// while all of the process stands still.
 const LOOKS: u32 = 5;
 
-/// Looks at workers for ever, and notes how many are stuck. The service manager's watchdog is pinged as long as all turn.
+/// Looks at workers for ever, and notes how many are stuck. The service manager's watchdog is pinged as long as all tick.
 pub(super) async fn watch(workers: Vec<Mailbox>, condition: Rc<Condition>) {
     let watchdog = service_manager::watchdog();
     if let Some(time) = watchdog.filter(|time| *time < 2 * INTERVAL) {
@@ -28,10 +28,10 @@ pub(super) async fn watch(workers: Vec<Mailbox>, condition: Rc<Condition>) {
     loop {
         looks.tick().await;
         for (worker, (mailbox, heartbeat)) in workers.iter().zip(&mut heartbeats).enumerate() {
-            match heartbeat.look(mailbox.turns()) {
+            match heartbeat.look(mailbox.ticks()) {
                 None => {}
                 Some(Change::Stuck) => error!(event = "worker", outcome = "stuck", worker, "a worker is stuck"),
-                Some(Change::Turns) => info!(event = "worker", outcome = "turns", worker, "the worker turns again"),
+                Some(Change::Ticks) => info!(event = "worker", outcome = "turns", worker, "the worker turns again"),
             }
         }
         condition.note_stuck_workers(heartbeats.iter().filter(|heartbeat| heartbeat.is_stuck()).count());
@@ -53,8 +53,8 @@ pub(super) async fn ping() {
 /// What is known of one worker.
 #[derive(Debug, Clone, Copy, Default)]
 struct Heartbeat {
-    /// How often it had turned at the last look.
-    turns: u64,
+    /// How often it had ticked at the last look.
+    ticks: u64,
     /// Looks since then, between which it has not.
     missed: u32,
 }
@@ -62,18 +62,18 @@ struct Heartbeat {
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     Stuck,
-    Turns,
+    Ticks,
 }
 
 impl Heartbeat {
-    /// The worker has turned so often by now.
-    fn look(&mut self, turns: u64) -> Option<Change> {
+    /// The worker has ticked so often by now.
+    fn look(&mut self, ticks: u64) -> Option<Change> {
         let was_stuck = self.is_stuck();
-        self.missed = if turns == self.turns { self.missed.saturating_add(1) } else { 0 };
-        self.turns = turns;
+        self.missed = if ticks == self.ticks { self.missed.saturating_add(1) } else { 0 };
+        self.ticks = ticks;
         match (was_stuck, self.is_stuck()) {
             (false, true) => Some(Change::Stuck),
-            (true, false) => Some(Change::Turns),
+            (true, false) => Some(Change::Ticks),
             _ => None,
         }
     }
@@ -88,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_stuck_that_does_not_turn_in_five_looks_and_until_it_turns_again() {
+    fn a_worker_is_stuck_that_does_not_tick_in_five_looks_and_until_it_ticks_again() {
         let mut heartbeat = Heartbeat::default();
         assert_eq!(heartbeat.look(1), None);
         (1..LOOKS).for_each(|_| assert_eq!(heartbeat.look(1), None));
         assert_eq!(heartbeat.look(1), Some(Change::Stuck));
         assert_eq!(heartbeat.look(1), None);
         assert!(heartbeat.is_stuck());
-        assert_eq!(heartbeat.look(2), Some(Change::Turns));
+        assert_eq!(heartbeat.look(2), Some(Change::Ticks));
         (1..LOOKS).for_each(|_| assert_eq!(heartbeat.look(2), None));
         assert_eq!(heartbeat.look(3), None, "slow, but not stuck");
     }

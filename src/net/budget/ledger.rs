@@ -11,7 +11,7 @@ use crate::origin::{Origin, origin};
 
 /// This part of all is for those together who have not logged in, as of the connections: while they hold more, they are
 /// evicted before any user.
-const STRANGERS_PART: u64 = 8;
+const UNAUTHENTICATED_PART: u64 = 8;
 
 /// To whom it counts what a session holds.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -27,7 +27,7 @@ impl Holder {
         user.map_or_else(|| Self::Origin(origin(address)), |user| Self::User(user.clone()))
     }
 
-    fn is_stranger(&self) -> bool {
+    fn is_unauthenticated(&self) -> bool {
         matches!(self, Self::Origin(_))
     }
 
@@ -117,10 +117,11 @@ impl Ledger {
         }
         let sum = |holdings: &HashMap<u64, Arc<Holding>>| holdings.values().map(|holding| holding.held()).sum::<u64>();
         let sums: Vec<_> = self.holders.iter().map(|(holder, holdings)| (holder, holdings, sum(holdings))).collect();
-        let of_strangers: u64 = sums.iter().filter(|(holder, ..)| holder.is_stranger()).map(|(.., sum)| sum).sum();
+        let of_unauthenticated: u64 =
+            sums.iter().filter(|(holder, ..)| holder.is_unauthenticated()).map(|(.., sum)| sum).sum();
         // However many addresses they come from, they push out no user.
-        let among_strangers = of_strangers > limit / STRANGERS_PART;
-        let candidates = sums.iter().filter(|(holder, ..)| !among_strangers || holder.is_stranger());
+        let among_unauthenticated = of_unauthenticated > limit / UNAUTHENTICATED_PART;
+        let candidates = sums.iter().filter(|(holder, ..)| !among_unauthenticated || holder.is_unauthenticated());
         let (holder, holdings, _) = candidates.max_by_key(|(.., sum)| *sum)?;
         let (number, largest) = holdings.iter().max_by_key(|(_, holding)| holding.held())?;
         if largest.held() == 0 {

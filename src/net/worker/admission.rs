@@ -13,7 +13,7 @@ use super::renewal::has_aged;
 use super::{Worker, unix_seconds};
 use crate::audit::words::Exhausted;
 use crate::identity::CertificateRefusal;
-use crate::net::addresses::{admit, canonical};
+use crate::net::addresses::{canonical, may_connect};
 use crate::net::farewell::{ConnectionFuture, keep_place, turn_away};
 use crate::net::gate::{ConnectionPermit, Entrance};
 use crate::net::proxy_protocol::{self, HeaderError};
@@ -21,7 +21,7 @@ use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
 
 /// How long a connection has to come this far where the process ends.
-const NEWCOMER: Duration = Duration::from_secs(2);
+const ADMISSION_IN_DRAIN: Duration = Duration::from_secs(2);
 
 /// How long a connection has for its ClientHello where others wait for the place.
 const UNDISTURBED: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub(super) struct Way {
 }
 
 /// A connection that has its permit, and how its handshake began.
-struct Entered {
+struct Permitted {
     /// As a balancer says, where one does.
     address: SocketAddr,
     permit: ConnectionPermit,
@@ -54,16 +54,16 @@ impl Worker {
         let way = Way { listener, balancer: arrival.is_balancer.then(|| arrival.address.ip()) };
         let arrived = Instant::now();
         let deadline = arrived + self.current().generation.config.limits.handshake_timeout;
-        let late = arrived + NEWCOMER;
+        let late = arrived + ADMISSION_IN_DRAIN;
         let mut draining = self.draining.subscribe();
         let given_up = async {
             let _ = draining.wait_for(|draining| *draining).await;
             tokio::time::sleep_until(late).await;
         };
-        let Entered { address, permit, transport } = tokio::select! {
+        let Permitted { address, permit, transport } = tokio::select! {
             // Who has begun is served to the end, so that is looked at first.
             biased;
-            entered = self.enter(arrival, deadline) => entered?,
+            permitted = self.permit_and_begin(arrival, deadline) => permitted?,
             () = given_up => return None,
         };
         let begun = match transport {
@@ -104,7 +104,7 @@ impl Worker {
 
     /// From accept to the permit and the beginning of the handshake; `None` if the connection is not to be used. Until the
     /// end of this a connection is a socket and something that waits.
-    async fn enter(&self, arrival: Arrival, deadline: Instant) -> Option<Entered> {
+    async fn permit_and_begin(&self, arrival: Arrival, deadline: Instant) -> Option<Permitted> {
         let Arrival { socket, mut address, listener, is_balancer, mut entrance } = arrival;
         let mut socket = TcpStream::from_std(socket).ok()?;
         if is_balancer {
@@ -130,7 +130,7 @@ impl Worker {
                 }
             },
         };
-        Some(Entered { address, permit, transport })
+        Some(Permitted { address, permit, transport })
     }
 
     /// The permit, when it is the connection's turn; `None` if that does not come.
@@ -161,7 +161,7 @@ impl Worker {
                 };
                 let current = self.current();
                 let settings = current.generation.config.listeners.get(listener)?;
-                let Err(refusal) = admit(settings, client.ip()) else { return Some(client) };
+                let Err(refusal) = may_connect(settings, client.ip()) else { return Some(client) };
                 self.settings.events.refused_address(client, Some(balancer), refusal);
                 return None;
             }

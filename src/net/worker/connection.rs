@@ -11,16 +11,16 @@ use tokio::net::TcpStream;
 
 use super::Worker;
 use super::admission::Way;
-use super::host::{PolicyRef, WorkerHost};
 use super::mailbox::Arrival;
+use super::services::{PolicyRef, WorkerServices};
 use crate::audit::client_events::Volume;
 use crate::keepalive;
 use crate::net::budget::{Account, Holder};
 use crate::net::driver::{Driver, EndedSession};
 use crate::net::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
 use crate::net::gate::ConnectionPermit;
-use crate::net::host::Stream;
 use crate::net::registry::Handle;
+use crate::net::services::Stream;
 use crate::net::unsent;
 use crate::net::view::SessionView;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore};
@@ -31,8 +31,8 @@ use crate::upstream::Connection;
 /// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
 pub(super) const NO_ENTRY: &str = "respgate: this certificate may not enter";
 
-/// How long a client that is closed by the end of the process may take to close as well. Those that wait in a pool only notice
-/// when they are next used, and a successor may wait for the end.
+/// How long a client that is closed by the end of the process may take to close as well. Those that wait in a pool only
+/// notice when they are next used, and a successor may wait for the end.
 const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
 /// A client's connection, encrypted or not.
@@ -112,13 +112,13 @@ impl Worker {
             self.settings.events.connected(number, &peer, core.principal());
         }
         let handle = Rc::new(Handle::new(way.listener, trusted, expires));
-        let entry = self.registry.enter(number, Rc::clone(&handle));
+        let entry = self.registry.register(number, Rc::clone(&handle));
         let user = core.principal().map(|principal| principal.user.name());
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
         let counted = self.count_session(&core, way.listener);
-        let host = WorkerHost { worker: Rc::clone(&self), number, way, peer, has_handshake, counted };
-        let mut driver = Box::new(Driver::new(core, client, Rc::clone(&handle), account, host));
-        let mut looks = self.looks.get();
+        let services = WorkerServices { worker: Rc::clone(&self), number, way, peer, has_handshake, counted };
+        let mut driver = Box::new(Driver::new(core, client, Rc::clone(&handle), account, services));
+        let mut reader_checks = self.reader_checks.get();
         let mut is_known_authenticated = false;
         Box::pin(async move {
             let reason = poll_fn(|cx| {
@@ -127,8 +127,8 @@ impl Worker {
                     // Whoever asked may be gone.
                     let _ = asked.send(view(number, started, &driver));
                 }
-                if looks != self.looks.get() {
-                    looks = self.looks.get();
+                if reader_checks != self.reader_checks.get() {
+                    reader_checks = self.reader_checks.get();
                     // It fails where the connection is broken, and that the session will see.
                     let _ = keepalive::look_at(driver.client().socket(), &mut keepalive, self.keepalive.get());
                 }
@@ -172,7 +172,7 @@ impl Worker {
     }
 }
 
-fn view<C: Client>(number: u64, started: Instant, driver: &Driver<C, WorkerHost>) -> SessionView {
+fn view<C: Client>(number: u64, started: Instant, driver: &Driver<C, WorkerServices>) -> SessionView {
     let (core, now) = (driver.core(), Instant::now());
     SessionView {
         number,

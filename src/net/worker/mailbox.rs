@@ -14,7 +14,7 @@ use crate::net::view::SessionView;
 /// A connection on its way to a worker.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The connection, non-blocking, TCP_NODELAY, with its keepalive, and as little unsent as for a stranger.
+    /// The connection, non-blocking, TCP_NODELAY, with its keepalive, and as little unsent as before a login.
     pub socket: std::net::TcpStream,
     /// Where it comes from, [`canonical`](crate::net::addresses).
     pub address: SocketAddr,
@@ -65,14 +65,14 @@ pub(super) struct RenewalSenders {
 pub struct Mailbox {
     pub(super) messages: mpsc::UnboundedSender<Message>,
     pub(super) connections: Arc<AtomicUsize>,
-    pub(super) turns: Arc<AtomicU64>,
+    pub(super) ticks: Arc<AtomicU64>,
     pub(super) waits_for_last_drain: Arc<AtomicBool>,
 }
 
 impl Mailbox {
     /// How often the worker has looked at its deadlines, which it does also when there is nothing else to do.
-    pub fn turns(&self) -> u64 {
-        self.turns.load(Ordering::Relaxed)
+    pub fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
     }
 
     /// How many connections the worker has.

@@ -34,7 +34,7 @@ impl Worker {
             let worker = Rc::clone(&self);
             spawn_local(async move {
                 Rc::clone(&worker).reverify(generation, chains).await;
-                while !worker.registry.is_obeyed() {
+                while worker.registry.is_any_closing() {
                     tokio::task::yield_now().await;
                 }
                 drop(verified);
@@ -59,7 +59,7 @@ impl Worker {
             .with_former_rights()
             .iter()
             .for_each(|handle| handle.order(Order::Close(CloseReason::PolicyChanged)));
-        while !self.registry.is_obeyed() {
+        while self.registry.is_any_closing() {
             tokio::task::yield_now().await;
         }
     }
@@ -68,7 +68,7 @@ impl Worker {
     /// session ends by itself, but not where the clock was set forward, or stood while the machine slept.
     pub(super) fn reverify_if_a_certificate_has_ended(self: &Rc<Self>) {
         let now = unix_seconds();
-        let since = self.looked_at.replace(now);
+        let since = self.expiry_checked_at.replace(now);
         let current = self.current();
         if since >= now {
             return;

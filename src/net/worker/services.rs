@@ -1,4 +1,4 @@
-//! The worker, as its sessions see it.
+//! What a worker does for its sessions.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -19,8 +19,8 @@ use crate::auth::random;
 use crate::auth::throttle::Reach;
 use crate::config::Listener;
 use crate::generation::{Edit, EditProgress, Editor, GoAhead};
-use crate::net::addresses::{admit, is_balancer};
-use crate::net::host::{Connecting, Host};
+use crate::net::addresses::{is_balancer, may_connect};
+use crate::net::services::{Connecting, Services};
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
@@ -41,8 +41,8 @@ impl Deref for PolicyRef {
     }
 }
 
-/// What a session sees of its worker.
-pub(super) struct WorkerHost {
+/// What a session's worker does for it.
+pub(super) struct WorkerServices {
     pub(super) worker: Rc<Worker>,
     /// The session's, counted over all workers.
     pub(super) number: u64,
@@ -60,7 +60,7 @@ pub(super) struct WorkerHost {
 /// # Errors
 /// Why the session has to end.
 fn would_let_in(listener: &Listener, peer: &Peer, way: Way, has_handshake: bool) -> Result<(), CloseReason> {
-    admit(listener, peer.address.ip()).map_err(|_| CloseReason::Denied)?;
+    may_connect(listener, peer.address.ip()).map_err(|_| CloseReason::Denied)?;
     // Whom a balancer has spoken for that may speak for nobody any more may be anybody.
     if way.balancer.is_some_and(|balancer| !is_balancer(listener, balancer)) {
         return Err(CloseReason::ListenerChanged);
@@ -74,7 +74,7 @@ fn would_let_in(listener: &Listener, peer: &Peer, way: Way, has_handshake: bool)
     }
 }
 
-impl Host for WorkerHost {
+impl Services for WorkerServices {
     type Upstream = Connection;
 
     type PolicyRef = PolicyRef;

@@ -67,7 +67,7 @@ impl Route {
 
 /// Answers a request.
 pub(super) async fn answer(door: Door, proxy: Rc<Proxy>, request: Request) -> Response {
-    let route = match admit(door, &request) {
+    let route = match permitted_route(door, &request) {
         Ok(route) => route,
         Err(refusal) => return *refusal,
     };
@@ -95,7 +95,7 @@ pub(super) async fn answer(door: Door, proxy: Rc<Proxy>, request: Request) -> Re
 }
 
 /// What is asked for, if that may be asked here.
-fn admit(door: Door, request: &Request) -> Result<Route, Box<Response>> {
+fn permitted_route(door: Door, request: &Request) -> Result<Route, Box<Response>> {
     let refuse = |status, words: &'static str| Err(Box::new(http::text(status, words)));
     if door == Door::AdminPort && !is_for_loopback(request) {
         return refuse(StatusCode::FORBIDDEN, "the Host of a request has to be localhost or a loopback address\n");
@@ -117,8 +117,8 @@ fn admit(door: Door, request: &Request) -> Result<Route, Box<Response>> {
     Ok(route)
 }
 
-/// A page of elsewhere can have a browser on this machine ask here, by a name of its own that it lets mean a loopback address: what
-/// it cannot do is hide that name.
+/// A page of elsewhere can have a browser on this machine ask here, by a name of its own that it lets mean a loopback
+/// address: what it cannot do is hide that name.
 fn is_for_loopback(request: &Request) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
