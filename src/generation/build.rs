@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::Generation;
 use super::acl_file::{AclReader, effect_of_unknown, quoted, refusal_work};
-use super::contradictions::{contradictions, insisted_on};
+use super::contradictions::{contradictions, wanted_contradictions};
 use super::error::BuildError;
 use crate::acl::{Acl, Unknown};
 use crate::auth::hash::{self, Cost};
@@ -22,7 +22,7 @@ use crate::policy::{Policy, Renames, ScriptRights};
 use crate::resp::RequestLimits;
 use crate::session::SessionLimits;
 use crate::tls::{
-    self, AuthClients, Finding, InForce, Newcomers, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings,
+    self, AuthClients, Finding, InForce, NewTrust, RuleKeys, Severity, Subordinate, TlsMaterial, TlsSettings,
 };
 use crate::upstream::probe::ServerInfo;
 
@@ -90,7 +90,7 @@ pub struct Kept<'a> {
     /// Its certificates, keys, CAs and CRLs stay.
     pub trust: bool,
     /// Nobody is let in whom it does not let in.
-    pub newcomers_wait: bool,
+    pub new_trust_waits: bool,
     /// Its client CAs that come from these files.
     pub authorities: &'a [PathBuf],
     /// Its configuration stays: what is in force is no error because another Redis does not know it.
@@ -118,7 +118,7 @@ pub fn build(
     };
     if let Some(acl) = &acl {
         builder.errors.extend(contradictions(config, acl).iter().map(BuildError::from));
-        builder.warnings.extend(insisted_on(config, acl).iter().map(ToString::to_string));
+        builder.warnings.extend(wanted_contradictions(config, acl).iter().map(ToString::to_string));
     }
     let certificates = builder.certificates();
     let blocklist = builder.blocklist(&table);
@@ -400,8 +400,8 @@ impl<'a> Builder<'a> {
         for (number, listener) in self.config.listeners.iter().enumerate() {
             let before = self.in_force(number);
             listeners.push(listener.tls.as_ref().and_then(|settings| {
-                let newcomers = Newcomers {
-                    may_come: !self.kept.newcomers_wait,
+                let new_trust = NewTrust {
+                    may_come: !self.kept.new_trust_waits,
                     keeps_authorities: self.keeps_authorities(number, settings),
                 };
                 // Two listeners with the same files, and the same past, share one material, and one error.
@@ -411,7 +411,7 @@ impl<'a> Builder<'a> {
                 if let Some((.., material)) = loaded.iter().find(is_same) {
                     return Some(Arc::clone(material));
                 }
-                match tls::material::load(settings, &keys, self.files, before, newcomers, SystemTime::now()) {
+                match tls::material::load(settings, &keys, self.files, before, new_trust, SystemTime::now()) {
                     Ok(material) => {
                         material.findings().iter().for_each(|finding| self.tell(finding));
                         self.waiting.extend(material.waiting().iter().map(ToString::to_string));

@@ -50,7 +50,7 @@ pub fn contradictions(config: &Config, acl: &Acl) -> Vec<Contradiction> {
 
 /// What would be a contradiction, had the operator not said that it is wanted.
 #[must_use]
-pub fn insisted_on(config: &Config, acl: &Acl) -> Vec<Contradiction> {
+pub fn wanted_contradictions(config: &Config, acl: &Acl) -> Vec<Contradiction> {
     without_a_password(config, acl).filter(|_| config.unsafe_nopass).collect()
 }
 
@@ -130,7 +130,7 @@ pub fn nearest_user(name: &str, acl: &Acl) -> Option<UserName> {
 }
 
 /// What somebody is told whose edit of users would lead to these; `None` where there are none.
-pub fn refusal(contradictions: &[Contradiction]) -> Option<String> {
+pub fn edit_refusal(contradictions: &[Contradiction]) -> Option<String> {
     let first = contradictions.first()?;
     let Contradiction::Nobody { named: NamedUser { name, .. }, .. } = first else {
         return Some(format!("ERR {first}"));

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 pub use self::acl_file::{NO_USERS, check_passwords, read_acl, replace};
 pub use self::build::{Built, Kept, UpstreamKnowledge, build};
-pub use self::contradictions::{contradictions, insisted_on, nearest_user, refusal};
+pub use self::contradictions::{contradictions, edit_refusal, nearest_user, wanted_contradictions};
 pub use self::edit::{Edit, EditProgress, EditTicket, Editor, GoAhead};
 pub use self::error::BuildError;
 pub use self::part::Part;

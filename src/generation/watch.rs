@@ -63,7 +63,7 @@ impl Watch {
             of_kind.iter_mut().for_each(|((path, _), watched)| watched.see(path, files, self.looks, now));
             let awaited: Vec<u64> = of_kind.iter().filter_map(|(_, watched)| watched.settling.awaits(now)).collect();
             for ((path, _), watched) in of_kind {
-                match watched.conclude(path, files, &awaited, now) {
+                match watched.settle(path, files, &awaited, now) {
                     ContentState::Taken => {}
                     ContentState::News => {
                         look.news.insert(path.clone());
@@ -266,9 +266,9 @@ impl Watched {
         self.settling.see(Seen { content: digest, quiet, look }, now);
     }
 
-    /// How the file stands, after all have been seen: see [`Settling::conclude`].
-    fn conclude(&mut self, path: &Path, files: &Files, awaited: &[u64], now: Instant) -> ContentState {
-        let standing = self.settling.conclude(awaited, now);
+    /// How the file stands, after all have been seen: see [`Settling::settle`].
+    fn settle(&mut self, path: &Path, files: &Files, awaited: &[u64], now: Instant) -> ContentState {
+        let standing = self.settling.settle(awaited, now);
         if standing == ContentState::News {
             let content = self.settling.taken.flatten().and_then(|_| files.read(path).ok());
             self.keep(content.as_deref().map_or(&[], |content| &content.bytes));
@@ -365,7 +365,7 @@ impl Settling {
 
     /// Takes what has settled, but for what changed together with something that has not: all may have been replaced at
     /// once, between two looks or within one. `awaited` has the looks that first saw such.
-    fn conclude(&mut self, awaited: &[u64], now: Instant) -> ContentState {
+    fn settle(&mut self, awaited: &[u64], now: Instant) -> ContentState {
         let Some(pending) = &mut self.pending else { return ContentState::Taken };
         let is_held = awaited.iter().any(|look| look.abs_diff(pending.look) <= 1) && !pending.is_old(now);
         if pending.has_settled(now) && !is_held {
@@ -414,7 +414,7 @@ mod tests {
         fn looks(&mut self, content: Option<Digest>, quiet: Duration, after: u64) -> ContentState {
             let now = self.start + Duration::from_millis(after);
             self.settling.see(Seen { content, quiet, look: 1 }, now);
-            self.settling.conclude(&[], now)
+            self.settling.settle(&[], now)
         }
     }
 

@@ -32,7 +32,7 @@ use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, Loaded, Restart};
 use crate::files::{self, Files};
 use crate::generation::{
-    self, BuildError, Built, Generation, Kept, Part, UpstreamKnowledge, Watch, contradictions, insisted_on,
+    self, BuildError, Built, Generation, Kept, Part, UpstreamKnowledge, Watch, contradictions, wanted_contradictions,
 };
 use crate::net::worker::Renewal;
 use crate::upstream::probe::ServerInfo;
@@ -50,12 +50,12 @@ pub struct Reloader {
     config_warnings: Vec<String>,
     reread: Reread,
     /// What was read at the start and is not read again.
-    once: Rc<files::StartSecrets>,
+    start_secrets: Rc<files::StartSecrets>,
     /// What of that which was written last only a restart gives.
     restart: Restart,
     server: Option<ServerInfo>,
-    /// What was told of the current generation: it is not repeated with every new one.
-    told: Vec<String>,
+    /// What was logged of the current generation: it is not repeated with every new one.
+    logged: Vec<String>,
     /// Whoever waits, as it is told of them.
     waiting: Vec<String>,
     told_waiting: Vec<String>,
@@ -77,11 +77,11 @@ pub struct Start {
     /// The watched files, as they were read for it.
     pub(super) watch: Watch,
     /// What was read for it and is not read again.
-    pub once: Rc<files::StartSecrets>,
+    pub start_secrets: Rc<files::StartSecrets>,
     /// What the upstream has told for it.
     pub server: Option<ServerInfo>,
-    /// What was told of it.
-    pub told: Vec<String>,
+    /// What was logged of it.
+    pub logged: Vec<String>,
     /// Where it is noted how reloads go.
     pub(super) history: Rc<RefCell<ReloadHistory>>,
     /// Where it is proven later.
@@ -100,7 +100,7 @@ struct Due {
     users: bool,
     trust: bool,
     /// Somebody waits for the configuration and the ACL file to be let in.
-    newcomers: bool,
+    new_trust: bool,
 }
 
 /// What is read again. The rest is kept.
@@ -129,15 +129,15 @@ struct Read {
 impl Reloader {
     /// Goes on from the first generation.
     pub fn new(start: Start, reread: Reread, enforcer: Enforcer) -> Self {
-        let Start { config, watch, once, server, told, history, audit } = start;
+        let Start { config, watch, start_secrets, server, logged, history, audit } = start;
         Self {
             config,
             config_warnings: Vec::new(),
             reread,
-            once,
+            start_secrets,
             restart: Restart::default(),
             server,
-            told,
+            logged,
             waiting: Vec::new(),
             told_waiting: Vec::new(),
             enforcer,
@@ -187,7 +187,7 @@ impl Reloader {
         self.due.users |= matches!(&config, Some(Ok(read)) if self.reads_users_otherwise(&read.config));
         let users = self.due.users && !self.unsaved && !unsettled.contains(&Part::Users);
         let is_trust_due = std::mem::take(&mut self.due.trust);
-        if config.is_none() && !users && !is_trust_due && !self.due.newcomers {
+        if config.is_none() && !users && !is_trust_due && !self.due.new_trust {
             return self.tell_if_mended();
         }
         let mut reading = Reading { config, users, trust: true, unsettled };
@@ -196,7 +196,7 @@ impl Reloader {
             reading.unsettled.extend(RULES);
             self.due.retry = true;
         }
-        let may_come = self.due.newcomers && self.is_as_on_disk(&reading, &HeldUp::new());
+        let may_come = self.due.new_trust && self.is_as_on_disk(&reading, &HeldUp::new());
         if reading.config.is_some() || users || is_trust_due || may_come {
             self.rebuild(Cause::Files, reading, &files).await;
         }
@@ -260,7 +260,7 @@ impl Reloader {
         }
         self.due.config &= reading.config.is_none();
         self.due.users &= !reading.users;
-        self.due.newcomers &= !reading.trust;
+        self.due.new_trust &= !reading.trust;
         let Some((held_up, built)) = built else {
             events::reload_kept(cause, current.number);
             self.audit.config_reload_failed(cause, current.number);
@@ -270,7 +270,7 @@ impl Reloader {
         let told = [reading.config_warnings(), &built.warnings, &built.misnamed, &built.faults, &built.waiting];
         report.warnings = told.concat();
         if reading.trust {
-            self.due.newcomers = !built.waiting.is_empty();
+            self.due.new_trust = !built.waiting.is_empty();
             self.waiting.clone_from(&built.waiting);
         }
         if reading.unsettled.is_empty() {
@@ -387,7 +387,7 @@ impl Reloader {
             before: Some(current),
             users: keeps_source && (!reading.users || held_up.contains(&Part::Users)),
             trust: !reading.trust,
-            newcomers_wait: !self.is_as_on_disk(reading, held_up),
+            new_trust_waits: !self.is_as_on_disk(reading, held_up),
             authorities: &authorities,
             config: config.is_none(),
         };
@@ -470,7 +470,7 @@ impl Reloader {
             self.watch.put_in_force(&Part::Users, files);
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
-        self.told = tell(&built, &self.told);
+        self.logged = log_findings(&built, &self.logged);
         let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
         self.enforcer.enforce(built.generation, renewal).await;
     }
@@ -534,17 +534,17 @@ impl Reloader {
         self.told_waiting.clone_from(&self.waiting);
     }
 
-    fn tell_of_insisted_on(&mut self, acl: &Acl) {
-        for wanted in insisted_on(&self.config, acl).iter().map(ToString::to_string) {
-            if !self.told.contains(&wanted) {
+    fn tell_of_wanted_contradictions(&mut self, acl: &Acl) {
+        for wanted in wanted_contradictions(&self.config, acl).iter().map(ToString::to_string) {
+            if !self.logged.contains(&wanted) {
                 warn!("{wanted}");
-                self.told.push(wanted);
+                self.logged.push(wanted);
             }
         }
     }
 
     fn files(&self) -> Files {
-        Files::again(&self.once)
+        Files::again(&self.start_secrets)
     }
 
     fn acl_file(&self) -> Option<&Path> {
@@ -565,9 +565,9 @@ fn trusts_others(built: &Generation, current: &Generation) -> bool {
     pairs.any(|(built, current)| !built.in_force().has_same_trust_as(current.in_force()))
 }
 
-/// Logs what there is to say of a generation, but for what was told of the one before it. Returns all of it.
-pub(super) fn tell(built: &Built, told: &[String]) -> Vec<String> {
-    let is_news = |text: &&String| !told.contains(text);
+/// Logs what there is to say of a generation, but for what was logged of the one before it. Returns all of it.
+pub(super) fn log_findings(built: &Built, logged: &[String]) -> Vec<String> {
+    let is_news = |text: &&String| !logged.contains(text);
     built.contents.iter().filter(is_news).for_each(|text| info!("{text}"));
     built.warnings.iter().chain(&built.misnamed).filter(is_news).for_each(|text| warn!("{text}"));
     built.faults.iter().filter(is_news).for_each(|text| error!("{text}"));

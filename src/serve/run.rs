@@ -79,8 +79,8 @@ async fn serve(
         () = signals.end.asked_for() => return Ok(()),
     };
     let watch = Watch::new(config.watched_files(), &files);
-    let once = Rc::new(files.into_start());
-    let told = reload::tell(&built, &[]);
+    let start_secrets = Rc::new(files.into_start());
+    let logged = reload::log_findings(&built, &[]);
     let first = built.generation;
     capacity::tell(&config);
     let pool = Arc::new(AuthPool::start(PoolSettings::default()).map_err(RunError::System)?);
@@ -148,7 +148,7 @@ async fn serve(
         acceptors.push(spawn_local(accept));
     }
 
-    let start = Start { config, watch, once, server, told, history, audit: Arc::clone(&audit) };
+    let start = Start { config, watch, start_secrets, server, logged, history, audit: Arc::clone(&audit) };
     let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream), bounds, log.control());
     let mut reloader = Reloader::new(start, reread, enforcer);
     let mut poll = every(reloader.config().reload_interval);

@@ -23,17 +23,17 @@ pub struct InForce {
 /// Whom a new generation trusts of those who are new. They come into force with the rules that confine them, and no sooner;
 /// who is trusted no longer goes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Newcomers {
+pub struct NewTrust {
     /// Client CAs and pinned keys may come, and certificates that were revoked come back. Otherwise they wait.
     pub may_come: bool,
     /// The client CAs are those that are trusted already, whatever the file says.
     pub keeps_authorities: bool,
 }
 
-impl Default for Newcomers {
+impl Default for NewTrust {
     /// As the files say.
-    fn default() -> Newcomers {
-        Newcomers { may_come: true, keeps_authorities: false }
+    fn default() -> NewTrust {
+        NewTrust { may_come: true, keeps_authorities: false }
     }
 }
 

@@ -17,7 +17,7 @@ use rustls::sign::CertifiedKey;
 pub(super) use self::trust::Trust;
 use super::expiry::Expiries;
 use super::explain;
-use super::in_force::{InForce, Newcomers};
+use super::in_force::{InForce, NewTrust};
 use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::PemError;
 use super::provider;
@@ -41,7 +41,7 @@ pub(super) fn read_all(
     rule_keys: &RuleKeys,
     files: &Files,
     before: Option<&InForce>,
-    newcomers: Newcomers,
+    new_trust: NewTrust,
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
     let algorithms = provider::provider().signature_verification_algorithms;
@@ -56,7 +56,7 @@ pub(super) fn read_all(
         expiries: Expiries::default(),
     };
     let key = loader.certified_key();
-    let trust = loader.trust(before, newcomers);
+    let trust = loader.trust(before, new_trust);
     let versions = loader.versions();
     match (key, trust, versions) {
         (Some(key), Some(trust), Some(versions)) if loader.errors.is_empty() => {

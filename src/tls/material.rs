@@ -11,7 +11,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::chain::{CertificateChain, Voucher};
 use super::expiry::Expiries;
-use super::in_force::{InForce, Newcomers, Subordinate};
+use super::in_force::{InForce, NewTrust, Subordinate};
 use super::load_error::{Finding, LoadError, Problem};
 use super::loader::{self, Loaded, Trust};
 use super::provider;
@@ -43,11 +43,11 @@ pub fn load(
     rule_keys: &RuleKeys,
     files: &Files,
     before: Option<&InForce>,
-    newcomers: Newcomers,
+    new_trust: NewTrust,
     now: SystemTime,
 ) -> Result<TlsMaterial, Vec<LoadError>> {
     let Loaded { key, trust, versions, findings, expiries } =
-        loader::read_all(settings, rule_keys, files, before, newcomers, now)?;
+        loader::read_all(settings, rule_keys, files, before, new_trust, now)?;
     let Trust { verifier, in_force, waiting, subordinates } = trust;
     let config = server_config(key, verifier.clone(), &versions).map_err(|error| {
         vec![LoadError { setting: "tls", path: None, problem: Problem::Unusable(error.to_string()) }]

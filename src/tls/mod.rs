@@ -29,7 +29,7 @@ mod verifier;
 
 pub use chain::{CertificateChain, Voucher};
 pub use expiry::{Expiries, Expiry, ExpiryKind};
-pub use in_force::{InForce, Newcomers, Subordinate};
+pub use in_force::{InForce, NewTrust, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};

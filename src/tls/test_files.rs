@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
-use super::in_force::Newcomers;
+use super::in_force::NewTrust;
 use super::load_error::LoadError;
 use super::material::{TlsMaterial, load};
 use super::settings::{AuthClients, CrlCheck, CrlExpired, Protocols, RuleKeys, TlsSettings};
@@ -72,7 +72,7 @@ impl TestFiles {
     }
 
     pub(super) fn try_load(&self) -> Result<TlsMaterial, Vec<LoadError>> {
-        load(&self.settings, &self.rule_keys, &Files::default(), None, Newcomers::default(), SystemTime::now())
+        load(&self.settings, &self.rule_keys, &Files::default(), None, NewTrust::default(), SystemTime::now())
     }
 
     /// The errors as people see them, paths cut down to file names.

@@ -27,7 +27,7 @@ pub(super) enum CertError {
     /// What was to be revoked is not there, or not clear.
     Choice(ChoiceError),
     /// This file holds a certificate of another authority, of that name.
-    Stranger(PathBuf, String),
+    OtherIssuer(PathBuf, String),
     /// The cryptography says no.
     Signing(String),
 }
@@ -68,7 +68,7 @@ impl fmt::Display for CertError {
             CertError::Index(path, line) => write!(f, "{}:{line}: not a line of this index", path.display()),
             CertError::Name(name, why) => write!(f, "{name:?} {why}"),
             CertError::Choice(error) => error.fmt(f),
-            CertError::Stranger(path, issuer) => {
+            CertError::OtherIssuer(path, issuer) => {
                 write!(f, "{}: issued by {issuer}, which is another authority", path.display())
             }
             CertError::Signing(why) => write!(f, "cannot sign: {why}"),

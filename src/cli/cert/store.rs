@@ -114,7 +114,7 @@ impl Store {
     pub(super) fn serial_of(&self, file: &Path) -> Result<String, CertError> {
         let certificate = certificate_file::read(file)?;
         if certificate.issuer != self.name {
-            return Err(CertError::Stranger(file.to_owned(), certificate.issuer.display().to_string()));
+            return Err(CertError::OtherIssuer(file.to_owned(), certificate.issuer.display().to_string()));
         }
         Ok(certificate.serial)
     }

@@ -191,11 +191,11 @@ impl Reloader {
 
     /// An edit must not make users with which the next start would fail.
     fn refuse_contradictions(&self, acl: &Acl) -> Result<(), String> {
-        generation::refusal(&contradictions(&self.config, acl)).map_or(Ok(()), Err)
+        generation::edit_refusal(&contradictions(&self.config, acl)).map_or(Ok(()), Err)
     }
 
     async fn enforce_users(&mut self, current: &Generation, acl: Acl) {
-        self.tell_of_insisted_on(&acl);
+        self.tell_of_wanted_contradictions(&acl);
         self.unsaved = true;
         self.enforcer.enforce(current.with_users(acl), Renewal::Policy).await;
     }

@@ -9,7 +9,7 @@ use crate::tls::anchors::Anchors;
 use crate::tls::authority::Authority;
 use crate::tls::editions::Edition;
 use crate::tls::expiry::ExpiryKind;
-use crate::tls::in_force::{InForce, Newcomers, Subordinate};
+use crate::tls::in_force::{InForce, NewTrust, Subordinate};
 use crate::tls::load_error::{Finding, Severity};
 use crate::tls::revocation::Revocation;
 use crate::tls::settings::AuthClients;
@@ -27,7 +27,7 @@ pub(in crate::tls) struct Trust {
 }
 
 impl Loader<'_> {
-    pub(super) fn trust(&mut self, before: Option<&InForce>, newcomers: Newcomers) -> Option<Trust> {
+    pub(super) fn trust(&mut self, before: Option<&InForce>, new_trust: NewTrust) -> Option<Trust> {
         let settings = self.settings;
         if settings.auth_clients == AuthClients::No {
             let in_force = before.map(InForce::revocations).unwrap_or_default();
@@ -38,18 +38,18 @@ impl Loader<'_> {
         let before = before.unwrap_or(NOTHING);
         let mut waiting = Vec::new();
         let written =
-            if newcomers.keeps_authorities { Some(before.authorities.clone()) } else { self.authorities(is_start) };
+            if new_trust.keeps_authorities { Some(before.authorities.clone()) } else { self.authorities(is_start) };
         let signers = before.signers_with(written.as_deref().unwrap_or_default());
-        let authorities = written.map(|written| match newcomers.may_come {
+        let authorities = written.map(|written| match new_trust.may_come {
             true => written,
             false => self.known_of(&written, &before.authorities, &mut waiting),
         });
-        let pinned_keys = self.pins(before, newcomers.may_come, &mut waiting);
+        let pinned_keys = self.pins(before, new_trust.may_come, &mut waiting);
         let lists = self.revocation_lists(
             authorities.as_deref().unwrap_or_default(),
             &signers,
             &before.editions,
-            newcomers.may_come,
+            new_trust.may_come,
             &mut waiting,
         );
         let (authorities, lists) = authorities.zip(lists)?;

@@ -316,7 +316,7 @@ fn a_ca_that_ends_after_it_was_read_is_trusted_no_longer_and_no_error_either() {
     assert_eq!(material.judged(&alice, in_days(1) - DAY / 24), Ok(()));
     // The list has run out too, which would end no session.
     assert_eq!(material.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
-    let again = load(&files.settings, &files.rule_keys, &Files::default(), None, Newcomers::default(), in_days(2))
+    let again = load(&files.settings, &files.rule_keys, &Files::default(), None, NewTrust::default(), in_days(2))
         .expect("what has expired is no error");
     assert_eq!(again.judged(&alice, in_days(2)), Err(CertificateRefusal::Expired));
 }
@@ -690,9 +690,9 @@ fn what_a_list_by_a_known_key_revokes_is_revoked_in_every_name_that_this_key_has
     let before = files.load();
     assert_eq!(verdict(&before, &alice), Ok(()));
     files.add_crl("anew.crl", root.forged_crl("Z\u{fc}rich CA"));
-    let load_after = |files: &TestFiles, before: &TlsMaterial, newcomers| {
+    let load_after = |files: &TestFiles, before: &TlsMaterial, new_trust| {
         let keys = RuleKeys::default();
-        load(&files.settings, &keys, &Files::default(), Some(before.in_force()), newcomers, SystemTime::now())
+        load(&files.settings, &keys, &Files::default(), Some(before.in_force()), new_trust, SystemTime::now())
             .expect("good files")
     };
     let after = load_after(&files, &before, OF_FILE);
@@ -712,7 +712,7 @@ fn a_crl_from_the_future_or_by_a_ca_that_may_not_sign_lists_is_a_warning() {
     files.write("ca.crt", root.anew("root", |ca| ca.key_usages = vec![KeyUsagePurpose::KeyCertSign]));
     files.add_crl("ca.crl", root.crl(&[], in_days(100)).pem().expect("PEM"));
     assert!(warnings(&files)[0].contains("does not allow cRLSign"), "{:?}", warnings(&files));
-    let long_ago = load(&files.settings, &files.rule_keys, &Files::default(), None, Newcomers::default(), days_ago(60))
+    let long_ago = load(&files.settings, &files.rule_keys, &Files::default(), None, NewTrust::default(), days_ago(60))
         .expect("good files");
     assert!(told(&long_ago, Severity::Warning).iter().any(|word| word.contains("was made in the future")));
 }
@@ -933,7 +933,7 @@ fn keys_that_no_handshake_can_use_are_refused_whoever_vouches_for_them() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let refused = Err(CertificateRefusal::UnsupportedAlgorithm);
         let load = |files: &TestFiles| {
-            load(&files.settings, &files.rule_keys, &Files::default(), None, Newcomers::default(), at)
+            load(&files.settings, &files.rule_keys, &Files::default(), None, NewTrust::default(), at)
                 .expect("good files")
         };
         assert_eq!(load(&files).judged(&chain_of([leaf.clone()]), at), refused, "{what}");
@@ -1060,9 +1060,9 @@ fn the_anchor_is_the_ca_that_issued_the_chain() {
     assert_eq!(with_both.anchor(&chain(&Authority::new("three").client("alice")), now), None);
 }
 
-const OF_FILE: Newcomers = Newcomers { may_come: true, keeps_authorities: false };
-const KNOWN_OF_FILE: Newcomers = Newcomers { may_come: false, keeps_authorities: false };
-const KNOWN: Newcomers = Newcomers { may_come: false, keeps_authorities: true };
+const OF_FILE: NewTrust = NewTrust { may_come: true, keeps_authorities: false };
+const KNOWN_OF_FILE: NewTrust = NewTrust { may_come: false, keeps_authorities: false };
+const KNOWN: NewTrust = NewTrust { may_come: false, keeps_authorities: true };
 
 /// Of a chain that is trusted, with what its client shows beside the leaf.
 fn vouching(material: &TlsMaterial, leaf: &Issued, shown: impl IntoIterator<Item = Vec<u8>>) -> Option<Fingerprint> {
@@ -1242,8 +1242,8 @@ fn where_an_older_edition_of_a_list_or_none_is_in_the_files_the_one_in_force_sta
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
         files.write("ca.crl", lists.iter().map(pem).collect::<String>());
         let (settings, keys) = (&files.settings, RuleKeys::default());
-        let newcomers = Newcomers::default();
-        load(settings, &keys, &Files::default(), before, newcomers, SystemTime::now()).expect("good lists")
+        let new_trust = NewTrust::default();
+        load(settings, &keys, &Files::default(), before, new_trust, SystemTime::now()).expect("good lists")
     };
     let first = load_after(None, &[(&root, 300, &[1]), (&namesake, 7, &[2])]);
     let numbered = |authority: &Authority, serial: u64| {
@@ -1280,8 +1280,8 @@ fn an_edition_is_remembered_while_its_ca_is_not_in_the_file_and_a_revoked_ca_whi
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
         files.write("ca.crl", lists.iter().map(pem).collect::<String>());
         let (settings, keys) = (&files.settings, RuleKeys::default());
-        let newcomers = Newcomers::default();
-        load(settings, &keys, &Files::default(), before, newcomers, SystemTime::now()).expect("good files")
+        let new_trust = NewTrust::default();
+        load(settings, &keys, &Files::default(), before, new_trust, SystemTime::now()).expect("good files")
     };
     let other = Authority::new("other");
     let of_other = (&other, 1, &[][..]);
@@ -1316,7 +1316,7 @@ fn an_edition_is_that_of_a_ca_whose_certificate_has_been_renewed() {
     files.write("ca.crt", root.renewed("root", in_days(1000)));
     files.write("ca.crl", root.numbered_crl(1, &[]).pem().expect("PEM"));
     let (settings, keys, before) = (&files.settings, RuleKeys::default(), Some(first.in_force()));
-    let later = load(settings, &keys, &Files::default(), before, Newcomers::default(), SystemTime::now());
+    let later = load(settings, &keys, &Files::default(), before, NewTrust::default(), SystemTime::now());
     let mut params = client("alice");
     params.serial_number = Some(SerialNumber::from(7_u64));
     assert_eq!(verdict(&later.expect("good files"), &root.issue(params)), Err(CertificateRefusal::Revoked));
@@ -1403,14 +1403,14 @@ fn of_the_known_authorities_those_that_are_in_the_file_stay_and_no_other_comes()
     let files = TestFiles::new(&one);
     files.write("ca.crt", one.pem() + &two.pem());
     let before = files.load();
-    let after = |authorities: &[&Authority], admit: Newcomers| {
+    let after = |authorities: &[&Authority], new_trust: NewTrust| {
         files.write("ca.crt", authorities.iter().map(|authority| authority.pem()).collect::<String>());
         let material = load(
             &files.settings,
             &files.rule_keys,
             &Files::default(),
             Some(before.in_force()),
-            admit,
+            new_trust,
             SystemTime::now(),
         )
         .expect("good files");
@@ -1431,9 +1431,9 @@ fn a_pinned_key_that_is_new_waits_like_a_new_ca() {
     let mut files = TestFiles::new(&root);
     let before = files.load();
     files.rule_keys.pinned = vec![key_of(&own).expect("readable")];
-    let after = |admit| {
+    let after = |new_trust| {
         let (settings, pins) = (&files.settings, &files.rule_keys);
-        let material = load(settings, pins, &Files::default(), Some(before.in_force()), admit, SystemTime::now());
+        let material = load(settings, pins, &Files::default(), Some(before.in_force()), new_trust, SystemTime::now());
         let material = material.expect("good files");
         (material.judged(&chain_of([own.der()]), SystemTime::now()).is_ok(), material.waiting().len())
     };
@@ -1474,10 +1474,16 @@ fn a_known_authority_whose_certificate_is_renewed_stays() {
     let files = TestFiles::new(&one);
     let before = files.load();
     files.write("ca.crt", one.renewed("one", in_days(1000)));
-    let admit = KNOWN_OF_FILE;
-    let after =
-        load(&files.settings, &files.rule_keys, &Files::default(), Some(before.in_force()), admit, SystemTime::now())
-            .expect("good files");
+    let new_trust = KNOWN_OF_FILE;
+    let after = load(
+        &files.settings,
+        &files.rule_keys,
+        &Files::default(),
+        Some(before.in_force()),
+        new_trust,
+        SystemTime::now(),
+    )
+    .expect("good files");
     assert_eq!(verdict(&after, &one.client("alice")), Ok(()));
     assert!(after.in_force().has_same_trust_as(before.in_force()));
     assert_eq!(after.waiting().len(), 1);
@@ -1501,7 +1507,7 @@ impl Restless {
         &mut self,
         authorities: &[&Authority],
         lists: &[(&Authority, u64, &[u64])],
-        newcomers: Newcomers,
+        new_trust: NewTrust,
     ) -> &TlsMaterial {
         let pem =
             |(of, number, serials): &(&Authority, u64, &[u64])| of.numbered_crl(*number, serials).pem().expect("PEM");
@@ -1509,7 +1515,7 @@ impl Restless {
         self.files.write("ca.crl", lists.iter().map(pem).collect::<String>());
         let TestFiles { settings, rule_keys, .. } = &self.files;
         let before = self.material.as_ref().map(TlsMaterial::in_force);
-        let material = load(settings, rule_keys, &Files::default(), before, newcomers, SystemTime::now());
+        let material = load(settings, rule_keys, &Files::default(), before, new_trust, SystemTime::now());
         self.material.insert(material.unwrap_or_else(|errors| panic!("{errors:?}")))
     }
 }
