@@ -62,6 +62,8 @@ pub(super) struct Intake {
     wait: Option<Wait>,
     reply_mode: ReplyMode,
     turn: Turn,
+    /// What has come was sent before the client could read that its login was refused.
+    is_behind_refused_login: bool,
 }
 
 /// Requests that are taken before other sessions get their turn, whatever becomes of them. Those that are refused or answered
@@ -161,6 +163,20 @@ impl Intake {
     /// Nothing of a request is there: gives memory back.
     pub(super) fn rest(&mut self) {
         self.scanner.rest();
+    }
+
+    /// A login was refused. What has come behind it was sent in the hope of it.
+    pub(super) fn note_refused_login(&mut self) {
+        self.is_behind_refused_login = true;
+    }
+
+    /// Nothing is left of what had come: the client may have read what became of its login.
+    pub(super) fn forget_refused_login(&mut self) {
+        self.is_behind_refused_login = false;
+    }
+
+    pub(super) fn is_behind_refused_login(&self) -> bool {
+        self.is_behind_refused_login
     }
 
     /// Whether a request that has begun is taken in parts.

@@ -63,7 +63,8 @@ fn requests_behind_a_failed_login_in_one_pipeline_are_not_carried_out() {
         let mut bytes = crate::support::request(login);
         bytes.extend(crate::support::request(&["SET", "bob:1", "x"]));
         client.send(&bytes);
-        assert_eq!([client.reply_text(), client.reply_text()], [WRONGPASS, NOAUTH], "{login:?}");
+        assert_eq!([client.reply_text(), client.reply_text()], [WRONGPASS, WRONGPASS], "{login:?}");
+        assert_eq!(client.text(&["GET", "a"]), NOAUTH, "it could have read that the login was refused");
     }
     assert_eq!(redis.calls("set"), 0);
 }

@@ -30,6 +30,9 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) -> Result<usize, CloseReason> {
         self.handle_policy(policy)?;
+        if self.flow.held() == 0 {
+            self.intake.forget_refused_login();
+        }
         let fresh = out.input().len().saturating_sub(self.flow.held());
         if fresh > 0 {
             self.life.note_activity(now);

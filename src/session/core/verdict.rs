@@ -1,6 +1,7 @@
 //! The verdict on a request, and the one point where it is final.
 
 use super::SessionCore;
+use super::local::WRONG_PASSWORD;
 use crate::command::{Argv, CommandSpec};
 use crate::policy::{Denial, Policy, Requester, Verdict};
 use crate::session::action::RequestRefusal;
@@ -83,6 +84,10 @@ impl SessionCore {
 
     /// What the client is told of a denial.
     pub(super) fn denial_text(&self, policy: &Policy, denial: &Denial<'_>, argv: &Argv<'_>) -> String {
+        if matches!(denial, Denial::Unauthenticated(_)) && self.intake.is_behind_refused_login() {
+            // Clients pipeline CLIENT SETINFO and SELECT behind their login, and some show only what is answered last.
+            return WRONG_PASSWORD.to_owned();
+        }
         policy.denial_text(denial, self.who.user().map(|user| &**user), argv)
     }
 }

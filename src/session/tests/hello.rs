@@ -52,6 +52,20 @@ fn a_wrong_password_in_hello_changes_nothing() {
 }
 
 #[test]
+fn what_was_pipelined_behind_a_refused_login_hears_of_that_and_what_is_said_later_of_noauth() {
+    for login in ["AUTH wrong", "HELLO 3 AUTH default wrong"] {
+        let mut rig = Rig::new(CLOSED);
+        rig.client(&[request(login), request("HELLO 3"), request("CLIENT SETNAME x"), request("GET a")].concat());
+        rig.verified(LoginOutcome::Rejected);
+        let heard = rig.heard();
+        assert_eq!((heard.matches("-WRONGPASS ").count(), heard.lines().count()), (4, 4), "{login}: {heard}");
+        rig.say("GET a");
+        assert!(rig.heard().starts_with("-NOAUTH"), "{login}");
+        assert_eq!((rig.connections, rig.forwarded().as_str()), (0, ""), "{login}");
+    }
+}
+
+#[test]
 fn a_user_name_that_nobody_can_have_is_refused_without_a_verification() {
     let name = "n".repeat(129);
     for line in [format!("AUTH {name} secret"), format!("HELLO 3 AUTH {name} secret")] {

@@ -17,7 +17,8 @@ use crate::session::login::{Greeting, Login};
 use crate::session::output::Output;
 use crate::session::wait::Wait;
 
-const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+pub(in crate::session::core) const WRONG_PASSWORD: &str =
+    "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any password configured for the default user. Are \
                                   you sure your configuration is correct?";
 
@@ -65,7 +66,7 @@ impl SessionCore {
             self.note_failed_login(greeting.is_some(), name);
             let reason = LoginFailure::Refused(UserRefusal::NoSuchUser);
             self.outbox.report(Report::LoginFailed { user: shown(name), reason });
-            self.answer(&Reply::error(WRONG_PASSWORD), out);
+            self.refuse_login(out);
             return;
         }
         let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user));
@@ -80,7 +81,7 @@ impl SessionCore {
             self.note_failed_login(greeting.is_some(), name);
             let reason = self.wrong_password(policy, name);
             self.outbox.report(Report::LoginFailed { user: shown(name), reason });
-            self.answer(&Reply::error(WRONG_PASSWORD), out);
+            self.refuse_login(out);
             return;
         }
         let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
@@ -121,7 +122,7 @@ impl SessionCore {
             }
             LoginOutcome::Accepted(_) | LoginOutcome::Rejected => {
                 self.login_failed(policy, &login, LoginFailure::WrongPassword);
-                self.answer(&Reply::error(WRONG_PASSWORD), out);
+                self.refuse_login(out);
             }
             LoginOutcome::Busy => {
                 self.login_failed(policy, &login, LoginFailure::Busy);
@@ -200,7 +201,7 @@ impl SessionCore {
             StrayAuth::Ignore => self.welcome(policy, greeting, out),
             StrayAuth::Refuse => {
                 self.note_failed_login(greeting.is_some(), name);
-                self.answer(&Reply::error(WRONG_PASSWORD), out);
+                self.refuse_login(out);
             }
         }
     }
@@ -208,6 +209,11 @@ impl SessionCore {
     /// Whether the session is this user, and by its certificate.
     fn is_by_certificate(&self, name: &[u8]) -> bool {
         self.who.is_by_certificate() && self.who.user_name().is_some_and(|user| user.as_bytes() == name)
+    }
+
+    fn refuse_login(&mut self, out: &mut Output<'_>) {
+        self.answer(&Reply::error(WRONG_PASSWORD), out);
+        self.intake.note_refused_login();
     }
 
     /// For `ACL LOG`.

@@ -1,5 +1,6 @@
 //! HELLO: its login is ours, the rest is Redis's, which gets it without the login.
 
+use super::auth::WRONG_PASSWORD;
 use crate::command::Argv;
 use crate::policy::Policy;
 use crate::resp::{Protocol, Reply, parse_integer};
@@ -31,7 +32,10 @@ impl SessionCore {
             Ok(Hello { greeting, login: Some((user, password)) }) => {
                 self.log_in(policy, user, password, Some(greeting), out);
             }
-            Ok(_) if !self.who.is_authenticated() => self.answer(&Reply::error(LOG_IN_FIRST), out),
+            Ok(_) if !self.who.is_authenticated() => {
+                let text = if self.intake.is_behind_refused_login() { WRONG_PASSWORD } else { LOG_IN_FIRST };
+                self.answer(&Reply::error(text), out);
+            }
             Ok(Hello { greeting, login: None }) => self.greet(policy, greeting, out),
         }
     }
