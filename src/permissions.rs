@@ -49,6 +49,11 @@ impl Permissions {
         }
     }
 
+    /// Of a file that is not there yet.
+    pub fn of_absent(path: &Path) -> Permissions {
+        Permissions { path: path.to_owned(), open_folder: open_folder(path), ..Permissions::default() }
+    }
+
     /// That others can change the file, or a group that is not root's, and the command that takes that away. Whoever
     /// changes it decides in the place of its owner.
     #[must_use]

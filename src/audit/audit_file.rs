@@ -1,19 +1,17 @@
 //! The file of the audit log: written by one process at a time, line behind line, each with its place in the chain.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::chain::{Chain, Head, Tail};
+use super::chain::{Chain, Head};
 use super::events;
 use super::lines::{Settled, Sink};
-
-/// Bytes at the end of a file, among which its last line has to be.
-const TAIL: u64 = 8 << 20;
+use super::opening::{OthersAccess, open, tail};
 
 /// How often the log is told what the last line is: after so long, and after so many lines.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -22,6 +20,10 @@ const TOLD_AFTER: u64 = 10_000;
 /// The file, as soon as no other process writes to it.
 pub(super) struct AuditFile {
     path: PathBuf,
+    /// What others may read is no file to begin with.
+    is_strict: bool,
+    /// What others may do with it that they should not, as was told last.
+    told_access: OthersAccess,
     /// Locked.
     file: Option<File>,
     /// Up to the last line that was written in whole.
@@ -40,10 +42,12 @@ impl AuditFile {
     /// Opens the file, and locks it where no other process has.
     ///
     /// # Errors
-    /// It cannot be opened, or holds something else.
-    pub(super) fn open(path: &Path, run: String) -> io::Result<AuditFile> {
+    /// It cannot be opened, others may change it, or it holds something else.
+    pub(super) fn open(path: &Path, is_strict: bool, run: String) -> io::Result<AuditFile> {
         let mut audit_file = AuditFile {
             path: path.to_owned(),
+            is_strict,
+            told_access: OthersAccess::default(),
             file: None,
             chain: Chain::new(run),
             begun: 0,
@@ -52,22 +56,31 @@ impl AuditFile {
             told: None,
             told_at: Instant::now(),
         };
-        match audit_file.lock() {
-            Err(error) if error.kind() != io::ErrorKind::ResourceBusy => Err(error),
-            Err(error) => {
-                audit_file.tell_failure(&error);
-                Ok(audit_file)
-            }
-            Ok(()) => Ok(audit_file),
+        let opened = open(path, is_strict)?;
+        opened.access.into_warnings()?.iter().for_each(|warning| events::audit_access_warning(warning));
+        match audit_file.lock(opened.file) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => audit_file.tell_failure(&error),
+            locked => locked?,
         }
+        Ok(audit_file)
     }
 
-    /// Sees to it that the file is ours, and that the chain goes on behind its end.
-    fn lock(&mut self) -> io::Result<()> {
+    /// Opens the file where it is not ours yet. Lines go on, whoever may change it by now.
+    fn open_again(&mut self) -> io::Result<()> {
         if self.file.is_some() {
             return Ok(());
         }
-        let mut file = open(&self.path)?;
+        let opened = open(&self.path, self.is_strict)?;
+        if opened.access != self.told_access {
+            opened.access.faults.iter().for_each(|fault| events::audit_access_fault(fault));
+            opened.access.warnings.iter().for_each(|warning| events::audit_access_warning(warning));
+            self.told_access = opened.access;
+        }
+        self.lock(opened.file)
+    }
+
+    /// Sees to it that the file is ours, and that the chain goes on behind its end.
+    fn lock(&mut self, mut file: File) -> io::Result<()> {
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => io::ErrorKind::ResourceBusy.into(),
             error => io::Error::from(error),
@@ -160,7 +173,7 @@ impl AuditFile {
 
 impl Sink for AuditFile {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        let (written, result) = match self.lock() {
+        let (written, result) = match self.open_again() {
             Ok(()) => self.write_lines(lines),
             Err(error) => (0, Err(error)),
         };
@@ -185,7 +198,7 @@ impl Sink for AuditFile {
         }
         // The lock goes with it.
         self.file = None;
-        if let Err(error) = self.lock() {
+        if let Err(error) = self.open_again() {
             self.tell_failure(&error);
         }
         true
@@ -213,19 +226,6 @@ fn seal(chain: &mut Chain, object: &[u8]) -> String {
     chain.seal(String::from_utf8_lossy(object).trim_end()) + "\n"
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)
-}
-
-fn tail(file: &mut File) -> io::Result<Tail> {
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes)?;
-    let is_other = |_| io::Error::new(io::ErrorKind::InvalidData, "holds something else than an audit log at its end");
-    Tail::of(&bytes).map_err(is_other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn start(path: &Path, run: &str) -> AuditFile {
-        AuditFile::open(path, run.to_owned()).unwrap()
+        AuditFile::open(path, false, run.to_owned()).unwrap()
     }
 
     fn write(file: &mut AuditFile, event: &str) {
@@ -301,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         fs::write(&path, "notes\n").unwrap();
-        let error = AuditFile::open(&path, "a".to_owned()).err().unwrap();
+        let error = AuditFile::open(&path, false, "a".to_owned()).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(fs::read_to_string(&path).unwrap(), "notes\n");
     }

@@ -28,14 +28,14 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Begins to write to this file, or goes on; to none, where there is no path.
+    /// Begins to write to this file, or goes on; to none, where there is no path. `is_strict` is `strict-permissions`.
     ///
     /// # Errors
-    /// The file cannot be opened, or holds something else; there is no thread to be had.
-    pub fn start(path: Option<&Path>) -> io::Result<AuditLog> {
+    /// The file cannot be opened, others may change it, or it holds something else; there is no thread to be had.
+    pub fn start(path: Option<&Path>, is_strict: bool) -> io::Result<AuditLog> {
         let Some(path) = path else { return Ok(AuditLog::default()) };
         let run = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
-        let lines = Lines::start("audit", AuditFile::open(path, run)?, |lost| {
+        let lines = Lines::start("audit", AuditFile::open(path, is_strict, run)?, |lost| {
             events::audit_lines_lost(lost);
             Record::new(words::AUDIT_LOST).with("count", lost).into_line()
         })?;

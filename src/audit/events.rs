@@ -34,6 +34,16 @@ pub fn audit_goes_on(file: &Path) {
     info!(event = "audit", outcome = "done", file = %file.display(), "the audit log is written again");
 }
 
+/// Others may do something with the file of the audit log, which goes on there all the same.
+pub fn audit_access_fault(fault: &str) {
+    error!(event = "audit", outcome = "access", "the audit log: {fault}");
+}
+
+/// The same, where that is less.
+pub fn audit_access_warning(warning: &str) {
+    warn!(event = "audit", outcome = "access", "the audit log: {warning}");
+}
+
 /// So many lines of the audit log were lost.
 pub fn audit_lines_lost(lines: u64) {
     error!(event = "audit", outcome = "lost", lines, "lines of the audit log were lost: they could not be written");

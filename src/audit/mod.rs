@@ -9,8 +9,10 @@ pub mod escape;
 pub mod events;
 pub mod limit;
 pub mod lines;
+mod opening;
 mod record;
 pub mod words;
 
 pub use self::acl_log::SharedAclLog;
 pub use self::audit_log::AuditLog;
+pub use self::opening::inspect;

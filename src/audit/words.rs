@@ -438,7 +438,7 @@ mod tests {
         ("reload", &["done", "failed", "refused", NOT_CONFIRMED]),
         ("others", &[""]),
         ("log", &["lost"]),
-        ("audit", &["failed", "waits", "done", "lost", "head"]),
+        ("audit", &["failed", "waits", "done", "access", "lost", "head"]),
         ("worker", &["stuck", "turns"]),
         ("panic", &[""]),
     ];

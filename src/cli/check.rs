@@ -1,5 +1,6 @@
 //! `respgate check`: what `run` would load, without running.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -7,7 +8,7 @@ use std::time::SystemTime;
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::audit::words;
+use crate::audit::{self, words};
 use crate::config::{AclSource, Config, Listener};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Generation, Kept, UpstreamKnowledge};
@@ -49,6 +50,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             return Exit::Unavailable;
         }
     };
+    let audit = inspect_audit(&config);
     match generation::build(
         &config,
         &files,
@@ -59,6 +61,9 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             let faults = || built.misnamed.iter().chain(&built.faults);
             faults().for_each(|error| eprintln!("error: {error}"));
+            if let Err(exit) = audit {
+                return exit;
+            }
             print!("{}", summary(&config));
             built.contents.iter().for_each(|line| println!("{line}"));
             let mut is_good = faults().next().is_none();
@@ -74,6 +79,21 @@ pub fn check(arguments: &CheckArgs) -> Exit {
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
             if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration }
+        }
+    }
+}
+
+/// Says what a start would find wrong with the file of the audit log.
+fn inspect_audit(config: &Config) -> Result<(), Exit> {
+    let Some(path) = &config.audit_file else { return Ok(()) };
+    match audit::inspect(path, config.strict_permissions) {
+        Ok(warnings) => {
+            warnings.iter().for_each(|warning| eprintln!("warning: audit-file: {warning}"));
+            Ok(())
+        }
+        Err(error) => {
+            eprintln!("error: audit-file: {}: {error}", path.display());
+            Err(if error.kind() == ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Configuration })
         }
     }
 }
@@ -139,6 +159,10 @@ fn summary(config: &Config) -> String {
         AclSource::File(path) => format!("users: {}", path.display()),
         AclSource::Password(_) => "users: default, with a password".to_owned(),
         AclSource::None => "users: none".to_owned(),
+    });
+    lines.push(match &config.audit_file {
+        Some(path) => format!("audit log: {}", path.display()),
+        None => "audit log: none".to_owned(),
     });
     lines.push(format!("certificate rules: {}", config.certificates.len()));
     lines.push(format!("blocked: {}", list(&config.block.commands)));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::capacity::TooFewDescriptors;
 use crate::config::UpstreamAddress;
@@ -25,7 +26,7 @@ pub enum RunError {
     /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
     Descriptors(TooFewDescriptors),
     /// The file of the audit log cannot be used.
-    Audit(io::Error),
+    Audit(PathBuf, io::Error),
     /// The system denies something that every process needs.
     System(io::Error),
 }
@@ -41,7 +42,7 @@ impl fmt::Display for RunError {
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Inherited(error) => write!(f, "error: {error}"),
             Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
-            Self::Audit(error) => write!(f, "error: audit-file: {error}"),
+            Self::Audit(path, error) => write!(f, "error: audit-file: {}: {error}", path.display()),
             Self::System(error) => write!(f, "error: {error}"),
         }
     }

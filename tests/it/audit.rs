@@ -1,6 +1,7 @@
 //! The audit log: what has to be in it is, and whoever changes it is found out.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
@@ -163,13 +164,44 @@ fn on_a_full_disk_nothing_waits_and_what_is_lost_is_counted() {
 }
 
 #[test]
-fn what_is_no_audit_log_is_an_error_at_the_start() {
+fn what_cannot_be_the_audit_log_is_an_error_at_check_and_start() {
     let redis = RedisServer::start();
     let setup = setup(&redis).file("audit", "notes\n");
-    let config = setup.write_config();
-    let run = respgate_binary().args(["run", "--listen", "127.0.0.1:0", "--config"]).arg(config).output().unwrap();
-    assert_eq!(run.status.code(), Some(78));
-    assert!(String::from_utf8_lossy(&run.stderr).contains("audit-file: "), "{run:?}");
+    let (config, path) = (setup.write_config(), setup.path("audit"));
+    let fails = |code: i32, words: &str| {
+        for command in ["check", "run"] {
+            let arguments = [command, "--listen", "127.0.0.1:0", "--config"];
+            let output = respgate_binary().args(arguments).arg(&config).output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{output:?}");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                said.contains(&format!("error: audit-file: {}: ", path.display())) && said.contains(words),
+                "{said}"
+            );
+        }
+    };
+    fails(78, "holds something else than an audit log");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o602)).unwrap();
+    fails(77, "can be changed by others (mode 0602): chmod go-w ");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    fails(78, "it is a directory");
+}
+
+#[test]
+fn a_new_file_that_others_may_change_is_written_to_and_told_of() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).expect_log("can be changed by others").start();
+    let (path, old) = (gate.path("audit"), gate.path("audit.1"));
+    fs::rename(&path, &old).unwrap();
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o602)).unwrap();
+    gate.signal(Signal::USR1);
+    gate.wait_for_log(&["\"audit\"", "\"access\"", "can be changed by others (mode 0602)"]);
+    assert!(gate.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM"));
+    eventually("the refusal", || fs::read_to_string(&path).unwrap().contains("flushall").then_some(()));
+    assert_eq!(verify(&[&old, &path], None).status.code(), Some(0));
 }
 
 fn setup(redis: &RedisServer) -> Setup {
