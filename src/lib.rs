@@ -16,9 +16,9 @@
 //!
 //! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`,
 //! [`generation`] makes of it what decides, and [`serve`] starts everything, replaces the generation when files change,
-//! and ends it all. [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for
-//! where something is counted, [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has
-//! vanished.
+//! and ends it all. [`pki`] is a small certificate authority for those who have none. [`permissions`] tells who else may
+//! change those files; [`origin`] is whom an address stands for where something is counted, [`aging`] forgets what was
+//! not touched for long, and [`keepalive`] finds out who has vanished.
 //!
 //! The modules are declared from the top of the stack to its foot: none names one that stands above it.
 
@@ -33,6 +33,7 @@ pub mod session;
 pub mod config;
 pub mod policy;
 pub mod auth;
+pub mod pki;
 pub mod tls;
 pub mod acl;
 pub mod command;

@@ -39,6 +39,7 @@ const STACK: &[&[&str]] = &[
     &["config"],
     &["policy"],
     &["auth"],
+    &["pki"],
     &["tls"],
     &["acl"],
     &["command"],

@@ -19,8 +19,9 @@ use super::index::{self, Choice, Entry, HEADER, Kind};
 use crate::identity::x509::{Certificate, Name};
 
 /// The name that the authority's own files begin with.
-pub(super) const AUTHORITY: &str = "ca";
-pub(super) const CRL_FILE: &str = "ca.crl";
+pub const AUTHORITY: &str = "ca";
+/// The revocation list.
+pub const CRL_FILE: &str = "ca.crl";
 const INDEX_FILE: &str = "index";
 
 /// For everybody, and for its owner only.
@@ -28,7 +29,7 @@ const PUBLIC: u32 = 0o644;
 const SECRET: u32 = 0o600;
 
 /// An authority's directory, locked.
-pub(super) struct Store {
+pub struct Store {
     dir: PathBuf,
     authority: Authority,
     name: Name,
@@ -40,7 +41,10 @@ pub(super) struct Store {
 
 impl Store {
     /// Makes an authority, and the directory where there is none.
-    pub(super) fn create(dir: &Path, name: &str, now: SystemTime, expires: SystemTime) -> Result<Store, CertError> {
+    ///
+    /// # Errors
+    /// There is something already, or it cannot be written.
+    pub fn create(dir: &Path, name: &str, now: SystemTime, expires: SystemTime) -> Result<Store, CertError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| CertError::file(dir, error))?;
         for file in [INDEX_FILE, CRL_FILE, "ca.crt", "ca.key"] {
             refuse_existing(&dir.join(file))?;
@@ -53,7 +57,10 @@ impl Store {
     }
 
     /// Takes up the authority of a directory. Waits for whoever is changing it.
-    pub(super) fn open(dir: &Path) -> Result<Store, CertError> {
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn open(dir: &Path) -> Result<Store, CertError> {
         let path = dir.join("ca.key");
         let lock = File::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => CertError::NoAuthority(dir.to_owned()),
@@ -68,12 +75,15 @@ impl Store {
     }
 
     /// When the authority expires.
-    pub(super) fn end(&self) -> SystemTime {
+    pub fn end(&self) -> SystemTime {
         self.end
     }
 
     /// Issues a certificate into `FILE.crt` and `FILE.key`. Returns when it expires, which is not after the authority.
-    pub(super) fn issue(
+    ///
+    /// # Errors
+    /// A file of that name is there, a name is none, or the authority has expired.
+    pub fn issue(
         &self,
         file: &str,
         names: &Names<'_>,
@@ -97,8 +107,11 @@ impl Store {
         Ok(expires)
     }
 
-    /// Marks what was chosen as revoked, and returns it.
-    pub(super) fn revoke(&self, choice: &Choice, now: SystemTime) -> Result<Vec<Entry>, CertError> {
+    /// Marks what was chosen as revoked, and returns it. [`write_crl`](Self::write_crl) makes it known.
+    ///
+    /// # Errors
+    /// It is not there, not clear, or revoked already.
+    pub fn revoke(&self, choice: &Choice, now: SystemTime) -> Result<Vec<Entry>, CertError> {
         let mut entries = self.entries()?;
         let chosen = index::chosen(&entries, choice, now).map_err(CertError::Choice)?;
         let mut revoked = Vec::new();
@@ -111,7 +124,10 @@ impl Store {
     }
 
     /// The serial number of a certificate that this authority has issued.
-    pub(super) fn serial_of(&self, file: &Path) -> Result<String, CertError> {
+    ///
+    /// # Errors
+    /// The file holds none, or that of another authority.
+    pub fn serial_of(&self, file: &Path) -> Result<String, CertError> {
         let certificate = certificate_file::read(file)?;
         if certificate.issuer != self.name {
             return Err(CertError::OtherIssuer(file.to_owned(), certificate.issuer.display().to_string()));
@@ -120,7 +136,10 @@ impl Store {
     }
 
     /// Writes the list of all that is revoked. Returns until when it is good, which is not after the authority expires.
-    pub(super) fn write_crl(&self, now: SystemTime, next: SystemTime) -> Result<SystemTime, CertError> {
+    ///
+    /// # Errors
+    /// It cannot be written, or the authority has expired.
+    pub fn write_crl(&self, now: SystemTime, next: SystemTime) -> Result<SystemTime, CertError> {
         let next = self.no_later(next, now)?;
         let list = self.authority.crl(&self.entries()?, now, next)?;
         replace(&self.dir.join(CRL_FILE), &list, PUBLIC)?;
@@ -133,7 +152,10 @@ impl Store {
     }
 
     /// All certificates, in the order they were issued.
-    pub(super) fn entries(&self) -> Result<Vec<Entry>, CertError> {
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>, CertError> {
         let path = self.dir.join(INDEX_FILE);
         index::parse(&read(&path)?).map_err(|line| CertError::Index(path, line))
     }

@@ -9,7 +9,7 @@ use crate::tls::LoadError;
 
 /// Why nothing was issued, revoked or shown. Never holds a key.
 #[derive(Debug)]
-pub(super) enum CertError {
+pub enum CertError {
     /// A file or directory.
     File(PathBuf, io::Error),
     /// It is there already, and is not overwritten.
@@ -40,7 +40,8 @@ impl CertError {
         }
     }
 
-    pub(super) fn is_permission(&self) -> bool {
+    /// This process may not do it, and that is all.
+    pub fn is_permission(&self) -> bool {
         match self {
             CertError::File(_, error) => error.kind() == io::ErrorKind::PermissionDenied,
             CertError::Certificate(errors) => errors.iter().all(LoadError::is_permission),

@@ -11,27 +11,33 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) kind: Kind,
-    /// Without a blank.
-    pub(super) name: String,
+pub struct Entry {
+    /// What it is good for.
+    pub kind: Kind,
+    /// The name of its files, without a blank.
+    pub name: String,
     /// Lower-case hexadecimal, whole bytes.
-    pub(super) serial: String,
-    /// Whole seconds, as is `revoked`.
-    pub(super) expires: SystemTime,
-    pub(super) revoked: Option<SystemTime>,
+    pub serial: String,
+    /// Its last second.
+    pub expires: SystemTime,
+    /// Since when it is revoked, in whole seconds.
+    pub revoked: Option<SystemTime>,
 }
 
 /// What a certificate is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// To sign the others.
     Authority,
+    /// To be a server.
     Server,
+    /// To be a client.
     Client,
 }
 
 impl Kind {
-    pub(super) fn word(self) -> &'static str {
+    /// Its word in the index.
+    pub fn word(self) -> &'static str {
         match self {
             Kind::Authority => "ca",
             Kind::Server => "server",
@@ -52,7 +58,7 @@ impl Entry {
     }
 
     /// For people.
-    pub(super) fn in_words(&self) -> String {
+    pub fn in_words(&self) -> String {
         format!("{} {}, serial {}, which expires on {}", self.kind.word(), self.name, self.serial, date(self.expires))
     }
 
@@ -82,16 +88,21 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, usize> {
 }
 
 /// Which certificates are meant.
-pub(super) enum Choice {
+pub enum Choice {
     /// The valid one of this name; all of them, where there are several.
-    Name { name: String, all: bool },
+    Name {
+        /// As in the index.
+        name: String,
+        /// All of them.
+        all: bool,
+    },
     /// As somebody has written it.
     Serial(String),
 }
 
 /// Why nothing was chosen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ChoiceError {
+pub enum ChoiceError {
     /// No valid certificate has this name.
     NoName(String),
     /// Several have.
@@ -189,7 +200,7 @@ fn parse_time(word: &str) -> Option<SystemTime> {
 }
 
 /// The day, UTC.
-pub(super) fn date(time: SystemTime) -> String {
+pub fn date(time: SystemTime) -> String {
     let time = time::OffsetDateTime::from(time);
     format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
 }

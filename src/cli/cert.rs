@@ -1,13 +1,6 @@
-//! `respgate cert`: a small certificate authority in a directory, so that certificates per client need no openssl.
-//!
-//! [`store`] keeps the directory, [`index`] is its list of what was issued, [`authority`] makes what is signed.
+//! `respgate cert`: the small certificate authority on the command line.
 
 mod audience;
-mod authority;
-mod certificate_file;
-mod error;
-mod index;
-mod store;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,12 +8,9 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 
 use self::audience::Audience;
-use self::authority::Names;
-use self::error::CertError;
-use self::index::{Choice, Entry, Kind, date};
-use self::store::{AUTHORITY, CRL_FILE, Store};
 use super::Exit;
 use super::configuration::variables;
+use crate::pki::{self, AUTHORITY, CRL_FILE, CertError, Choice, Entry, Kind, Names, Store};
 
 /// Days that a certificate authority lasts.
 const AUTHORITY_DAYS: u32 = 3650;
@@ -130,10 +120,11 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
     let dir = &arguments.dir;
     let after = |days: u32| now + Duration::from_secs(u64::from(days) * 86_400);
     let path = |file: &str| dir.join(file).display().to_string();
-    let made = |file: &str, end| format!("{} and its key, good until {}\n", path(&format!("{file}.crt")), date(end));
+    let made =
+        |file: &str, end| format!("{} and its key, good until {}\n", path(&format!("{file}.crt")), pki::date(end));
     match &arguments.command {
         CertCommand::Ca { name, days } => {
-            let name = name.clone().map_or_else(authority::name, Ok)?;
+            let name = name.clone().map_or_else(pki::random_name, Ok)?;
             let store = Store::create(dir, &name, now, after(*days))?;
             store.write_crl(now, store.end())?;
             Ok(format!("{}, its key, and an empty {} for tls-crl-file\n", path("ca.crt"), path(CRL_FILE)))
@@ -152,13 +143,13 @@ fn carry_out(arguments: &CertArgs, now: SystemTime) -> Result<String, CertError>
             let revoked = store.revoke(&which.choice(*all, &store)?, now)?;
             let end = store.write_crl(now, days.map_or(store.end(), after))?;
             let mut said: String = revoked.iter().map(|entry| format!("revoked: {}\n", entry.in_words())).collect();
-            said += &format!("{} is good until {}\n", path(CRL_FILE), date(end));
+            said += &format!("{} is good until {}\n", path(CRL_FILE), pki::date(end));
             Ok(said + &tell_who_listens(&dir.join(CRL_FILE), config.clone()))
         }
         CertCommand::Crl { days } => {
             let store = Store::open(dir)?;
             let end = store.write_crl(now, days.map_or(store.end(), after))?;
-            Ok(format!("{} is good until {}\n", path(CRL_FILE), date(end)))
+            Ok(format!("{} is good until {}\n", path(CRL_FILE), pki::date(end)))
         }
         CertCommand::List => Ok(table(&Store::open(dir)?.entries()?, now)),
     }
@@ -202,7 +193,7 @@ fn table(entries: &[Entry], now: SystemTime) -> String {
             kind => kind.word(),
         };
         let Entry { serial, name, .. } = entry;
-        lines.push_str(&format!("{state:<8} {kind:<10} {:<10} {serial:<34} {name}\n", date(entry.expires)));
+        lines.push_str(&format!("{state:<8} {kind:<10} {:<10} {serial:<34} {name}\n", pki::date(entry.expires)));
     }
     lines
 }

@@ -19,7 +19,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(300);
 const MAX_NAME: usize = 64;
 
 /// Whom a certificate is for.
-pub(super) enum Names<'a> {
+pub enum Names<'a> {
     /// DNS names and IP addresses; at least one.
     Server(&'a [String]),
     /// The user's name.
@@ -103,7 +103,10 @@ impl Authority {
 
 /// A name for an authority. By their names CRLs and certificates find the authority that signed them, so that no two
 /// should have the same.
-pub(super) fn name() -> Result<String, CertError> {
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn random_name() -> Result<String, CertError> {
     let digits: String = random()?[..3].iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("respgate CA {digits}"))
 }
