@@ -20,9 +20,12 @@
 //! change those files; [`origin`] is whom an address stands for where something is counted, [`aging`] forgets what was
 //! not touched for long, and [`keepalive`] finds out who has vanished.
 //!
+//! [`doctor`] looks at a whole deployment, and says what is wrong with it.
+//!
 //! The modules are declared from the top of the stack to its foot: none names one that stands above it.
 
 pub mod cli;
+pub mod doctor;
 pub mod serve;
 pub mod net;
 pub mod audit;

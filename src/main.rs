@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use respgate::cli::{
-    Cli, Command, acl, audit, cert, check, completions, hash_password, health, kick, man, reload, run, sessions, status,
+    Cli, Command, acl, audit, cert, check, completions, doctor, hash_password, health, kick, man, reload, run,
+    sessions, status,
 };
 
 fn main() -> ExitCode {
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         Command::Acl(question) => acl::acl(&question),
         Command::Audit(command) => audit::audit(&command),
         Command::Cert(arguments) => cert::cert(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::HashPassword(arguments) => hash_password::hash_password(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Status(arguments) => status::status(&arguments),

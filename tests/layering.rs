@@ -23,12 +23,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("audit/limit", &["acl"]),
     ("audit/chain", &[]),
     ("policy", &["acl", "command", "resp", "identity"]),
+    ("doctor/judge", &["config"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];
 
 /// The stack: a module names those of its own storey no more than those above.
 const STACK: &[&[&str]] = &[
     &["cli"],
+    &["doctor"],
     &["serve"],
     &["net"],
     &["audit"],

@@ -9,6 +9,7 @@ pub mod cert;
 pub mod check;
 pub mod completions;
 pub mod configuration;
+pub mod doctor;
 pub mod door;
 pub mod exit;
 pub mod hash_password;
@@ -51,6 +52,8 @@ pub enum Command {
     Audit(audit::AuditCommand),
     /// A small certificate authority in a directory: issue, revoke, list
     Cert(cert::CertArgs),
+    /// Say what is wrong with Redis, this host and respgate, and how to put it right: exit 1 where something is
+    Doctor(doctor::DoctorArgs),
     /// Make an argon2id hash for the ACL file, from a prompt or from standard input
     HashPassword(hash_password::HashPasswordArgs),
     /// Ask the running proxy whether it is well: exit 0, 1 where a worker is stuck, 69 where none runs

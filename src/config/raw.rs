@@ -354,6 +354,12 @@ impl Flags {
     pub fn none() -> Flags {
         Flags(Settings::augment_args(Command::new("flags")).no_binary_name(true).get_matches_from([""; 0]))
     }
+
+    /// Whether any setting is given.
+    pub fn are_given(&self) -> bool {
+        let command = Settings::augment_args(Command::new("flags"));
+        command.get_arguments().any(|argument| self.0.value_source(argument.get_id().as_str()).is_some())
+    }
 }
 
 impl FromArgMatches for Flags {

@@ -1,0 +1,5 @@
+//! Facts to findings. Pure.
+
+mod exposure;
+
+pub use self::exposure::{Exposure, exposure};

@@ -1,0 +1,15 @@
+//! `respgate doctor`: what is wrong with a deployment, and the line that puts it right. It changes nothing.
+//!
+//! *Facts* are gathered by thin shells ([`sockets`], [`redis`]) into plain data. *Judges* ([`judge`]) are pure: facts to
+//! [`Finding`]s, each of a [`Kind`], which has its words. A [`Report`] shows them.
+
+mod finding;
+pub mod judge;
+pub mod kind;
+pub mod redis;
+mod report;
+pub mod sockets;
+
+pub use self::finding::{Finding, Fix, Position, Severity};
+pub use self::kind::Kind;
+pub use self::report::{Report, Subject};
