@@ -16,9 +16,9 @@
 //!
 //! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`,
 //! [`generation`] makes of it what decides, and [`serve`] starts everything, replaces the generation when files change,
-//! and ends it all. [`pki`] is a small certificate authority for those who have none. [`permissions`] tells who else may
-//! change those files; [`origin`] is whom an address stands for where something is counted, [`aging`] forgets what was
-//! not touched for long, and [`keepalive`] finds out who has vanished.
+//! and ends it all. [`preset`] has what kinds of users need, [`pki`] is a small certificate authority for those who have
+//! none. [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for where something
+//! is counted, [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has vanished.
 //!
 //! [`doctor`] looks at a whole deployment, and says what is wrong with it.
 //!
@@ -34,6 +34,7 @@ pub mod generation;
 pub mod upstream;
 pub mod session;
 pub mod config;
+pub mod preset;
 pub mod policy;
 pub mod auth;
 pub mod pki;

@@ -11,6 +11,7 @@ mod support;
 
 mod acl_explain;
 mod acl_family;
+mod acl_preset;
 mod addresses;
 mod audit;
 mod auth;

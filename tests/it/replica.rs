@@ -20,27 +20,11 @@ fn a_real_replica_follows_its_master_through_the_proxy() {
     let (master, gate) = start();
     let mut direct = master.direct();
     assert_eq!(direct.text(&["SET", "before", "1"]), "+OK");
-    let identity = gate.pki().client("replica");
-    let port = gate.address().port().to_string();
-    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let (cert, key, ca) = (path(&identity.cert), path(&identity.key), path(&gate.pki().ca_cert()));
-    let replica = RedisServer::start_with(&[
-        "--replicaof",
-        "127.0.0.1",
-        &port,
-        "--tls-replication",
-        "yes",
-        "--tls-cert-file",
-        &cert,
-        "--tls-key-file",
-        &key,
-        "--tls-ca-cert-file",
-        &ca,
-    ]);
-    let mut follower = replica.direct();
-    eventually("the first synchronisation", || (follower.text(&["GET", "before"]) == "$1\r\n1").then_some(()));
+    let replica = follower(&gate, "replica");
+    let mut copy = replica.direct();
+    eventually("the first synchronisation", || (copy.text(&["GET", "before"]) == "$1\r\n1").then_some(()));
     assert_eq!(direct.text(&["SET", "after", "2"]), "+OK");
-    eventually("the stream of changes", || (follower.text(&["GET", "after"]) == "$1\r\n2").then_some(()));
+    eventually("the stream of changes", || (copy.text(&["GET", "after"]) == "$1\r\n2").then_some(()));
     assert_eq!(direct.text(&["WAIT", "1", "10000"]), ":1", "acknowledgements reach the master");
     assert!(direct.text(&["INFO", "replication"]).contains("state=online"));
 }
@@ -73,6 +57,27 @@ fn who_may_not_replicate_is_refused() {
         assert_eq!(text, "-NOPERM this user has no permissions to run the 'psync' command (blocked by respgate)");
     }
     assert_eq!(redis.calls("psync"), 0);
+}
+
+/// A Redis that follows the one behind the gate, with the certificate of this name.
+pub(crate) fn follower(gate: &Respgate, common_name: &str) -> RedisServer {
+    let identity = gate.pki().client(common_name);
+    let port = gate.address().port().to_string();
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (cert, key, ca) = (path(&identity.cert), path(&identity.key), path(&gate.pki().ca_cert()));
+    RedisServer::start_with(&[
+        "--replicaof",
+        "127.0.0.1",
+        &port,
+        "--tls-replication",
+        "yes",
+        "--tls-cert-file",
+        &cert,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &ca,
+    ])
 }
 
 /// A client that Redis takes for a replica.

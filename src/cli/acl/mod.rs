@@ -1,6 +1,7 @@
 //! `respgate acl`: questions about users and rules, without a proxy.
 
 mod explain;
+mod preset;
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +16,8 @@ use crate::generation::NO_USERS;
 
 use super::{ConfigurationArgs, Exit};
 
+pub use preset::AclPresetArgs;
+
 /// The subcommands of `acl`.
 #[derive(Debug, Subcommand)]
 pub enum AclCommand {
@@ -22,6 +25,8 @@ pub enum AclCommand {
     Explain(AclExplainArgs),
     /// Check an ACL file alone
     Check(AclCheckArgs),
+    /// Print the line that an application or an operator needs, and the settings beside it
+    Preset(AclPresetArgs),
 }
 
 /// `acl explain`.
@@ -51,6 +56,7 @@ pub fn acl(command: &AclCommand) -> Exit {
     match command {
         AclCommand::Explain(arguments) => explain::explain(arguments),
         AclCommand::Check(arguments) => check(arguments),
+        AclCommand::Preset(arguments) => preset::print_preset(arguments),
     }
 }
 
