@@ -1,4 +1,4 @@
-"""The applications: by the name of their user in docs/applications.md, the processes that do their work."""
+"""The applications: by the name of their preset, the processes that do their work."""
 
 import dataclasses
 import pathlib
@@ -15,11 +15,15 @@ class Application:
     workers: tuple = ()
     # Whether `leave_behind()` makes work for the end of the workers.
     leaves_behind: bool = False
+    # What it asks for and can do without.
+    refused: tuple = ()
 
     def call(self, function):
         """The command that calls a function of the program."""
         if self.program.endswith(".cjs"):
             return ("node", self.program, function)
+        if self.program.endswith(".rb"):
+            return ("ruby", "-r", f"./{self.program}", "-e", function)
         return python("-c", f"import {self.program}; {self.program}.{function}()")
 
 
@@ -50,11 +54,16 @@ APPLICATIONS = {
         ),
     ),
     "bullmq": Application("bullmq_app.cjs", (("node", "bullmq_app.cjs", "worker"),)),
-    "locks": Application("locks_app"),
-    "redis-lock": Application("redis_lock_app"),
+    "sidekiq": Application("sidekiq_app.rb", (("ruby", "-S", "sidekiq", "-r", "./sidekiq_app.rb"),)),
+    "socket.io": Application("socketio_app.cjs"),
+    "redis-py-lock": Application("locks_app"),
+    "python-redis-lock": Application("redis_lock_app"),
     "channels": Application("channels_app"),
-    "django": Application("django_app"),
-    "shop": Application(
+    "django-cache": Application("django_app"),
+    "cache": Application("cache_app"),
+    "session": Application("session_app"),
+    "exporter": Application("exporter_app", (python("exporter_app.py"),), refused=("slowlog|get",)),
+    "app": Application(
         "redis_py_app",
         tuple(python("redis_py_app.py", kind) for kind in ("sync", "asynchronous", "subscriber", "asynchronous-subscriber", "publisher")),
     ),

@@ -1,26 +1,22 @@
-"""What docs/applications.md tells its reader to write, read out of it, so that what is tested is what is told."""
+"""What docs/applications.md tells its reader to do, read out of it, so that what is tested is what is told."""
 
 import pathlib
 import re
-import tomllib
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = REPOSITORY / "docs" / "applications.md"
 
 
-def acl_lines():
-    """The lines of the document's blocks of ACL, each of them `user NAME on …`, by the name."""
-    lines = {}
-    for line in "".join(blocks("acl")).splitlines():
-        name = re.fullmatch(r"user (\S+) on .+", line).group(1)
-        assert name not in lines, f"two lines for {name}"
-        lines[name] = line
-    return lines
-
-
-def scripting_users():
-    """The users that the document's block of TOML names as such."""
-    return tomllib.loads("".join(blocks("toml")))["block"]["scripting-users"]
+def commands():
+    """The document's commands `respgate acl preset NAME --user USER …`, as lists of words, by the name of the preset."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    commands = {}
+    for command in "".join(blocks).splitlines():
+        words = command.split()
+        assert words[:3] == ["respgate", "acl", "preset"] and words[4] == "--user", command
+        assert words[3] not in commands, f"{words[3]} is there twice"
+        commands[words[3]] = words
+    return commands
 
 
 def assert_versions():
@@ -31,7 +27,3 @@ def assert_versions():
             name, version = line.split("==")
             name = {"redis": "redis-py"}.get(name, name)
             assert f"{name} {version}" in text, f"{DOCUMENT} does not say {name} {version}"
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)

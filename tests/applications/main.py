@@ -9,6 +9,7 @@ import time
 import traceback
 
 import document
+from grant import grant
 from scenes import TESTS, Scene
 from stage import Stage, make_certificates
 
@@ -35,10 +36,10 @@ def main():
 
 
 def passes(test, certificates, respgate, direct):
-    name, run = TESTS[test]
+    name, with_password, run = TESTS[test]
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="respgate-applications.") as folder:
-        stage = Stage(pathlib.Path(folder), certificates, respgate)
+        stage = Stage(pathlib.Path(folder), certificates, respgate, grant(respgate, name, with_password))
         scene = Scene(name, stage, direct)
         try:
             stage.start_redis()
@@ -51,7 +52,7 @@ def passes(test, certificates, respgate, direct):
             scene.processes.end()
             stage.end()
     seconds = time.monotonic() - started
-    print(f"{'failed' if error else 'ok':6} {test:18} {seconds:4.0f} s  {', '.join(scene.times)}".rstrip(), flush=True)
+    print(f"{'failed' if error else 'ok':6} {test:26} {seconds:4.0f} s  {', '.join(scene.times)}".rstrip(), flush=True)
     if error:
         print(error, file=sys.stderr, flush=True)
     return error is None

@@ -1,4 +1,4 @@
-"""A Redis, a respgate before it with the users of the document, and the processes of an application."""
+"""A Redis, a respgate before it with the user of one preset, and the processes of an application."""
 
 import contextlib
 import json
@@ -22,11 +22,11 @@ DEADLINE = 90
 
 
 def make_certificates(folder, respgate):
-    """An authority, a server, and a client for every user of the document."""
+    """An authority, a server, and a client for every user of the document's commands."""
     path = f"{respgate.parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path}
     subprocess.run([document.REPOSITORY / "certs-example" / "make.sh", folder], env=environment, check=True, capture_output=True)
-    for user in document.acl_lines():
+    for user in (words[words.index("--user") + 1] for words in document.commands().values()):
         if not (folder / f"{user}.crt").exists():
             subprocess.run([respgate, "cert", "client", user, "--dir", folder], check=True, capture_output=True)
 
@@ -34,15 +34,16 @@ def make_certificates(folder, respgate):
 class Stage:
     """One Redis and one respgate, which can be stopped and started again where they were. Redis keeps its data."""
 
-    def __init__(self, folder, certificates, respgate):
-        self.folder, self.certificates, self.respgate = folder, certificates, respgate
+    def __init__(self, folder, certificates, respgate, grant):
+        self.folder, self.certificates, self.respgate, self.grant = folder, certificates, respgate, grant
         self.port, self.redis_port = free_port(), free_port()
         self.redis = self.gate = None
         self.write_configuration()
 
     def write_configuration(self):
-        certificates = self.certificates
-        (self.folder / "users.acl").write_text("user default off\n" + "".join(f"{line}\n" for line in document.acl_lines().values()))
+        certificates, grant = self.certificates, self.grant
+        login = 'tls-auth-clients = "optional"' if grant.password else 'tls-auth-clients-user = "CN"'
+        (self.folder / "users.acl").write_text(f"user default off\n{grant.acl}")
         (self.folder / "respgate.toml").write_text(
             f"""listen = "127.0.0.1:{self.port}"
 upstream = "unix:{self.folder}/redis.sock"
@@ -50,14 +51,11 @@ tls-cert-file = "{certificates}/server.crt"
 tls-key-file = "{certificates}/server.key"
 tls-ca-cert-file = "{certificates}/ca.crt"
 tls-crl-file = "{certificates}/crl/ca.crl"
+{login}
 aclfile = "users.acl"
 admin-listen = "off"
 log-format = "json"
-[[certificate]]
-cn = "*"
-user = "%{{cn}}"
-[block]
-scripting-users = {json.dumps(document.scripting_users())}
+{grant.settings}
 """
         )
 
@@ -79,10 +77,14 @@ scripting-users = {json.dumps(document.scripting_users())}
     def stop_gate(self):
         stop(self.gate)
 
-    def url(self, user):
-        """How a client of redis-py is told where respgate is, and which certificate to show."""
-        files = f"ssl_ca_certs={self.certificates}/ca.crt&ssl_certfile={self.certificates}/{user}.crt&ssl_keyfile={self.certificates}/{user}.key"
-        return f"rediss://localhost:{self.port}/0?ssl_cert_reqs=required&{files}"
+    def url(self):
+        """How a client of redis-py is told where respgate is, and which certificate or password to show."""
+        user, password = self.grant.user, self.grant.password
+        login = f"{user}:{password}@" if password else ""
+        files = f"ssl_ca_certs={self.certificates}/ca.crt"
+        if not password:
+            files += f"&ssl_certfile={self.certificates}/{user}.crt&ssl_keyfile={self.certificates}/{user}.key"
+        return f"rediss://{login}localhost:{self.port}/0?ssl_cert_reqs=required&{files}"
 
     def direct_url(self):
         return f"redis://127.0.0.1:{self.redis_port}/0"

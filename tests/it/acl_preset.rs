@@ -1,5 +1,8 @@
 //! `respgate acl preset`: what it prints is all that is needed, and allows what it should and no more.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::process::Output;
 
 use crate::replica::follower;
@@ -58,6 +61,33 @@ fn what_cannot_be_is_said_and_nothing_printed() {
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
         assert!(text(&output).contains(expected), "{arguments:?}: {}", text(&output));
     }
+}
+
+#[test]
+fn the_document_names_every_preset_and_shows_what_is_printed() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/applications.md");
+    let document = fs::read_to_string(document).unwrap();
+    let commands: Vec<Vec<&str>> = document
+        .lines()
+        .map(|line| line.trim_start_matches("$ "))
+        .filter_map(|line| line.strip_prefix("respgate acl preset "))
+        .map(|rest| rest.split(' ').take_while(|word| !word.starts_with(['>', '|', '#'])).collect())
+        .collect();
+    let shown: BTreeSet<&str> = commands.iter().map(|command| command[0]).collect();
+    assert_eq!(shown, names().iter().map(String::as_str).collect());
+    for command in &commands {
+        assert!(preset(command).status.success(), "{command:?}");
+    }
+    let mut rest = document.clone();
+    for example in document.split("```console\n$ respgate acl preset ").skip(1) {
+        let (command, after) = example.split_once('\n').unwrap();
+        let shown = after.split_once("```").unwrap().0;
+        let output = preset(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), shown, "{command}");
+        rest = rest.replace(shown, "");
+    }
+    let by_hand: Vec<&str> = rest.lines().filter(|line| line.starts_with("user ")).collect();
+    assert_eq!(by_hand, [""; 0], "the presets have them");
 }
 
 // --- helpers

@@ -1,16 +1,9 @@
 // BullMQ: a job and its result, a delayed one, one that is tried again, one that a scheduler makes every second, and a pause.
 
-const { readFileSync } = require("node:fs");
 const { Queue, QueueEvents, Worker } = require("bullmq");
+const { connection, expect } = require("./node_client.cjs");
 
 const DEADLINE = 60_000;
-
-function connection() {
-  const url = new URL(process.env.APP_URL);
-  const file = (name) => readFileSync(url.searchParams.get(name));
-  const tls = url.protocol === "rediss:" && { ca: file("ssl_ca_certs"), cert: file("ssl_certfile"), key: file("ssl_keyfile") };
-  return { host: url.hostname, port: Number(url.port), ...(tls && { tls }) };
-}
 
 const tasks = {
   add: ({ x, y }) => x + y,
@@ -60,10 +53,6 @@ async function work() {
   await waiting.remove();
   await queue.clean(0, 10, "completed");
   process.exit(0);
-}
-
-function expect(is, should) {
-  if (is !== should) throw new Error(`${JSON.stringify(is)} instead of ${JSON.stringify(should)}`);
 }
 
 ({ worker, work })[process.argv[2]]();

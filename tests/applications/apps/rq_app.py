@@ -24,7 +24,8 @@ def sleeps():
 
 
 def work():
-    connection = redis.Redis.from_url(os.environ["APP_URL"])
+    # To wait for a result may take longer than the 5 seconds that redis-py waits by itself.
+    connection = redis.Redis.from_url(os.environ["APP_URL"], socket_timeout=2 * DEADLINE)
     queue = rq.Queue(connection=connection)
 
     first = queue.enqueue(add, 2, 3)
