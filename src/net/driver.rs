@@ -246,7 +246,10 @@ impl<C: Stream, S: Services> Driver<C, S> {
                 progress |= self.poll_unblocked(cx)?;
             }
             if self.core.can_go_on() {
+                let was_behind = self.core.waits_for_its_turn();
                 progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
+                // What is left may be the beginning of a request, whose rest has come and may be read now.
+                progress |= was_behind && !self.core.waits_for_its_turn();
             }
             // What is refused is in the log before the client hears of it.
             if self.core.has_reports() {

@@ -2,6 +2,10 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::support::{RedisServer, RespClient, Respgate, Setup, eventually, request, upstream_of};
 
@@ -194,6 +198,27 @@ fn flushall_is_refused_in_its_place_at_every_position_of_a_pipeline() {
         }
     }
     assert_canary_untouched(&redis);
+}
+
+#[test]
+fn what_follows_a_thousand_refusals_and_the_beginning_of_a_request_is_read() {
+    let (_redis, gate) = start();
+    // What makes a session look at its socket anew is over.
+    let gate = gate.settled();
+    let mut client = gate.connect("ops");
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    // As much as is read at once: three times as many requests as are taken in a turn, and half of another.
+    let mut bytes = b"CLIENT REPLY OFF    \n".to_vec();
+    bytes.extend(b"FLUSHALL            \n".repeat(3 * 1024 - 1));
+    bytes.extend(request(&["ECHO", &"v".repeat(2 * ((64 << 10) - bytes.len()))]));
+    bytes.extend(request(&["CLIENT", "REPLY", "ON"]));
+    // All of it is to be there when the worker looks.
+    gate.signal(Signal::STOP);
+    thread::sleep(Duration::from_millis(100));
+    client.send(&bytes);
+    thread::sleep(Duration::from_millis(100));
+    gate.signal(Signal::CONT);
+    assert_eq!(client.reply_text(), "+OK");
 }
 
 #[test]
