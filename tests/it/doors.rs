@@ -306,6 +306,16 @@ fn the_metrics_door_is_for_whom_it_is_said_and_for_what_everybody_may_know() {
 }
 
 #[test]
+fn silent_connections_keep_nobody_from_the_metrics_door() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("metrics-listen = \"127.0.0.1:0\"").start();
+    let address = port_of(&gate, "metrics door is open");
+    // If each were served until it is given up, that would take a minute.
+    let _silent: Vec<_> = (0..500).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert_eq!(status_at(address, "GET", "/livez", "localhost"), 200);
+}
+
+#[test]
 fn the_metrics_door_goes_to_the_next_process_when_this_one_ends() {
     let redis = RedisServer::start();
     let setup = |address: &str| {

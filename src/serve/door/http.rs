@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,9 @@ use hyper::{StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
+
+use crate::origin::{Origin, origin};
 
 /// A request, of which the body is not read: no route has any use for one.
 pub(super) type Request = hyper::Request<Incoming>;
@@ -24,7 +27,7 @@ pub(super) type Request = hyper::Request<Incoming>;
 /// An answer as a whole.
 pub(super) type Response = hyper::Response<Full<Bytes>>;
 
-/// Connections of one door at once. More of them wait in its backlog.
+/// Connections of one door at once. Of clients that have an address, one more takes the place of another; else it waits.
 pub(in crate::serve) const CONNECTIONS: usize = 16;
 
 /// Bytes of a request without its body.
@@ -44,8 +47,8 @@ pub(super) trait Accept {
     /// What a connection is.
     type Connection: AsyncRead + AsyncWrite + Unpin + 'static;
 
-    /// The next connection of somebody who may come in.
-    async fn accept(&self) -> io::Result<Self::Connection>;
+    /// The next connection of somebody who may come in, and from where, if that tells clients apart.
+    async fn accept(&self) -> io::Result<(Self::Connection, Option<IpAddr>)>;
 }
 
 /// Answers who comes in, for as long as it is polled.
@@ -54,17 +57,57 @@ pub(super) async fn serve<F: Future<Output = Response> + 'static>(
     answer: impl Fn(Request) -> F + 'static,
 ) {
     let (answer, places) = (Rc::new(answer), Arc::new(Semaphore::new(CONNECTIONS)));
+    let mut served = Served::default();
     loop {
-        // It is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok(connection) => drop(spawn_local(exchange(connection, Rc::clone(&answer), place))),
+        let (connection, client) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a door cannot accept");
                 tokio::time::sleep(PAUSE).await;
+                continue;
             }
+        };
+        let client = client.map(origin);
+        if places.available_permits() == 0
+            && let Some(client) = client
+        {
+            served.make_way_for(client);
+        }
+        // It is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let exchange = spawn_local(exchange(connection, Rc::clone(&answer), place));
+        if let Some(client) = client {
+            served.add(client, exchange);
         }
     }
+}
+
+/// Who is served, in the order in which they came.
+#[derive(Default)]
+struct Served(Vec<(Origin, JoinHandle<()>)>);
+
+impl Served {
+    fn add(&mut self, client: Origin, exchange: JoinHandle<()>) {
+        self.0.retain(|(_, exchange)| !exchange.is_finished());
+        self.0.push((client, exchange));
+    }
+
+    /// Ends the exchange that has lasted longest of the address that has most of them, with the one that has come: who asks
+    /// is answered at once, and whoever says nothing makes way.
+    fn make_way_for(&mut self, newcomer: Origin) {
+        self.0.retain(|(_, exchange)| !exchange.is_finished());
+        let clients: Vec<Origin> = self.0.iter().map(|(client, _)| *client).collect();
+        if let Some(at) = to_make_way(&clients, newcomer) {
+            self.0.remove(at).1.abort();
+        }
+    }
+}
+
+/// Which of these makes way for a newcomer: the first of those that are most, counted with him.
+fn to_make_way(clients: &[Origin], newcomer: Origin) -> Option<usize> {
+    let count = |of: Origin| clients.iter().chain([&newcomer]).filter(|client| **client == of).count();
+    let most = clients.iter().map(|client| count(*client)).max()?;
+    clients.iter().position(|client| count(*client) == most)
 }
 
 async fn exchange<F: Future<Output = Response>>(
@@ -112,4 +155,21 @@ fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Respons
     ];
     response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_connection_of_the_address_that_has_most_makes_way() {
+        let of = |number: u8| IpAddr::from([192, 0, 2, number]);
+        let made = |clients: &[u8], newcomer| {
+            to_make_way(&clients.iter().map(|number| of(*number)).collect::<Vec<_>>(), of(newcomer))
+        };
+        assert_eq!(made(&[1, 2, 3, 2], 4), Some(1));
+        assert_eq!(made(&[1, 2, 3, 3], 2), Some(1));
+        assert_eq!(made(&[1, 2, 3], 4), Some(0));
+        assert_eq!(made(&[], 1), None);
+    }
 }

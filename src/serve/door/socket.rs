@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
@@ -47,8 +48,8 @@ impl AdminSocket {
 impl Accept for AdminSocket {
     type Connection = UnixStream;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
-        self.listener.accept().await.map(|(connection, _)| connection)
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
+        self.listener.accept().await.map(|(connection, _)| (connection, None))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A door that is a TCP port.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -21,12 +22,12 @@ pub(super) struct Port {
 impl Accept for Port {
     type Connection = TcpStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
+    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
         loop {
             let (connection, address) = self.listener.accept().await?;
             let client = canonical(address);
             match addresses::judge(client.ip(), &self.allow, &[]) {
-                Ok(()) => return Ok(connection),
+                Ok(()) => return Ok((connection, Some(client.ip()))),
                 Err(refusal) => self.events.refused_address(client, None, refusal),
             }
         }
