@@ -98,7 +98,7 @@ fn names() -> Vec<String> {
 }
 
 /// What is printed, and the settings in it.
-fn printed(arguments: &[&str]) -> (String, String) {
+pub(crate) fn printed(arguments: &[&str]) -> (String, String) {
     let output = preset(arguments);
     assert!(output.status.success(), "{}", text(&output));
     let acl = String::from_utf8(output.stdout).unwrap();

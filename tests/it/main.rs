@@ -48,6 +48,7 @@ mod restless_files;
 mod samples;
 mod scripts;
 mod secrets;
+mod sentinel;
 mod strangers;
 mod tracking;
 mod transactions;
