@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, error, info, warn};
@@ -13,6 +13,7 @@ use tracing::{Level, debug, error, info, warn};
 use super::AuditLog;
 use super::limit::{Key, Limit, Sums};
 use super::record::{Record, beginning};
+use super::refusals::{Refusal, Refusals};
 use super::words::{self, AddressRefusal, Event, Exhausted};
 use crate::acl::{Acl, UserName};
 use crate::identity::{Fingerprint, PeerIdentity, x509};
@@ -29,6 +30,8 @@ pub struct ClientEvents {
     limit: Mutex<Limit>,
     /// How often they happen, whether anybody is told of them or not.
     counts: EventCounts,
+    /// Locked where something is refused, and while somebody looks.
+    refusals: Mutex<Refusals>,
     audit: Arc<AuditLog>,
 }
 
@@ -41,6 +44,16 @@ impl ClientEvents {
     /// How often what happens.
     pub fn counts(&self) -> &EventCounts {
         &self.counts
+    }
+
+    /// What was refused of late, the latest first.
+    pub fn refusals(&self) -> Vec<Refusal> {
+        self.noted().latest()
+    }
+
+    /// How often something was since the start.
+    pub fn refusals_in_all(&self) -> u64 {
+        self.noted().in_all()
     }
 
     /// Tells what was summed in a second that is over. To be called several times a second.
@@ -69,6 +82,7 @@ impl ClientEvents {
         self.counts.handshake_failed(reason);
         let key = Key::new(Event::HandshakeFailed).from(client.ip()).because(reason);
         self.audit.put_of_client(&key, 1, |record| record.client(client).shown_certificate(shown));
+        self.note(&key, client, 1, |refusal| refusal.with_leaf(shown));
         if self.admits(key) {
             let certificate = shown.and_then(|leaf| x509::Certificate::parse(leaf).ok());
             info!(
@@ -108,6 +122,7 @@ impl ClientEvents {
         self.counts.handshake_failed(reason);
         let key = Key::new(Event::HandshakeFailed).from(client.ip()).because(reason);
         self.audit.put_of_client(&key, 1, |record| record.client(client));
+        self.note(&key, client, 1, |refusal| refusal);
         if self.admits(key) {
             info!(
                 event = words::event(Event::HandshakeFailed),
@@ -129,6 +144,7 @@ impl ClientEvents {
         self.audit.put_of_client(&key, 1, |record| {
             record.client(client).with("balancer", balancer.map(|balancer| balancer.to_string()))
         });
+        self.note(&key, client, 1, |refusal| refusal);
         if self.admits(key) {
             let balancer = balancer.map(tracing::field::display);
             info!(
@@ -158,6 +174,7 @@ impl ClientEvents {
         self.counts.connection_refused(reason);
         let key = Key::new(Event::ConnectionRefused).from(client.ip()).because(reason);
         self.audit.put_of_client(&key, 1, |record| record.client(client).certificate(certificate));
+        self.note(&key, client, 1, |refusal| refusal.with(certificate));
         if self.admits(key) {
             let certificate = certificate.map(CertificateFields::new).unwrap_or_default();
             info!(
@@ -179,6 +196,7 @@ impl ClientEvents {
         let user = name_of(principal);
         if let Some(principal) = principal {
             self.counts.logins(words::method(principal.proof), words::outcome(Event::LoginAccepted), 1);
+            self.counts.logged_in(principal.user.name(), SystemTime::now());
         }
         let key = Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user);
         self.audit.put_of_client(&key, 1, |record| of_session(record, number, peer, user, principal));
@@ -253,6 +271,9 @@ impl ClientEvents {
             match report {
                 Report::LoggedIn { user } => {
                     self.count_logins(words::outcome(Event::LoginAccepted), count);
+                    if let Some(user) = user_named(user) {
+                        self.counts.logged_in(user, SystemTime::now());
+                    }
                     let key = key(Event::LoginAccepted, user_named(user));
                     audit(&key, count, user);
                     if self.admits_of(key, count) {
@@ -271,6 +292,7 @@ impl ClientEvents {
                     let reason = words::login(*reason);
                     let key = key(Event::LoginFailed, user_named(user)).because(reason);
                     audit(&key, count, user);
+                    self.note(&key, client, count, |refusal| refusal.as_user(user));
                     if self.admits_of(key, count) {
                         info!(
                             event = words::event(Event::LoginFailed),
@@ -288,6 +310,9 @@ impl ClientEvents {
                     self.count_logins(words::outcome(event), count);
                     let key = key(event, session_user);
                     audit(&key, count, attempted);
+                    if !is_ignored {
+                        self.note(&key, client, count, |refusal| refusal.as_user(attempted));
+                    }
                     if self.admits_of(key, count) {
                         info!(
                             event = words::event(event),
@@ -309,6 +334,7 @@ impl ClientEvents {
                     self.audit.put_of_client(&key, count, |record| {
                         of_session(record, number, core.peer(), user.as_ref(), principal)
                     });
+                    self.note(&key, client, count, |refusal| refusal);
                     if self.admits_of(key, count) {
                         let user = user.as_ref().map_or("", UserName::as_str);
                         info!(
@@ -376,6 +402,17 @@ impl ClientEvents {
 
     fn admits_of(&self, key: Key, count: u64) -> bool {
         level(key.event) <= LevelFilter::current() && self.limit().admit(key, count, Instant::now())
+    }
+
+    /// So many of one kind were refused.
+    fn note(&self, key: &Key, client: SocketAddr, count: u64, detail: impl FnOnce(Refusal) -> Refusal) {
+        let refusal = detail(Refusal::new(key.clone(), client, count, SystemTime::now()));
+        self.noted().note(refusal);
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Refusals> {
+        // Nothing panics while it is held.
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn limit(&self) -> MutexGuard<'_, Limit> {

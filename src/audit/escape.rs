@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Whether a character is a control, a separator of lines, or one that only changes how others look, as those of
 /// bidirectional text do. It is to the standard library, too, which goes by Unicode's categories.
-fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     !matches!(c, ' '..='~') && c.escape_debug().len() > 1
 }
 

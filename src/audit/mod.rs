@@ -11,6 +11,7 @@ pub mod limit;
 pub mod lines;
 mod opening;
 mod record;
+pub mod refusals;
 pub mod words;
 
 pub use self::acl_log::SharedAclLog;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::histogram::Histogram;
 use super::labels::Labels;
+use crate::acl::UserName;
 
 /// Counts for all threads. Reasons are words of the log.
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Events {
     pub(super) handshakes_failed: BTreeMap<&'static str, u64>,
     /// Logins by method and result.
     pub(super) logins: BTreeMap<(&'static str, &'static str), u64>,
+    /// When each user has logged in last, by label.
+    pub(super) last_logins: Vec<Option<SystemTime>>,
     /// Sessions that have ended, by reason and side.
     pub(super) closed: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -62,6 +65,16 @@ impl EventCounts {
     /// So many logins have gone like this.
     pub fn logins(&self, method: &'static str, result: &'static str, count: u64) {
         *self.events().logins.entry((method, result)).or_default() += count;
+    }
+
+    /// This user has logged in, at this time.
+    pub fn logged_in(&self, user: &UserName, time: SystemTime) {
+        let label = self.labels.user(Some(user)).index();
+        let mut events = self.events();
+        if events.last_logins.len() <= label {
+            events.last_logins.resize(label + 1, None);
+        }
+        events.last_logins[label] = Some(time);
     }
 
     /// A session has ended.

@@ -10,6 +10,7 @@ mod page;
 mod process;
 mod redis;
 mod scrape;
+mod tally;
 mod worker;
 
 pub use self::events::{EventCounts, Events};
@@ -17,4 +18,5 @@ pub use self::histogram::Histogram;
 pub use self::labels::{Labels, UserLabel};
 pub use self::process::{Process, cpu_time};
 pub use self::scrape::{CONTENT_TYPE, Reloads, Scrape, UpstreamHealth};
+pub use self::tally::{Tally, UserTally};
 pub use self::worker::WorkerCounts;

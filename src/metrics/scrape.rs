@@ -256,7 +256,7 @@ mod tests {
         let user = labels.user(UserName::new(b"alice").as_ref());
         worker.requests(user, Traffic { forwarded: 3, answered: 1, refused: 1, refused_later: 1 });
         worker.refused(&labels, user, "flushall", "blocked", 2);
-        worker.session_started(0);
+        worker.session_started(0, user);
         worker.bytes(10, 20);
         let worker = worker.as_of(Duration::from_millis(1500));
         let expiry = |kind| Expiry { kind, file: "file".to_owned(), at: 1_900_000_000 };

@@ -29,6 +29,8 @@ pub struct WorkerCounts {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct UserCounts {
+    /// Live ones.
+    pub(super) sessions: u64,
     pub(super) traffic: Traffic,
     pub(super) refused: ByReason,
 }
@@ -88,14 +90,22 @@ impl WorkerCounts {
         self.connects.observe(duration);
     }
 
-    /// A session has begun, of a client that came in through this listener.
-    pub fn session_started(&mut self, listener: usize) {
+    /// A session has begun, of a client that came in through this listener, as this user.
+    pub fn session_started(&mut self, listener: usize, user: UserLabel) {
         *entry(&mut self.sessions, listener) += 1;
+        entry(&mut self.users, user.index()).sessions += 1;
     }
 
-    /// It has ended.
-    pub fn session_ended(&mut self, listener: usize) {
+    /// It acts for another one.
+    pub fn session_passed(&mut self, from: UserLabel, to: UserLabel) {
+        entry(&mut self.users, from.index()).sessions -= 1;
+        entry(&mut self.users, to.index()).sessions += 1;
+    }
+
+    /// It has ended, as this user.
+    pub fn session_ended(&mut self, listener: usize, user: UserLabel) {
         *entry(&mut self.sessions, listener) -= 1;
+        entry(&mut self.users, user.index()).sessions -= 1;
     }
 
     /// A copy, of a worker that was busy for so long by now.
@@ -108,6 +118,7 @@ impl WorkerCounts {
     pub(super) fn add(&mut self, other: &WorkerCounts) {
         for (label, user) in other.users.iter().enumerate() {
             let sum = entry(&mut self.users, label);
+            sum.sessions += user.sessions;
             sum.traffic.add(user.traffic);
             user.refused.iter().for_each(|(reason, count)| sum.refused.add(reason, count));
         }
@@ -123,9 +134,14 @@ impl WorkerCounts {
         self.connects.add(&other.connects);
     }
 
-    /// With the label of each.
+    /// Those who have asked for something, with the label of each.
     pub(super) fn users(&self) -> impl Iterator<Item = (usize, &UserCounts)> {
         self.users.iter().enumerate().filter(|(_, user)| user.traffic.requests() > 0)
+    }
+
+    /// By label, with everybody who has none of anything.
+    pub(super) fn all_users(&self) -> &[UserCounts] {
+        &self.users
     }
 
     pub(super) fn refused_commands(&self) -> impl Iterator<Item = (&str, &'static str, u64)> {
@@ -179,7 +195,7 @@ mod tests {
             counts.requests(user, Traffic { forwarded: 2, refused: 1, ..Traffic::default() });
             counts.refused(&labels, user, "flushall", "blocked", 1);
             counts.bytes(10, 20);
-            counts.session_started(1);
+            counts.session_started(1, user);
             counts.replied(Duration::from_millis(1));
         };
         let (mut one, mut other, mut both) =

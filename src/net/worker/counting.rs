@@ -13,21 +13,21 @@ use crate::session::{Report, SessionCore, Traffic};
 
 /// What of a session has been counted, and to whom what comes now is counted.
 pub(super) struct CountedSession {
-    user: Cell<UserLabel>,
+    live: LiveSession,
     traffic: Cell<Traffic>,
     volume: Cell<Volume>,
-    _live: LiveSession,
 }
 
-/// A session is counted as live for as long as this is.
+/// A session is counted as live, and as its user's, for as long as this is.
 struct LiveSession {
     worker: Rc<Worker>,
     listener: usize,
+    user: Cell<UserLabel>,
 }
 
 impl Drop for LiveSession {
     fn drop(&mut self) {
-        self.worker.counts.borrow_mut().session_ended(self.listener);
+        self.worker.counts.borrow_mut().session_ended(self.listener, self.user.get());
     }
 }
 
@@ -40,25 +40,26 @@ impl Worker {
 
     /// A session begins, of a client that came in through this listener.
     pub(super) fn count_session(self: &Rc<Self>, core: &SessionCore, listener: usize) -> CountedSession {
-        self.counts.borrow_mut().session_started(listener);
+        let user = self.label(core);
+        self.counts.borrow_mut().session_started(listener, user);
         CountedSession {
-            user: Cell::new(self.label(core)),
+            live: LiveSession { worker: Rc::clone(self), listener, user: Cell::new(user) },
             traffic: Cell::default(),
             volume: Cell::default(),
-            _live: LiveSession { worker: Rc::clone(self), listener },
         }
     }
 
     /// What a session has moved since that was counted last.
     pub(super) fn count(&self, session: &CountedSession, core: &mut SessionCore, volume: Volume) {
-        let CountedSession { user, traffic: counted, volume: moved, .. } = session;
+        let CountedSession { live: LiveSession { user, .. }, traffic: counted, volume: moved } = session;
         let mut counts = self.counts.borrow_mut();
         if core.has_former_users() {
             for (former, traffic) in core.take_former_users() {
                 let former = self.labels().user(former.as_ref());
                 counts.requests(former, traffic.since(&counted.replace(traffic)));
             }
-            user.set(self.label(core));
+            let latest = self.label(core);
+            counts.session_passed(user.replace(latest), latest);
         }
         let traffic = core.traffic();
         let before = counted.replace(traffic);
