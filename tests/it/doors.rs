@@ -346,3 +346,22 @@ fn status_at(address: SocketAddr, method: &str, path: &str, host: &str) -> u16 {
     stream.read_to_string(&mut answer).unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
+
+#[test]
+fn a_browser_has_nothing_done_not_even_where_ssh_brings_it_to_the_socket() {
+    let redis = RedisServer::start();
+    let gate = Respgate::start(&redis, ACL).settled();
+    for head in [
+        "Host: rebound.example",
+        "Host: localhost\r\nOrigin: http://localhost",
+        "Host: localhost\r\nSec-Fetch-Site: none",
+    ] {
+        for path in ["/reload", "/kick?user=alice"] {
+            let answer = exchange(&gate, format!("POST {path} HTTP/1.1\r\n{head}\r\n\r\n").as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{head}: {answer}");
+        }
+    }
+    let answer = exchange(&gate, b"GET /status HTTP/1.1\r\nHost: rebound.example\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert_eq!(ask(&gate, "POST", "/reload").status, 200);
+}

@@ -97,7 +97,7 @@ pub(super) async fn answer(door: Door, proxy: Rc<Proxy>, request: Request) -> Re
 /// What is asked for, if that may be asked here.
 fn permitted_route(door: Door, request: &Request) -> Result<Route, Box<Response>> {
     let refuse = |status, words: &'static str| Err(Box::new(http::text(status, words)));
-    if door == Door::AdminPort && !is_for_loopback(request) {
+    if door != Door::Metrics && !is_for_loopback(request) {
         return refuse(StatusCode::FORBIDDEN, "the Host of a request has to be localhost or a loopback address\n");
     }
     let Some(route) = Route::of(request.uri().path()).filter(|route| route.is_at(door)) else {
@@ -114,11 +114,19 @@ fn permitted_route(door: Door, request: &Request) -> Result<Route, Box<Response>
     if method == Method::POST && door != Door::AdminSocket {
         return refuse(StatusCode::FORBIDDEN, "POST is for the unix socket alone\n");
     }
+    if method == Method::POST && is_of_browser(request) {
+        return refuse(StatusCode::FORBIDDEN, "POST is not for browsers\n");
+    }
     Ok(route)
 }
 
-/// A page of elsewhere can have a browser on this machine ask here, by a name of its own that it lets mean a loopback
-/// address: what it cannot do is hide that name.
+/// A page of elsewhere can have a browser ask here, also where ssh brings a browser's port to the socket. It need not see
+/// the answer to have something done; what it cannot do is hide where it is from.
+fn is_of_browser(request: &Request) -> bool {
+    ["origin", "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name))
+}
+
+/// Such a page sees answers by a name of its own, which it lets mean a loopback address: what it cannot do is hide that name.
 fn is_for_loopback(request: &Request) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
