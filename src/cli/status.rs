@@ -33,15 +33,16 @@ pub fn status(arguments: &StatusArgs) -> Exit {
 }
 
 fn table(status: &Status) -> String {
-    let Status { version, pid, started, health, connections, generation, reloads } = status;
-    let mut rows = vec![
-        ("health", health.clone()),
+    let Status { version, pid, started, health, problems, connections, generation, reloads, .. } = status;
+    let mut rows = vec![("health", health.clone())];
+    rows.extend(problems.iter().map(|problem| ("problem", problem.clone())));
+    rows.extend([
         ("version", version.clone()),
         ("process", format!("{pid}, since {started}")),
         ("connections", connections.to_string()),
         ("generation", format!("{}, since {}", generation.number, generation.since)),
         ("failed reloads", reloads.failed.to_string()),
-    ];
+    ]);
     if let Some(FailedReload { time, cause, problems, is_mended }) = &reloads.last_failure {
         let outcome = if *is_mended { "mended" } else { "not mended" };
         rows.push(("last failure", format!("{time}, {cause}, {outcome}")));

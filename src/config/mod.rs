@@ -90,7 +90,8 @@ pub fn load_rules(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
 fn load_for(purpose: Purpose, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     let source = source_file(sources.file.clone(), sources.variables, sources.files)?;
     let mut loaded = load_text(purpose, source.as_ref(), sources)?;
-    loaded.config.sources.extend(source.map(|source| source.path));
+    loaded.config.file = source.map(|source| source.path);
+    loaded.config.sources.extend(loaded.config.file.clone());
     Ok(loaded)
 }
 

@@ -67,6 +67,8 @@ pub struct Config {
     pub metrics: Option<MetricsDoor>,
     /// `run --require-upstream`: exit 69 at start where the upstream does not answer.
     pub require_upstream: bool,
+    /// The configuration file.
+    pub file: Option<PathBuf>,
     /// Files that all this was read from: the configuration file, secrets, the redis.conf and what it includes.
     pub sources: Vec<PathBuf>,
 }

@@ -42,6 +42,7 @@ impl Config {
             metrics,
             // Nobody asks for it after the start.
             require_upstream,
+            file,
             sources,
         } = written.clone();
         let config = Config {
@@ -68,6 +69,7 @@ impl Config {
             admin_socket_group: restart.keep("admin-socket-group", &self.admin_socket_group, &admin_socket_group),
             metrics: self.metrics_with(metrics.as_ref(), &mut restart),
             require_upstream,
+            file,
             sources,
         };
         (config, restart)

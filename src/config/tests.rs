@@ -842,6 +842,7 @@ fn defaults_are_these() {
         admin_socket_group: None,
         metrics: None,
         require_upstream: false,
+        file: None,
         sources: Vec::new(),
     };
     assert_eq!(config, expected);

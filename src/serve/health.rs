@@ -1,7 +1,8 @@
 //! How the proxy is.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::time::SystemTime;
 
 use super::service_manager;
 
@@ -58,6 +59,7 @@ pub(super) struct Condition {
     stuck_workers: Cell<usize>,
     is_upstream_up: Cell<bool>,
     is_upstream_loading: Cell<bool>,
+    upstream_failure: RefCell<Option<(SystemTime, String)>>,
     is_draining: Cell<bool>,
     told: Cell<Option<Health>>,
 }
@@ -74,6 +76,21 @@ impl Condition {
     pub(super) fn note_upstream(&self, is_up: bool) {
         self.is_upstream_up.set(is_up);
         self.tell();
+    }
+
+    /// Redis is not there, for this reason.
+    pub(super) fn note_no_upstream(&self, why: &dyn fmt::Display) {
+        self.upstream_failure.replace(Some((SystemTime::now(), why.to_string())));
+        self.note_upstream(false);
+    }
+
+    /// When it was found to be away last, and why.
+    pub(super) fn upstream_failure(&self) -> Option<(SystemTime, String)> {
+        self.upstream_failure.borrow().clone()
+    }
+
+    pub(super) fn is_upstream_loading(&self) -> bool {
+        self.is_upstream_loading.get()
     }
 
     pub(super) fn note_loading(&self, is_loading: bool) {

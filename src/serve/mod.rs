@@ -8,6 +8,7 @@ mod enforce;
 mod error;
 pub mod health;
 mod heartbeat;
+pub mod history;
 pub mod logging;
 pub mod reload;
 mod run;

@@ -20,6 +20,7 @@ use super::door::{self, Proxy};
 use super::enforce::Enforcer;
 use super::error::RunError;
 use super::health::Condition;
+use super::history::{self, History};
 use super::logging::LogHandle;
 use super::reload::{self, ReloadHistory, ReloadReport, Reloader, Reread, Start};
 use super::scrape::{Scraper, Sources};
@@ -119,9 +120,11 @@ async fn serve(
         reload,
         events: Arc::clone(&events),
         scraper,
+        history: RefCell::new(History::new(Instant::now().into())),
     });
     if let Some(address) = &config.admin_listen {
         door::open_admin(address, config.admin_socket_group, &proxy);
+        spawn_local(history::keep(Rc::clone(&proxy)));
     }
     let metrics = config
         .metrics
@@ -278,7 +281,7 @@ async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut 
             upstream.stuck.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
             let address = &reloader.config().upstream.address;
             warn!(%address, %error, "upstream is not there");
-            condition.note_upstream(false);
+            condition.note_no_upstream(&error);
         }
         ProbeResult::Loading(is_loading) => condition.note_loading(is_loading),
         ProbeResult::FormerLogin => {

@@ -13,10 +13,10 @@ use super::reload::ReloadHistory;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::lines::Lines;
 use crate::generation::Generation;
-use crate::metrics::{Process, Reloads, Scrape, UpstreamHealth, WorkerCounts};
+use crate::metrics::{Process, Reloads, Scrape, Tally, UpstreamHealth, WorkerCounts};
 use crate::net::MemoryBudget;
 use crate::net::worker::Mailbox;
-use crate::tls::Expiries;
+use crate::tls::{Expiries, Expiry};
 use crate::upstream::Upstream;
 
 /// How long a worker has for its answer. Then what it said last has to do.
@@ -62,8 +62,6 @@ impl Scraper {
         let workers = self.ask_workers().await;
         let Sources { started, listeners, events, budget, upstream, generation, reloads, log, .. } = &self.sources;
         let generation = generation.load_full();
-        let mut expiries = Expiries::default();
-        generation.listeners.iter().flatten().for_each(|material| expiries.add(material.expiries()));
         let counts = events.counts();
         let scrape = Scrape {
             version: env!("CARGO_PKG_VERSION"),
@@ -74,13 +72,30 @@ impl Scraper {
             events: counts.so_far(),
             workers,
             upstream: UpstreamHealth { info: upstream.info(), lost: upstream.times_lost() },
-            expiries: expiries.iter().collect(),
+            expiries: expiries(&generation),
             held: budget.held(),
             held_limit: budget.limit(),
             log_lost: log.lost_in_all(),
             process: Process::now(*started),
         };
         scrape.into_text()
+    }
+
+    /// The sums of this moment.
+    pub(super) async fn tally(&self) -> Tally {
+        let workers = self.ask_workers().await;
+        let counts = self.sources.events.counts();
+        Tally::new(&workers, &counts.so_far(), &counts.labels().users())
+    }
+
+    /// Redis's last reply to INFO, and how often it was found to be gone.
+    pub(super) fn upstream(&self) -> (Option<Arc<str>>, u64) {
+        (self.sources.upstream.info(), self.sources.upstream.times_lost())
+    }
+
+    /// Bytes that sessions hold, and may hold.
+    pub(super) fn held(&self) -> (u64, u64) {
+        (self.sources.budget.held(), self.sources.budget.limit())
     }
 
     async fn ask_workers(&self) -> Vec<WorkerCounts> {
@@ -100,4 +115,11 @@ impl Scraper {
         }
         self.answers.borrow().iter().map(|answer| answer.last.clone()).collect()
     }
+}
+
+/// When certificates and CRLs of all listeners end.
+pub(super) fn expiries(generation: &Generation) -> Vec<Expiry> {
+    let mut expiries = Expiries::default();
+    generation.listeners.iter().flatten().for_each(|material| expiries.add(material.expiries()));
+    expiries.iter().collect()
 }

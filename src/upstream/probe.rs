@@ -238,7 +238,7 @@ async fn ask(connection: &mut Connection, target: &Target, question: &[&str]) ->
 }
 
 /// Name and version in an INFO reply. Valkey reports a `redis_version` too, for compatibility.
-fn identify(info: &str) -> (String, String) {
+pub fn identify(info: &str) -> (String, String) {
     match (field(info, "valkey_version"), field(info, "redis_version")) {
         (Some(version), _) => ("valkey".to_owned(), version.to_owned()),
         (None, version) => ("redis".to_owned(), version.unwrap_or_default().to_owned()),
@@ -246,7 +246,7 @@ fn identify(info: &str) -> (String, String) {
 }
 
 /// What INFO says under this name.
-pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 

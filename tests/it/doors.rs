@@ -152,7 +152,7 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn the_documents_are_as_documented() {
-    let redis = RedisServer::start();
+    let mut redis = RedisServer::stopped(&[]);
     let gate = Respgate::setup(&upstream_of(&redis))
         .acl(ACL)
         .setting("reload-interval = \"1h\"")
@@ -160,9 +160,18 @@ fn the_documents_are_as_documented() {
         .setting("threads = 2")
         .expect_log("reload")
         .expect_log("crl-check")
-        .start()
-        .settled();
+        .expect_log("upstream")
+        .start();
+    gate.wait_for_log(&["upstream is not there"]);
+    redis.restart();
+    let gate = gate.settled();
     let mut alice = gate.connect("alice");
+    assert!(alice.text(&["FLUSHALL"]).starts_with("-NOPERM "));
+    assert!(alice.text(&["AUTH", "bob", "any"]).starts_with('-'));
+    let mut stranger = gate.connect_as(Some(&gate.pki().client_of_a_stranger("alice")));
+    // It is not let in, whenever it notices.
+    let _ = stranger.try_send(&request(&["PING"]));
+    assert!(stranger.try_reply().is_err());
     alice.send(&request(&["BLPOP", "q", "0"]));
     let sessions = || json(&gate.ask(&["sessions", "--json"]));
     let blocked = eventually("the session to be blocked", || {

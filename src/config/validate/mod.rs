@@ -102,6 +102,7 @@ pub(super) fn validate(
         metrics,
         require_upstream: judge.or(settings.require_upstream.take(), yes_no, false),
         // The last of all, when everything has been read.
+        file: None,
         sources: judge.sources(),
     };
     judge.forged_addresses(&config);

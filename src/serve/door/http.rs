@@ -21,6 +21,8 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::origin::{Origin, origin};
 
+use crate::audit::escape;
+
 /// A request, of which the body is not read: no route has any use for one.
 pub(super) type Request = hyper::Request<Incoming>;
 
@@ -133,8 +135,8 @@ pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
 
 /// A document.
 pub(super) fn json(status: StatusCode, document: &impl serde::Serialize) -> Response {
-    match serde_json::to_vec(document) {
-        Ok(bytes) => whole(status, "application/json", bytes.into()),
+    match serde_json::to_string(document) {
+        Ok(text) => whole(status, "application/json", escape::json(&text).into_owned().into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
@@ -148,10 +150,12 @@ fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Respons
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     *response.version_mut() = Version::HTTP_11;
-    let headers: [(HeaderName, &str); 3] = [
+    let headers: [(HeaderName, &str); 5] = [
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response

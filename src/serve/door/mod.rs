@@ -27,13 +27,17 @@ use self::routes::Door;
 use self::socket::AdminSocket;
 use self::tcp::Port;
 use super::health::Condition;
+use super::history::{History, Totals};
 use super::reload::{ReloadHistory, ReloadReport};
-use super::scrape::Scraper;
+use super::scrape::{self, Scraper};
 use super::sessions::{Chosen, SessionList};
-use super::status::{InForce, Status, rfc3339};
+use super::status::{
+    InForce, MemoryStatus, RefusalStatus, Status, UpstreamFailure, UpstreamInfo, UpstreamStatus, rfc3339,
+};
 use crate::audit::client_events::ClientEvents;
 use crate::config::{AdminAddress, MetricsDoor};
 use crate::generation::Generation;
+use crate::metrics::{Tally, UserTally};
 use crate::net::listener;
 use crate::net::view::SessionView;
 use crate::net::worker::Mailbox;
@@ -62,20 +66,60 @@ pub(super) struct Proxy {
     pub(super) events: Arc<ClientEvents>,
     /// What is counted.
     pub(super) scraper: Scraper,
+    /// What was, for as long as one looks back.
+    pub(super) history: RefCell<History>,
 }
 
 impl Proxy {
-    fn status(&self) -> Status {
-        let generation = self.generation.load();
-        Status {
+    async fn status(&self) -> Status {
+        let (totals, users) = self.counted().await;
+        let generation = self.generation.load_full();
+        let refusals = self.events.refusals();
+        let (held_bytes, limit_bytes) = self.scraper.held();
+        let mut expiries = scrape::expiries(&generation);
+        expiries.sort_by_key(|expiry| expiry.at);
+        let status = Status {
+            time: rfc3339(SystemTime::now()),
+            host: host_name(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: rfc3339(self.started),
             health: self.condition.health().to_string(),
+            problems: Vec::new(),
             connections: self.workers.iter().map(Mailbox::load).sum(),
             generation: InForce { number: generation.number, since: rfc3339(generation.since) },
             reloads: self.reloads.borrow().status(),
+            upstream: self.upstream(&generation),
+            memory: MemoryStatus { held_bytes, limit_bytes },
+            expiries: expiries.into_iter().map(Into::into).collect(),
+            users: users.into_iter().map(Into::into).collect(),
+            refusals: refusals.iter().map(|refusal| RefusalStatus::new(refusal, &generation)).collect(),
+            history: self.history.borrow().status(totals, Instant::now().into()),
+        };
+        status.with_problems()
+    }
+
+    fn upstream(&self, generation: &Generation) -> UpstreamStatus {
+        let (info, times_lost) = self.scraper.upstream();
+        let failure = self.condition.upstream_failure();
+        UpstreamStatus {
+            address: generation.config.upstream.address.to_string(),
+            is_up: info.is_some(),
+            is_loading: self.condition.is_upstream_loading(),
+            times_lost,
+            last_failure: failure.map(|(time, error)| UpstreamFailure { time: rfc3339(time), error }),
+            said: info.as_deref().map(UpstreamInfo::read),
         }
+    }
+
+    /// What has been counted by now.
+    pub(super) async fn totals(&self) -> Totals {
+        self.counted().await.0
+    }
+
+    async fn counted(&self) -> (Totals, Vec<UserTally>) {
+        let Tally { sessions, requests, users } = self.scraper.tally().await;
+        (Totals { requests, refusals: self.events.refusals_in_all(), sessions }, users)
     }
 
     async fn sessions(&self, chosen: &Chosen) -> SessionList {
@@ -121,6 +165,11 @@ impl Proxy {
         self.reload.send(answer).ok()?;
         report.await.ok()
     }
+}
+
+/// The machine's, or nothing.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Opens the admin door. The proxy is of use without it, so its absence is a warning.

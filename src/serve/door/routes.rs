@@ -59,8 +59,8 @@ impl Route {
 
     fn method(self) -> Method {
         match self {
-            Route::Livez | Route::Readyz | Route::Status | Route::Sessions | Route::Metrics => Method::GET,
             Route::Kick | Route::Reload => Method::POST,
+            _ => Method::GET,
         }
     }
 }
@@ -76,7 +76,7 @@ pub(super) async fn answer(door: Door, proxy: Rc<Proxy>, request: Request) -> Re
     match route {
         Route::Livez => checked("livez", &proxy.condition.live_checks(), is_verbose),
         Route::Readyz => checked("readyz", &proxy.condition.ready_checks(), is_verbose),
-        Route::Status => http::json(StatusCode::OK, &proxy.status()),
+        Route::Status => http::json(StatusCode::OK, &proxy.status().await),
         Route::Metrics => http::typed(metrics::CONTENT_TYPE, proxy.scraper.scrape().await),
         Route::Sessions => match Chosen::read(query) {
             Ok(chosen) => http::json(StatusCode::OK, &proxy.sessions(&chosen).await),
