@@ -10,6 +10,7 @@ pub mod health;
 mod heartbeat;
 pub mod history;
 pub mod logging;
+mod page;
 pub mod reload;
 mod run;
 mod scrape;

@@ -274,7 +274,7 @@ fn at_a_loopback_address_one_may_look_and_only_by_its_name() {
         Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("admin-listen = \"127.0.0.1:0\"").start().settled();
     let address = port_of(&gate, "admin door is open");
     let ask = |method: &str, path: &str, host: &str| status_at(address, method, path, host);
-    for path in ["/livez", "/readyz", "/status", "/sessions"] {
+    for path in ["/", "/livez", "/readyz", "/status", "/sessions"] {
         assert_eq!(ask("GET", path, "localhost"), 200, "{path}");
         assert_eq!(ask("GET", path, &address.to_string()), 200, "{path}");
         assert_eq!(ask("GET", path, "rebound.example"), 403, "{path}");
@@ -301,7 +301,7 @@ fn the_metrics_door_is_for_whom_it_is_said_and_for_what_everybody_may_know() {
     for path in ["/livez", "/readyz"] {
         assert_eq!(status_at(address, "GET", path, "10.1.2.3"), 200, "{path}");
     }
-    for path in ["/status", "/sessions", "/reload", "/kick"] {
+    for path in ["/", "/status", "/sessions", "/reload", "/kick"] {
         assert_eq!(status_at(address, "GET", path, "localhost"), 404, "{path}");
         assert_eq!(status_at(address, "POST", path, "localhost"), 404, "{path}");
     }
@@ -354,6 +354,102 @@ fn status_at(address: SocketAddr, method: &str, path: &str, host: &str) -> u16 {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// The head and the body of the page at the admin socket.
+fn page(gate: &Respgate) -> (String, String) {
+    let answer = exchange(gate, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_page_stands_alone_and_nobody_keeps_or_frames_it() {
+    let redis = RedisServer::start();
+    let gate = Respgate::start(&redis, ACL).settled();
+    let (head, body) = page(&gate);
+    for header in [
+        "content-type: text/html; charset=utf-8",
+        "content-security-policy: default-src 'none'; style-src 'sha256-",
+        "; frame-ancestors 'none'",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+    ] {
+        assert!(head.contains(header), "{header} in {head}");
+    }
+    assert!(!head.contains("unsafe") && !head.contains("access-control"), "{head}");
+    assert!(body.starts_with("<!DOCTYPE html><html lang=\"en\"") && body.contains("<h1>serving</h1>"), "{body}");
+    assert_eq!(body.matches("<script").count(), 1, "{body}");
+    for element in ["<link", "src=", "url(", "<iframe", "<form"] {
+        // The icon is in the page itself.
+        assert_eq!(body.matches(element).count(), usize::from(element == "<link"), "{element} in {body}");
+    }
+}
+
+#[test]
+fn what_was_refused_is_on_the_page_and_in_the_document_and_whatever_a_client_calls_itself_is_text() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis))
+        .acl("user alice on +@all ~*\nuser <b>on on nopass +@all\n")
+        .setting("tls-auth-clients = \"optional\"")
+        .setting("unsafe-nopass = true")
+        .expect_log("nopass")
+        .start()
+        .settled();
+    let mut alice = gate.connect("alice");
+    (0..3).for_each(|_| assert!(alice.text(&["FLUSHALL"]).starts_with("-NOPERM")));
+    let mut bold = gate.connect_as(None);
+    assert_eq!(bold.text(&["AUTH", "<b>on", "any"]), "+OK");
+    assert!(bold.text(&["CONFIG", "GET", "a"]).starts_with("-NOPERM"));
+    let mut stranger = gate.connect_as(None);
+    assert!(stranger.text(&["AUTH", "<script>\u{202e}'\"&", "any"]).starts_with("-WRONGPASS"));
+    let config = gate.path("respgate.toml").display().to_string();
+    let explain = |rest: &str| format!("respgate acl explain --config={config} --user={rest}");
+    let status = gate.status();
+    let refusals = status["refusals"].as_array().unwrap();
+    let fields = |number: usize| {
+        ["event", "user", "login_user", "command", "reason", "explain"]
+            .map(|field| refusals[number].get(field).map_or("", |value| value.as_str().unwrap()))
+    };
+    assert_eq!(fields(0), ["login.refused", "", "<script>\u{202e}'\"&", "", "no-such-user", ""]);
+    let asked = explain("'<b>on' -- config get KEY");
+    assert_eq!(fields(1), ["request.refused", "<b>on", "", "config|get", "blocked", &asked]);
+    let asked = explain("alice -- flushall");
+    assert_eq!(fields(2), ["request.refused", "alice", "", "flushall", "blocked", &asked]);
+    assert_eq!((refusals.len(), &refusals[2]["count"]), (3, &Value::from(3)));
+    let (_, body) = page(&gate);
+    for text in ["&lt;script&gt;\\u{202e}'&quot;&amp;", "<bdi>&lt;b&gt;on</bdi>", "--user='&lt;b&gt;on'", "flushall"] {
+        assert!(body.contains(text), "{text} in {body}");
+    }
+    assert!(!body.contains("<b>on") && !body.contains("<script>\\u") && !body.contains('\u{202e}'), "{body}");
+    assert!(!exchange(&gate, b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").contains('\u{202e}'));
+    let users = status["users"].as_array().unwrap();
+    let user = |name: &str| users.iter().find(|user| user["name"] == name).unwrap();
+    let counts = |name| ["sessions", "requests", "refused"].map(|field| user(name)[field].as_u64().unwrap());
+    assert_eq!((counts("alice"), counts("<b>on"), counts("no user")), ([1, 3, 3], [1, 1, 1], [1, 2, 0]));
+    assert!(user("alice").get("last_login").is_some() && user("no user").get("last_login").is_none());
+}
+
+#[test]
+fn who_is_refused_in_a_thousand_ways_makes_the_page_no_larger_and_hides_nobody() {
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl("user alice on +@all ~*\nuser eve on\n").start().settled();
+    assert!(gate.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM"));
+    let mut eve = gate.connect("eve");
+    let listed = redis.direct().text(&["COMMAND", "LIST"]);
+    let is_name = |line: &&str| line.chars().all(|c| c.is_ascii_lowercase()) && !["", "quit", "reset"].contains(line);
+    for name in listed.lines().filter(is_name) {
+        // Some of them take as many arguments.
+        eve.send(&request(&[name, "a"]));
+        eve.send(&request(&[name, "a", "b", "c"]));
+    }
+    eventually("there to be as many as are kept", || {
+        let status = gate.status();
+        let refusals = status["refusals"].as_array().unwrap();
+        assert!(refusals.len() <= 100);
+        (refusals.len() == 100).then(|| assert_eq!(refusals[99]["user"], "alice"))
+    });
 }
 
 #[test]

@@ -146,6 +146,13 @@ pub(super) fn typed(content_type: &'static str, text: String) -> Response {
     whole(StatusCode::OK, content_type, text.into())
 }
 
+/// A page, which may do what this `Content-Security-Policy` says.
+pub(super) fn html(text: String, policy: &'static str) -> Response {
+    let mut response = typed("text/html; charset=utf-8", text);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
 fn whole(status: StatusCode, content_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;

@@ -11,6 +11,7 @@ use super::Proxy;
 use super::http::{self, Request, Response};
 use crate::metrics;
 use crate::serve::health::Check;
+use crate::serve::page;
 use crate::serve::sessions::{Chosen, Kicked};
 
 /// By which socket a request has come.
@@ -27,6 +28,7 @@ pub(super) enum Door {
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
+    Page,
     Livez,
     Readyz,
     Status,
@@ -39,6 +41,7 @@ enum Route {
 impl Route {
     fn of(path: &str) -> Option<Route> {
         Some(match path {
+            "/" => Route::Page,
             "/livez" => Route::Livez,
             "/readyz" => Route::Readyz,
             "/status" => Route::Status,
@@ -53,7 +56,7 @@ impl Route {
     fn is_at(self, door: Door) -> bool {
         match self {
             Route::Livez | Route::Readyz | Route::Metrics => true,
-            Route::Status | Route::Sessions | Route::Kick | Route::Reload => door != Door::Metrics,
+            Route::Page | Route::Status | Route::Sessions | Route::Kick | Route::Reload => door != Door::Metrics,
         }
     }
 
@@ -76,6 +79,7 @@ pub(super) async fn answer(door: Door, proxy: Rc<Proxy>, request: Request) -> Re
     match route {
         Route::Livez => checked("livez", &proxy.condition.live_checks(), is_verbose),
         Route::Readyz => checked("readyz", &proxy.condition.ready_checks(), is_verbose),
+        Route::Page => http::html(page::render(&proxy.status().await), page::policy()),
         Route::Status => http::json(StatusCode::OK, &proxy.status().await),
         Route::Metrics => http::typed(metrics::CONTENT_TYPE, proxy.scraper.scrape().await),
         Route::Sessions => match Chosen::read(query) {
