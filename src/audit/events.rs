@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::chain::Head;
 use super::words;
+use crate::tls::{Expiry, explain};
 
 /// Why something is not confirmed.
 const MAY_STILL_BE_EXECUTED: &str =
@@ -109,6 +110,24 @@ pub fn reload_held_up(cause: ReloadCause, names: &str) {
 /// Nothing is wrong any more of what a reload found to be wrong.
 pub fn reload_mended() {
     info!(event = "reload", outcome = "done", "mended: what the files say is in force");
+}
+
+/// A certificate or CRL that is in force ends soon, or has ended, at this time in seconds since 1970 UTC.
+pub fn expiry(expiry: &Expiry, now: i64) {
+    let (kind, file, left) = (expiry.kind.word(), &expiry.file, expiry.at.saturating_sub(now));
+    let what = if expiry.kind.is_crl() { "a CRL" } else { "a certificate" };
+    if left < 0 {
+        error!(
+            event = "expiry",
+            outcome = "ended",
+            kind,
+            file,
+            "{what} in {file} has ended, and no other is in its place"
+        );
+    } else {
+        let left = explain::in_words(left);
+        warn!(event = "expiry", outcome = "soon", kind, file, "{what} in {file} ends in {left}: renew it");
+    }
 }
 
 /// Nothing of a reload could be taken.

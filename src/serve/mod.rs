@@ -6,6 +6,7 @@ mod door;
 mod drain;
 mod enforce;
 mod error;
+mod expiry;
 pub mod health;
 mod heartbeat;
 pub mod history;

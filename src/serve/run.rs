@@ -25,7 +25,7 @@ use super::logging::LogHandle;
 use super::reload::{self, ReloadHistory, ReloadReport, Reloader, Reread, Start};
 use super::scrape::{Scraper, Sources};
 use super::signals::Signals;
-use super::{capacity, drain, heartbeat, service_manager, workers};
+use super::{capacity, drain, expiry, heartbeat, service_manager, workers};
 use crate::audit::AuditLog;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::events::ReloadCause;
@@ -97,6 +97,7 @@ async fn serve(
 
     let condition = Rc::new(Condition::default());
     let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&condition)));
+    let expiries = spawn_local(expiry::watch(Arc::clone(&generation)));
     let history = Rc::new(RefCell::new(ReloadHistory::default()));
     let (reload, mut asked) = mpsc::unbounded_channel();
     let started = SystemTime::now();
@@ -208,6 +209,7 @@ async fn serve(
         }
     };
     heartbeats.abort();
+    expiries.abort();
     spawn_local(heartbeat::ping());
     // Sessions that wait for an edit are told that there will be none, and so is who waits for a reload.
     drop((edited, asked, askers));

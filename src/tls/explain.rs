@@ -1,14 +1,14 @@
 //! What rustls refuses, said before it does, in words that name the way out.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use time::OffsetDateTime;
 
 use super::keys;
 use crate::identity::x509::Certificate;
 
-/// How long before a certificate or list expires it is worth a warning.
-const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How long before a certificate or list expires it is worth a warning, in seconds.
+pub const EXPIRY_NOTICE: i64 = 14 * 86_400;
 
 const SHA1_SIGNATURES: [&str; 3] = [
     "1.2.840.113549.1.1.5", // sha1WithRSAEncryption
@@ -17,7 +17,7 @@ const SHA1_SIGNATURES: [&str; 3] = [
 ];
 
 /// Seconds since 1970 UTC, as certificates count.
-pub(super) fn unix_seconds(time: SystemTime) -> i64 {
+pub fn unix_seconds(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
@@ -27,11 +27,12 @@ pub(super) fn unix_seconds(time: SystemTime) -> i64 {
 /// When something expires, in words, if that is soon; nothing if it has already.
 pub(super) fn expires_soon(expires_at: i64, now: SystemTime) -> Option<String> {
     let left = expires_at.saturating_sub(unix_seconds(now));
-    if !(0..=unix_seconds(SystemTime::UNIX_EPOCH + EXPIRY_NOTICE)).contains(&left) {
-        return None;
-    }
-    let (number, unit) = if left >= 2 * 86_400 { (left / 86_400, "days") } else { (left / 3600, "hours") };
-    Some(format!("expires in {number} {unit}"))
+    (0..=EXPIRY_NOTICE).contains(&left).then(|| format!("expires in {}", in_words(left)))
+}
+
+/// A time in seconds, in words.
+pub fn in_words(seconds: i64) -> String {
+    if seconds >= 2 * 86_400 { format!("{} days", seconds / 86_400) } else { format!("{} hours", seconds / 3600) }
 }
 
 /// The day of a time in seconds since 1970 UTC.
