@@ -50,7 +50,7 @@ pub enum Command {
     /// Ask about an audit log, without a proxy
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// A small certificate authority in a directory: issue, revoke, list
+    /// A small certificate authority in a directory: issue, renew, revoke, list
     Cert(cert::CertArgs),
     /// Say what is wrong with Redis, this host and respgate, and how to put it right: exit 1 where something is
     Doctor(doctor::DoctorArgs),

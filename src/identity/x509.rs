@@ -168,6 +168,16 @@ impl Certificate {
         Ok((certificate.tbs_certificate.as_ref().to_vec(), certificate.signature_value.data.to_vec()))
     }
 
+    /// The subject alternative name extension of a DER certificate, DER; `None` where it has none.
+    ///
+    /// # Errors
+    /// It is no certificate, or has two.
+    pub fn subject_alternative_name_of(der: &[u8]) -> Result<Option<Vec<u8>>, ParseError> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| ParseError)?;
+        let extension = certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME).map_err(|_| ParseError)?;
+        Ok(extension.map(|extension| extension.value.to_vec()))
+    }
+
     pub(super) fn subject_alternative_names(&self) -> Result<Option<SubjectAlternativeNames>, Flaw> {
         self.sans.clone()
     }
@@ -363,6 +373,14 @@ impl Name {
         let value =
             |attribute: &Attribute| attribute.text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
         CanonicalName(self.attributes.iter().map(|attribute| (attribute.kind.clone(), value(attribute))).collect())
+    }
+
+    /// Its one common name, if that can be read.
+    pub fn common_name(&self) -> Option<String> {
+        match self.common_names().as_slice() {
+            [Ok(name)] => Some(name.clone()),
+            _ => None,
+        }
     }
 
     pub(super) fn common_names(&self) -> Vec<Result<String, Flaw>> {

@@ -4,16 +4,19 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 use zeroize::Zeroizing;
 
 use super::error::CertError;
-use super::index::{Entry, serial_bytes};
+use super::index::{Entry, Kind, serial_bytes};
 
 /// How far clocks may differ: a certificate is good from this long before it was made.
-const CLOCK_SKEW: Duration = Duration::from_secs(300);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// OID of the subject alternative name extension.
+const SUBJECT_ALTERNATIVE_NAME: &[u64] = &[2, 5, 29, 17];
 
 /// The longest common name (ub-common-name of RFC 5280).
 const MAX_NAME: usize = 64;
@@ -46,12 +49,13 @@ impl Authority {
 
     /// Certifies itself.
     pub(super) fn make(name: &str, now: SystemTime, expires: SystemTime) -> Result<Signed, CertError> {
-        let mut params = parameters(name, now, expires)?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate()?;
-        let certificate = params.self_signed(&key)?;
-        Ok(signed(&certificate, &key, &params))
+        certify_itself(name, &KeyPair::generate()?, now, expires)
+    }
+
+    /// Certifies itself once more, by this name and with the key that it has: who trusts one of the certificates trusts
+    /// what was issued under either.
+    pub(super) fn renew(&self, name: &str, now: SystemTime, expires: SystemTime) -> Result<Signed, CertError> {
+        certify_itself(name, self.issuer.key(), now, expires)
     }
 
     /// Signs a certificate for a new key.
@@ -65,6 +69,31 @@ impl Authority {
             names.iter().try_for_each(|name| check_host(name))?;
             params.subject_alt_names = CertificateParams::new(*names)?.subject_alt_names;
         }
+        self.sign(params, purpose)
+    }
+
+    /// Signs a certificate for a new key and the names of one that was issued before: its common name, and its subject
+    /// alternative name extension, DER.
+    pub(super) fn reissue(
+        &self,
+        kind: Kind,
+        name: &str,
+        alternative_names: Option<Vec<u8>>,
+        now: SystemTime,
+        expires: SystemTime,
+    ) -> Result<Signed, CertError> {
+        let purpose = match kind {
+            Kind::Authority => return self.renew(name, now, expires),
+            Kind::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Kind::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        };
+        let mut params = parameters(name, now, expires)?;
+        let extension = |names| CustomExtension::from_oid_content(SUBJECT_ALTERNATIVE_NAME, names);
+        params.custom_extensions = alternative_names.map(extension).into_iter().collect();
+        self.sign(params, purpose)
+    }
+
+    fn sign(&self, mut params: CertificateParams, purpose: ExtendedKeyUsagePurpose) -> Result<Signed, CertError> {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![purpose];
@@ -109,6 +138,14 @@ impl Authority {
 pub fn random_name() -> Result<String, CertError> {
     let digits: String = random()?[..3].iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("respgate CA {digits}"))
+}
+
+fn certify_itself(name: &str, key: &KeyPair, now: SystemTime, expires: SystemTime) -> Result<Signed, CertError> {
+    let mut params = parameters(name, now, expires)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let certificate = params.self_signed(key)?;
+    Ok(signed(&certificate, key, &params))
 }
 
 fn parameters(name: &str, now: SystemTime, expires: SystemTime) -> Result<CertificateParams, CertError> {

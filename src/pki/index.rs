@@ -59,7 +59,11 @@ impl Entry {
 
     /// For people.
     pub fn in_words(&self) -> String {
-        format!("{} {}, serial {}, which expires on {}", self.kind.word(), self.name, self.serial, date(self.expires))
+        let what = match self.kind {
+            Kind::Authority => "the authority".to_owned(),
+            kind => format!("{} {}", kind.word(), self.name),
+        };
+        format!("{what}, serial {}, which expires on {}", self.serial, date(self.expires))
     }
 
     fn parse(line: &str) -> Option<Entry> {
@@ -85,6 +89,26 @@ impl Entry {
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, usize> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines.map(|(number, line)| Entry::parse(line).ok_or(number + 1)).collect()
+}
+
+/// The names in an index but the authority's, each once, in order.
+pub(super) fn names(entries: &[Entry]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.kind != Kind::Authority) {
+        if !names.contains(&entry.name.as_str()) {
+            names.push(&entry.name);
+        }
+    }
+    names
+}
+
+/// The certificate that a name stands on: of the valid ones that which lasts longest. Where all have expired it is the
+/// last one, unless that is revoked: then the name is given up.
+pub(super) fn standing<'a>(entries: &'a [Entry], name: &str, now: SystemTime) -> Option<&'a Entry> {
+    let named = || entries.iter().filter(|entry| entry.kind != Kind::Authority && entry.name == name);
+    let valid = named().filter(|entry| entry.revoked.is_none() && entry.expires > now);
+    let last = named().next_back().filter(|entry| entry.revoked.is_none());
+    valid.max_by_key(|entry| entry.expires).or(last)
 }
 
 /// Which certificates are meant.
@@ -269,6 +293,23 @@ mod tests {
         let several = vec![named("shop", "04"), named("shop", "06")];
         assert_eq!(choose(&entries, "shop", false), Err(ChoiceError::Several("shop".to_owned(), several)));
         assert_eq!(choose(&entries, "shop", true), Ok(vec![3, 5]));
+    }
+
+    #[test]
+    fn a_name_stands_on_what_lasts_longest_and_is_given_up_with_its_last_certificate() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let until = |seconds, revoked: Option<u64>| Entry { expires: at(seconds), ..entry(revoked) };
+        let standing = |entries: &[Entry]| standing(entries, "shop", at(100)).map(|entry| seconds(entry.expires));
+        assert_eq!(standing(&[until(200, None), until(300, None), until(250, None)]), Some(300));
+        assert_eq!(standing(&[until(200, None), until(300, Some(1))]), Some(200), "one is left");
+        assert_eq!(standing(&[until(80, None), until(90, None)]), Some(90));
+        assert_eq!(
+            standing(&[until(80, None), until(300, Some(1))]),
+            None,
+            "given up, with whatever has expired before"
+        );
+        let entries = [Entry { kind: Kind::Authority, ..named("ca", "01") }, named("shop", "02"), named("shop", "03")];
+        assert_eq!(names(&entries), ["shop"]);
     }
 
     #[test]

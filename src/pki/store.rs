@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -24,17 +24,22 @@ pub const AUTHORITY: &str = "ca";
 pub const CRL_FILE: &str = "ca.crl";
 const INDEX_FILE: &str = "index";
 
+/// Days that an authority lasts, where nothing else is said.
+pub const AUTHORITY_DAYS: u32 = 3650;
+/// Days that a certificate lasts, where nothing else is said: no client accepts a server's for much longer.
+pub const CERTIFICATE_DAYS: u32 = 397;
+
 /// For everybody, and for its owner only.
-const PUBLIC: u32 = 0o644;
-const SECRET: u32 = 0o600;
+pub(super) const PUBLIC: u32 = 0o644;
+pub(super) const SECRET: u32 = 0o600;
 
 /// An authority's directory, locked.
 pub struct Store {
-    dir: PathBuf,
-    authority: Authority,
-    name: Name,
+    pub(super) dir: PathBuf,
+    pub(super) authority: Authority,
+    pub(super) name: Name,
     /// When it expires, and everything with it.
-    end: SystemTime,
+    pub(super) end: SystemTime,
     /// The lock ends when it is closed.
     _lock: File,
 }
@@ -147,7 +152,7 @@ impl Store {
     }
 
     /// Nothing that it signs is of use to anybody once the authority has expired.
-    fn no_later(&self, end: SystemTime, now: SystemTime) -> Result<SystemTime, CertError> {
+    pub(super) fn no_later(&self, end: SystemTime, now: SystemTime) -> Result<SystemTime, CertError> {
         if self.end <= now { Err(CertError::Expired(self.dir.clone())) } else { Ok(end.min(self.end)) }
     }
 
@@ -160,17 +165,17 @@ impl Store {
         index::parse(&read(&path)?).map_err(|line| CertError::Index(path, line))
     }
 
-    fn write_index(&self, entries: &[Entry]) -> Result<(), CertError> {
+    pub(super) fn write_index(&self, entries: &[Entry]) -> Result<(), CertError> {
         replace(&self.dir.join(INDEX_FILE), &index::text(entries), SECRET)
     }
 }
 
-fn entry(kind: Kind, name: &str, signed: &Signed, expires: SystemTime) -> Entry {
+pub(super) fn entry(kind: Kind, name: &str, signed: &Signed, expires: SystemTime) -> Entry {
     Entry { kind, name: name.to_owned(), serial: signed.serial.clone(), expires, revoked: None }
 }
 
 /// Letters, digits and a few others: no way out of the directory, no blank in the index, no option on a command line.
-fn check_file_name(name: &str) -> Result<(), CertError> {
+pub(super) fn check_file_name(name: &str) -> Result<(), CertError> {
     let is_good = |c: char| c.is_alphanumeric() || "._-@:".contains(c);
     if name.is_empty() || name.starts_with(['.', '-']) || !name.chars().all(is_good) {
         let why = "cannot be a file's name: letters, digits and . _ - @ : can be in it";
@@ -201,9 +206,10 @@ fn write_new(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
     write().map_err(|error| CertError::file(path, error))
 }
 
-/// Swaps a file for one with another content. Where it is a symbolic link it is what that leads to: the link may lead into
-/// a directory that a container sees.
-fn replace(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
+/// Swaps a file for one with another content. Where it is a symbolic link it is what that leads to: the link may lead
+/// into a directory that a container sees. Who could read the old one can read the new one, but for others what is
+/// secret.
+pub(super) fn replace(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
     let path = match fs::canonicalize(path) {
         Err(error) if path.is_symlink() => return Err(CertError::file(path, error)),
         Err(_) => path.to_owned(),
@@ -217,10 +223,21 @@ fn replace(path: &Path, content: &str, mode: u32) -> Result<(), CertError> {
         _ => {}
     }
     write_new(&new, content, mode)?;
-    fs::rename(&new, &path).map_err(|error| CertError::file(&path, error))
+    let swap = || {
+        if let Ok(old) = fs::metadata(&path) {
+            let open = fs::File::open(&new)?;
+            // Only root may give a file away; to everybody else it belongs already, or cannot be made to.
+            let _ = fchown(&open, Some(old.uid()), Some(old.gid()));
+            let others = if mode == SECRET { 0o007 } else { 0 };
+            open.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777 & !others))?;
+        }
+        fs::rename(&new, &path)?;
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    };
+    swap().map_err(|error| CertError::file(&path, error))
 }
 
-fn read(path: &Path) -> Result<String, CertError> {
+pub(super) fn read(path: &Path) -> Result<String, CertError> {
     fs::read_to_string(path).map_err(|error| CertError::file(path, error))
 }
 

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod handshake;
 mod in_force;
 mod keys;
+pub mod list_file;
 pub mod load_error;
 mod loader;
 pub mod material;

@@ -70,7 +70,9 @@ fn a_revoked_name_is_in_the_list_and_no_other() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"), "{refused:?}");
     let list = done(cert(dir.path(), &["list"]));
     let states = list.lines().map(|line| (line.split(' ').next().unwrap(), line.rsplit(' ').next().unwrap()));
-    assert_eq!(states.collect::<Vec<_>>(), [("STATE", "NAME"), ("valid", "ca"), ("revoked", "shop"), ("valid", "ops")]);
+    let states: Vec<_> = states.collect();
+    let certificates = [("valid", "ca"), ("revoked", "shop"), ("valid", "ops")];
+    assert_eq!(states, [&[("STATE", "NAME")], &certificates[..], &[("valid", "ca.crl")]].concat());
 }
 
 #[test]
@@ -83,10 +85,7 @@ fn of_several_certificates_with_one_name_the_file_or_the_serial_number_says_whic
             fs::rename(path(&format!("shop.{kind}")), path(&format!("shop-{number}.{kind}"))).unwrap();
         }
     }
-    let serial = |number: u32| {
-        let said = openssl(dir.path(), &["x509", "-noout", "-serial", "-in", &format!("shop-{number}.crt")]);
-        said.trim().trim_start_matches("serial=").to_owned()
-    };
+    let serial = |number: u32| serial(dir.path(), &format!("shop-{number}.crt")).to_uppercase();
     let list = || openssl(dir.path(), &["crl", "-noout", "-text", "-in", "ca.crl"]);
     let before = [fs::read(path("index")).unwrap(), fs::read(path("ca.crl")).unwrap()];
     let output = cert(dir.path(), &["revoke", "shop"]);
@@ -253,6 +252,190 @@ fn certificates_made_at_the_same_time_are_all_in_the_index() {
 }
 
 #[test]
+fn a_renewed_certificate_is_the_same_but_for_key_and_time() {
+    let dir = authority();
+    done(cert(
+        dir.path(),
+        &["server", "*.example.com", "localhost", "127.0.0.1", "::1", "--file", "server", "--days", "20"],
+    ));
+    done(cert(dir.path(), &["client", "shop", "--days", "90"]));
+    done(cert(dir.path(), &["client", "ops"]));
+    // In whatever order.
+    let text = |file: &str, what: &[&str]| {
+        let said = openssl(dir.path(), &[&["x509", "-noout", "-in", file, "-nameopt", "RFC2253"], what].concat());
+        let mut lines: Vec<String> = said.lines().map(|line| line.trim().to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    const SAME: &[&str] = &[
+        "-subject",
+        "-issuer",
+        "-ext",
+        "subjectAltName,keyUsage,extendedKeyUsage,basicConstraints,authorityKeyIdentifier",
+    ];
+    let read = |file: &str| fs::read(dir.path().join(file)).unwrap();
+    for (name, arguments, days) in [("server", &["renew", "--within", "30d"][..], 20), ("shop", &["renew", "shop"], 90)]
+    {
+        let [certificate, key] = ["crt", "key"].map(|kind| format!("{name}.{kind}"));
+        let before = (read(&certificate), read(&key), text(&certificate, SAME), text(&certificate, &["-pubkey"]));
+        let serial = serial(dir.path(), &certificate);
+        let said = done(cert(dir.path(), arguments));
+        assert!(said.contains(&format!(" {name}, serial ")) && said.lines().count() == 1, "{said}");
+        assert_eq!(text(&certificate, SAME), before.2);
+        assert_ne!(text(&certificate, &["-pubkey"]), before.3, "another key");
+        assert_eq!(read(&format!("{name}.{serial}.crt")), before.0);
+        assert_eq!(read(&format!("{name}.{serial}.key")), before.1);
+        let end = |within: u32| {
+            let seconds = (within * 86_400).to_string();
+            Command::new("openssl")
+                .args(["x509", "-checkend", &seconds, "-noout", "-in", &certificate])
+                .current_dir(dir.path())
+                .output()
+        };
+        assert!(end(days - 1).unwrap().status.success() && !end(days).unwrap().status.success(), "as long as before");
+        let own = openssl(dir.path(), &["pkey", "-in", &key, "-pubout"]);
+        let public = openssl(dir.path(), &["x509", "-noout", "-pubkey", "-in", &certificate]);
+        assert_eq!(public, own, "the key of the certificate");
+        openssl(dir.path(), &["verify", "-x509_strict", "-CAfile", "ca.crt", &certificate]);
+    }
+    let said = done(cert(dir.path(), &["list"]));
+    assert_eq!(["server", "shop", "ops"].map(|name| said.matches(&format!(" {name}\n")).count()), [2, 2, 1], "{said}");
+    assert!(done(cert(dir.path(), &["renew", "--within", "10d"])).starts_with("nothing ends before 20"));
+    for wrong in [&["renew"][..], &["renew", "shop", "--within", "30d"], &["renew", "--within", "30"]] {
+        assert_eq!(cert(dir.path(), wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_renewed_is_named_and_the_rest_is_renewed() {
+    let dir = authority();
+    let path = |file: &str| dir.path().join(file);
+    for name in ["moved", "revoked", "other", "good"] {
+        done(cert(dir.path(), &["client", name, "--days", "5"]));
+    }
+    fs::rename(path("moved.crt"), path("away.crt")).unwrap();
+    done(cert(dir.path(), &["revoke", "revoked"]));
+    fs::copy(path("good.crt"), path("other.crt")).unwrap();
+    let output = cert(dir.path(), &["renew", "--within", "30d"]);
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}{failed}");
+    assert!(said.starts_with("renewed: client good, ") && said.lines().count() == 1, "{said}");
+    assert!(failed.contains("not renewed: client moved, ") && failed.contains("moved.crt is not there"), "{failed}");
+    assert!(failed.contains("not renewed: client other, ") && failed.contains("is not in the index under"), "{failed}");
+    assert_eq!(failed.lines().count(), 2, "who is revoked is given up: {failed}");
+    for (name, words) in
+        [("revoked", "revoked.crt is revoked"), ("../x", "cannot be a file's name"), ("new", "not there")]
+    {
+        let output = cert(dir.path(), &["renew", name]);
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && failed.contains(words), "{failed}");
+    }
+}
+
+#[test]
+fn an_authority_that_ends_is_renewed_with_its_key_and_its_list_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    done(cert(dir.path(), &["ca", "--days", "20"]));
+    let said = done(cert(dir.path(), &["client", "shop"]));
+    assert!(said.contains("good until"), "{said}");
+    for file in ["ca.crt", "shop.crt"] {
+        fs::copy(dir.path().join(file), dir.path().join(format!("old-{file}"))).unwrap();
+    }
+    let end_of_list = || openssl(dir.path(), &["crl", "-noout", "-nextupdate", "-in", "ca.crl"]);
+    let (before, ca) = (end_of_list(), serial(dir.path(), "ca.crt"));
+    let output = cert(dir.path(), &["renew", "--within", "30d"]);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{failed}");
+    assert!(
+        failed.contains("not renewed: ca: the authority in ") && failed.contains("respgate cert renew ca"),
+        "{failed}"
+    );
+    assert!(failed.contains("not renewed: client shop, "), "{failed}");
+    let said = done(cert(dir.path(), &["renew", "ca", "shop", "--days", "3650"]));
+    assert!(said.contains(&format!("the old one is ca.{ca}.crt: take ca.crt to every proxy and client")), "{said}");
+    assert!(said.contains("renewed: client shop, "), "{said}");
+    assert_ne!(end_of_list(), before);
+    // Who has either of the two certificates of the authority trusts what was issued under either.
+    for authority in ["ca.crt", "old-ca.crt", &format!("ca.{ca}.crt")] {
+        for file in ["shop.crt", "old-shop.crt"] {
+            openssl(
+                dir.path(),
+                &["verify", "-x509_strict", "-crl_check", "-CAfile", authority, "-CRLfile", "ca.crl", file],
+            );
+        }
+    }
+    done(cert(dir.path(), &["renew", "--within", "30d"]));
+    let output = cert(dir.path(), &["renew", "ca", "--days", "20"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("lasts until"), "{output:?}");
+}
+
+#[test]
+fn a_list_that_was_made_for_less_time_is_renewed_for_as_long() {
+    let dir = authority();
+    done(cert(dir.path(), &["crl", "--days", "7"]));
+    let end = || openssl(dir.path(), &["crl", "-noout", "-nextupdate", "-in", "ca.crl"]);
+    let number = || openssl(dir.path(), &["crl", "-noout", "-crlnumber", "-in", "ca.crl"]);
+    let before = (end(), number());
+    assert!(done(cert(dir.path(), &["renew", "--within", "6d"])).starts_with("nothing ends before"));
+    assert_eq!((end(), number()), before);
+    let said = done(cert(dir.path(), &["renew", "--within", "30d"]));
+    assert!(said.contains("ca.crl is good until"), "{said}");
+    assert_ne!(number(), before.1);
+    assert!(done(cert(dir.path(), &["renew", "--within", "6d"])).starts_with("nothing ends before"));
+    assert!(done(cert(dir.path(), &["renew", "--within", "8d"])).contains("ca.crl is good until"));
+}
+
+#[test]
+fn a_renewal_that_was_cut_off_halfway_is_done_again() {
+    let dir = authority();
+    let path = |file: &str| dir.path().join(file);
+    done(cert(dir.path(), &["client", "shop", "--days", "20"]));
+    let serial = serial(dir.path(), "shop.crt");
+    let old = ["shop.crt", "shop.key"].map(|file| fs::read(path(file)).unwrap());
+    done(cert(dir.path(), &["renew", "shop"]));
+    // The new key is in its place, and the new certificate, which the index has, is not.
+    fs::write(path("shop.crt"), &old[0]).unwrap();
+    fs::write(path("shop.crt.new"), "half").unwrap();
+    done(cert(dir.path(), &["renew", "--within", "30d"]));
+    assert_eq!(
+        [format!("shop.{serial}.crt"), format!("shop.{serial}.key")].map(|file| fs::read(path(&file)).unwrap()),
+        old
+    );
+    let public = openssl(dir.path(), &["pkey", "-in", "shop.key", "-pubout"]);
+    assert_eq!(openssl(dir.path(), &["x509", "-noout", "-pubkey", "-in", "shop.crt"]), public);
+    assert!(done(cert(dir.path(), &["renew", "--within", "10d"])).starts_with("nothing ends before"));
+    assert!(!path("shop.crt.new").exists());
+}
+
+#[test]
+fn of_renewals_at_the_same_time_one_is_done() {
+    let dir = authority();
+    done(cert(dir.path(), &["client", "shop", "--days", "20"]));
+    let child = || {
+        let mut command = respgate_binary();
+        command.args(["cert", "renew", "--within", "10d", "--days", "90", "--dir"]).arg(dir.path());
+        command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    done(cert(dir.path(), &["renew", "shop", "--days", "5"]));
+    let children: Vec<_> = (0..6).map(|_| child()).collect();
+    let said: String = children.into_iter().map(|child| done(child.wait_with_output().unwrap())).collect();
+    assert_eq!(said.matches("renewed: client shop").count(), 1, "{said}");
+    assert_eq!(said.matches("nothing ends before").count(), 5, "{said}");
+}
+
+#[test]
+fn the_owner_and_group_of_a_key_can_read_the_next_one() {
+    let dir = authority();
+    let path = dir.path().join("shop.key");
+    done(cert(dir.path(), &["client", "shop"]));
+    for (before, after) in [(0o640, 0o640), (0o644, 0o640), (0o600, 0o600)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+        done(cert(dir.path(), &["renew", "shop"]));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, after);
+    }
+}
+
+#[test]
 fn redis_cli_gets_in_with_an_issued_certificate_until_it_is_revoked() {
     let redis = RedisServer::start();
     let dir = authority();
@@ -294,6 +477,12 @@ fn cert(dir: &Path, arguments: &[&str]) -> Output {
 fn done(output: Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// In lower case.
+fn serial(dir: &Path, file: &str) -> String {
+    let said = openssl(dir, &["x509", "-noout", "-serial", "-in", file]);
+    said.trim().trim_start_matches("serial=").to_lowercase()
 }
 
 fn openssl(dir: &Path, arguments: &[&str]) -> String {
