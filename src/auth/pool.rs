@@ -7,10 +7,11 @@
 use core::net::IpAddr;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::mem;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -88,10 +89,10 @@ pub enum AuthOutcome {
     Throttled,
 }
 
-/// The process's verification threads. Dropping it ends them; attempts still waiting get a closed channel.
+/// The process's verification threads. Dropping it ends them, after what they compute at that moment; attempts still
+/// waiting get a closed channel.
 pub struct AuthPool {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl AuthPool {
@@ -113,17 +114,11 @@ impl AuthPool {
                 held: false,
             }),
         });
-        let mut pool = AuthPool { shared: Arc::clone(&shared), threads: Vec::new() };
         for number in 0..settings.threads.max(1) {
             let shared = Arc::clone(&shared);
-            let thread = thread::Builder::new().name(format!("password-{number}")).spawn(move || {
-                // On Linux the priority is the thread's own. Without it the pool works all the same.
-                let _ = rustix::process::nice(NICE);
-                shared.work();
-            })?;
-            pool.threads.push(thread);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || shared.work())?;
         }
-        Ok(pool)
+        Ok(AuthPool { shared })
     }
 
     /// Verifies an attempt; the outcome comes through the channel, at once if nothing needs computing. Whoever loses
@@ -150,11 +145,8 @@ impl Drop for AuthPool {
             state.queue.clear();
             state.in_flight.clear();
         }
+        // Nobody waits for the threads: at their priority that takes long on a busy machine, and a successor may be waiting.
         self.shared.work_arrived.notify_all();
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has nothing left to do either.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -252,7 +244,13 @@ impl Shared {
     /// A thread's life.
     fn work(&self) {
         let mut memory = Memory::new();
+        let mut has_low_priority = false;
         while let Some(job) = self.next_job() {
+            // Not before the first password: the process ends only when each thread has had its turn to end.
+            if !mem::replace(&mut has_low_priority, true) {
+                // On Linux the priority is the thread's own. Without it the pool works all the same.
+                let _ = rustix::process::nice(NICE);
+            }
             let before = memory.computations();
             let hashes = job.candidates.as_deref().unwrap_or_default();
             let verification = verify(&job.password, hashes, &job.refusal_work, &mut memory);

@@ -20,6 +20,14 @@ fn auth_with_the_right_password_makes_the_client_that_user() {
 }
 
 #[test]
+fn threads_that_verify_passwords_have_low_priority_from_the_first_password_on() {
+    let (_redis, gate) = start_with_passwords();
+    assert!(niceness_of_password_threads(&gate).iter().all(|nice| nice == "0"));
+    assert_eq!(stranger(&gate).text(&["AUTH", "bob", "correct horse"]), "+OK");
+    assert!(niceness_of_password_threads(&gate).iter().any(|nice| nice == "10"));
+}
+
+#[test]
 fn a_wrong_password_an_unknown_user_and_a_disabled_user_are_refused_alike() {
     let (redis, gate) = start_with_passwords();
     for (user, password) in [("bob", "wrong"), ("nobody", "correct horse"), ("off", "correct horse"), ("bob", "")] {
@@ -166,6 +174,17 @@ fn start_with_passwords() -> (RedisServer, Respgate) {
 
 fn stranger(gate: &Respgate) -> RespClient {
     gate.connect("some-machine")
+}
+
+fn niceness_of_password_threads(gate: &Respgate) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", gate.pid())).unwrap();
+    let stats = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    // The name is in parentheses; behind it the state is field 3, and the niceness field 19 [proc_pid_stat(5)].
+    let nice: Vec<_> = stats
+        .filter_map(|stat| stat.split_once("(password-")?.1.split_whitespace().nth(17).map(str::to_owned))
+        .collect();
+    assert!(!nice.is_empty());
+    nice
 }
 
 const CHEAP: &[&str] = &["--memory", "1024", "--iterations", "1"];
