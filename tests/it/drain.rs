@@ -25,6 +25,20 @@ fn sigterm_closes_idle_sessions_and_ends_with_0() {
 }
 
 #[test]
+fn a_client_that_has_long_been_idle_at_sigterm_has_a_tls_end() {
+    let (_redis, mut gate) = start();
+    let mut client = gate.connect("alice");
+    assert_eq!(client.text(&["PING"]), "+PONG");
+    // Longer than a client is waited for that was told something last.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+    let (rest, end) = client.read_to_end();
+    assert_eq!(rest, b"");
+    end.expect("close_notify comes before the end");
+}
+
+#[test]
 fn sigterm_without_sessions_ends_with_0() {
     let (_redis, mut gate) = start();
     gate.signal(Signal::TERM);

@@ -31,8 +31,9 @@ use crate::upstream::Connection;
 /// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
 pub(super) const NO_ENTRY: &str = "respgate: this certificate may not enter";
 
-/// How long a client that is closed by the end of the process may take to close as well. Those that wait in a pool only
-/// notice when they are next used, and a successor may wait for the end.
+/// How long a client that is closed by the end of the process may take to read what it was told last, and to close as
+/// well. Those that wait in a pool only notice when they are next used, and a successor may wait for the end: where nothing
+/// has come or gone for so long, nothing is waited for.
 const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
 /// A client's connection, encrypted or not.
@@ -150,6 +151,7 @@ impl Worker {
                 Volume { received: 0, .. } if is_gone && !has_handshake => self.settings.events.probed(address),
                 volume => self.settings.events.closed(number, driver.core(), volume, reason, started.elapsed()),
             }
+            let idle = driver.core().idle(Instant::now());
             let EndedSession { client, unsent, account, executing } = driver.into_ended(reason);
             let executed = async move {
                 if let Some(executing) = executing {
@@ -160,7 +162,10 @@ impl Worker {
             let told = async move {
                 match reason {
                     CloseReason::ClientLost => drop((client, unsent, account)),
-                    CloseReason::Drained => tell_the_last(client, unsent, account, DRAIN_LINGER).await,
+                    CloseReason::Drained => {
+                        let linger = if unsent.is_empty() { DRAIN_LINGER.saturating_sub(idle) } else { DRAIN_LINGER };
+                        tell_the_last(client, unsent, account, linger).await;
+                    }
                     _ => tell_the_last(client, unsent, account, close::LINGER).await,
                 }
             };
