@@ -71,8 +71,7 @@ async fn serve(
 ) -> Result<(), RunError> {
     // Whoever sees it listen may send it signals, which would end it as long as nobody listens for them.
     let mut signals = Signals::new().map_err(RunError::System)?;
-    // Before anything is loaded: that takes a tenth of a second, most of it the seeding of the random generator,
-    // and a client that comes in between is better kept waiting than refused.
+    // Before anything is loaded: a client that comes in between is better kept waiting than refused.
     let listeners = listen(&config, inherited)?;
     let target = Target::from(&config);
     let (built, server) = tokio::select! {
