@@ -124,7 +124,7 @@ fn the_certificate_script_uses_respgate_where_it_is_in_the_path() {
     let output = respgate_binary().args(["cert", "list", "--dir"]).arg(dir.path()).output().unwrap();
     let list = String::from_utf8(output.stdout).unwrap();
     let names: Vec<_> = list.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap()).collect();
-    assert_eq!(names, ["ca", "server", "shop", "ops"], "{list}");
+    assert_eq!(names, ["ca", "server", "shop", "ops", "ca.crl"], "{list}");
 }
 
 /// Without respgate in it.
