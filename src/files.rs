@@ -12,7 +12,7 @@ use std::rc::Rc;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::permissions::Permissions;
+use crate::permissions::{self, Permissions};
 
 /// No file that is named in a configuration is longer; a device or a log given by mistake must not fill the memory.
 pub const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -135,7 +135,8 @@ impl Files {
 impl Content {
     fn read(path: &Path) -> io::Result<Rc<Content>> {
         // Without waiting for somebody to write to a pipe.
-        let file = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path)?;
+        let file =
+            OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path).map_err(|error| refused(path, error))?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
@@ -182,6 +183,17 @@ impl Content {
     pub fn text(&self) -> io::Result<&str> {
         std::str::from_utf8(&self.bytes)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
+    }
+}
+
+/// Names who may open the file instead, where that is what is wrong.
+fn refused(path: &Path, error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => match permissions::owner_in_the_way(path) {
+            Some(owner) => io::Error::new(error.kind(), format!("{error}: {owner}")),
+            None => error,
+        },
+        _ => error,
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, getxattr, statvfs};
-use rustix::process::geteuid;
+use rustix::process::{getegid, geteuid};
 
 /// What the system lets others do to a file that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,6 +96,19 @@ impl Permissions {
         let (path, mode) = (self.path.display(), self.mode);
         (mode & 0o004 != 0).then(|| format!("{path} can be read by others (mode {mode:04o}): chmod o-r {path}"))
     }
+}
+
+/// Who the file belongs to that we may not open, or the folder on the way to it that we may not enter, and who we are.
+#[must_use]
+pub fn owner_in_the_way(path: &Path) -> Option<String> {
+    let mut way = folders_on_the_way(path);
+    way.push(path.to_owned());
+    let (entry, metadata) = way.iter().rev().find_map(|entry| Some((entry, fs::metadata(entry).ok()?)))?;
+    let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
+    let (user, own_group) = (geteuid().as_raw(), getegid().as_raw());
+    let what = if entry == path { "it".to_owned() } else { entry.display().to_string() };
+    let whose = format!("{what} belongs to user {owner}, group {group} (mode {mode:04o})");
+    Some(format!("{whose}, and this process is user {user}, group {own_group}"))
 }
 
 /// The first folder on the way to the file, over all links, in which others may rename what they like. Nobody may in
@@ -254,6 +267,22 @@ mod tests {
         let of = |mode| Permissions { path: "f".into(), mode, has_acl: true, ..Permissions::default() }.changeable();
         assert_eq!(of(0o644), None);
         assert!(of(0o664).unwrap().contains("whom its access control list lets (mode 0664): setfacl -b f"));
+    }
+
+    /// What cannot be looked up is in a folder that cannot be entered.
+    #[test]
+    fn what_is_in_the_way_is_the_last_that_can_be_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let (path, hidden) = (folder.join("f"), folder.join("hidden"));
+        fs::create_dir(&hidden).unwrap();
+        set_mode(&hidden, 0o710);
+        symlink("hidden/f", &path).unwrap();
+        let said = || owner_in_the_way(&path).unwrap();
+        assert!(said().starts_with(&format!("{} belongs to user ", hidden.display())), "{}", said());
+        assert!(said().contains("(mode 0710), and this process is user "), "{}", said());
+        fs::write(hidden.join("f"), "x").unwrap();
+        assert!(said().starts_with("it belongs to user "), "{}", said());
     }
 
     #[test]
