@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # A static binary in an empty image: no shell, no libc, no package to patch.
 #
 #     docker build -t respgate .
@@ -9,8 +8,9 @@ COPY . .
 # With an explicit target, the flag is for the program alone and not for build scripts and macros, which must be dynamic.
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
     && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --bin respgate --target "$target" \
-    && install -D "target/$target/release/respgate" /image/respgate \
-    && install -d -m 0700 /image/run/respgate
+    && install -D "target/$target/release/respgate" /image/respgate
+# For the admin socket of whoever it runs as. A tmpfs there has the same mode.
+RUN install -d -m 1777 /image/run/respgate
 
 FROM scratch
 COPY --from=build --chown=65532:65532 /image/ /

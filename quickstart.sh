@@ -28,7 +28,8 @@ main() {
     say "Certificates: a CA, a server, and the clients shop and ops"
     PATH=$(cd -- "$(dirname -- "$binary")" && pwd):$PATH certs-example/make.sh "$dir"
     # respgate refuses files that others can change, as a clone under another umask makes them.
-    install -m 644 certs-example/respgate.toml certs-example/users.acl "$dir"
+    install -m 644 certs-example/respgate/{respgate.toml,users.acl} "$dir/respgate"
+    config=$dir/respgate/respgate.toml
 
     start_redis
     start_respgate "$keep_running"
@@ -68,7 +69,7 @@ start_respgate() {
     local listen=127.0.0.1:0
     [[ $1 == yes ]] && listen=127.0.0.1:6380
     say "respgate in front of it"
-    "$binary" run --config "$dir/respgate.toml" --listen "$listen" --upstream "unix:$dir/redis.sock" \
+    "$binary" run --config "$config" --listen "$listen" --upstream "unix:$dir/redis.sock" \
         --admin-listen "$dir/admin.sock" --log-format json 2>"$dir/respgate.log" &
     respgate_pid=$!
     wait_until "respgate" "$respgate_pid" "$dir/respgate.log" listening_port
@@ -97,7 +98,7 @@ prove() {
     # A laptop is lost: its certificate is taken back, and shop has a new one.
     mv -- "$dir/shop.crt" "$dir/lost.crt" && mv -- "$dir/shop.key" "$dir/lost.key"
     expect "a certificate can be taken back" \
-        '^revoked: client shop' respgate cert revoke --cert "$dir/lost.crt" --dir "$dir" --config "$dir/respgate.toml"
+        '^revoked: client shop' respgate cert revoke --cert "$dir/lost.crt" --dir "$dir" --config "$config"
     for _ in $(seq 100); do
         cli lost PING 2>&1 | grep -q '^PONG$' || break
         sleep 0.1
@@ -124,7 +125,7 @@ It runs until Ctrl-C. In another terminal:
     redis-cli -p $port --tls --cacert $dir/ca.crt --cert $dir/shop.crt --key $dir/shop.key
 
 Try SET shop:x 1, GET bank:x, FLUSHALL. The same with ops.crt and ops.key is the operator.
-Change $dir/users.acl and let respgate read it:  kill -HUP $respgate_pid
+Change $dir/respgate/users.acl: respgate reads it by itself, and says in its log what it makes of it.
 Take a certificate back:  $binary cert revoke shop --dir $dir
 END
 }

@@ -3,9 +3,13 @@
 #
 #     certs-example/make.sh [DIRECTORY]          default: where this script is
 #
-# Where `respgate` is in the PATH, its own `respgate cert` makes the certificates; without it, openssl makes the same ones.
-# The last line that it prints takes a certificate back. What exists already is kept. For trying out and for tests: a real
-# authority's key does not lie beside a server's.
+# DIRECTORY             the authority, and what its clients need
+# DIRECTORY/respgate    what respgate reads, beside its configuration and users
+# DIRECTORY/redis       what Redis reads
+#
+# The two folders are what compose.yaml mounts. Where `respgate` is in the PATH, its own `respgate cert` makes the
+# certificates; without it, openssl makes the same ones. The last line that it prints takes a certificate back. What
+# exists already is kept. For trying out and for tests: the key of a real authority lies on another machine.
 set -eu
 
 umask 022
@@ -14,10 +18,13 @@ mkdir -p -- "$dir"
 cd -- "$dir"
 # respgate refuses files that others can change, as a clone under another umask makes them.
 if [ $# -eq 0 ]; then
-    for sample in . respgate.toml users.acl; do
+    for sample in . respgate respgate/respgate.toml respgate/users.acl; do
         [ ! -e "$sample" ] || chmod go-w "$sample"
     done
 fi
+# In a container Redis is not the user who owns these files.
+mkdir -p respgate redis
+chmod 755 redis
 umask 077
 days=825
 
@@ -37,10 +44,12 @@ sign() {
     chmod 644 "$1.crt"
 }
 
+# The server's names are those of this machine, and of the service in compose.yaml.
+#
 # An authority that openssl made has no index, and `respgate cert` would not know what it has issued.
 if [ -e index ] || { [ ! -e ca.crt ] && command -v respgate >/dev/null; }; then
     [ -e ca.crt ] || respgate cert ca
-    [ -e server.crt ] || respgate cert server localhost 127.0.0.1 ::1 --file server
+    [ -e respgate/server.crt ] || respgate cert server localhost respgate 127.0.0.1 ::1 --file server
     for client in shop ops; do
         [ -e "$client.crt" ] || respgate cert client "$client"
     done
@@ -53,11 +62,15 @@ if [ ! -e ca.crt ]; then
     chmod 644 ca.crt
 fi
 
-if [ ! -e server.crt ]; then
-    request server "/CN=localhost"
-    sign server "extendedKeyUsage = serverAuth
-subjectAltName = DNS:localhost, IP:127.0.0.1, IP:::1"
+if [ ! -e respgate/server.crt ]; then
+    if [ ! -e server.crt ]; then
+        request server "/CN=localhost"
+        sign server "extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost, DNS:respgate, IP:127.0.0.1, IP:::1"
+    fi
+    mv server.key server.crt respgate/
 fi
+[ -e respgate/ca.crt ] || cp -p ca.crt respgate/ca.crt
 
 for client in shop ops; do
     if [ ! -e "$client.crt" ]; then
@@ -75,32 +88,29 @@ if [ ! -e index ] && [ ! -e openssl.cnf ]; then
     echo 01 >openssl.crlnumber
 fi
 
-# The list of what is revoked has a directory of its own, because that is what compose.yaml mounts: a container goes on
-# seeing the old list when a single mounted file is replaced.
-if [ ! -e crl/ca.crl ]; then
-    mkdir -p crl
+# The list of what is revoked is replaced as a whole; so it lies where respgate reads it.
+if [ ! -e respgate/ca.crl ]; then
     if [ -e index ]; then
-        mv ca.crl crl/ca.crl
+        mv ca.crl respgate/ca.crl
     else
-        openssl ca -config openssl.cnf -gencrl -out crl/ca.crl 2>/dev/null
+        openssl ca -config openssl.cnf -gencrl -out respgate/ca.crl 2>/dev/null
     fi
-    ln -s crl/ca.crl ca.crl
-    chmod 644 crl/ca.crl
+    ln -s respgate/ca.crl ca.crl
+    chmod 644 respgate/ca.crl
 fi
 
-# The password between respgate and Redis. Redis's own file of users holds its hash only, of 256 random bits, so others
-# may read that one: in a container Redis is not the user who owns these files.
-if [ ! -e redis_password ]; then
-    openssl rand -hex 32 | tr -d '\n' >redis_password
-    hash=$(openssl dgst -sha256 -r redis_password | cut -d ' ' -f 1)
-    printf 'user default off\nuser respgate on #%s +@all ~* &*\n' "$hash" >redis-users.acl
-    chmod 644 redis-users.acl
+# The password between the two. Redis's own users have its hash only, of 256 random bits, so others may read that file.
+if [ ! -e respgate/redis_password ]; then
+    openssl rand -hex 32 | tr -d '\n' >respgate/redis_password
+    hash=$(openssl dgst -sha256 -r respgate/redis_password | cut -d ' ' -f 1)
+    printf 'user default off\nuser respgate on #%s +@all ~* &*\n' "$hash" >redis/users.acl
+    chmod 644 redis/users.acl
 fi
 
-echo "in $(pwd): ca.crt, server.crt and the clients shop.crt and ops.crt, each with its .key"
+echo "in $(pwd): ca.crt and the clients shop.crt and ops.crt, each with its .key"
 if [ -e index ]; then
-    echo "to take one back: respgate cert revoke shop --dir $(pwd) --config $(pwd)/respgate.toml"
+    echo "to take one back: respgate cert revoke shop --dir $(pwd) --config $(pwd)/respgate/respgate.toml"
 else
     echo "to take one back: cd $(pwd) && openssl ca -config openssl.cnf -revoke shop.crt &&" \
-        "openssl ca -config openssl.cnf -gencrl -out crl/ca.crl"
+        "openssl ca -config openssl.cnf -gencrl -out respgate/ca.crl"
 fi

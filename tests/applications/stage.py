@@ -47,8 +47,8 @@ class Stage:
         (self.folder / "respgate.toml").write_text(
             f"""listen = "127.0.0.1:{self.port}"
 upstream = "unix:{self.folder}/redis.sock"
-tls-cert-file = "{certificates}/server.crt"
-tls-key-file = "{certificates}/server.key"
+tls-cert-file = "{certificates}/respgate/server.crt"
+tls-key-file = "{certificates}/respgate/server.key"
 tls-ca-cert-file = "{certificates}/ca.crt"
 tls-crl-file = "{certificates}/crl/ca.crl"
 {login}

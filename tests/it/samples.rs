@@ -7,16 +7,15 @@ use std::process::Command;
 
 use crate::support::{folder, respgate_binary};
 
+const CONFIG: &str = "respgate/respgate.toml";
+const USERS: &str = "respgate/users.acl";
+
 #[test]
 fn the_sample_configuration_passes_check_with_the_certificates_of_its_script() {
     let dir = folder();
     make_certificates(dir.path());
-    for sample in ["respgate.toml", "users.acl"] {
-        let text = fs::read(samples().join(sample)).unwrap();
-        fs::write(dir.path().join(sample), text).unwrap();
-    }
-    let output =
-        respgate_binary().args(["check", "--config", "respgate.toml"]).current_dir(dir.path()).output().unwrap();
+    copy_samples(dir.path());
+    let output = respgate_binary().args(["check", "--config", CONFIG]).current_dir(dir.path()).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{said}");
 }
@@ -32,16 +31,15 @@ fn the_samples_of_any_clone_pass_check_once_the_script_has_run() {
             let output = Command::new("sh").args(["-ec", &line]).current_dir(&dir).output().unwrap();
             assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         };
-        sh("mkdir certs-example");
-        for sample in ["make.sh", "respgate.toml", "users.acl"] {
+        sh("mkdir -p certs-example/respgate");
+        for sample in ["make.sh", CONFIG, USERS] {
             sh(&format!("cat {} >certs-example/{sample}", samples().join(sample).display()));
             if rustix::process::geteuid().is_root() {
                 std::os::unix::fs::chown(clone.join(sample), None, Some(4711)).unwrap();
             }
         }
         sh("sh certs-example/make.sh");
-        let output =
-            respgate_binary().args(["check", "--config", "respgate.toml"]).current_dir(&clone).output().unwrap();
+        let output = respgate_binary().args(["check", "--config", CONFIG]).current_dir(&clone).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(0), "{umask}: {said}");
     }
@@ -53,12 +51,10 @@ fn a_certificate_of_the_script_is_refused_once_it_is_revoked_as_the_script_says(
         let dir = folder();
         let path = std::env::join_paths(path).unwrap();
         let said = make_certificates_with(dir.path(), &path);
-        for sample in ["respgate.toml", "users.acl"] {
-            fs::write(dir.path().join(sample), fs::read(samples().join(sample)).unwrap()).unwrap();
-        }
+        copy_samples(dir.path());
         let verdict = |client: &str| {
             let mut check = respgate_binary();
-            check.args(["check", "--config", "respgate.toml", "--client-cert", client]).current_dir(dir.path());
+            check.args(["check", "--config", CONFIG, "--client-cert", client]).current_dir(dir.path());
             let output = check.output().unwrap();
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
         };
@@ -73,23 +69,8 @@ fn a_certificate_of_the_script_is_refused_once_it_is_revoked_as_the_script_says(
 }
 
 #[test]
-fn compose_mounts_every_file_that_the_sample_configuration_names() {
-    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-    let (compose, sample) = (read("compose.yaml"), read("certs-example/respgate.toml"));
-    let sample = sample.lines().filter(|line| !line.starts_with('#'));
-    let files = sample.filter(|line| line.split(" = ").next().is_some_and(|key| key.ends_with("file")));
-    let files: Vec<&str> = files.map(|line| line.split('"').nth(1).unwrap()).collect();
-    assert_eq!(files.len(), 5, "{files:?}");
-    for file in files {
-        // Of what is replaced as a whole, the directory.
-        let mounted = Path::new(file).components().next().unwrap().as_os_str().to_str().unwrap();
-        assert!(compose.contains(&format!("target: /etc/respgate/{mounted}\n")), "{file}");
-    }
-}
-
-#[test]
 fn the_sample_acl_file_passes_acl_check() {
-    let output = respgate_binary().args(["acl", "check"]).arg(samples().join("users.acl")).output().unwrap();
+    let output = respgate_binary().args(["acl", "check"]).arg(samples().join(USERS)).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -98,7 +79,7 @@ fn the_sample_acl_file_passes_acl_check() {
 fn the_sample_application_may_ask_for_info_and_nothing_else_that_is_dangerous() {
     let explain = |command: &str| {
         let mut explain = respgate_binary();
-        explain.args(["acl", "explain", "--user", "shop", "--aclfile"]).arg(samples().join("users.acl"));
+        explain.args(["acl", "explain", "--user", "shop", "--aclfile"]).arg(samples().join(USERS));
         let output = explain.arg("--").arg(command).output().unwrap();
         String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
     };
@@ -125,6 +106,13 @@ fn the_certificate_script_uses_respgate_where_it_is_in_the_path() {
     let list = String::from_utf8(output.stdout).unwrap();
     let names: Vec<_> = list.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap()).collect();
     assert_eq!(names, ["ca", "server", "shop", "ops", "ca.crl"], "{list}");
+}
+
+fn copy_samples(dir: &Path) {
+    for sample in [CONFIG, USERS] {
+        // Its mode is that of a new file.
+        fs::write(dir.join(sample), fs::read(samples().join(sample)).unwrap()).unwrap();
+    }
 }
 
 /// Without respgate in it.

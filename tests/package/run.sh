@@ -76,7 +76,7 @@ contents() {
         usr/share/man/man1/respgate.1.gz usr/share/man/man1/respgate-acl-explain.1.gz \
         usr/share/bash-completion/completions/respgate usr/share/zsh/vendor-completions/_respgate \
         usr/share/fish/vendor_completions.d/respgate.fish usr/share/doc/respgate/operations.md \
-        usr/share/doc/respgate/copyright usr/share/doc/respgate/examples/respgate.toml; do
+        usr/share/doc/respgate/copyright usr/share/doc/respgate/examples/respgate/respgate.toml; do
         grep -q " \./$path\$" "$stage/contents" || die "not in the package: $path"
     done
     ! grep -vE '^[dlrwx-]+ 0/0 ' "$stage/contents" || die "somebody else's than root's"

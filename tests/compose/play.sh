@@ -1,0 +1,269 @@
+#!/usr/bin/env bash
+# What run.sh has played, in namespaces that it has to itself: an engine, and in it the image and compose.yaml.
+#
+#     play.sh FOLDER ROOT VENDOR
+#
+# FOLDER takes everything that is made, ROOT is a Debian, VENDOR has the crates.
+set -euo pipefail
+
+readonly stage=$1 root=$2 vendor=$3
+readonly redis_image=docker.io/library/redis:7.2-bookworm rust_image=docker.io/library/rust:1-bookworm
+readonly project=$stage/shop
+# Whose files they are: neither root nor the default of compose.yaml.
+readonly owner=4242 largest=$((16 * 1000 * 1000))
+read -ra compose <<<"${COMPOSE:-docker-compose}"
+export DOCKER_HOST=unix://$stage/docker.sock COMPOSE_PROJECT_NAME=shop RESPGATE_UID=$owner
+
+main() {
+    step "An engine" start_engine
+    step "The images of a registry" import_images
+    step "A clone, and its certificates" make_project
+    step "The image" make_image
+    step "The wrong RESPGATE_UID" start_as_another
+    step "Up" up
+    step "PING from another container" ping
+    step "No other way to Redis" scan
+    step "An edited file of users" edit_users
+    step "A revoked certificate" revoke
+    step "Either one restarted" restart
+    step "Down" down
+}
+
+start_engine() {
+    # Not the sockets, locks and states of this machine.
+    mount -t tmpfs tmpfs /run
+    [[ ! -d /etc/docker ]] || mount -t tmpfs tmpfs /etc/docker
+    ip link set lo up
+    dockerd --host "$DOCKER_HOST" --data-root "$stage/data" --exec-root "$stage/exec" --pidfile "$stage/docker.pid" \
+        --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/${stage##*/}" >"$stage/log" 2>&1 &
+    local engine=$!
+    until docker version >"$stage/version" 2>&1; do
+        kill -0 "$engine" 2>/dev/null || skip "the engine does not start: $(tail -1 "$stage/log")"
+        sleep 0.1
+    done
+    printf 'engine %s, Compose %s\n' "$(docker version --format '{{.Server.Version}}')" \
+        "$("${compose[@]}" version --short)"
+}
+
+import_images() {
+    # Somebody's, and nobody else may enter: the volume for it is made with the same owner and mode.
+    install -d -o 12345 -m 0700 "$root/data"
+    tar -C "$root" -c --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' --exclude=./var/cache . |
+        docker import - "$redis_image"
+    [[ -z ${IMAGE:-} ]] || return 0
+    local sysroot
+    sysroot=$(rustc --print sysroot)
+    mkdir -- "$stage/rust"
+    tar -C "$sysroot" --exclude=./share --exclude=./lib/rustlib/src --transform 's,^\.,rust,' \
+        -cf "$stage/rust/rust.tar" .
+    tar -C "$vendor" --transform 's,^\.,vendor,' -cf "$stage/rust/vendor.tar" .
+    cat >"$stage/rust/config.toml" <<'END'
+source.crates-io.replace-with = "vendor"
+source.vendor.directory = "/opt/vendor"
+END
+    docker build --quiet --tag "$rust_image" --file - "$stage/rust" <<END
+FROM $redis_image
+ADD rust.tar vendor.tar /opt/
+COPY config.toml /opt/cargo/
+ENV PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin CARGO_HOME=/opt/cargo
+END
+    rm -r -- "$stage/rust"
+}
+
+make_project() {
+    mkdir -p -- "$project/certs-example/respgate"
+    cp -- compose.yaml Dockerfile .dockerignore Cargo.toml Cargo.lock LICENSE-* README.md "$project"
+    cp -r -- src benches "$project"
+    cp -- certs-example/make.sh "$project/certs-example"
+    mkdir -- "$project/certs-example/redis"
+    cp -- certs-example/respgate/{respgate.toml,users.acl} "$project/certs-example/respgate"
+    chown -R "$owner:$owner" "$project"
+    chmod 711 "$stage"
+    as_owner certs-example/make.sh | tee "$stage/said"
+}
+
+make_image() {
+    if [[ -n ${IMAGE:-} ]]; then
+        docker load --quiet --input "$IMAGE"
+    else
+        local begin=$SECONDS
+        compose build respgate >"$stage/build" 2>&1 || { tail -50 "$stage/build"; return 1; }
+        printf 'built in %d s\n' "$((SECONDS - begin))"
+    fi
+    local size
+    size=$(docker image inspect --format '{{.Size}}' respgate)
+    printf '%d.%03d MB\n' "$((size / 1000000))" "$((size / 1000 % 1000))"
+    [[ $size -lt $largest ]] || die "the image is too large"
+    docker run --rm respgate --version
+}
+
+start_as_another() {
+    RESPGATE_UID=4243 compose up --detach --no-build >"$stage/up" 2>&1 || { cat "$stage/up"; return 1; }
+    eventually said_whose || { compose logs --tail 10 respgate; die "whose the files are was not said"; }
+    head -1 "$stage/whose"
+    compose down --volumes >/dev/null 2>&1
+}
+
+said_whose() {
+    compose logs --no-color respgate >"$stage/logs"
+    grep "belongs to user $owner.*this process is user 4243" "$stage/logs" >"$stage/whose"
+}
+
+up() {
+    compose up --detach --no-build >"$stage/up" 2>&1 || { cat "$stage/up"; return 1; }
+    eventually healthy redis || { compose logs --tail 10 redis; die "Redis is not healthy"; }
+    eventually healthy respgate || { compose logs --tail 10 respgate; die "respgate is not healthy"; }
+    compose ps
+    docker exec "$(id_of respgate)" /respgate status
+    [[ -n $(docker exec "$(id_of redis)" sh -c 'ls /data/appendonlydir') ]] || die "Redis does not write to its volume"
+}
+
+healthy() {
+    [[ $(docker inspect --format '{{.State.Health.Status}}' "$(id_of "$1")") == healthy ]]
+}
+
+ping() {
+    eventually answers ops || die "no PONG: $(client ops PING 2>&1)"
+    expect PONG client shop PING
+    expect OK client shop SET shop:cart:1 "2 apples"
+    expect NOPERM client shop GET bank:account:1
+    expect 'blocked by respgate' client shop FLUSHALL
+    expect 'Verify return code: 0' elsewhere openssl s_client -connect respgate:6380 -verify_hostname respgate \
+        -verify_return_error -CAfile /pki/ca.crt -cert /pki/shop.crt -key /pki/shop.key
+    expect_not PONG elsewhere redis-cli -h respgate -p 6380 --tls --cacert /pki/ca.crt PING
+    (: </dev/tcp/127.0.0.1/6380) || die "nothing is published on 127.0.0.1"
+}
+
+answers() {
+    [[ $(client "$1" PING 2>&1) == PONG ]]
+}
+
+scan() {
+    local networks respgate gateway
+    networks=$(docker inspect --format '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}' \
+        "$(id_of redis)")
+    [[ $networks == "none " ]] || die "Redis has networks: $networks"
+    [[ $(docker exec "$(id_of redis)" sh -c 'cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6' |
+        grep -c '^ *[0-9]') == 0 ]] || die "Redis listens on more than its socket"
+    respgate=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(id_of respgate)")
+    gateway=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}' "$(id_of respgate)")
+    [[ $(open_ports "$respgate") == "6380" ]] || die "respgate's container has other ports: $(open_ports "$respgate")"
+    [[ -z $(open_ports "$gateway") ]] || die "this machine has ports: $(open_ports "$gateway")"
+    printf 'of 65535 ports 6380 of %s is open, and none of %s\n' "$respgate" "$gateway"
+}
+
+# Of an address, as another container finds them.
+open_ports() {
+    elsewhere bash -c '
+        for port in {1..65535}; do
+            if { exec 3<>"/dev/tcp/$0/$port"; } 2>/dev/null; then echo "$port"; fi
+        done' "$1"
+}
+
+edit_users() {
+    expect NOPERM client shop GET basket:1
+    # As editors do: another file, under the same name.
+    as_owner sed -i 's/ ~shop:\*/ ~shop:* ~basket:*/' certs-example/respgate/users.acl
+    eventually not_refused client shop GET basket:1 || die "the users are still the old ones"
+    expect NOPERM client shop GET bank:account:1
+}
+
+not_refused() {
+    [[ $("$@" 2>&1) != *NOPERM* ]]
+}
+
+revoke() {
+    local command
+    command=$(sed -n 's/^to take one back: //p' "$stage/said")
+    as_owner sh -euc "$command" 2>/dev/null
+    eventually refused shop || die "a revoked certificate is let in"
+    expect '"reason":"revoked"' compose logs --no-color respgate
+    expect PONG client ops PING
+}
+
+refused() {
+    [[ $(client "$1" PING 2>&1) != *PONG* ]]
+}
+
+restart() {
+    local service
+    for service in redis respgate; do
+        compose restart "$service" >/dev/null 2>&1
+        eventually answers ops || { compose logs --tail 10 "$service"; die "no PONG after a restart of $service"; }
+        eventually healthy "$service" || die "$service is not healthy after a restart"
+        expect '2 apples' client ops GET shop:cart:1
+        ! answers shop || die "a revoked certificate is let in after a restart of $service"
+    done
+}
+
+down() {
+    compose down >/dev/null 2>&1
+    docker volume ls --format '{{.Name}}' | grep -q redis-data || die "the data went with it"
+    compose up --detach --no-build >/dev/null 2>&1
+    eventually answers ops || die "no PONG after down and up"
+    expect '2 apples' client ops GET shop:cart:1
+    compose down --volumes >/dev/null 2>&1
+    [[ -z $(docker ps --all --quiet)$(docker volume ls --quiet) ]] || die "something was left"
+}
+
+# --- helpers
+
+compose() {
+    (cd -- "$project" && "${compose[@]}" "$@")
+}
+
+id_of() {
+    compose ps --quiet "$1"
+}
+
+as_owner() {
+    (cd -- "$project" && setpriv --reuid="$owner" --regid="$owner" --clear-groups "$@")
+}
+
+# In another container, in the network of respgate.
+elsewhere() {
+    docker run --rm --network shop_default --volume "$project/certs-example:/pki:ro" "$redis_image" "$@"
+}
+
+client() {
+    elsewhere redis-cli -h respgate -p 6380 --tls --cacert /pki/ca.crt --cert "/pki/$1.crt" --key "/pki/$1.key" "${@:2}"
+}
+
+expect() {
+    local output
+    output=$("${@:2}" 2>&1) || true
+    grep -q -- "$1" <<<"$output" || die "${*:2}: $output"
+    printf '%s: %s\n' "${*:2}" "$(grep -m1 -- "$1" <<<"$output")"
+}
+
+expect_not() {
+    local output
+    output=$("${@:2}" 2>&1) || true
+    ! grep -q -- "$1" <<<"$output" || die "${*:2}: $output"
+}
+
+# Within a minute.
+eventually() {
+    local deadline=$((SECONDS + 60))
+    until "$@"; do
+        [[ $SECONDS -lt $deadline ]] || return 1
+        sleep 0.2
+    done
+}
+
+step() {
+    printf '\n== %s\n' "$1"
+    "${@:2}"
+}
+
+skip() {
+    printf '\nSKIPPED: compose.yaml was not run: %s\n' "$1" >&2
+    exit 77
+}
+
+die() {
+    printf 'compose: %s\n' "$*" >&2
+    exit 1
+}
+
+main
