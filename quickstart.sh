@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# From a fresh Debian machine with Rust to a Redis behind mutual TLS.
+# From a fresh Debian machine to a Redis behind mutual TLS.
 #
 #     ./quickstart.sh            build, start, prove, and keep running until Ctrl-C
 #     ./quickstart.sh --check    build, start, prove, stop
 #
-# Everything it makes lies in a temporary folder and goes with it. Exit code 0: every step of the proof held.
+# Where Rust is missing, it takes Debian's rustup (Debian 13 and later), else Docker. Everything but that and the build
+# lies in a temporary folder and goes with it. Exit code 0: every step of the proof held.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
@@ -13,17 +14,14 @@ main() {
     case "${1:-}" in
         "") ;;
         --check) keep_running=no ;;
-        *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 
     install_missing
-    say "Building respgate"
-    cargo build --release --locked
-    binary=${CARGO_TARGET_DIR:-target}/release/respgate
-
     dir=$(mktemp -d "${TMPDIR:-/tmp}/respgate-quickstart.XXXXXX")
     trap clean_up EXIT
     trap 'exit 130' INT TERM
+    build
 
     say "Certificates: a CA, a server, and the clients shop and ops"
     PATH=$(cd -- "$(dirname -- "$binary")" && pwd):$PATH certs-example/make.sh "$dir"
@@ -41,19 +39,72 @@ main() {
 }
 
 install_missing() {
-    local packages=() as_root=()
+    local packages=()
     command -v redis-server >/dev/null || packages+=(redis-server)
     command -v redis-cli >/dev/null || packages+=(redis-tools)
     command -v openssl >/dev/null || packages+=(openssl)
-    command -v cc >/dev/null || packages+=(gcc libc6-dev)
-    command -v cargo >/dev/null || die "cargo is missing: install Rust from https://rustup.rs, then run this again"
+    choose_builder
+    if [[ $builder != docker ]]; then
+        command -v cc >/dev/null || packages+=(gcc libc6-dev)
+    fi
+    if [[ $builder == rustup ]]; then
+        rustup --version >/dev/null 2>&1 || packages+=(rustup ca-certificates)
+    fi
     [[ ${#packages[@]} -eq 0 ]] && return
     command -v apt-get >/dev/null || die "please install: ${packages[*]}"
-    [[ $(id -u) -eq 0 ]] || as_root=(sudo)
     say "Installing ${packages[*]}"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        "${packages[@]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+}
+
+# What builds respgate: the Rust of this machine, one that rustup brings, or Docker.
+choose_builder() {
+    local needed version lack
+    needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    version=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || true
+    if [[ -z $version ]]; then
+        lack="Rust is missing"
+        builder=rustup
+        has_rustup && return
+    elif printf '%s\n' "$needed" "$version" | sort --version-sort --check=quiet; then
+        builder=cargo
+        return
+    else
+        lack="Rust $version is too old, $needed is needed"
+    fi
+    builder=docker
+    docker info >/dev/null 2>&1 && return
+    die "$lack; this brings it: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+}
+
+# Here, or in Debian.
+has_rustup() {
+    rustup --version >/dev/null 2>&1 && return
+    command -v apt-get >/dev/null || return 1
+    # A fresh machine has no lists of packages.
+    apt-cache show rustup >/dev/null 2>&1 || as_root apt-get update -qq || return 1
+    apt-cache show rustup >/dev/null 2>&1
+}
+
+build() {
+    say "Building respgate, with $builder"
+    if [[ $builder == docker ]]; then
+        local container
+        docker build --tag respgate .
+        container=$(docker create respgate)
+        # A static program, which runs here as well.
+        mkdir -- "$dir/bin"
+        docker cp "$container:/respgate" "$dir/bin"
+        docker rm "$container" >/dev/null
+        binary=$dir/bin/respgate
+        return
+    fi
+    if [[ $builder == rustup ]]; then
+        rustup toolchain install stable --profile minimal
+        rustup default stable
+    fi
+    cargo build --release --locked
+    binary=${CARGO_TARGET_DIR:-target}/release/respgate
 }
 
 start_redis() {
@@ -141,6 +192,10 @@ cli() {
 
 respgate() {
     "$binary" "$@"
+}
+
+as_root() {
+    if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
 
 expect() {

@@ -27,6 +27,7 @@ main() {
     step "A revoked certificate" revoke
     step "Either one restarted" restart
     step "Down" down
+    [[ -n ${IMAGE:-} ]] || step "quickstart.sh without Rust" quickstart
 }
 
 start_engine() {
@@ -72,7 +73,7 @@ END
 
 make_project() {
     mkdir -p -- "$project/certs-example/respgate"
-    cp -- compose.yaml Dockerfile .dockerignore Cargo.toml Cargo.lock LICENSE-* README.md "$project"
+    cp -- compose.yaml Dockerfile .dockerignore quickstart.sh Cargo.toml Cargo.lock LICENSE-* README.md "$project"
     cp -r -- src benches "$project"
     cp -- certs-example/make.sh "$project/certs-example"
     mkdir -- "$project/certs-example/redis"
@@ -204,6 +205,20 @@ down() {
     expect '2 apples' client ops GET shop:cart:1
     compose down --volumes >/dev/null 2>&1
     [[ -z $(docker ps --all --quiet)$(docker volume ls --quiet) ]] || die "something was left"
+}
+
+# It builds what has been built above, and takes the program out of the image.
+quickstart() {
+    local tool tools=$stage/tools
+    mkdir -- "$tools"
+    for tool in bash docker redis-server redis-cli openssl cc; do
+        ln -s -- "$(command -v "$tool")" "$tools"
+    done
+    for tool in /usr/bin/* /bin/*; do
+        case ${tool##*/} in cargo | rustc | rustup | apt-*) ;; *) ln -s -- "$tool" "$tools" 2>/dev/null || true ;; esac
+    done
+    PATH=$tools "$project/quickstart.sh" --check >"$stage/quickstart" 2>&1 || { cat "$stage/quickstart"; return 1; }
+    tail -1 "$stage/quickstart"
 }
 
 # --- helpers

@@ -49,6 +49,7 @@ install_missing() {
     command -v docker-compose >/dev/null || packages+=(docker-compose)
     command -v debootstrap >/dev/null || packages+=(debootstrap)
     command -v openssl >/dev/null || packages+=(openssl)
+    command -v redis-server >/dev/null || packages+=(redis-server)
     python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
     [[ ${#packages[@]} -eq 0 ]] && return
     command -v apt-get >/dev/null || skip "please install: ${packages[*]}"

@@ -37,6 +37,7 @@ mod newer_servers;
 mod parity;
 mod passwords;
 mod proxy_protocol;
+mod quickstart;
 mod redis_conf;
 mod refused;
 mod reload;
