@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("audit/chain", &[]),
     ("preset", &["acl"]),
     ("policy", &["acl", "command", "resp", "identity"]),
-    ("doctor/judge", &["config"]),
+    ("doctor/judge", &["serve", "config", "tls", "acl", "command"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];
 

@@ -1,7 +1,6 @@
 //! `respgate doctor`: what is wrong with a deployment.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,13 +8,16 @@ use clap::{Args, ValueEnum};
 use rustix::process::geteuid;
 
 use super::configuration::variables;
-use super::door::print;
+use super::door::{AdminDoor, print};
 use super::{ConfigurationArgs, Exit};
-use crate::config::{Config, Loaded, UpstreamAddress};
-use crate::doctor::judge::{Exposure, exposure};
-use crate::doctor::{Finding, Report, Severity, Subject, kind, redis, sockets};
+use crate::config::{AclSource, Config, Loaded};
+use crate::doctor::judge::{Gate, gate};
+use crate::doctor::{Finding, Report, Severity, Subject, compose, kind, look, told};
 use crate::files::Files;
-use crate::generation::{self, Kept, UpstreamKnowledge};
+use crate::generation::{self, Generation, Kept, UpstreamKnowledge};
+use crate::serve::status::Status;
+use crate::upstream::probe::{self, ServerInfo};
+use crate::upstream::{ConnectError, Target};
 
 /// Where the Debian package has it.
 const CONFIGURATION: &str = "/etc/respgate/respgate.toml";
@@ -23,9 +25,12 @@ const CONFIGURATION: &str = "/etc/respgate/respgate.toml";
 /// What is to be looked at, and how it is told.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// The configuration of respgate [default: /etc/respgate/respgate.toml, where it is there].
+    /// The configuration of respgate.
     #[command(flatten)]
     pub configuration: ConfigurationArgs,
+    /// Also look at what the compose file FILE publishes; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub compose: Vec<PathBuf>,
     /// Print a document for programs
     #[arg(long)]
     pub json: bool,
@@ -63,7 +68,7 @@ impl From<FailOn> for Severity {
 
 /// Looks at everything, and tells. It exits with 0 where nothing is as bad as `--fail-on`, and with 1 elsewhere.
 pub fn doctor(arguments: &DoctorArgs) -> Exit {
-    let report = Report::new(subject(), look(arguments));
+    let report = Report::new(subject(), look_at_all(arguments));
     print(&match () {
         () if arguments.json => report.json(),
         () if arguments.checklist => report.checklist(),
@@ -78,14 +83,18 @@ fn subject() -> Subject {
     Subject { host, time: SystemTime::now(), user }
 }
 
-fn look(arguments: &DoctorArgs) -> Vec<Finding> {
-    let (config, mut findings) = look_at_configuration(&arguments.configuration);
-    findings.extend(look_at_redis(config.as_ref()));
+fn look_at_all(arguments: &DoctorArgs) -> Vec<Finding> {
+    let (config, mut findings) = look_at_gate(&arguments.configuration);
+    let redis_conf = arguments.configuration.flags.redis_conf();
+    findings.extend(look::at_redis(config.as_ref(), redis_conf.as_deref()));
+    findings.extend(arguments.compose.iter().flat_map(|path| compose::look(path)));
+    let words = "what a firewall lets through is seen only from outside: try port 6379 of this host from another one";
+    findings.push(Finding::unknown(&kind::FIREWALL, words));
     findings
 }
 
-/// All that `respgate check` says; and the configuration, where it is one.
-fn look_at_configuration(arguments: &ConfigurationArgs) -> (Option<Config>, Vec<Finding>) {
+/// All that `respgate check` says, and how the proxy runs; and the configuration, where it is one.
+fn look_at_gate(arguments: &ConfigurationArgs) -> (Option<Config>, Vec<Finding>) {
     let kind = &kind::GATE_CONFIG;
     let mut arguments = arguments.clone();
     if !is_named(&arguments) {
@@ -99,26 +108,70 @@ fn look_at_configuration(arguments: &ConfigurationArgs) -> (Option<Config>, Vec<
     let Loaded { config, warnings } = match arguments.read(&files) {
         Ok(loaded) => loaded,
         Err(errors) if errors.is_permission() => {
-            return (None, errors.iter().map(|error| Finding::unknown(kind, error.to_string())).collect());
+            return (None, errors.iter().map(|error| told(Severity::Unknown, error.to_string())).collect());
         }
-        Err(errors) => return (None, errors.iter().map(|error| Finding::red(kind, error.to_string())).collect()),
+        Err(errors) => return (None, errors.iter().map(|error| told(Severity::Red, error.to_string())).collect()),
     };
-    let mut findings: Vec<Finding> = warnings.iter().map(|warning| Finding::amber(kind, warning.to_string())).collect();
-    match generation::build(&config, &files, UpstreamKnowledge::NotAsked, Kept::default()) {
+    let mut findings: Vec<Finding> =
+        warnings.iter().map(|warning| told(Severity::Amber, warning.to_string())).collect();
+    let server = match ask_upstream(&config) {
+        Ok(server) => {
+            let words = format!("{} is {} {}", config.upstream.address, server.server, server.full_version);
+            findings.push(Finding::green(&kind::GATE_UPSTREAM, words));
+            Some(server)
+        }
+        Err(error) => {
+            let words = format!("{} does not serve respgate: {error}", config.upstream.address);
+            findings.push(Finding::red(&kind::GATE_UPSTREAM, words));
+            None
+        }
+    };
+    let upstream = server.as_ref().map_or(UpstreamKnowledge::NotAsked, UpstreamKnowledge::Known);
+    let built = match generation::build(&config, &files, upstream, Kept::default()) {
         Ok(built) => {
-            let amber = built.warnings.iter().chain(&built.advice).map(|words| Finding::amber(kind, words));
-            let red = built.misnamed.iter().chain(&built.faults).map(|words| Finding::red(kind, words));
-            findings.extend(amber.chain(red));
-            if findings.is_empty() {
+            let amber = built.warnings.iter().chain(&built.advice).map(|words| told(Severity::Amber, words.clone()));
+            let red = built.misnamed.iter().chain(&built.faults).map(|words| told(Severity::Red, words.clone()));
+            let said: Vec<Finding> = amber.chain(red).collect();
+            if said.is_empty() && warnings.is_empty() {
                 findings.push(Finding::green(kind, "`respgate check` says nothing against it"));
             }
+            findings.extend(said);
+            Some(built.generation)
         }
-        Err(errors) => findings.extend(errors.iter().map(|error| match error.is_permission() {
-            true => Finding::unknown(kind, error.to_string()),
-            false => Finding::red(kind, error.to_string()),
-        })),
-    }
+        Err(errors) => {
+            let severity = |is_permission| if is_permission { Severity::Unknown } else { Severity::Red };
+            findings.extend(errors.iter().map(|error| told(severity(error.is_permission()), error.to_string())));
+            None
+        }
+    };
+    findings.extend(judge_gate(&arguments, &config, built.as_ref(), &files));
     (Some(config), findings)
+}
+
+fn judge_gate(
+    arguments: &ConfigurationArgs,
+    config: &Config,
+    generation: Option<&Generation>,
+    files: &Files,
+) -> Vec<Finding> {
+    let lines = |path: &Path| -> Vec<String> {
+        let content = files.read(path);
+        let text = content.as_ref().ok().and_then(|content| content.text().ok()).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    };
+    let path = arguments.config.clone().or_else(|| std::env::var_os("RESPGATE_CONFIG").map(PathBuf::from));
+    let config_lines = path.as_deref().map(lines).unwrap_or_default();
+    let users_file = match &config.acl {
+        AclSource::File(path) => lines(path),
+        AclSource::Password(_) | AclSource::None => Vec::new(),
+    };
+    gate(&Gate {
+        config,
+        users: generation.map(|generation| (&generation.policy.acl, &generation.policy.table)),
+        file: path.as_deref().map(|path| (path, config_lines.as_slice())),
+        users_file: &users_file,
+        running: &ask_running(config),
+    })
 }
 
 /// Whether a configuration was named: by a flag or by the environment.
@@ -128,31 +181,15 @@ fn is_named(arguments: &ConfigurationArgs) -> bool {
         || variables().keys().any(|name| name.starts_with("RESPGATE_"))
 }
 
-/// Every Redis of this host, and the upstream.
-fn look_at_redis(config: Option<&Config>) -> Vec<Finding> {
-    let listening = match sockets::listening() {
-        Ok(listening) => listening,
-        Err(error) => return vec![Finding::unknown(&kind::REDIS_FOUND, format!("/proc cannot be read: {error}"))],
-    };
-    let of_redis =
-        listening.iter().filter(|listening| listening.process.as_ref().is_some_and(|owner| owner.is_redis()));
-    let mut asked = Vec::new();
-    for listening in of_redis {
-        let address = UpstreamAddress::Tcp(from_here(listening.address));
-        asked.push(redis::ask(&address, listening.process.clone()));
-    }
-    if let Some(config) = config.filter(|config| asked.iter().all(|asked| asked.address != config.upstream.address)) {
-        asked.push(redis::ask(&config.upstream.address, None));
-    }
-    exposure(&Exposure { listening, processes: sockets::redis_processes(), asked })
+fn ask_upstream(config: &Config) -> Result<ServerInfo, ConnectError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(probe::once(&Target::from(config)))
 }
 
-/// Where somebody on this host reaches who listens there.
-fn from_here(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
+/// What the running proxy says, or why it does not.
+fn ask_running(config: &Config) -> Result<Status, String> {
+    let Some(address) = &config.admin_listen else { return Err("admin-listen = \"off\"".to_owned()) };
+    let door = AdminDoor::at(address.clone());
+    let status = door.get("/status").and_then(|answer| answer.document::<Status>());
+    status.map_err(|why| format!("{address}: {why}"))
 }

@@ -92,6 +92,11 @@ impl DoorArgs {
 }
 
 impl AdminDoor {
+    /// The door at this address.
+    pub(super) fn at(address: AdminAddress) -> AdminDoor {
+        AdminDoor { address }
+    }
+
     /// What is there.
     pub(super) fn get(&self, path: &str) -> Result<Answer, Unanswered> {
         self.ask(Method::GET, path, PATIENCE)

@@ -36,8 +36,10 @@ pub use model::{
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};
+pub use redis_conf::RedisConfLine;
 pub use restart::Restart;
 pub use secret::Redacted;
+pub use validate::redis_conf;
 
 use error::{Disclosure, Place, SourceFile};
 use file::Fault;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use serde::Deserialize;
@@ -355,10 +356,16 @@ impl Flags {
         Flags(Settings::augment_args(Command::new("flags")).no_binary_name(true).get_matches_from([""; 0]))
     }
 
-    /// Whether any setting is given.
+    /// Whether any setting of respgate is given.
     pub fn are_given(&self) -> bool {
         let command = Settings::augment_args(Command::new("flags"));
-        command.get_arguments().any(|argument| self.0.value_source(argument.get_id().as_str()).is_some())
+        let mut settings = command.get_arguments().filter(|argument| argument.get_long() != Some("redis-conf"));
+        settings.any(|argument| self.0.value_source(argument.get_id().as_str()).is_some())
+    }
+
+    /// `--redis-conf`, which says something of a Redis as well.
+    pub fn redis_conf(&self) -> Option<PathBuf> {
+        self.0.get_one::<Setting>("redis_conf").map(|setting| PathBuf::from(&setting.text))
     }
 }
 

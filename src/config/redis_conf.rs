@@ -4,6 +4,26 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// A line of a redis.conf that sets something, as Redis reads it. No `Debug`: it may hold a password.
+#[derive(Clone)]
+pub struct RedisConfLine {
+    /// What it sets, in lower case.
+    pub name: String,
+    /// The rest of its words, without their quotes.
+    pub values: Vec<Vec<u8>>,
+    /// The file, which may be one that is included.
+    pub path: PathBuf,
+    /// From 1.
+    pub number: usize,
+}
+
+impl RedisConfLine {
+    /// The rest of its words, with blanks between.
+    pub fn value(&self) -> String {
+        String::from_utf8_lossy(&self.values.join(&b' ')).into_owned()
+    }
+}
+
 /// One line, and where it begins.
 pub(super) struct Line {
     pub(super) path: PathBuf,
@@ -50,6 +70,17 @@ pub(super) fn lines<'a>(files: impl IntoIterator<Item = (&'a Path, &'a [u8])>) -
         }
     }
     lines
+}
+
+impl Line {
+    /// What it sets; `None` where it is a comment, or none at all.
+    pub(super) fn setting(&self) -> Option<RedisConfLine> {
+        let mut words = words(&self.content)?.into_iter();
+        let name = String::from_utf8(words.next()?).ok()?.to_ascii_lowercase();
+        let is_comment = name.starts_with('#');
+        let (path, number) = (self.path.clone(), self.number);
+        (!is_comment).then(|| RedisConfLine { name, values: words.collect(), path, number })
+    }
 }
 
 /// What a line says.

@@ -39,9 +39,38 @@ macro_rules! kinds {
 
 kinds! {
     REDIS_FOUND: "redis.found", 1, "what is not found cannot be judged";
+    REDIS_TOLD: "redis.told", 1, "what Redis does not tell cannot be judged";
+    COMPOSE_PUBLISHED: "compose.published", 3, "a published port is reachable from everywhere, past the firewall of the host";
+    COMPOSE_GATE: "compose.gate", 3, "a port that is published without an address is published on all of them";
     REDIS_EXPOSED: "redis.exposed", 4, "whoever reaches this host reaches Redis";
     REDIS_OPEN: "redis.open", 4, "it asks for no password: whoever connects reads, changes and deletes everything";
+    REDIS_PROTECTED_MODE: "redis.protected-mode", 4, "without it an open Redis answers everybody, and not this host alone";
+    REDIS_COMMANDS: "redis.commands", 4, "it lets clients run code in Redis, or move its files";
+    REDIS_NOPASS: "redis.nopass", 4, "any password makes somebody this user";
+    REDIS_ROOT: "redis.root", 4, "whoever has Redis write a file can write every file of this host";
+    REDIS_LITERAL: "redis.literal", 5, "Redis knows no variables: everybody can guess what stands there";
+    REDIS_WEAK: "redis.weak", 5, "Redis answers thousands of guesses a second";
+    REDIS_READABLE: "redis.readable", 5, "every account of this host can log in";
+    FILES: "files", 5, "whoever can read a secret has it, and whoever can change a file decides";
+    REDIS_TLS: "redis.tls", 7, "TLS keeps others from listening, and lets everybody in";
+    CRL_MISSING: "crl.missing", 7, "a certificate that was stolen is good until it ends";
+    FIREWALL: "firewall", 8, "only somebody outside sees what a firewall lets through";
     GATE_CONFIG: "gate.config", 9, "what `respgate check` says of the configuration";
+    GATE_UPSTREAM: "gate.upstream", 9, "without its Redis respgate serves nobody";
+    GATE_RUNNING: "gate.running", 9, "what does not run guards nothing";
+    GATE_RELOAD: "gate.reload", 9, "what was changed since guards nothing";
+    ACL_NOPASS: "acl.nopass", 6, "any password makes somebody this user";
+    ACL_WIDE: "acl.wide", 6, "one password that leaks is all of the data";
+    ACL_EXEMPT: "acl.exempt", 6, "the blocklist does not hold for this user: one password that leaks is FLUSHALL";
+    GATE_STRAY_AUTH: "gate.stray-auth", 6, "it is for a migration: what clients still send are passwords that leak";
+    REDIS_KEYS: "redis.keys", 10, "somebody was here: take this host for theirs until you know better";
+    REDIS_WRITES: "redis.writes", 10, "CONFIG SET can have Redis write cron tables, keys of SSH and programs";
+    REDIS_MODULES: "redis.modules", 10, "a module is code: attackers load one that runs commands of the shell";
+    REDIS_REPLICATION: "redis.replication", 10, "a master decides what is in a replica, and a replica has everything; attackers use both";
+    REDIS_MEMORY: "redis.memory", 11, "one client can fill the memory of the whole host";
+    REDIS_PERSISTENCE: "redis.persistence", 11, "a restart loses everything; for a cache that may be meant";
+    GATE_AUDIT: "gate.audit", 10, "after an incident nobody knows who was refused what, and who changed users";
+    GATE_METRICS: "gate.metrics", 11, "nobody is told of refusals, failed logins and certificates that end";
 }
 
 #[cfg(test)]

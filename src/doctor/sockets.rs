@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 /// A socket that listens over TCP.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +16,17 @@ pub struct Listening {
     pub process: Option<Process>,
 }
 
+/// A unix socket that listens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixListening {
+    /// Where.
+    pub path: PathBuf,
+    /// Whose it is; `None` where the system does not let us see.
+    pub process: Option<Process>,
+    /// Who may connect, as permission bits; `None` where it is not seen from here, as in a container.
+    pub mode: Option<u32>,
+}
+
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Process {
@@ -21,6 +34,8 @@ pub struct Process {
     pub name: String,
     /// Its number.
     pub pid: u32,
+    /// The number of the user it runs as.
+    pub user: u32,
 }
 
 impl Process {
@@ -48,6 +63,20 @@ pub fn listening() -> io::Result<Vec<Listening>> {
     Ok(found)
 }
 
+/// Every unix socket that somebody listens on and that has a path.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn unix_listening() -> io::Result<Vec<UnixListening>> {
+    let sockets = parse_unix(&fs::read_to_string("/proc/net/unix")?);
+    let owners = owners(&sockets.iter().map(|(_, inode)| *inode).collect());
+    let socket = |(path, inode): (PathBuf, u64)| {
+        let mode = fs::metadata(&path).ok().map(|metadata| metadata.mode() & 0o7777);
+        UnixListening { path, process: owners.get(&inode).cloned(), mode }
+    };
+    Ok(sockets.into_iter().map(socket).collect())
+}
+
 /// Every Redis that runs on this host, wherever it listens.
 pub fn redis_processes() -> Vec<Process> {
     pids().filter_map(process).filter(Process::is_redis).collect()
@@ -60,6 +89,18 @@ fn parse(text: &str) -> Vec<(SocketAddr, u64)> {
         let columns: Vec<&str> = line.split_ascii_whitespace().collect();
         let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
         (*state == LISTEN).then_some((address(local)?, inode.parse().ok()?))
+    };
+    text.lines().skip(1).filter_map(socket).collect()
+}
+
+/// The listening sockets of a `/proc/net/unix`, with their inodes.
+fn parse_unix(text: &str) -> Vec<(PathBuf, u64)> {
+    /// It accepts connections [__SO_ACCEPTCON].
+    const LISTENS: &str = "00010000";
+    let socket = |line: &str| {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (flags, inode, path) = (columns.get(3)?, columns.get(6)?, columns.get(7)?);
+        (*flags == LISTENS && path.starts_with('/')).then_some((PathBuf::from(path), inode.parse().ok()?))
     };
     text.lines().skip(1).filter_map(socket).collect()
 }
@@ -102,7 +143,8 @@ fn pids() -> impl Iterator<Item = u32> {
 
 fn process(pid: u32) -> Option<Process> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(Process { name: name.trim_end().to_owned(), pid })
+    let user = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    Some(Process { name: name.trim_end().to_owned(), pid, user })
 }
 
 #[cfg(test)]
@@ -121,6 +163,16 @@ mod tests {
             drop(listener);
             assert!(listening().unwrap().iter().all(|found| found.address != address));
         }
+    }
+
+    #[test]
+    fn unix_sockets_are_found_with_their_process_and_who_may_connect() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o770)).unwrap();
+        let found = unix_listening().unwrap().into_iter().find(|found| found.path == path).unwrap();
+        assert_eq!((found.process.unwrap().pid, found.mode), (std::process::id(), Some(0o770)));
     }
 
     #[test]

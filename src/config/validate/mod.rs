@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::judge::Judge;
+pub use self::redis_conf::redis_conf;
 use self::words::{
     MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, keepalive, log_format, log_level, max_args, positive_count,
     positive_duration, positive_size, stray_auth_word, threads, unmapped_word,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::judge::Judge;
 use crate::config::error::{ConfigError, Place, Spot};
 use crate::config::mistaken::mistaken;
-use crate::config::redis_conf::{self, Directive, Line, LineFault};
+use crate::config::redis_conf::{self, Directive, Line, LineFault, RedisConfLine};
 use crate::config::setting::Setting;
 use crate::files::{Content, Files};
 
@@ -23,6 +23,8 @@ const MAX_FILES: usize = 256;
 #[derive(Default)]
 struct RedisConf {
     renames: Vec<RenamedCommand>,
+    /// Every line that sets something, in the order in which Redis reads them.
+    lines: Vec<RedisConfLine>,
     /// It, and what it includes.
     files: Vec<PathBuf>,
 }
@@ -34,6 +36,16 @@ pub(super) struct RenamedCommand {
     pub(super) name: Vec<u8>,
     /// The line that gave it this name.
     pub(super) place: Place,
+}
+
+/// Every line of a redis.conf and of what it includes, in the order in which Redis reads them, and what is wrong with it.
+pub fn redis_conf(path: &Path, files: &Files) -> (Vec<RedisConfLine>, Vec<ConfigError>) {
+    let mut reading = Reading::of(files);
+    match contents(path, files) {
+        Ok(content) => reading.read(vec![(path.to_owned(), content)]),
+        Err(error) => reading.errors.push(ConfigError::unreadable(Place::Whole, path, &error)),
+    }
+    (reading.found.lines, reading.errors)
 }
 
 impl Judge<'_> {
@@ -93,6 +105,7 @@ impl<'a> Reading<'a> {
             }
         }
         for line in redis_conf::lines(sound) {
+            self.found.lines.extend(line.setting());
             match redis_conf::directive(&line.content) {
                 Ok(Directive::Rename { original, name }) => self.rename(&line, &original, name),
                 Ok(Directive::Include(path)) => self.include(&line, &path),

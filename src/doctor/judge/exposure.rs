@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use crate::config::UpstreamAddress;
 use crate::doctor::redis::{Answer, Redis};
-use crate::doctor::sockets::{Listening, Process};
+use crate::doctor::redis_conf::RedisConf;
+use crate::doctor::sockets::{Listening, Process, UnixListening};
 use crate::doctor::{Finding, kind};
 
 /// Redis's own port.
@@ -13,28 +14,31 @@ const PORT: u16 = 6379;
 /// Who listens on this host, and what every Redis there says.
 #[derive(Debug, Clone, Default)]
 pub struct Exposure {
-    /// Everybody who listens.
+    /// Everybody who listens over TCP.
     pub listening: Vec<Listening>,
+    /// And on unix sockets.
+    pub unix: Vec<UnixListening>,
     /// Every Redis that runs here.
     pub processes: Vec<Process>,
     /// Those that were asked.
     pub asked: Vec<Redis>,
+    /// Whose redis.conf is known.
+    pub files: Vec<(Process, RedisConf)>,
 }
 
 /// Where Redis listens beyond loopback, and where it asks for no password.
 pub fn exposure(facts: &Exposure) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = facts.listening.iter().filter_map(reach).collect();
+    let mut findings: Vec<Finding> = facts.listening.iter().filter_map(|listening| reach(listening, facts)).collect();
     for process in &facts.processes {
-        let Process { name, pid } = process;
-        let is_seen = facts.listening.iter().any(|listening| listening.process.as_ref() == Some(process));
-        findings.push(match is_seen {
+        let Process { name, pid, .. } = process;
+        let is_over_tcp = facts.listening.iter().any(|listening| listening.process.as_ref() == Some(process));
+        let is_over_unix = facts.unix.iter().any(|listening| listening.process.as_ref() == Some(process));
+        findings.push(match is_over_tcp || is_over_unix {
             true => Finding::green(&kind::REDIS_FOUND, format!("{name}[{pid}]")),
-            false => Finding::unknown(
-                &kind::REDIS_FOUND,
-                format!(
-                    "{name}[{pid}] listens on no port here: on a socket, or in a container with a network of its own"
-                ),
-            ),
+            false => {
+                let words = "listens nowhere here: its network is another one, as that of a container";
+                Finding::unknown(&kind::REDIS_FOUND, format!("{name}[{pid}] {words}"))
+            }
         });
     }
     findings.extend(facts.asked.iter().map(|redis| openness(redis, facts)));
@@ -44,7 +48,13 @@ pub fn exposure(facts: &Exposure) -> Vec<Finding> {
     findings
 }
 
-fn reach(listening: &Listening) -> Option<Finding> {
+impl Exposure {
+    fn file(&self, process: Option<&Process>) -> Option<&RedisConf> {
+        self.files.iter().find(|(owner, _)| Some(owner) == process).map(|(_, file)| file)
+    }
+}
+
+fn reach(listening: &Listening, facts: &Exposure) -> Option<Finding> {
     let Listening { address, process } = listening;
     let subject = match process {
         Some(process) if process.is_redis() => format!("{}[{}] listens on {address}", process.name, process.pid),
@@ -53,33 +63,62 @@ fn reach(listening: &Listening) -> Option<Finding> {
     };
     Some(match (is_loopback(address.ip()), process) {
         (true, _) => Finding::green(&kind::REDIS_EXPOSED, subject),
-        (false, Some(_)) => Finding::red(&kind::REDIS_EXPOSED, subject),
+        (false, Some(_)) => {
+            let file = facts.file(process.as_ref());
+            Finding::red(&kind::REDIS_EXPOSED, subject).fix(file.map(|file| file.set("bind", "127.0.0.1 -::1")))
+        }
         (false, None) => Finding::unknown(&kind::REDIS_EXPOSED, subject),
     })
 }
 
 fn openness(redis: &Redis, facts: &Exposure) -> Finding {
-    let Redis { address, process, answer } = redis;
+    let Redis { address, process, answer, .. } = redis;
     let kind = &kind::REDIS_OPEN;
-    match answer {
-        Answer::Open => {
-            let of_it = |listening: &&Listening| listening.process.is_some() && listening.process == *process;
-            let is_reached = facts.listening.iter().filter(of_it).any(|listening| !is_loopback(listening.address.ip()));
-            let is_private = matches!(address, UpstreamAddress::Unix(_)) && process.is_none();
-            match is_reached {
-                true => Finding::red(
-                    kind,
-                    format!("{address} answers without a password, and others than this host reach it"),
-                ),
-                false if is_private => Finding::amber(kind, format!("{address} answers without a password")),
-                false => {
-                    Finding::amber(kind, format!("{address} answers every account of this host without a password"))
-                }
+    let fix = || facts.file(process.as_ref()).map(RedisConf::set_password);
+    match (answer, whom(redis, facts)) {
+        (Answer::Open, Whom::Others) => {
+            Finding::red(kind, format!("{address} answers without a password, and others than this host reach it"))
+                .fix(fix())
+        }
+        (Answer::Open, Whom::ThisHost) => {
+            Finding::amber(kind, format!("{address} answers every account of this host without a password")).fix(fix())
+        }
+        (Answer::Open, Whom::Unknown) => {
+            Finding::amber(kind, format!("{address} answers without a password: who may connect is not seen from here"))
+                .fix(fix())
+        }
+        (Answer::Open, Whom::Group) => {
+            Finding::green(kind, format!("{address} answers without a password the owner and the group of the socket"))
+        }
+        (Answer::Password, _) => Finding::green(kind, format!("{address} wants a password")),
+        (Answer::Refused(text), _) => Finding::unknown(kind, format!("{address} refuses to answer: {text}")),
+        (Answer::Silent(why), _) => Finding::unknown(kind, format!("{address} does not answer: {why}")),
+    }
+}
+
+/// Who can connect.
+enum Whom {
+    Others,
+    ThisHost,
+    Group,
+    Unknown,
+}
+
+fn whom(redis: &Redis, facts: &Exposure) -> Whom {
+    let listens = |listening: &&Listening| listening.process.is_some() && listening.process == redis.process;
+    let mut addresses = facts.listening.iter().filter(listens).map(|listening| listening.address.ip()).peekable();
+    match &redis.address {
+        UpstreamAddress::Unix(path) => {
+            match facts.unix.iter().find(|listening| listening.path == *path).and_then(|listening| listening.mode) {
+                None => Whom::Unknown,
+                Some(mode) if mode & 0o002 != 0 => Whom::ThisHost,
+                Some(_) => Whom::Group,
             }
         }
-        Answer::Password => Finding::green(kind, format!("{address} wants a password")),
-        Answer::Refused(text) => Finding::unknown(kind, format!("{address} refuses to answer: {text}")),
-        Answer::Silent(why) => Finding::unknown(kind, format!("{address} does not answer: {why}")),
+        UpstreamAddress::Tcp(address) if !is_loopback(address.ip()) => Whom::Others,
+        UpstreamAddress::Tcp(_) if addresses.peek().is_none() => Whom::Unknown,
+        UpstreamAddress::Tcp(_) if addresses.all(is_loopback) => Whom::ThisHost,
+        UpstreamAddress::Tcp(_) => Whom::Others,
     }
 }
 
@@ -90,10 +129,11 @@ fn is_loopback(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RedisConfLine;
     use crate::doctor::Severity;
 
     fn process(name: &str) -> Option<Process> {
-        Some(Process { name: name.into(), pid: 812 })
+        Some(Process { name: name.into(), pid: 812, user: 999 })
     }
 
     fn listening(address: &str, process: Option<Process>) -> Listening {
@@ -139,9 +179,10 @@ mod tests {
                 address: UpstreamAddress::Tcp("127.0.0.1:6379".parse().unwrap()),
                 process: process("redis-server"),
                 answer,
+                told: None,
             }];
-            let facts =
-                Exposure { listening: vec![listening(at, process("redis-server"))], processes: Vec::new(), asked };
+            let listening = vec![listening(at, process("redis-server"))];
+            let facts = Exposure { listening, asked, ..Exposure::default() };
             found(&facts).into_iter().find(|(id, ..)| *id == "redis.open").unwrap().1
         };
         assert_eq!(judged("0.0.0.0:6379", Answer::Open), Severity::Red);
@@ -149,5 +190,36 @@ mod tests {
         assert_eq!(judged("0.0.0.0:6379", Answer::Password), Severity::Green);
         assert_eq!(judged("0.0.0.0:6379", Answer::Silent(String::new())), Severity::Unknown);
         assert_eq!(judged("0.0.0.0:6379", Answer::Refused(String::new())), Severity::Unknown);
+    }
+
+    #[test]
+    fn a_socket_without_a_password_is_green_where_its_mode_keeps_others_out() {
+        let judged = |mode| {
+            let path = std::path::PathBuf::from("/run/redis.sock");
+            let owner = process("redis-server");
+            let asked = vec![Redis {
+                address: UpstreamAddress::Unix(path.clone()),
+                process: owner.clone(),
+                answer: Answer::Open,
+                told: None,
+            }];
+            let facts =
+                Exposure { unix: vec![UnixListening { path, process: owner, mode }], asked, ..Exposure::default() };
+            found(&facts).into_iter().find(|(id, ..)| *id == "redis.open").unwrap().1
+        };
+        assert_eq!(judged(Some(0o770)), Severity::Green);
+        assert_eq!(judged(Some(0o777)), Severity::Amber);
+        assert_eq!(judged(None), Severity::Amber);
+    }
+
+    #[test]
+    fn what_closes_it_is_the_line_that_counts() {
+        let bind =
+            RedisConfLine { name: "bind".into(), values: vec![b"0.0.0.0".to_vec()], path: "r.conf".into(), number: 75 };
+        let file = RedisConf { path: "r.conf".into(), lines: vec![bind], ..RedisConf::default() };
+        let owner = process("redis-server");
+        let listening = vec![listening("0.0.0.0:6379", owner.clone())];
+        let facts = Exposure { listening, files: vec![(owner.unwrap(), file)], ..Exposure::default() };
+        assert_eq!(exposure(&facts)[0].fix.as_ref().unwrap().to_string(), "bind 127.0.0.1 -::1   # r.conf:75");
     }
 }

@@ -1,5 +1,11 @@
 //! Facts to findings. Pure.
 
+mod compose;
 mod exposure;
+mod gate;
+mod redis;
 
+pub use self::compose::compose;
 pub use self::exposure::{Exposure, exposure};
+pub use self::gate::{Gate, gate};
+pub use self::redis::{Instance, redis};

@@ -1,0 +1,200 @@
+//! How respgate is set up, beyond what `respgate check` has to say.
+
+use std::path::{Path, PathBuf};
+
+use crate::acl::Acl;
+use crate::command::CommandTable;
+use crate::config::{AclSource, Config, Listener};
+use crate::doctor::{Finding, Fix, Position, kind};
+use crate::serve::status::Status;
+use crate::tls::AuthClients;
+
+/// A configuration of respgate, and the one that runs.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Its users, where they can be read.
+    pub users: Option<(&'a Acl, &'a CommandTable)>,
+    /// The configuration file and its lines; `None` where there is none.
+    pub file: Option<(&'a Path, &'a [String])>,
+    /// The ACL file's lines.
+    pub users_file: &'a [String],
+    /// What the running proxy says, or why it does not.
+    pub running: &'a Result<Status, String>,
+}
+
+/// Everything about it.
+pub fn gate(gate: &Gate<'_>) -> Vec<Finding> {
+    let mut findings = running(gate.running);
+    findings.extend(gate.config.listeners.iter().filter_map(|listener| revocation(gate, listener)));
+    if let Some((acl, table)) = gate.users {
+        findings.extend(users(gate, acl, table));
+    }
+    findings.push(audit(gate));
+    findings.push(metrics(gate));
+    findings.push(stray(gate));
+    findings
+}
+
+impl Gate<'_> {
+    /// A line after that of a key, or of one of these keys.
+    fn line_after(&self, keys: &[&str], text: String) -> Option<Fix> {
+        let (path, lines) = self.file?;
+        let is_of = |line: &&String, key: &str| {
+            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        };
+        let at = keys.iter().find_map(|key| lines.iter().position(|line| is_of(&line, key)))?;
+        Some(Fix::Line { text, path: path.to_owned(), position: Position::After(at + 1) })
+    }
+
+    fn is_certificate_asked(&self, user: &str) -> bool {
+        let settings = self.config.users.get(user);
+        settings.is_some_and(|settings| settings.certificate_required || settings.certificate_only)
+    }
+}
+
+fn running(status: &Result<Status, String>) -> Vec<Finding> {
+    match status {
+        Err(why) => vec![Finding::unknown(&kind::GATE_RUNNING, format!("no running respgate answers: {why}"))],
+        Ok(status) => {
+            let generation = &status.generation;
+            let subject = format!(
+                "respgate[{}] is {}, generation {} since {}",
+                status.pid, status.health, generation.number, generation.since
+            );
+            let running = match status.health.as_str() {
+                "serving" => Finding::green(&kind::GATE_RUNNING, subject),
+                _ => Finding::amber(&kind::GATE_RUNNING, subject),
+            };
+            let failure = status.reloads.last_failure.as_ref().filter(|failure| !failure.is_mended);
+            let reload = match failure {
+                None => Finding::green(&kind::GATE_RELOAD, "what runs is what the files say"),
+                Some(failure) => {
+                    let problem = failure.problems.first().map(String::as_str).unwrap_or_default();
+                    Finding::red(
+                        &kind::GATE_RELOAD,
+                        format!("since {} what the files say is not in force: {problem}", failure.time),
+                    )
+                }
+            };
+            vec![running, reload]
+        }
+    }
+}
+
+/// Whether certificates can be taken back at a listener.
+fn revocation(gate: &Gate<'_>, listener: &Listener) -> Option<Finding> {
+    let tls = listener.tls.as_ref().filter(|tls| tls.auth_clients != AuthClients::No)?;
+    let kind = &kind::CRL_MISSING;
+    if !tls.crl_files.is_empty() {
+        return Some(Finding::green(kind, format!("{} reads lists of what is revoked", listener.address)));
+    }
+    let text = |authorities: &PathBuf| format!("tls-crl-file = {:?}", authorities.with_extension("crl"));
+    let fix = tls.ca_cert_file.as_ref().and_then(|file| gate.line_after(&["tls-ca-cert-file"], text(file)));
+    let subject = format!("{} has no tls-crl-file: `cert revoke` does nothing there", listener.address);
+    Some(Finding::red(kind, subject).fix(fix))
+}
+
+fn users(gate: &Gate<'_>, acl: &Acl, table: &CommandTable) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for user in acl.users().filter(|user| user.is_enabled()) {
+        let name = user.name().as_str();
+        let (place, number) = place(gate, name);
+        if user.is_nopass() {
+            let fix = number.and_then(|number| without_nopass(gate, number));
+            findings.push(Finding::red(&kind::ACL_NOPASS, format!("user {name} is nopass ({place})")).fix(fix));
+        }
+        let line = user.to_line(table);
+        let rules: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let is_wide = rules.contains(&&b"+@all"[..])
+            && rules.contains(&&b"~*"[..])
+            && !rules.iter().any(|rule| rule.starts_with(b"-") && *rule != b"-@all");
+        let is_exempt = gate.config.block.exempt_users.iter().any(|exempt| exempt == name);
+        if is_wide && !gate.is_certificate_asked(name) {
+            let subject = format!("user {name} may do everything to every key, with no more than a password ({place})");
+            findings.push(Finding::amber(&kind::ACL_WIDE, subject));
+        }
+        if is_exempt {
+            findings.push(exempt(gate, name));
+        }
+    }
+    let has = |wanted: &'static kind::Kind| findings.iter().any(|finding| finding.kind == wanted);
+    let (has_open, has_wide) = (has(&kind::ACL_NOPASS), has(&kind::ACL_WIDE));
+    if !has_open {
+        findings.push(Finding::green(&kind::ACL_NOPASS, "no user is nopass"));
+    }
+    if !has_wide {
+        findings.push(Finding::green(&kind::ACL_WIDE, "nobody may do everything with no more than a password"));
+    }
+    findings
+}
+
+/// A user whom the blocklist does not hold for, and what that takes.
+fn exempt(gate: &Gate<'_>, name: &str) -> Finding {
+    let kind = &kind::ACL_EXEMPT;
+    if gate.is_certificate_asked(name) {
+        return Finding::green(kind, format!("exempt user {name} needs its certificate"));
+    }
+    let finding = Finding::red(kind, format!("exempt user {name} may log in by a password alone"));
+    let Some((path, lines)) = gate.file else { return finding };
+    let has_table =
+        |line: &String| line.trim() == format!("[user.{name}]") || line.trim() == format!("[user.{name:?}]");
+    let line = "certificate = \"required\"";
+    let fix = match lines.iter().position(has_table) {
+        Some(at) => Some(Fix::Line { text: line.to_owned(), path: path.to_owned(), position: Position::After(at + 1) }),
+        None => gate.line_after(&["upstream", "listen"], format!("user.{name:?}.{line}")),
+    };
+    finding.fix(fix)
+}
+
+/// Where a user stands in the ACL file.
+fn place(gate: &Gate<'_>, name: &str) -> (String, Option<usize>) {
+    let is_of = |line: &String| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("user") && words.next() == Some(name)
+    };
+    match (&gate.config.acl, gate.users_file.iter().position(is_of)) {
+        (AclSource::File(path), Some(at)) => (format!("{}:{}", path.display(), at + 1), Some(at + 1)),
+        (AclSource::File(path), None) => (path.display().to_string(), None),
+        _ => ("no aclfile".to_owned(), None),
+    }
+}
+
+fn without_nopass(gate: &Gate<'_>, number: usize) -> Option<Fix> {
+    let AclSource::File(path) = &gate.config.acl else { return None };
+    let line = gate.users_file.get(number.checked_sub(1)?)?;
+    let words: Vec<&str> =
+        line.split_whitespace().map(|word| if word == "nopass" { "resetpass" } else { word }).collect();
+    Some(Fix::Line { text: words.join(" "), path: path.clone(), position: Position::Instead(number) })
+}
+
+fn audit(gate: &Gate<'_>) -> Finding {
+    let kind = &kind::GATE_AUDIT;
+    match &gate.config.audit_file {
+        Some(path) => Finding::green(kind, format!("audit-file {}", path.display())),
+        None => {
+            let line = "audit-file = \"/var/log/respgate/audit.log\"".to_owned();
+            Finding::amber(kind, "no audit-file").fix(gate.line_after(&["upstream", "listen"], line))
+        }
+    }
+}
+
+fn metrics(gate: &Gate<'_>) -> Finding {
+    let kind = &kind::GATE_METRICS;
+    match &gate.config.metrics {
+        Some(door) => Finding::green(kind, format!("metrics-listen {}", door.address)),
+        None => {
+            let line = "metrics-listen = \"127.0.0.1:9121\"".to_owned();
+            Finding::amber(kind, "no metrics-listen").fix(gate.line_after(&["upstream", "listen"], line))
+        }
+    }
+}
+
+fn stray(gate: &Gate<'_>) -> Finding {
+    let kind = &kind::GATE_STRAY_AUTH;
+    match gate.config.ignore_stray_auth {
+        true => Finding::amber(kind, "stray-auth = \"ignore\""),
+        false => Finding::green(kind, "stray passwords are refused"),
+    }
+}

@@ -1,0 +1,84 @@
+//! Every Redis of this host and the upstream: who they are, what they say, and how they are set up.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::judge::{Exposure, Instance, exposure, redis as judge};
+use super::redis::{self, Login, Redis};
+use super::redis_conf::RedisConf;
+use super::sockets::{self, Process};
+use super::{Finding, kind};
+use crate::config::{Config, UpstreamAddress};
+
+/// Where distributions have it.
+const USUAL: &[&str] = &["/etc/redis/redis.conf", "/etc/valkey/valkey.conf", "/etc/redis.conf"];
+
+/// Looks at them. `redis_conf` is the file of the only one, where it does not say itself.
+pub fn at_redis(config: Option<&Config>, redis_conf: Option<&Path>) -> Vec<Finding> {
+    let (listening, unix) = match sockets::listening().and_then(|tcp| Ok((tcp, sockets::unix_listening()?))) {
+        Ok(sockets) => sockets,
+        Err(error) => return vec![Finding::unknown(&kind::REDIS_FOUND, format!("/proc cannot be read: {error}"))],
+    };
+    let processes = sockets::redis_processes();
+    let upstream = config.map(|config| &config.upstream.address);
+    let mut asked: Vec<Redis> = Vec::new();
+    let ask = |address: UpstreamAddress, process: &Option<Process>| {
+        let login = config.filter(|config| config.upstream.address == address).map(login);
+        redis::ask(&address, process.clone(), login)
+    };
+    let is_redis = |process: &Option<Process>| process.as_ref().is_some_and(Process::is_redis);
+    for socket in listening.iter().filter(|socket| is_redis(&socket.process)) {
+        asked.push(ask(UpstreamAddress::Tcp(from_here(socket.address)), &socket.process));
+    }
+    for socket in unix.iter().filter(|socket| is_redis(&socket.process)) {
+        asked.push(ask(UpstreamAddress::Unix(socket.path.clone()), &socket.process));
+    }
+    if let Some(upstream) = upstream.filter(|upstream| asked.iter().all(|asked| asked.address != **upstream)) {
+        asked.push(redis::ask(upstream, None, config.map(login)));
+    }
+    let instances = instances(&processes, &asked, redis_conf);
+    let files =
+        instances.iter().filter_map(|(process, instance)| Some((process.clone()?, instance.file.clone()?))).collect();
+    let mut findings = exposure(&Exposure { listening, unix, processes, asked, files });
+    findings.extend(instances.iter().flat_map(|(_, instance)| judge(instance)));
+    findings
+}
+
+fn login(config: &Config) -> Login<'_> {
+    let upstream = &config.upstream;
+    Login { user: upstream.user.as_deref(), password: upstream.password.as_ref(), renames: &config.renames }
+}
+
+/// Each process, and the upstream where no process here is it, with what it told wherever it was asked.
+fn instances(processes: &[Process], asked: &[Redis], redis_conf: Option<&Path>) -> Vec<(Option<Process>, Instance)> {
+    let strangers = asked.iter().filter(|redis| redis.process.is_none());
+    let of_strangers = strangers.map(|redis| (None, redis.address.to_string(), redis.told.clone()));
+    let is_asked = |process: &&Process| asked.iter().any(|redis| redis.process.as_ref() == Some(*process));
+    let of_processes = processes.iter().filter(is_asked).map(|process| {
+        let told =
+            asked.iter().filter(|redis| redis.process.as_ref() == Some(process)).find_map(|redis| redis.told.clone());
+        (Some(process.clone()), format!("{}[{}]", process.name, process.pid), told)
+    });
+    let all: Vec<_> = of_processes.chain(of_strangers).collect();
+    let is_only = all.len() == 1;
+    let instance = |(process, name, told): (Option<Process>, String, Option<redis::Told>)| {
+        let says = told.as_ref().and_then(|told| told.info.get("config_file")).filter(|path| !path.is_empty());
+        let usual = || USUAL.iter().map(PathBuf::from).find(|path| told.is_none() && path.exists());
+        let named = || redis_conf.map(Path::to_owned).or_else(usual).filter(|_| is_only);
+        let file = says.map(PathBuf::from).or_else(named);
+        let is_root = process.as_ref().map(|process| process.user == 0);
+        let file = file.map(|path| RedisConf::read(&path));
+        (process, Instance { name, told, file, is_root })
+    };
+    all.into_iter().map(instance).collect()
+}
+
+/// Where somebody on this host reaches who listens there.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
