@@ -1,7 +1,8 @@
-//! Resolving and checking a request allocates nothing.
+//! Resolving and checking a request allocates nothing, nor does asking whether the audit log is told of it.
 
 use respgate::acl::Acl;
-use respgate::command::{ArgvBuf, CommandTable, Dialect};
+use respgate::command::{ArgvBuf, CommandTable, Dialect, Scope};
+use respgate::policy::{AuditRules, KeyNames};
 
 #[test]
 fn resolving_and_checking_a_request_allocates_nothing() {
@@ -32,6 +33,21 @@ fn resolving_and_checking_a_request_allocates_nothing() {
         });
         assert_eq!(allocations.count_total, 0, "{request:?}");
     }
+}
+
+#[test]
+fn a_request_that_is_not_recorded_allocates_nothing_for_that() {
+    let table = CommandTable::builtin(Dialect::Valkey91);
+    let commands = ["@admin".to_owned(), "@dangerous".to_owned()];
+    let (rules, _) = AuditRules::build(&commands, KeyNames::Yes, &table);
+    let allocations = |request: &[&str]| {
+        let argv = ArgvBuf::from_iter(request);
+        let spec = table.resolve(&argv.as_argv()).unwrap();
+        let asked = || drop(std::hint::black_box(rules.of_permitted(spec, &argv.as_argv(), Scope::Whole)));
+        allocation_counter::measure(asked).count_total
+    };
+    assert_eq!((allocations(&["GET", "a"]), allocations(&["SET", "a", "v"])), (0, 0));
+    assert!(allocations(&["SORT", "a"]) > 0, "that is recorded, with its key");
 }
 
 #[test]

@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth/verify", &[]),
     ("auth/queue", &["origin"]),
     ("auth/throttle", &["origin", "aging"]),
-    ("audit/limit", &["acl"]),
+    ("audit/limit", &["acl", "identity"]),
     ("audit/chain", &[]),
     ("preset", &["acl"]),
     ("policy", &["acl", "command", "resp", "identity"]),

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::audit_file::AuditFile;
 use super::events::{self, ReloadCause};
+use super::key_hasher::KeyHasher;
 use super::limit::{Key, Limit, Sums};
 use super::lines::Lines;
 use super::record::Record;
 use super::words::{self, Event};
 use crate::acl::UserName;
+use crate::policy::{KeyNames, RequestKeys};
 
 /// How long the end of the process waits for what is still to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,9 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The audit log of the process, or none.
 #[derive(Debug, Default)]
 pub struct AuditLog {
-    lines: Option<Lines>,
+    /// `None` where there is none.
+    running: Option<Running>,
     /// Locked for one look-up an event.
     limit: Mutex<Limit>,
+}
+
+#[derive(Debug)]
+struct Running {
+    lines: Lines,
+    key_hasher: KeyHasher,
 }
 
 impl AuditLog {
@@ -35,23 +44,24 @@ impl AuditLog {
     pub fn start(path: Option<&Path>, is_strict: bool) -> io::Result<AuditLog> {
         let Some(path) = path else { return Ok(AuditLog::default()) };
         let run = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
+        let key_hasher = KeyHasher::new()?;
         let lines = Lines::start("audit", AuditFile::open(path, is_strict, run)?, |lost| {
             events::audit_lines_lost(lost);
             Record::new(words::AUDIT_LOST).with("count", lost).into_line()
         })?;
-        Ok(AuditLog { lines: Some(lines), limit: Mutex::default() })
+        Ok(AuditLog { running: Some(Running { lines, key_hasher }), limit: Mutex::default() })
     }
 
     /// Opens the file anew under its name, after somebody moved the old one away.
     pub fn reopen(&self) {
-        if let Some(lines) = &self.lines {
+        if let Some(Running { lines, .. }) = &self.running {
             lines.reopen();
         }
     }
 
     /// Waits until all is written, or nothing more can be, for a second at most.
     pub fn close(&self) {
-        if let Some(lines) = &self.lines {
+        if let Some(Running { lines, .. }) = &self.running {
             lines.close(PATIENCE);
         }
     }
@@ -90,17 +100,34 @@ impl AuditLog {
     }
 
     fn put(&self, event: &str, fill: impl FnOnce(Record) -> Record) {
-        if let Some(lines) = &self.lines {
+        if let Some(Running { lines, .. }) = &self.running {
             lines.put(&fill(Record::new(event)).into_line());
         }
     }
 
     /// So many events of one kind have happened to a client. The first of the kind in a second is a line.
     pub(super) fn put_of_client(&self, key: &Key, count: u64, fill: impl FnOnce(Record) -> Record) {
-        let (Some(lines), Some(event)) = (&self.lines, words::audit_event(key.event, key.reason)) else { return };
+        let (Some(Running { lines, .. }), Some(event)) = (&self.running, words::audit_event(key.event, key.reason))
+        else {
+            return;
+        };
         if self.limit().admit(key.clone(), count, Instant::now()) {
             let record = fill(Record::new(event)).with("command", key.command.as_deref()).with("reason", key.reason);
             lines.put_of_clients(&record.with("count", 1).into_line());
+        }
+    }
+
+    /// The same of a request, which names these keys.
+    pub(super) fn put_request(
+        &self,
+        key: &Key,
+        count: u64,
+        keys: &RequestKeys,
+        names: KeyNames,
+        fill: impl FnOnce(Record) -> Record,
+    ) {
+        if let Some(Running { key_hasher, .. }) = &self.running {
+            self.put_of_client(key, count, |record| fill(record).keys(keys, names, key_hasher));
         }
     }
 
@@ -119,7 +146,7 @@ impl AuditLog {
     }
 
     fn put_all(&self, sums: &Sums) {
-        let Some(lines) = &self.lines else { return };
+        let Some(Running { lines, .. }) = &self.running else { return };
         for (key, count) in &sums.by_key {
             let Some(event) = words::audit_event(key.event, key.reason) else { continue };
             let user = match key.event {
@@ -129,6 +156,7 @@ impl AuditLog {
             let record = Record::new(event)
                 .with("network", key.network.map(|network| network.to_string()))
                 .with(user, key.user.as_ref().map(UserName::as_str))
+                .certificate(key.certificate.as_ref().map(|certificate| &*certificate.0))
                 .with("command", key.command.as_deref())
                 .with("reason", key.reason);
             lines.put_of_clients(&record.with("count", *count).into_line());

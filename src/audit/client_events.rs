@@ -15,11 +15,11 @@ use super::limit::{Key, Limit, Sums};
 use super::record::{Record, beginning};
 use super::refusals::{Refusal, Refusals};
 use super::words::{self, AddressRefusal, Event, Exhausted};
-use crate::acl::{Acl, UserName};
-use crate::identity::{Fingerprint, PeerIdentity, x509};
+use crate::acl::UserName;
+use crate::identity::{CertificateRefusal, Fingerprint, PeerIdentity, x509};
 use crate::metrics::EventCounts;
-use crate::policy::{Principal, Proof, UserRefusal};
-use crate::session::{CloseReason, Peer, Report, SessionCore};
+use crate::policy::{Policy, Principal, Proof, RequestKeys, UserRefusal};
+use crate::session::{CloseReason, Peer, Report, Traffic};
 use crate::tls::handshake::HandshakeError;
 use crate::upstream::ConnectError;
 
@@ -80,7 +80,10 @@ impl ClientEvents {
         }
         let reason = words::handshake(*error);
         self.counts.handshake_failed(reason);
-        let key = Key::new(Event::HandshakeFailed).from(client.ip()).because(reason);
+        let is_revoked = *error == HandshakeError::Certificate(CertificateRefusal::Revoked);
+        let revoked =
+            shown.filter(|_| is_revoked).and_then(|leaf| PeerIdentity::from_der(leaf, None).ok()).map(Arc::new);
+        let key = Key::new(Event::HandshakeFailed).from(client.ip()).because(reason).with(revoked.as_ref());
         self.audit.put_of_client(&key, 1, |record| record.client(client).shown_certificate(shown));
         self.note(&key, client, 1, |refusal| refusal.with_leaf(shown));
         if self.admits(key) {
@@ -160,23 +163,30 @@ impl ClientEvents {
     }
 
     /// There is no place for a client, who may have shown a certificate.
-    pub fn turned_away(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, exhausted: Exhausted) {
+    pub fn turned_away(&self, client: SocketAddr, certificate: Option<&Arc<PeerIdentity>>, exhausted: Exhausted) {
         self.refused(client, certificate, words::exhausted(exhausted), "turned away");
     }
 
     /// A client with a trusted certificate is nobody here.
     pub fn refused_connection(&self, peer: &Peer, refusal: UserRefusal) {
         self.counts.logins(words::method(Proof::Certificate), words::outcome(Event::LoginRefused), 1);
-        self.refused(peer.address, peer.certificate.as_deref(), words::user(refusal), "connection refused");
+        self.refused(peer.address, peer.certificate.as_ref(), words::user(refusal), "connection refused");
     }
 
-    fn refused(&self, client: SocketAddr, certificate: Option<&PeerIdentity>, reason: &'static str, message: &str) {
+    fn refused(
+        &self,
+        client: SocketAddr,
+        certificate: Option<&Arc<PeerIdentity>>,
+        reason: &'static str,
+        message: &str,
+    ) {
         self.counts.connection_refused(reason);
-        let key = Key::new(Event::ConnectionRefused).from(client.ip()).because(reason);
+        let key = Key::new(Event::ConnectionRefused).from(client.ip()).because(reason).with(certificate);
+        let certificate = certificate.map(|certificate| &**certificate);
         self.audit.put_of_client(&key, 1, |record| record.client(client).certificate(certificate));
         self.note(&key, client, 1, |refusal| refusal.with(certificate));
         if self.admits(key) {
-            let certificate = certificate.map(CertificateFields::new).unwrap_or_default();
+            let certificate = CertificateFields::of(certificate);
             info!(
                 event = words::event(Event::ConnectionRefused),
                 outcome = words::outcome(Event::ConnectionRefused),
@@ -191,17 +201,17 @@ impl ClientEvents {
         }
     }
 
-    /// A client is connected, as a user or as nobody yet, in the session of this number.
-    pub fn connected(&self, number: u64, peer: &Peer, principal: Option<&Principal>) {
-        let user = name_of(principal);
-        if let Some(principal) = principal {
+    /// A client is connected, as a user or as nobody yet.
+    pub fn connected(&self, session: Session<'_>) {
+        let (peer, user) = (session.peer, session.user());
+        if let Some(principal) = session.principal {
             self.counts.logins(words::method(principal.proof), words::outcome(Event::LoginAccepted), 1);
             self.counts.logged_in(principal.user.name(), SystemTime::now());
         }
-        let key = Key::new(Event::ConnectionAccepted).from(peer.address.ip()).by(user);
-        self.audit.put_of_client(&key, 1, |record| of_session(record, number, peer, user, principal));
+        let key = session.key(Event::ConnectionAccepted).by(user);
+        self.audit.put_of_client(&key, 1, |record| session.describe(record, user));
         if self.admits(key) {
-            let certificate = CertificateFields::of(peer);
+            let certificate = CertificateFields::of(peer.certificate.as_deref());
             info!(
                 event = words::event(Event::ConnectionAccepted),
                 outcome = words::outcome(Event::ConnectionAccepted),
@@ -216,14 +226,22 @@ impl ClientEvents {
         }
     }
 
-    /// The session of this number has ended: the one line that says who, from where, why, how long and how much.
-    pub fn closed(&self, number: u64, core: &SessionCore, volume: Volume, reason: CloseReason, lasted: Duration) {
-        let (peer, user, traffic) = (core.peer(), name_of(core.principal()), core.traffic());
+    /// A session has ended: the one line that says who, from where, why, how long and how much.
+    pub fn closed(
+        &self,
+        session: Session<'_>,
+        traffic: Traffic,
+        volume: Volume,
+        reason: CloseReason,
+        lasted: Duration,
+    ) {
+        let (peer, user) = (session.peer, session.user());
         let (reason, fault) = (words::close(reason), reason.fault());
         self.counts.closed(reason, words::side(fault));
-        let key = Key::new(Event::Close).from(peer.address.ip()).by(user).because(reason);
+        let key = session.key(Event::Close).by(user).because(reason);
         self.audit.put_of_client(&key, 1, |record| {
-            of_session(record, number, peer, user, core.principal())
+            session
+                .describe(record, user)
                 .with("side", words::side(fault))
                 .with("seconds", lasted.as_secs_f64())
                 .with("received", volume.received)
@@ -232,7 +250,7 @@ impl ClientEvents {
                 .with("refused", traffic.refused)
         });
         if self.admits(key) {
-            let certificate = CertificateFields::of(peer);
+            let certificate = CertificateFields::of(peer.certificate.as_deref());
             info!(
                 event = words::event(Event::Close),
                 client = %peer.address,
@@ -253,18 +271,21 @@ impl ClientEvents {
         }
     }
 
-    /// What the session of this number has had to tell: logins, refusals. Names that are no user's in `acl` are told, but not
-    /// told apart: whoever makes them up could have as many as he likes.
-    pub fn reports(&self, number: u64, core: &SessionCore, reports: &[(Report, u64)], acl: &Acl) {
-        let client = core.peer().address;
-        let session_user = name_of(core.principal());
+    /// What a session has had to tell: logins, refusals, and what of the permitted is told. Names that are no user's of
+    /// `policy` are told, but not told apart: whoever makes them up could have as many as he likes.
+    pub fn reports(&self, session: Session<'_>, reports: &[(Report, u64)], policy: &Policy) {
+        let client = session.peer.address;
+        let session_user = session.user();
         let audit = |key: &Key, count, login_user: &str| {
             self.audit.put_of_client(key, count, |record| {
-                of_session(record, number, core.peer(), session_user, core.principal()).with("login_user", login_user)
+                session.describe(record, session_user).with("login_user", login_user)
             });
         };
-        let user_named = |name: &str| acl.user(name.as_bytes()).map(|user| user.name());
-        let key = |event, user| Key::new(event).from(client.ip()).by(user);
+        let audit_request = |key: &Key, count, user: Option<&UserName>, keys: &RequestKeys| {
+            self.audit.put_request(key, count, keys, policy.audit.key_names(), |record| session.describe(record, user));
+        };
+        let user_named = |name: &str| policy.acl.user(name.as_bytes()).map(|user| user.name());
+        let key = |event, user| session.key(event).by(user);
         let user = session_user.map_or("", UserName::as_str);
         for (report, count) in reports {
             let count = *count;
@@ -326,14 +347,26 @@ impl ClientEvents {
                     }
                 }
                 Report::Refused { is_told: false, .. } => {}
-                Report::Refused { reason, command, user, .. } => {
+                Report::Permitted { command, user, keys } => {
+                    let key = key(Event::RequestPermitted, user.as_ref()).about(command);
+                    audit_request(&key, count, user.as_ref(), keys);
+                    if self.admits_of(key, count) {
+                        debug!(
+                            event = words::event(Event::RequestPermitted),
+                            outcome = words::outcome(Event::RequestPermitted),
+                            %client,
+                            user = user.as_ref().map_or("", UserName::as_str),
+                            command,
+                            count = 1,
+                            "request permitted"
+                        );
+                    }
+                }
+                Report::Refused { reason, command, user, keys, .. } => {
                     let reason = words::refusal(*reason);
                     let command = words::command(command);
                     let key = key(Event::RequestRefused, user.as_ref()).because(reason).about(command);
-                    let principal = core.principal();
-                    self.audit.put_of_client(&key, count, |record| {
-                        of_session(record, number, core.peer(), user.as_ref(), principal)
-                    });
+                    audit_request(&key, count, user.as_ref(), keys);
                     self.note(&key, client, count, |refusal| refusal);
                     if self.admits_of(key, count) {
                         let user = user.as_ref().map_or("", UserName::as_str);
@@ -423,7 +456,7 @@ impl ClientEvents {
 
 fn level(event: Event) -> Level {
     match event {
-        Event::Probe => Level::DEBUG,
+        Event::Probe | Event::RequestPermitted => Level::DEBUG,
         Event::AcceptFailed => Level::ERROR,
         Event::MirrorFailed | Event::UpstreamFailed => Level::WARN,
         _ => Level::INFO,
@@ -440,6 +473,8 @@ fn tell(sums: &Sums) {
 }
 
 fn tell_sum(key: &Key, count: u64) {
+    let certificate = key.certificate.as_ref().map(|certificate| CertificateFields::of(Some(&certificate.0)));
+    let certificate = certificate.as_ref();
     macro_rules! tell {
         ($level:ident) => {
             $level!(
@@ -447,6 +482,9 @@ fn tell_sum(key: &Key, count: u64) {
                 outcome = Some(words::outcome(key.event)).filter(|outcome| !outcome.is_empty()),
                 network = key.network.map(tracing::field::display),
                 user = key.user.as_ref().map(UserName::as_str),
+                subject = certificate.map(|certificate| certificate.subject),
+                serial = certificate.map(|certificate| certificate.serial),
+                fingerprint = certificate.map(|certificate| certificate.fingerprint.as_str()),
                 command = key.command.as_deref(),
                 reason = Some(key.reason).filter(|reason| !reason.is_empty()),
                 count,
@@ -462,25 +500,39 @@ fn tell_sum(key: &Key, count: u64) {
     }
 }
 
-/// A record of what this user has done in a session. Who acts in it now may be another.
-fn of_session(
-    record: Record,
-    number: u64,
-    peer: &Peer,
-    user: Option<&UserName>,
-    principal: Option<&Principal>,
-) -> Record {
-    let proof = principal.filter(|principal| Some(principal.user.name()) == user).map(|principal| principal.proof);
-    record
-        .with("session", number)
-        .user(user)
-        .with("proof", proof.map(|proof| proof.to_string()))
-        .client(peer.address)
-        .certificate(peer.certificate.as_deref())
+/// A session, as it is told of.
+#[derive(Debug, Clone, Copy)]
+pub struct Session<'a> {
+    /// Counted from the start of the process.
+    pub number: u64,
+    /// Redis's number of its connection there, where that is known.
+    pub upstream_id: Option<u64>,
+    /// The client.
+    pub peer: &'a Peer,
+    /// Whom it acts for.
+    pub principal: Option<&'a Principal>,
 }
 
-fn name_of(principal: Option<&Principal>) -> Option<&UserName> {
-    principal.map(|principal| principal.user.name())
+impl<'a> Session<'a> {
+    fn user(&self) -> Option<&'a UserName> {
+        self.principal.map(|principal| principal.user.name())
+    }
+
+    fn key(&self, event: Event) -> Key {
+        Key::new(event).from(self.peer.address.ip()).with(self.peer.certificate.as_ref())
+    }
+
+    /// A record of what this user has done in it. Who acts in it now may be another.
+    fn describe(&self, record: Record, user: Option<&UserName>) -> Record {
+        let principal = self.principal.filter(|principal| Some(principal.user.name()) == user);
+        record
+            .with("session", self.number)
+            .with("upstream_id", self.upstream_id)
+            .user(user)
+            .with("proof", principal.map(|principal| principal.proof.to_string()))
+            .client(self.peer.address)
+            .certificate(self.peer.certificate.as_deref())
+    }
 }
 
 /// Bytes of one connection, decrypted.
@@ -501,11 +553,12 @@ struct CertificateFields<'a> {
 }
 
 impl<'a> CertificateFields<'a> {
-    fn of(peer: &'a Peer) -> Self {
-        peer.certificate.as_deref().map(Self::new).unwrap_or_default()
-    }
-
-    fn new(identity: &'a PeerIdentity) -> Self {
-        Self { subject: identity.subject(), serial: identity.serial(), fingerprint: identity.sha256().to_string() }
+    fn of(identity: Option<&'a PeerIdentity>) -> Self {
+        let fields = |identity: &'a PeerIdentity| Self {
+            subject: identity.subject(),
+            serial: identity.serial(),
+            fingerprint: identity.sha256().to_string(),
+        };
+        identity.map(fields).unwrap_or_default()
     }
 }

@@ -2,13 +2,16 @@
 //! end, so that nobody's garbage hides what somebody else does, and nothing goes without a trace.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
 use super::words::Event;
 use crate::acl::UserName;
+use crate::identity::PeerIdentity;
 
 /// How long a second lasts at least: until somebody asks for its sums.
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,6 +28,24 @@ const KEYS_OF_USER: usize = 64;
 /// As many are kept for [coarse](Key::coarse) keys alone.
 const COARSE_KEYS: usize = KEYS / 4;
 
+/// A client's certificate. One is another where a byte of it is.
+#[derive(Debug, Clone)]
+pub struct Certificate(pub Arc<PeerIdentity>);
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Certificate) -> bool {
+        self.0.sha256() == other.0.sha256()
+    }
+}
+
+impl Eq for Certificate {}
+
+impl Hash for Certificate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.sha256().hash(state);
+    }
+}
+
 /// What events have in common that are summed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -32,6 +53,8 @@ pub struct Key {
     pub event: Event,
     /// To or by whom, if there is such a user.
     pub user: Option<UserName>,
+    /// By which certificate, if one of our CAs vouches for it: of others a stranger could make as many as he likes.
+    pub certificate: Option<Certificate>,
     /// Where from: the /24 or /64 of the client.
     pub network: Option<IpNet>,
     /// Why, as one of the [words](super::words); empty where that is not a question.
@@ -43,7 +66,7 @@ pub struct Key {
 impl Key {
     /// The key of an event that is nobody's and comes from nowhere.
     pub fn new(event: Event) -> Key {
-        Key { event, user: None, network: None, reason: "", command: None }
+        Key { event, user: None, certificate: None, network: None, reason: "", command: None }
     }
 
     /// The same from this address.
@@ -57,6 +80,11 @@ impl Key {
         Key { user: user.cloned(), ..self }
     }
 
+    /// The same with this certificate.
+    pub fn with(self, certificate: Option<&Arc<PeerIdentity>>) -> Key {
+        Key { certificate: certificate.cloned().map(Certificate), ..self }
+    }
+
     /// The same for this reason.
     pub fn because(self, reason: &'static str) -> Key {
         Key { reason, ..self }
@@ -67,7 +95,8 @@ impl Key {
         Key { command: Some(command.into()), ..self }
     }
 
-    /// The same from wherever and about whatever: there are few of these to a user, and to nobody.
+    /// The same from wherever and about whatever: there are few of these to a user, and to nobody. Certificates are told
+    /// apart all the same: a stolen one must not hide behind the one that it was stolen for.
     fn coarse(self) -> Key {
         Key { network: None, command: None, ..self }
     }
@@ -147,6 +176,7 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::test_pki::{Authority, client};
 
     fn key(reason: &'static str) -> Key {
         Key::new(Event::HandshakeFailed).from([192, 0, 2, 7].into()).because(reason)
@@ -154,6 +184,11 @@ mod tests {
 
     fn user(name: &str) -> Option<UserName> {
         UserName::new(name.as_bytes())
+    }
+
+    fn certificate(name: &str) -> Arc<PeerIdentity> {
+        let issued = Authority::new("root").issue(client(name));
+        Arc::new(PeerIdentity::from_der(&issued.der, None).unwrap())
     }
 
     #[test]
@@ -186,12 +221,35 @@ mod tests {
         let keys = [
             Key { event: Event::Close, ..get.clone() },
             Key { user: user("b"), ..get.clone() },
+            get.clone().with(Some(&certificate("one"))),
+            get.clone().with(Some(&certificate("other"))),
             Key { reason: "blocked", ..get.clone() },
             Key { command: Some("unknown".into()), ..get.clone() },
             other_network,
             get,
         ];
         assert!(keys.into_iter().all(|key| limit.admit(key, 1, now)));
+    }
+
+    #[test]
+    fn two_certificates_are_never_in_one_sum_however_much_there_is_to_tell() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let eve = user("eve");
+        let used = [certificate("own"), certificate("stolen")];
+        for key in flood(eve.as_ref()).chain(flood(eve.as_ref())) {
+            for used in &used {
+                let _ = limit.admit(key.clone().with(Some(used)), 1, now);
+            }
+        }
+        let sums = limit.end();
+        assert_eq!(sums.others, 0);
+        let of =
+            |used| sums.by_key.iter().filter(move |(key, _)| key.certificate == Some(Certificate(Arc::clone(used))));
+        for used in &used {
+            // Those that have a line of their own are in no sum.
+            let (own, sum) = (KEYS_OF_USER as u64 / 2 + 1, of(used).map(|(_, count)| count).sum::<u64>());
+            assert_eq!(own + sum, 20_000);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod chain;
 pub mod client_events;
 pub mod escape;
 pub mod events;
+mod key_hasher;
 pub mod limit;
 pub mod lines;
 mod opening;

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::escape;
+use super::key_hasher::KeyHasher;
 use crate::acl::UserName;
 use crate::identity::{Fingerprint, PeerIdentity, x509};
+use crate::policy::{KeyNames, RequestKeys};
 
 /// The object, without its end.
 pub(super) struct Record(String);
@@ -36,6 +38,17 @@ impl Record {
 
     pub(super) fn user(self, user: Option<&UserName>) -> Record {
         self.with("user", user.map(UserName::as_str))
+    }
+
+    /// With the keys of a request: how many, and of the first the beginnings, or something that is the same for the same.
+    pub(super) fn keys(self, keys: &RequestKeys, names: KeyNames, hasher: &KeyHasher) -> Record {
+        let told: Vec<String> = match names {
+            KeyNames::No => Vec::new(),
+            KeyNames::Hash => keys.names.iter().map(|name| hasher.of(name)).collect(),
+            KeyNames::Yes => keys.names.iter().map(|name| readable(name)).collect(),
+        };
+        let field = if names == KeyNames::Hash { "key_hashes" } else { "key_names" };
+        self.with("keys", keys.count).with(field, Some(told).filter(|told| !told.is_empty()))
     }
 
     /// With what was verified.
@@ -69,6 +82,14 @@ impl Record {
     /// The line, with its end.
     pub(super) fn into_line(self) -> Vec<u8> {
         escape::json(&(self.0 + "}\n")).into_owned().into()
+    }
+}
+
+/// As it is, or with escapes where it is no text.
+fn readable(name: &[u8]) -> String {
+    match std::str::from_utf8(name) {
+        Ok(text) => text.to_owned(),
+        Err(_) => name.escape_ascii().to_string(),
     }
 }
 

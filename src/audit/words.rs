@@ -48,6 +48,8 @@ pub enum Event {
     LoginIgnored,
     /// A request was refused.
     RequestRefused,
+    /// One was permitted that `audit-commands` names.
+    RequestPermitted,
     /// A session has ended.
     Close,
     /// Redis lets no user be made for scripts.
@@ -98,6 +100,7 @@ pub fn audit_event(event: Event, reason: &str) -> Option<&'static str> {
         Event::LoginFailed | Event::LoginRefused => "login.refused",
         Event::LoginIgnored => "login.ignored",
         Event::RequestRefused => "request.refused",
+        Event::RequestPermitted => "request.permitted",
         Event::Close => "session.ended",
         Event::Probe | Event::MirrorFailed | Event::AcceptFailed | Event::UpstreamFailed => return None,
     })
@@ -135,6 +138,7 @@ words! {
         Event::ConnectionAccepted | Event::ConnectionRefused => "connection",
         Event::LoginAccepted | Event::LoginFailed | Event::LoginRefused | Event::LoginIgnored => "login",
         Event::RequestRefused => "refusal",
+        Event::RequestPermitted => "request",
         Event::Close => "close",
         Event::MirrorFailed => "mirror",
         Event::AcceptFailed => "accept",
@@ -154,6 +158,7 @@ words! {
         | Event::AcceptFailed
         | Event::UpstreamFailed => "failed",
         Event::LoginIgnored => "ignored",
+        Event::RequestPermitted => "permitted",
         Event::RequestRefused | Event::Close => "",
     }
 }
@@ -426,6 +431,7 @@ mod tests {
         Event::LoginRefused,
         Event::LoginIgnored,
         Event::RequestRefused,
+        Event::RequestPermitted,
         Event::Close,
         Event::MirrorFailed,
         Event::AcceptFailed,

@@ -85,7 +85,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
 
 /// Says what a start would find wrong with the file of the audit log.
 fn inspect_audit(config: &Config) -> Result<(), Exit> {
-    let Some(path) = &config.audit_file else { return Ok(()) };
+    let Some(path) = &config.audit.file else { return Ok(()) };
     match audit::inspect(path, config.strict_permissions) {
         Ok(warnings) => {
             warnings.iter().for_each(|warning| eprintln!("warning: audit-file: {warning}"));
@@ -160,7 +160,7 @@ fn summary(config: &Config) -> String {
         AclSource::Password(_) => "users: default, with a password".to_owned(),
         AclSource::None => "users: none".to_owned(),
     });
-    lines.push(match &config.audit_file {
+    lines.push(match &config.audit.file {
         Some(path) => format!("audit log: {}", path.display()),
         None => "audit log: none".to_owned(),
     });

@@ -15,7 +15,7 @@ use super::secret::Redacted;
 use crate::command::Dialect;
 use crate::identity::{RuleSpec, UserFrom};
 use crate::keepalive::Keepalive;
-use crate::policy::{Unmapped, UserSettings};
+use crate::policy::{KeyNames, Unmapped, UserSettings};
 use crate::tls::TlsSettings;
 
 /// Everything `respgate run` needs to know.
@@ -57,8 +57,8 @@ pub struct Config {
     pub strict_permissions: bool,
     /// The log.
     pub log: LogSettings,
-    /// The file of the audit log; `None` where there is none.
-    pub audit_file: Option<PathBuf>,
+    /// The audit log.
+    pub audit: AuditSettings,
     /// The admin door; `None` where it was switched off.
     pub admin_listen: Option<AdminAddress>,
     /// The number of the group that may open the admin socket beside its owner.
@@ -318,6 +318,18 @@ pub struct Limits {
     pub memory_budget: u64,
     /// What that is a quarter of; `None` where it was written.
     pub memory: Option<Memory>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Its file; `None` where there is none.
+    pub file: Option<PathBuf>,
+    /// Permitted requests that are recorded: full names, lower case, `container|subcommand` for one subcommand, `@category`
+    /// for a category.
+    pub commands: Vec<String>,
+    /// What is told of the names of keys.
+    pub keys: KeyNames,
 }
 
 /// The log.

@@ -206,6 +206,13 @@ pub(super) struct Settings {
     /// Write the audit log there [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub(super) audit_file: Option<Setting>,
+    /// Permitted commands and @categories that the audit log has [default: "@admin,@dangerous"]
+    #[arg(long, value_name = "COMMAND", value_delimiter = ',', help_heading = "Operation")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) audit_commands: Option<Vec<Setting>>,
+    /// What the audit log has of the names of keys [default: no]
+    #[arg(long, value_name = "no|hash|yes", help_heading = "Operation")]
+    pub(super) audit_keys: Option<Setting>,
     /// Admin door: a unix socket, a loopback address, or off [default: respgate.sock in the runtime directory]
     #[arg(long, value_name = "PATH|ADDRESS|off", help_heading = "Operation")]
     pub(super) admin_listen: Option<Setting>,

@@ -1,7 +1,7 @@
 //! What of a configuration a running process takes, and what only a restart gives. Every field is named here, so that none
 //! that is added is forgotten.
 
-use super::model::{Config, Listener, MetricsDoor, UpstreamSettings};
+use super::model::{AuditSettings, Config, Listener, MetricsDoor, UpstreamSettings};
 
 /// The settings of a configuration that are not in force until a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Config {
             threads,
             strict_permissions,
             log,
-            audit_file,
+            audit,
             admin_listen,
             admin_socket_group,
             metrics,
@@ -64,7 +64,7 @@ impl Config {
             threads: restart.keep("threads", &self.threads, &threads),
             strict_permissions,
             log,
-            audit_file: restart.keep("audit-file", &self.audit_file, &audit_file),
+            audit: AuditSettings { file: restart.keep("audit-file", &self.audit.file, &audit.file), ..audit },
             admin_listen: restart.keep("admin-listen", &self.admin_listen, &admin_listen),
             admin_socket_group: restart.keep("admin-socket-group", &self.admin_socket_group, &admin_socket_group),
             metrics: self.metrics_with(metrics.as_ref(), &mut restart),

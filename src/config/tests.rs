@@ -19,7 +19,7 @@ use super::*;
 use crate::identity::{FieldName, UserFrom};
 use crate::keepalive::Keepalive;
 use crate::permissions::Permissions;
-use crate::policy::Unmapped;
+use crate::policy::{KeyNames, Unmapped};
 use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
 
 const MINIMAL: &str = r#"
@@ -837,7 +837,11 @@ fn defaults_are_these() {
         threads: 2,
         strict_permissions: false,
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Info, file: None },
-        audit_file: None,
+        audit: AuditSettings {
+            file: None,
+            commands: vec!["@admin".to_owned(), "@dangerous".to_owned()],
+            keys: KeyNames::No,
+        },
         admin_listen: Some(AdminAddress::Unix("/run/user/1000/respgate.sock".into())),
         admin_socket_group: None,
         metrics: None,

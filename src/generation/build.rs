@@ -1,5 +1,6 @@
 //! From a configuration and files to a generation, or everything that is wrong with them.
 
+mod audit;
 mod blocklist;
 
 use std::collections::BTreeMap;
@@ -125,6 +126,7 @@ pub fn build(
     if let (Some(acl), Some(blocklist)) = (&acl, &blocklist) {
         builder.tell_of_blocklist(blocklist, acl, &table);
     }
+    let audit = builder.audit_rules(&table);
     let renames = builder.renames(&table);
     let listeners = match before.filter(|_| kept.trust) {
         Some(before) => builder.kept_listeners(&before.listeners),
@@ -154,6 +156,7 @@ pub fn build(
         blocklist,
         renames,
         script_rights,
+        audit,
     };
     let policy = match before {
         Some(before) => policy.following(&before.policy),

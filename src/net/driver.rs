@@ -174,7 +174,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
         self.go_ahead = None;
         self.note_acl_log();
         if self.core.has_reports() {
-            self.services.report(&mut self.core);
+            self.services.report(&mut self.core, self.upstream.as_ref());
         }
         self.services.count(&mut self.core, self.volume);
         match outcome {
@@ -253,7 +253,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
             }
             // What is refused is in the log before the client hears of it.
             if self.core.has_reports() {
-                self.services.report(&mut self.core);
+                self.services.report(&mut self.core, self.upstream.as_ref());
             }
             progress |= self.poll_writes(cx, now)?;
             progress |= self.run_actions(cx)?;

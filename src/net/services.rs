@@ -64,8 +64,8 @@ pub(super) trait Services {
     fn note_first_bytes(&self, core: &SessionCore);
     /// Tells `ACL LOG` of what the core refused.
     fn note_acl_log(&self, core: &mut SessionCore);
-    /// Logs and counts what the core has to report.
-    fn report(&self, core: &mut SessionCore);
+    /// Logs and counts what the core has to report, of a session with this connection to Redis.
+    fn report(&self, core: &mut SessionCore, upstream: Option<&Self::Upstream>);
     /// Counts what the session has moved since that was counted last.
     fn count(&self, core: &mut SessionCore, volume: Volume);
     /// Counts how long Redis took for a reply.

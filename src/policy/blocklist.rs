@@ -187,9 +187,11 @@ fn is_known_elsewhere(wanted: &str) -> bool {
 }
 
 fn stands_for(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
-    if spec.is_no_auth() {
-        return false;
-    }
+    !spec.is_no_auth() && names(wanted, spec, table)
+}
+
+/// Whether a name in lower case, or a category, is that of a command, of its container or of its twin.
+pub(super) fn names(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
     if let Some(category) = wanted.strip_prefix('@') {
         return in_category(category, spec, table);
     }

@@ -3,6 +3,7 @@
 //! [`Policy`] is everything that is needed to judge a request; [`Policy::decide`] judges it. The order of the checks is
 //! that of Redis's `processCommand`, with our blocklist before the ACL.
 
+mod audit_rules;
 mod blocklist;
 mod decide;
 mod mirror;
@@ -15,6 +16,7 @@ mod verdict;
 
 use std::collections::HashMap;
 
+pub use self::audit_rules::{AuditRules, KeyNames, RequestKeys};
 pub use self::blocklist::{Blocklist, BlocklistError, deciding_entry};
 pub use self::decide::{BY_BLOCKLIST, Requester, SessionMode};
 pub use self::mirror::ScriptRights;
@@ -64,4 +66,6 @@ pub struct Policy {
     pub renames: Renames,
     /// Whose rights scripts have.
     pub script_rights: ScriptRights,
+    /// What the audit log is told of requests.
+    pub audit: AuditRules,
 }

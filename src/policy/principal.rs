@@ -265,7 +265,7 @@ pub(super) mod tests {
     use crate::command::{CommandTable, Dialect};
     use crate::identity::test_pki::{Authority, client, uri};
     use crate::identity::{CertificateMap, UserFrom};
-    use crate::policy::{Blocklist, Renames, ScriptRights};
+    use crate::policy::{AuditRules, Blocklist, Renames, ScriptRights};
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -283,6 +283,7 @@ pub(super) mod tests {
             blocklist: Blocklist::build(&[], &[], &[], &table).unwrap(),
             renames: Renames::default(),
             script_rights: ScriptRights::Upstream,
+            audit: AuditRules::default(),
             table,
         }
     }

@@ -51,8 +51,8 @@ pub fn run(
 ) -> Result<(), RunError> {
     // Before anything fails for want of descriptors in words of its own.
     let bounds = Bounds::new(&config).map_err(RunError::Descriptors)?;
-    let audit = AuditLog::start(config.audit_file.as_deref(), config.strict_permissions)
-        .map_err(|error| RunError::Audit(config.audit_file.clone().unwrap_or_default(), error))?;
+    let audit = AuditLog::start(config.audit.file.as_deref(), config.strict_permissions)
+        .map_err(|error| RunError::Audit(config.audit.file.clone().unwrap_or_default(), error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
     let ended =
         LocalSet::new().block_on(&runtime, serve(config, files, inherited, bounds, Arc::new(audit), reread, log));

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::administration::Administration;
 use super::close::CloseReason;
 use crate::acl::{PasswordHash, UserName};
-use crate::policy::{DenialReason, UserRefusal};
+use crate::policy::{DenialReason, RequestKeys, UserRefusal};
 
 /// A password to be verified.
 pub struct Credentials {
@@ -169,5 +169,16 @@ pub enum Report {
         user: Option<UserName>,
         /// An operator wants to hear of it, and not only how often it happens: it is no mere mistake of a client.
         is_told: bool,
+        /// Those that it names; of several requests those of the first.
+        keys: RequestKeys,
+    },
+    /// A request was permitted that the audit log is told of.
+    Permitted {
+        /// The command's full name.
+        command: String,
+        /// Whose request it was.
+        user: Option<UserName>,
+        /// Those that it names; of several requests those of the first.
+        keys: RequestKeys,
     },
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::action::{Action, Report, RequestRefusal};
 use crate::acl::{AclLog, AclLogRecord, UserName};
 use crate::command::CommandSpec;
+use crate::policy::RequestKeys;
 
 /// What became of the requests of a session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,28 +82,41 @@ impl Outbox {
         }
     }
 
-    /// What was refused just before, whatever it was, only counts up: a pipeline may be full of it.
+    /// A request was refused.
     pub(super) fn report_refusal(
         &mut self,
         reason: RequestRefusal,
         command: Option<&CommandSpec>,
         user: Option<&UserName>,
         is_told: bool,
+        keys: RequestKeys,
     ) {
-        const REMEMBERED: usize = 16;
         let name = command.map_or("", CommandSpec::full_name);
         let is_same = |report: &Report| match report {
-            Report::Refused { reason: before, command, user: whose, is_told: was_told } => {
+            Report::Refused { reason: before, command, user: whose, is_told: was_told, .. } => {
                 *before == reason && command == name && whose.as_ref() == user && *was_told == is_told
             }
             _ => false,
         };
+        self.count_up(is_same, || {
+            let (command, user) = (name.to_owned(), user.cloned());
+            Report::Refused { reason, command, user, is_told, keys }
+        });
+    }
+
+    /// A request was permitted that the audit log is told of.
+    pub(super) fn report_permitted(&mut self, command: &CommandSpec, user: Option<&UserName>, keys: RequestKeys) {
+        let name = command.full_name();
+        let is_same = |report: &Report| matches!(report, Report::Permitted { command, user: whose, .. } if command == name && whose.as_ref() == user);
+        self.count_up(is_same, || Report::Permitted { command: name.to_owned(), user: user.cloned(), keys });
+    }
+
+    /// What came just before, whatever it was, only counts up: a pipeline may be full of it.
+    fn count_up(&mut self, is_same: impl Fn(&Report) -> bool, report: impl FnOnce() -> Report) {
+        const REMEMBERED: usize = 16;
         match self.reports.iter_mut().rev().take(REMEMBERED).find(|(report, _)| is_same(report)) {
             Some((_, count)) => *count += 1,
-            None => {
-                let (command, user) = (name.to_owned(), user.cloned());
-                self.reports.push((Report::Refused { reason, command, user, is_told }, 1));
-            }
+            None => self.reports.push((report(), 1)),
         }
     }
 
@@ -184,9 +198,9 @@ mod tests {
     #[test]
     fn every_refusal_is_reported_and_those_of_one_kind_are_counted() {
         let mut outbox = Outbox::default();
-        (0..20).for_each(|_| outbox.report_refusal(RequestRefusal::NoReply, None, None, true));
-        outbox.report_refusal(RequestRefusal::Redirect, None, None, true);
-        outbox.report_refusal(RequestRefusal::NoReply, None, None, true);
+        let mut report = |reason| outbox.report_refusal(reason, None, None, true, RequestKeys::default());
+        (0..20).for_each(|_| report(RequestRefusal::NoReply));
+        [RequestRefusal::Redirect, RequestRefusal::NoReply].into_iter().for_each(report);
         let counts: Vec<_> = outbox.take_reports().iter().map(|(_, count)| *count).collect();
         assert_eq!((counts, outbox.has_reports()), (vec![21, 1], false));
     }

@@ -16,6 +16,7 @@ mod mirror;
 mod order;
 mod properties;
 mod pubsub;
+mod recorded;
 mod redis;
 mod refusing;
 mod replication;

@@ -71,6 +71,56 @@ fn of_a_stolen_certificate_all_that_it_was_used_for_is_found_by_its_serial_numbe
 }
 
 #[test]
+fn permitted_requests_are_recorded_as_a_reload_says() {
+    let redis = RedisServer::start();
+    let gate = setup(&redis).setting("audit-commands = [\"@admin\"]").expect_log("\"reload\"").start().settled();
+    let mut client = gate.connect("alice");
+    let recorded = || {
+        let of_it = lines(&gate.path("audit")).into_iter().filter(|line| line["event"] == "request.permitted");
+        of_it.map(|line| line["command"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for line in [&["KEYS", "*"][..], &["ACL", "WHOAMI"], &["CLIENT", "LIST"]] {
+        client.text(line);
+    }
+    eventually("the first of them", || (recorded() == ["client|list"]).then_some(()));
+    let generation = gate.in_force().0;
+    gate.edit_config("[\"@admin\"]", "[\"keys\", \"mget\"]\naudit-keys = \"yes\"");
+    eventually("the next generation", || (gate.in_force().0 > generation).then_some(()));
+    client.send(&[request(&["CLIENT", "LIST"]), request(&["MGET", "one", "two"]), request(&["KEYS", "*"])].concat());
+    eventually("the others", || (recorded() == ["client|list", "mget", "keys"]).then_some(()));
+    let all = lines(&gate.path("audit"));
+    let line = all.iter().find(|line| line["command"] == "mget").unwrap();
+    assert_eq!((&line["keys"], &line["key_names"][1], &line["count"]), (&2.into(), &"two".into(), &1.into()), "{line}");
+    assert_eq!((&line["user"], &line["cert"]["subject"]), (&"alice".into(), &"CN=alice".into()));
+    (0..3).for_each(|_| drop(client.reply()));
+    assert_eq!(client.text(&["CLIENT", "ID"]), format!(":{}", line["upstream_id"]));
+    let before = gate.in_force().1;
+    gate.edit_config("[\"keys\", ", "[\"keyz\", ");
+    gate.wait_for_log(&["ERROR", "audit-commands: `keyz` is no command", "did you mean `keys`?"]);
+    assert!(gate.in_force().1 > before);
+}
+
+#[test]
+fn hashes_of_keys_are_the_same_for_the_same_key_within_one_run_and_no_others() {
+    let redis = RedisServer::start();
+    let setup = || setup(&redis).setting("audit-commands = \"mget\"").setting("audit-keys = \"hash\"");
+    let hashes = || {
+        let mut gate = setup().start();
+        gate.connect("alice").text(&["MGET", "secret", "other", "secret"]);
+        stop(&mut gate);
+        let text = fs::read_to_string(gate.path("audit")).unwrap();
+        assert!(!text.contains("secret") && !text.contains("key_names"), "{text}");
+        let line = lines(&gate.path("audit")).into_iter().find(|line| line["command"] == "mget").unwrap();
+        let hashes: Vec<String> = serde_json::from_value(line["key_hashes"].clone()).unwrap();
+        assert!(hashes.iter().all(|hash| hash.len() == 32), "{hashes:?}");
+        hashes
+    };
+    let (one, other) = (hashes(), hashes());
+    assert!(one[0] == one[2] && one[0] != one[1], "{one:?}");
+    assert!(one.iter().all(|hash| !other.contains(hash)), "{one:?} {other:?}");
+}
+
+#[test]
 fn logins_and_edits_are_there_without_passwords() {
     let redis = RedisServer::start();
     let gate = setup(&redis).start();

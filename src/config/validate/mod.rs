@@ -8,27 +8,28 @@ mod upstream;
 mod users;
 mod words;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use self::judge::Judge;
 pub use self::redis_conf::redis_conf;
 use self::words::{
-    MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, keepalive, log_format, log_level, max_args, positive_count,
-    positive_duration, positive_size, stray_auth_word, threads, unmapped_word,
+    MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, keepalive, key_names, log_format, log_level, max_args,
+    positive_count, positive_duration, positive_size, recorded_command, stray_auth_word, threads, unmapped_word,
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
-use super::model::{AdminAddress, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings};
+use super::model::{
+    AdminAddress, AuditSettings, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings,
+};
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
-use super::setting::Setting;
+use super::setting::{Origin, Setting};
 use super::units::{count, duration, yes_no};
 use super::{RevocationLists, Sources};
 use crate::files::Files;
 use crate::identity::UserFrom;
 use crate::keepalive::Keepalive;
-use crate::policy::Unmapped;
+use crate::policy::{KeyNames, Unmapped};
 use crate::tls::AuthClients;
 
 /// What a configuration is read for.
@@ -96,7 +97,7 @@ pub(super) fn validate(
         reload_interval: judge.or(settings.reload_interval.take(), positive_duration, Duration::from_millis(200)),
         threads: judge.or(settings.threads.take(), threads, host.cores.max(1)),
         strict_permissions: judge.strict_permissions,
-        audit_file: judge.audit_file(&mut settings),
+        audit: judge.audit(&mut settings),
         log: judge.log(&mut settings),
         admin_socket_group: judge.admin_socket_group(settings.admin_socket_group.take(), admin_listen.as_ref()),
         admin_listen,
@@ -206,14 +207,25 @@ impl Judge<'_> {
     }
 
     /// To be judged before the log.
-    fn audit_file(&mut self, settings: &mut Settings) -> Option<PathBuf> {
+    fn audit(&mut self, settings: &mut Settings) -> AuditSettings {
         let log = self.path(settings.log_file.clone());
-        let origin = settings.audit_file.as_ref()?.origin.clone();
-        let path = self.path(settings.audit_file.take())?;
-        if Some(&path) == log.as_ref() {
-            self.error(&origin, "is `log-file`, too");
+        let origin = settings.audit_file.as_ref().map(|setting| setting.origin.clone());
+        let others = [settings.audit_commands.iter().flatten().next(), settings.audit_keys.as_ref()];
+        let others: Vec<Origin> = others.into_iter().flatten().map(|setting| setting.origin.clone()).collect();
+        let file = self.path(settings.audit_file.take());
+        match &origin {
+            Some(origin) if file.is_some() && file == log => self.error(origin, "is `log-file`, too"),
+            Some(_) => {}
+            None => others.iter().for_each(|other| self.warn(other, "does nothing without `audit-file`")),
         }
-        Some(path)
+        AuditSettings {
+            file,
+            commands: match settings.audit_commands.take() {
+                Some(commands) => self.all(Some(commands), recorded_command),
+                None => ["@admin", "@dangerous"].map(str::to_owned).into(),
+            },
+            keys: self.or(settings.audit_keys.take(), key_names, KeyNames::No),
+        }
     }
 
     fn log(&mut self, settings: &mut Settings) -> LogSettings {

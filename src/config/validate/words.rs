@@ -8,7 +8,7 @@ use crate::config::model::{LogFormat, LogLevel};
 use crate::config::units::{count, duration, one_of, size};
 use crate::identity::UserFrom;
 use crate::keepalive::Keepalive;
-use crate::policy::Unmapped;
+use crate::policy::{KeyNames, Unmapped};
 use crate::tls::{AuthClients, CrlCheck, CrlExpired};
 
 pub(super) fn clients_user(text: &str) -> Result<UserFrom, String> {
@@ -112,6 +112,18 @@ pub(super) fn blocked_command(text: &str) -> Result<String, String> {
     } else {
         Err(format!("{text:?} is no command, no \"container|subcommand\" and no @category"))
     }
+}
+
+/// A command, subcommand or category of which permitted requests are recorded.
+pub(super) fn recorded_command(text: &str) -> Result<String, String> {
+    match text.starts_with(['-', '+']) {
+        true => Err(format!("{text:?}: nothing is added or taken away here, what is named is recorded")),
+        false => blocked_command(text),
+    }
+}
+
+pub(super) fn key_names(text: &str) -> Result<KeyNames, String> {
+    one_of(text, &[("no", KeyNames::No), ("hash", KeyNames::Hash), ("yes", KeyNames::Yes)])
 }
 
 /// The name of a parameter of Redis or a module.

@@ -171,7 +171,7 @@ fn without_nopass(gate: &Gate<'_>, number: usize) -> Option<Fix> {
 
 fn audit(gate: &Gate<'_>) -> Finding {
     let kind = &kind::GATE_AUDIT;
-    match &gate.config.audit_file {
+    match &gate.config.audit.file {
         Some(path) => Finding::green(kind, format!("audit-file {}", path.display())),
         None => {
             let line = "audit-file = \"/var/log/respgate/audit.log\"".to_owned();

@@ -18,7 +18,7 @@ impl Builder<'_> {
         let (waiting, wrong): (Vec<_>, Vec<_>) = errors
             .iter()
             .filter(|error| !is_of_an_absent_module(error))
-            .partition(|error| self.kept.config || !self.upstream.tells_commands() && may_be_a_modules(error));
+            .partition(|error| self.kept.config || !self.upstream.tells_commands() && may_become_known(error));
         for error in wrong {
             let hint = nearest_entry(error, table).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let advice = match (error, self.upstream.tells_commands()) {
@@ -65,12 +65,14 @@ fn open_scripts(config: &Config, to_everybody: bool) -> Vec<String> {
 }
 
 /// Whether an entry of the blocklist that nobody knows may become known with a module of the upstream, rather than be a
-/// slip of the pen, which would leave open what is meant to be blocked: modules put their name and a dot before their
-/// commands, and some bring categories.
-fn may_be_a_modules(error: &BlocklistError) -> bool {
+/// slip of the pen, which would leave open what is meant to be blocked.
+fn may_become_known(error: &BlocklistError) -> bool {
+    matches!(error, BlocklistError::Unknown { entry } if may_be_a_modules(entry.strip_prefix('-').unwrap_or(entry)))
+}
+
+/// Whether a name may be a module's: modules put their name and a dot before their commands, and some bring categories.
+pub(super) fn may_be_a_modules(name: &str) -> bool {
     const CATEGORIES: [&str; 8] = ["bloom", "cms", "cuckoo", "json", "search", "tdigest", "timeseries", "topk"];
-    let BlocklistError::Unknown { entry } = error else { return false };
-    let name = entry.strip_prefix('-').unwrap_or(entry);
     match name.strip_prefix('@') {
         Some(category) => CATEGORIES.contains(&category.to_ascii_lowercase().as_str()),
         None => name.contains('.'),
@@ -86,18 +88,26 @@ fn is_of_an_absent_module(error: &BlocklistError) -> bool {
 
 /// What may have been meant: of all names that there are, or of what is blocked where it is to be taken out.
 fn nearest_entry(error: &BlocklistError, table: &CommandTable) -> Option<String> {
-    let (entry, names) = match error {
-        BlocklistError::Unknown { entry } => {
-            let categories = table.categories().map(|(name, _)| format!("@{name}"));
-            let commands = table.iter().map(|spec| spec.full_name().to_owned());
-            (entry, commands.chain(categories).chain(["default".to_owned()]).collect())
-        }
-        BlocklistError::SaidByAnybody { .. } => return None,
-        BlocklistError::TakesNothing { entry, blocked } => (entry, blocked.clone()),
-    };
+    let entry = error.entry();
     let name = entry.strip_prefix('-').unwrap_or(entry);
     let sign = &entry[..entry.len() - name.len()];
-    nearest(name, names.iter().map(String::as_str)).map(|near| format!("{sign}{near}"))
+    let near = match error {
+        BlocklistError::Unknown { .. } => {
+            nearest_name(name, table).or_else(|| nearest(name, ["default"]).map(str::to_owned))
+        }
+        BlocklistError::SaidByAnybody { .. } => None,
+        BlocklistError::TakesNothing { blocked, .. } => {
+            nearest(name, blocked.iter().map(String::as_str)).map(str::to_owned)
+        }
+    };
+    near.map(|near| format!("{sign}{near}"))
+}
+
+/// The nearest command, subcommand or category.
+pub(super) fn nearest_name(name: &str, table: &CommandTable) -> Option<String> {
+    let categories = table.categories().map(|(name, _)| format!("@{name}"));
+    let names: Vec<String> = table.iter().map(|spec| spec.full_name().to_owned()).chain(categories).collect();
+    nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Parameters of CONFIG that are named for a user, where something else has the last word.

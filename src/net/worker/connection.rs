@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::Worker;
 use super::admission::Way;
 use super::mailbox::Arrival;
-use super::services::{PolicyRef, WorkerServices};
+use super::services::{PolicyRef, WorkerServices, told};
 use crate::audit::client_events::Volume;
 use crate::keepalive;
 use crate::net::budget::{Account, Holder};
@@ -85,7 +85,7 @@ impl Worker {
         mut permit: ConnectionPermit,
     ) -> ConnectionFuture {
         if let Some(exhausted) = permit.surplus() {
-            let certificate = peer.as_ref().map(|peer| &*peer.identity);
+            let certificate = peer.as_ref().map(|peer| &peer.identity);
             self.settings.events.turned_away(address, certificate, exhausted);
             return turn_away(client, "max number of clients reached", permit);
         }
@@ -110,7 +110,7 @@ impl Worker {
         drop(policy);
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         if has_handshake {
-            self.settings.events.connected(number, &peer, core.principal());
+            self.settings.events.connected(told(number, &core, None));
         }
         let handle = Rc::new(Handle::new(way.listener, trusted, expires));
         let entry = self.registry.register(number, Rc::clone(&handle));
@@ -149,7 +149,11 @@ impl Worker {
             let is_gone = matches!(reason, CloseReason::ClientGone | CloseReason::ClientLost);
             match driver.volume() {
                 Volume { received: 0, .. } if is_gone && !has_handshake => self.settings.events.probed(address),
-                volume => self.settings.events.closed(number, driver.core(), volume, reason, started.elapsed()),
+                volume => {
+                    let (core, upstream) = (driver.core(), driver.upstream());
+                    let session = told(number, core, upstream);
+                    self.settings.events.closed(session, core.traffic(), volume, reason, started.elapsed());
+                }
             }
             let idle = driver.core().idle(Instant::now());
             let EndedSession { client, unsent, account, executing } = driver.into_ended(reason);

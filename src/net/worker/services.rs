@@ -12,7 +12,7 @@ use tokio::task::spawn_local;
 use super::admission::Way;
 use super::counting::CountedSession;
 use super::{GenerationRef, Worker};
-use crate::audit::client_events::Volume;
+use crate::audit::client_events::{Session, Volume};
 use crate::auth::hash::ParsedHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
 use crate::auth::random;
@@ -72,6 +72,12 @@ fn would_let_in(listener: &Listener, peer: &Peer, way: Way, has_handshake: bool)
         }
         _ => Ok(()),
     }
+}
+
+/// A session as it is told of.
+pub(super) fn told<'a>(number: u64, core: &'a SessionCore, upstream: Option<&Connection>) -> Session<'a> {
+    let upstream_id = upstream.and_then(Connection::number);
+    Session { number, upstream_id, peer: core.peer(), principal: core.principal() }
 }
 
 impl Services for WorkerServices {
@@ -208,7 +214,7 @@ impl Services for WorkerServices {
 
     fn note_first_bytes(&self, core: &SessionCore) {
         if !self.has_handshake {
-            self.worker.settings.events.connected(self.number, core.peer(), core.principal());
+            self.worker.settings.events.connected(told(self.number, core, None));
         }
     }
 
@@ -216,10 +222,10 @@ impl Services for WorkerServices {
         self.worker.settings.acl_log.note(core, self.number);
     }
 
-    fn report(&self, core: &mut SessionCore) {
+    fn report(&self, core: &mut SessionCore, upstream: Option<&Connection>) {
         let reports = core.take_reports();
         self.worker.count_refused(&reports);
-        self.worker.settings.events.reports(self.number, core, &reports, &self.policy().acl);
+        self.worker.settings.events.reports(told(self.number, core, upstream), &reports, &self.policy());
     }
 
     fn count(&self, core: &mut SessionCore, volume: Volume) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::SessionCore;
 use super::verdict::{Conclusion, Judgement, Refused};
-use crate::command::{Argv, ArgvBuf, CommandId, Role};
+use crate::command::{Argv, ArgvBuf, CommandId, Role, Scope};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 use crate::session::action::RequestRefusal;
@@ -139,19 +139,21 @@ impl SessionCore {
             return Ok(RequestOutcome::Postponed);
         }
         if self.upstream.is_replicating() {
-            self.take_on_replication_link(&verdict, range, out)?;
+            self.take_on_replication_link(policy, &verdict, range, out)?;
             return Ok(RequestOutcome::Taken);
         }
         match verdict {
             Verdict::Forward(permit) => match self.unforwardable(policy, &permit, &argv) {
                 Some((reason, text)) => {
-                    self.conclude(Some(permit.spec()), Conclusion::Refused(Refused::told(reason)));
+                    let keys = policy.audit.of_refused(Some(permit.spec()), &argv, Scope::Whole);
+                    self.conclude(Some(permit.spec()), Conclusion::Refused(Refused::told(reason), keys));
                     self.upstream.mirror_mut().forget_failure();
                     self.refuse(text.to_owned(), out);
                 }
                 None => {
                     let expected = ExpectedReply::of(permit.spec(), &argv);
-                    self.conclude(Some(permit.spec()), Conclusion::Forwarded);
+                    let recorded = policy.audit.of_permitted(permit.spec(), &argv, Scope::Whole);
+                    self.conclude(Some(permit.spec()), Conclusion::Forwarded(recorded));
                     self.take_permitted(policy, &permit, expected, range, now, out);
                 }
             },
@@ -162,7 +164,8 @@ impl SessionCore {
             }
             Verdict::Deny(denial) => {
                 let (text, record) = (self.denial_text(policy, &denial, &argv), self.acl_log_record(&denial, &argv));
-                self.conclude(denial.command(), Conclusion::Refused(Refused::by(&denial)));
+                let keys = policy.audit.of_refused(denial.command(), &argv, Scope::Whole);
+                self.conclude(denial.command(), Conclusion::Refused(Refused::by(&denial), keys));
                 if let Some(record) = record {
                     self.outbox.note_acl_log_record(record);
                 }
@@ -306,13 +309,16 @@ impl SessionCore {
     /// After SYNC or PSYNC Redis still executes commands from this socket: only what replication needs goes on.
     fn take_on_replication_link(
         &mut self,
+        policy: &Policy,
         verdict: &Verdict<'_>,
         range: Range<usize>,
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
         let command = match verdict {
             Verdict::Forward(permit) if matches!(permit.spec().role(), Role::Replconf | Role::Ping) => {
-                self.conclude(Some(permit.spec()), Conclusion::Forwarded);
+                let argv = Argv::new(&out.input()[range.clone()], self.intake.spans());
+                let recorded = policy.audit.of_permitted(permit.spec(), &argv, Scope::Whole);
+                self.conclude(Some(permit.spec()), Conclusion::Forwarded(recorded));
                 self.forward(permit, range, out);
                 return Ok(());
             }
@@ -320,7 +326,9 @@ impl SessionCore {
             Verdict::Local(local) => Some(local.spec),
             Verdict::Deny(denial) => denial.command(),
         };
-        self.conclude(command, Conclusion::Refused(Refused::told(RequestRefusal::ReplicationMisuse)));
+        let argv = Argv::new(&out.input()[range], self.intake.spans());
+        let keys = policy.audit.of_refused(command, &argv, Scope::Whole);
+        self.conclude(command, Conclusion::Refused(Refused::told(RequestRefusal::ReplicationMisuse), keys));
         Err(CloseReason::ReplicationMisuse)
     }
 

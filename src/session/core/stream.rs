@@ -5,7 +5,7 @@ use super::SessionCore;
 use super::request::is_exec;
 use super::verdict::{Conclusion, Judgement, Refused};
 use crate::acl::{AclDenial, texts};
-use crate::command::{Argv, ArgvBuf, Role};
+use crate::command::{Argv, ArgvBuf, Role, Scope};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::session::close::CloseReason;
 use crate::session::intake::Body;
@@ -45,7 +45,8 @@ impl SessionCore {
                 if let Some(record) = self.acl_log_record(&denial, &prefix) {
                     self.outbox.note_acl_log_record(record);
                 }
-                self.conclude(denial.command(), Conclusion::Refused(Refused::by(&denial)));
+                let keys = policy.audit.of_refused(denial.command(), &prefix, Scope::Prefix);
+                self.conclude(denial.command(), Conclusion::Refused(Refused::by(&denial), keys));
                 return self.intake.stream(Body::Discarding { refusal: text, is_exec: is_exec(&denial) });
             }
             Some(Judgement::Certain(_)) => self.intake.hold_until_complete(),
@@ -66,7 +67,8 @@ impl SessionCore {
         if !is_plain(&permit) {
             return Err(CloseReason::PolicyChanged);
         }
-        self.conclude(Some(permit.spec()), Conclusion::Forwarded);
+        let recorded = policy.audit.of_permitted(permit.spec(), &prefix.as_argv(), Scope::Prefix);
+        self.conclude(Some(permit.spec()), Conclusion::Forwarded(recorded));
         let visibility = self.intake.take_visibility();
         let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));
         self.upstream.expect(permit.spec(), ExpectedReply::Slot(Slot::Pass(1)), sender, visibility);

@@ -3,7 +3,7 @@
 use super::SessionCore;
 use super::local::WRONG_PASSWORD;
 use crate::command::{Argv, CommandSpec};
-use crate::policy::{Denial, Policy, Requester, Verdict};
+use crate::policy::{Denial, Policy, RequestKeys, Requester, Verdict};
 use crate::session::action::RequestRefusal;
 
 /// The verdict on a request in every state that Redis may be in when it gets it.
@@ -13,11 +13,11 @@ pub(super) enum Judgement<'p> {
     Undecided,
 }
 
-/// What becomes of a request.
+/// What becomes of a request. What is permitted comes with its keys where the audit log is told of it.
 pub(super) enum Conclusion {
-    Forwarded,
-    Answered,
-    Refused(Refused),
+    Forwarded(Option<RequestKeys>),
+    Answered(Option<RequestKeys>),
+    Refused(Refused, RequestKeys),
 }
 
 /// Why a request is refused, and whether an operator wants to hear of that, or only how often it happens.
@@ -62,11 +62,17 @@ impl SessionCore {
     /// verdict: what is no protocol, or too large.
     pub(super) fn conclude(&mut self, command: Option<&CommandSpec>, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::Forwarded => self.outbox.count_forwarded(),
-            Conclusion::Answered => self.outbox.count_answered(),
-            Conclusion::Refused(refused) => {
+            Conclusion::Forwarded(recorded) => {
+                self.outbox.count_forwarded();
+                self.report_permitted(command, recorded);
+            }
+            Conclusion::Answered(recorded) => {
+                self.outbox.count_answered();
+                self.report_permitted(command, recorded);
+            }
+            Conclusion::Refused(refused, keys) => {
                 self.outbox.count_refused();
-                self.report_refused(command, refused);
+                self.report_refused(command, refused, keys);
             }
         }
     }
@@ -74,12 +80,21 @@ impl SessionCore {
     /// A request that was to be answered is refused: the right to what it asks for has gone while it waited for its turn.
     pub(super) fn note_refused_later(&mut self, command: Option<&CommandSpec>, refused: Refused) {
         self.outbox.count_refused_later();
-        self.report_refused(command, refused);
+        // What the proxy answers itself names no keys.
+        self.report_refused(command, refused, RequestKeys::default());
     }
 
-    fn report_refused(&mut self, command: Option<&CommandSpec>, Refused { reason, is_told }: Refused) {
+    fn report_refused(&mut self, command: Option<&CommandSpec>, refused: Refused, keys: RequestKeys) {
         let user = self.who.user().map(|user| user.name());
-        self.outbox.report_refusal(reason, command, user, is_told);
+        self.outbox.report_refusal(refused.reason, command, user, refused.is_told, keys);
+    }
+
+    #[inline]
+    fn report_permitted(&mut self, command: Option<&CommandSpec>, recorded: Option<RequestKeys>) {
+        if let (Some(command), Some(keys)) = (command, recorded) {
+            let user = self.who.user().map(|user| user.name());
+            self.outbox.report_permitted(command, user, keys);
+        }
     }
 
     /// What the client is told of a denial.

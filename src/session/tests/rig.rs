@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::acl::Acl;
 use crate::command::{CommandTable, Dialect, UpstreamCommand};
 use crate::identity::{CertificateMap, PeerIdentity, UserFrom};
-use crate::policy::{Blocklist, Policy, Renames, ScriptRights, Unmapped};
+use crate::policy::{AuditRules, Blocklist, Policy, Renames, ScriptRights, Unmapped};
 use crate::resp::{Reply, RequestLimits, encode_request};
 use crate::session::{
     Action, Administered, Administration, ClientIds, CloseReason, Credentials, LoginOutcome, MirrorFailure,
@@ -95,6 +95,7 @@ fn policy_of(dialect: Dialect, acl: &str, generation: u64) -> Policy {
         blocklist: Blocklist::build(&blocked, &[], &[], &table).expect("the entries are commands"),
         renames: Renames::default(),
         script_rights: ScriptRights::Upstream,
+        audit: AuditRules::default(),
         table,
     }
 }

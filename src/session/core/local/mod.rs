@@ -11,7 +11,7 @@ pub use self::acl::describe_log;
 pub(super) use self::auth::WRONG_PASSWORD;
 use super::SessionCore;
 use super::verdict::Conclusion;
-use crate::command::{Argv, Role};
+use crate::command::{Argv, Role, Scope};
 use crate::policy::{LocalCommand, Policy};
 use crate::resp::Reply;
 use crate::session::close::CloseReason;
@@ -29,7 +29,8 @@ impl SessionCore {
     ) {
         let role = local.role();
         if role != Role::Acl {
-            self.conclude(Some(local.spec), Conclusion::Answered);
+            let recorded = policy.audit.of_permitted(local.spec, argv, Scope::Whole);
+            self.conclude(Some(local.spec), Conclusion::Answered(recorded));
         }
         match role {
             Role::Auth => self.auth(policy, argv, out),

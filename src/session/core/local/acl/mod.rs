@@ -10,8 +10,8 @@ mod users;
 
 pub use self::log::describe_log;
 use crate::acl::texts;
-use crate::command::Argv;
-use crate::policy::{DenialReason, LocalCommand, Policy};
+use crate::command::{Argv, Scope};
+use crate::policy::{DenialReason, LocalCommand, Policy, RequestKeys};
 use crate::resp::Reply;
 use crate::session::action::RequestRefusal;
 use crate::session::administration::Administration;
@@ -36,8 +36,10 @@ impl SessionCore {
         self.conclude(
             Some(local.spec),
             match answer {
-                Answer::Now(_) | Answer::Later(_) => Conclusion::Answered,
-                Answer::Refused(_) => Conclusion::Refused(Refused::told(BLOCKED)),
+                Answer::Now(_) | Answer::Later(_) => {
+                    Conclusion::Answered(policy.audit.of_permitted(local.spec, argv, Scope::Whole))
+                }
+                Answer::Refused(_) => Conclusion::Refused(Refused::told(BLOCKED), RequestKeys::default()),
             },
         );
         self.give(answer, out);
