@@ -2,8 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
@@ -12,19 +15,20 @@ use super::chain::{Chain, Head};
 use super::events;
 use super::lines::{Settled, Sink};
 use super::opening::{OthersAccess, open, tail};
+use crate::config::AuditTarget;
 
 /// How often the log is told what the last line is: after so long, and after so many lines.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 const TOLD_AFTER: u64 = 10_000;
 
-/// The file, as soon as no other process writes to it.
+/// The file, as soon as no other process writes to it; or standard output.
 pub(super) struct AuditFile {
-    path: PathBuf,
+    target: AuditTarget,
     /// What others may read is no file to begin with.
     is_strict: bool,
     /// What others may do with it that they should not, as was told last.
     told_access: OthersAccess,
-    /// Locked.
+    /// Locked, if it is one.
     file: Option<File>,
     /// Up to the last line that was written in whole.
     chain: Chain,
@@ -36,6 +40,8 @@ pub(super) struct AuditFile {
     is_failing: bool,
     told: Option<Head>,
     told_at: Instant,
+    /// The number of the last line.
+    sequence: Arc<AtomicU64>,
 }
 
 impl AuditFile {
@@ -43,9 +49,9 @@ impl AuditFile {
     ///
     /// # Errors
     /// It cannot be opened, others may change it, or it holds something else.
-    pub(super) fn open(path: &Path, is_strict: bool, run: String) -> io::Result<AuditFile> {
+    pub(super) fn open(target: &AuditTarget, is_strict: bool, run: String) -> io::Result<AuditFile> {
         let mut audit_file = AuditFile {
-            path: path.to_owned(),
+            target: target.clone(),
             is_strict,
             told_access: OthersAccess::default(),
             file: None,
@@ -55,37 +61,52 @@ impl AuditFile {
             is_failing: false,
             told: None,
             told_at: Instant::now(),
+            sequence: Arc::default(),
+        };
+        let path = match target {
+            AuditTarget::File(path) => path,
+            AuditTarget::StandardOutput => {
+                // A descriptor of our own: that of the standard library is locked while somebody waits for it.
+                audit_file.file = Some(io::stdout().as_fd().try_clone_to_owned()?.into());
+                return Ok(audit_file);
+            }
         };
         let opened = open(path, is_strict)?;
         opened.access.into_warnings()?.iter().for_each(|warning| events::audit_access_warning(warning));
-        match audit_file.lock(opened.file) {
+        match audit_file.lock(path, opened.file) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => audit_file.tell_failure(&error),
             locked => locked?,
         }
         Ok(audit_file)
     }
 
+    /// The number of the last line that was written, as it will be at any time.
+    pub(super) fn sequence(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sequence)
+    }
+
     /// Opens the file where it is not ours yet. Lines go on, whoever may change it by now.
     fn open_again(&mut self) -> io::Result<()> {
-        if self.file.is_some() {
-            return Ok(());
-        }
-        let opened = open(&self.path, self.is_strict)?;
+        let path = match &self.target {
+            AuditTarget::File(path) if self.file.is_none() => path.clone(),
+            _ => return Ok(()),
+        };
+        let opened = open(&path, self.is_strict)?;
         if opened.access != self.told_access {
             opened.access.faults.iter().for_each(|fault| events::audit_access_fault(fault));
             opened.access.warnings.iter().for_each(|warning| events::audit_access_warning(warning));
             self.told_access = opened.access;
         }
-        self.lock(opened.file)
+        self.lock(&path, opened.file)
     }
 
     /// Sees to it that the file is ours, and that the chain goes on behind its end.
-    fn lock(&mut self, mut file: File) -> io::Result<()> {
+    fn lock(&mut self, path: &Path, mut file: File) -> io::Result<()> {
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => io::ErrorKind::ResourceBusy.into(),
             error => io::Error::from(error),
         })?;
-        let (ours, named) = (file.metadata()?, fs::metadata(&self.path)?);
+        let (ours, named) = (file.metadata()?, fs::metadata(path)?);
         if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) {
             // It was moved away just now.
             return Err(io::ErrorKind::WouldBlock.into());
@@ -95,6 +116,7 @@ impl AuditFile {
             file.write_all(b"\n")?;
         }
         self.chain.follow(tail);
+        self.note_sequence();
         self.begun = 0;
         self.file = Some(file);
         Ok(())
@@ -121,6 +143,7 @@ impl AuditFile {
         self.is_unsynced |= written > self.begun;
         if written == bytes.len() {
             (self.chain, self.begun) = (chain, 0);
+            self.note_sequence();
             return (lines.len(), result);
         }
         let mut whole = 0;
@@ -133,7 +156,12 @@ impl AuditFile {
             whole += object.len();
             seal(&mut self.chain, object);
         }
+        self.note_sequence();
         (whole, result)
+    }
+
+    fn note_sequence(&self) {
+        self.sequence.store(self.chain.head().map_or(0, |head| head.seq), Ordering::Relaxed);
     }
 
     fn tell_failure(&mut self, error: &io::Error) {
@@ -141,12 +169,15 @@ impl AuditFile {
             return;
         }
         match error.kind() {
-            io::ErrorKind::ResourceBusy => events::audit_waits(&self.path),
-            _ => events::audit_failed(&self.path, error),
+            io::ErrorKind::ResourceBusy => events::audit_waits(&self.target),
+            _ => events::audit_failed(&self.target, error),
         }
     }
 
     fn sync(&mut self) {
+        if self.target == AuditTarget::StandardOutput {
+            self.is_unsynced = false;
+        }
         if let (true, Some(file)) = (self.is_unsynced, &self.file) {
             match file.sync_data() {
                 Ok(()) => self.is_unsynced = false,
@@ -178,8 +209,10 @@ impl Sink for AuditFile {
             Err(error) => (0, Err(error)),
         };
         match result {
-            Ok(()) if std::mem::take(&mut self.is_failing) => events::audit_goes_on(&self.path),
+            Ok(()) if std::mem::take(&mut self.is_failing) => events::audit_goes_on(&self.target),
             Ok(()) => {}
+            // Whoever reads standard output is slow.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && written == 0 => return Err(error),
             Err(error) => {
                 self.tell_failure(&error);
                 // What is written is not written again.
@@ -192,8 +225,9 @@ impl Sink for AuditFile {
     fn reopen(&mut self) -> bool {
         self.sync();
         self.tell_head();
-        let is_other = fs::metadata(&self.path).ok().zip(self.file.as_ref().and_then(|file| file.metadata().ok()));
-        if is_other.is_some_and(|(named, ours)| (named.dev(), named.ino()) == (ours.dev(), ours.ino())) {
+        let AuditTarget::File(path) = &self.target else { return false };
+        let both = fs::metadata(path).ok().zip(self.file.as_ref().and_then(|file| file.metadata().ok()));
+        if both.is_some_and(|(named, ours)| (named.dev(), named.ino()) == (ours.dev(), ours.ino())) {
             return false;
         }
         // The lock goes with it.
@@ -244,7 +278,7 @@ mod tests {
     }
 
     fn start(path: &Path, run: &str) -> AuditFile {
-        AuditFile::open(path, false, run.to_owned()).unwrap()
+        AuditFile::open(&AuditTarget::File(path.to_owned()), false, run.to_owned()).unwrap()
     }
 
     fn write(file: &mut AuditFile, event: &str) {
@@ -261,6 +295,7 @@ mod tests {
             write(&mut file, "x");
             write(&mut file, "y");
             let head = file.chain.head().cloned();
+            assert_eq!(head.as_ref().map(|head| head.seq), Some(file.sequence().load(Ordering::Relaxed)));
             drop(file);
             assert_eq!(verify(&[&path], head), []);
         }
@@ -301,7 +336,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         fs::write(&path, "notes\n").unwrap();
-        let error = AuditFile::open(&path, false, "a".to_owned()).err().unwrap();
+        let error = AuditFile::open(&AuditTarget::File(path.clone()), false, "a".to_owned()).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(fs::read_to_string(&path).unwrap(), "notes\n");
     }

@@ -4,8 +4,8 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::audit_file::AuditFile;
@@ -16,6 +16,7 @@ use super::lines::Lines;
 use super::record::Record;
 use super::words::{self, Event};
 use crate::acl::UserName;
+use crate::config::{AuditOnFull, AuditSettings};
 use crate::policy::{KeyNames, RequestKeys};
 
 /// How long the end of the process waits for what is still to be written.
@@ -34,22 +35,57 @@ pub struct AuditLog {
 struct Running {
     lines: Lines,
     key_hasher: KeyHasher,
+    /// Requests wait while it is full.
+    blocks: bool,
+    /// The number of the last line that was written.
+    sequence: Arc<AtomicU64>,
+}
+
+impl Running {
+    /// Returns what there is no room for.
+    fn put_sums(&self, sums: Sums) -> Sums {
+        let mut rest = Sums::default();
+        for (key, count) in sums.by_key {
+            let Some(event) = words::audit_event(key.event, key.reason) else { continue };
+            let user = match key.event {
+                Event::LoginAccepted | Event::LoginFailed => "login_user",
+                _ => "user",
+            };
+            let record = Record::new(event)
+                .with("network", key.network.map(|network| network.to_string()))
+                .with(user, key.user.as_ref().map(UserName::as_str))
+                .certificate(key.certificate.as_ref().map(|certificate| &*certificate.0))
+                .with("command", key.command.as_deref())
+                .with("reason", key.reason);
+            if !self.lines.offer_of_clients(&record.with("count", count).into_line()) {
+                rest.by_key.push((key, count));
+            }
+        }
+        let others = || Record::new(words::AUDIT_OTHERS).with("count", sums.others).into_line();
+        if sums.others > 0 && !self.lines.offer_of_clients(&others()) {
+            rest.others = sums.others;
+        }
+        rest
+    }
 }
 
 impl AuditLog {
-    /// Begins to write to this file, or goes on; to none, where there is no path. `is_strict` is `strict-permissions`.
+    /// Begins to write where the settings say, or goes on there. `is_strict` is `strict-permissions`.
     ///
     /// # Errors
     /// The file cannot be opened, others may change it, or it holds something else; there is no thread to be had.
-    pub fn start(path: Option<&Path>, is_strict: bool) -> io::Result<AuditLog> {
-        let Some(path) = path else { return Ok(AuditLog::default()) };
+    pub fn start(settings: &AuditSettings, is_strict: bool) -> io::Result<AuditLog> {
+        let Some(target) = &settings.target else { return Ok(AuditLog::default()) };
         let run = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
         let key_hasher = KeyHasher::new()?;
-        let lines = Lines::start("audit", AuditFile::open(path, is_strict, run)?, |lost| {
+        let file = AuditFile::open(target, is_strict, run)?;
+        let sequence = file.sequence();
+        let lines = Lines::start("audit", file, |lost| {
             events::audit_lines_lost(lost);
             Record::new(words::AUDIT_LOST).with("count", lost).into_line()
         })?;
-        Ok(AuditLog { running: Some(Running { lines, key_hasher }), limit: Mutex::default() })
+        let blocks = settings.on_full == AuditOnFull::Block;
+        Ok(AuditLog { running: Some(Running { lines, key_hasher, blocks, sequence }), limit: Mutex::default() })
     }
 
     /// Opens the file anew under its name, after somebody moved the old one away.
@@ -64,6 +100,26 @@ impl AuditLog {
         if let Some(Running { lines, .. }) = &self.running {
             lines.close(PATIENCE);
         }
+    }
+
+    /// Whether requests have to wait because there is no room for what would be recorded of them.
+    pub fn is_blocking(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.blocks && running.lines.is_full())
+    }
+
+    /// How often there was room again.
+    pub fn times_freed(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.lines.times_freed())
+    }
+
+    /// How many lines were lost.
+    pub fn lost(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.lines.lost_in_all())
+    }
+
+    /// The number of the last line that was written.
+    pub fn sequence(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.sequence.load(Ordering::Relaxed))
     }
 
     /// The proxy serves.
@@ -105,7 +161,8 @@ impl AuditLog {
         }
     }
 
-    /// So many events of one kind have happened to a client. The first of the kind in a second is a line.
+    /// So many events of one kind have happened to a client. The first of the kind in a second is a line, or one of the sum
+    /// where there is no room for lines.
     pub(super) fn put_of_client(&self, key: &Key, count: u64, fill: impl FnOnce(Record) -> Record) {
         let (Some(Running { lines, .. }), Some(event)) = (&self.running, words::audit_event(key.event, key.reason))
         else {
@@ -113,7 +170,9 @@ impl AuditLog {
         };
         if self.limit().admit(key.clone(), count, Instant::now()) {
             let record = fill(Record::new(event)).with("command", key.command.as_deref()).with("reason", key.reason);
-            lines.put_of_clients(&record.with("count", 1).into_line());
+            if !lines.offer_of_clients(&record.with("count", 1).into_line()) {
+                self.limit().take_back(Sums { by_key: vec![(key.clone(), 1)], others: 0 }, Instant::now());
+            }
         }
     }
 
@@ -131,38 +190,24 @@ impl AuditLog {
         }
     }
 
-    /// Writes what was summed in a second that is over.
+    /// Writes what was summed in a second that is over. Where there is no room for lines the second goes on.
     pub(super) fn put_sums(&self) {
+        let Some(running) = self.running.as_ref().filter(|running| !running.lines.is_full()) else { return };
         let sums = self.limit().end_second(Instant::now());
         if let Some(sums) = sums {
-            self.put_all(&sums);
+            let rest = running.put_sums(sums);
+            self.limit().take_back(rest, Instant::now());
         }
     }
 
     /// Writes what was summed so far.
     pub(super) fn put_last_sums(&self) {
+        let Some(running) = &self.running else { return };
         let sums = self.limit().end();
-        self.put_all(&sums);
-    }
-
-    fn put_all(&self, sums: &Sums) {
-        let Some(Running { lines, .. }) = &self.running else { return };
-        for (key, count) in &sums.by_key {
-            let Some(event) = words::audit_event(key.event, key.reason) else { continue };
-            let user = match key.event {
-                Event::LoginAccepted | Event::LoginFailed => "login_user",
-                _ => "user",
-            };
-            let record = Record::new(event)
-                .with("network", key.network.map(|network| network.to_string()))
-                .with(user, key.user.as_ref().map(UserName::as_str))
-                .certificate(key.certificate.as_ref().map(|certificate| &*certificate.0))
-                .with("command", key.command.as_deref())
-                .with("reason", key.reason);
-            lines.put_of_clients(&record.with("count", *count).into_line());
-        }
-        if sums.others > 0 {
-            lines.put_of_clients(&Record::new(words::AUDIT_OTHERS).with("count", sums.others).into_line());
+        let Sums { by_key, others } = running.put_sums(sums);
+        let lost = by_key.len() as u64 + u64::from(others > 0);
+        if lost > 0 {
+            events::audit_lines_lost(lost);
         }
     }
 

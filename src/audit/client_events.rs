@@ -41,6 +41,11 @@ impl ClientEvents {
         ClientEvents { audit, ..ClientEvents::default() }
     }
 
+    /// The audit log that is told, too.
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
     /// How often what happens.
     pub fn counts(&self) -> &EventCounts {
         &self.counts

@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::chain::Head;
 use super::words;
+use crate::config::AuditTarget;
 use crate::tls::{Expiry, explain};
 
 /// Why something is not confirmed.
@@ -21,18 +22,18 @@ pub fn lines_lost(lines: u64) {
 }
 
 /// The audit log cannot be written.
-pub fn audit_failed(file: &Path, error: &dyn Display) {
-    error!(event = "audit", outcome = "failed", file = %file.display(), %error, "the audit log cannot be written: trying again");
+pub fn audit_failed(file: &AuditTarget, error: &dyn Display) {
+    error!(event = "audit", outcome = "failed", %file, %error, "the audit log cannot be written: trying again");
 }
 
 /// Another process writes the audit log.
-pub fn audit_waits(file: &Path) {
-    warn!(event = "audit", outcome = "waits", file = %file.display(), "another process writes the audit log: waiting for its end");
+pub fn audit_waits(file: &AuditTarget) {
+    warn!(event = "audit", outcome = "waits", %file, "another process writes the audit log: waiting for its end");
 }
 
 /// The audit log can be written again.
-pub fn audit_goes_on(file: &Path) {
-    info!(event = "audit", outcome = "done", file = %file.display(), "the audit log is written again");
+pub fn audit_goes_on(file: &AuditTarget) {
+    info!(event = "audit", outcome = "done", %file, "the audit log is written again");
 }
 
 /// Others may do something with the file of the audit log, which goes on there all the same.

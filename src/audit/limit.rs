@@ -124,39 +124,42 @@ pub struct Sums {
 }
 
 impl Limit {
-    /// So many events of one key have happened. Whether the first of them has a line of its own; the rest is in the sums.
+    /// So many events of one key have happened, one at least. Whether the first of them has a line of its own; the rest is
+    /// in the sums.
     #[must_use]
     pub fn admit(&mut self, key: Key, count: u64, now: Instant) -> bool {
+        let (left_out, is_new) = self.left_out_of(key, now);
+        *left_out += count.saturating_sub(u64::from(is_new));
+        is_new
+    }
+
+    /// What was to be written and cannot be is in the sums of the second that lasts.
+    pub fn take_back(&mut self, sums: Sums, now: Instant) {
+        for (key, count) in sums.by_key {
+            *self.left_out_of(key, now).0 += count;
+        }
+        self.others += sums.others;
+    }
+
+    /// How many are left out of those that are told with this one, and whether it is the first. Where there is no room for a
+    /// key, its events are told together with others like it.
+    fn left_out_of(&mut self, key: Key, now: Instant) -> (&mut u64, bool) {
         self.began.get_or_insert(now);
-        let count = match self.left_out.get_mut(&key) {
-            Some(left_out) => {
-                *left_out += count;
-                return false;
-            }
-            None => count,
-        };
+        if self.left_out.contains_key(&key) {
+            return (self.left_out.entry(key).or_default(), false);
+        }
         let fine = self.fine.entry(key.user.clone()).or_default();
         let most = if key.user.is_some() { KEYS_OF_USER } else { KEYS_OF_NOBODY };
         if *fine < most && self.left_out.len() < KEYS - COARSE_KEYS {
             *fine += 1;
-            self.left_out.insert(key, count.saturating_sub(1));
-            return true;
+            return (self.left_out.entry(key).or_default(), true);
         }
-        self.admit_coarse(key.coarse(), count)
-    }
-
-    /// Where there is no room for a key, its events are told together with others like it.
-    fn admit_coarse(&mut self, key: Key, count: u64) -> bool {
-        if let Some(left_out) = self.left_out.get_mut(&key) {
-            *left_out += count;
-            return false;
+        let key = key.coarse();
+        let is_new = !self.left_out.contains_key(&key);
+        if is_new && self.left_out.len() >= KEYS {
+            return (&mut self.others, false);
         }
-        if self.left_out.len() >= KEYS {
-            self.others += count;
-            return false;
-        }
-        self.left_out.insert(key, count.saturating_sub(1));
-        true
+        (self.left_out.entry(key).or_default(), is_new)
     }
 
     /// What was left out in the second that is over by now, if one is. The next begins with the next event.
@@ -211,6 +214,19 @@ mod tests {
         let (mut limit, now) = (Limit::default(), Instant::now());
         assert!(limit.admit(key("plaintext"), 1000, now));
         assert_eq!(limit.end(), Sums { by_key: vec![(key("plaintext"), 999)], others: 0 });
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_in_the_next_sum() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        assert!(limit.admit(key("plaintext"), 3, now));
+        let mut sums = limit.end();
+        sums.by_key.push((key("timeout"), 5));
+        limit.take_back(Sums { others: 7, ..sums }, now);
+        assert!(!limit.admit(key("plaintext"), 1, now), "it has no line before the sum that it is in");
+        let mut sums = limit.end_second(now + SECOND).unwrap();
+        sums.by_key.sort_by_key(|(_, count)| *count);
+        assert_eq!(sums, Sums { by_key: vec![(key("plaintext"), 3), (key("timeout"), 5)], others: 7 });
     }
 
     #[test]

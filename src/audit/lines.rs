@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -61,6 +62,9 @@ struct Shared {
     news: Condvar,
     /// The thread has ended.
     ended: Condvar,
+    /// Both are changed with the queue locked.
+    is_full: AtomicBool,
+    times_freed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -85,7 +89,13 @@ impl Lines {
         S: Sink + 'static,
         L: FnMut(u64) -> Vec<u8> + Send + 'static,
     {
-        let shared = Arc::new(Shared { queue: Mutex::default(), news: Condvar::new(), ended: Condvar::new() });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            news: Condvar::new(),
+            ended: Condvar::new(),
+            is_full: AtomicBool::new(false),
+            times_freed: AtomicU64::new(0),
+        });
         let writer = Writer {
             shared: Arc::clone(&shared),
             sink,
@@ -108,19 +118,43 @@ impl Lines {
         self.put_within(ROOM - RESERVE, line);
     }
 
+    /// The same, but where there is no room the line is the caller's to keep: false then.
+    #[must_use]
+    pub fn offer_of_clients(&self, line: &[u8]) -> bool {
+        self.queue_within(ROOM - RESERVE, line, &mut self.0.lock())
+    }
+
+    /// There is no room for lines of what clients can cause.
+    pub fn is_full(&self) -> bool {
+        self.0.is_full.load(Ordering::Acquire)
+    }
+
+    /// How often there was room again.
+    pub fn times_freed(&self) -> u64 {
+        self.0.times_freed.load(Ordering::Acquire)
+    }
+
     fn put_within(&self, room: usize, line: &[u8]) {
         let mut queue = self.0.lock();
-        if queue.waiting.len() + line.len() > room {
+        if !self.queue_within(room, line, &mut queue) {
             queue.lost += 1;
             queue.lost_in_all += 1;
-            return;
         }
-        let is_first = queue.waiting.is_empty();
-        queue.waiting.extend_from_slice(line);
-        drop(queue);
-        if is_first {
+    }
+
+    fn queue_within(&self, room: usize, line: &[u8], queue: &mut Queue) -> bool {
+        let length = queue.waiting.len() + line.len();
+        if length > ROOM - RESERVE {
+            self.0.is_full.store(true, Ordering::Release);
+        }
+        if length > room {
+            return false;
+        }
+        if queue.waiting.is_empty() {
             self.0.news.notify_one();
         }
+        queue.waiting.extend_from_slice(line);
+        true
     }
 
     /// How many lines were lost since the start.
@@ -207,6 +241,9 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
         }
         self.unwritten.shrink_to(KEPT);
         std::mem::swap(&mut queue.waiting, &mut self.unwritten);
+        if shared.is_full.swap(false, Ordering::AcqRel) {
+            shared.times_freed.fetch_add(1, Ordering::Release);
+        }
         let lost = std::mem::take(&mut queue.lost);
         self.reopen_if_asked(queue);
         if lost > 0 {
@@ -409,6 +446,24 @@ mod tests {
         script.free();
         lines.close(PATIENCE);
         assert_eq!(script.taken().matches("acl\n").count(), RESERVE / line.len());
+    }
+
+    #[test]
+    fn a_line_for_which_there_is_no_room_is_handed_back_until_there_is_room_again() {
+        let script = Script::stuck();
+        let lines = start(&script);
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        assert!(!lines.is_full());
+        let offered = (0..3 * (ROOM / line.len())).filter(|_| lines.offer_of_clients(&line)).count();
+        assert!(lines.is_full() && lines.times_freed() == 0);
+        script.free();
+        while lines.is_full() {
+            thread::yield_now();
+        }
+        assert_eq!(lines.times_freed(), 1);
+        assert!(lines.offer_of_clients(b"last\n"));
+        lines.close(PATIENCE);
+        assert_eq!((script.taken().lines().count(), lines.lost_in_all()), (offered + 1, 0));
     }
 
     #[test]

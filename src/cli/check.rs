@@ -9,7 +9,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::audit::{self, words};
-use crate::config::{AclSource, Config, Listener};
+use crate::config::{AclSource, AuditTarget, Config, Listener};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Generation, Kept, UpstreamKnowledge};
 use crate::policy::{Admission, UserRefusal};
@@ -85,7 +85,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
 
 /// Says what a start would find wrong with the file of the audit log.
 fn inspect_audit(config: &Config) -> Result<(), Exit> {
-    let Some(path) = &config.audit.file else { return Ok(()) };
+    let Some(AuditTarget::File(path)) = &config.audit.target else { return Ok(()) };
     match audit::inspect(path, config.strict_permissions) {
         Ok(warnings) => {
             warnings.iter().for_each(|warning| eprintln!("warning: audit-file: {warning}"));
@@ -160,8 +160,8 @@ fn summary(config: &Config) -> String {
         AclSource::Password(_) => "users: default, with a password".to_owned(),
         AclSource::None => "users: none".to_owned(),
     });
-    lines.push(match &config.audit.file {
-        Some(path) => format!("audit log: {}", path.display()),
+    lines.push(match &config.audit.target {
+        Some(target) => format!("audit log: {target}, with permitted {}", list(&config.audit.commands)),
         None => "audit log: none".to_owned(),
     });
     lines.push(format!("certificate rules: {}", config.certificates.len()));

@@ -31,9 +31,9 @@ pub use blocklist::{BlocklistEntry, DEFAULT_BLOCKLIST, LEFT_OPEN};
 pub use error::{ConfigError, ConfigErrors};
 pub use host::{Host, Memory};
 pub use model::{
-    AclSource, AdminAddress, AuditSettings, Block, CertificateRule, Config, DEFAULT_MAXCLIENTS, FileKind, Limits,
-    ListenAddress, Listener, LogFormat, LogLevel, LogSettings, MetricsDoor, NamedUser, Rename, UpstreamAddress,
-    UpstreamSettings,
+    AclSource, AdminAddress, AuditOnFull, AuditSettings, AuditTarget, Block, CertificateRule, Config,
+    DEFAULT_MAXCLIENTS, FileKind, Limits, ListenAddress, Listener, LogFormat, LogLevel, LogSettings, MetricsDoor,
+    NamedUser, Rename, UpstreamAddress, UpstreamSettings,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};

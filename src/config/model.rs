@@ -323,13 +323,42 @@ pub struct Limits {
 /// The audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditSettings {
-    /// Its file; `None` where there is none.
-    pub file: Option<PathBuf>,
+    /// Where it goes; `None` where there is none.
+    pub target: Option<AuditTarget>,
+    /// What becomes of requests where there is no room for what would be recorded of them.
+    pub on_full: AuditOnFull,
     /// Permitted requests that are recorded: full names, lower case, `container|subcommand` for one subcommand, `@category`
     /// for a category.
     pub commands: Vec<String>,
     /// What is told of the names of keys.
     pub keys: KeyNames,
+}
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// A file.
+    File(PathBuf),
+    /// Standard output, which nobody locks and which is not opened anew.
+    StandardOutput,
+}
+
+impl fmt::Display for AuditTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AuditTarget::File(path) => write!(f, "{}", path.display()),
+            AuditTarget::StandardOutput => f.write_str("-"),
+        }
+    }
+}
+
+/// What becomes of requests where there is no room for what would be recorded of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditOnFull {
+    /// They go on.
+    Drop,
+    /// They wait.
+    Block,
 }
 
 /// The log.

@@ -203,7 +203,7 @@ pub(super) struct Settings {
     /// Log there instead of to standard error
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub(super) log_file: Option<Setting>,
-    /// Write the audit log there [default: none]
+    /// Write the audit log there; -: to standard output [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub(super) audit_file: Option<Setting>,
     /// Permitted commands and @categories that the audit log has [default: "@admin,@dangerous"]
@@ -213,6 +213,9 @@ pub(super) struct Settings {
     /// What the audit log has of the names of keys [default: no]
     #[arg(long, value_name = "no|hash|yes", help_heading = "Operation")]
     pub(super) audit_keys: Option<Setting>,
+    /// block: requests wait where the audit log cannot be written [default: drop]
+    #[arg(long, value_name = "drop|block", help_heading = "Operation")]
+    pub(super) audit_on_full: Option<Setting>,
     /// Admin door: a unix socket, a loopback address, or off [default: respgate.sock in the runtime directory]
     #[arg(long, value_name = "PATH|ADDRESS|off", help_heading = "Operation")]
     pub(super) admin_listen: Option<Setting>,

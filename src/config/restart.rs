@@ -64,7 +64,11 @@ impl Config {
             threads: restart.keep("threads", &self.threads, &threads),
             strict_permissions,
             log,
-            audit: AuditSettings { file: restart.keep("audit-file", &self.audit.file, &audit.file), ..audit },
+            audit: AuditSettings {
+                target: restart.keep("audit-file", &self.audit.target, &audit.target),
+                on_full: restart.keep("audit-on-full", &self.audit.on_full, &audit.on_full),
+                ..audit
+            },
             admin_listen: restart.keep("admin-listen", &self.admin_listen, &admin_listen),
             admin_socket_group: restart.keep("admin-socket-group", &self.admin_socket_group, &admin_socket_group),
             metrics: self.metrics_with(metrics.as_ref(), &mut restart),

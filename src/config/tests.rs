@@ -838,7 +838,8 @@ fn defaults_are_these() {
         strict_permissions: false,
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Info, file: None },
         audit: AuditSettings {
-            file: None,
+            target: None,
+            on_full: AuditOnFull::Drop,
             commands: vec!["@admin".to_owned(), "@dangerous".to_owned()],
             keys: KeyNames::No,
         },
@@ -1407,7 +1408,7 @@ fn what_takes_a_restart_is_documented_and_nothing_else_is_said_to() {
     documented.sort_unstable();
     let everything = MINIMAL.replace("redis.sock", "other.sock").replace("6380", "1")
         + "threads = 3\nadmin-listen = \"/tmp/other.sock\"\nadmin-socket-group = \"0\"\n"
-        + "audit-file = \"/tmp/audit\"\nmetrics-listen = \"0.0.0.0:0\"\nmetrics-allow = \"192.0.2.0/24\"\n";
+        + "audit-file = \"/tmp/audit\"\naudit-on-full = \"block\"\nmetrics-listen = \"0.0.0.0:0\"\nmetrics-allow = \"192.0.2.0/24\"\n";
     let (_, Restart { mut settings, .. }) = load(MINIMAL).reloaded(&load(&everything));
     settings.sort_unstable();
     assert_eq!(settings, documented);
@@ -1422,6 +1423,28 @@ fn whom_one_place_denies_no_other_lets_in() {
     denied.sort();
     denied.dedup();
     assert_eq!(denied, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+}
+
+#[test]
+fn the_audit_log_has_a_place_of_its_own_and_what_does_nothing_without_one_is_warned_of() {
+    for (audit, log) in [("/a", "/a"), ("-", "/dev/stdout"), ("-", "/proc/self/fd/1")] {
+        let text = format!("{MINIMAL}audit-file = {audit:?}\nlog-file = {log:?}\n");
+        assert!(refusal(&text).contains("is `log-file`, too"), "{audit} {log}");
+    }
+    let audit = load(&format!("{MINIMAL}audit-file = \"-\"\nlog-file = \"/a\"\naudit-commands = []\n")).audit;
+    assert_eq!((audit.target, audit.commands), (Some(AuditTarget::StandardOutput), Vec::new()));
+    let warnings = |lines: &str| {
+        let warnings = load_all(&format!("{MINIMAL}{lines}"), &[], &[]).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<String>()
+    };
+    for line in ["audit-commands = \"keys\"\n", "audit-keys = \"yes\"\n", "audit-on-full = \"block\"\n"] {
+        assert!(warnings(line).contains("does nothing without `audit-file`"), "{line}");
+    }
+    assert!(warnings("audit-file = \"/a\"\naudit-on-full = \"block\"\n").contains("stops Redis for everybody"));
+    assert_eq!(warnings("audit-file = \"/a\"\naudit-on-full = \"drop\"\n"), "");
+    assert!(
+        refusal(&format!("{MINIMAL}audit-file = \"/a\"\naudit-commands = \"-keys\"\n")).contains("added or taken away")
+    );
 }
 
 #[test]

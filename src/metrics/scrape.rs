@@ -45,6 +45,10 @@ pub struct Scrape {
     pub held_limit: u64,
     /// Lines of the log that were lost.
     pub log_lost: u64,
+    /// Lines of the audit log that were lost.
+    pub audit_lost: u64,
+    /// The number of its last line.
+    pub audit_sequence: u64,
     /// The process.
     pub process: Process,
 }
@@ -93,7 +97,13 @@ impl Scrape {
         )?;
         page.gauge("respgate_held_bytes", "Bytes that all sessions hold.", self.held as f64)?;
         page.gauge("respgate_held_bytes_limit", "How many they may: memory-budget.", self.held_limit as f64)?;
-        page.counter("respgate_log_lost", "Lines of the log that were lost.", self.log_lost)
+        page.counter("respgate_log_lost", "Lines of the log that were lost.", self.log_lost)?;
+        page.counter("respgate_audit_lost", "Lines of the audit log that were lost.", self.audit_lost)?;
+        page.gauge(
+            "respgate_audit_sequence",
+            "The number of the last line of the audit log.",
+            self.audit_sequence as f64,
+        )
     }
 
     fn encode_connections(&self, all: &WorkerCounts, page: &mut Page<'_>) -> fmt::Result {
@@ -273,6 +283,8 @@ mod tests {
             held: 5,
             held_limit: 10,
             log_lost: 0,
+            audit_lost: 3,
+            audit_sequence: 18,
             process: Process::now(SystemTime::now()),
         }
     }
@@ -301,6 +313,8 @@ mod tests {
             "respgate_refused_commands_total{command=\"flushall\",reason=\"blocked\"} 4",
             "respgate_bytes_total{direction=\"sent\"} 40",
             "respgate_worker_busy_seconds_total{worker=\"1\"} 1.5",
+            "respgate_audit_lost_total 3",
+            "respgate_audit_sequence 18.0",
             "respgate_upstream_up 1.0",
             "respgate_certificate_not_after_timestamp_seconds{kind=\"server\",file=\"file\"} 1900000000.0",
             "respgate_crl_next_update_timestamp_seconds{file=\"file\"} 1900000000.0",

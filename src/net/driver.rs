@@ -235,7 +235,13 @@ impl<C: Stream, S: Services> Driver<C, S> {
                 // Its turn comes again after those who give back what they hold.
                 turn::end(cx);
             }
-            if has_room && client.may_read() && !self.client_ended && self.core.wants(Side::Downstream) {
+            let takes_requests = self.services.may_take_requests();
+            if has_room
+                && takes_requests
+                && client.may_read()
+                && !self.client_ended
+                && self.core.wants(Side::Downstream)
+            {
                 progress |= self.poll_client(&mut client, cx, policy, now)?;
             }
             if has_room && redis.may_read() && self.core.wants(Side::Upstream) {
@@ -245,7 +251,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
                 // All that Redis has sent was read: the answer would be among it.
                 progress |= self.poll_unblocked(cx)?;
             }
-            if self.core.can_go_on() {
+            if takes_requests && self.core.can_go_on() {
                 let was_behind = self.core.waits_for_its_turn();
                 progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
                 // What is left may be the beginning of a request, whose rest has come and may be read now.
@@ -258,7 +264,8 @@ impl<C: Stream, S: Services> Driver<C, S> {
             progress |= self.poll_writes(cx, now)?;
             progress |= self.run_actions(cx)?;
             self.account_for_memory()?;
-            let waits_for_its_turn = self.core.waits_for_its_turn();
+            // Where requests may not be taken there is none, until the session is woken.
+            let waits_for_its_turn = takes_requests && self.core.waits_for_its_turn();
             if !progress && !waits_for_its_turn {
                 return Ok(());
             }

@@ -41,6 +41,8 @@ pub(super) trait Services {
     /// # Errors
     /// Why the session has to end.
     fn judge(&self) -> Result<(), CloseReason>;
+    /// Whether there is room for what will be recorded of requests. Where there is none, the session is woken when there is.
+    fn may_take_requests(&self) -> bool;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Nothing more that was sent over this connection is to be executed.

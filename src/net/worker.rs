@@ -125,6 +125,8 @@ struct Worker {
     readers_checked_at: Cell<Instant>,
     /// How it was found out then that a client has vanished.
     keepalive: Cell<Option<Keepalive>>,
+    /// How often the audit log has had room again, by when sessions were last woken for that.
+    audit_freed: Cell<u64>,
 }
 
 /// The generation in force, shared without atomic counting.
@@ -155,6 +157,7 @@ impl Worker {
             reader_checks: Cell::new(0),
             readers_checked_at: Cell::new(Instant::now()),
             keepalive: Cell::new(keepalive),
+            audit_freed: Cell::new(0),
         }
     }
 
@@ -203,6 +206,7 @@ impl Worker {
                     self.registry.wake_due(now);
                     self.reverify_if_a_certificate_has_ended();
                     self.look_for_readers(now);
+                    self.wake_if_audit_log_is_free();
                     let is_over = |end| now >= end + LAST_WORDS || self.connections.load(Ordering::Relaxed) == 0;
                     if end.is_some_and(is_over) {
                         return;
@@ -229,6 +233,15 @@ impl Worker {
         for slice in self.registry.snapshot().chunks(SLICE) {
             slice.iter().for_each(|handle| handle.wake());
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Has every session go on that took no requests while the audit log had no room.
+    fn wake_if_audit_log_is_free(self: &Rc<Self>) {
+        let freed = self.settings.events.audit().times_freed();
+        if self.audit_freed.replace(freed) != freed {
+            let worker = Rc::clone(self);
+            spawn_local(async move { worker.wake_all().await });
         }
     }
 

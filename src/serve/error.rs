@@ -3,10 +3,9 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use super::capacity::TooFewDescriptors;
-use crate::config::UpstreamAddress;
+use crate::config::{AuditTarget, UpstreamAddress};
 use crate::generation::BuildError;
 use crate::net::InheritedError;
 use crate::net::listener::ListenError;
@@ -25,8 +24,8 @@ pub enum RunError {
     Upstream(UpstreamAddress, ConnectError),
     /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
     Descriptors(TooFewDescriptors),
-    /// The file of the audit log cannot be used.
-    Audit(PathBuf, io::Error),
+    /// The audit log cannot be written there.
+    Audit(AuditTarget, io::Error),
     /// The system denies something that every process needs.
     System(io::Error),
 }
@@ -42,7 +41,7 @@ impl fmt::Display for RunError {
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
             Self::Inherited(error) => write!(f, "error: {error}"),
             Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
-            Self::Audit(path, error) => write!(f, "error: audit-file: {}: {error}", path.display()),
+            Self::Audit(target, error) => write!(f, "error: audit-file: {target}: {error}"),
             Self::System(error) => write!(f, "error: {error}"),
         }
     }

@@ -15,12 +15,15 @@ pub enum Health {
     Draining,
     /// Redis does not answer, or loads its data.
     UpstreamDown,
+    /// There is no room in the audit log, and requests wait for that.
+    AuditFull,
     /// A worker has not turned for 5 seconds: its clients wait, and so does every newcomer that it is given.
     Stuck,
 }
 
 impl Health {
-    const ALL: [Health; 4] = [Health::Serving, Health::Draining, Health::UpstreamDown, Health::Stuck];
+    const ALL: [Health; 5] =
+        [Health::Serving, Health::Draining, Health::UpstreamDown, Health::AuditFull, Health::Stuck];
 
     /// Whether the process does what it can: to start it anew would not help. That Redis is away is not its doing.
     pub fn is_live(self) -> bool {
@@ -42,6 +45,7 @@ impl Health {
             Health::Serving => "serving",
             Health::Draining => "draining",
             Health::UpstreamDown => "upstream-down",
+            Health::AuditFull => "audit-full",
             Health::Stuck => "stuck",
         }
     }
@@ -60,6 +64,7 @@ pub(super) struct Condition {
     is_upstream_up: Cell<bool>,
     is_upstream_loading: Cell<bool>,
     upstream_failure: RefCell<Option<(SystemTime, String)>>,
+    is_audit_blocking: Cell<bool>,
     is_draining: Cell<bool>,
     told: Cell<Option<Health>>,
 }
@@ -98,6 +103,11 @@ impl Condition {
         self.tell();
     }
 
+    pub(super) fn note_audit(&self, is_blocking: bool) {
+        self.is_audit_blocking.set(is_blocking);
+        self.tell();
+    }
+
     pub(super) fn note_draining(&self) {
         self.is_draining.set(true);
         self.tell();
@@ -109,6 +119,8 @@ impl Condition {
             Health::Draining
         } else if self.stuck_workers.get() > 0 {
             Health::Stuck
+        } else if self.is_audit_blocking.get() {
+            Health::AuditFull
         } else if self.has_upstream() {
             Health::Serving
         } else {
@@ -135,7 +147,11 @@ impl Condition {
     /// What makes it ready.
     pub(super) fn ready_checks(&self) -> Vec<Check> {
         let mut checks = self.live_checks();
-        checks.extend([("upstream", self.has_upstream()), ("shutdown", !self.is_draining.get())]);
+        checks.extend([
+            ("upstream", self.has_upstream()),
+            ("audit", !self.is_audit_blocking.get()),
+            ("shutdown", !self.is_draining.get()),
+        ]);
         checks
     }
 }
@@ -158,6 +174,8 @@ mod tests {
         assert_eq!(condition.health(), Health::UpstreamDown);
         condition.note_upstream(true);
         assert_eq!(condition.health(), Health::Serving);
+        condition.note_audit(true);
+        assert_eq!(condition.health(), Health::AuditFull);
         condition.note_stuck_workers(1);
         assert_eq!(condition.health(), Health::Stuck);
         condition.note_draining();
@@ -178,8 +196,9 @@ mod tests {
     fn it_is_ready_where_every_check_is_good_and_live_with_redis_away() {
         let condition = Condition::default();
         let is_good = |checks: Vec<Check>| checks.iter().all(|(_, is_good)| *is_good);
-        for is_up in [false, true] {
+        for (is_up, is_blocking) in [(false, false), (true, true), (true, false)] {
             condition.note_upstream(is_up);
+            condition.note_audit(is_blocking);
             assert_eq!(is_good(condition.ready_checks()), condition.health().is_ready());
             assert!(is_good(condition.live_checks()) && condition.health().is_live());
         }

@@ -30,7 +30,7 @@ use crate::audit::AuditLog;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::events::ReloadCause;
 use crate::auth::pool::{AuthPool, PoolSettings};
-use crate::config::Config;
+use crate::config::{AuditTarget, Config};
 use crate::files::Files;
 use crate::generation::{self, Built, Kept, UpstreamKnowledge, Watch};
 use crate::net::{InheritedSockets, listener};
@@ -51,8 +51,8 @@ pub fn run(
 ) -> Result<(), RunError> {
     // Before anything fails for want of descriptors in words of its own.
     let bounds = Bounds::new(&config).map_err(RunError::Descriptors)?;
-    let audit = AuditLog::start(config.audit.file.as_deref(), config.strict_permissions)
-        .map_err(|error| RunError::Audit(config.audit.file.clone().unwrap_or_default(), error))?;
+    let audit = AuditLog::start(&config.audit, config.strict_permissions)
+        .map_err(|error| RunError::Audit(config.audit.target.clone().unwrap_or(AuditTarget::StandardOutput), error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
     let ended =
         LocalSet::new().block_on(&runtime, serve(config, files, inherited, bounds, Arc::new(audit), reread, log));
@@ -92,9 +92,8 @@ async fn serve(
     audit.service_started();
     let (mailboxes, threads) =
         workers::start(&config, &bounds, &generation, &upstream, &pool, &edits, &events).map_err(RunError::System)?;
-    spawn_local(tell_sums(Arc::clone(&events)));
-
     let condition = Rc::new(Condition::default());
+    spawn_local(tell_sums(Arc::clone(&events), Rc::clone(&condition)));
     let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&condition)));
     let expiries = spawn_local(expiry::watch(Arc::clone(&generation)));
     let history = Rc::new(RefCell::new(ReloadHistory::default()));
@@ -110,6 +109,7 @@ async fn serve(
         generation: Arc::clone(&generation),
         reloads: Rc::clone(&history),
         log: log.lines().clone(),
+        audit: Arc::clone(&audit),
     });
     let proxy = Rc::new(Proxy {
         started,
@@ -306,11 +306,12 @@ fn every(period: Duration) -> Interval {
     ticks
 }
 
-/// Tells for ever what was summed in each second.
-async fn tell_sums(events: Arc<ClientEvents>) {
+/// Tells for ever what was summed in each second, and whether requests wait for the audit log.
+async fn tell_sums(events: Arc<ClientEvents>, condition: Rc<Condition>) {
     let mut poll = every(Duration::from_millis(250));
     loop {
         poll.tick().await;
         events.tell_sums();
+        condition.note_audit(events.audit().is_blocking());
     }
 }

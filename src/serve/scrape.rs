@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::reload::ReloadHistory;
+use crate::audit::AuditLog;
 use crate::audit::client_events::ClientEvents;
 use crate::audit::lines::Lines;
 use crate::generation::Generation;
@@ -35,6 +36,7 @@ pub(super) struct Sources {
     pub(super) generation: Arc<ArcSwap<Generation>>,
     pub(super) reloads: Rc<RefCell<ReloadHistory>>,
     pub(super) log: Lines,
+    pub(super) audit: Arc<AuditLog>,
 }
 
 /// Asks for it.
@@ -60,7 +62,8 @@ impl Scraper {
     /// The metrics of this moment, as text.
     pub(super) async fn scrape(&self) -> String {
         let workers = self.ask_workers().await;
-        let Sources { started, listeners, events, budget, upstream, generation, reloads, log, .. } = &self.sources;
+        let Sources { started, listeners, events, budget, upstream, generation, reloads, log, audit, .. } =
+            &self.sources;
         let generation = generation.load_full();
         let counts = events.counts();
         let scrape = Scrape {
@@ -76,6 +79,8 @@ impl Scraper {
             held: budget.held(),
             held_limit: budget.limit(),
             log_lost: log.lost_in_all(),
+            audit_lost: audit.lost(),
+            audit_sequence: audit.sequence(),
             process: Process::now(*started),
         };
         scrape.into_text()

@@ -1,14 +1,17 @@
 //! The audit log: what has to be in it is, and whoever changes it is found out.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
-use crate::support::{RedisServer, Respgate, Setup, eventually, folder, request, respgate_binary, upstream_of};
+use crate::support::{
+    RedisServer, RespClient, Respgate, Setup, eventually, folder, request, respgate_binary, upstream_of,
+};
 
 const ACL: &str = "user alice on +@all -get ~* &*\nuser bob on >rightpassword +@all ~* &*\n";
 
@@ -182,35 +185,141 @@ fn a_file_that_was_moved_is_gone_on_with_in_a_new_one() {
 
 #[test]
 fn on_a_full_disk_nothing_waits_and_what_is_lost_is_counted() {
-    const EDITS: usize = 2000;
     let redis = RedisServer::start();
-    let mut gate = setup(&redis).expect_log("\"audit\"").start().settled();
-    let set_limit = |limit: Option<u64>| {
-        let pid = Pid::from_raw(gate.pid().try_into().unwrap());
-        prlimit(pid, Resource::Fsize, Rlimit { current: limit, maximum: None }).unwrap();
-    };
+    let mut gate = setup(&redis).setting("audit-commands = []").expect_log("\"audit\"").start().settled();
     let path = gate.path("audit");
-    let mut client = gate.connect_as(None);
-    assert_eq!(client.text(&["AUTH", "bob", "rightpassword"]), "+OK");
+    let mut bob = bob(&gate);
     // The log of operation is longer than that, and so a bound for it as well.
-    set_limit(Some(fs::metadata(&path).unwrap().len() + 20));
-    let name = "\u{1}".repeat(250);
-    for _ in 0..EDITS {
-        assert_eq!(client.text(&["ACL", "DELUSER", &name]), ":0");
-    }
-    set_limit(None);
-    let lost = eventually("what was lost to be told", || {
-        let text = fs::read_to_string(&path).unwrap();
-        let line = text.lines().find(|line| line.contains("audit.lost"))?;
-        serde_json::from_str::<Value>(line).ok()?["count"].as_u64()
-    });
+    limit_files(&gate, Some(fs::metadata(&path).unwrap().len() + 20));
+    edit(&mut bob);
+    let mut alice = gate.connect("alice");
+    (0..100).for_each(|_| assert!(alice.text(&["FLUSHALL"]).starts_with("-NOPERM")));
+    limit_files(&gate, None);
+    let lost = lost(&path);
+    assert_eq!(gate.metrics().sum("respgate_audit_lost_total"), lost as f64);
     stop(&mut gate);
-    let written = lines(&path).iter().filter(|line| line["event"] == "acl.changed").count();
-    assert!(lost > 0, "{written} written");
-    assert_eq!(written + usize::try_from(lost).unwrap(), EDITS);
+    assert!(lost > 0);
+    assert_eq!(count(&path, "acl.changed") + lost, EDITS);
+    let refused = lines(&path).into_iter().filter(|line| line["command"] == "flushall");
+    assert_eq!(refused.map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 100, "no refusal is ever lost");
     assert_eq!(verify(&[&path], None).status.code(), Some(0));
     // Of lines that were torn, no complaint.
     fs::write(gate.path("log"), "").unwrap();
+}
+
+#[test]
+fn on_a_full_disk_requests_wait_where_that_is_asked_for_and_nothing_is_lost() {
+    // More than there is room for, and less than sockets hold.
+    const WAITING: u64 = 800;
+    let redis = RedisServer::start();
+    let setup = setup(&redis).setting("audit-on-full = \"block\"").expect_log("\"audit\"");
+    let mut gate = setup.expect_log("stops Redis for everybody").start().settled();
+    let path = gate.path("audit");
+    let (mut bob, mut alice) = (bob(&gate), gate.connect("alice"));
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    limit_files(&gate, Some(fs::metadata(&path).unwrap().len() + 20));
+    let name = "\u{1}".repeat(250);
+    bob.send(&request(&["ACL", "DELUSER", &name]).repeat(WAITING as usize));
+    let audit_full = || String::from_utf8_lossy(&gate.ask(&["health", "--ready"]).stdout) == "audit-full\n";
+    eventually("no room", || audit_full().then_some(()));
+    let forwarded = || gate.metrics().sum("respgate_requests_total{user=\"alice\",verdict=\"forwarded\"}");
+    let at_rest = forwarded();
+    alice.send(&request(&["PING"]));
+    // These do not wait, and what does stays where it is.
+    for _ in 0..3 {
+        assert!(audit_full() && gate.health().status.success());
+        assert_eq!((forwarded(), gate.metrics().sum("respgate_audit_lost_total")), (at_rest, 0.0));
+    }
+    limit_files(&gate, None);
+    assert_eq!(alice.reply_text(), "+PONG");
+    (0..WAITING).for_each(|_| assert_eq!(bob.reply_text(), ":0"));
+    stop(&mut gate);
+    assert_eq!(count(&path, "acl.changed"), WAITING);
+    assert_eq!(verify(&[&path], None).status.code(), Some(0));
+    fs::write(gate.path("log"), "").unwrap();
+}
+
+#[test]
+fn a_second_process_waits_for_the_end_of_the_first_and_counts_what_it_cannot_keep() {
+    let redis = RedisServer::start();
+    let elsewhere = folder();
+    let path = elsewhere.path().join("audit");
+    let start = || {
+        let setup = setup(&redis).setting(&format!("audit-file = {path:?}")).setting("audit-commands = []");
+        setup.expect_log("\"audit\"").start().settled()
+    };
+    let mut first = start();
+    let mut second = start();
+    second.wait_for_log(&["\"audit\"", "\"waits\""]);
+    edit(&mut bob(&second));
+    assert!(first.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM"));
+    assert!(second.connect("alice").text(&["FLUSHDB"]).starts_with("-NOPERM"));
+    stop(&mut first);
+    let lost = lost(&path);
+    stop(&mut second);
+    assert_eq!(count(&path, "acl.changed") + lost, EDITS);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("flushall") && text.contains("flushdb") && text.contains("prev_run"));
+    assert_eq!(verify(&[&path], None).status.code(), Some(0));
+}
+
+#[test]
+fn standard_output_has_the_audit_log_where_that_is_asked_for() {
+    let redis = RedisServer::start();
+    let setup = setup(&redis).setting("audit-file = \"-\"");
+    let mut command = respgate_binary();
+    command.args(["run", "--listen", "127.0.0.1:0", "--log-format", "json", "--config"]).arg(setup.write_config());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["event"], "service.started");
+    kill_process(Pid::from_child(&child), Signal::USR1).unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    output.read_to_string(&mut line).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let path = setup.path("captured");
+    fs::write(&path, &line).unwrap();
+    assert!(line.lines().last().unwrap().contains("service.stopped"), "{line}");
+    assert_eq!(verify(&[&path], None).status.code(), Some(0));
+}
+
+#[test]
+fn refusals_as_fast_as_they_go_make_a_bounded_file_with_right_sums() {
+    refuse(20_000);
+}
+
+/// `cargo test --release --test it audit::a_million -- --ignored`
+#[test]
+#[ignore = "takes minutes"]
+fn a_million_refusals_as_fast_as_they_go_make_a_bounded_file_with_right_sums() {
+    refuse(1_000_000);
+}
+
+fn refuse(wanted: u64) {
+    const PIPELINE: u64 = 500;
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).start();
+    let path = gate.path("audit");
+    let mut other = gate.connect("alice");
+    let mut client = gate.connect("alice");
+    let pipeline = ["FLUSHALL", "FLUSHDB", "SHUTDOWN", "DEBUG"].map(|command| request(&[command, "x"])).concat();
+    for _ in 0..wanted / PIPELINE {
+        client.send(&pipeline.repeat(PIPELINE as usize / 4));
+        (0..PIPELINE).for_each(|_| assert!(client.reply_text().starts_with('-')));
+        assert_eq!(other.text(&["PING"]), "+PONG", "nobody waits for that");
+    }
+    stop(&mut gate);
+    let refused: Vec<Value> = lines(&path).into_iter().filter(|line| line["event"] == "request.refused").collect();
+    let sum = |command: &str| {
+        let of_it = refused.iter().filter(|line| line["command"] == command);
+        of_it.map(|line| line["count"].as_u64().unwrap()).sum::<u64>()
+    };
+    let sums = ["flushall", "flushdb", "shutdown", "debug"].map(sum);
+    assert_eq!(sums, [wanted / 4; 4]);
+    // Two lines of each kind in a second.
+    assert!(refused.len() as u64 <= wanted / 20, "{} lines", refused.len());
+    assert_eq!(verify(&[&path], None).status.code(), Some(0));
 }
 
 #[test]
@@ -252,6 +361,39 @@ fn a_new_file_that_others_may_change_is_written_to_and_told_of() {
     assert!(gate.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM"));
     eventually("the refusal", || fs::read_to_string(&path).unwrap().contains("flushall").then_some(()));
     assert_eq!(verify(&[&old, &path], None).status.code(), Some(0));
+}
+
+const EDITS: u64 = 2000;
+
+/// Lines that are longer than what can wait.
+fn edit(bob: &mut RespClient) {
+    let name = "\u{1}".repeat(250);
+    (0..EDITS).for_each(|_| assert_eq!(bob.text(&["ACL", "DELUSER", &name]), ":0"));
+}
+
+fn bob(gate: &Respgate) -> RespClient {
+    let mut bob = gate.connect_as(None);
+    assert_eq!(bob.text(&["AUTH", "bob", "rightpassword"]), "+OK");
+    bob
+}
+
+/// As if the disk were full there.
+fn limit_files(gate: &Respgate, limit: Option<u64>) {
+    let pid = Pid::from_raw(gate.pid().try_into().unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current: limit, maximum: None }).unwrap();
+}
+
+/// How many lines are told to be lost, once they are.
+fn lost(path: &Path) -> u64 {
+    eventually("what was lost to be told", || {
+        let line = lines(path).into_iter().find(|line| line["event"] == "audit.lost")?;
+        line["count"].as_u64()
+    })
+}
+
+/// How many lines of this event there are.
+fn count(path: &Path, event: &str) -> u64 {
+    lines(path).iter().filter(|line| line["event"] == event).count() as u64
 }
 
 fn setup(redis: &RedisServer) -> Setup {

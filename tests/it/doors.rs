@@ -49,11 +49,11 @@ fn livez_and_readyz_answer_as_kubernetes_does() {
     };
     assert_eq!(said("/livez"), (200, "ok\n".to_owned()));
     assert_eq!(said("/readyz"), (200, "ok\n".to_owned()));
-    let good = "[+]workers ok\n[+]upstream ok\n[+]shutdown ok\nreadyz check passed\n";
+    let good = "[+]workers ok\n[+]upstream ok\n[+]audit ok\n[+]shutdown ok\nreadyz check passed\n";
     assert_eq!(said("/readyz?verbose"), (200, good.to_owned()));
     redis.stop();
     eventually("Redis to be missed", || (said("/readyz").0 == 503).then_some(()));
-    let bad = "[+]workers ok\n[-]upstream failed\n[+]shutdown ok\nreadyz check failed\n";
+    let bad = "[+]workers ok\n[-]upstream failed\n[+]audit ok\n[+]shutdown ok\nreadyz check failed\n";
     assert_eq!(said("/readyz"), (503, bad.to_owned()));
     assert_eq!(said("/livez?verbose"), (200, "[+]workers ok\nlivez check passed\n".to_owned()));
 }

@@ -24,7 +24,9 @@ struct Stage {
 impl Stage {
     fn start() -> Stage {
         let redis = RedisServer::start();
-        let gate = setup(&redis).crl().expect_log("reload").expect_log("upstream").start().settled();
+        let setup = setup(&redis);
+        let audit = format!("audit-file = {:?}", setup.path("audit"));
+        let gate = setup.setting(&audit).crl().expect_log("reload").expect_log("upstream").start().settled();
         Stage { redis, gate, clients: Vec::new() }
     }
 
@@ -59,6 +61,7 @@ const MOVES: &[Move] = &[
         "a client comes",
         |stage| _ = stage.connect().call(&["PING"]),
         &[
+            "respgate_audit_sequence",
             "respgate_sessions{listener=\"127.0.0.1:",
             "respgate_connections_total{listener=\"127.0.0.1:",
             "respgate_handshakes_total{result=\"accepted\",reason=\"\",version=\"TLSv1.3\"}",
@@ -178,8 +181,9 @@ const MOVES: &[Move] = &[
 const OTHERS: &[&str] = &[
     "respgate_build_info",
     "respgate_held_bytes_limit",
-    // Where it moves is in the tests of the log.
+    // Where they move is in the tests of the log and the audit log.
     "respgate_log_lost",
+    "respgate_audit_lost",
     "process_max_fds",
     "process_resident_memory_bytes",
     "process_start_time_seconds",

@@ -8,18 +8,21 @@ mod upstream;
 mod users;
 mod words;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::judge::Judge;
 pub use self::redis_conf::redis_conf;
 use self::words::{
-    MOST_ARGUMENTS, acl_dialect, clients_user, inline_size, keepalive, key_names, log_format, log_level, max_args,
-    positive_count, positive_duration, positive_size, recorded_command, stray_auth_word, threads, unmapped_word,
+    MOST_ARGUMENTS, acl_dialect, audit_on_full, clients_user, inline_size, keepalive, key_names, log_format, log_level,
+    max_args, positive_count, positive_duration, positive_size, recorded_command, stray_auth_word, threads,
+    unmapped_word,
 };
 use super::error::{ConfigError, Place, SourceFile};
 use super::host::Host;
 use super::model::{
-    AdminAddress, AuditSettings, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat, LogLevel, LogSettings,
+    AdminAddress, AuditOnFull, AuditSettings, AuditTarget, Config, DEFAULT_MAXCLIENTS, Limits, Listener, LogFormat,
+    LogLevel, LogSettings,
 };
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
@@ -208,24 +211,49 @@ impl Judge<'_> {
 
     /// To be judged before the log.
     fn audit(&mut self, settings: &mut Settings) -> AuditSettings {
-        let log = self.path(settings.log_file.clone());
-        let origin = settings.audit_file.as_ref().map(|setting| setting.origin.clone());
-        let others = [settings.audit_commands.iter().flatten().next(), settings.audit_keys.as_ref()];
-        let others: Vec<Origin> = others.into_iter().flatten().map(|setting| setting.origin.clone()).collect();
-        let file = self.path(settings.audit_file.take());
-        match &origin {
-            Some(origin) if file.is_some() && file == log => self.error(origin, "is `log-file`, too"),
-            Some(_) => {}
-            None => others.iter().for_each(|other| self.warn(other, "does nothing without `audit-file`")),
-        }
-        AuditSettings {
-            file,
+        let others = [&settings.audit_keys, &settings.audit_on_full].map(Option::as_ref);
+        let others = others.into_iter().chain([settings.audit_commands.iter().flatten().next()]).flatten();
+        let others: Vec<Origin> = others.map(|setting| setting.origin.clone()).collect();
+        let on_full = settings.audit_on_full.as_ref().map(|setting| setting.origin.clone());
+        let audit = AuditSettings {
+            target: self.audit_target(settings),
             commands: match settings.audit_commands.take() {
                 Some(commands) => self.all(Some(commands), recorded_command),
                 None => ["@admin", "@dangerous"].map(str::to_owned).into(),
             },
             keys: self.or(settings.audit_keys.take(), key_names, KeyNames::No),
+            on_full: self.or(settings.audit_on_full.take(), audit_on_full, AuditOnFull::Drop),
+        };
+        match (&audit.target, &on_full) {
+            (None, _) => others.iter().for_each(|other| self.warn(other, "does nothing without `audit-file`")),
+            (Some(target), Some(on_full)) if audit.on_full == AuditOnFull::Block => {
+                let words =
+                    format!("whoever fills the disk under {target}, or stops its reader, stops Redis for everybody");
+                self.warn(on_full, words);
+            }
+            _ => {}
         }
+        audit
+    }
+
+    fn audit_target(&mut self, settings: &mut Settings) -> Option<AuditTarget> {
+        let log = self.path(settings.log_file.clone());
+        let setting = settings.audit_file.take()?;
+        let origin = setting.origin.clone();
+        let is_standard_output =
+            |path: &PathBuf| ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new).contains(&&**path);
+        let (target, is_log) = match setting.text.as_str() {
+            "-" => (AuditTarget::StandardOutput, log.as_ref().is_some_and(is_standard_output)),
+            _ => {
+                let path = self.path(Some(setting))?;
+                let is_log = Some(&path) == log.as_ref();
+                (AuditTarget::File(path), is_log)
+            }
+        };
+        if is_log {
+            self.error(&origin, "is `log-file`, too");
+        }
+        Some(target)
     }
 
     fn log(&mut self, settings: &mut Settings) -> LogSettings {

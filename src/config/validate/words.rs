@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::acl::UserName;
 use crate::command::Dialect;
-use crate::config::model::{LogFormat, LogLevel};
+use crate::config::model::{AuditOnFull, LogFormat, LogLevel};
 use crate::config::units::{count, duration, one_of, size};
 use crate::identity::UserFrom;
 use crate::keepalive::Keepalive;
@@ -120,6 +120,10 @@ pub(super) fn recorded_command(text: &str) -> Result<String, String> {
         true => Err(format!("{text:?}: nothing is added or taken away here, what is named is recorded")),
         false => blocked_command(text),
     }
+}
+
+pub(super) fn audit_on_full(text: &str) -> Result<AuditOnFull, String> {
+    one_of(text, &[("drop", AuditOnFull::Drop), ("block", AuditOnFull::Block)])
 }
 
 pub(super) fn key_names(text: &str) -> Result<KeyNames, String> {

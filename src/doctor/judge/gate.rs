@@ -171,8 +171,8 @@ fn without_nopass(gate: &Gate<'_>, number: usize) -> Option<Fix> {
 
 fn audit(gate: &Gate<'_>) -> Finding {
     let kind = &kind::GATE_AUDIT;
-    match &gate.config.audit.file {
-        Some(path) => Finding::green(kind, format!("audit-file {}", path.display())),
+    match &gate.config.audit.target {
+        Some(target) => Finding::green(kind, format!("audit-file {target}")),
         None => {
             let line = "audit-file = \"/var/log/respgate/audit.log\"".to_owned();
             Finding::amber(kind, "no audit-file").fix(gate.line_after(&["upstream", "listen"], line))

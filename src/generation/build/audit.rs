@@ -22,6 +22,6 @@ impl Builder<'_> {
                 self.errors.push(BuildError::config(format!("{error}{hint}")));
             }
         }
-        if audit.file.is_some() { rules } else { AuditRules::default() }
+        if audit.target.is_some() { rules } else { AuditRules::default() }
     }
 }

@@ -100,6 +100,10 @@ impl Services for WorkerServices {
         }
     }
 
+    fn may_take_requests(&self) -> bool {
+        !self.worker.settings.events.audit().is_blocking()
+    }
+
     fn connect(&self) -> Connecting<Connection> {
         let worker = Rc::clone(&self.worker);
         Box::pin(async move {

@@ -38,6 +38,7 @@ impl Status {
             Health::Serving => return None,
             Health::Draining => "the proxy ends, and takes no new clients".to_owned(),
             Health::Stuck => "a worker does not turn: its clients wait".to_owned(),
+            Health::AuditFull => "the audit log cannot be written, and requests wait for it".to_owned(),
             Health::UpstreamDown if self.upstream.is_up => "Redis loads its data".to_owned(),
             Health::UpstreamDown => match &self.upstream.last_failure {
                 Some(failure) => format!("Redis is not there: {}", failure.error),
