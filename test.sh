@@ -21,6 +21,7 @@ install_missing() {
     command -v redis-server >/dev/null || packages+=(redis-server)
     command -v redis-cli >/dev/null || packages+=(redis-tools)
     command -v openssl >/dev/null || packages+=(openssl)
+    command -v jq >/dev/null || packages+=(jq)
     command -v cc >/dev/null || packages+=(gcc libc6-dev)
     python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
     command -v cargo >/dev/null || die "cargo is missing: install Rust from https://rustup.rs, then run this again"

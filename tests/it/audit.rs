@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
@@ -121,6 +121,60 @@ fn hashes_of_keys_are_the_same_for_the_same_key_within_one_run_and_no_others() {
     let (one, other) = (hashes(), hashes());
     assert!(one[0] == one[2] && one[0] != one[1], "{one:?}");
     assert!(one.iter().all(|hash| !other.contains(hash)), "{one:?} {other:?}");
+}
+
+/// What the document asks, and a beginning of each answer of it, with a word in it.
+const QUESTIONS: &[(&str, &[&str])] = &[
+    ("`KEYS *`", &["\"alice\",\"127.0.0.1:"]),
+    ("tried FLUSHALL", &["\"alice\",\"127.0.0.1:"]),
+    (
+        "stolen certificate",
+        &["\"session.started\"", "\"request.refused\"", "\"certificate-revoked\"", "\"handshake.failed\""],
+    ),
+    ("passwords were tried", &["\"login.refused\",\"bob\"", "\"login.accepted\",\"bob\""]),
+    ("changed users", &["\"bob\",\"127.0.0.1:", "\"files changed\""]),
+    ("After an exposure", &["[\"alice\",\"42\",[\"127.0.0.1:"]),
+    ("refused anything", &["\"request.refused\",\"flushall\",\"blocked\"", "\"request.permitted\",\"keys\""]),
+];
+
+#[test]
+fn the_questions_of_the_document_are_answered_by_its_lines_of_jq() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        return eprintln!("SKIPPED: there is no jq; ./test.sh installs it");
+    }
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).crl().start();
+    let stolen = gate.pki().numbered_client("alice", 66);
+    let mut client = gate.connect_as(Some(&stolen));
+    client.send(&[request(&["KEYS", "*"]), request(&["FLUSHALL"]), request(&["GET", "a"])].concat());
+    (0..3).for_each(|_| drop(client.reply()));
+    let mut edits = gate.connect_as(None);
+    assert!(edits.text(&["AUTH", "bob", "wrongpassword"]).starts_with("-WRONGPASS"));
+    assert_eq!(edits.text(&["AUTH", "bob", "rightpassword"]), "+OK");
+    assert_eq!(edits.text(&["ACL", "SETUSER", "eve"]), "+OK");
+    gate.pki().write_crl(&[66]);
+    gate.wait_for_log(&["\"close\"", "certificate-revoked"]);
+    let _ = gate.connect_as(Some(&stolen)).try_send(&request(&["PING"]));
+    gate.wait_for_log(&["\"handshake\"", "\"revoked\""]);
+    stop(&mut gate);
+    fs::rename(gate.path("audit"), gate.path("audit.log")).unwrap();
+    let permitted =
+        lines(&gate.path("audit.log")).into_iter().find(|line| line["event"] == "request.permitted").unwrap();
+    let time = permitted["time"].as_str().unwrap();
+    let document = include_str!("../../docs/audit.md").split("\n## Questions\n").nth(1).unwrap().split("\n## ").next();
+    let asked: Vec<&str> = document.unwrap().split("```sh\n").collect();
+    assert_eq!(asked.len() - 1, QUESTIONS.len());
+    for (pair, (question, answers)) in asked.windows(2).zip(QUESTIONS) {
+        assert!(pair[0].contains(question), "{question}");
+        let line = pair[1].split("\n```").next().unwrap();
+        let line = line.replace("2026-03-09T10", &time[..13]).replace("2026-03-09", &time[..10]);
+        let output = Command::new("sh").args(["-c", &line]).current_dir(gate.path(".")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        for answer in *answers {
+            assert!(said.lines().any(|line| line.contains(answer)), "{line}: {answer} in {said}");
+        }
+    }
 }
 
 #[test]
