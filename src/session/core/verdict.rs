@@ -1,10 +1,12 @@
 //! The verdict on a request, and the one point where it is final.
 
 use super::SessionCore;
-use super::local::WRONG_PASSWORD;
 use crate::command::{Argv, CommandSpec};
 use crate::policy::{Denial, Policy, RequestKeys, Requester, Verdict};
 use crate::session::action::RequestRefusal;
+
+/// What Redis says of a login that fails.
+pub(super) const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
 /// The verdict on a request in every state that Redis may be in when it gets it.
 pub(super) enum Judgement<'p> {

@@ -13,12 +13,11 @@ use crate::resp::Reply;
 use crate::session::action::{Action, Credentials, LoginFailure, LoginOutcome, Report};
 use crate::session::close::CloseReason;
 use crate::session::core::SessionCore;
+use crate::session::core::verdict::WRONG_PASSWORD;
 use crate::session::login::{Greeting, Login};
 use crate::session::output::Output;
 use crate::session::wait::Wait;
 
-pub(in crate::session::core) const WRONG_PASSWORD: &str =
-    "WRONGPASS invalid username-password pair or user is disabled.";
 const NO_PASSWORD_NEEDED: &str = "ERR AUTH <password> called without any password configured for the default user. Are \
                                   you sure your configuration is correct?";
 

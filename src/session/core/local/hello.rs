@@ -1,10 +1,10 @@
 //! HELLO: its login is ours, the rest is Redis's, which gets it without the login.
 
-use super::auth::WRONG_PASSWORD;
 use crate::command::Argv;
 use crate::policy::Policy;
 use crate::resp::{Protocol, Reply, parse_integer};
 use crate::session::core::SessionCore;
+use crate::session::core::verdict::WRONG_PASSWORD;
 use crate::session::login::Greeting;
 use crate::session::output::Output;
 use crate::session::wait::{AfterReplies, Wait};

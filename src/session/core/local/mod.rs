@@ -8,7 +8,6 @@ mod reply_mode;
 use std::time::Instant;
 
 pub use self::acl::describe_log;
-pub(super) use self::auth::WRONG_PASSWORD;
 use super::SessionCore;
 use super::verdict::Conclusion;
 use crate::command::{Argv, Role, Scope};
