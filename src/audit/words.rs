@@ -445,6 +445,7 @@ mod tests {
         ("others", &[""]),
         ("log", &["lost"]),
         ("audit", &["failed", "waits", "done", "access", "lost", "head"]),
+        ("expiry", &["soon", "ended"]),
         ("worker", &["stuck", "turns"]),
         ("panic", &[""]),
     ];
