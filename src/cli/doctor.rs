@@ -9,10 +9,12 @@ use rustix::process::geteuid;
 
 use super::configuration::variables;
 use super::door::{AdminDoor, print};
+use super::table::aligned;
 use super::{ConfigurationArgs, Exit};
 use crate::config::{AclSource, Config, Loaded};
-use crate::doctor::judge::{Gate, gate};
-use crate::doctor::{Finding, Report, Severity, Subject, compose, kind, look, told};
+use crate::doctor::judge::{Client, Clients, Gate, gate};
+use crate::doctor::look::{self, Looked};
+use crate::doctor::{Finding, Report, Severity, Subject, compose, kind, told};
 use crate::files::Files;
 use crate::generation::{self, Generation, Kept, UpstreamKnowledge};
 use crate::serve::status::Status;
@@ -40,6 +42,9 @@ pub struct DoctorArgs {
     /// Print the points of docs/hardening.md, ticked where all that belongs to them is green
     #[arg(long, conflicts_with = "json")]
     pub checklist: bool,
+    /// List who is connected to Redis, and whether through respgate, and nothing else
+    #[arg(long, conflicts_with_all = ["json", "checklist", "compose"])]
+    pub who: bool,
     /// Exit 1 where something is as bad as this, or worse
     #[arg(long, value_name = "SEVERITY", default_value = "red")]
     pub fail_on: FailOn,
@@ -68,7 +73,11 @@ impl From<FailOn> for Severity {
 
 /// Looks at everything, and tells. It exits with 0 where nothing is as bad as `--fail-on`, and with 1 elsewhere.
 pub fn doctor(arguments: &DoctorArgs) -> Exit {
-    let report = Report::new(subject(), look_at_all(arguments));
+    let (findings, clients) = look_at_all(arguments);
+    if arguments.who {
+        return who(clients);
+    }
+    let report = Report::new(subject(), findings);
     print(&match () {
         () if arguments.json => report.json(),
         () if arguments.checklist => report.checklist(),
@@ -77,20 +86,48 @@ pub fn doctor(arguments: &DoctorArgs) -> Exit {
     if report.is_better_than(arguments.fail_on.into()) { Exit::Success } else { Exit::Failure }
 }
 
+/// Lists connections, those past respgate first. It exits with 1 where there are such, or where nobody tells.
+fn who(clients: Option<Clients>) -> Exit {
+    let Some(mut clients) = clients.and_then(|clients| clients.list()) else {
+        eprintln!(
+            "error: no Redis tells who is connected: name the configuration, with a user at the upstream that may run CLIENT LIST"
+        );
+        return Exit::Unavailable;
+    };
+    let rank = |client: &Client| match client.is_ours {
+        Some(false) => 0,
+        None => 1,
+        Some(true) => 2,
+    };
+    clients.sort_by_key(rank);
+    let way = |client: &Client| ["past respgate", "unknown", "respgate"][rank(client)].to_owned();
+    let row = |client: &Client| {
+        let Client { user, address, process, name, age, command, .. } = client.clone();
+        [way(client), user, address, process.unwrap_or_default(), name, age, command]
+    };
+    let heading = ["way", "user", "address", "process", "name", "age", "command"].map(str::to_owned);
+    print(&aligned(&[heading].into_iter().chain(clients.iter().map(row)).collect::<Vec<_>>()));
+    match clients.iter().any(|client| client.is_ours == Some(false)) {
+        true => Exit::Failure,
+        false => Exit::Success,
+    }
+}
+
 fn subject() -> Subject {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned();
     let user = if geteuid().is_root() { "root".to_owned() } else { format!("user {}", geteuid().as_raw()) };
     Subject { host, time: SystemTime::now(), user }
 }
 
-fn look_at_all(arguments: &DoctorArgs) -> Vec<Finding> {
+fn look_at_all(arguments: &DoctorArgs) -> (Vec<Finding>, Option<Clients>) {
     let (config, mut findings) = look_at_gate(&arguments.configuration);
     let redis_conf = arguments.configuration.flags.redis_conf();
-    findings.extend(look::at_redis(config.as_ref(), redis_conf.as_deref()));
+    let Looked { findings: of_redis, clients } = look::at_redis(config.as_ref(), redis_conf.as_deref());
+    findings.extend(of_redis);
     findings.extend(arguments.compose.iter().flat_map(|path| compose::look(path)));
     let words = "what a firewall lets through is seen only from outside: try port 6379 of this host from another one";
     findings.push(Finding::unknown(&kind::FIREWALL, words));
-    findings
+    (findings, clients)
 }
 
 /// All that `respgate check` says, and how the proxy runs; and the configuration, where it is one.
@@ -165,8 +202,12 @@ fn judge_gate(
         AclSource::File(path) => lines(path),
         AclSource::Password(_) | AclSource::None => Vec::new(),
     };
+    let authorities = config.listeners.iter().filter_map(|listener| listener.tls.as_ref()?.ca_cert_file.as_ref());
+    let lists: Vec<PathBuf> =
+        authorities.map(|file| file.with_extension("crl")).filter(|list| list.is_file()).collect();
     gate(&Gate {
         config,
+        lists: &lists,
         users: generation.map(|generation| (&generation.policy.acl, &generation.policy.table)),
         file: path.as_deref().map(|path| (path, config_lines.as_slice())),
         users_file: &users_file,

@@ -78,6 +78,16 @@ pub fn read(text: &str, variables: &BTreeMap<String, String>) -> Result<Vec<Serv
     Ok(found)
 }
 
+/// The configuration of Docker.
+const DOCKER: &str = "/etc/docker/daemon.json";
+
+/// Whether Docker leaves published ports to a program of its own, which is then who connects: where it may not write rules
+/// for the kernel. Without a configuration it may.
+fn hides_clients(daemon: Option<&str>) -> bool {
+    let document = daemon.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    document.is_some_and(|document| document["iptables"] == false)
+}
+
 /// Reads a compose file with the variables of the `.env` beside it, and judges it.
 pub fn look(path: &Path) -> Vec<Finding> {
     let files = Files::default();
@@ -86,7 +96,7 @@ pub fn look(path: &Path) -> Vec<Finding> {
     let variables = text(&path.with_file_name(".env")).map(|text| assignments(&text)).unwrap_or_default();
     let services = text(path).map_err(|error| error.to_string()).and_then(|text| read(&text, &variables));
     match services {
-        Ok(services) => judge::compose(path, &services),
+        Ok(services) => judge::compose(path, &services, hides_clients(text(Path::new(DOCKER)).ok().as_deref())),
         Err(why) => vec![Finding::unknown(&kind::COMPOSE_PUBLISHED, format!("{}: {why}", path.display()))],
     }
 }
@@ -444,6 +454,14 @@ mod tests {
         assert_eq!(host("${EMPTY:-192.0.2.1}"), Some(Some("192.0.2.1".to_owned())));
         assert_eq!(host("${EMPTY-192.0.2.1}"), Some(None));
         assert_eq!(host("${NOTHING}"), None);
+    }
+
+    #[test]
+    fn docker_hides_clients_where_it_may_write_no_rules() {
+        assert!(hides_clients(Some("{\"iptables\": false}")));
+        for text in [None, Some("{}"), Some("{\"iptables\": true}"), Some("")] {
+            assert!(!hides_clients(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -40,17 +40,21 @@ macro_rules! kinds {
 kinds! {
     REDIS_FOUND: "redis.found", 1, "what is not found cannot be judged";
     REDIS_TOLD: "redis.told", 1, "what Redis does not tell cannot be judged";
+    REDIS_CLIENTS: "redis.clients", 2, "what does not come through respgate is bound by no ACL and no blocklist of it";
     COMPOSE_PUBLISHED: "compose.published", 3, "a published port is reachable from everywhere, past the firewall of the host";
     COMPOSE_GATE: "compose.gate", 3, "a port that is published without an address is published on all of them";
+    COMPOSE_PROXY: "compose.proxy", 3, "every client then has the address of the bridge: allow, deny and allow-from cannot tell them apart";
     REDIS_EXPOSED: "redis.exposed", 4, "whoever reaches this host reaches Redis";
+    PORT_TAKEN: "port.6379", 4, "whatever answers there answers whoever reaches this host";
     REDIS_OPEN: "redis.open", 4, "it asks for no password: whoever connects reads, changes and deletes everything";
-    REDIS_PROTECTED_MODE: "redis.protected-mode", 4, "without it an open Redis answers everybody, and not this host alone";
+    REDIS_PROTECTED_MODE: "redis.protected", 4, "without it an open Redis answers everybody, and not this host alone";
     REDIS_COMMANDS: "redis.commands", 4, "it lets clients run code in Redis, or move its files";
     REDIS_NOPASS: "redis.nopass", 4, "any password makes somebody this user";
     REDIS_ROOT: "redis.root", 4, "whoever has Redis write a file can write every file of this host";
     REDIS_LITERAL: "redis.literal", 5, "Redis knows no variables: everybody can guess what stands there";
     REDIS_WEAK: "redis.weak", 5, "Redis answers thousands of guesses a second";
     REDIS_READABLE: "redis.readable", 5, "every account of this host can log in";
+    REDIS_DUMP: "redis.dump", 5, "every account of this host can read all of the data";
     FILES: "files", 5, "whoever can read a secret has it, and whoever can change a file decides";
     REDIS_TLS: "redis.tls", 7, "TLS keeps others from listening, and lets everybody in";
     CRL_MISSING: "crl.missing", 7, "a certificate that was stolen is good until it ends";
@@ -60,6 +64,7 @@ kinds! {
     GATE_RUNNING: "gate.running", 9, "what does not run guards nothing";
     GATE_RELOAD: "gate.reload", 9, "what was changed since guards nothing";
     ACL_NOPASS: "acl.nopass", 6, "any password makes somebody this user";
+    ACL_WEAK: "acl.weak", 6, "its hash stands for a word that everybody tries";
     ACL_WIDE: "acl.wide", 6, "one password that leaks is all of the data";
     ACL_EXEMPT: "acl.exempt", 6, "the blocklist does not hold for this user: one password that leaks is FLUSHALL";
     GATE_STRAY_AUTH: "gate.stray-auth", 6, "it is for a migration: what clients still send are passwords that leak";
@@ -115,7 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn no_two_kinds_share_an_id() {
+    fn no_two_kinds_share_an_id_and_all_have_room_in_a_report() {
+        assert!(ALL.iter().all(|kind| kind.id.len() <= 19), "they stand in a column");
         let ids: BTreeSet<&str> = ALL.iter().map(|kind| kind.id).collect();
         assert_eq!(ids.len(), ALL.len());
     }

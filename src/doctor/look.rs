@@ -1,9 +1,11 @@
 //! Every Redis of this host and the upstream: who they are, what they say, and how they are set up.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::judge::{Exposure, Instance, exposure, redis as judge};
+use super::judge::{Clients, Exposure, Instance, clients, exposure, redis as judge};
 use super::redis::{self, Login, Redis};
 use super::redis_conf::RedisConf;
 use super::sockets::{self, Process};
@@ -13,11 +15,23 @@ use crate::config::{Config, UpstreamAddress};
 /// Where distributions have it.
 const USUAL: &[&str] = &["/etc/redis/redis.conf", "/etc/valkey/valkey.conf", "/etc/redis.conf"];
 
+/// What was found, and who is connected to the upstream.
+#[must_use]
+pub struct Looked {
+    /// What is to be told.
+    pub findings: Vec<Finding>,
+    /// Who is connected to the upstream, or to the only Redis where there is no configuration.
+    pub clients: Option<Clients>,
+}
+
 /// Looks at them. `redis_conf` is the file of the only one, where it does not say itself.
-pub fn at_redis(config: Option<&Config>, redis_conf: Option<&Path>) -> Vec<Finding> {
+pub fn at_redis(config: Option<&Config>, redis_conf: Option<&Path>) -> Looked {
     let (listening, unix) = match sockets::listening().and_then(|tcp| Ok((tcp, sockets::unix_listening()?))) {
         Ok(sockets) => sockets,
-        Err(error) => return vec![Finding::unknown(&kind::REDIS_FOUND, format!("/proc cannot be read: {error}"))],
+        Err(error) => {
+            let unknown = Finding::unknown(&kind::REDIS_FOUND, format!("/proc cannot be read: {error}"));
+            return Looked { findings: vec![unknown], clients: None };
+        }
     };
     let processes = sockets::redis_processes();
     let upstream = config.map(|config| &config.upstream.address);
@@ -36,12 +50,40 @@ pub fn at_redis(config: Option<&Config>, redis_conf: Option<&Path>) -> Vec<Findi
     if let Some(upstream) = upstream.filter(|upstream| asked.iter().all(|asked| asked.address != **upstream)) {
         asked.push(redis::ask(upstream, None, config.map(login)));
     }
+    let who = who(config, &asked);
     let instances = instances(&processes, &asked, redis_conf);
     let files =
         instances.iter().filter_map(|(process, instance)| Some((process.clone()?, instance.file.clone()?))).collect();
     let mut findings = exposure(&Exposure { listening, unix, processes, asked, files });
     findings.extend(instances.iter().flat_map(|(_, instance)| judge(instance)));
-    findings
+    findings.extend(who.as_ref().map(clients));
+    Looked { findings, clients: who }
+}
+
+fn who(config: Option<&Config>, asked: &[Redis]) -> Option<Clients> {
+    let upstream = config.map(|config| &config.upstream);
+    let redis = match (upstream, asked) {
+        (Some(upstream), asked) => asked.iter().find(|redis| redis.address == upstream.address)?,
+        (None, [only]) => only,
+        (None, _) => return None,
+    };
+    Some(Clients {
+        name: redis.address.to_string(),
+        lines: redis.told.as_ref().and_then(|told| told.clients.clone()),
+        asker: redis.told.as_ref().and_then(|told| told.asker),
+        upstream_user: upstream.and_then(|upstream| upstream.user.clone()).unwrap_or_else(|| "default".to_owned()),
+        owners: sockets::connected(),
+    })
+}
+
+/// Whether others can read what a Redis on this host writes to its folder: they may enter that, and read a file in it.
+fn is_dump_open(told: Option<&redis::Told>) -> Option<bool> {
+    let setting = |name| told?.settings.get(name);
+    let folder = PathBuf::from(setting("dir")?);
+    let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.mode());
+    let is_entered = mode(&folder).ok()? & 0o001 != 0;
+    let files = [setting("dbfilename")?.as_str(), "appendonlydir"].map(|name| mode(&folder.join(name)));
+    Some(is_entered && files.iter().any(|mode| mode.as_ref().is_ok_and(|mode| mode & 0o004 != 0)))
 }
 
 fn login(config: &Config) -> Login<'_> {
@@ -68,7 +110,8 @@ fn instances(processes: &[Process], asked: &[Redis], redis_conf: Option<&Path>) 
         let file = says.map(PathBuf::from).or_else(named);
         let is_root = process.as_ref().map(|process| process.user == 0);
         let file = file.map(|path| RedisConf::read(&path));
-        (process, Instance { name, told, file, is_root })
+        let is_dump_open = process.as_ref().and_then(|_| is_dump_open(told.as_ref()));
+        (process, Instance { name, told, file, is_dump_open, is_root })
     };
     all.into_iter().map(instance).collect()
 }

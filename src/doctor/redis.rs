@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ pub struct Told {
     pub keys_of_attackers: Option<Vec<&'static str>>,
     /// CLIENT LIST.
     pub clients: Option<Vec<String>>,
+    /// The number of the connection over which it told.
+    pub asker: Option<i64>,
 }
 
 impl fmt::Debug for Told {
@@ -108,6 +110,7 @@ enum Question {
     Users,
     Modules,
     Exists(&'static str),
+    Id,
     Clients,
 }
 
@@ -120,6 +123,7 @@ impl Question {
             Question::Users => vec!["ACL", "LIST"],
             Question::Modules => vec!["MODULE", "LIST"],
             Question::Exists(key) => vec!["EXISTS", key],
+            Question::Id => vec!["CLIENT", "ID"],
             Question::Clients => vec!["CLIENT", "LIST"],
         }
     }
@@ -129,20 +133,26 @@ impl Question {
 pub fn ask(address: &UpstreamAddress, process: Option<Process>, login: Option<Login<'_>>) -> Redis {
     let renames = login.map_or(&[][..], |login| login.renames);
     let (answer, mut told) = match Conversation::begin(address, renames) {
-        Ok(mut conversation) => match conversation.ask(&Question::Ping) {
-            Ok(Reply::Error(text)) if text.starts_with("NOAUTH") => (Answer::Password, None),
-            Ok(Reply::Error(text)) => (Answer::Refused(text.into_owned()), None),
-            Ok(_) => (Answer::Open, Some(conversation.listen())),
-            Err(error) => (Answer::Silent(error.to_string()), None),
-        },
+        Ok(mut conversation) => {
+            let said = match conversation.ask(&Question::Ping) {
+                Ok(Reply::Error(text)) if text.starts_with("NOAUTH") => (Answer::Password, None),
+                Ok(Reply::Error(text)) => (Answer::Refused(text.into_owned()), None),
+                Ok(_) => (Answer::Open, Some(conversation.listen())),
+                Err(error) => (Answer::Silent(error.to_string()), None),
+            };
+            conversation.end();
+            said
+        }
         Err(error) => (Answer::Silent(error.to_string()), None),
     };
     let password = login.and_then(|login| Some((login.user, login.password?)));
-    if let (Some((user, password)), None | Some(_)) = (password, &told)
+    if let Some((user, password)) = password
         && let Ok(mut conversation) = Conversation::begin(address, renames)
-        && matches!(conversation.log_in(user, password), Ok(Reply::Simple(_)))
     {
-        told = Some(conversation.listen());
+        if matches!(conversation.log_in(user, password), Ok(Reply::Simple(_))) {
+            told = Some(conversation.listen());
+        }
+        conversation.end();
     }
     Redis { address: address.clone(), process, answer, told }
 }
@@ -173,6 +183,22 @@ impl<'a> Conversation<'a> {
         Ok(Conversation { stream, unread: Vec::new(), renames })
     }
 
+    /// Ends it, and waits until Redis has noticed: it is no client of Redis any more.
+    fn end(mut self) {
+        let mut rest = [0; 1024];
+        // It may be gone by itself.
+        match &mut self.stream {
+            Stream::Tcp(stream) => {
+                let _ = stream.shutdown(Shutdown::Write);
+                while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
+            }
+            Stream::Unix(stream) => {
+                let _ = stream.shutdown(Shutdown::Write);
+                while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
+            }
+        }
+    }
+
     /// What it tells. Where it does not answer any more, that is all.
     fn listen(&mut self) -> Told {
         let mut told =
@@ -193,6 +219,10 @@ impl<'a> Conversation<'a> {
         let keys: Option<Vec<(&'static str, bool)>> = KEYS_OF_ATTACKERS.iter().map(has).collect();
         told.keys_of_attackers =
             keys.map(|keys| keys.into_iter().filter(|(_, has)| *has).map(|(key, _)| key).collect());
+        told.asker = match self.answer(&Question::Id) {
+            Some(Reply::Integer(number)) => Some(number),
+            _ => None,
+        };
         told.clients = self.text(&Question::Clients).map(|text| text.lines().map(str::to_owned).collect());
         told
     }
@@ -314,9 +344,11 @@ mod tests {
             Question::Users,
             Question::Modules,
             Question::Exists("backup1"),
+            Question::Id,
             Question::Clients,
         ];
-        let known = ["PING", "INFO", "CONFIG GET dir", "ACL LIST", "MODULE LIST", "EXISTS backup1", "CLIENT LIST"];
+        let known =
+            ["PING", "INFO", "CONFIG GET dir", "ACL LIST", "MODULE LIST", "EXISTS backup1", "CLIENT ID", "CLIENT LIST"];
         assert_eq!(all.map(|question| question.words().join(" ")), known);
     }
 

@@ -50,9 +50,9 @@ impl Process {
 /// # Errors
 /// `/proc` cannot be read.
 pub fn listening() -> io::Result<Vec<Listening>> {
-    let mut sockets = parse(&fs::read_to_string("/proc/net/tcp")?);
+    let mut sockets = parse(&fs::read_to_string("/proc/net/tcp")?, LISTENS);
     // Without IPv6 there is no such file.
-    sockets.extend(fs::read_to_string("/proc/net/tcp6").map(|text| parse(&text)).unwrap_or_default());
+    sockets.extend(fs::read_to_string("/proc/net/tcp6").map(|text| parse(&text, LISTENS)).unwrap_or_default());
     let owners = owners(&sockets.iter().map(|(_, inode)| *inode).collect());
     let mut found: Vec<Listening> = sockets
         .into_iter()
@@ -61,6 +61,16 @@ pub fn listening() -> io::Result<Vec<Listening>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// The sockets of connections over TCP that processes of this host hold, by their address at this end.
+pub fn connected() -> BTreeMap<SocketAddr, Process> {
+    const ESTABLISHED: &str = "01";
+    let read = |path| fs::read_to_string(path).map(|text| parse(&text, ESTABLISHED)).unwrap_or_default();
+    let sockets: Vec<(SocketAddr, u64)> = [read("/proc/net/tcp"), read("/proc/net/tcp6")].concat();
+    let owners = owners(&sockets.iter().map(|(_, inode)| *inode).collect());
+    let owned = |(address, inode): (SocketAddr, u64)| Some((address, owners.get(&inode)?.clone()));
+    sockets.into_iter().filter_map(owned).collect()
 }
 
 /// Every unix socket that somebody listens on and that has a path.
@@ -82,13 +92,15 @@ pub fn redis_processes() -> Vec<Process> {
     pids().filter_map(process).filter(Process::is_redis).collect()
 }
 
-/// The listening sockets of a `/proc/net/tcp` or `tcp6`, with their inodes.
-fn parse(text: &str) -> Vec<(SocketAddr, u64)> {
-    const LISTEN: &str = "0A";
+/// A socket that listens [TCP_LISTEN].
+const LISTENS: &str = "0A";
+
+/// The sockets of a `/proc/net/tcp` or `tcp6` that are in this state, with their inodes.
+fn parse(text: &str, wanted: &str) -> Vec<(SocketAddr, u64)> {
     let socket = |line: &str| {
         let columns: Vec<&str> = line.split_ascii_whitespace().collect();
         let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
-        (*state == LISTEN).then_some((address(local)?, inode.parse().ok()?))
+        (*state == wanted).then_some((address(local)?, inode.parse().ok()?))
     };
     text.lines().skip(1).filter_map(socket).collect()
 }
@@ -184,7 +196,7 @@ mod tests {
                     2: 0100007F:18EB 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 44 1 x\n   \
                     3: 00000000000000000000000001000000:18EB 00:0 0A 0:0 00:0 0     0        0 45 1 x\n";
         let found: Vec<(String, u64)> =
-            parse(text).iter().map(|(address, inode)| (address.to_string(), *inode)).collect();
+            parse(text, LISTENS).iter().map(|(address, inode)| (address.to_string(), *inode)).collect();
         let wanted = [("127.0.0.1:6379", 42), ("0.0.0.0:6380", 43), ("[::1]:6379", 45)];
         assert_eq!(found, wanted.map(|(address, inode)| (address.to_owned(), inode)));
     }

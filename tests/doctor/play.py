@@ -17,7 +17,7 @@ GOOD_PASSWORD = "0f3c9a7be1d24586917c3b5d8e6f4a20"
 
 # What may be sent to a Redis: nothing of it changes anything.
 HARMLESS = re.compile(
-    r"PING|AUTH .*|INFO|COMMAND|COMMAND COUNT|COMMAND INFO .*|CONFIG GET \S+|ACL LIST|MODULE LIST|EXISTS \S+|CLIENT LIST",
+    r"PING|AUTH .*|INFO|COMMAND|COMMAND COUNT|COMMAND INFO .*|CONFIG GET \S+|ACL LIST|MODULE LIST|EXISTS \S+|CLIENT ID|CLIENT LIST",
     re.DOTALL,
 )
 
@@ -61,7 +61,7 @@ def bad_host():
     for id, severity, subject, fix in [
         ("redis.exposed", "red", "0.0.0.0:6379", f"bind 127.0.0.1 -::1   # {conf}:1"),
         ("redis.open", "red", "127.0.0.1:6379", f'echo "requirepass $(openssl rand -hex 32)" >> {conf}'),
-        ("redis.protected-mode", "amber", f"{conf}:3", f"protected-mode yes   # {conf}:3"),
+        ("redis.protected", "amber", f"{conf}:3", f"protected-mode yes   # {conf}:3"),
         ("redis.commands", "red", f"{conf}:4", f"enable-debug-command no   # {conf}:4"),
         ("redis.commands", "amber", f"{conf}:5", f"enable-module-command no   # {conf}:5"),
         ("redis.nopass", "red", "user guest", f"user guest on resetpass ~* +@read   # {conf}:6"),
@@ -88,6 +88,16 @@ def bad_host():
     )
     whose = [one for one in json.loads(unprivileged.stdout)["findings"] if one["id"] == "redis.exposed"]
     check([one["severity"] for one in whose] == ["unknown"], f"nobody else sees whose socket that is: {whose}")
+
+    step("Who is connected past respgate is listed")
+    old = subprocess.Popen(["redis-cli", "SUBSCRIBE", "news"], stdout=subprocess.PIPE)
+    old.stdout.readline()
+    who = host.run("doctor", "--config", toml, "--who")
+    check(re.search(rf"past respgate +default +127\.0\.0\.1:\d+ +redis-cli\[{old.pid}\]", who.stdout), who.stdout)
+    check(who.returncode == 1, "it ends with 1")
+    expect(host.doctor("--json"), "redis.clients", "amber", "1 connections to 127.0.0.1:6379 past respgate", None)
+    old.terminate()
+    old.wait()
 
     step("Its fixes, pasted one by one, put it right")
     # What no line can say: a user that is exempt keeps +@all, and what is there is looked at before it is deleted.
@@ -214,8 +224,8 @@ class Host:
         shutil.chown(self.file("redis.conf"), int(NOBODY))
         os.chmod(self.file("redis.conf"), 0o600)
 
-    def start_redis(self, password=None, network_of_its_own=False):
-        self.secret = password
+    def start_redis(self, password=None, user="default", network_of_its_own=False):
+        self.secret, self.user = password, user
         become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         command = [*(["unshare", "--net"] if network_of_its_own else []), *become, "redis-server", str(self.file("redis.conf"))]
         self.redis = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -235,11 +245,12 @@ class Host:
     def cli(self, *words):
         place = ["-s", str(self.file("redis.sock"))] if self.file("redis.sock").exists() else ["-p", "6379"]
         environment = {**os.environ, **({"REDISCLI_AUTH": self.secret} if self.secret else {})}
-        done = subprocess.run(["redis-cli", *place, *words], capture_output=True, text=True, env=environment)
+        login = ["--user", self.user] if self.secret else []
+        done = subprocess.run(["redis-cli", *place, *login, *words], capture_output=True, text=True, env=environment)
         return done.stdout.strip()
 
     def write_gate(self, users, more="", upstream="127.0.0.1:6379"):
-        os.umask(0o077)
+        before = os.umask(0o077)
         for words in (["ca"], ["server", "localhost", "127.0.0.1", "--file", "server"], ["client", "app"]):
             subprocess.run([RESPGATE, "cert", "--dir", str(self.file("ca")), *words], check=True, stdout=subprocess.DEVNULL)
         for name in ("server.crt", "server.key", "ca.crt", "ca.crl"):
@@ -257,6 +268,7 @@ aclfile = "users.acl"
 admin-listen = "{self.file('admin.sock')}"
 {more}"""
         )
+        os.umask(before)
 
     def make_good(self):
         self.write_redis_conf(
@@ -264,19 +276,21 @@ admin-listen = "{self.file('admin.sock')}"
             port 0
             unixsocket {self.file('redis.sock')}
             unixsocketperm 770
-            requirepass {GOOD_PASSWORD}
+            user default off
+            user respgate on >{GOOD_PASSWORD} ~* &* +@all
             maxmemory 100mb
             appendonly yes
             """
         )
-        self.start_redis(password=GOOD_PASSWORD)
+        self.start_redis(password=GOOD_PASSWORD, user="respgate")
         self.write_gate(
             users="user app on ~app:* +@read\n",
             upstream=f"unix:{self.file('redis.sock')}",
             more='tls-crl-file = "ca.crl"\naudit-file = "audit.log"\nmetrics-listen = "127.0.0.1:9121"\n'
-            '[upstream-auth]\npassword-file = "redis-password"\n',
+            '[upstream-auth]\nuser = "respgate"\npassword-file = "redis-password"\n',
         )
-        self.file("redis-password").write_text(GOOD_PASSWORD)
+        self.write_password(GOOD_PASSWORD)
+        os.chmod(self.dir, 0o710)
         self.start_gate()
 
     def start_gate(self):
@@ -299,6 +313,7 @@ admin-listen = "{self.file('admin.sock')}"
             one = fixes[0]
             check(one["fix"] not in pasted, f"it was pasted, and is still told: {one}")
             pasted.append(one["fix"])
+            print(f"{one['id']:19} {printed_fix(one['fix'])}")
             self.apply(one["fix"])
             if "redis.conf" in json.dumps(one["fix"]):
                 self.restart_redis()
@@ -308,9 +323,13 @@ admin-listen = "{self.file('admin.sock')}"
     def tell_gate_the_password(self):
         """Two lines that are in no fix: respgate logs in with the password that Redis has now."""
         if self.password() and not self.file("redis-password").exists():
-            self.file("redis-password").write_text(self.password())
+            self.write_password(self.password())
             with open(self.file("respgate.toml"), "a") as toml:
                 toml.write('[upstream-auth]\npassword-file = "redis-password"\n')
+
+    def write_password(self, password):
+        self.file("redis-password").touch(mode=0o600)
+        self.file("redis-password").write_text(password)
 
     def apply(self, fix):
         if fix["do"] == "run":
@@ -367,7 +386,7 @@ def copy(source, target, record):
             while request := take(record):
                 print(json.dumps(request), flush=True)
         target.sendall(data)
-    target.close()
+    target.shutdown(socket.SHUT_WR)
 
 
 def take(record):

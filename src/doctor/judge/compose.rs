@@ -12,8 +12,13 @@ const REDIS: u16 = 6379;
 const GATE: u16 = 6380;
 
 /// Whether what is published is Redis, and to whom. What other services publish is not looked at.
-pub fn compose(path: &Path, services: &[Service]) -> Vec<Finding> {
+pub fn compose(path: &Path, services: &[Service], hides_clients: bool) -> Vec<Finding> {
     let mut findings: Vec<Finding> = services.iter().flat_map(|service| judge(path, service)).collect();
+    if hides_clients && services.iter().any(|service| !service.ports.is_empty()) {
+        let subject =
+            format!("{}: Docker passes published ports on itself (iptables: false in its daemon.json)", path.display());
+        findings.push(Finding::red(&kind::COMPOSE_PROXY, subject));
+    }
     if findings.is_empty() {
         findings.push(Finding::green(&kind::COMPOSE_PUBLISHED, format!("{}: no port of Redis", path.display())));
     }
@@ -106,7 +111,10 @@ mod tests {
 
     fn judged(lines: &str) -> Vec<(Severity, String)> {
         let services = file::read(&format!("services:\n  cache:\n{lines}"), &BTreeMap::new()).unwrap();
-        compose(Path::new("c.yaml"), &services).into_iter().map(|finding| (finding.severity, finding.subject)).collect()
+        compose(Path::new("c.yaml"), &services, false)
+            .into_iter()
+            .map(|finding| (finding.severity, finding.subject))
+            .collect()
     }
 
     #[test]
@@ -153,6 +161,16 @@ mod tests {
         assert_eq!(of("redis-server --bind 127.0.0.1"), Severity::Green);
         assert_eq!(of("[redis-server, --port, \"0\"]"), Severity::Green);
         assert_eq!(judged("    image: web\n    network_mode: host\n")[0].0, Severity::Green);
+    }
+
+    #[test]
+    fn addresses_that_docker_hides_are_red_where_something_is_published() {
+        let has = |lines: &str| {
+            let services = file::read(&format!("services:\n  gate:\n{lines}"), &BTreeMap::new()).unwrap();
+            compose(Path::new("c.yaml"), &services, true).iter().any(|finding| finding.kind.id == "compose.proxy")
+        };
+        assert!(has("    image: respgate\n    ports: [\"192.0.2.1:6380:6380\"]\n"));
+        assert!(!has("    image: respgate\n"));
     }
 
     #[test]

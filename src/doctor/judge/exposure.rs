@@ -58,6 +58,14 @@ fn reach(listening: &Listening, facts: &Exposure) -> Option<Finding> {
     let Listening { address, process } = listening;
     let subject = match process {
         Some(process) if process.is_redis() => format!("{}[{}] listens on {address}", process.name, process.pid),
+        Some(Process { name, pid, .. }) if address.port() == PORT && !is_loopback(address.ip()) => {
+            let subject = format!("{name}[{pid}] listens on {address}");
+            return Some(match name.as_str() {
+                "respgate" => Finding::green(&kind::PORT_TAKEN, subject),
+                "docker-proxy" => Finding::red(&kind::PORT_TAKEN, format!("{subject} for a container")),
+                _ => Finding::amber(&kind::PORT_TAKEN, subject),
+            });
+        }
         None if address.port() == PORT => format!("somebody listens on {address}: only root sees who it is"),
         _ => return None,
     };
@@ -152,11 +160,26 @@ mod tests {
         };
         for address in ["0.0.0.0:6379", "[::]:7000", "192.0.2.7:6379", "10.0.0.1:6379"] {
             assert_eq!(judged(address, "redis-server"), Some(Severity::Red), "{address}");
-            assert_eq!(judged(address, "respgate"), None, "{address}");
+            assert_ne!(judged(address, "respgate"), Some(Severity::Red), "{address}");
         }
         for address in ["127.0.0.1:6379", "127.9.9.9:1", "[::1]:6379", "[::ffff:127.0.0.1]:6379"] {
             assert_eq!(judged(address, "valkey-server"), Some(Severity::Green), "{address}");
         }
+    }
+
+    #[test]
+    fn somebody_else_at_the_port_of_redis_is_told_and_a_container_is_red() {
+        for (name, severity) in
+            [("docker-proxy", Severity::Red), ("stunnel4", Severity::Amber), ("respgate", Severity::Green)]
+        {
+            let facts = Exposure { listening: vec![listening("0.0.0.0:6379", process(name))], ..Exposure::default() };
+            let wanted = format!("{name}[812] listens on 0.0.0.0:6379");
+            let (id, found, subject) = found(&facts).remove(0);
+            assert!((id, found) == ("port.6379", severity) && subject.starts_with(&wanted), "{subject}");
+        }
+        let facts =
+            Exposure { listening: vec![listening("127.0.0.1:6379", process("stunnel4"))], ..Exposure::default() };
+        assert!(found(&facts).iter().all(|(id, ..)| *id != "port.6379"));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::acl::Acl;
+use super::redis::TRIED_FIRST;
+use crate::acl::{Acl, PasswordHash};
 use crate::command::CommandTable;
 use crate::config::{AclSource, Config, Listener};
 use crate::doctor::{Finding, Fix, Position, kind};
@@ -20,6 +21,8 @@ pub struct Gate<'a> {
     pub file: Option<(&'a Path, &'a [String])>,
     /// The ACL file's lines.
     pub users_file: &'a [String],
+    /// Lists of what is revoked that are there: of each file of CAs the one beside it.
+    pub lists: &'a [PathBuf],
     /// What the running proxy says, or why it does not.
     pub running: &'a Result<Status, String>,
 }
@@ -90,8 +93,9 @@ fn revocation(gate: &Gate<'_>, listener: &Listener) -> Option<Finding> {
     if !tls.crl_files.is_empty() {
         return Some(Finding::green(kind, format!("{} reads lists of what is revoked", listener.address)));
     }
-    let text = |authorities: &PathBuf| format!("tls-crl-file = {:?}", authorities.with_extension("crl"));
-    let fix = tls.ca_cert_file.as_ref().and_then(|file| gate.line_after(&["tls-ca-cert-file"], text(file)));
+    let list =
+        tls.ca_cert_file.as_ref().map(|file| file.with_extension("crl")).filter(|list| gate.lists.contains(list));
+    let fix = list.and_then(|list| gate.line_after(&["tls-ca-cert-file"], format!("tls-crl-file = {list:?}")));
     let subject = format!("{} has no tls-crl-file: `cert revoke` does nothing there", listener.address);
     Some(Finding::red(kind, subject).fix(fix))
 }
@@ -104,6 +108,14 @@ fn users(gate: &Gate<'_>, acl: &Acl, table: &CommandTable) -> Vec<Finding> {
         if user.is_nopass() {
             let fix = number.and_then(|number| without_nopass(gate, number));
             findings.push(Finding::red(&kind::ACL_NOPASS, format!("user {name} is nopass ({place})")).fix(fix));
+        }
+        let is_tried =
+            |hash: &PasswordHash| TRIED_FIRST.iter().any(|word| PasswordHash::of_password(word.as_bytes()) == *hash);
+        if user.passwords().iter().any(is_tried) {
+            findings.push(Finding::red(
+                &kind::ACL_WEAK,
+                format!("user {name} has a password that everybody tries ({place})"),
+            ));
         }
         let line = user.to_line(table);
         let rules: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();

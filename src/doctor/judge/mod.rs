@@ -1,10 +1,12 @@
 //! Facts to findings. Pure.
 
+mod clients;
 mod compose;
 mod exposure;
 mod gate;
 mod redis;
 
+pub use self::clients::{Client, Clients, clients};
 pub use self::compose::compose;
 pub use self::exposure::{Exposure, exposure};
 pub use self::gate::{Gate, gate};

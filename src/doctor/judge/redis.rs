@@ -1,6 +1,6 @@
 //! How a Redis is set up: what it says of itself, and what stands in its redis.conf.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -11,7 +11,7 @@ use crate::doctor::redis_conf::RedisConf;
 use crate::doctor::{Finding, Fix, Position, kind, shell_word};
 
 /// Passwords that everybody tries first.
-const TRIED_FIRST: &[&str] = &[
+pub(super) const TRIED_FIRST: &[&str] = &[
     "foobared",
     "redis",
     "password",
@@ -70,6 +70,8 @@ pub struct Instance {
     pub told: Option<Told>,
     /// Its redis.conf, with all that it includes; `None` where that is not known.
     pub file: Option<RedisConf>,
+    /// Others can read what it writes to disk; `None` where that is not seen.
+    pub is_dump_open: Option<bool>,
     /// It runs as root; `None` where that is not known.
     pub is_root: Option<bool>,
 }
@@ -82,6 +84,7 @@ pub fn redis(redis: &Instance) -> Vec<Finding> {
     findings.extend(passwords(redis));
     findings.extend(users(redis));
     findings.extend(readable(redis));
+    findings.extend(dump(redis));
     findings.extend(root(redis));
     findings.extend(memory(redis));
     findings.extend(persistence(redis));
@@ -231,7 +234,7 @@ fn without_nopass(redis: &Instance, name: &str) -> Option<Fix> {
     Some(Fix::Line { text: format!("user {rules}"), path: line.path.clone(), position: Position::Instead(line.number) })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -245,6 +248,19 @@ fn readable(redis: &Instance) -> Option<Finding> {
                 .fix(Fix::command(format!("chmod o= {}", shell_word(&file.path))))
         }
         false => Finding::green(&kind::REDIS_READABLE, format!("{path} shows others no password")),
+    })
+}
+
+fn dump(redis: &Instance) -> Option<Finding> {
+    let kind = &kind::REDIS_DUMP;
+    let dir = PathBuf::from(redis.setting("dir")?);
+    let subject = format!("what {} writes to {}", redis.name, dir.display());
+    Some(match redis.is_dump_open? {
+        true => {
+            let fix = Fix::command(format!("chmod o= {}", shell_word(&dir)));
+            Finding::red(kind, format!("{subject} can be read by others")).fix(fix)
+        }
+        false => Finding::green(kind, format!("{subject} cannot be read by others")),
     })
 }
 
@@ -480,6 +496,18 @@ mod tests {
             ..told(&[("dir", "/var/lib/redis"), ("dbfilename", "dump.rdb")])
         };
         assert!(redis(&of(clean)).iter().all(|finding| finding.severity == Severity::Green));
+    }
+
+    #[test]
+    fn what_others_can_read_on_disk_is_red_and_what_is_not_seen_is_not_told() {
+        let judged = |is_dump_open| {
+            let findings = redis(&Instance { is_dump_open, ..of(told(&[("dir", "/var/lib/redis")])) });
+            let found = findings.into_iter().find(|finding| finding.kind == &kind::REDIS_DUMP);
+            found.map(|finding| (finding.severity, finding.fix.map(|fix| fix.to_string())))
+        };
+        assert_eq!(judged(Some(true)), Some((Severity::Red, Some("chmod o= /var/lib/redis".to_owned()))));
+        assert_eq!(judged(Some(false)), Some((Severity::Green, None)));
+        assert_eq!(judged(None), None);
     }
 
     #[test]
