@@ -42,6 +42,18 @@ pub fn at_redis(config: Option<&Config>, redis_conf: Option<&Path>) -> Looked {
     };
     let is_redis = |process: &Option<Process>| process.as_ref().is_some_and(Process::is_redis);
     for socket in listening.iter().filter(|socket| is_redis(&socket.process)) {
+        // The same port at another address is the same Redis.
+        let is_same = |redis: &Redis| {
+            let port = match redis.address {
+                UpstreamAddress::Tcp(address) => Some(address.port()),
+                UpstreamAddress::Unix(_) => None,
+            };
+            redis.process == socket.process && port == Some(socket.address.port())
+        };
+        let is_upstream = upstream == Some(&UpstreamAddress::Tcp(from_here(socket.address)));
+        if !is_upstream && asked.iter().any(is_same) {
+            continue;
+        }
         asked.push(ask(UpstreamAddress::Tcp(from_here(socket.address)), &socket.process));
     }
     for socket in unix.iter().filter(|socket| is_redis(&socket.process)) {

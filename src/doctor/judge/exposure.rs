@@ -88,6 +88,11 @@ fn openness(redis: &Redis, facts: &Exposure) -> Finding {
             Finding::red(kind, format!("{address} answers without a password, and others than this host reach it"))
                 .fix(fix())
         }
+        (Answer::Open, Whom::Refused) => {
+            let words =
+                "answers every account of this host without a password, and protected-mode alone keeps others out";
+            Finding::amber(kind, format!("{address} {words}")).fix(fix())
+        }
         (Answer::Open, Whom::ThisHost) => {
             Finding::amber(kind, format!("{address} answers every account of this host without a password")).fix(fix())
         }
@@ -107,6 +112,8 @@ fn openness(redis: &Redis, facts: &Exposure) -> Finding {
 /// Who can connect.
 enum Whom {
     Others,
+    /// Others reach it, and are refused.
+    Refused,
     ThisHost,
     Group,
     Unknown,
@@ -126,8 +133,14 @@ fn whom(redis: &Redis, facts: &Exposure) -> Whom {
         UpstreamAddress::Tcp(address) if !is_loopback(address.ip()) => Whom::Others,
         UpstreamAddress::Tcp(_) if addresses.peek().is_none() => Whom::Unknown,
         UpstreamAddress::Tcp(_) if addresses.all(is_loopback) => Whom::ThisHost,
+        UpstreamAddress::Tcp(_) if is_protected(redis) => Whom::Refused,
         UpstreamAddress::Tcp(_) => Whom::Others,
     }
+}
+
+/// Whether it answers only this host as long as it has no password. What it does not tell is no.
+fn is_protected(redis: &Redis) -> bool {
+    redis.told.as_ref().and_then(|told| told.settings.get("protected-mode")).is_some_and(|value| value == "yes")
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -139,6 +152,7 @@ mod tests {
     use super::*;
     use crate::config::RedisConfLine;
     use crate::doctor::Severity;
+    use crate::doctor::redis::Told;
 
     fn process(name: &str) -> Option<Process> {
         Some(Process { name: name.into(), pid: 812, user: 999 })
@@ -213,6 +227,23 @@ mod tests {
         assert_eq!(judged("0.0.0.0:6379", Answer::Password), Severity::Green);
         assert_eq!(judged("0.0.0.0:6379", Answer::Silent(String::new())), Severity::Unknown);
         assert_eq!(judged("0.0.0.0:6379", Answer::Refused(String::new())), Severity::Unknown);
+    }
+
+    #[test]
+    fn protected_mode_keeps_others_out_of_a_redis_without_a_password() {
+        let judged = |mode: &str| {
+            let asked = vec![Redis {
+                address: UpstreamAddress::Tcp("127.0.0.1:6379".parse().unwrap()),
+                process: process("redis-server"),
+                answer: Answer::Open,
+                told: Some(Told { settings: [("protected-mode", mode.to_owned())].into(), ..Told::default() }),
+            }];
+            let listening = vec![listening("0.0.0.0:6379", process("redis-server"))];
+            let facts = Exposure { listening, asked, ..Exposure::default() };
+            found(&facts).into_iter().map(|(id, severity, _)| (id, severity)).collect::<Vec<_>>()
+        };
+        assert_eq!(judged("yes"), [("redis.exposed", Severity::Red), ("redis.open", Severity::Amber)]);
+        assert_eq!(judged("no"), [("redis.exposed", Severity::Red), ("redis.open", Severity::Red)]);
     }
 
     #[test]

@@ -210,3 +210,135 @@ fn stray(gate: &Gate<'_>) -> Finding {
         false => Finding::green(kind, "stray passwords are refused"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acl::Unknown;
+    use crate::command::Dialect;
+    use crate::config::{self, Flags, Host, Sources, Variables};
+    use crate::doctor::{Kind, Severity};
+    use crate::files::Files;
+    use crate::serve::status::{FailedReload, Status};
+
+    const SETTINGS: &str = "listen = \"127.0.0.1:6380\"\nupstream = \"127.0.0.1:6379\"\ntls-cert-file = \"a\"\ntls-key-file = \
+                            \"b\"\ntls-ca-cert-file = \"/pki/ca.crt\"\naclfile = \"/etc/users.acl\"\n";
+
+    /// What is said of a configuration of these lines and more, and of these users.
+    fn judged(more: &str, users: &str, lists: &[PathBuf], running: &Result<Status, String>) -> Vec<Finding> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("respgate.toml");
+        let text = format!("{SETTINGS}{more}");
+        std::fs::write(&path, &text).unwrap();
+        let (variables, host, files) = (Variables::new(), Host::current(), Files::default());
+        let flags = Flags::none();
+        let sources = Sources { file: Some(path), variables: &variables, flags: &flags, host: &host, files: &files };
+        let config = config::load(&sources).unwrap().config;
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let acl = Acl::read(users.as_bytes(), &table, Unknown::Refuse).ok().unwrap().acl;
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        gate(&Gate {
+            config: &config,
+            users: Some((&acl, &table)),
+            file: Some((Path::new("respgate.toml"), &lines(&text))),
+            users_file: &lines(users),
+            lists,
+            running,
+        })
+    }
+
+    fn of_users(more: &str, users: &str) -> Vec<Finding> {
+        judged(more, users, &[], &Err("nobody".to_owned()))
+    }
+
+    /// How severe what is said of a kind is, and what puts it right.
+    fn one(findings: &[Finding], kind: &Kind) -> (Severity, String) {
+        let found = findings.iter().find(|finding| finding.kind.id == kind.id).unwrap();
+        (found.severity, found.fix.as_ref().map(ToString::to_string).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_user_without_a_password_is_red_where_it_is_on() {
+        let found = of_users("", "user a off nopass +get\n\nuser b on nopass ~b:* +get\n");
+        let fix = "user b on resetpass ~b:* +get   # /etc/users.acl:3".to_owned();
+        assert_eq!(one(&found, &kind::ACL_NOPASS), (Severity::Red, fix));
+        assert_eq!(one(&of_users("", "user a off nopass +get\n"), &kind::ACL_NOPASS).0, Severity::Green);
+    }
+
+    #[test]
+    fn a_password_that_everybody_tries_is_red() {
+        assert_eq!(one(&of_users("", "user a on >foobared +get\n"), &kind::ACL_WEAK).0, Severity::Red);
+        let found = of_users("", "user a on >0f3c9a7be1d24586 +get\n");
+        assert!(found.iter().all(|finding| finding.kind != &kind::ACL_WEAK));
+    }
+
+    #[test]
+    fn a_user_who_may_do_everything_is_amber_unless_it_needs_its_certificate() {
+        for (rules, severity) in
+            [("+@all ~*", Severity::Amber), ("+@all ~a:*", Severity::Green), ("+@all -@dangerous ~*", Severity::Green)]
+        {
+            let found = of_users("", &format!("user a on >0f3c9a7be1d24586 {rules}\n"));
+            assert_eq!(one(&found, &kind::ACL_WIDE).0, severity, "{rules}");
+        }
+        let more = "tls-auth-clients-user = \"CN\"\n[user.a]\ncertificate = \"required\"\n";
+        assert_eq!(one(&of_users(more, "user a on +@all ~*\n"), &kind::ACL_WIDE).0, Severity::Green);
+    }
+
+    #[test]
+    fn an_exempt_user_who_needs_no_certificate_is_red() {
+        let judge = |more: &str| {
+            let rule = "[[certificate]]\ncn = \"ops\"\nuser = \"ops\"\n";
+            one(&of_users(&format!("{more}{rule}"), "user ops on >0f3c9a7be1d24586 +@all ~*\n"), &kind::ACL_EXEMPT)
+        };
+        let exempt = "[block]\nexempt-users = [\"ops\"]\n";
+        let line = "user.\"ops\".certificate = \"required\"   # respgate.toml, after line 2".to_owned();
+        assert_eq!(judge(exempt), (Severity::Red, line));
+        let line = "certificate = \"required\"   # respgate.toml, after line 9".to_owned();
+        assert_eq!(judge(&format!("{exempt}[user.ops]\nallow-from = \"192.0.2.0/24\"\n")), (Severity::Red, line));
+        assert_eq!(judge(&format!("{exempt}[user.ops]\ncertificate = \"required\"\n")).0, Severity::Green);
+    }
+
+    #[test]
+    fn a_listener_that_reads_no_list_of_what_is_revoked_is_red_and_the_list_beside_the_authorities_is_proposed() {
+        let judge =
+            |more, lists: &[PathBuf]| one(&judged(more, "user a on\n", lists, &Err(String::new())), &kind::CRL_MISSING);
+        assert_eq!(judge("", &[]), (Severity::Red, String::new()));
+        let line = "tls-crl-file = \"/pki/ca.crl\"   # respgate.toml, after line 5".to_owned();
+        assert_eq!(judge("", &["/pki/ca.crl".into()]), (Severity::Red, line));
+        assert_eq!(judge("tls-crl-file = \"x.crl\"\n", &[]).0, Severity::Green);
+        let findings = of_users("tls-auth-clients = \"no\"\n", "user a on\n");
+        assert!(findings.iter().all(|finding| finding.kind != &kind::CRL_MISSING), "nobody shows a certificate there");
+    }
+
+    #[test]
+    fn what_does_not_run_is_unknown_and_what_failed_to_reload_is_red() {
+        let status = |health: &str, is_mended| {
+            let failure =
+                FailedReload { time: "then".into(), cause: "file".into(), problems: vec!["bad".into()], is_mended };
+            let text = serde_json::json!({
+                "version": "0", "pid": 7, "started": "", "health": health, "connections": 0,
+                "generation": {"number": 1, "since": ""}, "reloads": {"failed": 1, "last_failure": failure},
+            });
+            let status = serde_json::from_value::<Status>(text).unwrap();
+            let found = judged("", "user a on\n", &[], &Ok(status));
+            (one(&found, &kind::GATE_RUNNING).0, one(&found, &kind::GATE_RELOAD).0)
+        };
+        assert_eq!(status("serving", true), (Severity::Green, Severity::Green));
+        assert_eq!(status("upstream-down", false), (Severity::Amber, Severity::Red));
+        assert_eq!(one(&of_users("", "user a on\n"), &kind::GATE_RUNNING).0, Severity::Unknown);
+    }
+
+    #[test]
+    fn what_is_off_comes_with_the_line_that_turns_it_on() {
+        let found = of_users("stray-auth = \"ignore\"\n", "user a on\n");
+        let audit = "audit-file = \"/var/log/respgate/audit.log\"   # respgate.toml, after line 2".to_owned();
+        assert_eq!(one(&found, &kind::GATE_AUDIT), (Severity::Amber, audit));
+        let metrics = "metrics-listen = \"127.0.0.1:9121\"   # respgate.toml, after line 2".to_owned();
+        assert_eq!(one(&found, &kind::GATE_METRICS), (Severity::Amber, metrics));
+        assert_eq!(one(&found, &kind::GATE_STRAY_AUTH).0, Severity::Amber);
+        let found = of_users("audit-file = \"a\"\nmetrics-listen = \"127.0.0.1:9121\"\n", "user a on\n");
+        for kind in [&kind::GATE_AUDIT, &kind::GATE_METRICS, &kind::GATE_STRAY_AUTH] {
+            assert_eq!(one(&found, kind).0, Severity::Green);
+        }
+    }
+}
