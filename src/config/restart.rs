@@ -105,12 +105,24 @@ impl Config {
         self.metrics.clone()
     }
 
+    /// As whom the proxy is at a Redis, and whether it has mirrors there, is written for the one that is written beside it.
     fn upstream_with(&self, written: UpstreamSettings, restart: &mut Restart) -> UpstreamSettings {
+        let running = &self.upstream;
+        if written.address == running.address {
+            return written;
+        }
+        restart.moves = true;
         let UpstreamSettings { address, user, password, unsafe_upstream, connect_timeout, timeout, mirror_users } =
             written;
-        restart.moves |= address != self.upstream.address;
-        let address = restart.keep("upstream", &self.upstream.address, &address);
-        UpstreamSettings { address, user, password, unsafe_upstream, connect_timeout, timeout, mirror_users }
+        UpstreamSettings {
+            address: restart.keep("upstream", &running.address, &address),
+            user: restart.keep("upstream-user", &running.user, &user),
+            password: restart.keep("upstream-password-file", &running.password, &password),
+            unsafe_upstream,
+            connect_timeout,
+            timeout,
+            mirror_users: restart.keep("mirror-users", &running.mirror_users, &mirror_users),
+        }
     }
 }
 

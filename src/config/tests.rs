@@ -1399,6 +1399,12 @@ fn listeners_and_upstream_stay_where_they_are_until_a_restart_with_what_is_writt
     let (reloaded, restart) = load(MINIMAL).reloaded(&written);
     assert_eq!((&restart.settings[..], restart.moves), (&["upstream"][..], true));
     assert_eq!(reloaded.upstream, load(MINIMAL).upstream);
+    let login = "mirror-users = \"no\"\nupstream-timeout = 7\n[upstream-auth]\nuser = \"gate\"\npassword = \"x\"\n";
+    let written = load(&(MINIMAL.replace("redis.sock", "other.sock") + login));
+    let (reloaded, restart) = load(MINIMAL).reloaded(&written);
+    let (running, timeout) = (load(MINIMAL).upstream, written.upstream.timeout);
+    assert_eq!(restart.settings, ["upstream", "upstream-user", "upstream-password-file", "mirror-users"]);
+    assert_eq!(reloaded.upstream, UpstreamSettings { timeout, ..running });
 }
 
 #[test]
