@@ -189,7 +189,12 @@ impl<C: Stream, S: Services> Driver<C, S> {
     /// Another generation is in force.
     fn handle_generation(&mut self) -> Result<(), CloseReason> {
         self.core.set_limits(self.services.limits());
-        self.services.judge()
+        self.services.judge()?;
+        self.judge_upstream()
+    }
+
+    fn judge_upstream(&self) -> Result<(), CloseReason> {
+        self.upstream.as_ref().map_or(Ok(()), |upstream| self.services.judge_upstream(upstream))
     }
 
     fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<EditProgress> {
@@ -317,6 +322,8 @@ impl<C: Stream, S: Services> Driver<C, S> {
             self.connecting = None;
             let result = result.map(|stream| self.upstream = Some(stream));
             self.core.handle_connected(result);
+            // It may have been on its way while another user was configured.
+            self.judge_upstream()?;
             progress = true;
         }
         if let Some(mirroring) = &mut self.mirroring

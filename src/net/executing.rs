@@ -84,6 +84,7 @@ impl<S: Services + Unpin> Future for Executing<S> {
         let order = this.handle.take_order();
         let policy = this.services.policy();
         if this.services.judge().is_err()
+            || this.services.judge_upstream(&this.upstream).is_err()
             || this.remains.handle_policy(&policy).is_err()
             || matches!(order, Some(Order::Close(_)))
         {

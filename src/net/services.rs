@@ -41,6 +41,11 @@ pub(super) trait Services {
     /// # Errors
     /// Why the session has to end.
     fn judge(&self) -> Result<(), CloseReason>;
+    /// Whether what goes over this connection may be done as whom it is logged in as.
+    ///
+    /// # Errors
+    /// Why the session has to end.
+    fn judge_upstream(&self, upstream: &Self::Upstream) -> Result<(), CloseReason>;
     /// Whether there is room for what will be recorded of requests. Where there is none, the session is woken when there is.
     fn may_take_requests(&self) -> bool;
     /// Opens a connection to Redis, logged in.

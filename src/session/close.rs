@@ -60,7 +60,8 @@ pub enum CloseReason {
     /// The user may no longer do what Redis goes on doing for the session: a subscription, MONITOR, tracking, a
     /// blocking command.
     OngoingRightLost,
-    /// The policy changed while a request was being streamed, or took away rights with which Redis goes on executing.
+    /// The policy changed while a request was being streamed, or took away rights with which Redis goes on executing; or
+    /// scripts may not run any more as whom Redis knows the session as.
     PolicyChanged,
     /// Redis cannot be told of the rights that the session's scripts have now.
     NoMirror,

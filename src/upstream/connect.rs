@@ -25,6 +25,8 @@ pub struct Target {
     login: Option<Login>,
     /// The one that Redis knew last, where it does not know the new one yet.
     former_login: Option<Login>,
+    /// Scripts run as its user, and are bound by that alone: nobody else stands in for it.
+    runs_scripts: bool,
     /// For connecting and logging in together, and for one question after that.
     timeout: Duration,
     renames: Vec<Rename>,
@@ -38,6 +40,7 @@ impl From<&Config> for Target {
             address: settings.address.clone(),
             login: Login::of(settings),
             former_login: None,
+            runs_scripts: !settings.mirror_users,
             timeout: settings.connect_timeout,
             renames: config.renames.clone(),
             keepalive: config.limits.tcp_keepalive,
@@ -54,6 +57,7 @@ impl Target {
             address: UpstreamAddress::Unix(path),
             login: None,
             former_login: None,
+            runs_scripts: false,
             timeout,
             renames: Vec::new(),
             keepalive: None,
@@ -62,9 +66,21 @@ impl Target {
 
     /// This one, after the last as what Redis has let us in. One that it never knew, a slip, is not gone back to.
     pub(super) fn after(self, let_in: Option<&Target>) -> Target {
-        let former_login =
-            let_in.and_then(|known| known.login.clone()).filter(|former| self.login.as_ref() != Some(former));
+        let stands_in = |former: &Login| {
+            self.login.as_ref() != Some(former) && (!self.runs_scripts || login::user(Some(former)) == self.user())
+        };
+        let former_login = let_in.and_then(|known| known.login.clone()).filter(stands_in);
         Self { former_login, ..self }
+    }
+
+    /// As whom one is there.
+    fn user(&self) -> &str {
+        login::user(self.login.as_ref())
+    }
+
+    /// Whether what goes over this connection is done as whom it may be done as.
+    pub(super) fn permits(&self, connection: &Connection) -> bool {
+        !self.runs_scripts || *connection.user == *self.user()
     }
 
     /// For connecting and logging in together.
@@ -93,6 +109,8 @@ pub struct Connection {
     /// When it was asked for.
     opened: Instant,
     id: Option<NonZeroU64>,
+    /// As whom it is logged in.
+    user: Box<str>,
     /// Redis knows the former login only.
     is_former: bool,
     /// What has come of the reply to CLIENT ID, until all of it has.
@@ -206,8 +224,9 @@ async fn open(target: &Target, is_identified: bool) -> Result<Connection, Connec
         UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(*address, target.keepalive).await?),
         UpstreamAddress::Unix(path) => Stream::Unix(unix(path).await?),
     };
+    let user = target.user().into();
     let mut connection =
-        Connection { stream, opened, id: None, is_former: false, introduction: None, unread: Vec::new() };
+        Connection { stream, opened, id: None, user, is_former: false, introduction: None, unread: Vec::new() };
     let client_id = |requests: &mut Vec<u8>| {
         if is_identified {
             resp::encode_request(&[target.name("CLIENT"), b"ID"], requests);
@@ -240,6 +259,7 @@ async fn open(target: &Target, is_identified: bool) -> Result<Connection, Connec
     match (outcome, &target.former_login) {
         (Err(error), Some(former)) if error.is_wrong_password() => {
             log_in(&mut connection, former).await.map_err(|_| error)?;
+            connection.user = login::user(Some(former)).into();
             connection.is_former = true;
         }
         (outcome, _) => outcome?,
@@ -329,6 +349,7 @@ mod tests {
             stream: Stream::Unix(stream),
             opened: Instant::now(),
             id: None,
+            user: "default".into(),
             is_former: false,
             introduction: Some(Vec::new()),
             unread: Vec::new(),

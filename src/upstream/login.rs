@@ -40,6 +40,11 @@ impl Login {
     }
 }
 
+/// As whom a connection is there that has logged in like this, or not at all.
+pub(super) fn user(login: Option<&Login>) -> &str {
+    login.and_then(|login| login.user.as_deref()).unwrap_or("default")
+}
+
 /// Sends a request and reads its reply, RESP2.
 pub(super) async fn exchange(
     connection: &mut (impl AsyncRead + AsyncWrite + Unpin),

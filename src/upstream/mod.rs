@@ -127,6 +127,11 @@ impl Upstream {
         self.with_login(connecting).await
     }
 
+    /// Whether scripts that go over this connection would run as the user that is configured now, or need not.
+    pub fn permits(&self, connection: &Connection) -> bool {
+        self.target.borrow().permits(connection)
+    }
+
     fn note_let_in(&self, target: Arc<Target>) {
         if !self.let_in.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, &target)) {
             self.let_in.store(Some(target));

@@ -254,6 +254,39 @@ fn without_mirror_users_scripts_have_the_rights_of_the_proxys_own_user() {
     assert_eq!(redis.direct().text(&["ACL", "USERS"]), "*1\r\n$7\r\ndefault");
 }
 
+#[test]
+fn without_mirror_users_no_script_runs_as_whom_the_proxy_was_in_redis_before() {
+    const LIMITED: &str = "mirror-users = \"no\"\nupstream-auth = { user = \"limited\", password = \"secret\" }";
+    let redis = RedisServer::start_with(&["--requirepass", "first"]);
+    let mut direct = redis.direct();
+    assert_eq!(direct.text(&["AUTH", "first"]), "+OK");
+    let former = "upstream-auth = { password = \"first\" }";
+    let mut setup = setup(&redis).setting(&format!("mirror-users = \"yes\"\n{former}"));
+    for word in ["without mirror-users", "the upstream refused", "upstream is not there", "upstream-unavailable"] {
+        setup = setup.expect_log(word);
+    }
+    let gate = setup.start().settled();
+    let mut jobs = gate.connect("jobs");
+    assert_eq!(jobs.text(&["PING"]), "+PONG");
+    gate.edit_config(&format!("mirror-users = \"yes\"\n{former}"), LIMITED);
+    let (out, result) = jobs.read_to_end();
+    assert!(out.is_empty() && result.is_ok(), "{out:?}");
+    gate.wait_for_log(&["\"close\"", "CN=jobs", "policy-changed"]);
+    let mut early = gate.connect("jobs");
+    let _ = early.try_send(&request(&["EVAL", "return redis.call('SET', 'secret', 'x')", "0"]));
+    assert!(early.read_to_end().0.is_empty(), "Redis does not know the new user, and the one before is no stand-in");
+    let rules = ["ACL", "SETUSER", "limited", "on", ">secret", "~j:*", "&*", "+@all", "-flushall"];
+    assert_eq!(direct.text(&rules), "+OK");
+    eventually("the proxy to be let in", || {
+        let mut late = gate.connect("jobs");
+        late.try_send(&request(&["PING"])).and_then(|()| late.try_reply()).ok()
+    });
+    let mut late = gate.connect("jobs");
+    assert!(script(&mut late, "return redis.call('SET', 'secret', 'x')").contains(CANNOT));
+    assert_eq!(script(&mut late, "return redis.call('SET', 'j:1', 'x')"), "+OK");
+    assert_eq!(direct.text(&["EXISTS", "secret"]), ":0");
+}
+
 // --- helpers
 
 fn setup(redis: &RedisServer) -> Setup {

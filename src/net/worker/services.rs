@@ -100,6 +100,10 @@ impl Services for WorkerServices {
         }
     }
 
+    fn judge_upstream(&self, upstream: &Connection) -> Result<(), CloseReason> {
+        if self.worker.settings.upstream.permits(upstream) { Ok(()) } else { Err(CloseReason::PolicyChanged) }
+    }
+
     fn may_take_requests(&self) -> bool {
         !self.worker.settings.events.audit().is_blocking()
     }
