@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
@@ -159,6 +160,26 @@ pub fn reload_not_confirmed(cause: ReloadCause, generation: u64, why: &dyn Displ
 /// A worker has not said in time that a new generation is in force.
 pub fn worker_is_slow() {
     warn!(event = "reload", "a worker is slow to put the new generation into force");
+}
+
+/// A worker has not turned for so long that its clients wait.
+pub fn worker_is_stuck(worker: usize) {
+    error!(event = "worker", outcome = "stuck", worker, "a worker is stuck");
+}
+
+/// It does again.
+pub fn worker_turns_again(worker: usize) {
+    info!(event = "worker", outcome = "turns", worker, "the worker turns again");
+}
+
+/// The service manager will take the process for stuck whatever it does.
+pub fn watchdog_is_too_short(time: Duration) {
+    warn!(event = "service-manager", ?time, "the watchdog is pinged once a second: too rarely for what it expects");
+}
+
+/// The service manager has not heard how the process is.
+pub fn service_manager_not_told(error: &dyn Display) {
+    warn!(event = "service-manager", outcome = "failed", %error, "the service manager cannot be told how the proxy is");
 }
 
 /// A watched file changes all the time.

@@ -447,6 +447,7 @@ mod tests {
         ("audit", &["failed", "waits", "done", "access", "lost", "head"]),
         ("expiry", &["soon", "ended"]),
         ("worker", &["stuck", "turns"]),
+        ("service-manager", &["failed"]),
         ("panic", &[""]),
     ];
 

@@ -13,6 +13,7 @@ use crate::config::{AclSource, AuditTarget, Config, Listener};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Generation, Kept, UpstreamKnowledge};
 use crate::policy::{Admission, UserRefusal};
+use crate::serve::logging;
 use crate::tls::AuthClients;
 use crate::tls::client_file::{self, Judgement};
 use crate::upstream::probe::{self, ServerInfo};
@@ -50,7 +51,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             return Exit::Unavailable;
         }
     };
-    let audit = inspect_audit(&config);
+    let logs = inspect_log(&config).and(inspect_audit(&config));
     match generation::build(
         &config,
         &files,
@@ -61,7 +62,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
             let faults = || built.misnamed.iter().chain(&built.faults);
             faults().for_each(|error| eprintln!("error: {error}"));
-            if let Err(exit) = audit {
+            if let Err(exit) = logs {
                 return exit;
             }
             print!("{}", summary(&config));
@@ -81,6 +82,14 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration }
         }
     }
+}
+
+/// Says why a start could not write its log.
+fn inspect_log(config: &Config) -> Result<(), Exit> {
+    logging::inspect(&config.log).map_err(|error| {
+        eprintln!("error: {error}");
+        if error.is_permission() { Exit::Permission } else { Exit::Configuration }
+    })
 }
 
 /// Says what a start would find wrong with the file of the audit log.

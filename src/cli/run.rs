@@ -32,7 +32,7 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
         Ok(log) => log,
         Err(error) => {
             configuration::say(format_args!("error: {error}"));
-            return Exit::Configuration;
+            return if error.is_permission() { Exit::Permission } else { Exit::Configuration };
         }
     };
     let sources = arguments.clone();

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
-
 use super::health::Condition;
 use super::service_manager;
+use crate::audit::events;
 use crate::net::worker::Mailbox;
 
 /// Between two looks. Workers tick several times meanwhile, also those that have nothing to do.
@@ -20,7 +19,7 @@ const LOOKS: u32 = 5;
 pub(super) async fn watch(workers: Vec<Mailbox>, condition: Rc<Condition>) {
     let watchdog = service_manager::watchdog();
     if let Some(time) = watchdog.filter(|time| *time < 2 * INTERVAL) {
-        warn!(?time, "the service manager's watchdog is pinged once a second: too rarely for what it expects");
+        events::watchdog_is_too_short(time);
     }
     let mut heartbeats = vec![Heartbeat::default(); workers.len()];
     let mut looks = tokio::time::interval(INTERVAL);
@@ -30,8 +29,8 @@ pub(super) async fn watch(workers: Vec<Mailbox>, condition: Rc<Condition>) {
         for (worker, (mailbox, heartbeat)) in workers.iter().zip(&mut heartbeats).enumerate() {
             match heartbeat.look(mailbox.ticks()) {
                 None => {}
-                Some(Change::Stuck) => error!(event = "worker", outcome = "stuck", worker, "a worker is stuck"),
-                Some(Change::Ticks) => info!(event = "worker", outcome = "turns", worker, "the worker turns again"),
+                Some(Change::Stuck) => events::worker_is_stuck(worker),
+                Some(Change::Ticks) => events::worker_turns_again(worker),
             }
         }
         condition.note_stuck_workers(heartbeats.iter().filter(|heartbeat| heartbeat.is_stuck()).count());

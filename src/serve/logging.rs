@@ -2,15 +2,16 @@
 //! changed while it runs. Nobody who has something to log waits for that.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::fs::{Access, access};
 use tracing::{Dispatch, Metadata, dispatcher, error};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -313,6 +314,25 @@ fn append(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
+/// Whether a start could write its log to where these say. Nothing is made.
+///
+/// # Errors
+/// It could not.
+pub fn inspect(settings: &LogSettings) -> Result<(), LogError> {
+    let Some(path) = &settings.file else { return Ok(()) };
+    let outcome = match fs::metadata(path) {
+        // To open a pipe may wait for whoever reads it.
+        Ok(found) if !found.is_file() && !found.is_dir() => access(path, Access::WRITE_OK).map_err(io::Error::from),
+        Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from)
+        }
+        Err(error) => Err(error),
+    };
+    outcome.map_err(|error| LogError::File(path.clone(), error))
+}
+
 /// Why there is no log.
 #[derive(Debug)]
 pub enum LogError {
@@ -324,6 +344,13 @@ pub enum LogError {
     Thread(io::Error),
     /// The process has a log already.
     Installed,
+}
+
+impl LogError {
+    /// Whether it is for want of a permission.
+    pub fn is_permission(&self) -> bool {
+        matches!(self, LogError::File(_, error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
 }
 
 impl fmt::Display for LogError {
@@ -341,9 +368,6 @@ impl std::error::Error for LogError {}
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use super::*;
 
     const HOSTILE: &str = "a\r\nb\u{1b}[31m\u{7f}\u{9b}c\u{2028}d\u{202e}e";

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tracing::warn;
 
 use super::health::Health;
+use crate::audit::events;
 
 /// The proxy serves: it has been started, or a reload is over.
 pub(super) fn ready() {
@@ -16,7 +16,7 @@ pub(super) fn ready() {
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => warn!(%error, "the service manager is not told of a reload"),
+        Err(error) => events::service_manager_not_told(&error),
     }
 }
 
@@ -42,6 +42,6 @@ pub(super) fn watchdog() -> Option<Duration> {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "the service manager cannot be told how the proxy is");
+        events::service_manager_not_told(&error);
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
 
-use crate::support::{RedisServer, Respgate, Setup, eventually, request, upstream_of};
+use crate::support::{RedisServer, Respgate, Setup, eventually, request, respgate_binary, upstream_of};
 
 const ACL: &str = "user alice on +@all ~* &*\n";
 
@@ -93,6 +93,26 @@ fn a_log_on_a_full_disk_hurts_nobody_and_goes_on_when_there_is_room_again() {
     let (generation, _) = gate.in_force();
     follow(log.to_str().unwrap());
     gate.wait_for_log(&["reload", "done", &format!("\"generation\":{generation}")]);
+}
+
+#[test]
+fn a_log_file_that_cannot_be_written_is_an_error_at_check_and_start() {
+    let (_redis, setup) = setup();
+    let log = setup.path("nowhere/log");
+    let setup = setup.setting(&format!("log-file = {log:?}"));
+    let config = setup.write_config();
+    let fails = |code: i32| {
+        for command in ["check", "run"] {
+            let arguments = [command, "--listen", "127.0.0.1:0", "--config"];
+            let output = respgate_binary().args(arguments).arg(&config).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(code), "{command}: {said}");
+            assert!(said.contains(&format!("error: log-file: {}: ", log.display())), "{command}: {said}");
+        }
+    };
+    fails(78);
+    fs::create_dir_all(&log).unwrap();
+    fails(78);
 }
 
 #[test]
