@@ -217,9 +217,10 @@ fn judge_gate(
 
 /// Whether a configuration was named: by a flag or by the environment.
 fn is_named(arguments: &ConfigurationArgs) -> bool {
-    arguments.config.is_some()
-        || arguments.flags.are_given()
-        || variables().keys().any(|name| name.starts_with("RESPGATE_"))
+    // Others may be there for other reasons: Kubernetes sets RESPGATE_SERVICE_HOST.
+    let is_of_ours = |name: &&str| variables().contains_key(*name);
+    let of_environment = ["RESPGATE_CONFIG", "RESPGATE_LISTEN", "RESPGATE_UPSTREAM"];
+    arguments.config.is_some() || arguments.flags.are_given() || of_environment.iter().any(is_of_ours)
 }
 
 fn ask_upstream(config: &Config) -> Result<ServerInfo, ConnectError> {

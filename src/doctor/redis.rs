@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -15,6 +15,8 @@ use crate::resp::{self, Protocol, Reply};
 
 /// How long it may take to connect, and then to go on.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// And all of a conversation: who answers byte by byte is none to wait for.
+const LONGEST: Duration = Duration::from_secs(20);
 /// No answer is longer.
 const LARGEST_REPLY: usize = 16 << 20;
 
@@ -162,6 +164,7 @@ struct Conversation<'a> {
     stream: Stream,
     unread: Vec<u8>,
     renames: &'a [Rename],
+    end: Instant,
 }
 
 enum Stream {
@@ -180,22 +183,27 @@ impl<'a> Conversation<'a> {
                 Stream::Unix(stream)
             }
         };
-        Ok(Conversation { stream, unread: Vec::new(), renames })
+        Ok(Conversation { stream, unread: Vec::new(), renames, end: Instant::now() + LONGEST })
     }
 
     /// Ends it, and waits until Redis has noticed: it is no client of Redis any more.
     fn end(mut self) {
         let mut rest = [0; 1024];
         // It may be gone by itself.
+        let _ = match &self.stream {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+        while self.read(&mut rest).is_ok_and(|count| count > 0) {}
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.end {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long"));
+        }
         match &mut self.stream {
-            Stream::Tcp(stream) => {
-                let _ = stream.shutdown(Shutdown::Write);
-                while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
-            }
-            Stream::Unix(stream) => {
-                let _ = stream.shutdown(Shutdown::Write);
-                while stream.read(&mut rest).is_ok_and(|count| count > 0) {}
-            }
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
         }
     }
 
@@ -283,10 +291,7 @@ impl<'a> Conversation<'a> {
                 Ok(None) if self.unread.len() <= LARGEST_REPLY => {}
                 Ok(None) | Err(_) => return Err(io::Error::other("it does not speak as Redis does")),
             }
-            let count = match &mut self.stream {
-                Stream::Tcp(stream) => stream.read(&mut chunk)?,
-                Stream::Unix(stream) => stream.read(&mut chunk)?,
-            };
+            let count = self.read(&mut chunk)?;
             match chunk.get(..count) {
                 Some(bytes) if !bytes.is_empty() => self.unread.extend_from_slice(bytes),
                 _ => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closes the connection")),
@@ -366,5 +371,17 @@ mod tests {
         assert_eq!(module_names(Reply::Array(vec![module])), Some(vec!["system".to_owned()]));
         assert_eq!(module_names(Reply::Array(Vec::new())), Some(Vec::new()));
         assert_eq!(module_names(Reply::Error("NOPERM".into())), None);
+    }
+
+    #[test]
+    fn who_answers_without_an_end_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut conversation = Conversation::begin(&UpstreamAddress::Unix(path), &[]).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(b"$100\r\nx").unwrap();
+        conversation.end = Instant::now();
+        assert_eq!(conversation.ask(&Question::Ping).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
