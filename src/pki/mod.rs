@@ -9,9 +9,11 @@ mod error;
 mod index;
 mod renewal;
 mod store;
+mod throwaway;
 
 pub use authority::{Names, random_name};
 pub use error::CertError;
 pub use index::{Choice, ChoiceError, Entry, Kind, date};
 pub use renewal::{Due, NotRenewed, Renewal, Renewed};
 pub use store::{AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, CRL_FILE, Store};
+pub use throwaway::throwaway;

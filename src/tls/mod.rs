@@ -6,6 +6,7 @@
 mod anchors;
 mod authority;
 pub mod chain;
+pub mod client;
 pub mod client_file;
 pub mod close;
 mod editions;
