@@ -1,5 +1,7 @@
 //! `respgate doctor`: what is wrong with a deployment.
 
+mod outside;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -7,6 +9,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueEnum};
 use rustix::process::geteuid;
 
+pub use self::outside::OutsideArgs;
 use super::configuration::variables;
 use super::door::{AdminDoor, print};
 use super::table::aligned;
@@ -33,6 +36,9 @@ pub struct DoctorArgs {
     /// Also look at what the compose file FILE publishes; may be repeated
     #[arg(long, value_name = "FILE")]
     pub compose: Vec<PathBuf>,
+    /// Another host instead of this one.
+    #[command(flatten)]
+    pub outside: OutsideArgs,
     /// Print a document for programs
     #[arg(long)]
     pub json: bool,
@@ -73,11 +79,17 @@ impl From<FailOn> for Severity {
 
 /// Looks at everything, and tells. It exits with 0 where nothing is as bad as `--fail-on`, and with 1 elsewhere.
 pub fn doctor(arguments: &DoctorArgs) -> Exit {
+    if let Some(place) = &arguments.outside.from_outside {
+        return outside::look(place, arguments).map_or_else(|exit| exit, |report| tell(&report, arguments));
+    }
     let (findings, clients) = look_at_all(arguments);
     if arguments.who {
         return who(clients);
     }
-    let report = Report::new(subject(), findings);
+    tell(&Report::new(subject(), findings), arguments)
+}
+
+fn tell(report: &Report, arguments: &DoctorArgs) -> Exit {
     print(&match () {
         () if arguments.json => report.json(),
         () if arguments.checklist => report.checklist(),
@@ -125,7 +137,8 @@ fn look_at_all(arguments: &DoctorArgs) -> (Vec<Finding>, Option<Clients>) {
     let Looked { findings: of_redis, clients } = look::at_redis(config.as_ref(), redis_conf.as_deref());
     findings.extend(of_redis);
     findings.extend(arguments.compose.iter().flat_map(|path| compose::look(path)));
-    let words = "what a firewall lets through is seen only from outside: try port 6379 of this host from another one";
+    let words =
+        "what a firewall lets through is seen only from outside: respgate doctor --from-outside HOST, on another one";
     findings.push(Finding::unknown(&kind::FIREWALL, words));
     (findings, clients)
 }

@@ -24,6 +24,7 @@ mod config;
 mod descriptors;
 mod doors;
 mod drain;
+mod from_outside;
 mod half_written;
 mod health;
 mod in_flight;
