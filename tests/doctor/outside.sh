@@ -7,10 +7,11 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
+export PATH=$PATH:/usr/sbin:/sbin
 packages=()
 for pair in ip=iproute2 iptables=iptables redis-server=redis-server redis-cli=redis-tools stunnel4=stunnel4 haproxy=haproxy \
     openssl=openssl python3=python3 unshare=util-linux; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "${pair%=*}" >/dev/null || packages+=("${pair#*=}")
+    command -v "${pair%=*}" >/dev/null || packages+=("${pair#*=}")
 done
 if [[ ${#packages[@]} -gt 0 ]]; then
     # None of them is to start as a service of this host.
