@@ -1,7 +1,8 @@
 //! `respgate doctor`: what is wrong with a deployment, and the line that puts it right. It changes nothing.
 //!
-//! *Facts* are gathered by thin shells ([`sockets`], [`redis`], [`redis_conf`], [`compose`], [`outside`]) into plain data.
-//! *Judges* ([`judge`]) are pure: facts to [`Finding`]s, each of a [`Kind`], which has its words. A [`Report`] shows them.
+//! *Facts* are gathered by thin shells ([`sockets`], [`redis`], [`redis_conf`], [`compose`], [`outside`]) into plain
+//! data. *Judges* ([`judge`]) are pure: facts to [`Finding`]s, each of a [`Kind`], which has its words. A [`Report`] shows
+//! them.
 
 pub mod compose;
 mod finding;
