@@ -50,7 +50,7 @@ upstream = "unix:{self.folder}/redis.sock"
 tls-cert-file = "{certificates}/respgate/server.crt"
 tls-key-file = "{certificates}/respgate/server.key"
 tls-ca-cert-file = "{certificates}/ca.crt"
-tls-crl-file = "{certificates}/crl/ca.crl"
+tls-crl-file = "{certificates}/respgate/ca.crl"
 {login}
 aclfile = "users.acl"
 admin-listen = "off"
