@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, OFlags, access};
+use rustix::io::Errno;
 use tracing::{Dispatch, Metadata, dispatcher, error};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
@@ -310,8 +311,14 @@ impl Sink for ChangingTarget {
     }
 }
 
+/// Of a pipe nobody waits for its reader, who may never come, and of a terminal we become no part.
 fn append(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    const FLAGS: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
+    let opened = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(FLAGS).open(path);
+    opened.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::NXIO) => io::Error::new(error.kind(), "a pipe, and nobody reads it"),
+        _ => error,
+    })
 }
 
 /// Whether a start could write its log to where these say. Nothing is made.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use rcgen::{SerialNumber, date_time_ymd};
 use respgate::identity::{Fingerprint, PeerIdentity};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
 
@@ -113,6 +113,18 @@ fn a_log_file_that_cannot_be_written_is_an_error_at_check_and_start() {
     fails(78);
     fs::create_dir_all(&log).unwrap();
     fails(78);
+}
+
+#[test]
+fn a_log_file_that_is_a_pipe_nobody_reads_is_an_error_and_holds_up_nothing() {
+    let (_redis, setup) = setup();
+    let gate = setup.setting("log-level = \"info\"").expect_log("log-file").expect_log("kept the old one").start();
+    let pipe = gate.path("pipe");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    gate.edit_config("log-level", &format!("log-file = {pipe:?}\nlog-level"));
+    gate.signal(Signal::HUP);
+    gate.wait_for_log(&["ERROR", "log-file", "nobody reads"]);
+    assert_eq!(gate.connect("alice").text(&["PING"]), "+PONG");
 }
 
 #[test]
