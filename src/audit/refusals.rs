@@ -1,6 +1,7 @@
 //! What was refused of late, for whoever looks: of each kind the last, and how often.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -81,10 +82,15 @@ fn clipped(name: &str) -> String {
 
 /// The last of each kind. Whoever has most of them loses the oldest of his own, so that nobody's garbage hides what
 /// others do; whoever is nobody is one.
+///
+/// All workers note here, and one client can be refused a million requests a second: whatever is kept, none is looked through.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    /// Latest first.
-    kinds: VecDeque<Refusal>,
+    /// Which note the last of each kind was.
+    numbers: HashMap<Key, u64>,
+    /// The kinds of each user who has some, by those numbers.
+    kinds: HashMap<Option<UserName>, BTreeMap<u64, Refusal>>,
+    noted: u64,
     in_all: u64,
 }
 
@@ -92,19 +98,23 @@ impl Refusals {
     /// Something was refused just now.
     pub fn note(&mut self, refusal: Refusal) {
         self.in_all += refusal.count;
-        let known = self.kinds.iter().position(|known| known.key == refusal.key);
-        let before = known.and_then(|position| self.kinds.remove(position));
+        self.noted += 1;
+        let kinds = self.kinds.entry(refusal.key.user.clone()).or_default();
+        let known = self.numbers.insert(refusal.key.clone(), self.noted);
+        let before = known.and_then(|number| kinds.remove(&number));
         let (count, since) = before.map_or((0, refusal.times.0), |before| (before.count, before.times.0));
-        if self.kinds.len() == MOST {
+        let (count, times) = (refusal.count + count, (since, refusal.times.1));
+        kinds.insert(self.noted, Refusal { count, times, ..refusal });
+        if self.numbers.len() > MOST {
             self.forget_one();
         }
-        let (count, times) = (refusal.count + count, (since, refusal.times.1));
-        self.kinds.push_front(Refusal { count, times, ..refusal });
     }
 
     /// All that are kept, the latest first.
     pub fn latest(&self) -> Vec<Refusal> {
-        self.kinds.iter().cloned().collect()
+        let mut kinds: Vec<_> = self.kinds.values().flatten().collect();
+        kinds.sort_by_key(|(number, _)| Reverse(**number));
+        kinds.into_iter().map(|(_, refusal)| refusal.clone()).collect()
     }
 
     /// How many there were since the start.
@@ -113,12 +123,14 @@ impl Refusals {
     }
 
     fn forget_one(&mut self) {
-        let mut kinds: HashMap<Option<&UserName>, usize> = HashMap::new();
-        self.kinds.iter().for_each(|refusal| *kinds.entry(refusal.key.user.as_ref()).or_default() += 1);
-        let most = kinds.values().max();
-        let oldest = self.kinds.iter().rposition(|refusal| kinds.get(&refusal.key.user.as_ref()) == most);
-        if let Some(oldest) = oldest {
-            self.kinds.remove(oldest);
+        let most = self.kinds.values().map(BTreeMap::len).max();
+        let fullest = self.kinds.values_mut().filter(|kinds| Some(kinds.len()) == most);
+        let oldest = fullest.min_by_key(|kinds| kinds.keys().next().copied());
+        if let Some((_, refusal)) = oldest.and_then(BTreeMap::pop_first) {
+            self.numbers.remove(&refusal.key);
+        }
+        if most == Some(1) {
+            self.kinds.retain(|_, kinds| !kinds.is_empty());
         }
     }
 }
@@ -161,6 +173,18 @@ mod tests {
             assert_eq!((latest.len(), latest.last()), (MOST, Some(&shop)));
             assert_eq!(latest[0], refusal(hostile, 4999 << 8, "get"));
         }
+    }
+
+    #[test]
+    fn of_more_users_than_are_kept_who_was_refused_longest_ago_is_forgotten() {
+        let mut refusals = Refusals::default();
+        let of = |number: usize| refusal(Some(&format!("user-{number}")), 1 << 8, "get");
+        (0..=MOST).for_each(|number| refusals.note(of(number)));
+        refusals.note(of(1));
+        refusals.note(of(0));
+        let latest = refusals.latest();
+        assert_eq!((latest.len(), refusals.kinds.len(), refusals.numbers.len()), (MOST, MOST, MOST));
+        assert_eq!((&latest[0], latest[1].count, latest.last()), (&of(0), 2, Some(&of(3))));
     }
 
     #[test]
