@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::is_plain_key;
 use super::raw::{Settings, Variables};
@@ -48,6 +48,31 @@ pub(super) fn sets_nothing(text: &str) -> bool {
         table.values().all(|value| matches!(value.get_ref(), DeValue::Table(table) if is_empty(table)))
     }
     DeTable::parse(text).is_ok_and(|document| is_empty(document.get_ref()))
+}
+
+/// What the text says for all listeners or for one, other than the address of one: each key, where it stands, and its
+/// value if that is a string.
+pub(super) fn settings_of(text: &str) -> Vec<(String, Range<usize>, Option<String>)> {
+    let Ok(document) = DeTable::parse(text) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (key, value) in document.get_ref() {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("listener", DeValue::Array(sections)) => {
+                let tables = sections.iter().filter_map(|section| section.get_ref().as_table());
+                let own = tables.flat_map(|table| table.iter()).filter(|(key, _)| key.get_ref() != "listen");
+                found.extend(own.map(setting_of));
+            }
+            (_, DeValue::Table(_)) => {}
+            _ => found.push(setting_of((key, value))),
+        }
+    }
+    found
+}
+
+type Entry<'a, 'text> = (&'a Spanned<DeString<'text>>, &'a Spanned<DeValue<'text>>);
+
+fn setting_of((key, value): Entry<'_, '_>) -> (String, Range<usize>, Option<String>) {
+    (key.get_ref().to_string(), key.span(), value.get_ref().as_str().map(str::to_owned))
 }
 
 /// serde stops at the first error. To have them all, the entry at fault is cut out and the rest tried again.

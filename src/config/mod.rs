@@ -152,6 +152,7 @@ fn load_text(purpose: Purpose, source: Option<&SourceFile>, sources: &Sources<'_
     let mut validated = validate::validate(purpose, settings, source, sources);
     let foreign = source.and_then(|source| source.permissions.foreign());
     validated.warnings.extend(foreign.map(|fault| ConfigError::new(Place::Whole, fault)));
+    validated.warnings.extend(source.into_iter().flat_map(|source| overridden(source, sources)));
     // A variable that is not set is no address either: what is wrong with the form of a value is said once.
     let in_file = |error: &&ConfigError| matches!(error.place, Place::Spot(_));
     let formless: Vec<_> = errors.iter().filter(in_file).map(|error| error.place.order()).collect();
@@ -161,6 +162,19 @@ fn load_text(purpose: Purpose, source: Option<&SourceFile>, sources: &Sources<'_
     }
     errors.sort_by_key(|error| error.place.order());
     Err(ConfigErrors(errors))
+}
+
+/// What the file says, and a variable or flag says otherwise: whoever looks into the file alone takes it for true.
+fn overridden(source: &SourceFile, sources: &Sources<'_>) -> Vec<ConfigError> {
+    let above = raw::given_above_the_file(sources.variables, sources.flags);
+    let mut warnings = Vec::new();
+    for (key, span, text) in file::settings_of(&source.text) {
+        if let Some(given) = above.get(&key).filter(|given| text.as_ref() != Some(&given.text)) {
+            let told = format!("`{key}` is not in force here: {} stands above the file", given.origin);
+            warnings.push(ConfigError::new(Place::Spot(source.spot(&span, Disclosure::KeyOnly)), told));
+        }
+    }
+    warnings
 }
 
 /// The settings of all three sources, and what is wrong with their form. A file that is no TOML has no settings at all.

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Id};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::setting::{Setting, one_or_many, one_or_more};
+use super::setting::{Origin, Setting, one_or_many, one_or_more};
 
 /// Environment variables by name.
 pub type Variables = BTreeMap<String, OsString>;
@@ -404,6 +404,21 @@ impl Args for Flags {
 pub(super) fn flag_names() -> Vec<String> {
     let command = Settings::augment_args(Command::new(ENVIRONMENT));
     command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect()
+}
+
+/// The settings that are given above the file: each by its key. Not `deny`, which adds to it.
+pub(super) fn given_above_the_file(variables: &Variables, flags: &Flags) -> BTreeMap<String, Setting> {
+    let command = Settings::augment_args(Command::new(ENVIRONMENT));
+    let keys = command.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument.get_id())));
+    let given = |(key, id): (&str, &Id)| {
+        let flag = || flags.0.get_many::<Setting>(id.as_str())?.next().cloned();
+        let variable = || {
+            let text = variables.get(&variable_name(key))?.to_str()?.to_owned();
+            Some(Setting { text, origin: Origin::Variable(variable_name(key)) })
+        };
+        Some((key.to_owned(), flag().or_else(variable)?))
+    };
+    keys.filter(|(key, _)| *key != "deny").filter_map(given).collect()
 }
 
 /// The environment variable of a key.

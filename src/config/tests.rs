@@ -358,6 +358,23 @@ fn flags_override_the_environment_which_overrides_the_file() {
 }
 
 #[test]
+fn what_the_file_says_and_a_flag_or_variable_says_otherwise_is_warned_about() {
+    let section = "[[listener]]\nlisten = \"127.0.0.1:1\"\ntls-auth-clients = \"yes\"\n";
+    let text = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "");
+    let text = format!("{text}maxclients = 3\nlog-format = \"json\"\ndeny = \"192.0.2.0/24\"\n{section}");
+    let variables = [("RESPGATE_TLS_AUTH_CLIENTS", "no"), ("RESPGATE_LOG_FORMAT", "json"), ("RESPGATE_DENY", "::/0")];
+    let warnings = load_all(&text, &variables, &["--maxclients", "2"]).unwrap().warnings;
+    let told: Vec<String> = warnings.iter().map(|warning| warning.message.clone()).collect();
+    for line in [
+        "`maxclients` is not in force here: --maxclients stands above the file",
+        "`tls-auth-clients` is not in force here: RESPGATE_TLS_AUTH_CLIENTS stands above the file",
+    ] {
+        assert!(told.iter().any(|told| told == line), "{told:?}");
+    }
+    assert_eq!(told.iter().filter(|told| told.contains("not in force")).count(), 2, "{told:?}");
+}
+
+#[test]
 fn flags_and_variables_stand_above_every_section_too() {
     let section = "listen = \"127.0.0.1:1\"\ntls-auth-clients = \"optional\"\nallow = \"192.0.2.0/24\"\n";
     let text = MINIMAL.replace("listen = \"127.0.0.1:6380\"\n", "allow = \"0.0.0.0/0\"\n");
