@@ -271,7 +271,11 @@ impl Setup {
         self
     }
 
+    /// One more argument. A setting that it gives is not in the file as well.
     pub(crate) fn arg(mut self, arg: &str) -> Setup {
+        if let Some((key, _)) = arg.strip_prefix("--").and_then(|arg| arg.split_once('=')) {
+            self.settings.retain(|setting| !setting.starts_with(&format!("{key} = ")));
+        }
         self.args.push(arg.to_owned());
         self
     }
