@@ -310,7 +310,7 @@ fn a_list_that_has_expired_since_it_was_read_holds_nothing_else_up() {
 #[test]
 fn a_ca_that_ends_takes_sessions_tickets_and_handshakes_with_it_and_holds_nothing_else_up() {
     let redis = RedisServer::start();
-    let prepared = setup(&redis, "user alice on +@all ~*\n");
+    let prepared = setup(&redis, "user alice on +@all ~*\n").expect_log("ca.crt has ended");
     prepared.pki().renew_ca(Duration::from_secs(4));
     let gate = prepared.start().settled();
     let with_ticket = client_config(&gate.pki().ca_cert(), Some(&gate.pki().client("alice")));
