@@ -172,10 +172,11 @@ impl Lifetime {
         })
     }
 
-    /// Takes no more requests, because the process ends.
-    pub(super) fn finish_drained(&mut self) {
-        if let Some(drain) = self.drain {
-            self.finish(CloseReason::Drained, drain.deadline);
+    /// Takes no more requests, because the process ends. Nobody who has not logged in holds that up for longer than a moment.
+    pub(super) fn finish_drained(&mut self, is_authenticated: bool) {
+        if let Some(Drain { began, deadline, .. }) = self.drain {
+            let deadline = if is_authenticated { deadline } else { deadline.min(began + GRACE) };
+            self.finish(CloseReason::Drained, deadline);
         }
     }
 

@@ -39,7 +39,7 @@ impl SessionCore {
         if !self.life.is_to_drain() || self.goes_on_until().is_some_and(|until| now < until) {
             return;
         }
-        self.life.finish_drained();
+        self.life.finish_drained(self.who.is_authenticated());
         self.end_pause();
         self.go_on_if_replies_are_out();
         self.unblock_if_drained();

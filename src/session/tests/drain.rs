@@ -199,6 +199,18 @@ fn a_reset_that_waits_for_earlier_replies_is_answered_before_the_session_ends() 
 }
 
 #[test]
+fn who_has_not_logged_in_when_the_drain_begins_is_waited_for_no_longer_than_two_seconds() {
+    let mut rig = Rig::new(CLOSED);
+    rig.say("AUTH default guess");
+    assert!(rig.verifying.is_some());
+    rig.drained();
+    rig.wait(Duration::from_secs(2) - A_MOMENT);
+    assert_eq!(rig.closed, None, "it may be right");
+    rig.wait(A_MOMENT);
+    assert_eq!(rig.closed, Some(CloseReason::Drained));
+}
+
+#[test]
 fn a_hello_whose_login_is_verified_after_the_drain_has_begun_is_answered() {
     let mut rig = Rig::new(CLOSED);
     rig.say("HELLO 3 AUTH default secret");
