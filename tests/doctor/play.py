@@ -296,7 +296,8 @@ admin-listen = "{self.file('admin.sock')}"
     def start_gate(self):
         log = open(self.file("log"), "w")
         self.gate = subprocess.Popen([RESPGATE, "run", "--config", str(self.file("respgate.toml"))], stderr=log)
-        wait_until(self.file("admin.sock").exists)
+        # Up to then it may say that Redis is down, since it has not been there yet.
+        wait_until(lambda: self.run("health", "--ready", "--config", self.file("respgate.toml")).returncode == 0)
 
     def run(self, *words):
         return subprocess.run([RESPGATE, *map(str, words)], capture_output=True, text=True, cwd=self.dir)
