@@ -46,12 +46,14 @@ impl RedisConf {
         }
     }
 
-    /// The command that gives it a new password, which nobody has seen.
+    /// The command that gives it a new password, which nobody has seen: only the shell itself and the file know it.
     pub fn set_password(&self) -> Fix {
-        let words = "requirepass $(openssl rand -hex 32)";
+        let append = |path| format!("echo \"requirepass $(openssl rand -hex 32)\" >> {}", shell_word(path));
         Fix::command(match self.line("requirepass") {
-            Some(line) => format!("sed -i \"{}s/.*/{words}/\" {}", line.number, shell_word(&line.path)),
-            None => format!("echo \"{words}\" >> {}", shell_word(&self.path)),
+            Some(line) => {
+                format!("sed -i {}d {} && {}", line.number, shell_word(&line.path), append(&line.path))
+            }
+            None => append(&self.path),
         })
     }
 }

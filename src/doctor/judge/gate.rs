@@ -176,9 +176,8 @@ fn place(gate: &Gate<'_>, name: &str) -> (String, Option<usize>) {
 fn without_nopass(gate: &Gate<'_>, number: usize) -> Option<Fix> {
     let AclSource::File(path) = &gate.config.acl else { return None };
     let line = gate.users_file.get(number.checked_sub(1)?)?;
-    let words: Vec<&str> =
-        line.split_whitespace().map(|word| if word == "nopass" { "resetpass" } else { word }).collect();
-    Some(Fix::Line { text: words.join(" "), path: path.clone(), position: Position::Instead(number) })
+    let text = super::without_nopass(line);
+    Some(Fix::Line { text, path: path.clone(), position: Position::Instead(number) })
 }
 
 fn audit(gate: &Gate<'_>) -> Finding {
