@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use respgate::acl::{Acl, Unknown};
+use respgate::acl::{Acl, Effort, Unknown};
 use respgate::command::{ArgvBuf, CommandTable, Dialect, UpstreamCommand};
 
 fn dialect() -> impl Strategy<Value = Dialect> {
@@ -168,7 +168,7 @@ proptest! {
         let leading: Vec<Vec<u8>> = name.chain(words).take(decided_by.max(2)).collect();
         let prefix = ArgvBuf::from_iter(&leading);
         let whole = ArgvBuf::from_iter(leading.iter().chain(&rest));
-        if user.check_prefix(spec, &prefix.as_argv(), Some(0)).is_ok() {
+        if user.check_prefix(spec, &prefix.as_argv(), Some(0), &Effort::default()).is_ok() {
             let verdict = user.check(spec, &whole.as_argv(), Some(0));
             // A NUL among SET's options is refused once it is seen; the server would refuse it as well.
             let has_nul = rest.iter().any(|word| word.contains(&0));

@@ -5,7 +5,7 @@
 mod input;
 
 use libfuzzer_sys::fuzz_target;
-use respgate::acl::{Acl, AclDenial, User};
+use respgate::acl::{Acl, AclDenial, Effort, User};
 use respgate::command::{
     Access, Argv, ArgvBuf, CommandSpec, CommandTable, DatabaseUse, Dialect, KeyUse, Scope, Unextractable,
     UpstreamBegin, UpstreamCommand, UpstreamFind, UpstreamKeySpec,
@@ -123,7 +123,7 @@ fn judge_keys(table: &CommandTable, spec: &CommandSpec, argv: &Argv<'_>, keys: &
     }
     if let Some(decided_by) = spec.decided_by().filter(|decided_by| *decided_by <= argv.len()) {
         let early: ArgvBuf = argv.iter().take(decided_by).collect();
-        let early = holder.check_prefix(spec, &early.as_argv(), None);
+        let early = holder.check_prefix(spec, &early.as_argv(), None, &Effort::default());
         assert!(early.is_err() || verdict.is_ok(), "{} was let pass early", spec.full_name());
     }
 }

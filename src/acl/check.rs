@@ -1,5 +1,6 @@
 //! The decision about one request.
 
+use super::effort::Effort;
 use super::selector::{Databases, Selector};
 use super::user::User;
 use crate::command::{Argv, ChannelUse, CommandSpec, DatabaseNeed, Scope, Unextractable};
@@ -31,6 +32,8 @@ pub enum AclDenial {
     SortBy,
     /// SORT GET, which needs all keys to be readable.
     SortGet,
+    /// To compare all its keys and channels with the user's patterns takes more than one judgement may.
+    Effort,
 }
 
 impl From<Unextractable> for AclDenial {
@@ -49,6 +52,7 @@ impl AclDenial {
             AclDenial::Key { index } => (2, index),
             AclDenial::Channel { index } => (3, index),
             AclDenial::SortBy | AclDenial::SortGet => (4, 0),
+            AclDenial::Effort => (5, 0),
         }
     }
 }
@@ -62,7 +66,22 @@ impl User {
     /// Why not (Redis: `ACLCheckAllUserCommandPerm`).
     #[inline]
     pub fn check(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
-        self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: true })
+        self.check_within(spec, argv, db, &Effort::default())
+    }
+
+    /// As [`check`](User::check), of several questions that together may cost what one may.
+    ///
+    /// # Errors
+    /// As `check`.
+    #[inline]
+    pub fn check_within(
+        &self,
+        spec: &CommandSpec,
+        argv: &Argv<'_>,
+        db: Option<u32>,
+        effort: &Effort,
+    ) -> Result<(), AclDenial> {
+        self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: true, effort })
     }
 
     /// As [`check`](User::check) when only the first [`CommandSpec::decided_by`] arguments have arrived. What passes
@@ -70,10 +89,16 @@ impl User {
     ///
     /// # Errors
     /// As `check`, and `Unextractable` if the arguments so far do not decide.
-    pub fn check_prefix(&self, spec: &CommandSpec, prefix: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
+    pub fn check_prefix(
+        &self,
+        spec: &CommandSpec,
+        prefix: &Argv<'_>,
+        db: Option<u32>,
+        effort: &Effort,
+    ) -> Result<(), AclDenial> {
         match spec.decided_by() {
             Some(needed) if prefix.len() >= needed => {
-                self.judge(&Question { spec, argv: prefix, db, scope: Scope::Prefix, sort_patterns: true })
+                self.judge(&Question { spec, argv: prefix, db, scope: Scope::Prefix, sort_patterns: true, effort })
             }
             _ => Err(AclDenial::Unextractable),
         }
@@ -85,7 +110,8 @@ impl User {
     /// # Errors
     /// Why not.
     pub fn dry_run(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
-        self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: false })
+        let effort = &Effort::default();
+        self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: false, effort })
     }
 
     #[inline]
@@ -110,17 +136,19 @@ struct Question<'a> {
     db: Option<u32>,
     scope: Scope,
     sort_patterns: bool,
+    effort: &'a Effort,
 }
 
 impl Selector {
     /// What this selector alone says.
     pub(super) fn check(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
-        self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: true })
+        let effort = &Effort::default();
+        self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: true, effort })
     }
 
     #[inline]
     fn judge(&self, question: &Question<'_>) -> Result<(), AclDenial> {
-        let Question { spec, argv, db, scope, sort_patterns } = *question;
+        let Question { spec, argv, db, scope, sort_patterns, effort } = *question;
         if self.databases != Databases::All {
             self.judge_databases(spec, argv, db)?;
         }
@@ -128,17 +156,20 @@ impl Selector {
             return Err(AclDenial::Command);
         }
         if !self.keys.all && spec.has_keys() {
-            spec.try_keys(argv, scope, |key| match argv.get(key.index) {
-                Some(name) if self.keys.allow(name, key.access) => Ok(()),
-                Some(_) => Err(AclDenial::Key { index: key.index }),
-                None => Err(AclDenial::Unextractable),
+            spec.try_keys(argv, scope, |key| {
+                let name = argv.get(key.index).ok_or(AclDenial::Unextractable)?;
+                match self.keys.allow(name, key.access, effort) {
+                    _ if effort.is_used_up() => Err(AclDenial::Effort),
+                    true => Ok(()),
+                    false => Err(AclDenial::Key { index: key.index }),
+                }
             })?;
             if sort_patterns && !self.keys.all_readable() {
                 judge_sort_patterns(spec, argv)?;
             }
         }
         if !self.channels.all && spec.channels() != ChannelUse::None {
-            self.judge_channels(spec, argv)?;
+            self.judge_channels(spec, argv, effort)?;
         }
         Ok(())
     }
@@ -163,13 +194,20 @@ impl Selector {
         if allowed { Ok(()) } else { Err(AclDenial::Database { index: 0 }) }
     }
 
-    fn judge_channels(&self, spec: &CommandSpec, argv: &Argv<'_>) -> Result<(), AclDenial> {
+    fn judge_channels(&self, spec: &CommandSpec, argv: &Argv<'_>, effort: &Effort) -> Result<(), AclDenial> {
         let count = if spec.channels() == ChannelUse::First { 1 } else { usize::MAX };
-        let refused = argv.iter_from(1).take(count).find(|(_, channel)| match spec.channels() {
-            ChannelUse::AllPatterns => !self.channels.allow_pattern(channel),
-            _ => !self.channels.allow(channel),
-        });
-        refused.map_or(Ok(()), |(index, _)| Err(AclDenial::Channel { index }))
+        for (index, channel) in argv.iter_from(1).take(count) {
+            let is_allowed = match spec.channels() {
+                ChannelUse::AllPatterns => self.channels.allow_pattern(channel, effort),
+                _ => self.channels.allow(channel, effort),
+            };
+            match is_allowed {
+                _ if effort.is_used_up() => return Err(AclDenial::Effort),
+                true => {}
+                false => return Err(AclDenial::Channel { index }),
+            }
+        }
+        Ok(())
     }
 }
 

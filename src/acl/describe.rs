@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
+use super::effort::Effort;
 use super::pattern::Pattern;
 use super::selector::{Channels, Databases, KeyPattern, Keys, Selector};
 use super::user::{SanitizePayload, User};
@@ -190,7 +191,8 @@ impl Keys {
 
     /// The rule that allows a key, if one does.
     pub(super) fn rule_for(&self, key: &[u8], needed: Access) -> Option<Vec<u8>> {
-        let pattern = self.patterns.iter().find(|p| p.access.covers(needed) && p.pattern.matches(key));
+        let effort = Effort::default();
+        let pattern = self.patterns.iter().find(|p| p.access.covers(needed) && p.pattern.matches(key, &effort));
         if self.all { Some(b"~*".to_vec()) } else { pattern.map(KeyPattern::to_rule) }
     }
 }
@@ -219,7 +221,11 @@ impl Channels {
 
     /// The rule that allows a channel, or subscribing to a pattern, if one does.
     pub(super) fn rule_for(&self, channel: &[u8], is_pattern: bool) -> Option<Vec<u8>> {
-        let allows = |known: &&Pattern| if is_pattern { known.text() == channel } else { known.matches(channel) };
+        let effort = Effort::default();
+        let allows = |known: &&Pattern| match is_pattern {
+            true => known.text() == channel,
+            false => known.matches(channel, &effort),
+        };
         let pattern = self.patterns.iter().find(allows);
         if self.all { Some(b"&*".to_vec()) } else { pattern.map(|known| [b"&", known.text()].concat()) }
     }

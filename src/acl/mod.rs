@@ -6,6 +6,7 @@
 mod check;
 mod commands;
 mod describe;
+mod effort;
 mod exact;
 mod explain;
 mod file;
@@ -20,6 +21,7 @@ mod users;
 
 pub use check::AclDenial;
 pub use describe::{SelectorDescription, UserDescription};
+pub use effort::Effort;
 pub use explain::{ArgumentExplanation, SelectorExplanation};
 pub use file::{FileError, Read, UnknownRules};
 pub use log::{AclLog, AclLogContext, AclLogReason, AclLogRecord, LogEntry};

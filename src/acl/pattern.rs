@@ -1,5 +1,7 @@
 //! Redis's glob (`stringmatchlen`), iterative and bounded, compiled to the cheapest form that decides the same.
 
+use super::effort::Effort;
+
 /// Redis gives up on patterns that nest deeper.
 const MAX_STARS: usize = 1000;
 
@@ -37,29 +39,42 @@ impl Pattern {
     /// Whether this matches whatever `other` matches, as far as that shows: both are written the same, or this is a prefix
     /// and a `*`. A prefix has no special characters, so `other` begins with it as its strings do.
     pub(super) fn covers(&self, other: &Pattern) -> bool {
-        self.text == other.text || (matches!(self.form, Form::Prefix) && self.matches(&other.text))
+        self.text == other.text || (matches!(self.form, Form::Prefix) && self.matches(&other.text, &Effort::default()))
     }
 
-    /// An empty string matches the empty pattern only, not even `*`.
+    /// An empty string matches the empty pattern only, not even `*`. What takes more than is left of `effort` does not match.
     #[inline]
-    pub(super) fn matches(&self, string: &[u8]) -> bool {
+    pub(super) fn matches(&self, string: &[u8], effort: &Effort) -> bool {
         match self.form {
             Form::Exact => *self.text == *string,
             Form::Prefix => !string.is_empty() && string.starts_with(&self.text[..self.text.len() - 1]),
-            Form::General => glob(&self.text, string),
+            Form::General => glob(&self.text, string, effort),
         }
     }
 }
 
 /// One pass with one point of return: when the rest after a `*` fails, that `*` takes one byte more. An earlier `*`
 /// never has to, because whatever a longer one could find, the later one has already tried.
-fn glob(pattern: &[u8], string: &[u8]) -> bool {
+fn glob(pattern: &[u8], string: &[u8], effort: &Effort) -> bool {
     if string.is_empty() {
         return pattern.is_empty();
     }
+    let before = effort.left();
+    let mut left = before;
+    let matches = try_glob(pattern, string, &mut left);
+    effort.spend(before - left);
+    matches
+}
+
+/// `left` is what may still be compared.
+fn try_glob(pattern: &[u8], string: &[u8], left: &mut u64) -> bool {
     let (mut at, mut index, mut stars) = (0, 0, 0);
     let mut retry: Option<(usize, usize)> = None;
     while let Some(&byte) = string.get(index) {
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
         if pattern.get(at) == Some(&b'*') {
             at += pattern[at..].iter().take_while(|b| **b == b'*').count();
             if at == pattern.len() {
@@ -129,13 +144,17 @@ fn class(pattern: &[u8], mut at: usize, byte: u8) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn matches(pattern: &[u8], string: &[u8]) -> bool {
+        Pattern::new(pattern).matches(string, &Effort::default())
+    }
+
     #[track_caller]
     fn assert_match(pattern: &[u8], matching: &[&[u8]], other: &[&[u8]]) {
         for string in matching {
-            assert!(Pattern::new(pattern).matches(string), "{pattern:?} should match {string:?}");
+            assert!(matches(pattern, string), "{pattern:?} should match {string:?}");
         }
         for string in other {
-            assert!(!Pattern::new(pattern).matches(string), "{pattern:?} should not match {string:?}");
+            assert!(!matches(pattern, string), "{pattern:?} should not match {string:?}");
         }
     }
 
@@ -188,15 +207,29 @@ mod tests {
     fn more_than_a_thousand_stars_match_nothing() {
         let long = "a".repeat(3000);
         let pattern = |stars: usize| "*a".repeat(stars) + "*";
-        assert!(Pattern::new(pattern(999).as_bytes()).matches(long.as_bytes()));
-        assert!(!Pattern::new(pattern(1001).as_bytes()).matches(long.as_bytes()));
+        assert!(matches(pattern(999).as_bytes(), long.as_bytes()));
+        assert!(!matches(pattern(1001).as_bytes(), long.as_bytes()));
     }
 
     #[test]
     fn a_hostile_pattern_ends_soon() {
         let string = "a".repeat(20_000);
-        assert!(!Pattern::new("a*".repeat(900).as_bytes()).matches(&string.as_bytes()[..800]));
-        assert!(!Pattern::new(("a*".repeat(500) + "b").as_bytes()).matches(string.as_bytes()));
+        assert!(!matches("a*".repeat(900).as_bytes(), &string.as_bytes()[..800]));
+        assert!(!matches(("a*".repeat(500) + "b").as_bytes(), string.as_bytes()));
+    }
+
+    #[test]
+    fn effort_counts_each_comparison_again_where_a_star_takes_one_byte_more() {
+        let spent = |pattern: &[u8], string: &[u8]| {
+            let effort = Effort::default();
+            let before = effort.left();
+            let _ = Pattern::new(pattern).matches(string, &effort);
+            before - effort.left()
+        };
+        assert_eq!((spent(b"abc", b"abc"), spent(b"a*", b"abc")), (0, 0), "these are no patterns to go through");
+        assert_eq!(spent(b"?b", b"xyz"), 2);
+        let string = "a".repeat(1000);
+        assert!((8_000..12_000).contains(&spent(b"*aaaaaaaab", string.as_bytes())));
     }
 
     /// The same by definition: every way to split the string among the elements is tried.
@@ -218,7 +251,7 @@ mod tests {
             string in "[ab\\]\\\\-]{1,8}",
         ) {
             let (pattern, string) = (pattern.as_bytes(), string.as_bytes());
-            proptest::prop_assert_eq!(Pattern::new(pattern).matches(string), by_definition(pattern, string));
+            proptest::prop_assert_eq!(matches(pattern, string), by_definition(pattern, string));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
+use super::effort::Effort;
 use super::pattern::Pattern;
 use super::rule::{RuleErrorKind, Unknown, has_blank, holds_variable};
 use crate::command::{Access, CommandTable};
@@ -113,8 +114,9 @@ impl Selector {
 impl Keys {
     /// One pattern grants all that the key needs.
     #[inline]
-    pub(super) fn allow(&self, key: &[u8], needed: Access) -> bool {
-        self.all || self.patterns.iter().any(|p| p.access.covers(needed) && p.pattern.matches(key))
+    pub(super) fn allow(&self, key: &[u8], needed: Access, effort: &Effort) -> bool {
+        effort.spend(self.patterns.len() as u64);
+        self.all || self.patterns.iter().any(|p| p.access.covers(needed) && p.pattern.matches(key, effort))
     }
 
     /// Every key may be read: what SORT's BY and GET ask for.
@@ -157,18 +159,21 @@ impl Keys {
 
 impl Channels {
     #[inline]
-    pub(super) fn allow(&self, channel: &[u8]) -> bool {
-        self.all || self.patterns.iter().any(|pattern| pattern.matches(channel))
+    pub(super) fn allow(&self, channel: &[u8], effort: &Effort) -> bool {
+        effort.spend(self.patterns.len() as u64);
+        self.all || self.patterns.iter().any(|pattern| pattern.matches(channel, effort))
     }
 
     /// A pattern to subscribe to must be one of ours, to the letter.
-    pub(super) fn allow_pattern(&self, pattern: &[u8]) -> bool {
+    pub(super) fn allow_pattern(&self, pattern: &[u8], effort: &Effort) -> bool {
+        effort.spend(self.patterns.len() as u64);
         self.all || self.patterns.iter().any(|known| known.text() == pattern)
     }
 
     /// To subscribe to a pattern takes the very pattern.
     fn covers(&self, other: &Channels) -> bool {
-        self.all || !other.all && other.patterns.iter().all(|pattern| self.allow_pattern(pattern.text()))
+        let has = |pattern: &Pattern| self.patterns.iter().any(|known| known.text() == pattern.text());
+        self.all || !other.all && other.patterns.iter().all(has)
     }
 
     fn add(&mut self, text: &[u8]) -> Result<(), RuleErrorKind> {

@@ -7,12 +7,16 @@ use crate::command::{Argv, CommandSpec, Dialect};
 /// Redis shows at most this much of a name or of the arguments.
 pub const SHOWN: usize = 128;
 
+/// Of a request that Redis might execute. Ours.
+const EFFORT: &str = "respgate: more or longer keys than one request may have with so many patterns";
+
 /// The reply to a command that the ACL refuses.
 pub fn denial(dialect: Dialect, user: &UserName, denial: AclDenial, spec: &CommandSpec) -> String {
     let name = spec.full_name();
     let text = match (denial, dialect) {
         (AclDenial::SortBy, _) => return sort_denial("BY"),
         (AclDenial::SortGet, _) => return sort_denial("GET"),
+        (AclDenial::Effort, _) => EFFORT.to_owned(),
         (AclDenial::Command, Dialect::Redis70) => format!("this user has no permissions to run the '{name}' command"),
         (AclDenial::Command, Dialect::Redis72 | Dialect::Valkey91) => {
             format!("User {user} has no permissions to run the '{name}' command")
@@ -56,6 +60,7 @@ pub fn dry_run(dialect: Dialect, user: &UserName, denial: AclDenial, spec: &Comm
         AclDenial::Database { index } => [may_not("access database ").as_slice(), argument(index)].concat(),
         AclDenial::Unextractable => may_not("access keys that its arguments do not tell for certain"),
         AclDenial::SortBy | AclDenial::SortGet => may_not("read the keys that SORT's BY or GET would"),
+        AclDenial::Effort => EFFORT.into(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::rename::UpstreamName;
 use super::{Denial, LocalCommand, Permit, Policy, Verdict};
-use crate::acl::{AclDenial, User, texts};
+use crate::acl::{AclDenial, Effort, User, texts};
 use crate::command::{Argv, CommandSpec, Dialect, Role, Unresolved};
 
 const NOT_LOGGED_IN: &str = "NOAUTH Authentication required.";
@@ -30,12 +30,16 @@ pub struct Requester<'a> {
     pub mode: SessionMode,
     /// The selected database, where it is known.
     pub database: Option<u32>,
+    /// What the judgement may cost.
+    pub effort: &'a Effort,
 }
 
 impl Policy {
     /// Judges a request that is here in full.
     pub fn decide<'p>(&'p self, requester: Requester<'_>, argv: &Argv<'_>) -> Verdict<'p> {
-        self.verdict(requester, argv, argv.len(), |user, spec| user.check(spec, argv, requester.database))
+        self.verdict(requester, argv, argv.len(), |user, spec| {
+            user.check_within(spec, argv, requester.database, requester.effort)
+        })
     }
 
     /// Judges a request of `argc` arguments by its first ones, as if whatever follows needed the most access it could.
@@ -51,8 +55,9 @@ impl Policy {
         {
             return None;
         }
-        let verdict =
-            self.verdict(requester, prefix, argc, |user, spec| user.check_prefix(spec, prefix, requester.database));
+        let verdict = self.verdict(requester, prefix, argc, |user, spec| {
+            user.check_prefix(spec, prefix, requester.database, requester.effort)
+        });
         match verdict {
             Verdict::Local(_) => None,
             verdict => Some(verdict),

@@ -125,6 +125,19 @@ fn plaintext_on_a_tls_listener_is_refused() {
 // --- what may be done
 
 #[test]
+fn a_request_that_takes_too_long_to_judge_is_refused_and_the_session_goes_on() {
+    let redis = redis_with_canary(&[]);
+    let patterns: String = (0..60).map(|number| format!(" ~*:{number}:x")).collect();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(&format!("user alice on +@all{patterns} ~k*\n")).start();
+    let mut client = gate.connect("alice");
+    let refused = "-NOPERM respgate: more or longer keys than one request may have with so many patterns";
+    assert_eq!(client.text(&["SET", &"k".repeat(2_000_000), "v"]), refused);
+    gate.wait_for_log(&["\"acl-effort\"", "alice"]);
+    assert_eq!(client.text(&["SET", &"k".repeat(20_000), "v"]), "+OK");
+    assert_canary_untouched(&redis);
+}
+
+#[test]
 fn flushall_is_refused_in_any_spelling() {
     let (redis, gate) = start();
     let mut client = gate.connect("alice");

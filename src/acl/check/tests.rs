@@ -186,7 +186,7 @@ fn an_early_verdict_is_the_strictest() {
         let acl = Acl::new(&table).set_user(b"bob", &rules, &table).unwrap();
         let argv = ArgvBuf::from_iter(words);
         let argv = argv.as_argv();
-        acl.user(b"bob").unwrap().check_prefix(table.resolve(&argv).unwrap(), &argv, Some(0))
+        acl.user(b"bob").unwrap().check_prefix(table.resolve(&argv).unwrap(), &argv, Some(0), &Effort::default())
     };
     assert_eq!(prefix_of("+@all ~a", &["SET", "a"]), Ok(()));
     assert_eq!(prefix_of("+@all %W~a", &["SET", "a"]), no_key(1), "GET could follow");
@@ -273,4 +273,21 @@ fn databases_in_a_dialect_that_has_none_shut_their_selector_until_they_are_under
 /// The users of a file, with every rule kept that the table does not know.
 fn keeping(text: &str, table: &CommandTable) -> Acl {
     Acl::read(text.as_bytes(), table, Unknown::Keep).unwrap().acl
+}
+
+/// `count` keys of `length` bytes under `patterns` that none of them fits.
+fn mget(patterns: usize, count: usize, length: usize, more_rules: &str) -> Result<(), AclDenial> {
+    let rules: String = (0..patterns).map(|number| format!(" ~*:{number}:x")).collect();
+    let request = format!("MGET{}", format!(" {}", "k".repeat(length)).repeat(count));
+    check(&format!("+@all{rules}{more_rules}"), &request)
+}
+
+#[test]
+fn what_takes_more_than_one_judgement_may_is_refused_whatever_it_would_be() {
+    assert_eq!(mget(60, 1, 100_000, ""), no_key(1));
+    assert_eq!(mget(60, 1, 2_000_000, ""), Err(AclDenial::Effort), "a long key");
+    assert_eq!(mget(60, 1, 2_000_000, " ~k*"), Err(AclDenial::Effort), "even where a later pattern fits");
+    assert_eq!(mget(1000, 70_000, 1, " ~k"), Err(AclDenial::Effort), "many keys");
+    assert_eq!(mget(60, 1, 2_000_000, " (~* +get)"), Err(AclDenial::Effort));
+    assert_eq!(mget(60, 1, 2_000_000, " (~* +mget)"), Ok(()), "a selector with nothing to compare");
 }

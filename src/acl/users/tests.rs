@@ -1,5 +1,5 @@
 use super::*;
-use crate::acl::{PasswordHash, Unknown};
+use crate::acl::{Effort, PasswordHash, Unknown};
 use crate::command::Dialect;
 
 /// The line that lists bob after `rules`, or the error.
@@ -208,7 +208,7 @@ fn a_pattern_can_mean_the_characters_of_a_variable() {
     let acl = Acl::new(&table).set_user(b"bob", &[b"~$\\{a}", b"(~$\\{a} '~$\\{a}\"')"], &table).unwrap();
     let read = Acl::parse(&acl.to_file(&table), &table).unwrap();
     assert_eq!(read.user(b"bob"), acl.user(b"bob"));
-    assert!(super::super::pattern::Pattern::new(b"$\\{a}").matches(b"${a}"));
+    assert!(super::super::pattern::Pattern::new(b"$\\{a}").matches(b"${a}", &Effort::default()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::AclExplainArgs;
-use crate::acl::{AclDenial, ArgumentExplanation, SelectorExplanation, User};
+use crate::acl::{AclDenial, ArgumentExplanation, Effort, SelectorExplanation, User};
 use crate::audit::words;
 use crate::cli::Exit;
 use crate::command::{Access, Argv, ArgvBuf, CommandSpec};
@@ -55,7 +55,8 @@ pub(super) fn explain(arguments: &AclExplainArgs) -> Exit {
 }
 
 fn verdict(policy: &Policy, user: &User, argv: &Argv<'_>) -> (String, Exit) {
-    let requester = Requester { user: Some(user), mode: SessionMode::default(), database: DATABASE };
+    let effort = &Effort::default();
+    let requester = Requester { user: Some(user), mode: SessionMode::default(), database: DATABASE, effort };
     match policy.decide(requester, argv) {
         Verdict::Forward(permit) => (format!("allowed: {}", permit.spec().full_name()), Exit::Success),
         Verdict::Local(local) => (format!("answered by the proxy: {}", local.spec.full_name()), Exit::Success),
@@ -108,6 +109,7 @@ fn reason(denial: AclDenial, spec: &CommandSpec, argv: &Argv<'_>) -> String {
         AclDenial::Database { index: 0 } => "the user may not use the selected database, 0".to_owned(),
         AclDenial::Database { index } => format!("the user may not use the database {}", argument(argv, index)),
         AclDenial::Unextractable => "its arguments do not tell for certain which keys it uses".to_owned(),
+        AclDenial::Effort => "its keys and the user's patterns are more than one judgement may compare".to_owned(),
         AclDenial::SortBy => "BY reads keys that the request does not name, which takes ~* or %R~*".to_owned(),
         AclDenial::SortGet => "GET reads keys that the request does not name, which takes ~* or %R~*".to_owned(),
     }

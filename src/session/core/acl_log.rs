@@ -21,9 +21,10 @@ impl SessionCore {
                 (AclLogReason::Command, spec.full_name().as_bytes())
             }
             Denial::Acl(_, AclDenial::Key { index }) => (AclLogReason::Key, argument(*index)),
-            Denial::Acl(spec, AclDenial::Unextractable | AclDenial::SortBy | AclDenial::SortGet) => {
-                (AclLogReason::Key, spec.full_name().as_bytes())
-            }
+            Denial::Acl(
+                spec,
+                AclDenial::Unextractable | AclDenial::SortBy | AclDenial::SortGet | AclDenial::Effort,
+            ) => (AclLogReason::Key, spec.full_name().as_bytes()),
             Denial::Acl(_, AclDenial::Channel { index }) => (AclLogReason::Channel, argument(*index)),
             Denial::Acl(_, AclDenial::Database { index }) => (AclLogReason::Database, argument(*index)),
             _ => return None,

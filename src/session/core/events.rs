@@ -147,11 +147,12 @@ impl SessionCore {
         let change = self.who.renew(&self.peer, policy, own)?;
         let (Some(change), Some(user)) = (change, self.who.user()) else { return Ok(()) };
         self.upstream.user_changed(user);
-        if !change.keeps_all() {
+        let keeps_all = change.keeps_all();
+        if !keeps_all {
             self.upstream.rights_lost();
         }
         let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(change.former());
-        if loses_keys || !self.may_go_on(policy) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
+        if loses_keys || !self.may_go_on(policy, keeps_all) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
     }
 
     /// Time has passed. To be called before anything else that happens then.

@@ -31,7 +31,7 @@ use super::remains::Remains;
 use super::upstream::UpstreamState;
 use super::wait::{AfterReplies, Wait};
 use super::who::{Peer, Who};
-use crate::acl::{AclLogRecord, UserName};
+use crate::acl::{AclLogRecord, Effort, UserName};
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
 use crate::resp::{Reply, RequestLimits};
 
@@ -266,9 +266,9 @@ impl SessionCore {
 
 impl SessionCore {
     /// Whoever asks, in each state that Redis may be in when it gets the next request: ordinarily one.
-    pub(super) fn requesters(&self) -> impl Iterator<Item = Requester<'_>> {
+    pub(super) fn requesters<'a>(&'a self, effort: &'a Effort) -> impl Iterator<Item = Requester<'a>> {
         let user = self.who.user().map(|user| &**user);
-        self.upstream.states().map(move |(mode, database)| Requester { user, mode, database })
+        self.upstream.states().map(move |(mode, database)| Requester { user, mode, database, effort })
     }
 
     fn request_limits(&self) -> RequestLimits {

@@ -2,6 +2,7 @@
 //! too, so whenever the rights of a user change, the requests behind it are judged again.
 
 use super::SessionCore;
+use crate::acl::Effort;
 use crate::command::ArgvBuf;
 use crate::policy::{Policy, Requester, SessionMode, Verdict};
 use crate::session::upstream::replication;
@@ -10,11 +11,15 @@ use crate::session::wait::{AfterReplies, Wait};
 impl SessionCore {
     /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, the
     /// blocking commands that it still waits for (`ACLKillPubsubClientsIfNeeded`, and more than that).
-    pub(super) fn may_go_on(&self, policy: &Policy) -> bool {
+    ///
+    /// Subscriptions, of which there may be a hundred thousand, are not looked at where the user `keeps_all` its rights.
+    pub(super) fn may_go_on(&self, policy: &Policy, keeps_all: bool) -> bool {
         let user = self.who.user().map(|user| &**user);
+        // For all of it together: a session that takes more ends, as one that has lost a right does.
+        let effort = &Effort::default();
         let is_allowed = |request: &ArgvBuf| {
             self.upstream.databases().all(|database| {
-                let requester = Requester { user, mode: SessionMode::default(), database };
+                let requester = Requester { user, mode: SessionMode::default(), database, effort };
                 match policy.decide(requester, &request.as_argv()) {
                     Verdict::Forward(permit) => !self.script_lacks_mirror(policy, permit.spec()),
                     Verdict::Local(_) | Verdict::Deny(_) => false,
@@ -25,6 +30,9 @@ impl SessionCore {
             Some(Wait::Replies(AfterReplies::Replicate(role, _))) => is_allowed(&replication(*role)),
             _ => true,
         };
-        is_next_allowed && self.upstream.ongoing().iter().all(is_allowed)
+        let keeps_subscriptions = keeps_all && self.upstream.subscribed_with_own_rights();
+        is_next_allowed
+            && self.upstream.ongoing().iter().all(is_allowed)
+            && (keeps_subscriptions || self.upstream.subscribed().all(|request| is_allowed(&request)))
     }
 }

@@ -1,6 +1,7 @@
 //! The verdict on a request, and the one point where it is final.
 
 use super::SessionCore;
+use crate::acl::Effort;
 use crate::command::{Argv, CommandSpec};
 use crate::policy::{Denial, Policy, RequestKeys, Requester, Verdict};
 use crate::session::action::RequestRefusal;
@@ -43,7 +44,8 @@ impl SessionCore {
     /// The verdict on which all states agree that Redis may be in. Where they do not, and no reply will tell, the request
     /// is denied. `None` if `decide` says nothing.
     pub(super) fn judge<'p>(&self, decide: impl Fn(Requester<'_>) -> Option<Verdict<'p>>) -> Option<Judgement<'p>> {
-        let mut requesters = self.requesters();
+        let effort = Effort::default();
+        let mut requesters = self.requesters(&effort);
         let mut verdict = decide(requesters.next()?)?;
         for requester in requesters {
             let other = decide(requester)?;

@@ -2,8 +2,9 @@
 
 use super::rig::{OPEN, Rig, request};
 use crate::acl::{AclLogContext, AclLogReason, AclLogRecord};
+use crate::command::looks;
 use crate::policy::{Blocklist, UserRefusal};
-use crate::session::{Administration, CloseReason};
+use crate::session::{Administration, CloseReason, LoginOutcome};
 
 /// The same rights, but not those of MONITOR, BLPOP and CLIENT TRACKING, and one channel.
 const LESS: &str = "user default on nopass ~* &news +@all -monitor -blpop -client|tracking\n";
@@ -198,6 +199,53 @@ fn a_subscription_is_judged_from_when_it_is_asked_for_until_it_is_given_up() {
     rig.say("SUBSCRIBE news");
     rig.reload(LESS);
     assert_eq!(rig.closed, None);
+}
+
+/// Subscribed to so many names of 1,000 bytes, as Redis has confirmed.
+fn subscribed(acl: &str, count: usize) -> Rig {
+    let mut rig = Rig::new(acl);
+    for number in 0..count {
+        let name = format!("{number:01000}");
+        rig.say(&format!("SUBSCRIBE {name}"));
+        rig.redis(format!("*3\r\n$9\r\nsubscribe\r\n$1000\r\n{name}\r\n:{}\r\n", number + 1));
+    }
+    rig
+}
+
+#[test]
+fn subscriptions_are_not_judged_again_where_the_rights_of_the_user_are_kept() {
+    let mut rig = subscribed(OPEN, 10);
+    looks::take();
+    rig.reload(&format!("{OPEN}user other on nopass\n"));
+    rig.reload(OPEN);
+    assert_eq!((rig.closed, looks::take()), (None, 0));
+    rig.reload("user default on nopass ~* &0* +@all\n");
+    assert_eq!(rig.closed, None);
+    assert!(looks::take() >= 10_000);
+}
+
+#[test]
+fn subscriptions_of_another_user_are_judged_again_although_the_rights_of_the_present_one_are_kept() {
+    let acl = "user default on nopass ~* &* +@all\nuser alice on >pw ~* &news +@all\n";
+    let mut rig = Rig::new(acl);
+    rig.say("HELLO 3");
+    rig.redis("%0\r\n");
+    rig.say("SUBSCRIBE old");
+    rig.redis(">3\r\n$9\r\nsubscribe\r\n$3\r\nold\r\n:1\r\n");
+    rig.say("AUTH alice pw");
+    rig.verified(LoginOutcome::Accepted(0));
+    assert_eq!(rig.closed, None);
+    rig.reload(&format!("{acl}user other on nopass\n"));
+    assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
+}
+
+#[test]
+fn subscriptions_that_take_too_long_to_judge_again_are_ended() {
+    let patterns: String = (0..60).map(|number| format!(" &*{number}:x")).collect();
+    let acl = |more: &str| format!("user default on nopass ~* +@all resetchannels{patterns}{more} &0*\n");
+    let mut rig = subscribed(&acl(" &y"), 1500);
+    rig.reload(&acl(""));
+    assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
 }
 
 #[test]

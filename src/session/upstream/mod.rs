@@ -72,6 +72,8 @@ pub(super) struct UpstreamState {
     is_unblocking: bool,
     /// How many of the outstanding replies, from the first on, are to what was sent before it lost rights.
     owed_to_former_rights: u64,
+    /// Another user may have asked for what is subscribed to, with rights that the present one does not have.
+    has_others_subscriptions: bool,
     measured: Option<Measured>,
 }
 
@@ -229,22 +231,35 @@ impl UpstreamState {
         self.is_tracking || self.replies.pending().slots().any(|slot| matches!(slot, Slot::Tracking(true)))
     }
 
-    /// The requests behind all that Redis goes on doing unasked, or is asked to: more than what it sends unasked, as blocked
-    /// commands and tracking are among them.
+    /// The requests behind what Redis goes on doing unasked, or is asked to, but for subscriptions: blocked commands and
+    /// tracking are among them.
     pub(super) fn ongoing(&self) -> Vec<ArgvBuf> {
         let monitor = || ArgvBuf::from_iter(["MONITOR"]);
         let tracking = || ArgvBuf::from_iter(["CLIENT", "TRACKING", "ON"]);
-        let mut ongoing: Vec<ArgvBuf> = self.subscriptions.requests().collect();
-        ongoing.extend(self.is_monitoring.then(monitor));
+        let mut ongoing: Vec<ArgvBuf> = self.is_monitoring.then(monitor).into_iter().collect();
         ongoing.extend(self.is_tracking.then(tracking));
         ongoing.extend(self.replicating.map(replication));
         ongoing.extend(self.replies.pending().slots().filter_map(|slot| match slot {
-            Slot::Blocking(request) | Slot::Subscription { request: Some(request), .. } => Some((**request).clone()),
+            Slot::Blocking(request) => Some((**request).clone()),
             Slot::Monitor => Some(monitor()),
             Slot::Tracking(true) => Some(tracking()),
             _ => None,
         }));
         ongoing
+    }
+
+    /// The requests behind all that is subscribed to, or is asked to be.
+    pub(super) fn subscribed(&self) -> impl Iterator<Item = ArgvBuf> {
+        let asked_for = self.replies.pending().slots().filter_map(|slot| match slot {
+            Slot::Subscription { request: Some(request), .. } => Some((**request).clone()),
+            _ => None,
+        });
+        self.subscriptions.requests().chain(asked_for)
+    }
+
+    /// Whether the present user has had the right to all of these.
+    pub(super) fn subscribed_with_own_rights(&self) -> bool {
+        !self.has_others_subscriptions
     }
 
     pub(super) fn mirror(&self) -> &Mirror {
@@ -265,6 +280,7 @@ impl UpstreamState {
         self.mirror.outdate();
         if former.is_some_and(|former| !user.keeps_rights_of(former)) {
             self.rights_lost();
+            self.has_others_subscriptions = true;
         }
         if let Some(own_id) = &self.own_id {
             own_id.is_now_of(user.name().as_str());
@@ -401,11 +417,8 @@ mod tests {
     #[test]
     fn what_goes_on_at_redis_is_what_it_confirmed_or_is_asked_for() {
         let names = |upstream: &UpstreamState| -> Vec<String> {
-            upstream
-                .ongoing()
-                .iter()
-                .map(|request| request.as_argv().iter().map(String::from_utf8_lossy).collect())
-                .collect()
+            let requests = upstream.ongoing().into_iter().chain(upstream.subscribed());
+            requests.map(|request| request.as_argv().iter().map(String::from_utf8_lossy).collect()).collect()
         };
         assert_eq!(names(&after(&[&["CLIENT", "TRACKING", "ON"]], "")), ["CLIENTTRACKINGON"]);
         assert_eq!(names(&after(&[&["SUBSCRIBE", "a"]], "")), ["SUBSCRIBEa"]);

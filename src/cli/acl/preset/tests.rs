@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use super::*;
+use crate::acl::Effort;
 use crate::cli::ConfigurationArgs;
 use crate::command::ArgvBuf;
 use crate::config::Config;
@@ -152,6 +153,7 @@ fn is_allowed(policy: &Policy, request: &str) -> bool {
         user: policy.acl.user(b"shop").map(|user| &**user),
         mode: SessionMode::default(),
         database: Some(0),
+        effort: &Effort::default(),
     };
     !matches!(policy.decide(requester, &argv.as_argv()), Verdict::Deny(_))
 }
