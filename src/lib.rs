@@ -20,6 +20,8 @@
 //! none. [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for where something
 //! is counted, [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has vanished.
 //!
+//! [`learn`] keeps who uses what, and makes a line of an ACL file of it.
+//!
 //! [`doctor`] looks at a whole deployment, and says what is wrong with it.
 //!
 //! The modules are declared from the top of the stack to its foot: none names one that stands above it.
@@ -36,6 +38,7 @@ pub mod session;
 pub mod config;
 pub mod preset;
 pub mod policy;
+pub mod learn;
 pub mod auth;
 pub mod pki;
 pub mod tls;

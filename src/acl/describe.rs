@@ -64,6 +64,14 @@ impl User {
         self.line(table, CommandStyle::AsListed)
     }
 
+    /// `on`, `nopass` and passwords, as rules.
+    pub fn login_rules(&self) -> Vec<String> {
+        let is_on = if self.is_enabled() { "on" } else { "off" };
+        let nopass = self.is_nopass().then(|| "nopass".to_owned());
+        let passwords = self.passwords().iter().map(|password| password.to_rule());
+        std::iter::once(is_on.to_owned()).chain(nopass).chain(passwords).collect()
+    }
+
     fn line(&self, table: &CommandTable, style: CommandStyle) -> Vec<u8> {
         let mut words: Vec<Vec<u8>> = vec![b"user".to_vec(), self.name().as_str().into()];
         words.extend(self.flags(table.dialect()).iter().map(|flag| flag.as_bytes().to_vec()));

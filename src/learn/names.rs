@@ -1,0 +1,346 @@
+//! Names of keys or channels, their parts told apart as far as few enough were seen in one place.
+//!
+//! A place is where a part stands: behind the parts before it, in names of one [`Outline`], with one separator behind it.
+//! What does not fit is counted and not kept, and makes no pattern wider.
+
+use super::evidence::Evidence;
+use super::part::{MOST_PARTS, Outline, Part, parts};
+use super::pattern::{Piece, Unnamed};
+use super::usage::Uses;
+
+/// So many outlines are told apart.
+const MOST_OUTLINES: usize = 64;
+
+/// So many places are kept, and parts in them, together.
+const MOST_KEPT: usize = 4096;
+
+/// Names that were seen. They take a bounded amount of memory.
+#[derive(Clone, Debug)]
+pub struct Names {
+    evidence: Evidence,
+    /// Names mean nothing but as a whole.
+    are_whole: bool,
+    outlines: Vec<(Outline, Node)>,
+    /// Places, and parts in them.
+    kept: usize,
+    without_room: Uses,
+}
+
+/// The names that begin the same.
+#[derive(Clone, Debug)]
+struct Node {
+    places: Vec<Place>,
+    /// Of the name that ends here, and of all longer ones where these are not told apart.
+    uses: Uses,
+    /// Those are not told apart.
+    is_rest: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    after: Option<u8>,
+    observations: u64,
+    /// There were others that there was no room for.
+    is_crowded: bool,
+    values: Values,
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    /// No more than the evidence admits.
+    Few(Vec<Value>),
+    /// What follows, whatever the part was.
+    Many(Box<Node>),
+}
+
+#[derive(Clone, Debug)]
+struct Value {
+    hash: u64,
+    /// Once there is enough evidence.
+    text: Option<Box<[u8]>>,
+    next: Node,
+}
+
+/// There is no room for another name.
+struct NoRoom;
+
+impl Names {
+    pub(super) fn new(evidence: &Evidence) -> Names {
+        Names { evidence: evidence.clone(), are_whole: false, outlines: Vec::new(), kept: 0, without_room: Uses::NONE }
+    }
+
+    /// Of names that mean nothing but as a whole.
+    pub(super) fn whole(evidence: &Evidence) -> Names {
+        Names { are_whole: true, ..Names::new(&evidence.of_whole_names()) }
+    }
+
+    /// A name was used.
+    pub(super) fn note(&mut self, name: &[u8], uses: Uses) {
+        let mut room = [Part::NONE; MOST_PARTS + 1];
+        let noted = if self.are_whole {
+            self.note_parts(Outline::NONE, &[Part::whole(name)], uses)
+        } else {
+            let (count, outline) = parts(name, &mut room);
+            self.note_parts(outline, &room[..count], uses)
+        };
+        if noted.is_err() {
+            self.without_room.add(uses);
+        }
+    }
+
+    fn note_parts(&mut self, outline: Outline, parts: &[Part<'_>], uses: Uses) -> Result<(), NoRoom> {
+        let at = match self.outlines.iter().position(|(known, _)| *known == outline) {
+            Some(at) => at,
+            None if self.outlines.len() < MOST_OUTLINES => {
+                self.outlines.push((outline, Node::new()));
+                self.outlines.len() - 1
+            }
+            None => return Err(NoRoom),
+        };
+        let mut growth = Growth { room: MOST_KEPT.saturating_sub(self.kept), is_joined: false };
+        let before = growth.room;
+        let noted = self.outlines[at].1.note(parts, false, uses, &self.evidence, &mut growth);
+        self.kept += before - growth.room;
+        if growth.is_joined {
+            self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
+        }
+        noted
+    }
+
+    /// Every name that is told apart, in pieces, with its uses.
+    pub fn told(&self) -> Vec<(Vec<Piece>, Uses)> {
+        let mut told = Vec::new();
+        for (_, node) in &self.outlines {
+            node.tell(&mut Vec::new(), &self.evidence, &mut told);
+        }
+        told
+    }
+
+    /// Uses of names that there was no room for.
+    pub fn without_room(&self) -> Uses {
+        self.without_room
+    }
+
+    /// Adds what was seen elsewhere, with the same [`Evidence`].
+    pub(super) fn merge(&mut self, other: &Names) {
+        for (outline, node) in &other.outlines {
+            match self.outlines.iter().position(|(known, _)| known == outline) {
+                Some(at) => self.outlines[at].1.merge(node, false, &self.evidence),
+                None if self.outlines.len() < MOST_OUTLINES => self.outlines.push((*outline, node.clone())),
+                None => self.without_room.add(node.all_uses()),
+            }
+        }
+        self.without_room.add(other.without_room);
+        self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
+    }
+}
+
+/// What a name may take, and whether it made others be one.
+struct Growth {
+    room: usize,
+    is_joined: bool,
+}
+
+impl Growth {
+    fn take(&mut self) -> Result<(), NoRoom> {
+        self.room = self.room.checked_sub(1).ok_or(NoRoom)?;
+        Ok(())
+    }
+}
+
+impl Node {
+    fn new() -> Node {
+        Node { places: Vec::new(), uses: Uses::NONE, is_rest: false }
+    }
+
+    fn note(
+        &mut self,
+        parts: &[Part<'_>],
+        is_below_many: bool,
+        uses: Uses,
+        evidence: &Evidence,
+        growth: &mut Growth,
+    ) -> Result<(), NoRoom> {
+        let [part, following @ ..] = parts else {
+            self.uses.add(uses);
+            return Ok(());
+        };
+        if self.is_rest {
+            self.uses.add(uses);
+            return Ok(());
+        }
+        let at = match self.places.iter().position(|place| place.after == part.after) {
+            Some(at) => at,
+            None => {
+                growth.take()?;
+                self.places.push(Place::new(part.after));
+                self.places.len() - 1
+            }
+        };
+        let place = &mut self.places[at];
+        place.observations = place.observations.saturating_add(1);
+        let value = place.admit(part, evidence, growth)?;
+        match &mut place.values {
+            // Two parts in a row that are not told: nothing behind them is worth it.
+            Values::Many(_) if is_below_many => {
+                self.become_rest();
+                growth.is_joined = true;
+                self.uses.add(uses);
+                Ok(())
+            }
+            Values::Many(next) => next.note(following, true, uses, evidence, growth),
+            Values::Few(values) => values[value].next.note(following, false, uses, evidence, growth),
+        }
+    }
+
+    fn become_rest(&mut self) {
+        self.uses = self.all_uses();
+        self.places = Vec::new();
+        self.is_rest = true;
+    }
+
+    fn merge(&mut self, other: &Node, is_below_many: bool, evidence: &Evidence) {
+        self.uses.add(other.uses);
+        self.is_rest |= other.is_rest;
+        for place in &other.places {
+            match self.places.iter_mut().find(|known| known.after == place.after) {
+                Some(known) => known.merge(place, evidence),
+                None => self.places.push(place.clone()),
+            }
+        }
+        let is_many = |place: &Place| matches!(place.values, Values::Many(_));
+        if self.is_rest || is_below_many && self.places.iter().any(is_many) {
+            self.become_rest();
+        }
+    }
+
+    fn nexts(&self) -> impl Iterator<Item = &Node> {
+        self.places.iter().flat_map(|place| match &place.values {
+            Values::Few(values) => values.iter().map(|value| &value.next).collect(),
+            Values::Many(next) => vec![&**next],
+        })
+    }
+
+    fn all_uses(&self) -> Uses {
+        let mut uses = self.uses;
+        self.nexts().for_each(|next| uses.add(next.all_uses()));
+        uses
+    }
+
+    fn count(&self) -> usize {
+        let values = |place: &Place| if let Values::Few(values) = &place.values { values.len() } else { 0 };
+        let own: usize = self.places.iter().map(|place| 1 + values(place)).sum();
+        own + self.nexts().map(Node::count).sum::<usize>()
+    }
+
+    fn tell(&self, before: &mut Vec<Piece>, evidence: &Evidence, told: &mut Vec<(Vec<Piece>, Uses)>) {
+        if self.uses.count > 0 {
+            let rest = self.is_rest.then_some(Piece::Any(Unnamed::Many));
+            told.push((before.iter().cloned().chain(rest).collect(), self.uses));
+        }
+        for place in &self.places {
+            let mut follow = |piece, next: &Node| {
+                let len = before.len();
+                before.push(piece);
+                before.extend(place.after.map(Piece::Separator));
+                next.tell(before, evidence, told);
+                before.truncate(len);
+            };
+            match &place.values {
+                Values::Many(next) => follow(Piece::Any(Unnamed::Many), next),
+                Values::Few(values) => {
+                    for value in values {
+                        let is_told = |text: &&[u8]| evidence.suffices(place.observations, text);
+                        let text = value.text.as_deref().filter(is_told).map(Box::from);
+                        follow(text.map_or(Piece::Any(place.reason()), Piece::Text), &value.next);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Place {
+    fn new(after: Option<u8>) -> Place {
+        Place { after, observations: 0, is_crowded: false, values: Values::Few(Vec::new()) }
+    }
+
+    /// Sees to it that there is a value for the part, and says which; where all are one, any number.
+    fn admit(&mut self, part: &Part<'_>, evidence: &Evidence, growth: &mut Growth) -> Result<usize, NoRoom> {
+        let Values::Few(values) = &mut self.values else { return Ok(0) };
+        if part.is_unkept() {
+            self.become_many(evidence);
+            growth.is_joined = true;
+            return Ok(0);
+        }
+        let hash = evidence.hash(part.bytes);
+        let is_kept = !self.is_crowded && self.observations >= evidence.kept_after();
+        if let Some(at) = values.iter().position(|value| value.hash == hash) {
+            if is_kept && values[at].text.is_none() {
+                values[at].text = Some(part.bytes.into());
+            }
+            return Ok(at);
+        }
+        if values.len() == evidence.most_values() {
+            self.become_many(evidence);
+            growth.is_joined = true;
+            return Ok(0);
+        }
+        growth.take().inspect_err(|NoRoom| {
+            // How many there are is not known any more, and what was kept of them must go.
+            self.is_crowded = true;
+            values.iter_mut().for_each(|value| value.text = None);
+        })?;
+        values.push(Value { hash, text: is_kept.then(|| part.bytes.into()), next: Node::new() });
+        Ok(values.len() - 1)
+    }
+
+    fn become_many(&mut self, evidence: &Evidence) {
+        let Values::Few(values) = &mut self.values else { return };
+        let mut all = Node::new();
+        for value in values.drain(..) {
+            all.merge(&value.next, true, evidence);
+        }
+        self.values = Values::Many(Box::new(all));
+    }
+
+    fn merge(&mut self, other: &Place, evidence: &Evidence) {
+        self.observations = self.observations.saturating_add(other.observations);
+        self.is_crowded |= other.is_crowded;
+        match &other.values {
+            Values::Many(theirs) => {
+                self.become_many(evidence);
+                let Values::Many(ours) = &mut self.values else { return };
+                ours.merge(theirs, true, evidence);
+            }
+            Values::Few(theirs) => theirs.iter().for_each(|value| self.merge_value(value, evidence)),
+        }
+        if let Values::Few(values) = &mut self.values {
+            if values.len() > evidence.most_values() {
+                self.become_many(evidence);
+            } else if self.is_crowded {
+                values.iter_mut().for_each(|value| value.text = None);
+            }
+        }
+    }
+
+    fn merge_value(&mut self, value: &Value, evidence: &Evidence) {
+        match &mut self.values {
+            Values::Many(all) => all.merge(&value.next, true, evidence),
+            Values::Few(values) => match values.iter_mut().find(|known| known.hash == value.hash) {
+                Some(known) => {
+                    known.next.merge(&value.next, false, evidence);
+                    known.text = known.text.take().or_else(|| value.text.clone());
+                }
+                None => values.push(value.clone()),
+            },
+        }
+    }
+
+    fn reason(&self) -> Unnamed {
+        if self.is_crowded { Unnamed::NoRoom } else { Unnamed::Rare }
+    }
+}
+
+#[cfg(test)]
+mod tests;
