@@ -1,7 +1,10 @@
 //! `respgate acl`: questions about users and rules, without a proxy.
 
 mod explain;
+mod monitor;
 mod preset;
+mod suggest;
+mod suggestion;
 
 use std::ffi::OsString;
 use std::fs;
@@ -17,6 +20,7 @@ use crate::generation::NO_USERS;
 use super::{ConfigurationArgs, Exit};
 
 pub use preset::AclPresetArgs;
+pub use suggest::AclSuggestArgs;
 
 /// The subcommands of `acl`.
 #[derive(Debug, Subcommand)]
@@ -27,6 +31,8 @@ pub enum AclCommand {
     Check(AclCheckArgs),
     /// Print the line that an application or an operator needs, and the settings beside it
     Preset(AclPresetArgs),
+    /// Print the line that allows what was seen of a user, and no more
+    Suggest(AclSuggestArgs),
 }
 
 /// `acl explain`.
@@ -57,6 +63,7 @@ pub fn acl(command: &AclCommand) -> Exit {
         AclCommand::Explain(arguments) => explain::explain(arguments),
         AclCommand::Check(arguments) => check(arguments),
         AclCommand::Preset(arguments) => preset::print_preset(arguments),
+        AclCommand::Suggest(arguments) => suggest::print_suggestion(arguments),
     }
 }
 

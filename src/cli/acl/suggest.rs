@@ -1,0 +1,164 @@
+//! `respgate acl suggest`: the line that allows what a user was seen to do, and no more.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::monitor::{Capture, LeftOut, Lines};
+use super::suggestion;
+use crate::acl::UserName;
+use crate::cli::configuration::say;
+use crate::cli::door::print;
+use crate::cli::{ConfigurationArgs, Exit};
+use crate::command::CommandSpec;
+use crate::config::Config;
+use crate::files::Files;
+use crate::generation::{self, BuildError, Kept, UpstreamKnowledge};
+use crate::learn::{Context, Evidence, NotMonitor, suggest};
+use crate::policy::Policy;
+
+/// `acl suggest`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+What `redis-cli MONITOR` printed is read twice: to learn, and to replay each request under the line. Take it while
+everything happens that has to be allowed, at Redis itself, as the user of the application or beside respgate:
+
+    redis-cli MONITOR >monitor.txt
+    respgate acl suggest --monitor monitor.txt --from 10.0.0.5 --user shop --aclfile users.acl
+
+MONITOR shows keys and values: keep the file from others, and delete it.")]
+pub struct AclSuggestArgs {
+    /// What redis-cli MONITOR printed
+    #[arg(long, value_name = "FILE")]
+    pub monitor: PathBuf,
+    /// Only what came from this address, or address and port; may be repeated [default: a line for each address]
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Vec<String>,
+    /// Whose line it is: as in the ACL file, whose passwords are kept
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// How many different parts of keys are told apart in one place, before it is a *
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub values: Option<u16>,
+    /// Write it here instead, into a file that is not there yet
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where the users and the blocklist come from.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+}
+
+/// Prints a line for each client, with what is to be known about it; exit 1 where there is nothing to learn from.
+pub(super) fn print_suggestion(arguments: &AclSuggestArgs) -> Exit {
+    let policy = match policy(&arguments.configuration) {
+        Ok(policy) => policy,
+        Err(exit) => return exit,
+    };
+    let text = match text(arguments, &policy) {
+        Ok(text) => text,
+        Err(exit) => return exit,
+    };
+    match &arguments.output {
+        None => {
+            print(&text);
+            Exit::Success
+        }
+        Some(path) => match write(path, &text) {
+            Ok(()) => Exit::Success,
+            Err(error) => {
+                eprintln!("error: {}: cannot write it: {error}", path.display());
+                if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure }
+            }
+        },
+    }
+}
+
+/// Users and blocklist as they are configured; without a configuration nobody, and what is blocked then.
+pub(super) fn policy(configuration: &ConfigurationArgs) -> Result<Arc<Policy>, Exit> {
+    let files = Files::default();
+    let config = configuration.load_rules(&files)?;
+    // Who may come in, and where, is another question.
+    let config = Config { listeners: Vec::new(), certificates: Vec::new(), ..config };
+    match generation::build(&config, &files, UpstreamKnowledge::NotAsked, Kept::default()) {
+        Ok(built) => Ok(built.generation.policy),
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            Err(if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration })
+        }
+    }
+}
+
+fn text(arguments: &AclSuggestArgs, policy: &Policy) -> Result<String, Exit> {
+    let path = &arguments.monitor;
+    let is_joined = arguments.user.is_some();
+    let capture = Capture { path, from: &arguments.from, is_joined, table: &policy.table };
+    let unread = |error: io::Error| {
+        eprintln!("error: {}: cannot read it: {error}", path.display());
+        if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure }
+    };
+    let evidence = Evidence::of_file(arguments.values.map(usize::from));
+    let learnt = capture.learn(&evidence).map_err(unread)?;
+    warn(path, &learnt.left_out);
+    if learnt.clients.is_empty() {
+        eprintln!("error: {}: there is no request in it that is meant", path.display());
+        return Err(Exit::Failure);
+    }
+    let mut texts = Vec::new();
+    for (client, usage) in &learnt.clients {
+        let name = arguments.user.as_deref().unwrap_or(client);
+        let Some(user) = UserName::new(name.as_bytes()) else {
+            eprintln!("error: no user can be called {name:?}: say --user NAME");
+            return Err(Exit::Usage);
+        };
+        let context = Context {
+            table: &policy.table,
+            current: policy.acl.user(name.as_bytes()).map(|user| &**user),
+            is_blocked: &|spec: &CommandSpec| policy.blocklist.blocks(name.as_bytes(), spec),
+            others: &[],
+            shares: true,
+        };
+        let suggestion = suggest(user, usage, &context).map_err(|error| {
+            eprintln!("error: {error}");
+            Exit::Internal
+        })?;
+        let (suggestion, replay) = capture.prove(client, suggestion).map_err(unread)?;
+        if replay.refused_unsaid > 0 {
+            eprintln!("error: that line would refuse {} requests without a reason", replay.refused_unsaid);
+            return Err(Exit::Internal);
+        }
+        let proof = format!("{} requests, {} refused", replay.allowed + replay.refused_as_said, replay.refused_as_said);
+        texts.push(suggestion::text(&suggestion, usage, &source(arguments, client), &proof));
+    }
+    Ok(texts.join("\n"))
+}
+
+/// Where it was learnt.
+fn source(arguments: &AclSuggestArgs, client: &str) -> String {
+    let path = arguments.monitor.display();
+    match (client, arguments.from.as_slice()) {
+        ("", []) => format!("{path}, all addresses"),
+        ("", from) => format!("{path}, {}", from.join(" ")),
+        (client, _) => format!("{path}, {client}"),
+    }
+}
+
+fn warn(path: &Path, left_out: &LeftOut) {
+    let path = path.display();
+    let warn = |lines: &Lines, what: &str| {
+        if lines.count > 0 {
+            say(format_args!("warning: {path}:{}: {what}; {} such lines are left out", lines.first, lines.count));
+        }
+    };
+    warn(&left_out.unreadable, &NotMonitor.to_string());
+    warn(&left_out.unknown, "no command that is known takes these arguments");
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

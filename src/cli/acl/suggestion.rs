@@ -1,0 +1,94 @@
+//! A suggestion as text: a line of an ACL file, and comments.
+
+use time::OffsetDateTime;
+
+use crate::cli::table::one_line;
+use crate::learn::{Suggestion, Unnamed, Usage, Uses, Withheld, WithheldReason};
+
+/// Behind this stands what is meant to be copied out of a comment.
+const SETTING: &str = "#     ";
+
+/// What is learnt from `source`, and what the replay of it gave.
+pub(super) fn text(suggestion: &Suggestion, usage: &Usage, source: &str, proof: &str) -> String {
+    let Suggestion { line, withheld, .. } = suggestion;
+    let mut lines = vec![format!(
+        "# {}, learnt {}: {} requests, {} shapes, from {source}.",
+        line.user,
+        period(usage.requests),
+        usage.requests.count,
+        suggestion.shapes
+    )];
+    if !suggestion.scripts.is_empty() {
+        lines.push(format!(
+            "# Runs scripts ({}). In respgate.toml, added to the [block] that is there:",
+            suggestion.scripts.join(" ")
+        ));
+        lines.extend(
+            ["[block]".to_owned(), format!("scripting-users = [\"{}\"]", line.user)].map(|it| format!("{SETTING}{it}")),
+        );
+    }
+    if !suggestion.telling.is_empty() {
+        lines.push(format!("# Shows names of keys of everybody: {}.", suggestion.telling.join(" ")));
+    }
+    lines.extend(suggestion.shared.iter().map(|(rule, other)| format!("# Used by {other} as well: {rule}")));
+    lines.extend(unused(suggestion));
+    if !withheld.is_empty() {
+        lines.push("# Asked for, not suggested:".to_owned());
+        lines.extend(withheld.iter().map(withheld_line));
+    }
+    let said = if withheld.is_empty() { "" } else { ", each for one of those" };
+    lines.push(format!("# Replayed: {proof}{said}. Each + ~ % & below is needed for some of them."));
+    let comments: String = lines.iter().map(|line| format!("{}\n", one_line(line))).collect();
+    format!("{comments}{}\n", line.text())
+}
+
+fn unused(suggestion: &Suggestion) -> Option<String> {
+    let (allowed, unused) = suggestion.unused_commands?;
+    let places = match suggestion.unused_places.as_slice() {
+        [] => String::new(),
+        places => format!("; {}", places.join(" ")),
+    };
+    Some(format!("# Not seen of what the line in force allows: {unused} of {allowed} commands{places}"))
+}
+
+fn withheld_line(withheld: &Withheld) -> String {
+    let Withheld { rule, uses, reason } = withheld;
+    let times = if uses.count == 1 { "once".to_owned() } else { format!("{} times", uses.count) };
+    let last = if uses.last == 0 { String::new() } else { format!(", last {}", moment(uses.last)) };
+    format!("#   {rule}   {times}{last}   {}", why(reason))
+}
+
+fn why(reason: &WithheldReason) -> String {
+    match reason {
+        WithheldReason::Dangerous => "is in @dangerous or @admin".to_owned(),
+        WithheldReason::Blocked => "is on the blocklist".to_owned(),
+        WithheldReason::Open(Unnamed::Many) => {
+            "names without a beginning in common: it would open those of others".to_owned()
+        }
+        WithheldReason::Open(_) => {
+            "names that were seen too rarely to be told: it would open those of others".to_owned()
+        }
+        WithheldReason::NoRoom => "more different names than are kept".to_owned(),
+        WithheldReason::Shared(other) => format!("{other} uses such names as well"),
+        WithheldReason::UnnamedKeys => "SORT with BY or GET reads keys that it does not name".to_owned(),
+        WithheldReason::UntoldKeys => "the arguments do not tell which keys are used".to_owned(),
+        WithheldReason::OnlyWithOthers => "only together with what is not suggested".to_owned(),
+    }
+}
+
+fn period(uses: Uses) -> String {
+    match (day(uses.first), day(uses.last)) {
+        (first, last) if first == last => first,
+        (first, last) => format!("{first} to {last}"),
+    }
+}
+
+fn day(at: u64) -> String {
+    moment(at).split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// In UTC.
+fn moment(at: u64) -> String {
+    let time = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    time.map_or_else(|| "?".to_owned(), |time| format!("{} {:02}:{:02}", time.date(), time.hour(), time.minute()))
+}
