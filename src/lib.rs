@@ -17,7 +17,7 @@
 //! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`,
 //! [`generation`] makes of it what decides, and [`serve`] starts everything, replaces the generation when files change,
 //! and ends it all. [`preset`] has what kinds of users need, [`pki`] is a small certificate authority for those who have
-//! none. [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for where something
+//! none, [`stunnel`] says what a stunnel.conf means here. [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for where something
 //! is counted, [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has vanished.
 //!
 //! [`learn`] keeps who uses what, and makes a line of an ACL file of it.
@@ -37,6 +37,7 @@ pub mod upstream;
 pub mod session;
 pub mod config;
 pub mod preset;
+pub mod stunnel;
 pub mod policy;
 pub mod learn;
 pub mod auth;

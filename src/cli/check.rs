@@ -19,7 +19,7 @@ use crate::tls::client_file::{self, Judgement};
 use crate::upstream::probe::{self, ServerInfo};
 use crate::upstream::{ConnectError, Target};
 
-use super::{ConfigurationArgs, Exit};
+use super::{ConfigurationArgs, Exit, stunnel_conf};
 
 /// Where a client comes from that is only looked at.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -34,11 +34,18 @@ pub struct CheckArgs {
     /// repeated
     #[arg(long, value_name = "FILE")]
     pub client_cert: Vec<PathBuf>,
+    /// Say instead what each line of a stunnel.conf means here, and print the respgate.toml that does the same: exit 1 where
+    /// something is not taken over
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub stunnel_conf: Option<PathBuf>,
 }
 
 /// Loads the configuration and everything it names, and shows what follows from it. With `--require-upstream` the
 /// upstream is asked as well.
 pub fn check(arguments: &CheckArgs) -> Exit {
+    if let Some(path) = &arguments.stunnel_conf {
+        return stunnel_conf::check(path);
+    }
     let files = Files::default();
     let config = match arguments.configuration.load(&files) {
         Ok(config) => config,
@@ -109,7 +116,7 @@ fn inspect_audit(config: &Config) -> Result<(), Exit> {
 
 /// Says what becomes of a client with this certificate at every listener with TLS. False if it is let in nowhere.
 fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
-    let chain = match client_file::read(path) {
+    let chain = match client_file::read(path, "--client-cert") {
         Ok(chain) => chain,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("error: {error}"));
@@ -225,6 +232,6 @@ mod tests {
     #[test]
     fn a_wrong_configuration_exits_with_78() {
         let configuration = arguments("--listen nowhere");
-        assert_eq!(check(&CheckArgs { configuration, client_cert: Vec::new() }).code(), 78);
+        assert_eq!(check(&CheckArgs { configuration, client_cert: Vec::new(), stunnel_conf: None }).code(), 78);
     }
 }

@@ -20,6 +20,7 @@ pub mod reload;
 pub mod run;
 pub mod sessions;
 pub mod status;
+mod stunnel_conf;
 mod table;
 
 use clap::{Parser, Subcommand};

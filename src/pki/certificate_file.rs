@@ -20,7 +20,7 @@ pub(super) fn read_with_names(path: &Path) -> Result<(Certificate, Option<Vec<u8
 }
 
 fn chain(path: &Path) -> Result<CertificateChain, CertError> {
-    client_file::read(path).map_err(|errors| {
+    client_file::read(path, "--cert").map_err(|errors| {
         CertError::Certificate(errors.into_iter().map(|LoadError { problem, .. }| error(path, problem)).collect())
     })
 }

@@ -37,6 +37,11 @@ impl CertificateChain {
         &self.certificates[0]
     }
 
+    /// All of them, DER.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(|der| &**der)
+    }
+
     /// Bytes of all of it: a client may show much beside what makes it trusted.
     pub fn memory(&self) -> usize {
         self.certificates.iter().map(|der| der.len()).sum()

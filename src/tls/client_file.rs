@@ -21,12 +21,12 @@ pub struct Judgement {
     pub advice: Vec<String>,
 }
 
-/// The chain in a PEM file: the client's certificate, then its intermediates.
+/// The chain in a PEM file that `setting` names: the client's certificate, then its intermediates.
 ///
 /// # Errors
 /// It cannot be read, or is no chain.
-pub fn read(path: &Path) -> Result<CertificateChain, Vec<LoadError>> {
-    let error = |problem| LoadError { setting: "--client-cert", path: Some(path.to_owned()), problem };
+pub fn read(path: &Path, setting: &'static str) -> Result<CertificateChain, Vec<LoadError>> {
+    let error = |problem| LoadError { setting, path: Some(path.to_owned()), problem };
     let content = Files::default().read(path).map_err(|io| vec![error(Problem::Read(io))])?;
     let certificates = pem::certificate_chain(&content.bytes)
         .map_err(|errors| errors.into_iter().map(|pem| error(Problem::Pem(pem))).collect::<Vec<_>>())?;

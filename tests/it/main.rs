@@ -53,6 +53,7 @@ mod scripts;
 mod secrets;
 mod sentinel;
 mod strangers;
+mod stunnel_conf;
 mod tracking;
 mod transactions;
 mod trust;
