@@ -17,8 +17,9 @@
 //! Before that, [`config`] and [`cli`] turn [`files`], environment and flags into one validated `Config`,
 //! [`generation`] makes of it what decides, and [`serve`] starts everything, replaces the generation when files change,
 //! and ends it all. [`preset`] has what kinds of users need, [`pki`] is a small certificate authority for those who have
-//! none, [`stunnel`] says what a stunnel.conf means here. [`permissions`] tells who else may change those files; [`origin`] is whom an address stands for where something
-//! is counted, [`aging`] forgets what was not touched for long, and [`keepalive`] finds out who has vanished.
+//! none, [`stunnel`] says what a stunnel.conf means here. [`permissions`] tells who else may change those files; [`origin`]
+//! is whom an address stands for where something is counted, [`aging`] forgets what was not touched for long, [`keepalive`]
+//! finds out who has vanished, and [`shell`] writes words for one.
 //!
 //! [`learn`] keeps who uses what, and makes a line of an ACL file of it.
 //!
@@ -48,6 +49,7 @@ pub mod command;
 pub mod resp;
 pub mod identity;
 pub mod files;
+pub mod shell;
 pub mod permissions;
 pub mod origin;
 pub mod aging;

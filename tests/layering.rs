@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Which modules of ours each pure module may name. Itself always.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("shell", &[]),
     ("origin", &[]),
     ("aging", &[]),
     ("resp", &[]),
@@ -29,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stunnel/service", &[]),
     ("stunnel/translation", &[]),
     ("policy", &["acl", "command", "resp", "identity"]),
-    ("doctor/judge", &["serve", "config", "tls", "acl", "command"]),
+    ("doctor/judge", &["serve", "config", "tls", "acl", "command", "shell"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];
 
@@ -55,7 +56,7 @@ const STACK: &[&[&str]] = &[
     &["acl"],
     &["command"],
     &["resp", "identity"],
-    &["files"],
+    &["files", "shell"],
     &["permissions"],
     &["origin"],
     &["aging"],

@@ -1,7 +1,7 @@
 //! One thing that was looked at, and how it is.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Kind;
 
@@ -129,33 +129,12 @@ impl Fix {
     }
 }
 
-/// A path as a word of a shell.
-pub fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 impl fmt::Display for Fix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.line())?;
         match self.place() {
             Some(place) => write!(f, "   # {place}"),
             None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_path_is_more_than_a_word_of_a_shell() {
-        for (path, word) in
-            [("/etc/redis/redis.conf", "/etc/redis/redis.conf"), ("/tmp/a b;$(c)'d", r"'/tmp/a b;$(c)'\''d'")]
-        {
-            assert_eq!(shell_word(Path::new(path)), word);
         }
     }
 }

@@ -16,7 +16,7 @@ pub mod redis_conf;
 mod report;
 pub mod sockets;
 
-pub use self::finding::{Finding, Fix, Position, Severity, shell_word};
+pub use self::finding::{Finding, Fix, Position, Severity};
 pub use self::kind::Kind;
 pub use self::report::{Report, Subject};
 pub use self::told::told;

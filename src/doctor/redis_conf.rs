@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Fix, Position, shell_word};
+use super::{Fix, Position};
 use crate::config::{self, RedisConfLine};
 use crate::files::Files;
+use crate::shell;
 
 /// A redis.conf, with all that it includes.
 #[derive(Clone, Default)]
@@ -48,10 +49,10 @@ impl RedisConf {
 
     /// The command that gives it a new password, which nobody has seen: only the shell itself and the file know it.
     pub fn set_password(&self) -> Fix {
-        let append = |path| format!("echo \"requirepass $(openssl rand -hex 32)\" >> {}", shell_word(path));
+        let append = |path| format!("echo \"requirepass $(openssl rand -hex 32)\" >> {}", shell::word(path));
         Fix::command(match self.line("requirepass") {
             Some(line) => {
-                format!("sed -i {}d {} && {}", line.number, shell_word(&line.path), append(&line.path))
+                format!("sed -i {}d {} && {}", line.number, shell::word(&line.path), append(&line.path))
             }
             None => append(&self.path),
         })

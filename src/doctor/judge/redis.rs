@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 use crate::config::RedisConfLine;
 use crate::doctor::redis::Told;
 use crate::doctor::redis_conf::RedisConf;
-use crate::doctor::{Finding, Fix, Position, kind, shell_word};
+use crate::doctor::{Finding, Fix, Position, kind};
+use crate::shell;
 
 /// Passwords that everybody tries first.
 pub(super) const TRIED_FIRST: &[&str] = &[
@@ -241,7 +242,7 @@ fn readable(redis: &Instance) -> Option<Finding> {
         true => {
             let subject = format!("{path} holds a password, and others have access to it");
             Finding::red(&kind::REDIS_READABLE, subject)
-                .fix(Fix::command(format!("chmod o= {}", shell_word(&file.path))))
+                .fix(Fix::command(format!("chmod o= {}", shell::word(&file.path))))
         }
         false => Finding::green(&kind::REDIS_READABLE, format!("{path} shows others no password")),
     })
@@ -253,7 +254,7 @@ fn dump(redis: &Instance) -> Option<Finding> {
     let subject = format!("what {} writes to {}", redis.name, dir.display());
     Some(match redis.is_dump_open? {
         true => {
-            let fix = Fix::command(format!("chmod o= {}", shell_word(&dir)));
+            let fix = Fix::command(format!("chmod o= {}", shell::word(&dir)));
             Finding::red(kind, format!("{subject} can be read by others")).fix(fix)
         }
         false => Finding::green(kind, format!("{subject} cannot be read by others")),
