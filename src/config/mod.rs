@@ -37,7 +37,7 @@ pub use model::{
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};
-pub use redis_conf::RedisConfLine;
+pub use redis_conf::{RedisConfLine, RedisConfText};
 pub use restart::Restart;
 pub use secret::Redacted;
 pub use validate::redis_conf;

@@ -4,6 +4,19 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::error::ConfigError;
+
+/// A redis.conf with all that it includes. No `Debug`: there may be passwords in it.
+#[derive(Clone, Default)]
+pub struct RedisConfText {
+    /// Every line that sets something, in the order in which Redis reads them: the last of a name counts.
+    pub lines: Vec<RedisConfLine>,
+    /// What commands are called, by their own names in capitals: the bytes of the new name, none where it is disabled.
+    pub renames: Vec<(String, Vec<u8>)>,
+    /// What is wrong with it.
+    pub errors: Vec<ConfigError>,
+}
+
 /// A line of a redis.conf that sets something, as Redis reads it. No `Debug`: it may hold a password.
 #[derive(Clone)]
 pub struct RedisConfLine {

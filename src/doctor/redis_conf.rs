@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Fix, Position};
-use crate::config::{self, RedisConfLine};
+use crate::config::{self, RedisConfLine, RedisConfText};
 use crate::files::Files;
 use crate::shell;
 
@@ -25,7 +25,7 @@ impl RedisConf {
     /// Reads it.
     pub fn read(path: &Path) -> RedisConf {
         let files = Files::default();
-        let (lines, errors) = config::redis_conf(path, &files);
+        let RedisConfText { lines, errors, .. } = config::redis_conf(path, &files);
         let has_secret = |line: &&RedisConfLine| ["requirepass", "masterauth", "user"].contains(&line.name.as_str());
         let is_open = |path: &Path| files.read(path).is_ok_and(|content| content.permissions.is_open());
         let is_open = lines.iter().filter(has_secret).any(|line| is_open(&line.path));

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::judge::Judge;
 use crate::config::error::{ConfigError, Place, Spot};
 use crate::config::mistaken::mistaken;
-use crate::config::redis_conf::{self, Directive, Line, LineFault, RedisConfLine};
+use crate::config::redis_conf::{self, Directive, Line, LineFault, RedisConfLine, RedisConfText};
 use crate::config::setting::Setting;
 use crate::files::{Content, Files};
 
@@ -38,14 +38,16 @@ pub(super) struct RenamedCommand {
     pub(super) place: Place,
 }
 
-/// Every line of a redis.conf and of what it includes, in the order in which Redis reads them, and what is wrong with it.
-pub fn redis_conf(path: &Path, files: &Files) -> (Vec<RedisConfLine>, Vec<ConfigError>) {
+/// Reads a redis.conf, and what it includes.
+pub fn redis_conf(path: &Path, files: &Files) -> RedisConfText {
     let mut reading = Reading::of(files);
     match contents(path, files) {
         Ok(content) => reading.read(vec![(path.to_owned(), content)]),
         Err(error) => reading.errors.push(ConfigError::unreadable(Place::Whole, path, &error)),
     }
-    (reading.found.lines, reading.errors)
+    let RedisConf { renames, lines, .. } = reading.found;
+    let renames = renames.into_iter().map(|RenamedCommand { original, name, .. }| (original, name)).collect();
+    RedisConfText { lines, renames, errors: reading.errors }
 }
 
 impl Judge<'_> {
