@@ -28,12 +28,14 @@ pub struct Preset {
     notes: &'static [&'static str],
 }
 
-/// For whom less is blocked.
+/// What of the blocklist does not hold for a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Lifted {
+pub enum Lifted {
+    /// All of it holds.
     Nothing,
+    /// Scripts are open to it.
     Scripting,
-    /// And with that, who the user is is a question of its certificate alone.
+    /// Nothing is blocked. With that, who the user is is a question of its certificate alone.
     Everything,
 }
 
@@ -46,8 +48,8 @@ pub struct Grant {
     pub settings: Vec<String>,
     /// What has to be known or set in the application, a sentence each.
     pub notes: Vec<String>,
-    /// Whether a password may stand in the line.
-    pub takes_password: bool,
+    /// What `settings` lift.
+    pub lifted: Lifted,
 }
 
 /// Why there is no such grant.
@@ -98,8 +100,15 @@ impl Preset {
             line: format!("user {user} on {}", self.rules.replace("{prefix}", &prefix)),
             settings: self.lifted.settings(user),
             notes: self.notes.iter().map(|note| note.replace("{prefix}", &prefix)).collect(),
-            takes_password: self.lifted != Lifted::Everything,
+            lifted: self.lifted,
         })
+    }
+}
+
+impl Grant {
+    /// Whether a password may stand in the line.
+    pub fn takes_password(&self) -> bool {
+        self.lifted != Lifted::Everything
     }
 }
 

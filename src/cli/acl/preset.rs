@@ -68,7 +68,7 @@ fn list() -> String {
 fn text(preset: &Preset, user: &str, grant: &Grant) -> String {
     let mut lines = vec![format!("# {user}: {} (respgate acl preset {}).", preset.about, preset.name)];
     lines.extend(grant.notes.iter().map(|note| format!("# {note}")));
-    lines.push(if grant.takes_password {
+    lines.push(if grant.takes_password() {
         format!(
             "# Login: a certificate with CN={user}, where respgate.toml has CNs name users; or a password: \
              what `respgate hash-password` prints, behind `on`."
@@ -86,7 +86,7 @@ fn text(preset: &Preset, user: &str, grant: &Grant) -> String {
 
 /// The first rule that fits decides.
 fn above(grant: &Grant) -> &'static str {
-    if grant.takes_password { "" } else { "above [[certificate]] rules that fit others as well, and " }
+    if grant.takes_password() { "" } else { "above [[certificate]] rules that fit others as well, and " }
 }
 
 #[cfg(test)]
