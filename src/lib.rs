@@ -23,12 +23,13 @@
 //!
 //! [`learn`] keeps who uses what, and makes a line of an ACL file of it.
 //!
-//! [`doctor`] looks at a whole deployment, and says what is wrong with it.
+//! [`doctor`] looks at a whole deployment, and says what is wrong with it; [`init`] makes the files for one.
 //!
 //! The modules are declared from the top of the stack to its foot: none names one that stands above it.
 
 pub mod cli;
 pub mod doctor;
+pub mod init;
 pub mod serve;
 pub mod net;
 pub mod audit;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use respgate::cli::{
-    Cli, Command, acl, audit, cert, check, completions, doctor, hash_password, health, kick, man, reload, run,
+    Cli, Command, acl, audit, cert, check, completions, doctor, hash_password, health, init, kick, man, reload, run,
     sessions, status,
 };
 
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Audit(command) => audit::audit(&command),
         Command::Cert(arguments) => cert::cert(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::HashPassword(arguments) => hash_password::hash_password(&arguments),
         Command::Health(arguments) => health::health(&arguments),
         Command::Status(arguments) => status::status(&arguments),

@@ -31,13 +31,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stunnel/translation", &[]),
     ("policy", &["acl", "command", "resp", "identity"]),
     ("doctor/judge", &["serve", "config", "tls", "acl", "command", "shell"]),
+    ("init/plan", &["config", "preset", "acl", "command", "shell"]),
     ("session", &["policy", "acl", "command", "resp", "identity"]),
 ];
 
 /// The stack: a module names those of its own storey no more than those above.
 const STACK: &[&[&str]] = &[
     &["cli"],
-    &["doctor"],
+    &["doctor", "init"],
     &["serve"],
     &["net"],
     &["audit"],

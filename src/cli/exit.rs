@@ -16,6 +16,8 @@ pub enum Exit {
     Unavailable,
     /// 70: a fault of this program.
     Internal,
+    /// 73: what is to be made is there already.
+    CannotCreate,
     /// 75: the address is taken; later it may not be.
     AddressInUse,
     /// 77: a file or a port this process may not use, or a file that others may.
@@ -33,6 +35,7 @@ impl Exit {
             Exit::Usage => 2,
             Exit::Unavailable => 69,
             Exit::Internal => 70,
+            Exit::CannotCreate => 73,
             Exit::AddressInUse => 75,
             Exit::Permission => 77,
             Exit::Configuration => 78,

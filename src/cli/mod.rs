@@ -14,6 +14,7 @@ pub mod door;
 pub mod exit;
 pub mod hash_password;
 pub mod health;
+pub mod init;
 pub mod kick;
 pub mod man;
 pub mod reload;
@@ -55,6 +56,8 @@ pub enum Command {
     Cert(cert::CertArgs),
     /// Say what is wrong with Redis, this host and respgate, and how to put it right: exit 1 where something is
     Doctor(doctor::DoctorArgs),
+    /// Make a folder with all that it takes to put respgate in front of a Redis, and print the lines that do it
+    Init(init::InitArgs),
     /// Make an argon2id hash for the ACL file, from a prompt or from standard input
     HashPassword(hash_password::HashPasswordArgs),
     /// Ask the running proxy whether it is well: exit 0, 1 where a worker is stuck, 69 where none runs

@@ -45,12 +45,17 @@ impl ConfigError {
         ConfigError { place, message: message.into(), hint: None, permission: false }
     }
 
-    /// A file that cannot be read.
+    /// A file that this process may not read, or with which others may do what they must not.
+    pub fn is_permission(&self) -> bool {
+        self.permission
+    }
+
     /// Others may do with a file what they must not.
     pub(super) fn permission(place: Place, message: String) -> ConfigError {
         ConfigError { permission: true, ..ConfigError::new(place, message) }
     }
 
+    /// A file that cannot be read.
     pub(super) fn unreadable(place: Place, path: &Path, error: &io::Error) -> ConfigError {
         ConfigError {
             permission: error.kind() == io::ErrorKind::PermissionDenied,

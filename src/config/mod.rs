@@ -40,6 +40,7 @@ pub use raw::{Flags, Variables};
 pub use redis_conf::{RedisConfLine, RedisConfText};
 pub use restart::Restart;
 pub use secret::Redacted;
+pub use units::network;
 pub use validate::redis_conf;
 
 use error::{Disclosure, Place, SourceFile};

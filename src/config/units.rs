@@ -100,7 +100,10 @@ pub(super) fn listen_address(text: &str, every: IpAddr) -> Result<ListenAddress,
 
 /// A network such as `10.116.0.0/16`, or a single address. `::ffff:10.116.0.0/112` is the IPv4 network in it, as such a
 /// client's address is the IPv4 one.
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+///
+/// # Errors
+/// Why it is none.
+pub fn network(text: &str) -> Result<IpNet, String> {
     let address = text.parse().map(|address: IpAddr| IpNet::from(address));
     let network = text
         .parse::<IpNet>()

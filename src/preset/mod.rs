@@ -130,8 +130,8 @@ impl Lifted {
     }
 }
 
-/// The name as a key of TOML, which has quotes around it where it needs them.
-fn key(user: &str) -> String {
+/// The name of a user who has a grant as a key of TOML, which has quotes around it where it needs them.
+pub fn key(user: &str) -> String {
     let is_bare = user.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     if is_bare { user.to_owned() } else { format!("\"{user}\"") }
 }

@@ -29,6 +29,7 @@ mod from_outside;
 mod half_written;
 mod health;
 mod in_flight;
+mod init;
 mod introspection;
 mod lesser_upstream_user;
 mod limits;

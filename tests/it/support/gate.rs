@@ -414,7 +414,7 @@ pub(crate) fn upstream_of(redis: &RedisServer) -> String {
 }
 
 /// The address in a `listening` line of the JSON log.
-fn listening_address(line: &str) -> Option<SocketAddr> {
+pub(crate) fn listening_address(line: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     if fields.get("message")?.as_str()? != "listening" {

@@ -9,7 +9,9 @@ mod redis_server;
 
 pub(crate) use client::{RespClient, client_config, client_config_of, request};
 pub(crate) use fake_redis::FakeRedis;
-pub(crate) use gate::{Respgate, Setup, respgate_binary, respgate_binary_with_open_files, upstream_of};
+pub(crate) use gate::{
+    Respgate, Setup, listening_address, respgate_binary, respgate_binary_with_open_files, upstream_of,
+};
 pub(crate) use pki::{Identity, Pki};
 pub(crate) use redis_server::RedisServer;
 
