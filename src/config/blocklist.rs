@@ -96,6 +96,19 @@ pub const DEFAULT_BLOCKLIST: &[BlocklistEntry] = &[
     entry("keydb.mvccrestore", "of KeyDB: feeds a serialized value to the same parser as restore"),
     entry("cluster|migration", "of Redis 8: moves slots and their data from another server"),
     entry("trimslots", "of Redis 8: deletes every key of ranges of slots"),
+    entry("sentinel|set", "of Sentinel: changes what it watches and which script it runs when something happens"),
+    entry("sentinel|monitor", "of Sentinel: has it watch a server at any address, and reconfigure that"),
+    entry("sentinel|remove", "of Sentinel: has it watch a server no more"),
+    entry("sentinel|reset", "of Sentinel: forgets replicas and other sentinels"),
+    entry("sentinel|failover", "of Sentinel: hands the role of the primary to another server"),
+    entry("sentinel|flushconfig", "of Sentinel: writes its configuration to disk"),
+    entry("sentinel|config", "of Sentinel: changes its settings, and shows its password"),
+    entry("sentinel|debug", "of Sentinel: changes its times"),
+    entry("sentinel|simulate-failure", "of Sentinel: ends it in the middle of a failover"),
+    entry(
+        "sentinel|is-master-down-by-addr",
+        "of Sentinel: asks for its vote; and, at a Sentinel, PUBLISH, which tells it where the primary is",
+    ),
 ];
 
 /// In Redis's category `@dangerous` and yet not refused by default; users still need an ACL that allows them.

@@ -21,6 +21,10 @@ const ALIASES: [(&str, &str); 10] = [
     ("slowlog|reset", "commandlog|reset"),
 ];
 
+/// With which sentinels ask each other for their votes. At a Sentinel PUBLISH is the other half of what they say to each other:
+/// it reaches no subscriber, and tells that Sentinel where the primary is (`sentinelPublishCommand`).
+const VOTE: &str = "sentinel|is-master-down-by-addr";
+
 /// The set of blocked commands and the few users it does not bind.
 #[derive(Debug, Clone)]
 pub struct Blocklist {
@@ -195,8 +199,9 @@ pub(super) fn names(wanted: &str, spec: &CommandSpec, table: &CommandTable) -> b
     if let Some(category) = wanted.strip_prefix('@') {
         return in_category(category, spec, table);
     }
-    let is_wanted =
-        |name: &str| name == wanted || ALIASES.contains(&(wanted, name)) || ALIASES.contains(&(name, wanted));
+    let is_alias = |name: &str| ALIASES.contains(&(wanted, name)) || ALIASES.contains(&(name, wanted));
+    let tells_sentinel = |name: &str| wanted == VOTE && name == "publish" && table.by_name(VOTE).is_some();
+    let is_wanted = |name: &str| name == wanted || is_alias(name) || tells_sentinel(name);
     is_wanted(spec.full_name()) || parent_name(spec.parent(), table).is_some_and(is_wanted)
 }
 
@@ -228,6 +233,7 @@ fn in_category(name: &str, spec: &CommandSpec, table: &CommandTable) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::UpstreamCommand;
 
     fn blocks(entries: &[&str], name: &str) -> bool {
         let table = CommandTable::builtin(Dialect::Valkey91);
@@ -243,6 +249,20 @@ mod tests {
         }
         assert!(!blocks(&["replicaof"], "get"));
         assert!(blocks(&["slowlog"], "commandlog|get"), "with its subcommands");
+    }
+
+    #[test]
+    fn at_a_sentinel_publish_is_blocked_together_with_the_votes_of_sentinels() {
+        let of = |name: &str| UpstreamCommand { name: name.to_owned(), arity: -2, ..UpstreamCommand::default() };
+        let sentinel = UpstreamCommand { subcommands: vec![of(VOTE), of("sentinel|masters")], ..of("sentinel") };
+        let table = CommandTable::builtin(Dialect::Redis70);
+        let blocks = |table: &CommandTable, name: &str| {
+            Blocklist::build(&[VOTE.to_owned()], &[], &[], table)
+                .is_ok_and(|list| list.blocks(b"a", table.by_name(name).unwrap()))
+        };
+        assert!(!blocks(&table, "publish"));
+        let table = table.extended(&[sentinel]);
+        assert!(blocks(&table, "publish") && blocks(&table, VOTE) && !blocks(&table, "sentinel|masters"));
     }
 
     #[test]

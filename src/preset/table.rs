@@ -233,6 +233,27 @@ pub const PRESETS: &[Preset] = &[
         ],
     },
     Preset {
+        name: "sentinel-client",
+        about: "whoever asks a Sentinel for the master, through the respgate of that Sentinel",
+        rules: "+client|setname +info +ping +psubscribe +punsubscribe +role +sentinel|ckquorum \
+                +sentinel|get-master-addr-by-name +sentinel|master +sentinel|masters +sentinel|myid \
+                +sentinel|replicas +sentinel|sentinels +sentinel|slaves +subscribe +unsubscribe &*",
+        prefix: None,
+        lifted: Lifted::Nothing,
+        notes: &["The respgate in front of a Sentinel has that Sentinel's socket or port as its upstream."],
+    },
+    Preset {
+        name: "sentinel-node",
+        about: "another Sentinel, through the respgate of a Sentinel",
+        rules: "+client|setname +ping +publish +sentinel|is-master-down-by-addr &__sentinel__:hello",
+        prefix: None,
+        lifted: Lifted::Everything,
+        notes: &[
+            "In each sentinel.conf: tls-replication yes, and sentinel announce-ip and announce-port of its respgate.",
+            "What it needs of Redis is the preset sentinel.",
+        ],
+    },
+    Preset {
         name: "admin",
         about: "an operator: everything, past the blocklist",
         rules: "+@all ~* &*",

@@ -1,6 +1,6 @@
 use super::*;
 use crate::acl::Acl;
-use crate::command::{CommandTable, Dialect};
+use crate::command::{CommandTable, Dialect, UpstreamCommand};
 
 fn line(name: &str, user: &str, prefix: Option<&str>) -> Result<String, String> {
     preset(name).unwrap().grant(user, prefix).map(|grant| grant.line).map_err(|error| error.to_string())
@@ -11,12 +11,22 @@ fn the_line_of_every_preset_is_understood_whatever_server_is_there_and_has_no_pa
     for preset in PRESETS {
         let grant = preset.grant("shop", None).unwrap();
         for dialect in Dialect::ALL {
-            let acl = Acl::parse(grant.line.as_bytes(), &CommandTable::builtin(dialect));
+            let table = CommandTable::builtin(dialect).extended(&[sentinel()]);
+            let acl = Acl::parse(grant.line.as_bytes(), &table);
             let acl = acl.unwrap_or_else(|errors| panic!("{}: {dialect:?}: {errors:?}", preset.name));
             let user = acl.user(b"shop").unwrap();
             assert!(user.is_enabled() && !user.is_nopass() && user.passwords().is_empty(), "{}", preset.name);
         }
     }
+}
+
+/// What a Sentinel lists beside its own forms of Redis's commands.
+fn sentinel() -> UpstreamCommand {
+    let of = |name: &str| UpstreamCommand { name: name.to_owned(), arity: -2, ..UpstreamCommand::default() };
+    let subcommands =
+        "ckquorum get-master-addr-by-name is-master-down-by-addr master masters myid replicas sentinels slaves";
+    let subcommands = subcommands.split(' ').map(|name| of(&format!("sentinel|{name}"))).collect();
+    UpstreamCommand { subcommands, ..of("sentinel") }
 }
 
 #[test]

@@ -18,7 +18,9 @@ fn the_list_names_every_preset_with_a_few_words() {
 
 #[test]
 fn all_presets_one_after_the_other_pass_check_without_a_warning() {
-    let granted: Vec<_> = names().iter().map(|name| printed(&[name, "--user", &format!("of-{name}")])).collect();
+    // What Sentinel's own commands are, only a Sentinel tells.
+    let names = names().into_iter().filter(|name| !["sentinel-client", "sentinel-node"].contains(&name.as_str()));
+    let granted: Vec<_> = names.map(|name| printed(&[&name, "--user", &format!("of-{name}")])).collect();
     let acl: String = granted.iter().map(|(acl, _)| acl.as_str()).collect();
     // There is one [block], and its lists have all users.
     let list = |key: &str| {

@@ -1,6 +1,7 @@
-//! Sentinel, between the gates of two Redis.
+//! Sentinel: between the gates of two Redis, and behind one of its own.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -42,6 +43,43 @@ fn the_replica_becomes_the_master_and_sentinel_needs_nothing_but_what_its_preset
     }
 }
 
+#[test]
+fn a_sentinel_tells_where_the_master_is_and_lets_nobody_change_that() {
+    let master = RedisServer::start();
+    let direct = gate(&master, None);
+    let sentinel = Sentinel::start(&direct);
+    let (asks, _) = printed(&["sentinel-client", "--user", "asks"]);
+    let acl = format!("{asks}user all on +@all ~* &*\n");
+    // Until it is known what is there.
+    let setup = Respgate::setup(&sentinel.upstream()).acl(&acl).expect_log("only Redis can tell what that is");
+    let front = setup.start().settled();
+    for user in ["asks", "all"] {
+        let mut client = front.connect(user);
+        let port = direct.address().port().to_string();
+        assert!(client.text(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "redis"]).contains(&port));
+        assert!(client.text(&["SENTINEL", "MASTERS"]).contains("redis"));
+        assert!(client.text(&["SENTINEL", "CKQUORUM", "redis"]).starts_with("+OK 1 usable Sentinels"));
+        for line in [
+            "SENTINEL SET redis quorum 2",
+            "SENTINEL MONITOR other 127.0.0.1 6379 1",
+            "SENTINEL REMOVE redis",
+            "SENTINEL RESET *",
+            "SENTINEL FAILOVER redis",
+            "SENTINEL FLUSHCONFIG",
+            "SENTINEL CONFIG GET sentinel-pass",
+            "SENTINEL DEBUG ping-period 1",
+            "SENTINEL SIMULATE-FAILURE crash-after-election",
+            "SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 6379 1 *",
+            "PUBLISH __sentinel__:hello 127.0.0.1,1,a,9,redis,127.0.0.1,6379,9",
+            "SHUTDOWN",
+        ] {
+            let reply = client.text(&line.split(' ').collect::<Vec<_>>());
+            assert!(reply.starts_with("-NOPERM"), "{user}: {line}: {reply}");
+        }
+        assert!(client.text(&["SUBSCRIBE", "+switch-master"]).contains("subscribe"));
+    }
+}
+
 /// The gate of one of them, for replicas and Sentinel, with the certificates of the first.
 fn gate(redis: &RedisServer, first: Option<&Respgate>) -> Respgate {
     let (replica, _) = printed(&["replica", "--user", "copy"]);
@@ -65,7 +103,7 @@ fn gate(redis: &RedisServer, first: Option<&Respgate>) -> Respgate {
 
 struct Sentinel {
     child: Child,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Sentinel {
@@ -86,7 +124,14 @@ impl Sentinel {
         fs::write(&file, config).unwrap();
         let child =
             Command::new("redis-server").arg(file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        Sentinel { child: child.expect("redis-server is installed"), _dir: dir }
+        Sentinel { child: child.expect("redis-server is installed"), dir }
+    }
+
+    /// Where it listens, once it does.
+    fn upstream(&self) -> String {
+        let socket = self.dir.path().join("sentinel.sock");
+        eventually("sentinel to listen", || UnixStream::connect(&socket).ok());
+        format!("unix:{}", socket.display())
     }
 }
 
