@@ -38,9 +38,9 @@ pub(super) struct RenamedCommand {
     pub(super) place: Place,
 }
 
-/// Reads a redis.conf, and what it includes.
+/// Reads a redis.conf, and what it includes, for those who look at it: who else may change it is not asked.
 pub fn redis_conf(path: &Path, files: &Files) -> RedisConfText {
-    let mut reading = Reading::of(files);
+    let mut reading = Reading { judges_permissions: false, ..Reading::of(files) };
     match contents(path, files) {
         Ok(content) => reading.read(vec![(path.to_owned(), content)]),
         Err(error) => reading.errors.push(ConfigError::unreadable(Place::Whole, path, &error)),
@@ -81,12 +81,15 @@ struct Reading<'a> {
     open: Vec<PathBuf>,
     /// Where relative paths start, once `dir` has said so.
     directory: Option<PathBuf>,
+    /// Whether it is an error that others may change a file.
+    judges_permissions: bool,
     errors: Vec<ConfigError>,
 }
 
 impl<'a> Reading<'a> {
     fn of(files: &'a Files) -> Reading<'a> {
-        Reading { files, found: RedisConf::default(), open: Vec::new(), directory: None, errors: Vec::new() }
+        let found = RedisConf::default();
+        Reading { files, found, open: Vec::new(), directory: None, judges_permissions: true, errors: Vec::new() }
     }
 
     /// Reads files as one text.
@@ -174,7 +177,7 @@ impl<'a> Reading<'a> {
             }
             match contents(&path, self.files) {
                 Ok(content) => {
-                    let fault = content.permissions.changeable();
+                    let fault = content.permissions.changeable().filter(|_| self.judges_permissions);
                     self.errors.extend(fault.map(|fault| ConfigError::permission(spot(line), fault)));
                     files.push((path, content));
                 }
@@ -267,7 +270,21 @@ fn fits(name: &[u8], pattern: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    /// Debian's /etc/redis belongs to the group redis, mode 2770.
+    #[test]
+    fn who_else_may_change_it_is_no_fault_of_a_file_that_is_only_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let [conf, more] = ["redis.conf", "more.conf"].map(|name| folder.path().join(name));
+        fs::write(&conf, format!("include {}\n", more.display())).unwrap();
+        fs::write(&more, "port 7001\n").unwrap();
+        fs::set_permissions(&more, fs::Permissions::from_mode(0o666)).unwrap();
+        let text = redis_conf(&conf, &Files::default());
+        assert_eq!((text.errors.len(), text.lines.len()), (0, 2), "{:?}", text.errors);
+    }
 
     #[test]
     fn patterns_know_stars_and_question_marks() {
