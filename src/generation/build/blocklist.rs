@@ -132,6 +132,8 @@ fn idle_parameters(config: &Config, table: &CommandTable, acl: &Acl, blocklist: 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::command::{Dialect, UpstreamCommand};
     use crate::config::LEFT_OPEN;
@@ -147,12 +149,13 @@ mod tests {
                 subcommands,
                 ..UpstreamCommand::default()
             };
-            let modules: Vec<_> = modules
-                .map(|entry| match entry.name.split_once('|') {
-                    Some((container, _)) => command(container, vec![command(entry.name, Vec::new())]),
-                    None => command(entry.name, Vec::new()),
-                })
-                .collect();
+            let mut by_name: BTreeMap<&str, Vec<UpstreamCommand>> = BTreeMap::new();
+            for entry in modules {
+                let (container, subcommand) = entry.name.split_once('|').unzip();
+                let subcommands = by_name.entry(container.unwrap_or(entry.name)).or_default();
+                subcommands.extend(subcommand.map(|_| command(entry.name, Vec::new())));
+            }
+            let modules: Vec<_> = by_name.into_iter().map(|(name, subcommands)| command(name, subcommands)).collect();
             let table = table.extended(&modules);
             let blocklist = Blocklist::build(&names, &[], &[], &table).unwrap();
             (table, blocklist)
