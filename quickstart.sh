@@ -23,14 +23,17 @@ main() {
     trap 'exit 130' INT TERM
     build
 
-    say "Certificates: a CA, a server, and the clients shop and ops"
-    PATH=$(cd -- "$(dirname -- "$binary")" && pwd):$PATH certs-example/make.sh "$dir"
-    # respgate refuses files that others can change, as a clone under another umask makes them.
-    install -m 644 certs-example/respgate/{respgate.toml,users.acl} "$dir/respgate"
-    config=$dir/respgate/respgate.toml
+    say "Configuration, users, and certificates for the clients shop and ops"
+    # The proof takes any port, so that it runs beside whatever listens here already.
+    local listen=127.0.0.1:0
+    [[ $keep_running == no ]] || listen=127.0.0.1:6380
+    gate=$dir/gate config=$dir/gate/etc/respgate.toml
+    # The lines that it prints are for somebody who has no script to do it.
+    respgate init "$gate" --server-name localhost --listen "$listen" --client shop=app --client ops=admin |
+        sed '/^next/,$d'
 
     start_redis
-    start_respgate "$keep_running"
+    start_respgate
     prove
     if [[ $keep_running == yes ]]; then
         invite
@@ -42,7 +45,6 @@ install_missing() {
     local packages=()
     command -v redis-server >/dev/null || packages+=(redis-server)
     command -v redis-cli >/dev/null || packages+=(redis-tools)
-    command -v openssl >/dev/null || packages+=(openssl)
     choose_builder
     if [[ $builder != docker ]]; then
         command -v cc >/dev/null || packages+=(gcc libc6-dev)
@@ -108,20 +110,15 @@ build() {
 }
 
 start_redis() {
-    say "Redis: no TCP port, only the socket $dir/redis.sock"
-    redis-server --port 0 --unixsocket "$dir/redis.sock" --unixsocketperm 700 --save "" --dir "$dir" \
-        --logfile "$dir/redis.log" &
+    say "Redis: no TCP port, only the socket $gate/redis/redis.sock, and no user but respgate"
+    redis-server "$gate/redis/redis.conf" &
     redis_pid=$!
-    wait_until "Redis" "$redis_pid" "$dir/redis.log" redis-cli -s "$dir/redis.sock" PING
+    wait_until "Redis" "$redis_pid" "$gate/log/redis.log" redis-cli -s "$gate/redis/redis.sock" PING
 }
 
 start_respgate() {
-    # The proof takes any port, so that it runs beside whatever listens here already.
-    local listen=127.0.0.1:0
-    [[ $1 == yes ]] && listen=127.0.0.1:6380
     say "respgate in front of it"
-    "$binary" run --config "$config" --listen "$listen" --upstream "unix:$dir/redis.sock" \
-        --admin-listen "$dir/admin.sock" --log-format json 2>"$dir/respgate.log" &
+    "$binary" run --config "$config" --metrics-listen 127.0.0.1:0 --log-format json 2>"$dir/respgate.log" &
     respgate_pid=$!
     wait_until "respgate" "$respgate_pid" "$dir/respgate.log" listening_port
     port=$(listening_port)
@@ -147,9 +144,9 @@ prove() {
     expect_not "no certificate, no answer" \
         '^PONG$' cli "" PING
     # A laptop is lost: its certificate is taken back, and shop has a new one.
-    mv -- "$dir/shop.crt" "$dir/lost.crt" && mv -- "$dir/shop.key" "$dir/lost.key"
+    mv -- "$gate/pki/shop.crt" "$gate/pki/lost.crt" && mv -- "$gate/pki/shop.key" "$gate/pki/lost.key"
     expect "a certificate can be taken back" \
-        '^revoked: client shop' respgate cert revoke --cert "$dir/lost.crt" --dir "$dir" --config "$config"
+        '^revoked: client shop' respgate cert revoke --cert "$gate/pki/lost.crt" --dir "$gate/pki" --config "$config"
     for _ in $(seq 100); do
         cli lost PING 2>&1 | grep -q '^PONG$' || break
         sleep 0.1
@@ -157,14 +154,14 @@ prove() {
     expect_not "and does not get in any more" \
         '^PONG$' cli lost PING
     expect "but its successor does" \
-        'shop.crt' respgate cert client shop --dir "$dir"
+        'shop.crt' respgate cert client shop --dir "$gate/pki"
     expect "as the same user" \
         '^PONG$' cli shop PING
     expect "the data is still there" \
         '^2 apples$' cli shop GET shop:cart:1
     # Redis itself is asked: it counts every command that it was ever sent.
     expect_not "Redis never heard of FLUSHALL" \
-        'cmdstat_flushall' redis-cli -s "$dir/redis.sock" INFO commandstats
+        'cmdstat_flushall' redis_itself INFO commandstats
     say "All of it held"
 }
 
@@ -173,11 +170,12 @@ invite() {
 
 It runs until Ctrl-C. In another terminal:
 
-    redis-cli -p $port --tls --cacert $dir/ca.crt --cert $dir/shop.crt --key $dir/shop.key
+    redis-cli -p $port --tls --cacert $gate/pki/ca.crt --cert $gate/pki/shop.crt --key $gate/pki/shop.key
 
 Try SET shop:x 1, GET bank:x, FLUSHALL. The same with ops.crt and ops.key is the operator.
-Change $dir/respgate/users.acl: respgate reads it by itself, and says in its log what it makes of it.
-Take a certificate back:  $binary cert revoke shop --dir $dir
+Change $gate/etc/users.acl: respgate reads it by itself, and says in its log what it makes of it.
+Take a certificate back:  $binary cert revoke shop --dir $gate/pki
+A Redis of your own:      $binary init --help, and docs/init.md
 END
 }
 
@@ -186,12 +184,16 @@ END
 # redis-cli over mutual TLS as this client; as nobody when the name is empty.
 cli() {
     local identity=()
-    [[ -n $1 ]] && identity=(--cert "$dir/$1.crt" --key "$dir/$1.key")
-    redis-cli -h 127.0.0.1 -p "$port" --tls --cacert "$dir/ca.crt" "${identity[@]}" "${@:2}"
+    [[ -n $1 ]] && identity=(--cert "$gate/pki/$1.crt" --key "$gate/pki/$1.key")
+    redis-cli -h 127.0.0.1 -p "$port" --tls --cacert "$gate/pki/ca.crt" "${identity[@]}" "${@:2}"
 }
 
 respgate() {
     "$binary" "$@"
+}
+
+redis_itself() {
+    REDISCLI_AUTH=$(<"$gate/etc/redis-password") redis-cli -s "$gate/redis/redis.sock" --user respgate "$@"
 }
 
 as_root() {

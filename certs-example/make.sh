@@ -8,7 +8,8 @@
 # DIRECTORY/redis       what Redis reads
 #
 # The two folders are what compose.yaml mounts. Where `respgate` is in the PATH, its own `respgate cert` makes the
-# certificates; without it, openssl makes the same ones. The last line that it prints takes a certificate back. What
+# certificates; without it, openssl makes the same ones: before its first start, the only respgate is in an image that is
+# not built yet, so this is no `respgate init`. The last line that it prints takes a certificate back. What
 # exists already is kept. For trying out and for tests: the key of a real authority lies on another machine.
 set -eu
 
