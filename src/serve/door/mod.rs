@@ -24,7 +24,6 @@ use tracing::{info, warn};
 use self::http::Accept;
 pub(super) use self::http::CONNECTIONS;
 use self::routes::Door;
-use self::socket::AdminSocket;
 use self::tcp::Port;
 use super::health::Condition;
 use super::history::{History, Totals};
@@ -41,9 +40,13 @@ use crate::metrics::{Tally, UserTally};
 use crate::net::listener;
 use crate::net::view::SessionView;
 use crate::net::worker::Mailbox;
+use crate::net::{Access, UnixSocket};
 
 /// How long workers have for an answer. They do nothing that takes long.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Connections that may wait to be accepted at the admin socket.
+const BACKLOG: i32 = 16;
 
 /// Between two attempts to have an address that another process still has.
 const RETRY: Duration = Duration::from_secs(1);
@@ -176,9 +179,9 @@ fn host_name() -> String {
 pub(super) fn open_admin(address: &AdminAddress, group: Option<u32>, proxy: &Rc<Proxy>) {
     let proxy = Rc::clone(proxy);
     match address {
-        AdminAddress::Unix(path) => match AdminSocket::bind(path, group) {
+        AdminAddress::Unix(path) => match UnixSocket::bind(path, group.map_or(Access::Owner, Access::Group), BACKLOG) {
             Ok(socket) => drop(spawn_local(serve(socket, Door::AdminSocket, proxy))),
-            Err(error) => warn!(%error, "no admin socket"),
+            Err(error) => warn!(%error, "admin-listen: no admin socket"),
         },
         AdminAddress::Tcp(address) => match listener::bind(*address) {
             Ok(listener) => drop(spawn_local(serve_port(listener, Vec::new(), Door::AdminPort, proxy))),
