@@ -253,7 +253,7 @@ fn of_tls(error: Error) -> End {
 }
 
 /// As RFC 8446 writes the names of alerts: `certificate_required`, `unknown_ca`.
-fn in_words(alert: &str) -> String {
+pub(super) fn in_words(alert: &str) -> String {
     let mut name = String::new();
     let mut was_lower = false;
     for letter in alert.chars() {

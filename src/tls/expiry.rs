@@ -23,6 +23,12 @@ pub enum ExpiryKind {
     ServerCa,
     /// A client CA.
     ClientCa,
+    /// The certificate that a tunnel shows.
+    Tunnel,
+    /// A CA in its chain.
+    TunnelCa,
+    /// A CA that a tunnel holds its server against.
+    TunnelServerCa,
     /// A CRL.
     Crl,
 }
@@ -34,6 +40,9 @@ impl ExpiryKind {
             ExpiryKind::Server => "server",
             ExpiryKind::ServerCa => "server-ca",
             ExpiryKind::ClientCa => "client-ca",
+            ExpiryKind::Tunnel => "tunnel",
+            ExpiryKind::TunnelCa => "tunnel-ca",
+            ExpiryKind::TunnelServerCa => "tunnel-server-ca",
             ExpiryKind::Crl => "crl",
         }
     }

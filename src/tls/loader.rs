@@ -1,6 +1,8 @@
 //! The files behind the settings: read, understood, and held against what rustls will make of them.
 
 mod authorities;
+mod client;
+mod key_pair;
 mod lists;
 mod server;
 mod trust;
@@ -8,6 +10,7 @@ mod trust;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::SupportedProtocolVersion;
@@ -21,7 +24,8 @@ use super::in_force::{InForce, NewTrust};
 use super::load_error::{Finding, LoadError, Problem, Severity};
 use super::pem::PemError;
 use super::provider;
-use super::settings::{RuleKeys, TlsSettings};
+use super::server_verifier::ServerVerifier;
+use super::settings::{ClientTlsSettings, Protocols, RuleKeys, TlsSettings};
 use crate::files::{Content, Files};
 use crate::identity::x509::Certificate;
 
@@ -29,6 +33,16 @@ use crate::identity::x509::Certificate;
 pub(super) struct Loaded {
     pub(super) key: CertifiedKey,
     pub(super) trust: Trust,
+    pub(super) versions: Vec<&'static SupportedProtocolVersion>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) expiries: Expiries,
+}
+
+/// The same of a tunnel.
+pub(super) struct LoadedClient {
+    /// `None` where no certificate is shown.
+    pub(super) key: Option<CertifiedKey>,
+    pub(super) verifier: Arc<ServerVerifier>,
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) findings: Vec<Finding>,
     pub(super) expiries: Expiries,
@@ -44,20 +58,10 @@ pub(super) fn read_all(
     new_trust: NewTrust,
     now: SystemTime,
 ) -> Result<Loaded, Vec<LoadError>> {
-    let algorithms = provider::provider().signature_verification_algorithms;
-    let mut loader = Loader {
-        settings,
-        rule_keys,
-        files,
-        now,
-        algorithms,
-        errors: Vec::new(),
-        findings: Vec::new(),
-        expiries: Expiries::default(),
-    };
+    let mut loader = Loader::new(Listener { settings, rule_keys }, settings.strict_permissions, files, now);
     let key = loader.certified_key();
     let trust = loader.trust(before, new_trust);
-    let versions = loader.versions();
+    let versions = loader.versions(settings.protocols);
     match (key, trust, versions) {
         (Some(key), Some(trust), Some(versions)) if loader.errors.is_empty() => {
             Ok(Loaded { key, trust, versions, findings: loader.findings, expiries: loader.expiries })
@@ -66,10 +70,35 @@ pub(super) fn read_all(
     }
 }
 
-/// Keeps everything that is wrong. A step that comes to nothing has left an error behind.
-struct Loader<'a> {
+/// The same for a tunnel.
+pub(super) fn read_client(
+    settings: &ClientTlsSettings,
+    files: &Files,
+    now: SystemTime,
+) -> Result<LoadedClient, Vec<LoadError>> {
+    let mut loader = Loader::new(settings, settings.strict_permissions, files, now);
+    let key = loader.shown_key();
+    let verifier = loader.server_verifier();
+    let versions = loader.versions(settings.protocols);
+    match (verifier, versions) {
+        (Some(verifier), Some(versions)) if loader.errors.is_empty() => {
+            Ok(LoadedClient { key, verifier, versions, findings: loader.findings, expiries: loader.expiries })
+        }
+        _ => Err(loader.errors),
+    }
+}
+
+/// What is said of a listener.
+#[derive(Clone, Copy)]
+struct Listener<'a> {
     settings: &'a TlsSettings,
     rule_keys: &'a RuleKeys,
+}
+
+/// Keeps everything that is wrong. A step that comes to nothing has left an error behind.
+struct Loader<'a, S = Listener<'a>> {
+    of: S,
+    strict_permissions: bool,
     files: &'a Files,
     now: SystemTime,
     algorithms: WebPkiSupportedAlgorithms,
@@ -78,7 +107,13 @@ struct Loader<'a> {
     expiries: Expiries,
 }
 
-impl Loader<'_> {
+impl<'a, S> Loader<'a, S> {
+    fn new(of: S, strict_permissions: bool, files: &'a Files, now: SystemTime) -> Self {
+        let algorithms = provider::provider().signature_verification_algorithms;
+        let (errors, findings, expiries) = (Vec::new(), Vec::new(), Expiries::default());
+        Self { of, strict_permissions, files, now, algorithms, errors, findings, expiries }
+    }
+
     /// Whoever can change one of these files decides who is trusted, or who the server is.
     fn read(&mut self, setting: &'static str, path: &Path) -> Option<Rc<Content>> {
         let content = self.files.read(path).map_err(|error| self.fail(setting, path, Problem::Read(error))).ok()?;
@@ -96,7 +131,7 @@ impl Loader<'_> {
         let mode = content.metadata.permissions().mode() & 0o7777;
         if mode & 0o007 != 0 && content.permissions.changeable().is_none() {
             let problem = Problem::Permissions(mode);
-            if self.settings.strict_permissions {
+            if self.strict_permissions {
                 self.fail(setting, path, problem);
                 return None;
             }
@@ -134,6 +169,22 @@ impl Loader<'_> {
 
     fn note(&mut self, path: &Path, severity: Severity, message: String) {
         self.findings.push(Finding { severity, subject: path.display().to_string(), message });
+    }
+
+    fn versions(&mut self, protocols: Protocols) -> Option<Vec<&'static SupportedProtocolVersion>> {
+        let mut versions = Vec::new();
+        if protocols.tls13 {
+            versions.push(&rustls::version::TLS13);
+        }
+        if protocols.tls12 {
+            versions.push(&rustls::version::TLS12);
+        }
+        if versions.is_empty() {
+            let words = "names no protocol; TLSv1.2 and TLSv1.3 are known";
+            self.settings_error("tls-protocols", words.to_owned());
+            return None;
+        }
+        Some(versions)
     }
 
     fn warn_of_expiry(&mut self, path: &Path, what: &str, expires_at: i64) {

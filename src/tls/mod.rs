@@ -1,13 +1,15 @@
 //! TLS: configuration, verification, handshake and an orderly close.
 //!
 //! [`material::load`] turns [`TlsSettings`] into [`TlsMaterial`], fresh at every call and never changed afterwards;
-//! [`handshake`] uses it on one connection. Types of rustls stay inside this module.
+//! [`handshake`] uses it on one connection. [`client_material::load`] and [`server_connection`] are the same of a tunnel, where
+//! we are the client. Types of rustls stay inside this module.
 
 mod anchors;
 mod authority;
 pub mod chain;
 pub mod client;
 pub mod client_file;
+pub mod client_material;
 pub mod close;
 mod editions;
 mod expiry;
@@ -23,6 +25,8 @@ mod pem;
 mod provider;
 mod refusal;
 mod revocation;
+pub mod server_connection;
+mod server_verifier;
 pub mod settings;
 mod shown;
 #[cfg(test)]
@@ -30,9 +34,12 @@ mod test_files;
 mod verifier;
 
 pub use chain::{CertificateChain, Voucher};
+pub use client_material::ClientMaterial;
 pub use expiry::{Expiries, Expiry, ExpiryKind};
 pub use in_force::{InForce, NewTrust, Subordinate};
 pub use load_error::{Finding, LoadError, Problem, Severity};
 pub use material::TlsMaterial;
 pub use pem::{PemError, PemFault};
-pub use settings::{AuthClients, CrlCheck, CrlExpired, Protocols, RuleKeys, TlsSettings};
+pub use server_connection::{ServerConnection, ServerError, ServerFault, ServerName};
+pub use server_verifier::ServerRefusal;
+pub use settings::{AuthClients, ClientTlsSettings, CrlCheck, CrlExpired, Protocols, RuleKeys, TlsSettings};

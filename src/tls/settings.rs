@@ -39,6 +39,33 @@ impl TlsSettings {
     }
 }
 
+/// The TLS settings of one tunnel, where we are the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTlsSettings {
+    /// `tls-ca-cert-file`: the CAs of servers (PEM).
+    pub ca_cert_file: PathBuf,
+    /// `tls-cert-file` and `tls-key-file`: what is shown to the server, with its intermediates, and its key (PEM); `None`
+    /// where nothing is.
+    pub shown: Option<(PathBuf, PathBuf)>,
+    /// `tls-crl-file`: revocation lists (PEM or DER). With none, revocation is not checked; with one, every CA of the chain
+    /// needs its own.
+    pub crl_files: Vec<PathBuf>,
+    /// `server-spki-sha256`: the server's key has to be one of these as well. Empty: any that the CAs vouch for.
+    pub server_pins: Vec<Fingerprint>,
+    /// `tls-protocols`.
+    pub protocols: Protocols,
+    /// `strict-permissions`.
+    pub strict_permissions: bool,
+}
+
+impl ClientTlsSettings {
+    /// Every file that is read, for watching.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let shown = self.shown.iter().flat_map(|(certificate, key)| [certificate, key]);
+        [&self.ca_cert_file].into_iter().chain(shown).chain(&self.crl_files)
+    }
+}
+
 /// What the certificate rules say of keys, each as SHA-256 of its SubjectPublicKeyInfo.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleKeys {

@@ -23,8 +23,8 @@ impl Loader<'_> {
     /// The client CAs, none if keys are pinned instead.
     pub(super) fn authorities(&mut self, is_start: bool) -> Option<Vec<Authority>> {
         let setting = "tls-ca-cert-file";
-        let Some(path) = self.settings.ca_cert_file.as_deref() else {
-            if !self.rule_keys.pinned.is_empty() {
+        let Some(path) = self.of.settings.ca_cert_file.as_deref() else {
+            if !self.of.rule_keys.pinned.is_empty() {
                 return Some(Vec::new());
             }
             let words =
@@ -63,7 +63,7 @@ impl Loader<'_> {
             return None;
         }
         self.judge_authorities(path, &authorities);
-        if lists > 0 && !self.settings.crl_files.iter().any(|file| file == path) {
+        if lists > 0 && !self.of.settings.crl_files.iter().any(|file| file == path) {
             let lists = counted(lists, "CRL");
             let words =
                 format!("{lists} in it revoke nothing: CRLs are read from tls-crl-file, name the file there too");
@@ -109,7 +109,7 @@ impl Loader<'_> {
         waiting: &mut Vec<Finding>,
     ) -> Vec<Authority> {
         let is_known = |authority: &Authority| known.iter().any(|known| known.der == authority.der);
-        let path = self.settings.ca_cert_file.as_deref().unwrap_or(Path::new(""));
+        let path = self.of.settings.ca_cert_file.as_deref().unwrap_or(Path::new(""));
         let new = all.iter().filter(|authority| !is_known(authority));
         waiting.extend(new.map(|new| waits(path.display().to_string(), format!("the CA {}", new.name().display()))));
         // Where its certificate was renewed, the old one goes on until the new one is known.
@@ -129,8 +129,8 @@ impl Loader<'_> {
         revoked: &Revoked,
         before: &[CertificateDer<'static>],
     ) -> Vec<Authority> {
-        let path = self.settings.ca_cert_file.clone().unwrap_or_default();
-        if self.settings.crl_check == CrlCheck::Leaf {
+        let path = self.of.settings.ca_cert_file.clone().unwrap_or_default();
+        if self.of.settings.crl_check == CrlCheck::Leaf {
             for authority in authorities.iter().filter(|authority| revoked.lists(&authority.certificate)) {
                 let words = "is revoked, and trusted all the same, because of crl-check = \"leaf\"";
                 self.warn(&path, format!("the CA {} {words}", authority.name().display()));
@@ -157,7 +157,7 @@ impl Loader<'_> {
     /// Those that are not self-signed. Where their issuer stands in the file as well, what keeps it in bounds is lost
     /// on them.
     pub(super) fn subordinates(&mut self, authorities: &[Authority]) -> Vec<Subordinate> {
-        let path = self.settings.ca_cert_file.clone().unwrap_or_default();
+        let path = self.of.settings.ca_cert_file.clone().unwrap_or_default();
         let subordinates = authorities.iter().filter(|authority| !authority.is_root(&self.algorithms));
         let subordinates: Vec<&Authority> = subordinates.collect();
         for authority in &subordinates {

@@ -45,7 +45,7 @@ impl Loader<'_> {
             own.into_iter().chain(others).find(has_signed).map(Authority::key)
         };
         let mut read: Vec<Edition> = Vec::new();
-        for path in &self.settings.crl_files {
+        for path in &self.of.settings.crl_files {
             let Some(content) = self.read(SETTING, path) else { continue };
             let Some(lists) = self.pem(SETTING, path, pem::revocation_lists(&content.bytes)) else { continue };
             let count = counted(lists.len(), "CRL");
@@ -128,7 +128,7 @@ impl Loader<'_> {
             }
             withheld.push((names_of(&known.id, signers), Arc::clone(&known.withheld)));
         }
-        Lists { editions, asked, revoked: Revoked::new(lists, withheld, self.settings.crl_check) }
+        Lists { editions, asked, revoked: Revoked::new(lists, withheld, self.of.settings.crl_check) }
     }
 
     /// An edition that counts and is in no file any more. Where its CA is gone as well that may well be meant.
@@ -148,7 +148,7 @@ impl Loader<'_> {
     }
 
     fn judge_coverage(&mut self, authorities: &[Authority], asked: &[Edition]) {
-        let Some(path) = self.settings.crl_files.first() else {
+        let Some(path) = self.of.settings.crl_files.first() else {
             let words = "none: a certificate that is revoked is let in all the same, until it ends";
             return self.note(Path::new(SETTING), Severity::Info, words.to_owned());
         };
@@ -172,7 +172,7 @@ impl Loader<'_> {
         }
         let Some(next_update) = list.next_update else { return };
         let expired = next_update <= unix_seconds(self.now);
-        match self.settings.crl_expired {
+        match self.of.settings.crl_expired {
             CrlExpired::Refuse if expired => self.note(
                 path,
                 Severity::Error,

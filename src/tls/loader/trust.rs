@@ -28,7 +28,7 @@ pub(in crate::tls) struct Trust {
 
 impl Loader<'_> {
     pub(super) fn trust(&mut self, before: Option<&InForce>, new_trust: NewTrust) -> Option<Trust> {
-        let settings = self.settings;
+        let settings = self.of.settings;
         if settings.auth_clients == AuthClients::No {
             let in_force = before.map(InForce::revocations).unwrap_or_default();
             return Some(Trust { in_force, ..Trust::default() });
@@ -61,8 +61,8 @@ impl Loader<'_> {
         let subordinates = self.subordinates(&authorities);
         let keys = Keys {
             pins: pinned_keys.iter().copied().collect(),
-            waiting_pins: self.rule_keys.pinned.iter().filter(|key| !pinned_keys.contains(key)).copied().collect(),
-            authorities: authorities.iter().map(Authority::key).chain(self.rule_keys.authorities.clone()).collect(),
+            waiting_pins: self.of.rule_keys.pinned.iter().filter(|key| !pinned_keys.contains(key)).copied().collect(),
+            authorities: authorities.iter().map(Authority::key).chain(self.of.rule_keys.authorities.clone()).collect(),
         };
         let anchors = self.without_revoked(authorities.clone(), &revoked, &before.revoked);
         let is_left = |authority: &&Authority| anchors.iter().any(|anchor| anchor.der == authority.der);
@@ -78,7 +78,7 @@ impl Loader<'_> {
     /// Those that may count by now. The others wait.
     fn pins(&self, before: &InForce, may_come: bool, waiting: &mut Vec<Finding>) -> Vec<Fingerprint> {
         let (known, new): (Vec<Fingerprint>, Vec<Fingerprint>) =
-            self.rule_keys.pinned.iter().partition(|key| may_come || before.pinned_keys.contains(key));
+            self.of.rule_keys.pinned.iter().partition(|key| may_come || before.pinned_keys.contains(key));
         waiting.extend(new.iter().map(|key| waits("trust = \"pin\"".to_owned(), format!("the key {key}"))));
         known
     }
@@ -99,7 +99,7 @@ impl Loader<'_> {
             for Authority { der, certificate } in &group {
                 if let Err(error) = anchors.add(certificate, der) {
                     let words = format!("the CA {} cannot be used: {error}", certificate.subject.display());
-                    let path = self.settings.ca_cert_file.clone().unwrap_or_default();
+                    let path = self.of.settings.ca_cert_file.clone().unwrap_or_default();
                     self.unusable("tls-ca-cert-file", &path, words);
                     return None;
                 }
@@ -118,8 +118,8 @@ impl Loader<'_> {
                     && (all.iter().any(|authority| has_signed(authority, edition)) || lists.iter().any(is_better))
             };
             let own = lists.iter().filter(|edition| !is_a_namesake_s(edition)).map(|edition| &*edition.list);
-            let is_wanted = !self.settings.crl_files.is_empty();
-            let revocation = Revocation::new(is_wanted, own, self.settings.crl_check);
+            let is_wanted = !self.of.settings.crl_files.is_empty();
+            let revocation = Revocation::new(is_wanted, own, self.of.settings.crl_check);
             realms.push(Realm { anchors, revocation });
         }
         Some(realms)

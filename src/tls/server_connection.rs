@@ -1,0 +1,319 @@
+//! The encrypted end of a tunnel: a connection to a server whose certificate is good.
+//!
+//! What goes through is copied as little as can be: ciphertext is read from the socket in large pieces into a buffer that
+//! others use as well, and plaintext is written from where rustls has decrypted it.
+
+use std::fmt;
+use std::io::{self, BufRead, ErrorKind, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
+
+use rustls::{ClientConnection, Error, HandshakeKind};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::client::in_words;
+use super::client_material::ClientMaterial;
+use super::server_verifier::ServerRefusal;
+
+/// What a server's certificate has to be for: a DNS name, or an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerName(rustls::pki_types::ServerName<'static>);
+
+impl ServerName {
+    /// `None` if it is neither.
+    pub fn parse(text: &str) -> Option<ServerName> {
+        rustls::pki_types::ServerName::try_from(text.to_owned()).ok().map(ServerName)
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_str())
+    }
+}
+
+/// What is wrong with a server, or with the connection to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerFault {
+    /// Its certificate is not good.
+    Certificate(ServerRefusal),
+    /// It has said with an alert that it does not want us, or our certificate.
+    Rejected,
+    /// No protocol version or cipher suite in common.
+    Incompatible,
+    /// It does not speak TLS.
+    NotTls,
+    /// The connection ended without a close_notify: something may be missing.
+    Truncated,
+    /// It broke the protocol.
+    Protocol,
+    /// The connection broke.
+    Broken,
+}
+
+/// The same in words.
+#[derive(Debug)]
+pub struct ServerError {
+    /// What it is.
+    pub fault: ServerFault,
+    words: String,
+}
+
+impl ServerError {
+    fn new(fault: ServerFault, words: impl Into<String>) -> ServerError {
+        ServerError { fault, words: words.into() }
+    }
+
+    fn of_tls(error: &Error) -> ServerError {
+        match error {
+            Error::InvalidCertificate(reason) => {
+                let refusal = ServerRefusal::of(reason);
+                let words = match refusal {
+                    // rustls knows which.
+                    ServerRefusal::Name | ServerRefusal::Other => {
+                        format!("the server's certificate is refused: {refusal}: {reason}")
+                    }
+                    _ => format!("the server's certificate is refused: {refusal}"),
+                };
+                ServerError::new(ServerFault::Certificate(refusal), words)
+            }
+            Error::AlertReceived(alert) => {
+                let alert = in_words(&format!("{alert:?}"));
+                ServerError::new(ServerFault::Rejected, format!("the server refuses with the alert {alert}"))
+            }
+            Error::InvalidMessage(_) => ServerError::new(ServerFault::NotTls, "the server does not speak TLS"),
+            Error::PeerIncompatible(why) => {
+                ServerError::new(ServerFault::Incompatible, format!("nothing in common with the server: {why:?}"))
+            }
+            error => ServerError::new(ServerFault::Protocol, format!("the server broke the protocol: {error}")),
+        }
+    }
+
+    fn of_io(error: &io::Error) -> ServerError {
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            return ServerError::of_tls(error);
+        }
+        match error.kind() {
+            ErrorKind::UnexpectedEof => ServerError::truncated(),
+            _ => ServerError::new(ServerFault::Broken, format!("the connection to the server broke: {error}")),
+        }
+    }
+
+    fn truncated() -> ServerError {
+        ServerError::new(ServerFault::Truncated, "the server closed the connection without a close_notify")
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// A connection to a server whose certificate is good.
+pub struct ServerConnection {
+    socket: TcpStream,
+    tls: ClientConnection,
+    name: ServerName,
+    /// What has come of ciphertext while nobody took the plaintext before it.
+    unread: Vec<u8>,
+}
+
+/// What came of one piece of ciphertext.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// So many bytes of plaintext.
+    Bytes(usize),
+    /// The server says that there will be no more.
+    End,
+}
+
+/// Which end of a copy failed.
+#[derive(Debug)]
+pub enum CopyError {
+    /// The plain one.
+    Plain(io::Error),
+    /// The encrypted one.
+    Server(ServerError),
+}
+
+/// Goes through the handshake. A session that is resumed is held against the trust again, which rustls does not do.
+///
+/// # Errors
+/// The server is not the one, does not want us, or there is no coming to terms.
+pub async fn connect(
+    socket: TcpStream,
+    material: &ClientMaterial,
+    name: &ServerName,
+) -> Result<ServerConnection, ServerError> {
+    let connector = TlsConnector::from(material.config());
+    let stream = connector.connect(name.0.clone(), socket).await.map_err(|error| ServerError::of_io(&error))?;
+    let (socket, mut tls) = stream.into_inner();
+    // It is bounded by what is given to it at once.
+    tls.set_buffer_limit(None);
+    let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
+    let connection = ServerConnection { socket, tls, name: name.clone(), unread: Vec::new() };
+    if is_resumed {
+        connection.verify(material)?;
+    }
+    Ok(connection)
+}
+
+impl ServerConnection {
+    /// Holds the server's certificate against the trust of another generation.
+    ///
+    /// # Errors
+    /// It is not good any more.
+    pub fn verify(&self, material: &ClientMaterial) -> Result<(), ServerError> {
+        let chain = self.tls.peer_certificates().unwrap_or_default();
+        material.verifier().verify(chain, &self.name.0, SystemTime::now()).map_err(|error| ServerError::of_tls(&error))
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Encrypts plaintext, which [`poll_flush`](Self::poll_flush) sends. There is room for all of it.
+    pub fn encrypt(&mut self, plaintext: &[u8]) {
+        // Into a buffer without a limit, so there is nothing that could fail.
+        let _ = self.tls.writer().write_all(plaintext);
+    }
+
+    /// Says that no more plaintext comes, which `poll_flush` sends.
+    pub fn end(&mut self) {
+        self.tls.send_close_notify();
+    }
+
+    /// Sends what was encrypted.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ServerError>> {
+        while self.tls.wants_write() {
+            let mut writer = Writer { socket: &mut self.socket, cx };
+            match self.tls.write_tls(&mut writer) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(ServerError::of_io(&error))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the connection in this direction. Everything has been flushed.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ServerError>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx).map_err(|error| ServerError::of_io(&error))
+    }
+
+    /// Reads once from the server, at most as much as `buffer` holds, and writes the plaintext of it. What is left of it when
+    /// that cannot be written is kept for the next call.
+    ///
+    /// # Errors
+    /// One of the ends failed.
+    pub fn poll_copy_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        plain: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<Result<Copied, CopyError>> {
+        let kept = std::mem::take(&mut self.unread);
+        if !kept.is_empty() || self.has_plaintext() {
+            return self.poll_decrypt_to(cx, &kept, plain);
+        }
+        let mut read = ReadBuf::new(buffer);
+        if let Err(error) = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read)) {
+            return Poll::Ready(Err(CopyError::Server(ServerError::of_io(&error))));
+        }
+        if read.filled().is_empty() {
+            return Poll::Ready(Err(CopyError::Server(ServerError::truncated())));
+        }
+        self.poll_decrypt_to(cx, read.filled(), plain)
+    }
+
+    fn poll_decrypt_to(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut ciphertext: &[u8],
+        plain: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<Result<Copied, CopyError>> {
+        let mut written = 0;
+        loop {
+            while let Ok(plaintext) = self.tls.reader().into_first_chunk() {
+                if plaintext.is_empty() {
+                    let copied = if written == 0 { Copied::End } else { Copied::Bytes(written) };
+                    return Poll::Ready(Ok(copied));
+                }
+                match Pin::new(&mut *plain).poll_write(cx, plaintext) {
+                    Poll::Ready(Ok(count)) => {
+                        written += count;
+                        self.tls.reader().consume(count);
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(CopyError::Plain(error))),
+                    Poll::Pending => {
+                        self.unread = ciphertext.to_vec();
+                        return if written == 0 { Poll::Pending } else { Poll::Ready(Ok(Copied::Bytes(written))) };
+                    }
+                }
+            }
+            if ciphertext.is_empty() {
+                return Poll::Ready(Ok(Copied::Bytes(written)));
+            }
+            self.decrypt(&mut ciphertext).map_err(CopyError::Server)?;
+        }
+    }
+
+    /// Some of it.
+    fn decrypt(&mut self, ciphertext: &mut &[u8]) -> Result<(), ServerError> {
+        self.tls.read_tls(ciphertext).map_err(|error| ServerError::of_io(&error))?;
+        self.tls.process_new_packets().map(drop).map_err(|error| ServerError::of_tls(&error))
+    }
+
+    fn has_plaintext(&mut self) -> bool {
+        // An empty one is the end.
+        self.tls.reader().into_first_chunk().is_ok()
+    }
+}
+
+impl fmt::Debug for ServerConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConnection").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What rustls writes to, as long as the socket takes it.
+struct Writer<'a, 'b> {
+    socket: &'a mut TcpStream,
+    cx: &'a mut Context<'b>,
+}
+
+impl Writer<'_, '_> {
+    fn outcome(written: Poll<io::Result<usize>>) -> io::Result<usize> {
+        match written {
+            Poll::Ready(written) => written,
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Writer<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::outcome(Pin::new(&mut *self.socket).poll_write(self.cx, bytes))
+    }
+
+    fn write_vectored(&mut self, bytes: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Self::outcome(Pin::new(&mut *self.socket).poll_write_vectored(self.cx, bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! Whom a tunnel takes for its server: a CA vouches for the certificate, it is for the server's name, no CRL lists it, and
+//! its key is pinned where keys are. Paths, names and CRLs are rustls's; here is what it leaves open, which is when the CAs
+//! themselves are good, and pins.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use webpki::EndEntityCert;
+
+use super::anchors::Validity;
+use super::explain::unix_seconds;
+use super::provider;
+use crate::identity::Fingerprint;
+
+/// Why a server's certificate is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerRefusal {
+    /// No CA of ours has issued it.
+    UnknownIssuer,
+    /// It is for another name.
+    Name,
+    /// Its key is none of those that are pinned.
+    Pin,
+    /// It has ended, or a CA in its chain.
+    Expired,
+    /// It is not valid yet, or a CA in its chain.
+    NotYetValid,
+    /// It is revoked, or a CA in its chain.
+    Revoked,
+    /// No CRL says of it, or of a CA in its chain, that it is not revoked.
+    NoRevocationList,
+    /// The one that would has ended.
+    RevocationListExpired,
+    /// It is not for servers.
+    WrongPurpose,
+    /// A signature in its chain, or with its key, is wrong.
+    BadSignature,
+    /// Something else about it.
+    Other,
+}
+
+impl ServerRefusal {
+    pub(super) fn of(error: &CertificateError) -> ServerRefusal {
+        use CertificateError as E;
+        match error {
+            E::UnknownIssuer => ServerRefusal::UnknownIssuer,
+            E::NotValidForName | E::NotValidForNameContext { .. } => ServerRefusal::Name,
+            E::Expired | E::ExpiredContext { .. } => ServerRefusal::Expired,
+            E::NotValidYet | E::NotValidYetContext { .. } => ServerRefusal::NotYetValid,
+            E::Revoked => ServerRefusal::Revoked,
+            E::UnknownRevocationStatus => ServerRefusal::NoRevocationList,
+            E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => ServerRefusal::RevocationListExpired,
+            E::InvalidPurpose | E::InvalidPurposeContext { .. } => ServerRefusal::WrongPurpose,
+            E::BadSignature => ServerRefusal::BadSignature,
+            E::Other(other) => other.0.downcast_ref().copied().unwrap_or(ServerRefusal::Other),
+            _ => ServerRefusal::Other,
+        }
+    }
+}
+
+impl fmt::Display for ServerRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ServerRefusal::UnknownIssuer => "no CA in tls-ca-cert-file has issued it, or one that is out of its time",
+            ServerRefusal::Name => "it is for another name",
+            ServerRefusal::Pin => "its key is none of server-spki-sha256",
+            ServerRefusal::Expired => "it has expired, or a CA in its chain",
+            ServerRefusal::NotYetValid => "it is not valid yet, or a CA in its chain",
+            ServerRefusal::Revoked => "it is revoked, or a CA in its chain",
+            ServerRefusal::NoRevocationList => "no CRL in tls-crl-file speaks of it, or of a CA in its chain",
+            ServerRefusal::RevocationListExpired => "the CRL in tls-crl-file that would speak of it has expired",
+            ServerRefusal::WrongPurpose => "its extended key usage does not allow serverAuth",
+            ServerRefusal::BadSignature => {
+                "a signature is wrong (tls-ca-cert-file may hold another CA of the same name)"
+            }
+            ServerRefusal::Other => "it is not good",
+        })
+    }
+}
+
+impl std::error::Error for ServerRefusal {}
+
+/// Never changed: a reload loads another.
+pub(super) struct ServerVerifier {
+    authorities: Vec<(CertificateDer<'static>, Validity)>,
+    /// `None` where revocation is not checked.
+    lists: Option<Vec<CertificateRevocationListDer<'static>>>,
+    pins: Vec<Fingerprint>,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// Of all CAs, for as long as all of them are good.
+    webpki: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerVerifier {
+    /// # Errors
+    /// A CA or CRL that rustls cannot use, in its words.
+    pub(super) fn new(
+        authorities: Vec<(CertificateDer<'static>, Validity)>,
+        lists: Option<Vec<CertificateRevocationListDer<'static>>>,
+        pins: Vec<Fingerprint>,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Result<ServerVerifier, String> {
+        let webpki = build(authorities.iter().map(|(der, _)| der), lists.as_deref())?;
+        Ok(ServerVerifier { authorities, lists, pins, algorithms, webpki })
+    }
+
+    /// Whether both would say the same of every server.
+    pub(super) fn is_as(&self, other: &ServerVerifier) -> bool {
+        let authorities = |verifier: &ServerVerifier| verifier.authorities.iter().map(|(der, _)| der.clone()).collect();
+        let [own, others]: [Vec<_>; 2] = [self, other].map(authorities);
+        own == others && self.lists == other.lists && self.pins == other.pins
+    }
+
+    /// Holds a chain, leaf first, against this trust: as in a handshake.
+    pub(super) fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let (leaf, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
+        let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        self.verify_server_cert(leaf, intermediates, name, &[], now).map(drop)
+    }
+
+    /// To webpki an anchor is good for ever.
+    fn webpki_at(&self, now: UnixTime) -> Result<Arc<WebPkiServerVerifier>, Error> {
+        let now = unix_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs()));
+        let is_good = |validity: Validity| validity.has_begun(now) && !validity.has_ended(now);
+        let good: Vec<_> = self.authorities.iter().filter(|(_, validity)| is_good(*validity)).collect();
+        if good.len() == self.authorities.len() {
+            return Ok(Arc::clone(&self.webpki));
+        }
+        build(good.into_iter().map(|(der, _)| der), self.lists.as_deref())
+            .map_err(|_| Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    }
+
+    fn judge_key(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        if self.pins.is_empty() {
+            return Ok(());
+        }
+        let leaf =
+            EndEntityCert::try_from(leaf).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        match self.pins.contains(&Fingerprint::of(&leaf.subject_public_key_info())) {
+            true => Ok(()),
+            false => {
+                let refusal = OtherError(Arc::new(ServerRefusal::Pin));
+                Err(Error::InvalidCertificate(CertificateError::Other(refusal)))
+            }
+        }
+    }
+}
+
+fn build<'a>(
+    authorities: impl Iterator<Item = &'a CertificateDer<'static>>,
+    lists: Option<&[CertificateRevocationListDer<'static>]>,
+) -> Result<Arc<WebPkiServerVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for authority in authorities {
+        roots.add(authority.clone()).map_err(|error| error.to_string())?;
+    }
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider::provider());
+    let builder = match lists {
+        Some(lists) => builder.with_crls(lists.iter().cloned()).enforce_revocation_expiration(),
+        None => builder,
+    };
+    builder.build().map_err(|error| error.to_string())
+}
+
+impl fmt::Debug for ServerVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerVerifier").finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.webpki_at(now)?.verify_server_cert(leaf, intermediates, name, ocsp, now)?;
+        self.judge_key(leaf)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
