@@ -23,6 +23,8 @@
 //!
 //! [`learn`] keeps who uses what, and makes a line of an ACL file of it.
 //!
+//! [`tunnel`] is the client's end: it carries what an application says in plain to a server over TLS.
+//!
 //! [`doctor`] looks at a whole deployment, and says what is wrong with it; [`init`] makes the files for one.
 //!
 //! The modules are declared from the top of the stack to its foot: none names one that stands above it.
@@ -32,6 +34,7 @@ pub mod doctor;
 pub mod init;
 pub mod serve;
 pub mod net;
+pub mod tunnel;
 pub mod audit;
 pub mod metrics;
 pub mod generation;

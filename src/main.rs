@@ -6,12 +6,13 @@ use clap::Parser;
 
 use respgate::cli::{
     Cli, Command, acl, audit, cert, check, completions, doctor, hash_password, health, init, kick, man, reload, run,
-    sessions, status,
+    sessions, status, tunnel,
 };
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Tunnel(arguments) => tunnel::tunnel(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Acl(question) => acl::acl(&question),
         Command::Audit(command) => audit::audit(&command),

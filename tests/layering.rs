@@ -41,6 +41,7 @@ const STACK: &[&[&str]] = &[
     &["doctor", "init"],
     &["serve"],
     &["net"],
+    &["tunnel"],
     &["audit"],
     &["metrics"],
     &["generation"],

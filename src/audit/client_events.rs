@@ -434,7 +434,7 @@ impl ClientEvents {
         self.counts.logins(words::method(Proof::Password), result, count);
     }
 
-    fn admits(&self, key: Key) -> bool {
+    pub(super) fn admits(&self, key: Key) -> bool {
         self.admits_of(key, 1)
     }
 
@@ -463,7 +463,7 @@ fn level(event: Event) -> Level {
     match event {
         Event::Probe | Event::RequestPermitted => Level::DEBUG,
         Event::AcceptFailed => Level::ERROR,
-        Event::MirrorFailed | Event::UpstreamFailed => Level::WARN,
+        Event::MirrorFailed | Event::UpstreamFailed | Event::TunnelFailed | Event::TunnelRefused => Level::WARN,
         _ => Level::INFO,
     }
 }
@@ -491,6 +491,7 @@ fn tell_sum(key: &Key, count: u64) {
                 serial = certificate.map(|certificate| certificate.serial),
                 fingerprint = certificate.map(|certificate| certificate.fingerprint.as_str()),
                 command = key.command.as_deref(),
+                tunnel = key.tunnel.as_deref(),
                 reason = Some(key.reason).filter(|reason| !reason.is_empty()),
                 count,
                 "more of the same"

@@ -61,12 +61,14 @@ pub struct Key {
     pub reason: &'static str,
     /// What was asked for: a name of the command table, or `unknown`.
     pub command: Option<Box<str>>,
+    /// By which tunnel, as it is configured.
+    pub tunnel: Option<Box<str>>,
 }
 
 impl Key {
     /// The key of an event that is nobody's and comes from nowhere.
     pub fn new(event: Event) -> Key {
-        Key { event, user: None, certificate: None, network: None, reason: "", command: None }
+        Key { event, user: None, certificate: None, network: None, reason: "", command: None, tunnel: None }
     }
 
     /// The same from this address.
@@ -93,6 +95,11 @@ impl Key {
     /// The same about this command.
     pub fn about(self, command: &str) -> Key {
         Key { command: Some(command.into()), ..self }
+    }
+
+    /// The same of this tunnel.
+    pub fn of(self, tunnel: &str) -> Key {
+        Key { tunnel: Some(tunnel.into()), ..self }
     }
 
     /// The same from wherever and about whatever: there are few of these to a user, and to nobody. Certificates are told

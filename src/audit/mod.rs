@@ -13,8 +13,10 @@ pub mod lines;
 mod opening;
 mod record;
 pub mod refusals;
+mod tunnel_events;
 pub mod words;
 
 pub use self::acl_log::SharedAclLog;
 pub use self::audit_log::AuditLog;
 pub use self::opening::inspect;
+pub use self::tunnel_events::TunnelLabel;

@@ -6,6 +6,7 @@ use crate::identity::CertificateRefusal;
 use crate::policy::{DenialReason, Proof, UserRefusal};
 use crate::session::{CloseReason, Fault, LoginFailure, RequestRefusal};
 use crate::tls::handshake::HandshakeError;
+use crate::tls::{ServerFault, ServerRefusal};
 
 /// Why nobody may connect from an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,34 @@ pub enum Exhausted {
     ClientsOfAddress,
     /// Places for connections that nobody has logged in on, which it waited for.
     Unauthenticated,
+}
+
+/// Why a tunnel has no server, or has it no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelFault {
+    /// The server's name means no address.
+    Name,
+    /// No connection to the address.
+    Connect,
+    /// Nor one in time.
+    Timeout,
+    /// Something is wrong with the server.
+    Server(ServerFault),
+}
+
+/// Why an application has its tunnel no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelEnd {
+    /// The application closed it first.
+    ApplicationGone,
+    /// Its connection broke.
+    ApplicationLost,
+    /// The server closed it first.
+    ServerGone,
+    /// One of them was done, and nothing came from the other for too long.
+    HalfCloseTimeout,
+    /// The process ends.
+    Drained,
 }
 
 /// What clients can cause, and as often as they like.
@@ -58,6 +87,14 @@ pub enum Event {
     AcceptFailed,
     /// No connection to Redis can be had for a session.
     UpstreamFailed,
+    /// An application has its tunnel.
+    TunnelOpened,
+    /// A tunnel has no server, or has it no more.
+    TunnelFailed,
+    /// A tunnel of an application has ended.
+    TunnelClosed,
+    /// There is no place for one more.
+    TunnelRefused,
 }
 
 /// The outcome of a change of rights that is in force, where Redis may still execute what was sent before.
@@ -102,7 +139,14 @@ pub fn audit_event(event: Event, reason: &str) -> Option<&'static str> {
         Event::RequestRefused => "request.refused",
         Event::RequestPermitted => "request.permitted",
         Event::Close => "session.ended",
-        Event::Probe | Event::MirrorFailed | Event::AcceptFailed | Event::UpstreamFailed => return None,
+        Event::Probe
+        | Event::MirrorFailed
+        | Event::AcceptFailed
+        | Event::UpstreamFailed
+        | Event::TunnelOpened
+        | Event::TunnelFailed
+        | Event::TunnelClosed
+        | Event::TunnelRefused => return None,
     })
 }
 
@@ -143,6 +187,7 @@ words! {
         Event::MirrorFailed => "mirror",
         Event::AcceptFailed => "accept",
         Event::UpstreamFailed => "upstream",
+        Event::TunnelOpened | Event::TunnelFailed | Event::TunnelClosed | Event::TunnelRefused => "tunnel",
     }
 }
 
@@ -150,13 +195,16 @@ words! {
     /// How it went; empty where there is one way only.
     outcome, OUTCOMES: Event {
         Event::ConnectionAccepted | Event::LoginAccepted => "accepted",
-        Event::ConnectionRefused | Event::LoginRefused => "refused",
+        Event::ConnectionRefused | Event::LoginRefused | Event::TunnelRefused => "refused",
         Event::HandshakeFailed
         | Event::Probe
         | Event::LoginFailed
         | Event::MirrorFailed
         | Event::AcceptFailed
-        | Event::UpstreamFailed => "failed",
+        | Event::UpstreamFailed
+        | Event::TunnelFailed => "failed",
+        Event::TunnelOpened => "opened",
+        Event::TunnelClosed => "closed",
         Event::LoginIgnored => "ignored",
         Event::RequestPermitted => "permitted",
         Event::RequestRefused | Event::Close => "",
@@ -222,6 +270,43 @@ words! {
         CloseReason::UpstreamDesynchronised => "upstream-desynchronised",
         CloseReason::Kicked => "kicked",
         CloseReason::Drained => "drained",
+    }
+}
+
+words! {
+    /// What is wrong with a server.
+    tunnel_fault, TUNNEL_FAULTS: TunnelFault {
+        TunnelFault::Name => "name",
+        TunnelFault::Connect => "connect",
+        TunnelFault::Timeout => "timeout",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::UnknownIssuer)) => "unknown-issuer",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::Name)) => "wrong-name",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::Pin)) => "wrong-key",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::Expired)) => "expired",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::NotYetValid)) => "not-yet-valid",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::Revoked)) => "revoked",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::NoRevocationList)) => "no-revocation-list",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::RevocationListExpired)) => "revocation-list-expired",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::WrongPurpose)) => "wrong-purpose",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::BadSignature)) => "bad-signature",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::Other)) => "bad-certificate",
+        TunnelFault::Server(ServerFault::Rejected) => "rejected",
+        TunnelFault::Server(ServerFault::Incompatible) => "incompatible",
+        TunnelFault::Server(ServerFault::NotTls) => "not-tls",
+        TunnelFault::Server(ServerFault::Truncated) => "truncated",
+        TunnelFault::Server(ServerFault::Protocol) => "protocol-error",
+        TunnelFault::Server(ServerFault::Broken) => "server-lost",
+    }
+}
+
+words! {
+    /// Why an application has its tunnel no more, where nothing is wrong.
+    tunnel_end, TUNNEL_ENDS: TunnelEnd {
+        TunnelEnd::ApplicationGone => "application-gone",
+        TunnelEnd::ApplicationLost => "application-lost",
+        TunnelEnd::ServerGone => "server-gone",
+        TunnelEnd::HalfCloseTimeout => "half-close-timeout",
+        TunnelEnd::Drained => "drained",
     }
 }
 
@@ -438,6 +523,10 @@ mod tests {
         Event::MirrorFailed,
         Event::AcceptFailed,
         Event::UpstreamFailed,
+        Event::TunnelOpened,
+        Event::TunnelFailed,
+        Event::TunnelClosed,
+        Event::TunnelRefused,
     ];
 
     /// Events that clients cannot cause as often as they like, and their outcomes.
@@ -522,6 +611,8 @@ mod tests {
             ("Why a session ended", CLOSES.to_vec()),
             ("Why a handshake failed", [HANDSHAKES, &[PROXY_HEADER]].concat()),
             ("Why a connection was refused", [ADDRESSES, EXHAUSTED, USERS].concat()),
+            ("Why a tunnel failed", [TUNNEL_FAULTS, &["maxclients"]].concat()),
+            ("Why a tunnel was closed", TUNNEL_ENDS.to_vec()),
             ("Why a login failed", LOGINS.to_vec()),
             ("Why a request was refused", [DENIALS, REFUSALS].concat()),
         ] {

@@ -9,7 +9,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::audit::{self, words};
-use crate::config::{AclSource, AuditTarget, Config, Listener};
+use crate::config::{AclSource, AuditTarget, Config, Listener, Tunnel};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Generation, Kept, UpstreamKnowledge};
 use crate::policy::{Admission, UserRefusal};
@@ -51,7 +51,8 @@ pub fn check(arguments: &CheckArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let server = match config.require_upstream.then(|| ask_upstream(&config)).transpose() {
+    let asks = config.require_upstream && !config.listeners.is_empty();
+    let server = match asks.then(|| ask_upstream(&config)).transpose() {
         Ok(server) => server,
         Err(error) => {
             eprintln!("error: the upstream {} does not answer: {error}", config.upstream.address);
@@ -163,12 +164,23 @@ fn good(config: &Config, generation: &Generation) -> String {
     let listeners: Vec<String> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
     let users = generation.policy.acl.users().filter(|user| user.is_enabled()).count();
     let whom = if users == 1 { "1 user".to_owned() } else { format!("{users} users") };
-    format!("ok: would serve {whom} at {}, in front of {}", listeners.join(" "), config.upstream.address)
+    let gate = format!("serve {whom} at {}, in front of {}", listeners.join(" "), config.upstream.address);
+    let tunnels: Vec<String> = config.tunnels.iter().map(|tunnel| tunnel.listen.to_string()).collect();
+    let carry = format!("carry applications from {}", tunnels.join(" "));
+    match (listeners.is_empty(), tunnels.is_empty()) {
+        (true, _) => format!("ok: would {carry}"),
+        (false, true) => format!("ok: would {gate}"),
+        (false, false) => format!("ok: would {gate}, and {carry}"),
+    }
 }
 
 /// The decisions of a configuration that a reviewer looks for first, one a line.
 fn summary(config: &Config) -> String {
-    let mut lines: Vec<String> = config.listeners.iter().map(listener).collect();
+    let mut lines: Vec<String> =
+        config.listeners.iter().map(listener).chain(config.tunnels.iter().map(tunnel)).collect();
+    if config.listeners.is_empty() {
+        return lines.iter().map(|line| format!("{line}\n")).collect();
+    }
     let renamed: Vec<String> = config.renames.iter().map(|rename| rename.original.to_ascii_lowercase()).collect();
     lines.push(format!("upstream: {}", config.upstream.address));
     lines.push(match &config.acl {
@@ -201,6 +213,15 @@ fn listener(listener: &Listener) -> String {
     };
     let (allow, deny) = (filter("allow", &listener.allow), filter("deny", &listener.deny));
     format!("listen: {} ({security}{allow}{deny})", listener.address)
+}
+
+fn tunnel(Tunnel { listen, connect, tls, .. }: &Tunnel) -> String {
+    let servers: Vec<String> = connect.iter().map(ToString::to_string).collect();
+    let shown = match &tls.shown {
+        Some((certificate, _)) => format!("with {}", certificate.display()),
+        None => "without a certificate".to_owned(),
+    };
+    format!("tunnel: {listen} to {} ({shown})", servers.join(" "))
 }
 
 fn list(names: &[String]) -> String {

@@ -134,7 +134,8 @@ fn subject() -> Subject {
 fn look_at_all(arguments: &DoctorArgs) -> (Vec<Finding>, Option<Clients>) {
     let (config, mut findings) = look_at_gate(&arguments.configuration);
     let redis_conf = arguments.configuration.flags.redis_conf();
-    let Looked { findings: of_redis, clients } = look::at_redis(config.as_ref(), redis_conf.as_deref());
+    let Looked { findings: of_redis, clients } =
+        look::at_redis(config.as_ref().filter(|config| !config.listeners.is_empty()), redis_conf.as_deref());
     findings.extend(of_redis);
     findings.extend(arguments.compose.iter().flat_map(|path| compose::look(path)));
     let words =
@@ -164,8 +165,11 @@ fn look_at_gate(arguments: &ConfigurationArgs) -> (Option<Config>, Vec<Finding>)
     };
     let mut findings: Vec<Finding> =
         warnings.iter().map(|warning| told(Severity::Amber, warning.to_string())).collect();
-    let server = match ask_upstream(&config) {
-        Ok(server) => {
+    // Where there are tunnels alone there is no Redis behind it.
+    let asked = (!config.listeners.is_empty()).then(|| ask_upstream(&config));
+    let server = match asked.transpose() {
+        Ok(None) => None,
+        Ok(Some(server)) => {
             let words = format!("{} is {} {}", config.upstream.address, server.server, server.full_version);
             findings.push(Finding::green(&kind::GATE_UPSTREAM, words));
             Some(server)

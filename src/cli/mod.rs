@@ -23,6 +23,7 @@ pub mod sessions;
 pub mod status;
 mod stunnel_conf;
 mod table;
+pub mod tunnel;
 
 use clap::{Parser, Subcommand};
 
@@ -44,6 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the proxy
     Run(ConfigurationArgs),
+    /// Carry what an application says without TLS to a server over mutual TLS
+    Tunnel(tunnel::TunnelArgs),
     /// Validate everything `run` would load and print all findings
     Check(check::CheckArgs),
     /// Ask about users and rules, without a proxy

@@ -1,14 +1,21 @@
 //! `respgate run`: the proxy.
 
 use crate::files::Files;
-use crate::net::InheritedSockets;
+use crate::net::{InheritedSockets, UnixSocketError};
 use crate::serve::logging;
+use crate::serve::reload::Reread;
 use crate::serve::{self, RunError};
 
 use super::{ConfigurationArgs, Exit, configuration};
 
 /// Loads the configuration and serves until told to stop.
 pub fn run(arguments: &ConfigurationArgs) -> Exit {
+    let sources = arguments.clone();
+    serve(Box::new(move |files: &Files| sources.read(files)))
+}
+
+/// Serves what is configured until told to stop.
+pub(super) fn serve(reread: Reread) -> Exit {
     let inherited = match InheritedSockets::from_environment() {
         Ok(inherited) => inherited,
         Err(error) => {
@@ -18,7 +25,7 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
     };
     // A CA and the rules that confine it may be replaced at this moment, too.
     let (files, read) = Files::default().at_one_moment(|files| {
-        let read = arguments.read(files);
+        let read = reread(files);
         let watched = read.iter().flat_map(|loaded| loaded.config.watched_files());
         // What cannot be read is told when it is loaded.
         watched.for_each(|(path, _)| drop(files.read(&path)));
@@ -35,8 +42,6 @@ pub fn run(arguments: &ConfigurationArgs) -> Exit {
             return if error.is_permission() { Exit::Permission } else { Exit::Configuration };
         }
     };
-    let sources = arguments.clone();
-    let reread = Box::new(move |files: &Files| sources.read(files));
     let outcome = serve::run(config, files, inherited, reread, &log);
     // What is queued comes before the last words.
     drop(log);
@@ -57,7 +62,10 @@ fn exit_of(error: &RunError) -> Exit {
             Exit::Permission
         }
         RunError::Bind(_, error) if error.kind() == std::io::ErrorKind::AddrInUse => Exit::AddressInUse,
+        RunError::UnixSocket(UnixSocketError::Io(_, error)) if is_permission(error) => Exit::Permission,
+        RunError::UnixSocket(UnixSocketError::Answered(_)) => Exit::AddressInUse,
         RunError::Load(_)
+        | RunError::UnixSocket(_)
         | RunError::Bind(..)
         | RunError::Audit(..)
         | RunError::Inherited(_)

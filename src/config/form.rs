@@ -23,7 +23,7 @@ enum Section {
 
 fn section(name: &str) -> Option<Section> {
     match name {
-        "listener" | "certificate" => Some(Section::Several),
+        "listener" | "tunnel" | "certificate" => Some(Section::Several),
         "block" | "rename" | "upstream-auth" => Some(Section::One),
         "user" => Some(Section::Named),
         _ => None,
@@ -69,10 +69,11 @@ fn is_table(value: &Spanned<DeValue<'_>>) -> bool {
 /// What to do about a key that is not known where it stands, where `known` are.
 pub(super) fn advice<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// Other names that people have for sections.
-    const MEANT: [(&str, &str); 6] = [
+    const MEANT: [(&str, &str); 7] = [
         ("blocklist", "[block]"),
         ("blocked", "[block]"),
         ("listeners", "[[listener]]"),
+        ("tunnels", "[[tunnel]]"),
         ("certificates", "[[certificate]]"),
         ("users", "[user.NAME]"),
         ("renames", "[rename]"),

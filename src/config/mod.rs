@@ -18,6 +18,7 @@ mod redis_conf;
 mod restart;
 mod secret;
 mod setting;
+mod tunnel_flags;
 mod units;
 mod validate;
 
@@ -32,14 +33,16 @@ pub use error::{ConfigError, ConfigErrors};
 pub use host::{Host, Memory};
 pub use model::{
     AclSource, AdminAddress, AuditOnFull, AuditSettings, AuditTarget, Block, CertificateRule, Config,
-    DEFAULT_MAXCLIENTS, FileKind, Limits, ListenAddress, Listener, LogFormat, LogLevel, LogSettings, MetricsDoor,
-    NamedUser, Rename, UpstreamAddress, UpstreamSettings,
+    DEFAULT_MAXCLIENTS, Endpoint, FileKind, Limits, ListenAddress, Listener, LogFormat, LogLevel, LogSettings,
+    MetricsDoor, NamedUser, Rename, Tunnel, TunnelAddress, UpstreamAddress, UpstreamSettings,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};
 pub use redis_conf::{RedisConfLine, RedisConfText};
 pub use restart::Restart;
 pub use secret::Redacted;
+
+pub use tunnel_flags::TunnelFlags;
 pub use units::network;
 pub use validate::redis_conf;
 
@@ -89,6 +92,25 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
 /// As [`load`].
 pub fn load_rules(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
     load_for(Purpose::Asking, sources)
+}
+
+/// Reads what the flags of `respgate tunnel` and the environment say. There is no file.
+///
+/// # Errors
+/// Everything that is wrong, not only the first.
+pub fn load_tunnel(
+    flags: &TunnelFlags,
+    variables: &Variables,
+    host: &Host,
+    files: &Files,
+) -> Result<Loaded, ConfigErrors> {
+    let settings = flags
+        .settings(variables)
+        .map_err(|error| ConfigErrors(vec![ConfigError::new(Place::Whole, error.to_string().trim_end())]))?;
+    let sources = Sources { file: None, variables, flags: &Flags::none(), host, files };
+    let validate::Validated { config, errors, warnings } =
+        validate::validate(Purpose::Tunnelling, settings, None, &sources);
+    if errors.is_empty() { Ok(Loaded { config, warnings }) } else { Err(ConfigErrors(errors)) }
 }
 
 fn load_for(purpose: Purpose, sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {

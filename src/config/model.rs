@@ -16,13 +16,15 @@ use crate::command::Dialect;
 use crate::identity::{RuleSpec, UserFrom};
 use crate::keepalive::Keepalive;
 use crate::policy::{KeyNames, Unmapped, UserSettings};
-use crate::tls::TlsSettings;
+use crate::tls::{ClientTlsSettings, ServerName, TlsSettings};
 
 /// Everything `respgate run` needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// At least one. No two share an address (port 0 excepted) or the name of inherited sockets.
+    /// No two share an address (port 0 excepted) or the name of inherited sockets. None where there are tunnels alone.
     pub listeners: Vec<Listener>,
+    /// Each with an address of its own. Of these and the listeners there is at least one.
+    pub tunnels: Vec<Tunnel>,
     /// The Redis behind the proxy.
     pub upstream: UpstreamSettings,
     /// Where users come from.
@@ -111,7 +113,10 @@ impl Config {
         });
         let sources = self.sources.iter().map(|path| (path, FileKind::Configuration));
         let users = acl.map(|path| (path, FileKind::Users));
-        sources.chain(users).chain(trust).map(|(path, kind)| (path.clone(), kind)).collect()
+        // Of tunnels all at once, and all of it or nothing.
+        let tunnels = self.tunnels.iter().flat_map(|tunnel| tunnel.tls.files());
+        let tunnels = tunnels.map(|path| (path, FileKind::Certificate));
+        sources.chain(users).chain(trust).chain(tunnels).map(|(path, kind)| (path.clone(), kind)).collect()
     }
 }
 
@@ -154,6 +159,62 @@ impl fmt::Display for ListenAddress {
         match self {
             ListenAddress::Tcp(address) => write!(f, "{address}"),
             ListenAddress::Inherited(name) => write!(f, "{}{name}", Self::INHERITED),
+        }
+    }
+}
+
+/// A tunnel: what applications say in plain goes to a server over TLS, whatever it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tunnel {
+    /// Where applications connect.
+    pub listen: TunnelAddress,
+    /// The number of the group that may do so at a unix socket, beside its owner.
+    pub listen_group: Option<u32>,
+    /// The servers, at least one, in the order in which they are tried.
+    pub connect: Vec<Endpoint>,
+    /// For connecting to one address, with the handshake.
+    pub connect_timeout: Duration,
+    /// What is shown to the server, and asked of it.
+    pub tls: ClientTlsSettings,
+}
+
+/// Where applications connect that have no TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TunnelAddress {
+    /// A unix socket, which is made.
+    Unix(PathBuf),
+    /// TCP, beyond loopback only where the operator said so.
+    Tcp(SocketAddr),
+    /// Where the inherited sockets of this name listen.
+    Inherited(String),
+}
+
+impl fmt::Display for TunnelAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TunnelAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            TunnelAddress::Tcp(address) => write!(f, "{address}"),
+            TunnelAddress::Inherited(name) => write!(f, "{}{name}", ListenAddress::INHERITED),
+        }
+    }
+}
+
+/// Where a server is, and what its certificate has to be for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A DNS name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `server-name`, or the host.
+    pub name: ServerName,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
         }
     }
 }

@@ -23,6 +23,9 @@ pub(super) const VARIABLE_PREFIX: &str = "RESPGATE_";
 /// The name under which the environment is parsed as if it were flags.
 pub(super) const ENVIRONMENT: &str = "environment";
 
+/// The heading of a tunnel's own flags.
+const TUNNEL: &str = "Tunnel";
+
 /// Every setting of the program. A field is a key of the file with dashes, a flag and a `RESPGATE_` variable at once,
 /// except where it says otherwise. The doc comments are the help texts.
 #[derive(Args, Clone, Default, Deserialize)]
@@ -233,6 +236,8 @@ pub(super) struct Settings {
     #[arg(skip)]
     pub(super) listener: Vec<Spanned<ListenerSection>>,
     #[arg(skip)]
+    pub(super) tunnel: Vec<Spanned<TunnelSection>>,
+    #[arg(skip)]
     pub(super) upstream_auth: UpstreamAuthSection,
     #[arg(skip)]
     pub(super) certificate: Vec<Spanned<CertificateSection>>,
@@ -266,6 +271,53 @@ pub(super) struct ListenerSection {
     pub(super) deny: Option<Vec<Setting>>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) proxy_protocol_from: Option<Vec<Setting>>,
+}
+
+/// One `[[tunnel]]`, or what the flags of `respgate tunnel` say of the only one. The doc comments are the help texts.
+#[derive(Args, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct TunnelSection {
+    /// Where applications connect, without TLS: unix:/run/redis-tls/redis.sock
+    #[arg(long, value_name = "ADDRESS", help_heading = TUNNEL)]
+    pub(super) listen: Option<Setting>,
+    /// Group that may connect to the unix socket, beside its owner
+    #[arg(long, value_name = "GROUP", help_heading = TUNNEL)]
+    pub(super) listen_group: Option<Setting>,
+    /// Listen where other hosts may connect, too: whoever does has the certificate, and what he sends is not encrypted
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes")]
+    #[arg(help_heading = TUNNEL)]
+    pub(super) unsafe_listen: Option<Setting>,
+    /// The server, such as redis.example:6380; several are tried in turn
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', help_heading = TUNNEL)]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(super) connect: Option<Vec<Setting>>,
+    /// Time that connecting to one address, its handshake included, may take [default: 5s]
+    #[arg(long, value_name = "TIME", help_heading = TUNNEL)]
+    pub(super) connect_timeout: Option<Setting>,
+    /// CAs of the server's certificate, PEM
+    #[arg(long, value_name = "FILE", help_heading = TUNNEL)]
+    pub(super) tls_ca_cert_file: Option<Setting>,
+    /// Name in the server's certificate [default: the host of connect]
+    #[arg(long, value_name = "NAME", help_heading = TUNNEL)]
+    pub(super) server_name: Option<Setting>,
+    /// Keys of the server, as SHA-256 of its SubjectPublicKeyInfo: any other is refused, whatever the CA says
+    #[arg(long, value_name = "HEX", value_delimiter = ',', help_heading = TUNNEL)]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(super) server_spki_sha256: Option<Vec<Setting>>,
+    /// Certificate revocation lists of the server's CAs, PEM or DER
+    #[arg(long, value_name = "FILE", value_delimiter = ',', help_heading = TUNNEL)]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) tls_crl_file: Option<Vec<Setting>>,
+    /// Certificate that is shown to the server, and its chain, PEM
+    #[arg(long, value_name = "FILE", help_heading = TUNNEL)]
+    pub(super) tls_cert_file: Option<Setting>,
+    /// Key of that certificate, PEM
+    #[arg(long, value_name = "FILE", help_heading = TUNNEL)]
+    pub(super) tls_key_file: Option<Setting>,
+    /// TLS versions to offer [default: "TLSv1.2 TLSv1.3"]
+    #[arg(long, value_name = "VERSIONS", value_delimiter = ',', help_heading = TUNNEL)]
+    #[serde(deserialize_with = "one_or_more")]
+    pub(super) tls_protocols: Option<Vec<Setting>>,
 }
 
 /// `[upstream-auth]`.
@@ -339,7 +391,7 @@ pub(super) struct UserSection {
 impl Settings {
     /// Lays the environment over these settings, then the flags. Whom one of them denies stays denied.
     pub(super) fn overlay(&mut self, variables: &Variables, flags: &Flags) -> Result<(), clap::Error> {
-        for above in [&environment_as_flags(variables)?, &flags.0] {
+        for above in [&environment_as_flags::<Settings>(variables)?, &flags.0] {
             let below = self.deny.take();
             self.update_from_arg_matches(above)?;
             self.deny = all_of(self.deny.take(), below);
@@ -426,13 +478,14 @@ pub(super) fn variable_name(key: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))
 }
 
-fn environment_as_flags(variables: &Variables) -> Result<ArgMatches, clap::Error> {
-    let arguments = flag_names().into_iter().filter_map(|key| {
+pub(super) fn environment_as_flags<T: Args>(variables: &Variables) -> Result<ArgMatches, clap::Error> {
+    let command = T::augment_args(Command::new(ENVIRONMENT)).no_binary_name(true);
+    let keys: Vec<String> = command.get_arguments().filter_map(Arg::get_long).map(str::to_owned).collect();
+    let arguments = keys.into_iter().filter_map(|key| {
         let value = variables.get(&variable_name(&key))?;
         let mut argument = OsString::from(format!("--{key}="));
         argument.push(value);
         Some(argument)
     });
-    let command = Settings::augment_args(Command::new(ENVIRONMENT)).no_binary_name(true);
     command.try_get_matches_from(arguments)
 }

@@ -1,7 +1,7 @@
 //! What of a configuration a running process takes, and what only a restart gives. Every field is named here, so that none
 //! that is added is forgotten.
 
-use super::model::{AuditSettings, Config, Listener, MetricsDoor, UpstreamSettings};
+use super::model::{AuditSettings, Config, Listener, MetricsDoor, Tunnel, UpstreamSettings};
 
 /// The settings of a configuration that are not in force until a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,7 @@ impl Config {
         let mut restart = Restart::default();
         let Config {
             listeners,
+            tunnels,
             upstream,
             acl,
             acl_dialect,
@@ -47,6 +48,7 @@ impl Config {
         } = written.clone();
         let config = Config {
             listeners: self.listeners_with(listeners, &mut restart),
+            tunnels: self.tunnels_with(tunnels, &mut restart),
             upstream: self.upstream_with(upstream, &mut restart),
             acl,
             acl_dialect,
@@ -95,6 +97,27 @@ impl Config {
             restart.moves = true;
         }
         listeners
+    }
+
+    /// The tunnels that there are, with what is written for their addresses.
+    fn tunnels_with(&self, mut written: Vec<Tunnel>, restart: &mut Restart) -> Vec<Tunnel> {
+        let mut is_any_other = false;
+        let mut with = |running: &Tunnel| match written.iter().position(|other| other.listen == running.listen) {
+            Some(position) => {
+                let written = written.remove(position);
+                is_any_other |= written.listen_group != running.listen_group;
+                Tunnel { listen_group: running.listen_group, ..written }
+            }
+            None => {
+                is_any_other = true;
+                running.clone()
+            }
+        };
+        let tunnels = self.tunnels.iter().map(&mut with).collect();
+        if is_any_other || !written.is_empty() {
+            restart.settings.push("tunnel");
+        }
+        tunnels
     }
 
     fn metrics_with(&self, written: Option<&MetricsDoor>, restart: &mut Restart) -> Option<MetricsDoor> {

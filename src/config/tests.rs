@@ -13,14 +13,15 @@ use tempfile::TempDir;
 
 use super::error::SourceFile;
 use super::raw::{
-    BlockSection, CertificateSection, ListenerSection, Settings, UpstreamAuthSection, UserSection, flag_names,
+    BlockSection, CertificateSection, ListenerSection, Settings, TunnelSection, UpstreamAuthSection, UserSection,
+    flag_names,
 };
 use super::*;
 use crate::identity::{FieldName, UserFrom};
 use crate::keepalive::Keepalive;
 use crate::permissions::Permissions;
 use crate::policy::{KeyNames, Unmapped};
-use crate::tls::{AuthClients, CrlCheck, CrlExpired, Protocols, TlsSettings};
+use crate::tls::{AuthClients, ClientTlsSettings, CrlCheck, CrlExpired, Protocols, TlsSettings};
 
 const MINIMAL: &str = r#"
 listen = "127.0.0.1:6380"
@@ -806,6 +807,7 @@ fn defaults_are_these() {
             deny: Vec::new(),
             proxy_protocol_from: Vec::new(),
         }],
+        tunnels: Vec::new(),
         upstream: UpstreamSettings {
             address: UpstreamAddress::Unix("/run/redis/redis.sock".into()),
             user: None,
@@ -1293,6 +1295,7 @@ fn every_key_is_documented() {
     let tables = [
         ("", keys::<Settings>()),
         ("### `[[listener]]`", keys::<ListenerSection>()),
+        ("### `[[tunnel]]`", keys::<TunnelSection>()),
         ("### `[upstream-auth]`", keys::<UpstreamAuthSection>()),
         ("### `[[certificate]]`", keys::<CertificateSection>()),
         ("### `[block]`", keys::<BlockSection>()),
@@ -1494,4 +1497,130 @@ fn a_certificate_rule_that_never_decides_is_warned_of() {
     ] {
         assert!(!is_warned_of(first, second), "{first} {second}");
     }
+}
+
+/// All that a tunnel needs, on lines 1 to 6.
+const TUNNEL: &str = r#"[[tunnel]]
+listen = "unix:run/redis.sock"
+connect = ["redis.example:6380", "[::1]:6381"]
+tls-ca-cert-file = "ca.crt"
+tls-cert-file = "shop.crt"
+tls-key-file = "shop.key"
+"#;
+
+#[test]
+fn a_tunnel_alone_needs_neither_a_listener_nor_redis_nor_users() {
+    let Loaded { config, warnings } = load_all(TUNNEL, &[], &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((config.listeners.len(), warnings.len()), (0, 0), "{warnings:?}");
+    let endpoint =
+        |host: &str, port| Endpoint { host: host.to_owned(), port, name: crate::tls::ServerName::parse(host).unwrap() };
+    let expected = Tunnel {
+        listen: TunnelAddress::Unix("/etc/run/redis.sock".into()),
+        listen_group: None,
+        connect: vec![endpoint("redis.example", 6380), endpoint("::1", 6381)],
+        connect_timeout: Duration::from_secs(5),
+        tls: ClientTlsSettings {
+            ca_cert_file: "/etc/ca.crt".into(),
+            shown: Some(("/etc/shop.crt".into(), "/etc/shop.key".into())),
+            crl_files: Vec::new(),
+            server_pins: Vec::new(),
+            protocols: Protocols { tls12: true, tls13: true },
+            strict_permissions: false,
+        },
+    };
+    assert_eq!(config.tunnels, [expected]);
+    let watched: Vec<_> = config.watched_files().into_iter().collect();
+    let files = ["/etc/ca.crt", "/etc/shop.crt", "/etc/shop.key"];
+    assert_eq!(watched, files.map(|file| (file.into(), FileKind::Certificate)));
+}
+
+#[test]
+fn what_is_said_for_listeners_does_nothing_beside_a_tunnel_alone() {
+    let text =
+        format!("upstream = \"127.0.0.1:6379\"\naclfile = \"users.acl\"\ntls-cert-file = \"server.crt\"\n{TUNNEL}");
+    let told = warnings(&text, &[]).join("\n");
+    for key in ["upstream", "aclfile", "tls-cert-file"] {
+        assert!(told.contains(&format!("`{key}` does nothing: there is a tunnel and no listener")), "{told}");
+    }
+    assert_eq!(warnings(&format!("{MINIMAL}{TUNNEL}"), &[]), [""; 0], "beside a listener");
+}
+
+#[test]
+fn what_is_wrong_with_a_tunnel_is_told_with_its_place() {
+    let cases = [
+        ("listen = \"unix:run/redis.sock\"", "", "this [[tunnel]]: `listen` is missing"),
+        ("unix:run/redis.sock", "run/redis.sock", "write \"unix:run/redis.sock\" for a unix socket"),
+        ("unix:run/redis.sock", "0.0.0.0:6379", "unsafe-listen accepts that"),
+        ("[\"redis.example:6380\", \"[::1]:6381\"]", "\"redis.example\"", "is no server: write HOST:PORT"),
+        ("[\"redis.example:6380\", \"[::1]:6381\"]", "\"::1:6381\"", "is no server: write HOST:PORT"),
+        ("[\"redis.example:6380\", \"[::1]:6381\"]", "\"redis.example:0\"", "is no server: write HOST:PORT"),
+        ("connect = [\"redis.example:6380\", \"[::1]:6381\"]", "", "this [[tunnel]]: `connect` is missing"),
+        ("tls-ca-cert-file = \"ca.crt\"", "", "this [[tunnel]]: `tls-ca-cert-file` is missing"),
+        ("tls-key-file = \"shop.key\"", "", "it takes `tls-key-file` as well"),
+        ("tls-cert-file = \"shop.crt\"", "", "it takes `tls-cert-file` as well"),
+        ("tls-cert-file", "server-name = \"a b\"\ntls-cert-file", "is neither a DNS name nor an address"),
+        ("tls-cert-file", "server-spki-sha256 = \"12\"\ntls-cert-file", "is no SHA-256"),
+        ("[[tunnel]]", "[tunnel]", "`[tunnel]` has to be `[[tunnel]]`: there may be several"),
+        ("[[tunnel]]", "[[tunnels]]", "did you mean `[[tunnel]]`?"),
+    ];
+    for (from, to, words) in cases {
+        let text = TUNNEL.replace(from, to);
+        assert_ne!(text, TUNNEL, "{from}");
+        let told = refusal(&text);
+        assert!(told.contains(words) && told.starts_with("/etc/respgate.toml:"), "{told}");
+    }
+    let twice = refusal(&format!("{TUNNEL}{TUNNEL}"));
+    assert!(twice.contains("unix:/etc/run/redis.sock is listened on twice"), "{twice}");
+}
+
+#[test]
+fn a_port_lends_the_certificate_and_that_is_said() {
+    let on = |listen: &str| TUNNEL.replace("unix:run/redis.sock", listen);
+    let told = warnings(&on("127.0.0.1:6379"), &[]).join("\n");
+    assert!(told.contains("lends the certificate to every process of this host"), "{told}");
+    let told = warnings(&(on("192.0.2.1:6379") + "unsafe-listen = \"yes\"\n"), &[]).join("\n");
+    assert!(told.contains("lends the certificate to whoever reaches it"), "{told}");
+    let told = warnings(&(on("127.0.0.1:6379") + "listen-group = \"0\"\n"), &[]).join("\n");
+    assert!(told.contains("`listen-group` changes nothing"), "{told}");
+}
+
+#[test]
+fn a_reload_takes_all_of_a_tunnel_but_where_it_listens() {
+    let running = load(TUNNEL);
+    let (config, restart) = running.reloaded(&load(&TUNNEL.replace("redis.example", "other.example")));
+    assert_eq!((config.tunnels[0].connect[0].host.as_str(), restart.is_needed()), ("other.example", false));
+    for elsewhere in [TUNNEL.replace("redis.sock", "other.sock"), format!("{TUNNEL}listen-group = \"1\"\n")] {
+        let (config, restart) = running.reloaded(&load(&elsewhere));
+        assert_eq!((&config.tunnels, restart.settings), (&running.tunnels, vec!["tunnel"]));
+    }
+}
+
+fn tunnel_of(variables: &[(&str, &str)], arguments: &[&str]) -> Result<Loaded, ConfigErrors> {
+    let command = TunnelFlags::augment_args(Command::new("test")).no_binary_name(true);
+    let flags = TunnelFlags::from_arg_matches(&command.try_get_matches_from(arguments).unwrap()).unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+    load_tunnel(&flags, &variables, &host(), &Files::default())
+}
+
+#[test]
+fn the_flags_of_a_tunnel_stand_above_variables_and_say_something_of_the_process_too() {
+    let arguments =
+        ["--listen", "unix:/run/a.sock", "--tls-ca-cert-file=ca.crt", "--maxclients=7", "--log-level=debug"];
+    let variables = [("RESPGATE_CONNECT", "a.example:1,b.example:2"), ("RESPGATE_LISTEN", "unix:/run/b.sock")];
+    let Loaded { config, warnings } = tunnel_of(&variables, &arguments).unwrap();
+    let [tunnel] = &config.tunnels[..] else { panic!("{config:?}") };
+    assert_eq!((tunnel.listen.to_string(), tunnel.connect.len()), ("unix:/run/a.sock".to_owned(), 2));
+    assert_eq!((config.limits.maxclients, config.log.level, warnings.len()), (Some(7), LogLevel::Debug, 0));
+}
+
+#[test]
+fn what_is_for_a_gate_is_no_setting_of_a_tunnel() {
+    let all = ["--listen=unix:/run/a.sock", "--connect=a.example:1", "--tls-ca-cert-file=ca.crt"];
+    let told = tunnel_of(&[("RESPGATE_UPSTREAM", "127.0.0.1:6379")], &all).unwrap().warnings;
+    assert_eq!(
+        told.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["RESPGATE_UPSTREAM: no such setting, ignored"]
+    );
+    let lacking = tunnel_of(&[], &all[..1]).unwrap_err().to_string();
+    assert!(lacking.contains("`connect` is missing") && lacking.contains("`tls-ca-cert-file` is missing"), "{lacking}");
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod blocklist;
+mod tunnels;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,6 +134,10 @@ pub fn build(
         None => builder.listeners(),
     };
     let revocations = builder.revocations();
+    let tunnels = match before.filter(|_| kept.trust) {
+        Some(before) => builder.kept_tunnels(&before.tunnels),
+        None => builder.tunnels(),
+    };
     builder.tell_of_authority_rules(&listeners);
     let Builder { errors, mut warnings, advice, faults, contents, misnamed, waiting, .. } = builder;
     let (Some(acl), Some(certificates), Some(blocklist), Some(renames), true) =
@@ -171,6 +176,7 @@ pub fn build(
             policy: Arc::new(policy),
             listeners,
             revocations,
+            tunnels,
             refusal_work,
         },
         warnings,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::contradictions::Contradiction;
 use super::part::Part;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, TunnelAddress};
 use crate::tls::LoadError;
 
 /// One thing that is wrong with what was loaded.
@@ -36,6 +36,12 @@ impl BuildError {
     /// Of the configuration.
     pub fn config(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), permission: false, at_fault: Some(Part::Configuration) }
+    }
+
+    /// Of the files of a tunnel.
+    pub(super) fn of_tunnel(tunnel: &TunnelAddress, error: &LoadError) -> Self {
+        let message = format!("tunnel {tunnel}: {error}");
+        Self { message, permission: error.is_permission(), at_fault: Some(Part::Certificates) }
     }
 
     /// Of the users.

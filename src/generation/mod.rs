@@ -24,7 +24,7 @@ use crate::auth::verify::RefusalWork;
 use crate::config::Config;
 use crate::policy::Policy;
 use crate::session::SessionLimits;
-use crate::tls::{InForce, TlsMaterial};
+use crate::tls::{ClientMaterial, InForce, TlsMaterial};
 
 /// Settings, policy and trust that belong together.
 pub struct Generation {
@@ -42,6 +42,8 @@ pub struct Generation {
     pub listeners: Vec<Option<Arc<TlsMaterial>>>,
     /// Of each plaintext one what was revoked while it was none: it is so still when certificates are asked for again.
     pub revocations: Vec<Option<Arc<InForce>>>,
+    /// The TLS side of each tunnel.
+    pub tunnels: Vec<Arc<ClientMaterial>>,
     /// What refusing a login has to cost, so that its time tells nothing.
     pub refusal_work: Arc<RefusalWork>,
 }
@@ -60,6 +62,7 @@ impl Generation {
             policy: Arc::new(policy),
             listeners: self.listeners.clone(),
             revocations: self.revocations.clone(),
+            tunnels: self.tunnels.clone(),
             refusal_work,
         }
     }

@@ -8,7 +8,7 @@ use crate::config::FileKind;
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// The certificates and keys of all listeners.
+    /// The certificates and keys of all listeners, and all files of tunnels.
     Certificates,
     /// The client CAs in this file.
     Authorities(PathBuf),

@@ -31,8 +31,28 @@ pub struct Events {
     pub(super) logins: BTreeMap<(&'static str, &'static str), u64>,
     /// When each user has logged in last, by label.
     pub(super) last_logins: Vec<Option<SystemTime>>,
+    /// By number.
+    pub(super) tunnels: Vec<TunnelEvents>,
     /// Sessions that have ended, by reason and side.
     pub(super) closed: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+/// What has happened at one tunnel.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TunnelEvents {
+    /// Applications that came.
+    pub(super) connections: u64,
+    /// What went wrong, by reason.
+    pub(super) failures: BTreeMap<&'static str, u64>,
+}
+
+impl Events {
+    fn tunnel(&mut self, number: usize) -> &mut TunnelEvents {
+        if self.tunnels.len() <= number {
+            self.tunnels.resize(number + 1, TunnelEvents::default());
+        }
+        &mut self.tunnels[number]
+    }
 }
 
 impl EventCounts {
@@ -43,6 +63,16 @@ impl EventCounts {
             events.connections.resize(listener + 1, 0);
         }
         events.connections[listener] += 1;
+    }
+
+    /// An application has come to this tunnel.
+    pub fn tunnel_arrived(&self, number: usize) {
+        self.events().tunnel(number).connections += 1;
+    }
+
+    /// Something has gone wrong at this tunnel.
+    pub fn tunnel_failed(&self, number: usize, reason: &'static str) {
+        *self.events().tunnel(number).failures.entry(reason).or_default() += 1;
     }
 
     /// A connection was turned away.

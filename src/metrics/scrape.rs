@@ -8,7 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
-use super::events::Events;
+use super::events::{Events, TunnelEvents};
 use super::page::Page;
 use super::process::Process;
 use super::redis;
@@ -29,14 +29,16 @@ pub struct Scrape {
     pub reloads: Reloads,
     /// The address of each listener.
     pub listeners: Vec<String>,
+    /// Where applications connect to each tunnel.
+    pub tunnels: Vec<String>,
     /// Users by label.
     pub users: Vec<String>,
     /// What happens rarely.
     pub events: Events,
     /// What each worker has counted.
     pub workers: Vec<WorkerCounts>,
-    /// How Redis is.
-    pub upstream: UpstreamHealth,
+    /// How Redis is; `None` where there are tunnels alone.
+    pub upstream: Option<UpstreamHealth>,
     /// When certificates and CRLs end.
     pub expiries: Vec<Expiry>,
     /// Bytes that sessions hold, and how many they may.
@@ -149,6 +151,42 @@ impl Scrape {
         )
     }
 
+    fn encode_tunnels(&self, all: &WorkerCounts, page: &mut Page<'_>) -> fmt::Result {
+        if self.tunnels.is_empty() {
+            return Ok(());
+        }
+        let nothing = TunnelEvents::default();
+        let tunnels = || {
+            let events = |number| self.events.tunnels.get(number).unwrap_or(&nothing);
+            self.tunnels.iter().enumerate().map(move |(number, name)| (&**name, all.tunnel(number), events(number)))
+        };
+        page.gauges(
+            "respgate_tunnel_open",
+            "Applications that have a tunnel to a server.",
+            tunnels().map(|(name, counts, _)| ([("tunnel", name)], counts.open as f64)),
+        )?;
+        page.counters(
+            "respgate_tunnel_connections",
+            "Applications that came.",
+            tunnels().map(|(name, _, events)| ([("tunnel", name)], events.connections)),
+        )?;
+        page.counters(
+            "respgate_tunnel_failures",
+            "Servers that could not be had or were lost, and applications for which there was no place.",
+            tunnels().flat_map(|(name, _, events)| {
+                events.failures.iter().map(move |(reason, count)| ([("tunnel", name), ("reason", *reason)], *count))
+            }),
+        )?;
+        page.counters(
+            "respgate_tunnel_bytes",
+            "Bytes of applications, as they say and hear them.",
+            tunnels().flat_map(|(name, counts, _)| {
+                [("received", counts.received), ("sent", counts.sent)]
+                    .map(|(direction, bytes)| ([("tunnel", name), ("direction", direction)], bytes))
+            }),
+        )
+    }
+
     fn encode_requests(&self, all: &WorkerCounts, page: &mut Page<'_>) -> fmt::Result {
         let name = |label: usize| self.users.get(label).map_or("", String::as_str);
         let verdicts = all.users().flat_map(|(label, user)| {
@@ -190,7 +228,7 @@ impl Scrape {
     }
 
     fn encode_upstream(&self, all: &WorkerCounts, page: &mut Page<'_>) -> fmt::Result {
-        let UpstreamHealth { lost, info } = &self.upstream;
+        let Some(UpstreamHealth { lost, info }) = &self.upstream else { return Ok(()) };
         page.gauge("respgate_upstream_up", "1 if Redis answers.", f64::from(u8::from(info.is_some())))?;
         page.counter("respgate_upstream_lost", "How often Redis was there and was found to be gone.", *lost)?;
         page.histograms(
@@ -224,6 +262,7 @@ impl Collector for Scrape {
         let mut page = Page(encoder);
         self.encode_proxy(&mut page)?;
         self.encode_connections(&all, &mut page)?;
+        self.encode_tunnels(&all, &mut page)?;
         self.encode_requests(&all, &mut page)?;
         self.encode_upstream(&all, &mut page)?;
         self.encode_expiries(&mut page)?;
@@ -267,6 +306,10 @@ mod tests {
         worker.requests(user, Traffic { forwarded: 3, answered: 1, refused: 1, refused_later: 1 });
         worker.refused(&labels, user, "flushall", "blocked", 2);
         worker.session_started(0, user);
+        events.tunnel_arrived(0);
+        events.tunnel_failed(0, "connect");
+        worker.tunnel_opened(0);
+        worker.tunnel_bytes(0, 3, 4);
         worker.bytes(10, 20);
         let worker = worker.as_of(Duration::from_millis(1500));
         let expiry = |kind| Expiry { kind, file: "file".to_owned(), at: 1_900_000_000 };
@@ -275,10 +318,11 @@ mod tests {
             generation: 7,
             reloads: Reloads { is_successful: true, succeeded_at: SystemTime::UNIX_EPOCH + Duration::from_secs(5) },
             listeners: vec!["192.0.2.1:6380".to_owned()],
+            tunnels: vec!["unix:/run/redis.sock".to_owned()],
             users: labels.users(),
             events: events.so_far(),
             workers: vec![worker.clone(), worker],
-            upstream: UpstreamHealth { lost: 1, info: Some(INFO.into()) },
+            upstream: Some(UpstreamHealth { lost: 1, info: Some(INFO.into()) }),
             expiries: [ExpiryKind::Server, ExpiryKind::Crl].map(expiry).into(),
             held: 5,
             held_limit: 10,
@@ -312,6 +356,10 @@ mod tests {
             "respgate_refused_total{user=\"alice\",reason=\"blocked\"} 4",
             "respgate_refused_commands_total{command=\"flushall\",reason=\"blocked\"} 4",
             "respgate_bytes_total{direction=\"sent\"} 40",
+            "respgate_tunnel_open{tunnel=\"unix:/run/redis.sock\"} 2.0",
+            "respgate_tunnel_connections_total{tunnel=\"unix:/run/redis.sock\"} 1",
+            "respgate_tunnel_failures_total{tunnel=\"unix:/run/redis.sock\",reason=\"connect\"} 1",
+            "respgate_tunnel_bytes_total{tunnel=\"unix:/run/redis.sock\",direction=\"sent\"} 8",
             "respgate_worker_busy_seconds_total{worker=\"1\"} 1.5",
             "respgate_audit_lost_total 3",
             "respgate_audit_sequence 18.0",

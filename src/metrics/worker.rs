@@ -21,10 +21,22 @@ pub struct WorkerCounts {
     sessions: Vec<u64>,
     received: u64,
     sent: u64,
+    /// By number.
+    tunnels: Vec<TunnelCounts>,
     replies: Histogram,
     connects: Histogram,
     /// How long it was not idle.
     busy: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TunnelCounts {
+    /// Those that are open.
+    pub(super) open: u64,
+    /// Bytes of applications.
+    pub(super) received: u64,
+    /// To them.
+    pub(super) sent: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -80,6 +92,23 @@ impl WorkerCounts {
         self.sent += sent;
     }
 
+    /// An application has this tunnel.
+    pub fn tunnel_opened(&mut self, number: usize) {
+        entry(&mut self.tunnels, number).open += 1;
+    }
+
+    /// Bytes from an application through this tunnel, and to it.
+    pub fn tunnel_bytes(&mut self, number: usize, received: u64, sent: u64) {
+        let tunnel = entry(&mut self.tunnels, number);
+        tunnel.received += received;
+        tunnel.sent += sent;
+    }
+
+    /// It has it no more.
+    pub fn tunnel_closed(&mut self, number: usize) {
+        entry(&mut self.tunnels, number).open -= 1;
+    }
+
     /// How long Redis took for a reply.
     pub fn replied(&mut self, duration: Duration) {
         self.replies.observe(duration);
@@ -129,6 +158,10 @@ impl WorkerCounts {
         for (listener, sessions) in other.sessions.iter().enumerate() {
             *entry(&mut self.sessions, listener) += sessions;
         }
+        for (number, tunnel) in other.tunnels.iter().enumerate() {
+            entry(&mut self.tunnels, number).open += tunnel.open;
+            self.tunnel_bytes(number, tunnel.received, tunnel.sent);
+        }
         self.bytes(other.received, other.sent);
         self.replies.add(&other.replies);
         self.connects.add(&other.connects);
@@ -152,6 +185,10 @@ impl WorkerCounts {
 
     pub(super) fn sessions(&self, listener: usize) -> u64 {
         self.sessions.get(listener).copied().unwrap_or_default()
+    }
+
+    pub(super) fn tunnel(&self, number: usize) -> TunnelCounts {
+        self.tunnels.get(number).copied().unwrap_or_default()
     }
 
     pub(super) fn busy(&self) -> Duration {

@@ -14,6 +14,7 @@ pub mod registry;
 mod reverify;
 mod services;
 mod shares;
+pub mod tunnel_listener;
 mod turn;
 mod unix_socket;
 mod unsent;

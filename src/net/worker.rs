@@ -7,6 +7,7 @@ mod mailbox;
 mod renewal;
 mod services;
 mod sessions;
+mod tunnel;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use self::connection::Counted;
 use self::mailbox::Message;
-pub use self::mailbox::{Arrival, Mailbox, Renewal, RenewalReceivers};
+pub use self::mailbox::{Application, Arrival, Mailbox, Renewal, RenewalReceivers};
 use super::budget::MemoryBudget;
 use super::places::Places;
 use super::registry::Registry;
@@ -31,6 +32,7 @@ use crate::generation::{EditTicket, Generation};
 use crate::keepalive::Keepalive;
 use crate::metrics::WorkerCounts;
 use crate::session::ClientIds;
+use crate::tunnel::Dialler;
 use crate::upstream::Upstream;
 
 /// How often deadlines are looked at.
@@ -43,6 +45,9 @@ const DRAIN_TICK: Duration = Duration::from_millis(20);
 /// and in the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Names that may be asked for at once. A question takes long where no DNS server answers.
+const MOST_NAMES: usize = 16;
+
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 256;
 
@@ -54,6 +59,8 @@ const CLOSING_SLICE: usize = 64;
 pub struct WorkerSettings {
     /// Handshakes at once, of all workers.
     pub handshakes: Arc<Places>,
+    /// How many servers tunnels lead to.
+    pub names: usize,
     /// Redis.
     pub upstream: Arc<Upstream>,
     /// Where passwords are verified.
@@ -94,8 +101,8 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        // Only certificates are verified there, after a reload, and one thread a worker is enough for that.
-        .max_blocking_threads(1)
+        // Certificates are verified there, after a reload, and names asked for that tunnels lead to, one question each.
+        .max_blocking_threads(1 + settings.names.min(MOST_NAMES))
         .build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let worker = Rc::new(Worker::new(settings, generation, connections));
@@ -113,8 +120,14 @@ struct Worker {
     seen: RefCell<Rc<GenerationRef>>,
     registry: Rc<Registry>,
     counts: RefCell<WorkerCounts>,
-    /// Whether the end has begun.
-    draining: watch::Sender<bool>,
+    /// When everybody is to have gone, once the end has begun.
+    draining: watch::Sender<Option<Instant>>,
+    /// Who hears that certificates may be trusted no longer.
+    trusts: watch::Sender<()>,
+    /// Who finds servers for tunnels.
+    dialler: Dialler,
+    /// What tunnels read into, one after the other.
+    tunnel_buffer: RefCell<Vec<u8>>,
     /// When it was last checked whether a certificate has ended, in seconds since 1970 UTC.
     expiry_checked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
@@ -144,13 +157,17 @@ impl Worker {
     fn new(settings: WorkerSettings, generation: Arc<ArcSwap<Generation>>, connections: Arc<AtomicUsize>) -> Self {
         let seen = GenerationRef::new(generation.load_full());
         let keepalive = seen.generation.config.limits.tcp_keepalive;
+        let has_tunnels = !seen.generation.tunnels.is_empty();
         Self {
             settings,
             latest: RefCell::new(Cache::new(generation)),
             seen: RefCell::new(seen),
             registry: Rc::default(),
             counts: RefCell::default(),
-            draining: watch::Sender::new(false),
+            draining: watch::Sender::new(None),
+            trusts: watch::Sender::new(()),
+            dialler: Dialler::default(),
+            tunnel_buffer: RefCell::new(vec![0; if has_tunnels { tunnel::BUFFER } else { 0 }]),
             expiry_checked_at: Cell::new(unix_seconds()),
             connections,
             admitting: Cell::new(0),
@@ -180,6 +197,12 @@ impl Worker {
                             spawn_local(Rc::clone(&self).serve(arrival, counted));
                         }
                     }
+                    Some(Message::Application(application)) => {
+                        let counted = Counted(Arc::clone(&self.connections));
+                        if end.is_none() {
+                            spawn_local(Rc::clone(&self).tunnel(application, counted));
+                        }
+                    }
                     Some(Message::Renew(renewal, done)) => {
                         spawn_local(Rc::clone(&self).renew(renewal, done));
                     }
@@ -196,7 +219,7 @@ impl Worker {
                         tick = tokio::time::interval(DRAIN_TICK);
                         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                         self.registry.drain(deadline);
-                        self.draining.send_replace(true);
+                        self.draining.send_replace(Some(deadline));
                     }
                     Some(Message::LastDrain) => self.registry.drain_last(),
                 },

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use super::capacity::TooFewDescriptors;
 use crate::config::{AuditTarget, UpstreamAddress};
 use crate::generation::BuildError;
-use crate::net::InheritedError;
 use crate::net::listener::ListenError;
+use crate::net::tunnel_listener::TunnelListenError;
+use crate::net::{InheritedError, UnixSocketError};
 use crate::upstream::ConnectError;
 
 /// Why the proxy does not run (any more).
@@ -18,6 +19,8 @@ pub enum RunError {
     Load(Vec<BuildError>),
     /// A listening address cannot be had.
     Bind(SocketAddr, io::Error),
+    /// The unix socket of a tunnel cannot be made.
+    UnixSocket(UnixSocketError),
     /// Sockets that are inherited and listeners do not fit.
     Inherited(InheritedError),
     /// Redis is not there, and `--require-upstream` says that it has to be.
@@ -39,6 +42,7 @@ impl fmt::Display for RunError {
             }
             Self::Descriptors(error) => write!(f, "error: {error}"),
             Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
+            Self::UnixSocket(error) => write!(f, "error: listen: {error}"),
             Self::Inherited(error) => write!(f, "error: {error}"),
             Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
             Self::Audit(target, error) => write!(f, "error: audit-file: {target}: {error}"),
@@ -55,6 +59,17 @@ impl From<ListenError> for RunError {
             ListenError::Bind(address, error) => Self::Bind(address, error),
             ListenError::Inherited(error) => Self::Inherited(error),
             ListenError::System(error) => Self::System(error),
+        }
+    }
+}
+
+impl From<TunnelListenError> for RunError {
+    fn from(error: TunnelListenError) -> Self {
+        match error {
+            TunnelListenError::Unix(error) => Self::UnixSocket(error),
+            TunnelListenError::Bind(address, error) => Self::Bind(address, error),
+            TunnelListenError::Inherited(error) => Self::Inherited(error),
+            TunnelListenError::System(error) => Self::System(error),
         }
     }
 }

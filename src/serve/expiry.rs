@@ -39,7 +39,8 @@ fn expiries(generation: &Generation) -> BTreeSet<Expiry> {
         let all: Vec<Expiry> = material.iter().flat_map(|material| material.expiries().iter()).collect();
         all.into_iter().filter(move |expiry| !(may_end && expiry.kind.is_crl()))
     };
-    listeners.flat_map(of_listener).collect()
+    let of_tunnels = generation.tunnels.iter().flat_map(|material| material.expiries().iter());
+    listeners.flat_map(of_listener).chain(of_tunnels).collect()
 }
 
 /// How many days were left of each, when it was seen last; one number for all that is more than the notice.

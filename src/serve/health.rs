@@ -61,6 +61,8 @@ impl fmt::Display for Health {
 #[derive(Debug, Default)]
 pub(super) struct Condition {
     stuck_workers: Cell<usize>,
+    /// There are tunnels alone.
+    needs_no_upstream: Cell<bool>,
     is_upstream_up: Cell<bool>,
     is_upstream_loading: Cell<bool>,
     upstream_failure: RefCell<Option<(SystemTime, String)>>,
@@ -75,6 +77,12 @@ pub(super) type Check = (&'static str, bool);
 impl Condition {
     pub(super) fn note_stuck_workers(&self, stuck: usize) {
         self.stuck_workers.set(stuck);
+        self.tell();
+    }
+
+    /// There is no listener, and so nobody whom Redis is missing to.
+    pub(super) fn note_no_need_of_upstream(&self) {
+        self.needs_no_upstream.set(true);
         self.tell();
     }
 
@@ -129,7 +137,7 @@ impl Condition {
     }
 
     fn has_upstream(&self) -> bool {
-        self.is_upstream_up.get() && !self.is_upstream_loading.get()
+        self.needs_no_upstream.get() || self.is_upstream_up.get() && !self.is_upstream_loading.get()
     }
 
     fn tell(&self) {

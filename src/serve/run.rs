@@ -33,6 +33,7 @@ use crate::auth::pool::{AuthPool, PoolSettings};
 use crate::config::{AuditTarget, Config};
 use crate::files::Files;
 use crate::generation::{self, Built, Kept, UpstreamKnowledge, Watch};
+use crate::net::tunnel_listener::{self, TunnelSocket};
 use crate::net::{InheritedSockets, listener};
 use crate::upstream::probe::{self, ProbeResult, ServerInfo};
 use crate::upstream::{ConnectError, Target, Upstream};
@@ -72,7 +73,7 @@ async fn serve(
     // Whoever sees it listen may send it signals, which would end it as long as nobody listens for them.
     let mut signals = Signals::new().map_err(RunError::System)?;
     // Before anything is loaded: a client that comes in between is better kept waiting than refused.
-    let listeners = listen(&config, inherited)?;
+    let Sockets { listeners, tunnels } = listen(&config, inherited)?;
     let target = Target::from(&config);
     let (built, server) = tokio::select! {
         biased;
@@ -102,6 +103,7 @@ async fn serve(
     let scraper = Scraper::new(Sources {
         started,
         listeners: addresses(&listeners, config.listeners.len()).map_err(RunError::System)?,
+        tunnels: config.tunnels.iter().map(|tunnel| tunnel.listen.to_string()).collect(),
         workers: mailboxes.clone(),
         events: Arc::clone(&events),
         budget: Arc::clone(&bounds.budget),
@@ -132,16 +134,34 @@ async fn serve(
         .map(|metrics| door::open_metrics(metrics, &proxy).map_err(|error| RunError::Bind(metrics.address, error)));
     let metrics = metrics.transpose()?;
     let (findings, mut found) = mpsc::unbounded_channel();
-    spawn_local(probe::watch(Arc::clone(&upstream), move |finding| {
-        // The receiver lives as long as the process serves.
-        let _ = findings.send(finding);
-    }));
+    if config.listeners.is_empty() {
+        condition.note_no_need_of_upstream();
+    } else {
+        let findings = findings.clone();
+        spawn_local(probe::watch(Arc::clone(&upstream), move |finding| {
+            // The receiver lives as long as the process serves.
+            let _ = findings.send(finding);
+        }));
+    }
     let mut acceptors = Vec::new();
     for (number, socket) in listeners {
         let address = socket.local_addr().map_err(RunError::System)?;
         let tls = config.listeners.get(number).is_some_and(|listener| listener.tls.is_some());
         info!(%address, tls, "listening");
         let accept = listener::accept(
+            socket,
+            number,
+            Arc::clone(&generation),
+            Arc::clone(&bounds.gate),
+            mailboxes.clone(),
+            Arc::clone(&events),
+        );
+        acceptors.push(spawn_local(accept));
+    }
+    for (number, socket) in tunnels {
+        let address = socket.address().map_err(RunError::System)?;
+        info!(address, tunnel = true, "listening");
+        let accept = tunnel_listener::accept(
             socket,
             number,
             Arc::clone(&generation),
@@ -167,7 +187,7 @@ async fn serve(
             askers.drain(..).for_each(|asker| drop(asker.send(report.clone())));
         }
         tokio::select! {
-            // The prober lives as long as the process.
+            // `findings` is held here.
             Some(finding) = found.recv() => {
                 take_finding(finding, &upstream, &mut reloader, &condition).await;
             }
@@ -227,15 +247,26 @@ async fn serve(
     Ok(())
 }
 
-/// Every socket of every listener, with the listener's number.
-fn listen(config: &Config, mut inherited: InheritedSockets) -> Result<Vec<(usize, TcpListener)>, RunError> {
+/// What is accepted on, each with the number of its listener or tunnel.
+struct Sockets {
+    listeners: Vec<(usize, TcpListener)>,
+    tunnels: Vec<(usize, TunnelSocket)>,
+}
+
+/// Every socket of every listener and tunnel.
+fn listen(config: &Config, mut inherited: InheritedSockets) -> Result<Sockets, RunError> {
     let mut listeners = Vec::new();
     for (number, settings) in config.listeners.iter().enumerate() {
         let sockets = listener::open(&settings.address, &mut inherited)?;
         listeners.extend(sockets.into_iter().map(|socket| (number, socket)));
     }
+    let mut tunnels = Vec::new();
+    for (number, settings) in config.tunnels.iter().enumerate() {
+        let sockets = tunnel_listener::open(settings, &mut inherited)?;
+        tunnels.extend(sockets.into_iter().map(|socket| (number, socket)));
+    }
     inherited.all_claimed().map_err(RunError::Inherited)?;
-    Ok(listeners)
+    Ok(Sockets { listeners, tunnels })
 }
 
 /// The addresses of each of so many listeners.

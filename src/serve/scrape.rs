@@ -29,6 +29,8 @@ pub(super) struct Sources {
     pub(super) started: SystemTime,
     /// The address of each listener.
     pub(super) listeners: Vec<String>,
+    /// And of each tunnel.
+    pub(super) tunnels: Vec<String>,
     pub(super) workers: Vec<Mailbox>,
     pub(super) events: Arc<ClientEvents>,
     pub(super) budget: Arc<MemoryBudget>,
@@ -62,7 +64,7 @@ impl Scraper {
     /// The metrics of this moment, as text.
     pub(super) async fn scrape(&self) -> String {
         let workers = self.ask_workers().await;
-        let Sources { started, listeners, events, budget, upstream, generation, reloads, log, audit, .. } =
+        let Sources { started, listeners, tunnels, events, budget, upstream, generation, reloads, log, audit, .. } =
             &self.sources;
         let generation = generation.load_full();
         let counts = events.counts();
@@ -71,10 +73,12 @@ impl Scraper {
             generation: generation.number,
             reloads: Reloads { is_successful: !reloads.borrow().is_failed(), succeeded_at: generation.since },
             listeners: listeners.clone(),
+            tunnels: tunnels.clone(),
             users: counts.labels().users(),
             events: counts.so_far(),
             workers,
-            upstream: UpstreamHealth { info: upstream.info(), lost: upstream.times_lost() },
+            upstream: (!listeners.is_empty())
+                .then(|| UpstreamHealth { info: upstream.info(), lost: upstream.times_lost() }),
             expiries: expiries(&generation),
             held: budget.held(),
             held_limit: budget.limit(),
@@ -122,9 +126,10 @@ impl Scraper {
     }
 }
 
-/// When certificates and CRLs of all listeners end.
+/// When certificates and CRLs of all listeners and tunnels end.
 pub(super) fn expiries(generation: &Generation) -> Vec<Expiry> {
     let mut expiries = Expiries::default();
     generation.listeners.iter().flatten().for_each(|material| expiries.add(material.expiries()));
+    generation.tunnels.iter().for_each(|material| expiries.add(material.expiries()));
     expiries.iter().collect()
 }

@@ -37,6 +37,7 @@ pub(super) fn start(
     let workers = (0..config.threads).map(|number| {
         let settings = WorkerSettings {
             handshakes: Arc::clone(&bounds.handshakes),
+            names: config.tunnels.iter().map(|tunnel| tunnel.connect.len()).sum(),
             upstream: Arc::clone(upstream),
             pool: Arc::clone(pool),
             budget: Arc::clone(&bounds.budget),

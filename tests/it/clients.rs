@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{RedisServer, Respgate, upstream_of};
+use crate::support::{RedisServer, Respgate, Tunnel, upstream_of};
 
 const PYTHON: &str = "RESPGATE_TEST_PYTHON";
 
@@ -31,5 +31,8 @@ fn redis_py_gets_the_same_results_as_direct() {
     ]);
     assert!(expected.lines().count() > 30, "the script did its work:\n{expected}");
     assert_eq!(through_us, expected);
+    let tunnel = Tunnel::to(&format!("localhost:{}", gate.address().port()), &gate.pki().ca_cert());
+    let tunnel = tunnel.shows(&identity).start();
+    assert_eq!(run(&["direct", tunnel.socket().to_str().unwrap()]), expected, "without TLS, through a tunnel");
     assert_eq!(redis.calls("flushall"), 0);
 }

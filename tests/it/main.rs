@@ -59,5 +59,6 @@ mod tracking;
 mod transactions;
 mod trust;
 mod trust_files;
+mod tunnel;
 mod upstream;
 mod volume;

@@ -77,7 +77,7 @@ fn is_address(text: &str) -> bool {
 }
 
 /// A group by its name or its number.
-fn group(text: &str) -> Result<u32, String> {
+pub(super) fn group(text: &str) -> Result<u32, String> {
     if let Ok(number) = text.parse() {
         return Ok(number);
     }

@@ -30,6 +30,8 @@ pub(super) struct Judge<'a> {
     pub(super) sources: BTreeSet<PathBuf>,
     pub(super) strict_permissions: bool,
     pub(super) purpose: Purpose,
+    /// There are tunnels and no listener, so that neither users nor an upstream are needed.
+    pub(super) only_tunnels: bool,
     pub(super) named_users: Vec<NamedUser>,
     pub(super) errors: Vec<ConfigError>,
     pub(super) warnings: Vec<ConfigError>,
@@ -44,6 +46,7 @@ impl<'a> Judge<'a> {
             sources: BTreeSet::new(),
             strict_permissions: false,
             purpose: Purpose::Serving,
+            only_tunnels: false,
             named_users: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -237,7 +240,7 @@ impl<'a> Judge<'a> {
 
     /// Nobody is served without it.
     pub(super) fn missing(&mut self, message: &str) {
-        if self.purpose == Purpose::Serving {
+        if self.purpose != Purpose::Asking && !self.only_tunnels {
             self.errors.push(ConfigError::new(Place::Whole, message));
         }
     }

@@ -20,6 +20,9 @@ impl Judge<'_> {
         let sections = std::mem::take(&mut settings.listener);
         let mut listeners: Vec<(Listener, Option<Origin>)> = Vec::new();
         if sections.is_empty() {
+            if flat.listen.is_none() && self.only_tunnels {
+                return Vec::new();
+            }
             if flat.listen.is_none() {
                 self.missing("`listen` is missing: say where to listen, such as listen = \"0.0.0.0:6380\"");
             }
@@ -196,7 +199,7 @@ impl Judge<'_> {
     }
 
     /// Redis writes the versions in one string, separated by blanks; a list is as good.
-    fn protocols(&mut self, settings: Option<Vec<Setting>>) -> Protocols {
+    pub(super) fn protocols(&mut self, settings: Option<Vec<Setting>>) -> Protocols {
         let Some(settings) = settings else { return Protocols { tls12: true, tls13: true } };
         let mut protocols = Protocols { tls12: false, tls13: false };
         for setting in &settings {

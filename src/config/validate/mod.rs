@@ -4,6 +4,7 @@ mod doors;
 mod judge;
 mod listener;
 mod redis_conf;
+mod tunnel;
 mod upstream;
 mod users;
 mod words;
@@ -27,6 +28,7 @@ use super::model::{
 use super::nearest::nearest;
 use super::raw::{Settings, VARIABLE_PREFIX, Variables, flag_names, variable_name};
 use super::setting::{Origin, Setting};
+use super::tunnel_flags::tunnel_flag_names;
 use super::units::{count, duration, yes_no};
 use super::{RevocationLists, Sources};
 use crate::files::Files;
@@ -42,6 +44,8 @@ pub(super) enum Purpose {
     Serving,
     /// To ask what users may do.
     Asking,
+    /// To carry what applications say through a tunnel, by flags and variables alone.
+    Tunnelling,
 }
 
 /// What [`validate`] found. The configuration is of use only where there are no errors.
@@ -61,9 +65,16 @@ pub(super) fn validate(
     let Sources { variables, host, files, .. } = *sources;
     let mut judge = Judge::new(source, host, files);
     judge.purpose = purpose;
-    judge.unknown_variables(variables);
+    judge.unknown_variables(variables, &known_variables(purpose));
     judge.strict_permissions = judge.or(settings.strict_permissions.take(), yes_no, false);
+    let has_listener = settings.listen.is_some() || !settings.listener.is_empty();
+    judge.only_tunnels = !has_listener && !settings.tunnel.is_empty();
+    if judge.only_tunnels {
+        judge.unused_without_listener(&settings);
+    }
+    let tunnels = judge.tunnels(std::mem::take(&mut settings.tunnel));
     let listeners = judge.listeners(&mut settings);
+    judge.tunnels_apart(&tunnels, &listeners);
     let upstream = judge.upstream(&mut settings);
     let block = judge.block(std::mem::take(&mut settings.block));
     let acl = judge.acl(&mut settings, variables);
@@ -84,6 +95,7 @@ pub(super) fn validate(
     let metrics = judge.metrics_door(&mut settings, &listeners);
     let config = Config {
         listeners,
+        tunnels,
         upstream,
         acl,
         acl_dialect: judge.read(settings.acl_dialect.take(), acl_dialect),
@@ -137,12 +149,18 @@ pub(super) fn revocation_lists(
     (judge.revocation_lists(&mut settings), judge.errors)
 }
 
+/// What may be said in the environment.
+fn known_variables(purpose: Purpose) -> Vec<String> {
+    match purpose {
+        Purpose::Tunnelling => tunnel_flag_names(),
+        Purpose::Serving | Purpose::Asking => flag_names().into_iter().chain(["config".to_owned()]).collect(),
+    }
+}
+
 impl Judge<'_> {
     /// A misspelt variable would silently leave its setting at the default. Not an error, because Kubernetes sets
     /// `RESPGATE_SERVICE_HOST` and the like for a service of that name.
-    fn unknown_variables(&mut self, variables: &Variables) {
-        let mut known = flag_names();
-        known.push("config".to_owned());
+    fn unknown_variables(&mut self, variables: &Variables, known: &[String]) {
         for name in variables.keys() {
             let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
             let kubernetes = key.starts_with("SERVICE_") || key.starts_with("PORT");

@@ -45,6 +45,7 @@ impl Judge<'_> {
         let password = match (written, variable) {
             (Some(_), _) => self.secret(settings.requirepass.take(), settings.requirepass_file.take(), "requirepass"),
             (None, Some(_)) => self.password_variable(variables),
+            (None, None) if self.only_tunnels => None,
             (None, None) => {
                 self.warnings.push(ConfigError::new(
                     Place::Whole,

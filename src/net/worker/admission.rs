@@ -57,7 +57,7 @@ impl Worker {
         let late = arrived + ADMISSION_IN_DRAIN;
         let mut draining = self.draining.subscribe();
         let given_up = async {
-            let _ = draining.wait_for(|draining| *draining).await;
+            let _ = draining.wait_for(Option::is_some).await;
             tokio::time::sleep_until(late).await;
         };
         let Permitted { address, permit, transport } = tokio::select! {

@@ -8,8 +8,9 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::WorkerCounts;
-use crate::net::gate::Entrance;
+use crate::net::gate::{ConnectionPermit, Entrance};
 use crate::net::view::SessionView;
+use crate::tunnel::PlainSocket;
 
 /// A connection on its way to a worker.
 #[derive(Debug)]
@@ -26,8 +27,20 @@ pub struct Arrival {
     pub entrance: Entrance,
 }
 
+/// An application that wants a tunnel, on its way to a worker.
+#[derive(Debug)]
+pub struct Application {
+    /// Its connection.
+    pub plain: PlainSocket,
+    /// The number of the tunnel.
+    pub tunnel: usize,
+    /// Its place.
+    pub permit: ConnectionPermit,
+}
+
 pub(super) enum Message {
     Arrival(Arrival),
+    Application(Application),
     Renew(Renewal, RenewalSenders),
     Show(mpsc::UnboundedSender<SessionView>),
     Kick(Arc<[u64]>, oneshot::Sender<usize>),
@@ -85,6 +98,13 @@ impl Mailbox {
         self.connections.fetch_add(1, Ordering::Relaxed);
         // A worker that has ended takes no connections: this one is closed.
         let _ = self.messages.send(Message::Arrival(arrival));
+    }
+
+    /// Gives it an application. The gate bounds these, too.
+    pub fn send_application(&self, application: Application) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        // A worker that has ended takes none: this one is closed.
+        let _ = self.messages.send(Message::Application(application));
     }
 
     /// Another generation is in force: sessions are to see what it means for them.

@@ -30,6 +30,7 @@ impl Worker {
         let generation = Arc::clone(&self.current().generation);
         let number = generation.number;
         if renewal == Renewal::Trust {
+            self.trusts.send_replace(());
             let chains = self.registry.chains(|_, _| true);
             let worker = Rc::clone(&self);
             spawn_local(async move {

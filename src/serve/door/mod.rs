@@ -105,9 +105,11 @@ impl Proxy {
     fn upstream(&self, generation: &Generation) -> UpstreamStatus {
         let (info, times_lost) = self.scraper.upstream();
         let failure = self.condition.upstream_failure();
+        // Where there are tunnels alone there is none.
+        let is_needed = !generation.config.listeners.is_empty();
         UpstreamStatus {
-            address: generation.config.upstream.address.to_string(),
-            is_up: info.is_some(),
+            address: if is_needed { generation.config.upstream.address.to_string() } else { "none".to_owned() },
+            is_up: info.is_some() || !is_needed,
             is_loading: self.condition.is_upstream_loading(),
             times_lost,
             last_failure: failure.map(|(time, error)| UpstreamFailure { time: rfc3339(time), error }),

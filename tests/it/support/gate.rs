@@ -424,7 +424,7 @@ pub(crate) fn listening_address(line: &str) -> Option<SocketAddr> {
 }
 
 /// A WARN or ERROR line, or a line that is no log line at all, such as the text of a panic.
-fn is_complaint(line: &str) -> bool {
+pub(super) fn is_complaint(line: &str) -> bool {
     match serde_json::from_str::<Value>(line) {
         Ok(line) => matches!(line.get("level").and_then(Value::as_str), Some("WARN" | "ERROR") | None),
         Err(_) => true,

@@ -6,6 +6,7 @@ mod gate;
 mod metrics;
 mod pki;
 mod redis_server;
+mod tunnel;
 
 pub(crate) use client::{RespClient, client_config, client_config_of, request};
 pub(crate) use fake_redis::FakeRedis;
@@ -14,6 +15,7 @@ pub(crate) use gate::{
 };
 pub(crate) use pki::{Identity, Pki};
 pub(crate) use redis_server::RedisServer;
+pub(crate) use tunnel::{Tunnel, TunnelSetup};
 
 use std::time::{Duration, Instant};
 

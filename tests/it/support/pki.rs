@@ -36,10 +36,22 @@ impl Pki {
 
     /// Replaces `server.crt` and its key.
     pub(crate) fn renew_server(&self) {
-        let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        server.distinguished_name.push(DnType::CommonName, "localhost");
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue("server", server);
+        self.issue("server", server_params());
+    }
+
+    /// The same with this serial number.
+    pub(crate) fn numbered_server(&self, serial: u64) {
+        let mut params = server_params();
+        params.serial_number = Some(SerialNumber::from(serial));
+        self.issue("server", params);
+    }
+
+    /// The same, and it ended long ago.
+    pub(crate) fn expired_server(&self) {
+        let mut params = server_params();
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+        self.issue("server", params);
     }
 
     pub(crate) fn ca_cert(&self) -> PathBuf {
@@ -335,6 +347,13 @@ fn authority_params(common_name: &str) -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn server_params() -> CertificateParams {
+    let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "localhost");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params
 }
 

@@ -1,0 +1,136 @@
+//! Accepting applications that want a tunnel, and handing them to workers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+
+use super::gate::Gate;
+use super::inherited::{InheritedError, InheritedSockets};
+use super::listener;
+use super::unix_socket::{Access, UnixSocket, UnixSocketError};
+use super::worker::{Application, Mailbox};
+use crate::audit::TunnelLabel;
+use crate::audit::client_events::ClientEvents;
+use crate::config::{ListenAddress, Tunnel, TunnelAddress};
+use crate::generation::Generation;
+use crate::tunnel::PlainSocket;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// How long to wait after a failed accept.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A socket on which applications are accepted.
+#[derive(Debug)]
+pub enum TunnelSocket {
+    /// One that was made, and goes with the process.
+    Unix(UnixSocket),
+    /// A port.
+    Tcp(TcpListener),
+}
+
+/// Why a tunnel has no socket.
+#[derive(Debug)]
+pub enum TunnelListenError {
+    /// The unix socket cannot be made.
+    Unix(UnixSocketError),
+    /// The address cannot be had.
+    Bind(SocketAddr, io::Error),
+    /// What is inherited does not fit.
+    Inherited(InheritedError),
+    /// The system denies something that every process needs.
+    System(io::Error),
+}
+
+/// The sockets on which a tunnel accepts: those that are inherited for it, or one that is bound. Needs a tokio runtime.
+///
+/// # Errors
+/// There is none to be had.
+pub fn open(tunnel: &Tunnel, inherited: &mut InheritedSockets) -> Result<Vec<TunnelSocket>, TunnelListenError> {
+    match &tunnel.listen {
+        TunnelAddress::Unix(path) => {
+            let access = tunnel.listen_group.map_or(Access::OwnGroup, Access::Group);
+            let socket = UnixSocket::bind(path, access, BACKLOG).map_err(TunnelListenError::Unix)?;
+            Ok(vec![TunnelSocket::Unix(socket)])
+        }
+        TunnelAddress::Tcp(address) => open_ports(&ListenAddress::Tcp(*address), inherited),
+        TunnelAddress::Inherited(name) => open_ports(&ListenAddress::Inherited(name.clone()), inherited),
+    }
+}
+
+fn open_ports(
+    address: &ListenAddress,
+    inherited: &mut InheritedSockets,
+) -> Result<Vec<TunnelSocket>, TunnelListenError> {
+    let sockets = listener::open(address, inherited).map_err(|error| match error {
+        listener::ListenError::Bind(address, error) => TunnelListenError::Bind(address, error),
+        listener::ListenError::Inherited(error) => TunnelListenError::Inherited(error),
+        listener::ListenError::System(error) => TunnelListenError::System(error),
+    })?;
+    Ok(sockets.into_iter().map(TunnelSocket::Tcp).collect())
+}
+
+impl TunnelSocket {
+    /// Where it listens, as the log says it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<String> {
+        match self {
+            TunnelSocket::Unix(socket) => Ok(format!("unix:{}", socket.path().display())),
+            TunnelSocket::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<PlainSocket> {
+        match self {
+            TunnelSocket::Unix(socket) => socket.accept().await?.into_std().map(PlainSocket::Unix),
+            TunnelSocket::Tcp(listener) => {
+                let (socket, _) = listener.accept().await?;
+                socket.set_nodelay(true)?;
+                socket.into_std().map(PlainSocket::Tcp)
+            }
+        }
+    }
+}
+
+/// Accepts applications for as long as it is polled and gives each to the worker that has the fewest connections.
+pub async fn accept(
+    socket: TunnelSocket,
+    number: usize,
+    generation: Arc<ArcSwap<Generation>>,
+    gate: Arc<Gate>,
+    workers: Vec<Mailbox>,
+    events: Arc<ClientEvents>,
+) {
+    loop {
+        let plain = match socket.accept().await {
+            Ok(plain) => plain,
+            // That one has gone again.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => {
+                events.accept_failed(&error);
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        events.counts().tunnel_arrived(number);
+        match gate.enter_application() {
+            Ok(permit) => {
+                if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
+                    worker.send_application(Application { plain, tunnel: number, permit });
+                }
+            }
+            Err(exhausted) => {
+                if let Some(Tunnel { listen, .. }) = generation.load().config.tunnels.get(number) {
+                    events.tunnel_refused(TunnelLabel { number, listen }, exhausted);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! An application and its tunnel, from accept to close.
+
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::Worker;
+use super::connection::Counted;
+use super::mailbox::Application;
+use crate::audit::TunnelLabel;
+use crate::audit::client_events::Volume;
+use crate::audit::words::{TunnelEnd, TunnelFault};
+use crate::config::Tunnel;
+use crate::generation::Generation;
+use crate::keepalive::{self, Keepalive};
+use crate::net::turn;
+use crate::tls::ClientMaterial;
+use crate::tunnel::{Carrier, Dialled, Ended, Step};
+
+/// What is read at once, of all tunnels of a worker. A record of TLS holds 16 KiB.
+pub(super) const BUFFER: usize = 64 * 1024;
+
+/// Where the process ends, an application whose last question was answered is taken to be done once nothing has come for
+/// this long.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How a tunnel has ended.
+enum End {
+    /// By itself.
+    Ended(Ended),
+    /// One end was done, and nothing came from the other for too long.
+    HalfCloseTimeout,
+    /// The process ends.
+    Drained,
+}
+
+impl Worker {
+    /// One application, from accept to close.
+    pub(super) async fn tunnel(self: Rc<Self>, application: Application, _counted: Counted) {
+        let Application { plain, tunnel: number, permit } = application;
+        let current = self.current();
+        let Some((tunnel, material)) = of(&current.generation, number) else { return };
+        let Ok(plain) = plain.register() else { return };
+        let keepalive = current.generation.config.limits.tcp_keepalive;
+        if let (Some(keepalive), Some(socket)) = (keepalive, plain.tcp()) {
+            // It fails where the connection is broken, and that will be seen.
+            let _ = keepalive.set_on(socket);
+        }
+        let label = TunnelLabel { number, listen: &tunnel.listen };
+        let events = &self.settings.events;
+        let arrived = Instant::now();
+        let dialled = Box::pin(self.dialler.dial(tunnel, &material, keepalive, |server, address, fault, words| {
+            events.tunnel_failed(label, Some(server), address, fault, &words);
+        }));
+        let Some(Dialled { address, connection }) = dialled.await else { return plain.abort() };
+        events.tunnel_opened(label, address, arrived.elapsed());
+        let carrier = Carrier::new(plain, connection);
+        drop(current);
+        Rc::clone(&self).carry(number, carrier, address, material).await;
+        drop(permit);
+    }
+
+    /// Copies until it is over, and says so.
+    async fn carry(
+        self: Rc<Self>,
+        number: usize,
+        mut carrier: Carrier,
+        address: SocketAddr,
+        material: Arc<ClientMaterial>,
+    ) {
+        let started = Instant::now();
+        let open = OpenTunnel::new(&self, number);
+        let end = Box::pin(self.copy(&open, &mut carrier, material)).await;
+        open.count(carrier.volume());
+        drop(open);
+        let current = self.current();
+        let Some(Tunnel { listen, .. }) = current.generation.config.tunnels.get(number) else { return };
+        let (label, events) = (TunnelLabel { number, listen }, &self.settings.events);
+        let reason = match &end {
+            End::Drained => Ok(TunnelEnd::Drained),
+            End::HalfCloseTimeout => Ok(TunnelEnd::HalfCloseTimeout),
+            End::Ended(Ended::Application) => Ok(TunnelEnd::ApplicationGone),
+            End::Ended(Ended::Server) => Ok(TunnelEnd::ServerGone),
+            End::Ended(Ended::ApplicationLost(_)) => Ok(TunnelEnd::ApplicationLost),
+            End::Ended(Ended::ServerLost(error)) => {
+                let fault = TunnelFault::Server(error.fault);
+                events.tunnel_failed(label, None, Some(address), fault, error);
+                Err(fault)
+            }
+        };
+        events.tunnel_closed(label, address, reason, carrier.volume(), started.elapsed());
+        drop(current);
+        match end {
+            End::Ended(Ended::Application | Ended::Server) => {}
+            End::Drained => carrier.close().await,
+            End::HalfCloseTimeout | End::Ended(Ended::ApplicationLost(_) | Ended::ServerLost(_)) => carrier.abort(),
+        }
+    }
+
+    async fn copy(&self, open: &OpenTunnel, carrier: &mut Carrier, mut material: Arc<ClientMaterial>) -> End {
+        let mut draining = self.draining.subscribe();
+        let mut trusts = self.trusts.subscribe();
+        let mut sockets = Sockets { keepalive: self.keepalive.get(), looked_at: Instant::now() };
+        loop {
+            let drained_by = *draining.borrow_and_update();
+            let patience = match drained_by {
+                Some(deadline) => Some(QUIET.min(deadline.saturating_duration_since(Instant::now()))),
+                None => carrier.is_half_closed().then(|| self.current().generation.config.limits.half_close_timeout),
+            };
+            let before = carrier.volume();
+            tokio::select! {
+                step = self.turns(open, carrier) => match step {
+                    Some(ended) => return End::Ended(ended),
+                    None => continue,
+                },
+                // The worker lives as long as this.
+                Ok(()) = draining.changed() => {}
+                () = after(sockets.next_look()) => sockets.look_at(carrier, self.keepalive.get()),
+                Ok(()) = trusts.changed() => {
+                    let Some((_, latest)) = of(&self.current().generation, open.number) else { return End::Drained };
+                    let is_as_before = latest.has_same_trust_as(&material);
+                    material = latest;
+                    if !is_as_before && let Err(error) = carrier.server().verify(&material) {
+                        return End::Ended(Ended::ServerLost(error));
+                    }
+                }
+                () = after(patience) => {
+                    let is_quiet = carrier.volume() == before;
+                    match drained_by {
+                        Some(deadline) if Instant::now() >= deadline || is_quiet && carrier.is_answered() => {
+                            return End::Drained;
+                        }
+                        None if is_quiet && carrier.is_left_by_server() => return End::Ended(Ended::Server),
+                        None if is_quiet => return End::HalfCloseTimeout,
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies until both ways have ended, or, which is `None`, the first of them.
+    async fn turns(&self, open: &OpenTunnel, carrier: &mut Carrier) -> Option<Ended> {
+        poll_fn(|cx| {
+            let polled = carrier.poll(cx, &mut self.tunnel_buffer.borrow_mut());
+            open.count(carrier.volume());
+            match polled {
+                Poll::Ready(Step::More) => {
+                    turn::end(cx);
+                    Poll::Pending
+                }
+                Poll::Ready(Step::HalfClosed) => Poll::Ready(None),
+                Poll::Ready(Step::Ended(ended)) => Poll::Ready(Some(ended)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// Counted as open, with what has gone through it, for as long as this lives.
+struct OpenTunnel {
+    worker: Rc<Worker>,
+    number: usize,
+    counted: Cell<Volume>,
+}
+
+impl OpenTunnel {
+    fn new(worker: &Rc<Worker>, number: usize) -> OpenTunnel {
+        worker.counts.borrow_mut().tunnel_opened(number);
+        OpenTunnel { worker: Rc::clone(worker), number, counted: Cell::default() }
+    }
+
+    /// So much has gone through it by now.
+    fn count(&self, volume: Volume) {
+        let before = self.counted.replace(volume);
+        if volume != before {
+            let (received, sent) = (volume.received - before.received, volume.sent - before.sent);
+            self.worker.counts.borrow_mut().tunnel_bytes(self.number, received, sent);
+        }
+    }
+}
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.worker.counts.borrow_mut().tunnel_closed(self.number);
+    }
+}
+
+/// How it is found out that either end has vanished.
+struct Sockets {
+    keepalive: Option<Keepalive>,
+    looked_at: Instant,
+}
+
+impl Sockets {
+    /// In how long they are to be looked at.
+    fn next_look(&self) -> Option<Duration> {
+        let interval = self.keepalive?.interval();
+        Some((self.looked_at + interval).saturating_duration_since(Instant::now()))
+    }
+
+    /// Whoever only does not read for a while is not taken to have vanished.
+    fn look_at(&mut self, carrier: &Carrier, wanted: Option<Keepalive>) {
+        self.looked_at = Instant::now();
+        let before = self.keepalive;
+        for socket in carrier.plain().tcp().into_iter().chain([carrier.server().socket()]) {
+            self.keepalive = before;
+            // It fails where the connection is broken, and that will be seen.
+            let _ = keepalive::look_at(socket, &mut self.keepalive, wanted);
+        }
+    }
+}
+
+/// A tunnel as it is in force. There is none only where a process has fewer than it began with, which does not happen.
+fn of(generation: &Generation, number: usize) -> Option<(&Tunnel, Arc<ClientMaterial>)> {
+    Some((generation.config.tunnels.get(number)?, Arc::clone(generation.tunnels.get(number)?)))
+}
+
+/// Ends after this time, if there is one.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => pending().await,
+    }
+}

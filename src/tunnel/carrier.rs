@@ -1,0 +1,220 @@
+//! Copies between an application and its server, both ways. The end of one way is carried on as such, as close_notify or
+//! end of stream; what breaks off at one end is broken off at the other, so that nobody takes a part for the whole.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::plain::{Plain, reset_on_close};
+use crate::audit::client_events::Volume;
+use crate::tls::server_connection::{Copied, CopyError};
+use crate::tls::{ServerConnection, ServerError};
+
+/// How often each way may read before others have their turn.
+const ROUNDS: usize = 4;
+
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// One application's connection and that to its server.
+#[derive(Debug)]
+pub struct Carrier {
+    plain: Plain,
+    server: ServerConnection,
+    to_server: Way,
+    to_plain: Way,
+    volume: Volume,
+    /// What moved last came from the server.
+    is_answered: bool,
+    first_end: Option<Ended>,
+}
+
+/// How far one way is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Open,
+    /// There is no more to copy, but its end has yet to be passed on.
+    Ending,
+    Ended,
+}
+
+/// What has come of a turn.
+#[derive(Debug)]
+pub enum Step {
+    /// There may be more to copy at once.
+    More,
+    /// One of the ways has ended.
+    HalfClosed,
+    /// Both have.
+    Ended(Ended),
+}
+
+/// Why there is nothing more to copy.
+#[derive(Debug)]
+pub enum Ended {
+    /// The application was the first to say that it is done.
+    Application,
+    /// The server was.
+    Server,
+    /// The application's connection broke.
+    ApplicationLost(io::Error),
+    /// The server's did, or it broke the rules.
+    ServerLost(ServerError),
+}
+
+impl Carrier {
+    /// Of these connections, by which nothing has come yet.
+    pub fn new(plain: Plain, server: ServerConnection) -> Carrier {
+        Carrier {
+            plain,
+            server,
+            to_server: Way::Open,
+            to_plain: Way::Open,
+            volume: Volume::default(),
+            is_answered: true,
+            first_end: None,
+        }
+    }
+
+    /// Copies as much as there is, within a turn's bounds. `buffer` is used in passing.
+    pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Step> {
+        let was_open = self.first_end.is_none();
+        for _ in 0..ROUNDS {
+            let mut is_idle = true;
+            for polled in [self.poll_to_server(cx, buffer), self.poll_to_plain(cx, buffer)] {
+                match polled {
+                    Poll::Ready(Ok(())) => is_idle = false,
+                    Poll::Ready(Err(error)) => {
+                        // The alert that says why, if it goes out.
+                        let _ = self.server.poll_flush(cx);
+                        return Poll::Ready(Step::Ended(self.broken(error)));
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            if self.to_server == Way::Ended && self.to_plain == Way::Ended {
+                let first = self.first_end.take().unwrap_or(Ended::Application);
+                return Poll::Ready(Step::Ended(first));
+            }
+            if was_open && self.is_half_closed() {
+                return Poll::Ready(Step::HalfClosed);
+            }
+            if is_idle {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Step::More)
+    }
+
+    /// Whoever has said that it is done may well be gone altogether.
+    fn broken(&mut self, error: CopyError) -> Ended {
+        match (error, self.first_end.take()) {
+            (CopyError::Plain(_), Some(Ended::Application)) => Ended::Application,
+            (CopyError::Server(_), Some(Ended::Server)) => Ended::Server,
+            (CopyError::Plain(error), _) => Ended::ApplicationLost(error),
+            (CopyError::Server(error), _) => Ended::ServerLost(error),
+        }
+    }
+
+    /// Ready where something has been done. Nothing is read before what was encrypted has been sent.
+    fn poll_to_server(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), CopyError>> {
+        ready!(self.server.poll_flush(cx)).map_err(CopyError::Server)?;
+        match self.to_server {
+            Way::Open => {
+                let mut read = ReadBuf::new(buffer);
+                ready!(Pin::new(&mut self.plain).poll_read(cx, &mut read)).map_err(CopyError::Plain)?;
+                if read.filled().is_empty() {
+                    self.server.end();
+                    self.to_server = Way::Ending;
+                    self.first_end.get_or_insert(Ended::Application);
+                } else {
+                    self.server.encrypt(read.filled());
+                    self.volume.received += read.filled().len() as u64;
+                    self.is_answered = false;
+                }
+            }
+            Way::Ending => {
+                // Who is gone already need not be told.
+                let _ = ready!(self.server.poll_shutdown(cx));
+                self.to_server = Way::Ended;
+            }
+            Way::Ended => return Poll::Pending,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_to_plain(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), CopyError>> {
+        match self.to_plain {
+            Way::Open => match ready!(self.server.poll_copy_to(cx, buffer, &mut self.plain))? {
+                Copied::Bytes(0) => {}
+                Copied::Bytes(count) => {
+                    self.volume.sent += count as u64;
+                    self.is_answered = true;
+                }
+                Copied::End => {
+                    self.to_plain = Way::Ending;
+                    self.first_end.get_or_insert(Ended::Server);
+                }
+            },
+            Way::Ending => {
+                let _ = ready!(Pin::new(&mut self.plain).poll_shutdown(cx));
+                self.to_plain = Way::Ended;
+            }
+            Way::Ended => return Poll::Pending,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What was copied so far: received is from the application.
+    pub fn volume(&self) -> Volume {
+        self.volume
+    }
+
+    /// Whether one of the ways has ended.
+    pub fn is_half_closed(&self) -> bool {
+        self.first_end.is_some()
+    }
+
+    /// Whether it is the server who was done first. None of those that are known goes on listening then.
+    pub fn is_left_by_server(&self) -> bool {
+        matches!(self.first_end, Some(Ended::Server))
+    }
+
+    /// Whether what moved last was said by the server: where each question has its answer, it owes none.
+    pub fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+
+    /// The connection to the server.
+    pub fn server(&self) -> &ServerConnection {
+        &self.server
+    }
+
+    /// The application's connection.
+    pub fn plain(&self) -> &Plain {
+        &self.plain
+    }
+
+    /// Ends both in good order, as far as they take that.
+    pub async fn close(mut self) {
+        self.server.end();
+        let goodbye = async {
+            let flushed = std::future::poll_fn(|cx| self.server.poll_flush(cx)).await;
+            if flushed.is_ok() {
+                // Who does not listen any more is not to be told.
+                let _ = std::future::poll_fn(|cx| self.server.poll_shutdown(cx)).await;
+            }
+            let _ = self.plain.shutdown().await;
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    /// Ends both so that neither takes it for an end in good order.
+    pub fn abort(self) {
+        reset_on_close(self.server.socket());
+        self.plain.abort();
+    }
+}
