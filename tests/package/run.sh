@@ -72,7 +72,7 @@ contents() {
     dpkg-deb -c "$stage/respgate.deb" >"$stage/contents"
     local path
     for path in usr/bin/respgate usr/lib/systemd/system/respgate.service usr/lib/systemd/system/respgate@.service \
-        usr/lib/systemd/system/respgate.socket usr/lib/sysusers.d/respgate.conf etc/logrotate.d/respgate \
+        usr/lib/systemd/system/respgate.socket usr/lib/systemd/system/respgate-tunnel.service usr/lib/sysusers.d/respgate.conf etc/logrotate.d/respgate \
         usr/share/man/man1/respgate.1.gz usr/share/man/man1/respgate-acl-explain.1.gz \
         usr/share/bash-completion/completions/respgate usr/share/zsh/vendor-completions/_respgate \
         usr/share/fish/vendor_completions.d/respgate.fish usr/share/doc/respgate/operations.md \

@@ -24,7 +24,7 @@ main() {
     trap end EXIT
     step "The instance differs from the service only where it has to" compare_units
     step "systemd-analyze verify" verify
-    step "systemd-analyze security" security respgate.service 'respgate@.service'
+    step "systemd-analyze security" security respgate.service 'respgate@.service' respgate-tunnel.service
     make_venv
     start_redis
     write_configuration
@@ -48,6 +48,12 @@ compare_units() {
         -e 's/ \(%i\)$//' \
         -e 's/-%i$//' \
         -e 's| RESPGATE_ADMIN_LISTEN=/run/respgate-%i/respgate.sock$||')
+    diff <(settings respgate.service | sed -E 's/^(After=network-online.target) .*/\1/') \
+        <(settings respgate-tunnel.service | sed -E \
+            -e 's/^Description=.*/Description=Authenticating TLS proxy for Redis/' \
+            -e 's/tunnel\.(md|toml)/\1/;s|/doc/respgate/md|/doc/respgate/operations.md|;s|/respgate/toml|/respgate/respgate.toml|' \
+            -e 's/^(RuntimeDirectory=respgate)-tunnel$/\1/' \
+            -e 's| RESPGATE_ADMIN_LISTEN=/run/respgate-tunnel/respgate.sock$||')
 }
 
 settings() {
@@ -63,7 +69,7 @@ verify() {
     (
         cd -- "$stage"
         mv respgate@.service respgate@next.service
-        systemd-analyze verify ./respgate.service ./respgate@next.service ./respgate.socket
+        systemd-analyze verify ./respgate.service ./respgate@next.service ./respgate-tunnel.service ./respgate.socket
     )
 }
 
