@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # What run.sh has played, in namespaces that it has to itself: an engine, and in it the image and compose.yaml.
 #
-#     play.sh FOLDER ROOT VENDOR
+#     play.sh FOLDER VENDOR
 #
-# FOLDER takes everything that is made, ROOT is a Debian, VENDOR has the crates.
+# FOLDER takes everything that is made, VENDOR has the crates.
 set -euo pipefail
 
-readonly stage=$1 root=$2 vendor=$3
-readonly redis_image=docker.io/library/redis:7.2-bookworm rust_image=docker.io/library/rust:1-bookworm
+readonly stage=$1 vendor=$2
+. tests/compose/engine.sh
+readonly rust_image=docker.io/library/rust:1-bookworm
 readonly project=$stage/shop
 # Whose files they are: neither root nor the default of compose.yaml.
 readonly owner=4242 largest=$((16 * 1000 * 1000))
 read -ra compose <<<"${COMPOSE:-docker-compose}"
-export DOCKER_HOST=unix://$stage/docker.sock COMPOSE_PROJECT_NAME=shop RESPGATE_UID=$owner
+export COMPOSE_PROJECT_NAME=shop RESPGATE_UID=$owner
 
 main() {
     step "An engine" start_engine
+    printf 'Compose %s\n' "$("${compose[@]}" version --short)"
     step "The images of a registry" import_images
     step "A clone, and its certificates" make_project
     step "The image" make_image
@@ -30,27 +32,8 @@ main() {
     [[ -n ${IMAGE:-} ]] || step "quickstart.sh without Rust" quickstart
 }
 
-start_engine() {
-    # Not the sockets, locks and states of this machine.
-    mount -t tmpfs tmpfs /run
-    [[ ! -d /etc/docker ]] || mount -t tmpfs tmpfs /etc/docker
-    ip link set lo up
-    dockerd --host "$DOCKER_HOST" --data-root "$stage/data" --exec-root "$stage/exec" --pidfile "$stage/docker.pid" \
-        --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/${stage##*/}" >"$stage/log" 2>&1 &
-    local engine=$!
-    until docker version >"$stage/version" 2>&1; do
-        kill -0 "$engine" 2>/dev/null || skip "the engine does not start: $(tail -1 "$stage/log")"
-        sleep 0.1
-    done
-    printf 'engine %s, Compose %s\n' "$(docker version --format '{{.Server.Version}}')" \
-        "$("${compose[@]}" version --short)"
-}
-
 import_images() {
-    # Somebody's, and nobody else may enter: the volume for it is made with the same owner and mode.
-    install -d -o 12345 -m 0700 "$root/data"
-    tar -C "$root" -c --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' --exclude=./var/cache . |
-        docker import - "$redis_image"
+    import_debian "$redis_image"
     [[ -z ${IMAGE:-} ]] || return 0
     local sysroot
     sysroot=$(rustc --print sysroot)
@@ -269,11 +252,6 @@ eventually() {
 step() {
     printf '\n== %s\n' "$1"
     "${@:2}"
-}
-
-skip() {
-    printf '\nSKIPPED: compose.yaml was not run: %s\n' "$1" >&2
-    exit 77
 }
 
 die() {
