@@ -33,12 +33,13 @@ pub struct InitArgs {
     /// May be repeated
     #[arg(long = "client", value_name = "NAME[=PRESET[:PREFIX]]", required = true, value_parser = client)]
     clients: Vec<Client>,
-    /// A DNS name or address that clients connect to; may be repeated [default: the name of this host]
+    /// A DNS name or address that clients connect to; may be repeated [default: the name of this host, or of the
+    /// service]
     #[arg(long = "server-name", value_name = "NAME")]
     server_names: Vec<String>,
-    /// Where respgate listens
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:6380")]
-    listen: SocketAddr,
+    /// Where respgate listens, or under Compose is published [default: 0.0.0.0:6380; under Compose 127.0.0.1:6380]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// Who may connect, here and in firewall/ [default: everybody]
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = config::network)]
     allow: Vec<IpNet>,
@@ -51,6 +52,9 @@ pub struct InitArgs {
     /// The unit that Redis is [default: redis-server, redis, valkey-server or valkey, whichever there is]
     #[arg(long, value_name = "UNIT")]
     redis_unit: Option<String>,
+    /// The image of respgate, where it is a container [default: respgate]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
 }
 
 /// Makes it, and says what is to be done next.
@@ -79,9 +83,9 @@ fn exit(error: &InitError) -> Exit {
 
 impl InitArgs {
     fn wanted(&self) -> Wanted {
-        let server_names = match self.server_names.as_slice() {
-            [] => vec![this_host()],
-            names => names.to_vec(),
+        let server_names = match (self.server_names.as_slice(), self.platform) {
+            ([], Platform::Bare | Platform::Systemd) => vec![this_host()],
+            (names, _) => names.to_vec(),
         };
         Wanted {
             folder: self.folder.clone(),
@@ -93,6 +97,7 @@ impl InitArgs {
             redis_conf: self.redis_conf.clone(),
             aclfile: self.aclfile.clone(),
             redis_unit: self.redis_unit.clone(),
+            image: self.image.clone(),
         }
     }
 }

@@ -42,13 +42,14 @@ impl Found {
             folder,
             today: pki::date(now),
             program: std::env::current_exe().map_err(InitError::System)?,
+            user: rustix::process::geteuid().as_raw(),
             has_units: UNITS[1..].iter().any(|folder| Path::new(folder).join("respgate.service").exists()),
             password: random::password(PASSWORD_BITS).map_err(InitError::System)?,
         };
         let usual = || USUAL_CONF.iter().map(PathBuf::from).find(|path| path.exists());
         let conf = match wanted.platform {
             Platform::Systemd => wanted.redis_conf.clone().or_else(usual),
-            Platform::Bare => wanted.redis_conf.clone(),
+            _ => wanted.redis_conf.clone(),
         };
         let redis = conf.map(|conf| read_redis(wanted, &conf)).transpose()?;
         Ok(Found { place, redis })

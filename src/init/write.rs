@@ -1,16 +1,16 @@
 //! Making the folder: all of it beside its place, checked, and then moved there.
 
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
 use super::InitError;
-use super::plan::{Plan, PlannedFile};
+use super::plan::{Plan, PlannedFile, Sharing};
 use crate::auth::random;
 use crate::config::{self, Flags, Host, Loaded, Sources, Variables};
 use crate::files::Files;
@@ -64,7 +64,10 @@ pub(super) fn write(folder: &Path, plan: &Plan, now: SystemTime) -> Result<Writt
         write_planned(&stage.0, file)?;
     }
     let end = write_certificates(&stage.0, plan, now)?;
-    let warnings = check(&stage.0, folder)?;
+    for (folder, sharing) in &plan.shared {
+        share(&stage.0.join(folder), *sharing)?;
+    }
+    let warnings = check(&stage.0, plan.config_folder, folder)?;
     // An empty folder gives way to it, one that is not empty any more does not.
     fs::rename(&stage.0, folder).map_err(|error| match error.kind() {
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
@@ -123,7 +126,8 @@ fn write_certificates(stage: &Path, plan: &Plan, now: SystemTime) -> Result<Syst
     };
     let end = issue().map_err(InitError::Certificate)?;
     for (name, mode) in [("server.crt", PUBLIC), ("server.key", SECRET), ("ca.crt", PUBLIC), (CRL_FILE, PUBLIC)] {
-        copy(&pki.join(name), &stage.join("etc").join(name), mode)?;
+        make_folders(stage, Path::new(plan.tls_folder))?;
+        copy(&pki.join(name), &stage.join(plan.tls_folder).join(name), mode)?;
     }
     for (client, _) in &plan.clients {
         let folder = stage.join("clients").join(client);
@@ -149,14 +153,36 @@ fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), InitError> {
     write_file(to, &Zeroizing::new(bytes), mode)
 }
 
+/// Lets others read a folder and the files in it.
+fn share(folder: &Path, sharing: Sharing) -> Result<(), InitError> {
+    let share_one = |path: &Path| {
+        let may_enter = if path.is_dir() { 0o110 } else { 0 };
+        let mode = match sharing {
+            Sharing::Group(group) => {
+                chown(path, None, Some(group))?;
+                0o640 | may_enter
+            }
+            Sharing::Everybody => 0o644 | may_enter | may_enter >> 3,
+        };
+        fs::set_permissions(path, Permissions::from_mode(mode))
+    };
+    let share_all = || {
+        for entry in fs::read_dir(folder)? {
+            share_one(&entry?.path())?;
+        }
+        share_one(folder)
+    };
+    share_all().map_err(|error| InitError::Folder(folder.to_owned(), error))
+}
+
 /// What `respgate check` says against the configuration, but for what depends on where it is installed. The environment
 /// of whoever makes it is not that of whoever runs it.
-fn check(stage: &Path, folder: &Path) -> Result<Vec<String>, InitError> {
+fn check(stage: &Path, config_folder: &str, folder: &Path) -> Result<Vec<String>, InitError> {
     // By the names that the files will have.
     let told = |text: &dyn Display| text.to_string().replace(&*stage.to_string_lossy(), &folder.to_string_lossy());
     let refused = |lines, is_permission| InitError::Refused { lines, is_permission };
     let (variables, flags, host, files) = (Variables::new(), Flags::none(), Host::current(), Files::default());
-    let file = Some(stage.join("etc/respgate.toml"));
+    let file = Some(stage.join(config_folder).join("respgate.toml"));
     let sources = Sources { file, variables: &variables, flags: &flags, host: &host, files: &files };
     let Loaded { config, warnings } = config::load(&sources)
         .map_err(|errors| refused(errors.iter().map(|error| told(error)).collect(), errors.is_permission()))?;

@@ -9,6 +9,8 @@ readonly password=the-old-secret-of-everybody
 # Who runs what is started by hand.
 readonly owner=4242
 respgate=$3
+# What the doctor does not call green: what respgate.toml says with its day, since clients still send the old password.
+readonly of_host="gate.stray-auth firewall"
 
 main() {
     ip link set lo up
@@ -33,7 +35,7 @@ paste_all() {
         [[ $line != next* ]] || { is_next=yes; continue; }
         line=${line#"${line%%[! ]*}"}
         if [[ -n $is_next && $line =~ ^'# '([0-9]+)'. ' ]]; then
-            [[ $number == 0 ]] || after_step "$number"
+            [[ $number == 0 ]] || "after_${steps[number - 1]}"
             number=${BASH_REMATCH[1]}
             step "${line#\# }"
         elif [[ -n $is_next && $line != '#'* ]]; then
@@ -43,40 +45,52 @@ paste_all() {
             "as_$platform" bash -c "$line" 2>&1 | tee "$stage/said" || [[ $line == redis-cli* ]] || die "it failed"
         fi
     done 3<"$stage/printed"
-    after_step "$number"
-    # What is left is what respgate.toml says with its day: clients still send the old password.
+    "after_${steps[number - 1]}"
     local told
-    told=$(sed -n 's/^\(RED\|AMBER\|UNKNOWN\) *\([^ ]*\).*/\2/p' "$stage/said" | paste -s)
-    [[ $told == $'gate.stray-auth\tfirewall' ]] || die "the doctor says more: $told"
+    told=$(sed -n 's/^\(RED\|AMBER\|UNKNOWN\) *\([^ ]*\).*/\2/p' "$stage/said" | paste -sd ' ')
+    [[ $told == "$last_words" ]] || die "the doctor says more: $told"
 }
 
-after_step() {
-    case $1 in
-        1) eventually OK old SET shop:x "after step 1" ;;
-        2)
-            expect OK old SET shop:x "beside respgate"
-            local rules=$stage/mine/gate/firewall/respgate.nft
-            [[ ! -e $rules ]] || ! command -v nft >/dev/null || nft -f "$rules"
-            eventually PONG client ops PING
-            ;;
-        3)
-            expect "beside respgate" client shop GET shop:x
-            expect NOPERM client shop GET bank:1
-            expect "blocked by respgate" client shop FLUSHALL
-            ;;
-        4) expect OK old SET shop:x "one last time" ;;
-        5)
-            expect "Connection refused" old PING
-            expect NOAUTH redis-cli -s "$socket" PING
-            REDISCLI_AUTH=$password expect WRONGPASS redis-cli -s "$socket" PING
-            ;;
-        6)
-            expect "one last time" client shop GET shop:x
-            # It sends a password still.
-            REDISCLI_AUTH=$password expect "one last time" client shop GET shop:x
-            expect "one last time" client ops GET shop:x
-            ;;
-    esac
+# --- what is so after each step
+
+after_opened() {
+    eventually OK old SET shop:x "after step 1"
+}
+
+after_gated() {
+    expect OK old SET shop:x "beside respgate"
+    local rules=$stage/mine/gate/firewall/respgate.nft
+    [[ ! -e $rules ]] || ! command -v nft >/dev/null || nft -f "$rules"
+    eventually PONG client ops PING
+}
+
+after_opened_and_gated() {
+    after_opened
+    after_gated
+}
+
+after_moved() {
+    expect "beside respgate" client shop GET shop:x
+    expect NOPERM client shop GET bank:1
+    expect "blocked by respgate" client shop FLUSHALL
+}
+
+after_asked() {
+    expect OK old SET shop:x "one last time"
+}
+
+after_closed() {
+    expect "Connection refused" old PING
+    [[ -n ${socket:-} ]] || return 0
+    expect NOAUTH redis-cli -s "$socket" PING
+    REDISCLI_AUTH=$password expect WRONGPASS redis-cli -s "$socket" PING
+}
+
+after_asked_if_well() {
+    expect "one last time" client shop GET shop:x
+    # It sends a password still.
+    REDISCLI_AUTH=$password expect "one last time" client shop GET shop:x
+    expect "one last time" client ops GET shop:x
 }
 
 old() {
@@ -91,7 +105,13 @@ client() {
 # --- started by hand, by somebody who is not root
 
 set_up_bare() {
+    steps=(opened gated moved asked closed asked_if_well)
+    last_words=$of_host
     socket=$stage/redis/redis.sock
+    write_redis_conf
+}
+
+write_redis_conf() {
     mkdir -- "$stage/redis"
     cat >"$stage/redis/redis.conf" <<EOF
 bind 0.0.0.0
@@ -119,6 +139,8 @@ as_bare() {
 # Everything of this machine stays as it is: what is written goes beside it.
 set_up_systemd() {
     local folder
+    steps=(opened gated moved asked closed asked_if_well)
+    last_words=$of_host
     [[ -e /etc/redis/redis.conf ]] || die "please install Debian's redis-server"
     mount -t tmpfs tmpfs /run
     mount -t tmpfs tmpfs "$stage"
@@ -143,6 +165,42 @@ start_systemd() {
 }
 
 as_systemd() {
+    "$@"
+}
+
+# --- containers, by Docker Compose
+
+set_up_compose() {
+    steps=(opened_and_gated moved asked closed asked_if_well)
+    # On this host there is neither of them.
+    last_words="gate.config redis.found firewall"
+    write_redis_conf
+    . tests/compose/engine.sh
+    start_engine
+    import_debian "$redis_image" >/dev/null
+    install -D -- "$respgate" "$stage/added/respgate"
+    install -d -m 1777 "$stage/added/run/respgate"
+    import_debian respgate --change 'ENTRYPOINT ["/respgate"]' --change 'USER 65532:65532' \
+        --change 'ENV RESPGATE_ADMIN_LISTEN=/run/respgate/admin.sock' >/dev/null
+    # Where Compose is a program of its own.
+    mkdir -- "$stage/bin"
+    cat >"$stage/bin/docker" <<EOF
+#!/bin/sh
+[ "\$1" = compose ] || exec $(command -v docker) "\$@"
+shift
+exec ${COMPOSE:-docker-compose} "\$@"
+EOF
+    chmod +x "$stage/bin/docker"
+    PATH=$stage/bin:$PATH
+}
+
+# On the host, until it is stopped as the first comment says.
+start_compose() {
+    start_bare
+}
+
+as_compose() {
+    if [[ $* == *"compose.step1.yaml up"* ]]; then as_bare redis-cli -a "$password" --no-auth-warning SHUTDOWN || true; fi
     "$@"
 }
 

@@ -3,12 +3,14 @@
 # line, and nothing else. Old clients go on until the second step, and none is let in after it; `respgate doctor` has the
 # last word. Prints how many lines and seconds it took.
 #
-#     run.sh [bare] [systemd]                    default: all
+#     run.sh [bare] [systemd] [compose] [kubernetes]     default: all
 #
-# It needs root, util-linux, iproute2, redis-server and redis-cli, and for systemd Debian's redis-server and systemd's
-# tools, but no running systemd. RESPGATE names another respgate than target/debug/respgate, which is built first.
+# It needs root, util-linux, iproute2, redis-server and redis-cli; for systemd Debian's redis-server and systemd's
+# tools, but no running systemd; for compose an engine as tests/compose/run.sh has it, and COMPOSE is another Compose; for
+# Kubernetes what tests/kubernetes/run.sh does, which plays it. RESPGATE names another respgate than target/debug/respgate, which is built first.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+. tests/compose/engine.sh
 
 main() {
     local platform
@@ -20,16 +22,29 @@ main() {
         cargo build --locked --quiet
         RESPGATE=$PWD/target/debug/respgate
     fi
-    [[ $# -gt 0 ]] || set -- bare systemd
+    export RESPGATE
+    [[ $# -gt 0 ]] || set -- bare systemd compose kubernetes
     for platform in "$@"; do
+        [[ $platform != kubernetes ]] || { tests/kubernetes/run.sh init; continue; }
         stage=$(mktemp -d)
-        trap 'rm -rf --one-file-system -- "$stage"' EXIT
+        trap end EXIT
         chmod 711 "$stage"
+        [[ $platform != compose ]] || { install_engine; make_debian; }
         unshare --net --mount --pid --fork --kill-child --mount-proc \
-            tests/init/play.sh "$platform" "$stage" "$RESPGATE"
-        rm -rf --one-file-system -- "$stage"
+            tests/init/play.sh "$platform" "$stage" "$RESPGATE" &
+        played=$!
+        wait "$played"
+        clean_up_engine
     done
+    trap - EXIT
     printf '\nAll is well, in %d s\n' "$SECONDS"
+}
+
+end() {
+    local status=$?
+    kill -KILL "${played:-}" 2>/dev/null || true
+    clean_up_engine || exit 1
+    exit "$status"
 }
 
 main "$@"

@@ -86,7 +86,7 @@ fn keys_and_passwords_are_for_their_owner_whatever_the_umask_and_an_empty_folder
 
 #[test]
 fn check_has_nothing_against_what_is_made_for_any_place() {
-    for platform in ["bare", "systemd"] {
+    for platform in ["bare", "systemd", "compose"] {
         let dir = folder();
         fs::write(dir.path().join("redis.conf"), "requirepass old\nuser web on >a ~web:* +get\n").unwrap();
         let presets = ["--client", "shop=celery:shop_", "--client", "ops=admin", "--client", "web"];

@@ -19,8 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--respgate", type=Path, required=True)
     parser.add_argument("--stage", type=Path, required=True)
+    parser.add_argument("--made", type=Path, help="what `respgate init` has made")
     arguments = parser.parse_args()
-    stage = Stage(arguments.respgate, arguments.stage)
+    stage = Stage(arguments.respgate, arguments.stage, arguments.made)
     try:
         for scene in [stage.check, stage.start, stage.revoke, stage.change_rules, stage.stop]:
             print(f"\n== {scene.__doc__}")
@@ -35,17 +36,15 @@ def main() -> None:
 
 
 class Stage:
-    def __init__(self, respgate: Path, folder: Path) -> None:
-        self.respgate, self.ca = respgate, folder / "ca"
-        manifests = read_manifests()
+    def __init__(self, respgate: Path, folder: Path, made: Path | None) -> None:
+        self.respgate, self.ca = respgate, made / "pki" if made else folder / "ca"
+        manifests = read_manifests(made / "deploy" if made else Path("deploy/kubernetes"))
         self.config: dict[str, str] = manifests["ConfigMap", "respgate"]["data"]
         self.settings = tomllib.loads(self.config["respgate.toml"])
         self.port: int = manifests["Service", "redis"]["spec"]["ports"][0]["targetPort"]
         stateful_set = manifests["StatefulSet", "redis"]["spec"]
-        self.cert("ca")
-        self.cert("server", *NAMES, "--file", "server")
-        for client in ["shop", "ops"]:
-            self.cert("client", client)
+        if not made:
+            self.make_certificates()
         self.pod = Pod(stateful_set["template"]["spec"], folder, environment_of_image(Path("Dockerfile")))
         self.pod.make_root(
             respgate,
@@ -53,6 +52,12 @@ class Stage:
             [claim["metadata"]["name"] for claim in stateful_set["volumeClaimTemplates"]],
         )
         [self.sidecar], [self.redis] = self.pod.sidecars, self.pod.containers
+
+    def make_certificates(self) -> None:
+        self.cert("ca")
+        self.cert("server", *NAMES, "--file", "server")
+        for client in ["shop", "ops"]:
+            self.cert("client", client)
 
     def cert(self, *words: str) -> None:
         subprocess.run([self.respgate, "cert", "--dir", self.ca, *words], check=True, stdout=subprocess.DEVNULL)
@@ -180,9 +185,9 @@ def request(*words: str) -> bytes:
     return f"*{len(words)}\r\n".encode() + b"".join(f"${len(word)}\r\n{word}\r\n".encode() for word in words)
 
 
-def read_manifests() -> dict[tuple[str, str], dict]:
+def read_manifests(folder: Path) -> dict[tuple[str, str], dict]:
     """By kind and name."""
-    files = sorted(Path("deploy/kubernetes").glob("*.yaml"))
+    files = sorted(folder.glob("*.yaml"))
     documents = [document for file in files for document in yaml.safe_load_all(file.read_text())]
     return {(document["kind"], document["metadata"]["name"]): document for document in documents}
 

@@ -2,6 +2,9 @@
 # The manifests of deploy/kubernetes: held against Kubernetes' schemas, and played with processes. What kubelet does to
 # a Pod is done here: volumes with their links, owners and modes, users, probes, and the order of start and stop.
 #
+#
+#     run.sh [init]          `init`: the manifests that `respgate init` makes, with its certificates
+#
 # It needs root for mounts, a network and users of its own, redis-server and redis-cli, and no Kubernetes. RESPGATE
 # names the respgate; else it is target/release/respgate or target/debug/respgate.
 set -euo pipefail
@@ -19,14 +22,19 @@ main() {
     [[ $(id -u) -eq 0 ]] || { echo "it mounts, and runs processes as other users: run it as root" >&2; exit 1; }
     respgate=$(find_respgate)
     make_venv
-    for version in "${versions[@]}"; do
-        step "The schemas of Kubernetes $version" \
-            "$venv/bin/kubernetes-validate" --strict --kubernetes-version "$version" deploy/kubernetes/*.yaml
-    done
     stage=$(mktemp -d)
     trap 'rm -rf -- "$stage"' EXIT
+    local manifests=deploy/kubernetes made=()
+    if [[ ${1:-} == init ]]; then
+        step "respgate init" "$respgate" init "$stage/gate" --for kubernetes --client shop=app --client ops=admin
+        manifests=$stage/gate/deploy made=(--made "$stage/gate")
+    fi
+    for version in "${versions[@]}"; do
+        step "The schemas of Kubernetes $version" \
+            "$venv/bin/kubernetes-validate" --strict --kubernetes-version "$version" "$manifests"/*.yaml
+    done
     unshare --mount --net sh -c 'ip link set lo up && exec "$@"' sh \
-        "$venv/bin/python" -B tests/kubernetes/play.py --respgate "$respgate" --stage "$stage"
+        "$venv/bin/python" -B tests/kubernetes/play.py --respgate "$respgate" --stage "$stage" "${made[@]}"
     printf '\nAll is well, in %d s\n' "$SECONDS"
 }
 

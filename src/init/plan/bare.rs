@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::quoting::redis_word;
 use super::redis::{Cutover, Login, Reach};
-use super::{Deployment, FoundRedis, Place, PlannedFile, Step, Wanted, firewall};
+use super::{Deployment, Place, PlannedFile, Step, Wanted, firewall};
 use crate::shell;
 
 /// Where a Redis of its own has its socket.
@@ -13,12 +13,7 @@ pub(super) fn socket(place: &Place) -> PathBuf {
 }
 
 /// What is started, in which order.
-pub(super) fn deployment(
-    wanted: &Wanted,
-    place: &Place,
-    redis: Option<(&FoundRedis, &Cutover)>,
-    upstream_user: &str,
-) -> Deployment {
+pub(super) fn deployment(wanted: &Wanted, place: &Place, cutover: Option<&Cutover>, upstream_user: &str) -> Deployment {
     let at = |name: &str| shell::word(&place.folder.join(name));
     let program = shell::word(&place.program);
     let config = at("etc/respgate.toml");
@@ -27,17 +22,21 @@ pub(super) fn deployment(
     let is_well = format!("until {program} health --ready --config {config}; do sleep 1; done; {doctor}");
     let mut gate = vec![start];
     if !wanted.allow.is_empty() {
-        gate.extend(firewall::lines(&shell::word(&place.folder)));
+        gate.extend(firewall::lines(wanted.platform, &shell::word(&place.folder)));
     }
-    let mut deployment =
-        Deployment { files: Vec::new(), folders: ["log", "run"].map(PathBuf::from).to_vec(), next: Vec::new() };
-    let Some((_, cutover)) = redis else {
+    let mut deployment = Deployment {
+        files: Vec::new(),
+        folders: ["log", "run"].map(PathBuf::from).to_vec(),
+        next: Vec::new(),
+        shared: Vec::new(),
+    };
+    let Some(cutover) = cutover else {
         deployment.files.push(PlannedFile::secret("redis/redis.conf", redis_conf(place, upstream_user)));
         deployment.folders.push("redis/data".into());
         let redis = format!("redis-server {} --daemonize yes", at("redis/redis.conf"));
         deployment.next = vec![
             Step::new("Redis, which lets in nobody but respgate", [redis]),
-            Step::new(format!("respgate in front of it, at {}", wanted.listen), gate),
+            Step::new(format!("respgate in front of it, at {}", wanted.address()), gate),
             Step::new("what is in clients/ goes to the clients", []),
             Step::new("is all well?", [is_well]),
         ];
@@ -64,7 +63,7 @@ pub(super) fn deployment(
             "Redis lets in respgate as well; old clients go on",
             step("step1", stop1, vec![cutover.include_line()]),
         ),
-        Step::new(format!("respgate in front of it, at {}", wanted.listen), gate),
+        Step::new(format!("respgate in front of it, at {}", wanted.address()), gate),
         Step::new("what is in clients/ goes to the clients, which move to it", []),
         Step::new("who is connected past respgate? nobody, before step 5", [format!("{doctor} --who")]),
         Step::new("Redis lets in nobody else", step("step2", stop2, cutover.lines_out())),

@@ -10,6 +10,8 @@ use crate::preset::PresetError;
 pub enum Fault {
     /// There is no redis.conf in the usual places.
     NoRedis,
+    /// This flag does nothing there.
+    Useless(&'static str),
     /// Two clients have one name.
     TwiceNamed(String),
     /// This name means somebody else.
@@ -40,6 +42,7 @@ impl fmt::Display for Fault {
             Fault::NoRedis => {
                 f.write_str("no redis.conf is where distributions have it: --redis-conf FILE, once Redis is installed")
             }
+            Fault::Useless(flag) => write!(f, "{flag}: does nothing on this platform"),
             Fault::TwiceNamed(name) => write!(f, "--client {name} is given twice"),
             Fault::Reserved(name) => write!(f, "--client {name}: nobody has a certificate by this name"),
             Fault::Preset(name, error) => write!(f, "--client {name}: {error}"),

@@ -2,7 +2,7 @@
 
 use super::quoting::{toml_list, toml_string};
 use super::redis::{Cutover, FormerUser};
-use super::{Client, Fault, Place, Platform, Rights, UPSTREAM_USER, Wanted};
+use super::{Client, Fault, PORT, Place, Platform, Rights, UPSTREAM_USER, Wanted, server_names};
 use crate::preset::{self, Lifted};
 
 /// Files of these names are somebody else's, or users.
@@ -118,13 +118,13 @@ pub(super) fn settings(
     let mut lines = vec![
         format!("# Made by `respgate init` on {}. Relative paths start at this file.", place.today),
         String::new(),
-        format!("listen = {}", toml_string(&wanted.listen.to_string())),
+        format!("listen = {}", toml_string(&listen(wanted))),
     ];
     if !wanted.allow.is_empty() {
         lines.push(format!("allow = {}", toml_list(wanted.allow.iter().map(ToString::to_string))));
     }
     lines.push(format!("upstream = {}", toml_string(&format!("unix:{}", socket.display()))));
-    lines.extend(TRUST.map(str::to_owned));
+    lines.extend(trust(wanted.platform));
     if cutover.is_some_and(|cutover| cutover.has_passwords) {
         lines.extend([
             String::new(),
@@ -137,16 +137,12 @@ pub(super) fn settings(
         ]);
     }
     lines.push(String::new());
-    lines.extend(match wanted.platform {
-        Platform::Bare => {
-            vec!["admin-listen = \"../run/respgate.sock\"".to_owned(), "audit-file = \"../log/audit.log\"".to_owned()]
-        }
-        Platform::Systemd => vec!["audit-file = \"/var/log/respgate/audit.log\"".to_owned()],
-    });
-    lines.push("metrics-listen = \"127.0.0.1:9180\"".to_owned());
-    lines.extend(["", "[upstream-auth]"].map(str::to_owned));
-    lines.push(format!("user = {}", toml_string(UPSTREAM_USER)));
-    lines.push("password-file = \"redis-password\"".to_owned());
+    lines.extend(of_platform(wanted.platform).iter().map(|line| (*line).to_owned()));
+    if wanted.platform != Platform::Kubernetes {
+        lines.extend(["", "[upstream-auth]"].map(str::to_owned));
+        lines.push(format!("user = {}", toml_string(UPSTREAM_USER)));
+        lines.push("password-file = \"redis-password\"".to_owned());
+    }
     let block = [("exempt-users", &users.exempt), ("scripting-users", &users.scripting)];
     if block.iter().any(|(_, names)| !names.is_empty()) {
         lines.extend(["", "[block]"].map(str::to_owned));
@@ -169,16 +165,44 @@ pub(super) fn settings(
     Ok(lines.join("\n"))
 }
 
-/// What every place has.
-const TRUST: [&str; 7] = [
-    "",
-    "tls-cert-file = \"server.crt\"",
-    "tls-key-file = \"server.key\"",
-    "tls-ca-cert-file = \"ca.crt\"",
-    "tls-crl-file = \"ca.crl\"",
-    "tls-auth-clients-user = \"CN\"",
-    "aclfile = \"users.acl\"",
-];
+/// In a container it is all there is.
+fn listen(wanted: &Wanted) -> String {
+    match wanted.platform {
+        Platform::Bare | Platform::Systemd => wanted.address().to_string(),
+        Platform::Compose => format!("0.0.0.0:{PORT}"),
+        Platform::Kubernetes => format!(":{PORT}"),
+    }
+}
+
+fn trust(platform: Platform) -> Vec<String> {
+    let folder = if platform == Platform::Kubernetes { "../tls/" } else { "" };
+    let files = [("cert", "server.crt"), ("key", "server.key"), ("ca-cert", "ca.crt"), ("crl", "ca.crl")];
+    let files = files.map(|(kind, file)| format!("tls-{kind}-file = \"{folder}{file}\""));
+    let users = ["tls-auth-clients-user = \"CN\"", "aclfile = \"users.acl\""].map(str::to_owned);
+    [String::new()].into_iter().chain(files).chain(users).collect()
+}
+
+fn of_platform(platform: Platform) -> &'static [&'static str] {
+    match platform {
+        Platform::Bare => &[
+            "admin-listen = \"../run/respgate.sock\"",
+            "audit-file = \"../log/audit.log\"",
+            "metrics-listen = \"127.0.0.1:9180\"",
+        ],
+        Platform::Systemd => &["audit-file = \"/var/log/respgate/audit.log\"", "metrics-listen = \"127.0.0.1:9180\""],
+        Platform::Compose => &["# Standard output: nothing here may be written to.", "audit-file = \"-\""],
+        Platform::Kubernetes => &[
+            "# Probes come from the node: from its address, or, depending on the network plugin, from one that it has in the",
+            "# network of the Pods. Put yours here: `kubectl get nodes -o jsonpath='{.items[*].spec.podCIDR}'`.",
+            "metrics-listen = \":9180\"",
+            "metrics-allow = [\"${NODE_IP:-127.0.0.1}\", \"10.244.0.0/16\"]",
+            "",
+            "log-format = \"json\"",
+            "# With shutdown-delay less than terminationGracePeriodSeconds.",
+            "shutdown-timeout = \"5s\"",
+        ],
+    }
+}
 
 fn renames(cutover: Option<&Cutover>) -> Result<Vec<String>, Vec<Fault>> {
     let renames = cutover.map(|cutover| cutover.renames.as_slice()).unwrap_or_default();
@@ -198,9 +222,10 @@ fn renames(cutover: Option<&Cutover>) -> Result<Vec<String>, Vec<Fault>> {
 
 /// Where a client finds Redis; the files that it names are beside it.
 pub(super) fn url(wanted: &Wanted, client: &str) -> String {
-    let host = wanted.server_names.first().map_or("localhost", String::as_str);
+    let names = server_names(wanted);
+    let host = names.first().map_or("localhost", String::as_str);
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let port = wanted.listen.port();
+    let port = wanted.address().port();
     let files = format!("ssl_ca_certs=ca.crt&ssl_certfile={client}.crt&ssl_keyfile={client}.key");
     format!("rediss://{host}:{port}/0?ssl_cert_reqs=required&{files}\n")
 }

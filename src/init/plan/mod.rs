@@ -1,12 +1,16 @@
 //! What is written into the folder, and what is to be done with it. Pure.
 //!
 //! [`redis`] reads what Redis is told today and makes the two steps of it, [`gate`] writes respgate's configuration and
-//! users, [`firewall`] the rules for those who may connect; [`bare`] and [`systemd`] say how all of that is put to work.
+//! users, [`firewall`] the rules for those who may connect; [`bare`], [`systemd`], [`compose`] and [`kubernetes`] say how all of that is put
+//! to work.
 
 mod bare;
+mod compose;
+mod containers;
 mod fault;
 mod firewall;
 mod gate;
+mod kubernetes;
 mod quoting;
 mod redis;
 mod report;
@@ -46,8 +50,8 @@ pub struct Wanted {
     pub server_names: Vec<String>,
     /// Who gets a certificate.
     pub clients: Vec<Client>,
-    /// Where respgate listens.
-    pub listen: SocketAddr,
+    /// Where respgate listens, or under Compose is published; what is usual where nothing is said.
+    pub listen: Option<SocketAddr>,
     /// Who may connect; everybody where it is empty.
     pub allow: Vec<IpNet>,
     /// The redis.conf of a Redis that is there.
@@ -56,7 +60,39 @@ pub struct Wanted {
     pub aclfile: Option<PathBuf>,
     /// The unit that Redis is, under systemd.
     pub redis_unit: Option<String>,
+    /// The image of respgate, where it is a container.
+    pub image: Option<String>,
 }
+
+impl Wanted {
+    /// Where it listens, where that is of this host.
+    fn address(&self) -> SocketAddr {
+        self.listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], PORT)))
+    }
+
+    /// As `docker build -t respgate .` calls it.
+    fn image(&self) -> &str {
+        self.image.as_deref().unwrap_or("respgate")
+    }
+
+    /// What was said and would do nothing there.
+    fn useless_flags(&self) -> Vec<Fault> {
+        let platform = self.platform;
+        let is_of = |platforms: &[Platform]| platforms.contains(&platform);
+        let host = [Platform::Bare, Platform::Systemd, Platform::Compose];
+        let given = [
+            ("--listen", self.listen.is_some(), is_of(&host)),
+            ("--redis-conf", self.redis_conf.is_some(), is_of(&host)),
+            ("--redis-unit", self.redis_unit.is_some(), is_of(&[Platform::Systemd])),
+            ("--image", self.image.is_some(), is_of(&[Platform::Compose, Platform::Kubernetes])),
+        ];
+        let useless = given.into_iter().filter(|(_, is_given, is_used)| *is_given && !is_used);
+        useless.map(|(flag, ..)| Fault::Useless(flag)).collect()
+    }
+}
+
+/// That of every example.
+const PORT: u16 = 6380;
 
 /// Where something runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,6 +101,10 @@ pub enum Platform {
     Bare,
     /// As units of systemd, from /etc/respgate
     Systemd,
+    /// As containers of Docker Compose
+    Compose,
+    /// As a Pod, with a new Redis
+    Kubernetes,
 }
 
 /// Who gets a certificate.
@@ -93,6 +133,8 @@ pub struct Place {
     pub today: String,
     /// This program.
     pub program: PathBuf,
+    /// Whose files they will be.
+    pub user: u32,
     /// Whether a package has brought the units of respgate.
     pub has_units: bool,
     /// What respgate says to Redis.
@@ -135,6 +177,12 @@ pub struct Plan {
     pub clients: Vec<(String, String)>,
     /// Whether the list of what is revoked stays in one place with what reads it.
     pub runs_in_place: bool,
+    /// Folders whose files others have to read as well.
+    pub shared: Vec<(&'static str, Sharing)>,
+    /// The folder of the configuration, and that of certificates.
+    pub config_folder: &'static str,
+    /// The folder of certificates and keys.
+    pub tls_folder: &'static str,
     /// What has to be known or set in applications.
     notes: Vec<String>,
     next: Vec<Step>,
@@ -157,11 +205,21 @@ struct Step {
     lines: Vec<String>,
 }
 
+/// Who else reads the files of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// This group, by its number.
+    Group(u32),
+    /// Whoever gets through the folder above, which is its owner's alone.
+    Everybody,
+}
+
 /// How a place puts to work what was planned.
 struct Deployment {
     files: Vec<PlannedFile>,
     folders: Vec<PathBuf>,
     next: Vec<Step>,
+    shared: Vec<(&'static str, Sharing)>,
 }
 
 impl Plan {
@@ -170,45 +228,65 @@ impl Plan {
     /// # Errors
     /// Everything that keeps from it.
     pub fn of(wanted: &Wanted, place: &Place, redis: Option<&FoundRedis>) -> Result<Plan, Vec<Fault>> {
+        let useless = wanted.useless_flags();
+        if !useless.is_empty() {
+            return Err(useless);
+        }
         let hash = PasswordHash::of_password(place.password.as_bytes());
         let upstream_user = format!("user {UPSTREAM_USER} on {} {UPSTREAM_RULES}", hash.to_rule());
-        let cutover = match (redis, wanted.platform) {
+        let mut cutover = match (redis, wanted.platform) {
             (Some(redis), platform) => Some(Cutover::of(redis, platform, &upstream_user, place)?),
             (None, Platform::Systemd) => return Err(vec![Fault::NoRedis]),
-            (None, Platform::Bare) => None,
+            (None, _) => None,
         };
         let users = gate::users(wanted, cutover.as_ref(), place)?;
-        let deployment = match wanted.platform {
-            Platform::Bare => bare::deployment(wanted, place, redis.zip(cutover.as_ref()), &upstream_user),
-            Platform::Systemd => systemd::deployment(wanted, place, redis.zip(cutover.as_ref())),
+        let socket = match (&cutover, wanted.platform) {
+            (Some(cutover), _) => cutover.socket.clone(),
+            (None, Platform::Compose | Platform::Kubernetes) => containers::SOCKET.into(),
+            (None, Platform::Bare | Platform::Systemd) => bare::socket(place),
         };
-        let socket = cutover.as_ref().map_or_else(|| bare::socket(place), |cutover| cutover.socket.clone());
         if socket.as_os_str().len() > LONGEST_SOCKET {
             return Err(vec![Fault::LongSocket(socket)]);
         }
+        let settings = gate::settings(wanted, place, &socket, cutover.as_ref(), &users)?;
+        let deployment = match wanted.platform {
+            Platform::Bare => bare::deployment(wanted, place, cutover.as_ref(), &upstream_user),
+            Platform::Systemd => systemd::deployment(wanted, place, redis.zip(cutover.as_ref())),
+            Platform::Compose => compose::deployment(wanted, place, cutover.as_ref(), &upstream_user),
+            Platform::Kubernetes => kubernetes::deployment(wanted, place, &settings, &users.text),
+        };
+        let (config_folder, tls_folder) = match wanted.platform {
+            Platform::Kubernetes => (kubernetes::CONFIG, kubernetes::TLS),
+            _ => ("etc", "etc"),
+        };
         let mut files = vec![
-            PlannedFile::secret("etc/respgate.toml", gate::settings(wanted, place, &socket, cutover.as_ref(), &users)?),
-            PlannedFile::secret("etc/users.acl", users.text),
-            PlannedFile::secret("etc/redis-password", place.password.as_str()),
+            PlannedFile::secret(format!("{config_folder}/respgate.toml"), settings),
+            PlannedFile::secret(format!("{config_folder}/users.acl"), users.text),
             PlannedFile::public(".gitignore", GITIGNORE),
         ];
+        // In a Pod nobody else reaches the socket.
+        let has_password = wanted.platform != Platform::Kubernetes;
+        files.extend(has_password.then(|| PlannedFile::secret("etc/redis-password", place.password.as_str())));
         files.extend(wanted.clients.iter().map(|client| {
             PlannedFile::secret(format!("clients/{0}/url.txt", client.name), gate::url(wanted, &client.name))
         }));
         files.extend(firewall::files(wanted));
         files.extend(deployment.files);
+        files.extend(cutover.iter_mut().flat_map(|cutover| std::mem::take(&mut cutover.files)));
         let mut plan = Plan {
             files,
             folders: deployment.folders,
             server_names: server_names(wanted),
             clients: users.clients,
             runs_in_place: wanted.platform == Platform::Bare,
+            shared: deployment.shared,
+            config_folder,
+            tls_folder,
             notes: users.notes,
             next: deployment.next,
             cutover,
         };
         plan.files.push(PlannedFile::public("next.txt", plan.next()));
-        plan.files.extend(plan.cutover.iter_mut().flat_map(|cutover| std::mem::take(&mut cutover.files)));
         Ok(plan)
     }
 }
@@ -219,12 +297,17 @@ const LONGEST_SOCKET: usize = 107;
 /// What is in the folder is secret, or made again.
 const GITIGNORE: &str = "# Keys and passwords are in here.\n*\n";
 
-/// And those of this machine, for who asks from there.
+/// And those of this machine, for who asks from there, and of the platform.
 fn server_names(wanted: &Wanted) -> Vec<String> {
+    let of_platform: &[&str] = match wanted.platform {
+        Platform::Bare | Platform::Systemd => &[],
+        Platform::Compose => &["respgate"],
+        Platform::Kubernetes => &["redis", "redis.default", "redis.default.svc", "redis.default.svc.cluster.local"],
+    };
     let mut names = wanted.server_names.clone();
-    for own in ["localhost", "127.0.0.1", "::1"] {
+    for own in of_platform.iter().chain(&["localhost", "127.0.0.1", "::1"]) {
         if names.iter().all(|name| name != own) {
-            names.push(own.to_owned());
+            names.push((*own).to_owned());
         }
     }
     names

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::containers;
 use super::quoting::redis_word;
 use super::{AclText, Fault, FoundRedis, Place, PlannedFile, Platform, UPSTREAM_USER};
 use crate::acl::{Acl, Unknown};
@@ -93,10 +94,13 @@ fn usual_socket(redis: &FoundRedis, platform: Platform, place: &Place) -> PathBu
     let of_pid_file = setting("pidfile").and_then(|file| Some(file.parent()?.to_owned())).filter(|folder| {
         ["/run", "/var/run"].map(Path::new).iter().any(|run| folder.starts_with(run) && folder != run)
     });
+    if platform == Platform::Compose {
+        return containers::SOCKET.into();
+    }
     let of_platform = || match platform {
         Platform::Systemd if redis.conf.to_string_lossy().contains("valkey") => PathBuf::from("/run/valkey"),
         Platform::Systemd => PathBuf::from("/run/redis"),
-        Platform::Bare => setting("dir").filter(|dir| dir.is_absolute()).unwrap_or(place.folder.join("redis")),
+        _ => setting("dir").filter(|dir| dir.is_absolute()).unwrap_or(place.folder.join("redis")),
     };
     of_pid_file.unwrap_or_else(of_platform).join("redis.sock")
 }
@@ -111,14 +115,19 @@ impl Cutover {
     ) -> Result<Cutover, Vec<Fault>> {
         let FoundRedis { conf, text, acl, .. } = redis;
         let sources = users_of_redis(text, acl.as_ref())?;
-        let own = last(text, "unixsocket").map(RedisConfLine::value).filter(|path| !path.is_empty());
+        let is_in_container = platform == Platform::Compose;
+        let own =
+            last(text, "unixsocket").map(RedisConfLine::value).filter(|path| !path.is_empty() && !is_in_container);
         let socket = own.clone().map_or_else(|| usual_socket(redis, platform, place), PathBuf::from);
         let mode = last(text, "unixsocketperm").and_then(|line| u32::from_str_radix(&line.value(), 8).ok());
         // Whoever may connect today may do so until step 2.
         let is_open = own.is_some() && mode.is_some_and(|mode| mode & 0o002 != 0);
         let step1_mode = if is_open { mode.unwrap_or(GROUP_SOCKET) } else { GROUP_SOCKET };
         let has_tls_port = port(text, "tls-port", 0) != 0;
-        let in_conf = |lines: &[String], title: &str| format!("# {title}\n{}\n", lines.join("\n"));
+        let in_conf = |lines: &[String], title: &str| match is_in_container {
+            true => lines.concat(),
+            false => format!("# {title}\n{}\n", lines.join("\n")),
+        };
         let socket_lines = |mode: u32| {
             vec![
                 format!("unixsocket {}", redis_word(socket.as_os_str().as_encoded_bytes())),
@@ -131,6 +140,10 @@ impl Cutover {
         step2.extend(socket_lines(GROUP_SOCKET));
         let mut files = Vec::new();
         match acl {
+            _ if is_in_container => {
+                step1 = vec![containers::redis_conf(Some(redis), STEP1_TITLE, upstream_user, true)];
+                step2 = vec![containers::redis_conf(Some(redis), STEP2_TITLE, upstream_user, false)];
+            }
             None => {
                 step1.push(upstream_user.to_owned());
                 step2.extend([upstream_user.to_owned(), "user default off".to_owned()]);
@@ -155,7 +168,7 @@ impl Cutover {
             login,
             keeps_data: keeps_data(text),
             // Under systemd that is what stops it.
-            has_last_words: platform == Platform::Bare || !keeps_data(text),
+            has_last_words: !is_in_container && (platform == Platform::Bare || !keeps_data(text)),
             has_passwords,
             renames: text.renames.clone(),
             of_default: of_default(text),
@@ -166,6 +179,12 @@ impl Cutover {
             socket,
         };
         cutover.changes = changes(text, &cutover, mode, step1_mode);
+        if is_in_container {
+            // Those are of the host that it was on.
+            let is_of_host =
+                |change: &Change| change.line.starts_with("unixsocket") || change.line.starts_with("aclfile");
+            cutover.changes.retain(|change| !is_of_host(change));
+        }
         cutover.remarks = remarks(text, &cutover);
         if cutover.has_last_words {
             cutover.write_last_words(platform, place);
@@ -177,7 +196,7 @@ impl Cutover {
     fn write_last_words(&mut self, platform: Platform, place: &Place) {
         let command = match platform {
             Platform::Bare => format!("{} SAVE", self.name_of("SHUTDOWN")),
-            Platform::Systemd => self.name_of("SAVE"),
+            _ => self.name_of("SAVE"),
         };
         let login = match &self.login {
             Login::Password(password) => format!("{} {}\n", self.name_of("AUTH"), redis_word(password)),
@@ -396,7 +415,7 @@ fn remarks(text: &RedisConfText, cutover: &Cutover) -> Vec<String> {
     let required = last(text, "requirepass").filter(|line| is_literal(&line.value()));
     remarks
         .extend(required.map(|line| format!("{} itself is the password: Redis fills in no variables", line.value())));
-    if !cutover.keeps_data {
+    if !cutover.keeps_data && cutover.has_last_words {
         remarks
             .push("it keeps nothing over a restart (save \"\", no appendonly): it is told to SAVE before each".into());
     }

@@ -30,8 +30,8 @@ impl Plan {
 
     fn wrote(&self, folder: &Path, end: &str) -> String {
         let mut rows: Vec<(String, String)> = Vec::new();
-        for top in ["etc", "redis", "deploy", "firewall"] {
-            let made_later: &[&str] = if top == "etc" { &MADE_LATER } else { &[] };
+        for top in ["etc", "config", "tls", "redis", "deploy", "firewall"] {
+            let made_later: &[&str] = if top == self.tls_folder { &MADE_LATER } else { &[] };
             let planned = self.files.iter().filter_map(|file| file.path.strip_prefix(top).ok());
             let names = planned.map(|name| name.display().to_string());
             let names: Vec<String> = names.chain(made_later.iter().map(|name| (*name).to_owned())).collect();

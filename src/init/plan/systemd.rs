@@ -18,7 +18,9 @@ pub(super) fn deployment(wanted: &Wanted, place: &Place, redis: Option<(&FoundRe
         files.push(PlannedFile::public("deploy/etc/systemd/system/respgate.service", SERVICE));
         files.push(PlannedFile::public("deploy/usr/lib/sysusers.d/respgate.conf", SYSUSERS));
     }
-    let Some((redis, cutover)) = redis else { return Deployment { files, folders: Vec::new(), next: Vec::new() } };
+    let Some((redis, cutover)) = redis else {
+        return Deployment { files, folders: Vec::new(), next: Vec::new(), shared: Vec::new() };
+    };
     let FoundRedis { group, unit, .. } = redis;
     files.push(PlannedFile::public(
         "deploy/etc/systemd/system/respgate.service.d/redis-socket.conf",
@@ -47,13 +49,13 @@ pub(super) fn deployment(wanted: &Wanted, place: &Place, redis: Option<(&FoundRe
             "Redis lets in respgate as well; old clients go on",
             step("step1", cutover.reach.as_ref(), &cutover.login, vec![cutover.include_line()]),
         ),
-        Step::new(format!("respgate in front of it, at {}", wanted.listen), install(wanted, place)),
+        Step::new(format!("respgate in front of it, at {}", wanted.address()), install(wanted, place)),
         Step::new("what is in clients/ goes to the clients, which move to it", []),
         Step::new("who is connected past respgate? nobody, before step 5", ["respgate doctor --who".to_owned()]),
         Step::new("Redis lets in nobody else", step("step2", Some(&own), &Login::Nothing, cutover.lines_out())),
         Step::new("is all well?", ["until respgate health --ready; do sleep 1; done; respgate doctor".to_owned()]),
     ];
-    Deployment { files, folders: Vec::new(), next }
+    Deployment { files, folders: Vec::new(), next, shared: Vec::new() }
 }
 
 /// Program, units, user, files.
@@ -72,7 +74,7 @@ fn install(wanted: &Wanted, place: &Place) -> Vec<String> {
     ));
     lines.push("systemctl daemon-reload && systemctl enable --now respgate".to_owned());
     if !wanted.allow.is_empty() {
-        lines.extend(firewall::lines(&shell::word(&place.folder)));
+        lines.extend(firewall::lines(wanted.platform, &shell::word(&place.folder)));
     }
     lines
 }

@@ -6,6 +6,7 @@ fn place() -> Place {
         folder: "/gate".into(),
         today: "2026-11-30".into(),
         program: "/opt/respgate".into(),
+        user: 1000,
         has_units: false,
         password: "random".to_owned().into(),
     }
@@ -21,11 +22,12 @@ fn wanted(clients: Vec<Client>) -> Wanted {
         platform: Platform::Bare,
         server_names: vec!["redis.example".to_owned()],
         clients,
-        listen: "0.0.0.0:6380".parse().unwrap(),
+        listen: None,
         allow: Vec::new(),
         redis_conf: None,
         aclfile: None,
         redis_unit: None,
+        image: None,
     }
 }
 
@@ -135,13 +137,70 @@ fn the_server_is_known_by_the_names_that_were_given_first_and_by_those_of_its_ow
 
 #[test]
 fn no_password_is_in_what_is_printed_or_shown_to_others() {
-    for platform in [Platform::Bare, Platform::Systemd] {
+    for platform in [Platform::Bare, Platform::Systemd, Platform::Compose] {
         let wanted = Wanted { platform, ..wanted(vec![client("shop", "app")]) };
         let plan = Plan::of(&wanted, &place(), Some(&redis("requirepass old-secret\nsave \"\"\n"))).ok().unwrap();
         let shown = plan.files.iter().filter(|file| file.mode & 0o077 != 0).map(|file| file.text.as_str());
         let text: String = [plan.report(Path::new("/gate"), "then").as_str()].into_iter().chain(shown).collect();
         assert!(!text.contains("old-secret") && !text.contains("random"), "{text}");
     }
+}
+
+#[test]
+fn what_a_place_has_no_use_for_is_a_fault() {
+    let of = |platform| Wanted { platform, ..wanted(vec![client("shop", "app")]) };
+    let listen = Some("127.0.0.1:1".parse().unwrap());
+    for (wanted, flag) in [
+        (Wanted { image: Some("a".to_owned()), ..of(Platform::Bare) }, "--image"),
+        (Wanted { redis_unit: Some("a".to_owned()), ..of(Platform::Compose) }, "--redis-unit"),
+        (Wanted { listen, ..of(Platform::Kubernetes) }, "--listen"),
+    ] {
+        assert_eq!(Plan::of(&wanted, &place(), None).err(), Some(vec![Fault::Useless(flag)]));
+    }
+}
+
+#[test]
+fn in_containers_redis_keeps_what_was_set_and_nothing_of_its_host() {
+    let wanted = Wanted { platform: Platform::Compose, ..wanted(vec![client("shop", "app")]) };
+    let conf = "bind 10.0.0.1\nport 7001\ndir /var/lib/redis\nrequirepass \"a b\"\nmaxmemory 1gb\n\
+                rename-command CONFIG \"\"\nuser web on >geheim +get\n";
+    let plan = Plan::of(&wanted, &place(), Some(&redis(conf))).ok().unwrap();
+    let [first, second] = ["redis/step1.conf", "redis/step2.conf"].map(|name| file(&plan, name));
+    for text in [&first, &second] {
+        assert!(text.contains("\nmaxmemory 1gb\nrename-command CONFIG \"\"\ndir /data\n"), "{text}");
+        assert!(!text.contains("7001") && !text.contains("10.0.0.1"), "{text}");
+    }
+    assert!(first.contains("\nport 6379\n") && first.contains("\nrequirepass \"a b\"\nuser web on >geheim +get\n"));
+    assert!(second.contains("\nport 0\nuser default off\n") && !second.contains("geheim") && !second.contains("a b"));
+}
+
+#[test]
+fn under_compose_redis_has_a_port_in_the_first_step_alone() {
+    let wanted = Wanted { platform: Platform::Compose, ..wanted(vec![client("shop", "app")]) };
+    let plan = Plan::of(&wanted, &place(), Some(&redis("port 6379\n"))).ok().unwrap();
+    let [first, second] = ["deploy/compose.step1.yaml", "deploy/compose.yaml"].map(|name| file(&plan, name));
+    assert!(first.contains(":6379:6379") && !second.contains("6379"), "{second}");
+    assert_eq!([&first, &second].map(|text| text.matches("network_mode: none").count()), [1, 2]);
+    for text in [first, second] {
+        assert!(text.contains("user: \"1000:65532\"") && !text.contains("certs-example"), "{text}");
+    }
+    let public = Wanted { listen: Some("192.0.2.7:7000".parse().unwrap()), ..wanted };
+    let plan = Plan::of(&public, &Place { user: 0, ..place() }, None).ok().unwrap();
+    let text = file(&plan, "deploy/compose.yaml");
+    assert!(text.contains("- \"192.0.2.7:7000:6380\"") && text.contains("user: \"65532:65532\""), "{text}");
+}
+
+#[test]
+fn in_kubernetes_those_who_may_connect_are_in_the_policy_and_files_in_a_map() {
+    let allow = vec!["10.0.0.0/8".parse().unwrap()];
+    let wanted = Wanted { platform: Platform::Kubernetes, allow, ..wanted(vec![client("shop", "app")]) };
+    let plan = Plan::of(&wanted, &place(), None).ok().unwrap();
+    let manifest = file(&plan, "deploy/redis.yaml");
+    assert!(manifest.contains("        - ipBlock:\n            cidr: 10.0.0.0/8\n      ports:"), "{manifest}");
+    let map = file(&plan, "deploy/config.yaml");
+    let indented: String = file(&plan, "config/users.acl").lines().map(|line| format!("    {line}\n")).collect();
+    assert!(map.replace("\n\n", "\n    \n").contains(&indented), "{map}");
+    assert!(plan.server_names.contains(&"redis.default.svc".to_owned()));
 }
 
 #[test]

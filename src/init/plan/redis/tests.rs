@@ -16,6 +16,7 @@ fn cutover_of(platform: Platform, conf: &str, acl: Option<&str>) -> Result<Cutov
         folder: "/gate".into(),
         today: "2026-11-30".into(),
         program: "/usr/bin/respgate".into(),
+        user: 0,
         has_units: true,
         password: "random".to_owned().into(),
     };
