@@ -85,7 +85,16 @@ impl User {
 
     /// What `ACL GETUSER` tells.
     pub fn describe(&self, table: &CommandTable) -> UserDescription {
-        let mut selectors = self.selectors.iter().map(|selector| selector.describe(table, CommandStyle::AsListed));
+        self.described(table, CommandStyle::AsListed)
+    }
+
+    /// The same with the rules about commands as they were given.
+    pub fn describe_as_given(&self, table: &CommandTable) -> UserDescription {
+        self.described(table, CommandStyle::AsGiven)
+    }
+
+    fn described(&self, table: &CommandTable, style: CommandStyle) -> UserDescription {
+        let mut selectors = self.selectors.iter().map(|selector| selector.describe(table, style));
         UserDescription {
             flags: self.flags(table.dialect()),
             passwords: self.passwords().iter().map(|password| password.to_listed()).collect(),

@@ -12,6 +12,7 @@ mod support;
 mod acl_explain;
 mod acl_family;
 mod acl_preset;
+mod acl_report;
 mod acl_suggest;
 mod addresses;
 mod audit;

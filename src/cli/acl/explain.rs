@@ -2,14 +2,14 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::AclExplainArgs;
+use super::{AclExplainArgs, policy};
 use crate::acl::{AclDenial, ArgumentExplanation, Effort, SelectorExplanation, User};
 use crate::audit::words;
 use crate::cli::Exit;
 use crate::command::{Access, Argv, ArgvBuf, CommandSpec};
-use crate::config::{Block, Config};
+use crate::config::Block;
 use crate::files::Files;
-use crate::generation::{self, BuildError, Kept, UpstreamKnowledge, nearest_user};
+use crate::generation::nearest_user;
 use crate::policy::{Policy, Requester, SessionMode, Verdict, deciding_entry};
 
 /// The database that a session begins with.
@@ -18,18 +18,13 @@ const DATABASE: Option<u32> = Some(0);
 /// Prints the verdict on one request: exit 0 where it would be forwarded or answered, 1 where it would be refused.
 pub(super) fn explain(arguments: &AclExplainArgs) -> Exit {
     let files = Files::default();
-    let config = match arguments.configuration.load_rules(&files) {
-        // Who may come in, and where, is another question.
-        Ok(config) => Config { listeners: Vec::new(), certificates: Vec::new(), ..config },
+    let read = arguments.configuration.load_rules(&files).and_then(|config| {
+        let block = config.block.clone();
+        Ok((policy(config, &files)?, block))
+    });
+    let (policy, block) = match read {
+        Ok(read) => read,
         Err(exit) => return exit,
-    };
-    let policy = match generation::build(&config, &files, UpstreamKnowledge::NotAsked, Kept::default()) {
-        Ok(built) => built.generation.policy,
-        Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
-            let is_permission = errors.iter().any(BuildError::is_permission);
-            return if is_permission { Exit::Permission } else { Exit::Configuration };
-        }
     };
     let Some(user) = policy.acl.user(arguments.user.as_bytes()) else {
         let nearest = nearest_user(&arguments.user, &policy.acl);
@@ -45,7 +40,7 @@ pub(super) fn explain(arguments: &AclExplainArgs) -> Exit {
         lines.push(format!("user {} is off and cannot log in", user.name()));
     }
     if let Ok(spec) = policy.table.resolve(&argv) {
-        lines.push(format!("blocklist: {}", blocklist(&policy, &config.block, user, spec, &argv)));
+        lines.push(format!("blocklist: {}", blocklist(&policy, &block, user, spec, &argv)));
         lines.extend(acl(&policy, user, spec, &argv));
     }
     lines.extend(user.unknown_rules().iter().map(|rule| format!("not known as long as Redis is not asked: {rule}")));

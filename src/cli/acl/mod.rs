@@ -3,6 +3,7 @@
 mod explain;
 mod monitor;
 mod preset;
+mod report;
 mod suggest;
 mod suggestion;
 
@@ -10,16 +11,21 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
 use crate::acl::{Acl, Unknown};
 use crate::command::{CommandTable, Dialect};
-use crate::generation::NO_USERS;
+use crate::config::Config;
+use crate::files::Files;
+use crate::generation::{self, BuildError, Kept, NO_USERS, UpstreamKnowledge};
+use crate::policy::Policy;
 
 use super::{ConfigurationArgs, Exit};
 
 pub use preset::AclPresetArgs;
+pub use report::AclReportArgs;
 pub use suggest::AclSuggestArgs;
 
 /// The subcommands of `acl`.
@@ -31,6 +37,8 @@ pub enum AclCommand {
     Check(AclCheckArgs),
     /// Print the line that an application or an operator needs, and the settings beside it
     Preset(AclPresetArgs),
+    /// Print who may do what, and by what
+    Report(AclReportArgs),
     /// Print the line that allows what was seen of a user, and no more
     Suggest(AclSuggestArgs),
 }
@@ -63,7 +71,24 @@ pub fn acl(command: &AclCommand) -> Exit {
         AclCommand::Explain(arguments) => explain::explain(arguments),
         AclCommand::Check(arguments) => check(arguments),
         AclCommand::Preset(arguments) => preset::print_preset(arguments),
+        AclCommand::Report(arguments) => report::print_report(arguments),
         AclCommand::Suggest(arguments) => suggest::print_suggestion(arguments),
+    }
+}
+
+/// What decides about requests, of a configuration.
+///
+/// # Errors
+/// The exit that fits what was told.
+fn policy(config: Config, files: &Files) -> Result<Arc<Policy>, Exit> {
+    // Who may come in, and where, is another question.
+    let config = Config { listeners: Vec::new(), certificates: Vec::new(), ..config };
+    match generation::build(&config, files, UpstreamKnowledge::NotAsked, Kept::default()) {
+        Ok(built) => Ok(built.generation.policy),
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            Err(if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration })
+        }
     }
 }
 

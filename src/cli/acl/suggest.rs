@@ -4,20 +4,17 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
 use super::monitor::{Capture, LeftOut, Lines};
-use super::suggestion;
+use super::{policy, suggestion};
 use crate::acl::UserName;
 use crate::cli::configuration::say;
 use crate::cli::door::print;
 use crate::cli::{ConfigurationArgs, Exit};
 use crate::command::CommandSpec;
-use crate::config::Config;
 use crate::files::Files;
-use crate::generation::{self, BuildError, Kept, UpstreamKnowledge};
 use crate::learn::{Context, Evidence, NotMonitor, suggest};
 use crate::policy::Policy;
 
@@ -54,7 +51,8 @@ pub struct AclSuggestArgs {
 
 /// Prints a line for each client, with what is to be known about it; exit 1 where there is nothing to learn from.
 pub(super) fn print_suggestion(arguments: &AclSuggestArgs) -> Exit {
-    let policy = match policy(&arguments.configuration) {
+    let files = Files::default();
+    let policy = match arguments.configuration.load_rules(&files).and_then(|config| policy(config, &files)) {
         Ok(policy) => policy,
         Err(exit) => return exit,
     };
@@ -74,21 +72,6 @@ pub(super) fn print_suggestion(arguments: &AclSuggestArgs) -> Exit {
                 if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure }
             }
         },
-    }
-}
-
-/// Users and blocklist as they are configured; without a configuration nobody, and what is blocked then.
-pub(super) fn policy(configuration: &ConfigurationArgs) -> Result<Arc<Policy>, Exit> {
-    let files = Files::default();
-    let config = configuration.load_rules(&files)?;
-    // Who may come in, and where, is another question.
-    let config = Config { listeners: Vec::new(), certificates: Vec::new(), ..config };
-    match generation::build(&config, &files, UpstreamKnowledge::NotAsked, Kept::default()) {
-        Ok(built) => Ok(built.generation.policy),
-        Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
-            Err(if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration })
-        }
     }
 }
 
