@@ -5,9 +5,6 @@ use std::hash::{BuildHasher, RandomState};
 /// So many parts of one place are told apart, unless something else is said.
 const MOST_VALUES: usize = 8;
 
-/// So often a place has to be seen before what stands in it is told.
-const OBSERVATIONS: u64 = 1000;
-
 /// What it takes for a part of a name to be told: few enough in its place, seen often enough.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -29,10 +26,13 @@ enum Trust {
 }
 
 impl Evidence {
+    /// So often a place has to be seen before what stands in it is told.
+    pub(super) const OBSERVATIONS: u64 = 1000;
+
     /// Of traffic, of which no part may be kept before it may be told.
     pub fn of_traffic() -> Evidence {
         let hasher = RandomState::new();
-        Evidence { most_values: MOST_VALUES, trust: Trust::Nothing, kept_after: OBSERVATIONS, hasher }
+        Evidence { most_values: MOST_VALUES, trust: Trust::Nothing, kept_after: Self::OBSERVATIONS, hasher }
     }
 
     /// Of a file that lies open before whoever asks, and may be short: words are told at once. So many parts of one place
@@ -67,7 +67,7 @@ impl Evidence {
 
     /// Whether a part of a place that was seen so often may be told.
     pub(super) fn suffices(&self, observations: u64, part: &[u8]) -> bool {
-        observations >= OBSERVATIONS
+        observations >= Self::OBSERVATIONS
             || match self.trust {
                 Trust::Nothing => false,
                 Trust::Words => is_word(part),

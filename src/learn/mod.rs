@@ -10,7 +10,9 @@ mod names;
 mod part;
 mod pattern;
 mod proof;
+mod record;
 mod suggest;
+mod traffic;
 mod usage;
 
 pub use evidence::Evidence;
@@ -19,5 +21,7 @@ pub use monitor::{Client, MonitorLine, NotMonitor};
 pub use names::Names;
 pub use pattern::{Piece, Unnamed, pattern};
 pub use proof::Replay;
+pub use record::{Learnt, RecordError, from_text, to_text};
 pub use suggest::{Context, SuggestError, Suggestion, Withheld, WithheldReason, suggest};
+pub use traffic::TrafficLearner;
 pub use usage::{Usage, Uses};

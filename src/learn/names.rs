@@ -3,6 +3,8 @@
 //! A place is where a part stands: behind the parts before it, in names of one [`Outline`], with one separator behind it.
 //! What does not fit is counted and not kept, and makes no pattern wider.
 
+use std::collections::BTreeMap;
+
 use super::evidence::Evidence;
 use super::part::{MOST_PARTS, Outline, Part, parts};
 use super::pattern::{Piece, Unnamed};
@@ -23,6 +25,8 @@ pub struct Names {
     outlines: Vec<(Outline, Node)>,
     /// Places, and parts in them.
     kept: usize,
+    /// What is known from before, of names with a part that was seen too rarely then: which it was is not known any more.
+    earlier: BTreeMap<(Outline, Vec<Piece>), Uses>,
     without_room: Uses,
 }
 
@@ -66,7 +70,14 @@ struct NoRoom;
 
 impl Names {
     pub(super) fn new(evidence: &Evidence) -> Names {
-        Names { evidence: evidence.clone(), are_whole: false, outlines: Vec::new(), kept: 0, without_room: Uses::NONE }
+        Names {
+            evidence: evidence.clone(),
+            are_whole: false,
+            outlines: Vec::new(),
+            kept: 0,
+            earlier: BTreeMap::new(),
+            without_room: Uses::NONE,
+        }
     }
 
     /// Of names that mean nothing but as a whole.
@@ -109,11 +120,44 @@ impl Names {
 
     /// Every name that is told apart, in pieces, with its uses.
     pub fn told(&self) -> Vec<(Vec<Piece>, Uses)> {
-        let mut told = Vec::new();
-        for (_, node) in &self.outlines {
+        self.told_by_outline().into_iter().map(|((_, pieces), uses)| (pieces, uses)).collect()
+    }
+
+    /// The same with the outline of each.
+    pub(super) fn told_by_outline(&self) -> BTreeMap<(Outline, Vec<Piece>), Uses> {
+        let mut all: BTreeMap<(Outline, Vec<Piece>), Uses> = BTreeMap::new();
+        for (outline, node) in &self.outlines {
+            let mut told = Vec::new();
             node.tell(&mut Vec::new(), &self.evidence, &mut told);
+            let earlier = self.earlier.iter().filter(|((known, _), _)| known == outline);
+            let earlier = earlier.map(|((_, pieces), uses)| (node.revised(pieces, &self.evidence), *uses));
+            for (pieces, uses) in told.into_iter().chain(earlier) {
+                all.entry((*outline, pieces)).or_insert(Uses::NONE).add(uses);
+            }
         }
-        told
+        all
+    }
+
+    /// A name of such an outline was told before.
+    pub(super) fn restore(&mut self, outline: Outline, pieces: &[Piece], uses: Uses) {
+        let at = self.outlines.iter().position(|(known, _)| *known == outline);
+        let is_full = at.is_none() && self.outlines.len() >= MOST_OUTLINES || self.kept >= MOST_KEPT;
+        if is_full || self.earlier.len() >= MOST_KEPT {
+            return self.without_room.add(uses);
+        }
+        let at = at.unwrap_or_else(|| {
+            self.outlines.push((outline, Node::new()));
+            self.outlines.len() - 1
+        });
+        if !self.outlines[at].1.restore(pieces, uses, &self.evidence) {
+            self.earlier.entry((outline, pieces.to_vec())).or_insert(Uses::NONE).add(uses);
+        }
+        self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
+    }
+
+    /// There was no room for other names before.
+    pub(super) fn add_without_room(&mut self, uses: Uses) {
+        self.without_room.add(uses);
     }
 
     /// Uses of names that there was no room for.
@@ -129,6 +173,9 @@ impl Names {
                 None if self.outlines.len() < MOST_OUTLINES => self.outlines.push((*outline, node.clone())),
                 None => self.without_room.add(node.all_uses()),
             }
+        }
+        for (known, uses) in &other.earlier {
+            self.earlier.entry(known.clone()).or_insert(Uses::NONE).add(*uses);
         }
         self.without_room.add(other.without_room);
         self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
@@ -191,6 +238,70 @@ impl Node {
             Values::Many(next) => next.note(following, true, uses, evidence, growth),
             Values::Few(values) => values[value].next.note(following, false, uses, evidence, growth),
         }
+    }
+
+    /// Goes the way of a name that was told; false where a part of it was not.
+    fn restore(&mut self, pieces: &[Piece], uses: Uses, evidence: &Evidence) -> bool {
+        let [piece, following @ ..] = pieces else {
+            self.uses.add(uses);
+            return true;
+        };
+        let (after, following) = match following {
+            [Piece::Separator(separator), following @ ..] => (Some(*separator), following),
+            _ => (None, following),
+        };
+        if let Piece::Any(Unnamed::Rare | Unnamed::NoRoom) | Piece::Separator(_) = piece {
+            return false;
+        }
+        let at = self.places.iter().position(|place| place.after == after).unwrap_or_else(|| {
+            self.places.push(Place::new(after));
+            self.places.len() - 1
+        });
+        let place = &mut self.places[at];
+        place.observations = place.observations.max(Evidence::OBSERVATIONS);
+        if let Piece::Text(text) = piece {
+            let value = Value { hash: evidence.hash(text), text: Some(text.clone()), next: Node::new() };
+            place.merge_value(&value, evidence);
+            if matches!(&place.values, Values::Few(values) if values.len() > evidence.most_values()) {
+                place.become_many(evidence);
+            }
+        } else {
+            place.become_many(evidence);
+        }
+        match &mut place.values {
+            Values::Many(next) => next.restore(following, uses, evidence),
+            Values::Few(values) => {
+                let hash = if let Piece::Text(text) = piece { evidence.hash(text) } else { 0 };
+                let next = values.iter_mut().find(|value| value.hash == hash);
+                next.is_some_and(|value| value.next.restore(following, uses, evidence))
+            }
+        }
+    }
+
+    /// A name that was told before, without the parts that would not be now.
+    fn revised(&self, pieces: &[Piece], evidence: &Evidence) -> Vec<Piece> {
+        let mut revised = pieces.to_vec();
+        let mut node = Some(self);
+        for at in (0..pieces.len()).step_by(2) {
+            let after = if let Some(Piece::Separator(after)) = pieces.get(at + 1) { Some(*after) } else { None };
+            let place = node.and_then(|node| node.places.iter().find(|place| place.after == after));
+            let Some(place) = place else { break };
+            node = match (&place.values, &pieces[at]) {
+                (Values::Many(next), _) => {
+                    revised[at] = Piece::Any(Unnamed::Many);
+                    Some(next)
+                }
+                (Values::Few(values), Piece::Text(text)) => {
+                    let value = values.iter().find(|value| value.hash == evidence.hash(text));
+                    if value.is_none_or(|value| value.text.is_none()) {
+                        revised[at] = Piece::Any(place.reason());
+                    }
+                    value.map(|value| &value.next)
+                }
+                (Values::Few(_), _) => None,
+            };
+        }
+        revised
     }
 
     fn become_rest(&mut self) {

@@ -30,7 +30,7 @@ impl<'n> Part<'n> {
 }
 
 /// What tells names with other separators apart: each run of the same one once, in order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Outline {
     separators: [u8; MOST_PARTS],
     len: usize,
@@ -55,10 +55,7 @@ pub(super) fn parts<'n>(name: &'n [u8], parts: &mut [Part<'n>; MOST_PARTS + 1]) 
         parts[count] = Part { bytes: &name[start..at], after: Some(*byte), is_rest: false };
         count += 1;
         start = at + 1;
-        if outline.len == 0 || outline.separators[outline.len - 1] != *byte {
-            outline.separators[outline.len] = *byte;
-            outline.len += 1;
-        }
+        outline.push(*byte);
     }
     let rest = &name[start..];
     let is_rest = rest.len() > LONGEST_PART || count == MOST_PARTS && rest.iter().any(|byte| is_separator(*byte));
@@ -74,6 +71,26 @@ impl Part<'static> {
 impl Outline {
     /// Of a name without separators, or one that is not taken apart.
     pub(super) const NONE: Self = Outline { separators: [0; MOST_PARTS], len: 0 };
+
+    #[inline]
+    fn push(&mut self, separator: u8) {
+        if self.len == 0 || self.separators[self.len - 1] != separator {
+            self.separators[self.len] = separator;
+            self.len += 1;
+        }
+    }
+
+    /// Of a name with these separators; what is behind the last that is told apart is left out.
+    pub(super) fn of(separators: impl Iterator<Item = u8>) -> Outline {
+        let mut outline = Outline::NONE;
+        separators.take(MOST_PARTS).for_each(|separator| outline.push(separator));
+        outline
+    }
+
+    /// As text.
+    pub(super) fn text(&self) -> String {
+        self.separators[..self.len].iter().copied().map(char::from).collect()
+    }
 }
 
 #[cfg(test)]

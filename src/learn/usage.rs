@@ -80,20 +80,31 @@ impl Usage {
         if spec.is_no_auth() {
             return;
         }
-        let uses = Uses::once(at, Access::NAME, would_refuse);
+        self.note_command(spec.full_name(), Uses::once(at, Access::NAME, would_refuse));
+        self.note_names(spec, argv, Scope::Whole, at, would_refuse);
+    }
+
+    /// A command of the user, apart from the names in it.
+    pub(super) fn note_command(&mut self, name: &str, uses: Uses) {
         self.requests.add(uses);
-        match self.commands.get_mut(spec.full_name()) {
+        match self.commands.get_mut(name) {
             Some(known) => known.add(uses),
-            None => drop(self.commands.insert(spec.full_name().into(), uses)),
+            None => drop(self.commands.insert(name.into(), uses)),
         }
-        self.note_names(spec, argv, at, would_refuse);
     }
 
     /// The names in a request.
     #[inline]
-    pub(super) fn note_names(&mut self, spec: &CommandSpec, argv: &Argv<'_>, at: u64, would_refuse: bool) {
+    pub(super) fn note_names(
+        &mut self,
+        spec: &CommandSpec,
+        argv: &Argv<'_>,
+        scope: Scope,
+        at: u64,
+        would_refuse: bool,
+    ) {
         if spec.has_keys() {
-            let told = spec.try_keys::<Unextractable>(argv, Scope::Whole, |key| {
+            let told = spec.try_keys::<Unextractable>(argv, scope, |key| {
                 let name = argv.get(key.index).ok_or(Unextractable)?;
                 self.keys.note(name, Uses::once(at, key.access, would_refuse));
                 Ok(())
