@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &["acl", "command", "resp", "identity"]),
     ("doctor/judge", &["serve", "config", "tls", "acl", "command", "shell"]),
     ("init/plan", &["config", "preset", "acl", "command", "shell"]),
-    ("session", &["policy", "acl", "command", "resp", "identity"]),
+    ("session", &["policy", "learn", "acl", "command", "resp", "identity"]),
 ];
 
 /// The stack: a module names those of its own storey no more than those above.

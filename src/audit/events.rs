@@ -57,6 +57,17 @@ pub fn audit_head(head: &Head) {
     info!(event = "audit", outcome = "head", %head, "the audit log up to here is vouched for by this");
 }
 
+/// What was learnt cannot be written.
+pub fn learn_file_failed(file: &Path, error: &dyn Display) {
+    let file = file.display();
+    error!(event = "learn-file", outcome = "failed", %file, %error, "what was learnt cannot be written: trying again");
+}
+
+/// What was learnt can be written again.
+pub fn learn_file_goes_on(file: &Path) {
+    info!(event = "learn-file", outcome = "done", file = %file.display(), "what was learnt is written again");
+}
+
 /// Somebody has changed users, or tried to. What the rules are is not told: they may hold passwords.
 pub fn administered(user: &str, client: SocketAddr, command: &str, names: &str, is_done: bool) {
     let outcome = if is_done { "done" } else { "failed" };

@@ -536,6 +536,7 @@ mod tests {
         ("others", &[""]),
         ("log", &["lost"]),
         ("audit", &["failed", "waits", "done", "access", "lost", "head"]),
+        ("learn-file", &["failed", "done"]),
         ("expiry", &["soon", "ended"]),
         ("worker", &["stuck", "turns"]),
         ("service-manager", &["failed"]),

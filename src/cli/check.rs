@@ -13,7 +13,7 @@ use crate::config::{AclSource, AuditTarget, Config, Listener, Tunnel};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Generation, Kept, UpstreamKnowledge};
 use crate::policy::{Admission, UserRefusal};
-use crate::serve::logging;
+use crate::serve::{learning, logging};
 use crate::tls::AuthClients;
 use crate::tls::client_file::{self, Judgement};
 use crate::upstream::probe::{self, ServerInfo};
@@ -59,7 +59,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             return Exit::Unavailable;
         }
     };
-    let logs = inspect_log(&config).and(inspect_audit(&config));
+    let logs = inspect_log(&config).and(inspect_audit(&config)).and(inspect_learn_file(&config));
     match generation::build(
         &config,
         &files,
@@ -113,6 +113,15 @@ fn inspect_audit(config: &Config) -> Result<(), Exit> {
             Err(if error.kind() == ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Configuration })
         }
     }
+}
+
+/// Says what a start would find wrong with the file of what was learnt.
+fn inspect_learn_file(config: &Config) -> Result<(), Exit> {
+    let Some(path) = &config.learn_file else { return Ok(()) };
+    learning::inspect(path).map_err(|error| {
+        eprintln!("error: learn-file: {}: {error}", path.display());
+        if error.kind() == ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Configuration }
+    })
 }
 
 /// Says what becomes of a client with this certificate at every listener with TLS. False if it is let in nowhere.

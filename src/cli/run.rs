@@ -58,7 +58,12 @@ fn exit_of(error: &RunError) -> Exit {
     let is_permission = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
     match error {
         RunError::Load(errors) if errors.iter().any(|error| error.is_permission()) => Exit::Permission,
-        RunError::Bind(_, error) | RunError::Audit(_, error) | RunError::System(error) if is_permission(error) => {
+        RunError::Bind(_, error)
+        | RunError::Audit(_, error)
+        | RunError::LearnFile(_, error)
+        | RunError::System(error)
+            if is_permission(error) =>
+        {
             Exit::Permission
         }
         RunError::Bind(_, error) if error.kind() == std::io::ErrorKind::AddrInUse => Exit::AddressInUse,
@@ -68,6 +73,7 @@ fn exit_of(error: &RunError) -> Exit {
         | RunError::UnixSocket(_)
         | RunError::Bind(..)
         | RunError::Audit(..)
+        | RunError::LearnFile(..)
         | RunError::Inherited(_)
         | RunError::Descriptors { .. } => Exit::Configuration,
         RunError::Upstream(..) => Exit::Unavailable,

@@ -61,6 +61,8 @@ pub struct Config {
     pub log: LogSettings,
     /// The audit log.
     pub audit: AuditSettings,
+    /// Where it is kept what users were seen to do; `None` where that is not learnt.
+    pub learn_file: Option<PathBuf>,
     /// The admin door; `None` where it was switched off.
     pub admin_listen: Option<AdminAddress>,
     /// The number of the group that may open the admin socket beside its owner.

@@ -219,6 +219,9 @@ pub(super) struct Settings {
     /// block: requests wait where the audit log cannot be written [default: drop]
     #[arg(long, value_name = "drop|block", help_heading = "Operation")]
     pub(super) audit_on_full: Option<Setting>,
+    /// Learn there which commands, keys and channels each user uses [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    pub(super) learn_file: Option<Setting>,
     /// Admin door: a unix socket, a loopback address, or off [default: respgate.sock in the runtime directory]
     #[arg(long, value_name = "PATH|ADDRESS|off", help_heading = "Operation")]
     pub(super) admin_listen: Option<Setting>,

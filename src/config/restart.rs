@@ -38,6 +38,7 @@ impl Config {
             strict_permissions,
             log,
             audit,
+            learn_file,
             admin_listen,
             admin_socket_group,
             metrics,
@@ -71,6 +72,7 @@ impl Config {
                 on_full: restart.keep("audit-on-full", &self.audit.on_full, &audit.on_full),
                 ..audit
             },
+            learn_file: restart.keep("learn-file", &self.learn_file, &learn_file),
             admin_listen: restart.keep("admin-listen", &self.admin_listen, &admin_listen),
             admin_socket_group: restart.keep("admin-socket-group", &self.admin_socket_group, &admin_socket_group),
             metrics: self.metrics_with(metrics.as_ref(), &mut restart),

@@ -862,6 +862,7 @@ fn defaults_are_these() {
             commands: vec!["@admin".to_owned(), "@dangerous".to_owned()],
             keys: KeyNames::No,
         },
+        learn_file: None,
         admin_listen: Some(AdminAddress::Unix("/run/user/1000/respgate.sock".into())),
         admin_socket_group: None,
         metrics: None,
@@ -1434,7 +1435,7 @@ fn what_takes_a_restart_is_documented_and_nothing_else_is_said_to() {
     documented.sort_unstable();
     let everything = MINIMAL.replace("redis.sock", "other.sock").replace("6380", "1")
         + "threads = 3\nadmin-listen = \"/tmp/other.sock\"\nadmin-socket-group = \"0\"\n"
-        + "audit-file = \"/tmp/audit\"\naudit-on-full = \"block\"\nmetrics-listen = \"0.0.0.0:0\"\nmetrics-allow = \"192.0.2.0/24\"\n";
+        + "learn-file = \"/tmp/learnt\"\naudit-file = \"/tmp/audit\"\naudit-on-full = \"block\"\nmetrics-listen = \"0.0.0.0:0\"\nmetrics-allow = \"192.0.2.0/24\"\n";
     let (_, Restart { mut settings, .. }) = load(MINIMAL).reloaded(&load(&everything));
     settings.sort_unstable();
     assert_eq!(settings, documented);

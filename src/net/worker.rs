@@ -3,6 +3,7 @@
 mod admission;
 mod connection;
 mod counting;
+mod learning;
 mod mailbox;
 mod renewal;
 mod services;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use self::connection::Counted;
+use self::learning::SharedLearner;
 use self::mailbox::Message;
 pub use self::mailbox::{Application, Arrival, Mailbox, Renewal, RenewalReceivers};
 use super::budget::MemoryBudget;
@@ -30,6 +32,7 @@ use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::AuthPool;
 use crate::generation::{EditTicket, Generation};
 use crate::keepalive::Keepalive;
+use crate::learn::Evidence;
 use crate::metrics::WorkerCounts;
 use crate::session::ClientIds;
 use crate::tunnel::Dialler;
@@ -77,6 +80,8 @@ pub struct WorkerSettings {
     pub sessions: Arc<AtomicU64>,
     /// Which session has which client id at Redis, of all workers.
     pub client_ids: Arc<ClientIds>,
+    /// What is told of names, where it is learnt what users do.
+    pub learns: Option<Evidence>,
 }
 
 /// Starts a worker thread. It ends after [`Mailbox::drain`], or when nobody can reach it any more.
@@ -119,6 +124,7 @@ struct Worker {
     /// The same, as of when somebody last looked.
     seen: RefCell<Rc<GenerationRef>>,
     registry: Rc<Registry>,
+    learner: SharedLearner,
     counts: RefCell<WorkerCounts>,
     /// When everybody is to have gone, once the end has begun.
     draining: watch::Sender<Option<Instant>>,
@@ -159,6 +165,7 @@ impl Worker {
         let keepalive = seen.generation.config.limits.tcp_keepalive;
         let has_tunnels = !seen.generation.tunnels.is_empty();
         Self {
+            learner: learning::new(settings.learns.as_ref()),
             settings,
             latest: RefCell::new(Cache::new(generation)),
             seen: RefCell::new(seen),
@@ -207,6 +214,7 @@ impl Worker {
                         spawn_local(Rc::clone(&self).renew(renewal, done));
                     }
                     Some(Message::Show(views)) => drop(spawn_local(Rc::clone(&self).show(views))),
+                    Some(Message::TellLearnt(told)) => drop(spawn_local(Rc::clone(&self).tell_learnt(told))),
                     Some(Message::Kick(numbers, kicked)) => {
                         spawn_local(Rc::clone(&self).kick(numbers, kicked));
                     }
@@ -229,6 +237,7 @@ impl Worker {
                     self.registry.wake_due(now);
                     self.reverify_if_a_certificate_has_ended();
                     self.look_for_readers(now);
+                    self.tick_learner();
                     self.wake_if_audit_log_is_free();
                     let is_over = |end| now >= end + LAST_WORDS || self.connections.load(Ordering::Relaxed) == 0;
                     if end.is_some_and(is_over) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::capacity::TooFewDescriptors;
 use crate::config::{AuditTarget, UpstreamAddress};
@@ -29,6 +30,8 @@ pub enum RunError {
     Descriptors(TooFewDescriptors),
     /// The audit log cannot be written there.
     Audit(AuditTarget, io::Error),
+    /// What was learnt cannot be read or written there.
+    LearnFile(PathBuf, io::Error),
     /// The system denies something that every process needs.
     System(io::Error),
 }
@@ -46,6 +49,7 @@ impl fmt::Display for RunError {
             Self::Inherited(error) => write!(f, "error: {error}"),
             Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
             Self::Audit(target, error) => write!(f, "error: audit-file: {target}: {error}"),
+            Self::LearnFile(path, error) => write!(f, "error: learn-file: {}: {error}", path.display()),
             Self::System(error) => write!(f, "error: {error}"),
         }
     }

@@ -8,6 +8,7 @@ mod enforce;
 mod error;
 mod expiry;
 pub mod health;
+pub mod learning;
 mod heartbeat;
 pub mod history;
 pub mod logging;

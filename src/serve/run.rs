@@ -21,6 +21,7 @@ use super::enforce::Enforcer;
 use super::error::RunError;
 use super::health::Condition;
 use super::history::{self, History};
+use super::learning::LearnFile;
 use super::logging::LogHandle;
 use super::reload::{self, ReloadHistory, ReloadReport, Reloader, Reread, Start};
 use super::scrape::{Scraper, Sources};
@@ -38,6 +39,9 @@ use crate::net::{InheritedSockets, listener};
 use crate::upstream::probe::{self, ProbeResult, ServerInfo};
 use crate::upstream::{ConnectError, Target, Upstream};
 
+/// How long what was learnt last may take to be written at the end.
+const LAST_LEARNT: Duration = Duration::from_secs(2);
+
 /// Runs the proxy until it is told to stop and all is drained. `files` is what the configuration was read from,
 /// `reread` reads the configuration again, for reloads. Every one of the `inherited` sockets has to be some listener's.
 ///
@@ -54,11 +58,21 @@ pub fn run(
     let bounds = Bounds::new(&config).map_err(RunError::Descriptors)?;
     let audit = AuditLog::start(&config.audit, config.strict_permissions)
         .map_err(|error| RunError::Audit(config.audit.target.clone().unwrap_or(AuditTarget::StandardOutput), error))?;
+    let learn_file = config
+        .learn_file
+        .as_deref()
+        .map(|path| LearnFile::open(path).map_err(|error| RunError::LearnFile(path.to_owned(), error)));
+    let records = Records { audit: Arc::new(audit), learn_file: learn_file.transpose()? };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::System)?;
-    let ended =
-        LocalSet::new().block_on(&runtime, serve(config, files, inherited, bounds, Arc::new(audit), reread, log));
+    let ended = LocalSet::new().block_on(&runtime, serve(config, files, inherited, bounds, records, reread, log));
     runtime.shutdown_background();
     ended
+}
+
+/// What is kept beside the log.
+struct Records {
+    audit: Arc<AuditLog>,
+    learn_file: Option<LearnFile>,
 }
 
 async fn serve(
@@ -66,10 +80,11 @@ async fn serve(
     files: Files,
     inherited: InheritedSockets,
     bounds: Bounds,
-    audit: Arc<AuditLog>,
+    records: Records,
     reread: Reread,
     log: &LogHandle,
 ) -> Result<(), RunError> {
+    let Records { audit, learn_file } = records;
     // Whoever sees it listen may send it signals, which would end it as long as nobody listens for them.
     let mut signals = Signals::new().map_err(RunError::System)?;
     // Before anything is loaded: a client that comes in between is better kept waiting than refused.
@@ -91,8 +106,17 @@ async fn serve(
     let (edits, mut edited) = mpsc::unbounded_channel();
     let events = Arc::new(ClientEvents::new(Arc::clone(&audit)));
     audit.service_started();
-    let (mailboxes, threads) =
-        workers::start(&config, &bounds, &generation, &upstream, &pool, &edits, &events).map_err(RunError::System)?;
+    let shared = workers::Shared {
+        generation: Arc::clone(&generation),
+        upstream: Arc::clone(&upstream),
+        pool: Arc::clone(&pool),
+        edits,
+        events: Arc::clone(&events),
+        learns: learn_file.as_ref().map(LearnFile::evidence),
+    };
+    let (mailboxes, threads) = workers::start(&config, &bounds, &shared).map_err(RunError::System)?;
+    let (last_learnt, last) = mpsc::channel(1);
+    let keeping = learn_file.map(|file| spawn_local(file.keep(mailboxes.clone(), last)));
     let condition = Rc::new(Condition::default());
     spawn_local(tell_sums(Arc::clone(&events), Rc::clone(&condition)));
     let heartbeats = spawn_local(heartbeat::watch(mailboxes.clone(), Rc::clone(&condition)));
@@ -194,7 +218,7 @@ async fn serve(
             // The password may have been changed, here as well as there.
             () = upstream.login_refused.notified() => reloader.look_at_files().await,
             _ = poll.tick() => reloader.look_at_files().await,
-            // `edits` is held here, so there is always somebody who may send.
+            // `shared` is held here, so there is always somebody who may send.
             Some(edit) = edited.recv() => reloader.edit(edit).await,
             _ = signals.reload.recv() => {
                 service_manager::reloading();
@@ -227,6 +251,11 @@ async fn serve(
             poll = every(reloader.config().reload_interval);
         }
     };
+    if let Some(keeping) = keeping.filter(|_| !is_cut_short) {
+        // It is asked once, and has room for that.
+        let _ = last_learnt.try_send(());
+        let _ = tokio::time::timeout(LAST_LEARNT, keeping).await;
+    }
     heartbeats.abort();
     expiries.abort();
     spawn_local(heartbeat::ping());

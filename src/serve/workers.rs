@@ -14,9 +14,21 @@ use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::AuthPool;
 use crate::config::Config;
 use crate::generation::{EditTicket, Generation};
+use crate::learn::Evidence;
 use crate::net::worker::{self, Mailbox, WorkerSettings};
 use crate::session::ClientIds;
 use crate::upstream::Upstream;
+
+/// What there is one of, for all of them.
+pub(super) struct Shared {
+    pub(super) generation: Arc<ArcSwap<Generation>>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) pool: Arc<AuthPool>,
+    pub(super) edits: mpsc::UnboundedSender<EditTicket>,
+    pub(super) events: Arc<ClientEvents>,
+    /// Where it is learnt what users do.
+    pub(super) learns: Option<Evidence>,
+}
 
 /// Starts as many as are configured.
 ///
@@ -25,11 +37,7 @@ use crate::upstream::Upstream;
 pub(super) fn start(
     config: &Config,
     bounds: &Bounds,
-    generation: &Arc<ArcSwap<Generation>>,
-    upstream: &Arc<Upstream>,
-    pool: &Arc<AuthPool>,
-    edits: &mpsc::UnboundedSender<EditTicket>,
-    events: &Arc<ClientEvents>,
+    shared: &Shared,
 ) -> io::Result<(Vec<Mailbox>, Vec<JoinHandle<()>>)> {
     let acl_log = Arc::new(SharedAclLog::default());
     let sessions = Arc::new(AtomicU64::new(1));
@@ -38,16 +46,17 @@ pub(super) fn start(
         let settings = WorkerSettings {
             handshakes: Arc::clone(&bounds.handshakes),
             names: config.tunnels.iter().map(|tunnel| tunnel.connect.len()).sum(),
-            upstream: Arc::clone(upstream),
-            pool: Arc::clone(pool),
+            upstream: Arc::clone(&shared.upstream),
+            pool: Arc::clone(&shared.pool),
             budget: Arc::clone(&bounds.budget),
-            edits: edits.clone(),
+            edits: shared.edits.clone(),
             acl_log: Arc::clone(&acl_log),
-            events: Arc::clone(events),
+            events: Arc::clone(&shared.events),
             sessions: Arc::clone(&sessions),
             client_ids: Arc::clone(&client_ids),
+            learns: shared.learns.clone(),
         };
-        worker::start(number, settings, Arc::clone(generation))
+        worker::start(number, settings, Arc::clone(&shared.generation))
     });
     Ok(workers.collect::<io::Result<Vec<_>>>()?.into_iter().unzip())
 }

@@ -32,6 +32,7 @@ mod health;
 mod in_flight;
 mod init;
 mod introspection;
+mod learn;
 mod lesser_upstream_user;
 mod limits;
 mod log;

@@ -15,12 +15,16 @@ use crate::cli::door::print;
 use crate::cli::{ConfigurationArgs, Exit};
 use crate::command::CommandSpec;
 use crate::files::Files;
-use crate::learn::{Context, Evidence, NotMonitor, suggest};
+use crate::learn::{Context, Evidence, NotMonitor, Suggestion, Usage, suggest};
 use crate::policy::Policy;
+use crate::serve::learning;
 
 /// `acl suggest`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+Without --monitor it is what the running proxy keeps in its learn-file; there a name of a key is told only as far as few
+enough were seen in one place, often enough, and what scripts do is not seen.
+
 What `redis-cli MONITOR` printed is read twice: to learn, and to replay each request under the line. Take it while
 everything happens that has to be allowed, at Redis itself, as the user of the application or beside respgate:
 
@@ -29,18 +33,21 @@ everything happens that has to be allowed, at Redis itself, as the user of the a
 
 MONITOR shows keys and values: keep the file from others, and delete it.")]
 pub struct AclSuggestArgs {
-    /// What redis-cli MONITOR printed
+    /// What redis-cli MONITOR printed [default: what learn-file holds]
     #[arg(long, value_name = "FILE")]
-    pub monitor: PathBuf,
-    /// Only what came from this address, or address and port; may be repeated [default: a line for each address]
-    #[arg(long, value_name = "ADDRESS")]
+    pub monitor: Option<PathBuf>,
+    /// Of --monitor, only what came from this address, or address and port; may be repeated [default: a line for each address]
+    #[arg(long, value_name = "ADDRESS", requires = "monitor")]
     pub from: Vec<String>,
     /// Whose line it is: as in the ACL file, whose passwords are kept
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// How many different parts of keys are told apart in one place, before it is a *
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// Of --monitor, how many different parts of keys are told apart in one place, before it is a * [default: 8]
+    #[arg(long, value_name = "NUMBER", requires = "monitor", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub values: Option<u16>,
+    /// Suggest patterns of names that other users use as well
+    #[arg(long, conflicts_with = "monitor")]
+    pub shared: bool,
     /// Write it here instead, into a file that is not there yet
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -52,11 +59,19 @@ pub struct AclSuggestArgs {
 /// Prints a line for each client, with what is to be known about it; exit 1 where there is nothing to learn from.
 pub(super) fn print_suggestion(arguments: &AclSuggestArgs) -> Exit {
     let files = Files::default();
-    let policy = match arguments.configuration.load_rules(&files).and_then(|config| policy(config, &files)) {
-        Ok(policy) => policy,
-        Err(exit) => return exit,
-    };
-    let text = match text(arguments, &policy) {
+    let read = arguments.configuration.load_rules(&files).and_then(|config| {
+        let learn_file = config.learn_file.clone();
+        Ok((learn_file, policy(config, &files)?))
+    });
+    let text = read.and_then(|(learn_file, policy)| match (&arguments.monitor, learn_file) {
+        (Some(captured), _) => of_monitor(captured, arguments, &policy),
+        (None, Some(path)) => of_learn_file(&path, arguments, &policy),
+        (None, None) => {
+            eprintln!("error: nothing to learn from: say --monitor FILE, or learn-file in the configuration");
+            Err(Exit::Usage)
+        }
+    });
+    let text = match text {
         Ok(text) => text,
         Err(exit) => return exit,
     };
@@ -75,16 +90,11 @@ pub(super) fn print_suggestion(arguments: &AclSuggestArgs) -> Exit {
     }
 }
 
-fn text(arguments: &AclSuggestArgs, policy: &Policy) -> Result<String, Exit> {
-    let path = &arguments.monitor;
+fn of_monitor(path: &Path, arguments: &AclSuggestArgs, policy: &Policy) -> Result<String, Exit> {
     let is_joined = arguments.user.is_some();
     let capture = Capture { path, from: &arguments.from, is_joined, table: &policy.table };
-    let unread = |error: io::Error| {
-        eprintln!("error: {}: cannot read it: {error}", path.display());
-        if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure }
-    };
     let evidence = Evidence::of_file(arguments.values.map(usize::from));
-    let learnt = capture.learn(&evidence).map_err(unread)?;
+    let learnt = capture.learn(&evidence).map_err(|error| unread(path, &error))?;
     warn(path, &learnt.left_out);
     if learnt.clients.is_empty() {
         eprintln!("error: {}: there is no request in it that is meant", path.display());
@@ -93,36 +103,70 @@ fn text(arguments: &AclSuggestArgs, policy: &Policy) -> Result<String, Exit> {
     let mut texts = Vec::new();
     for (client, usage) in &learnt.clients {
         let name = arguments.user.as_deref().unwrap_or(client);
-        let Some(user) = UserName::new(name.as_bytes()) else {
-            eprintln!("error: no user can be called {name:?}: say --user NAME");
-            return Err(Exit::Usage);
-        };
-        let context = Context {
-            table: &policy.table,
-            current: policy.acl.user(name.as_bytes()).map(|user| &**user),
-            is_blocked: &|spec: &CommandSpec| policy.blocklist.blocks(name.as_bytes(), spec),
-            others: &[],
-            shares: true,
-        };
-        let suggestion = suggest(user, usage, &context).map_err(|error| {
-            eprintln!("error: {error}");
-            Exit::Internal
-        })?;
-        let (suggestion, replay) = capture.prove(client, suggestion).map_err(unread)?;
+        let suggestion = suggested(name, usage, &[], true, policy)?;
+        let (suggestion, replay) = capture.prove(client, suggestion).map_err(|error| unread(path, &error))?;
         if replay.refused_unsaid > 0 {
             eprintln!("error: that line would refuse {} requests without a reason", replay.refused_unsaid);
             return Err(Exit::Internal);
         }
         let proof = format!("{} requests, {} refused", replay.allowed + replay.refused_as_said, replay.refused_as_said);
-        texts.push(suggestion::text(&suggestion, usage, &source(arguments, client), &proof));
+        texts.push(suggestion::text(&suggestion, usage, &source(path, &arguments.from, client), true, &proof));
     }
     Ok(texts.join("\n"))
 }
 
+fn of_learn_file(path: &Path, arguments: &AclSuggestArgs, policy: &Policy) -> Result<String, Exit> {
+    let learnt = learning::read(path, &Evidence::of_traffic()).map_err(|error| unread(path, &error))?;
+    let is_meant = |name: &str| arguments.user.as_deref().is_none_or(|user| user == name);
+    let mut texts = Vec::new();
+    for (name, usage) in learnt.iter().filter(|(name, _)| is_meant(name)) {
+        let others = learnt.iter().filter(|(other, _)| *other != name);
+        let others: Vec<(&str, &Usage)> = others.map(|(other, usage)| (other.as_str(), usage)).collect();
+        let suggestion = suggested(name, usage, &others, arguments.shared, policy)?;
+        let proof = format!("{} shapes, 0 refused", suggestion.shapes);
+        texts.push(suggestion::text(&suggestion, usage, &path.display().to_string(), false, &proof));
+    }
+    if texts.is_empty() {
+        let whose = arguments.user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
+        eprintln!("error: {}: nothing was learnt{whose}", path.display());
+        return Err(Exit::Failure);
+    }
+    Ok(texts.join("\n"))
+}
+
+fn suggested(
+    name: &str,
+    usage: &Usage,
+    others: &[(&str, &Usage)],
+    shares: bool,
+    policy: &Policy,
+) -> Result<Suggestion, Exit> {
+    let Some(user) = UserName::new(name.as_bytes()) else {
+        eprintln!("error: no user can be called {name:?}: say --user NAME");
+        return Err(Exit::Usage);
+    };
+    let context = Context {
+        table: &policy.table,
+        current: policy.acl.user(name.as_bytes()).map(|user| &**user),
+        is_blocked: &|spec: &CommandSpec| policy.blocklist.blocks(name.as_bytes(), spec),
+        others,
+        shares,
+    };
+    suggest(user, usage, &context).map_err(|error| {
+        eprintln!("error: {error}");
+        Exit::Internal
+    })
+}
+
+fn unread(path: &Path, error: &io::Error) -> Exit {
+    eprintln!("error: {}: cannot read it: {error}", path.display());
+    if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure }
+}
+
 /// Where it was learnt.
-fn source(arguments: &AclSuggestArgs, client: &str) -> String {
-    let path = arguments.monitor.display();
-    match (client, arguments.from.as_slice()) {
+fn source(path: &Path, from: &[String], client: &str) -> String {
+    let path = path.display();
+    match (client, from) {
         ("", []) => format!("{path}, all addresses"),
         ("", from) => format!("{path}, {}", from.join(" ")),
         (client, _) => format!("{path}, {client}"),

@@ -8,8 +8,8 @@ use crate::learn::{Suggestion, Unnamed, Usage, Uses, Withheld, WithheldReason};
 /// Behind this stands what is meant to be copied out of a comment.
 const SETTING: &str = "#     ";
 
-/// What is learnt from `source`, and what the replay of it gave.
-pub(super) fn text(suggestion: &Suggestion, usage: &Usage, source: &str, proof: &str) -> String {
+/// What is learnt from `source`, where what scripts do is seen or not, and what the replay of it gave.
+pub(super) fn text(suggestion: &Suggestion, usage: &Usage, source: &str, sees_scripts: bool, proof: &str) -> String {
     let Suggestion { line, withheld, .. } = suggestion;
     let mut lines = vec![format!(
         "# {}, learnt {}: {} requests, {} shapes, from {source}.",
@@ -25,6 +25,11 @@ pub(super) fn text(suggestion: &Suggestion, usage: &Usage, source: &str, proof: 
         ));
         lines.extend(
             ["[block]".to_owned(), format!("scripting-users = [\"{}\"]", line.user)].map(|it| format!("{SETTING}{it}")),
+        );
+    }
+    if !suggestion.scripts.is_empty() && !sees_scripts {
+        lines.push(
+            "# What those scripts do is not seen here, and takes rules of its own: --monitor sees it.".to_owned(),
         );
     }
     if !suggestion.telling.is_empty() {

@@ -113,6 +113,7 @@ pub(super) fn validate(
         threads: judge.or(settings.threads.take(), threads, host.cores.max(1)),
         strict_permissions: judge.strict_permissions,
         audit: judge.audit(&mut settings),
+        learn_file: judge.path(settings.learn_file.take()),
         log: judge.log(&mut settings),
         admin_socket_group: judge.admin_socket_group(settings.admin_socket_group.take(), admin_listen.as_ref()),
         admin_listen,

@@ -101,7 +101,7 @@ impl Worker {
         let mut keepalive = policy.0.generation.config.limits.tcp_keepalive;
         let client_ids = Arc::clone(&self.settings.client_ids);
         let core = match SessionCore::new(Rc::clone(&peer), limits, client_ids, &policy, started) {
-            Ok(core) => core,
+            Ok(core) => core.learnt_from_by(self.learner.clone()),
             Err(reason) => {
                 self.settings.events.refused_connection(&peer, reason);
                 return turn_away(client, NO_ENTRY, permit);

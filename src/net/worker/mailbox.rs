@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::acl::UserName;
+use crate::learn::Usage;
 use crate::metrics::WorkerCounts;
 use crate::net::gate::{ConnectionPermit, Entrance};
 use crate::net::view::SessionView;
@@ -44,6 +46,7 @@ pub(super) enum Message {
     Renew(Renewal, RenewalSenders),
     Show(mpsc::UnboundedSender<SessionView>),
     Kick(Arc<[u64]>, oneshot::Sender<usize>),
+    TellLearnt(mpsc::UnboundedSender<(UserName, Usage)>),
     Drain(Instant),
     LastDrain,
     Count(oneshot::Sender<WorkerCounts>),
@@ -119,6 +122,12 @@ impl Mailbox {
     pub fn show(&self, views: mpsc::UnboundedSender<SessionView>) {
         // A worker that has ended has no sessions.
         let _ = self.messages.send(Message::Show(views));
+    }
+
+    /// Has the worker tell what it has learnt of each user. The last of these senders goes when it has.
+    pub fn tell_learnt(&self, told: mpsc::UnboundedSender<(UserName, Usage)>) {
+        // A worker that has ended tells nothing any more.
+        let _ = self.messages.send(Message::TellLearnt(told));
     }
 
     /// Ends those of these sessions that it has; says how many.

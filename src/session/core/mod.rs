@@ -13,6 +13,7 @@ mod resume;
 mod stream;
 mod verdict;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ use super::upstream::UpstreamState;
 use super::wait::{AfterReplies, Wait};
 use super::who::{Peer, Who};
 use crate::acl::{AclLogRecord, Effort, UserName};
+use crate::learn::TrafficLearner;
 use crate::policy::{Policy, Principal, Requester, UserRefusal};
 use crate::resp::{Reply, RequestLimits};
 
@@ -52,6 +54,8 @@ pub struct SessionCore {
     life: Lifetime,
     /// What others are told.
     outbox: Outbox,
+    /// Who is told what users do, where anybody is.
+    learner: Option<Rc<RefCell<TrafficLearner>>>,
 }
 
 impl SessionCore {
@@ -76,7 +80,14 @@ impl SessionCore {
             flow: Flow::default(),
             life: Lifetime::new(now),
             outbox: Outbox::default(),
+            learner: None,
         })
+    }
+
+    /// The same, whose user is learnt from.
+    #[must_use]
+    pub fn learnt_from_by(self, learner: Option<Rc<RefCell<TrafficLearner>>>) -> Self {
+        Self { learner, ..self }
     }
 }
 

@@ -152,7 +152,7 @@ impl SessionCore {
                 }
                 None => {
                     let expected = ExpectedReply::of(permit.spec(), &argv);
-                    let recorded = policy.audit.of_permitted(permit.spec(), &argv, Scope::Whole);
+                    let recorded = self.note_permitted(policy, permit.spec(), &argv, Scope::Whole);
                     self.conclude(Some(permit.spec()), Conclusion::Forwarded(recorded));
                     self.take_permitted(policy, &permit, expected, range, now, out);
                 }
@@ -317,7 +317,7 @@ impl SessionCore {
         let command = match verdict {
             Verdict::Forward(permit) if matches!(permit.spec().role(), Role::Replconf | Role::Ping) => {
                 let argv = Argv::new(&out.input()[range.clone()], self.intake.spans());
-                let recorded = policy.audit.of_permitted(permit.spec(), &argv, Scope::Whole);
+                let recorded = self.note_permitted(policy, permit.spec(), &argv, Scope::Whole);
                 self.conclude(Some(permit.spec()), Conclusion::Forwarded(recorded));
                 self.forward(permit, range, out);
                 return Ok(());

@@ -67,7 +67,7 @@ impl SessionCore {
         if !is_plain(&permit) {
             return Err(CloseReason::PolicyChanged);
         }
-        let recorded = policy.audit.of_permitted(permit.spec(), &prefix.as_argv(), Scope::Prefix);
+        let recorded = self.note_permitted(policy, permit.spec(), &prefix.as_argv(), Scope::Prefix);
         self.conclude(Some(permit.spec()), Conclusion::Forwarded(recorded));
         let visibility = self.intake.take_visibility();
         let sender = self.who.user().map(|user| Sender::new(user, policy.table.identity()));

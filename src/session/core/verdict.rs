@@ -2,7 +2,7 @@
 
 use super::SessionCore;
 use crate::acl::Effort;
-use crate::command::{Argv, CommandSpec};
+use crate::command::{Argv, CommandSpec, Scope};
 use crate::policy::{Denial, Policy, RequestKeys, Requester, Verdict};
 use crate::session::action::RequestRefusal;
 
@@ -79,6 +79,21 @@ impl SessionCore {
                 self.report_refused(command, refused, keys);
             }
         }
+    }
+
+    /// A request is permitted: what the audit log is told of it, if anything is.
+    #[inline]
+    pub(super) fn note_permitted(
+        &self,
+        policy: &Policy,
+        spec: &CommandSpec,
+        argv: &Argv<'_>,
+        scope: Scope,
+    ) -> Option<RequestKeys> {
+        if let (Some(learner), Some(user)) = (&self.learner, self.who.user()) {
+            learner.borrow_mut().note(user.name(), &policy.table, spec, argv, scope, false);
+        }
+        policy.audit.of_permitted(spec, argv, scope)
     }
 
     /// A request that was to be answered is refused: the right to what it asks for has gone while it waited for its turn.

@@ -28,7 +28,7 @@ impl SessionCore {
     ) {
         let role = local.role();
         if role != Role::Acl {
-            let recorded = policy.audit.of_permitted(local.spec, argv, Scope::Whole);
+            let recorded = self.note_permitted(policy, local.spec, argv, Scope::Whole);
             self.conclude(Some(local.spec), Conclusion::Answered(recorded));
         }
         match role {

@@ -37,7 +37,7 @@ impl SessionCore {
             Some(local.spec),
             match answer {
                 Answer::Now(_) | Answer::Later(_) => {
-                    Conclusion::Answered(policy.audit.of_permitted(local.spec, argv, Scope::Whole))
+                    Conclusion::Answered(self.note_permitted(policy, local.spec, argv, Scope::Whole))
                 }
                 Answer::Refused(_) => Conclusion::Refused(Refused::told(BLOCKED), RequestKeys::default()),
             },
