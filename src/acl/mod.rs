@@ -15,6 +15,7 @@ mod password;
 mod pattern;
 mod rule;
 mod selector;
+mod shadow;
 pub mod texts;
 mod user;
 mod users;

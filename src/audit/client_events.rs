@@ -367,6 +367,23 @@ impl ClientEvents {
                         );
                     }
                 }
+                Report::WouldRefuse { reason, command, user, keys } => {
+                    let reason = words::refusal(*reason);
+                    let key = key(Event::RequestWouldRefuse, user.as_ref()).because(reason).about(command);
+                    audit_request(&key, count, user.as_ref(), keys);
+                    if self.admits_of(key, count) {
+                        info!(
+                            event = words::event(Event::RequestWouldRefuse),
+                            outcome = words::outcome(Event::RequestWouldRefuse),
+                            %client,
+                            user = user.as_ref().map_or("", UserName::as_str),
+                            command,
+                            reason,
+                            count = 1,
+                            "request let through, which the rules of its user refuse: shadow"
+                        );
+                    }
+                }
                 Report::Refused { reason, command, user, keys, .. } => {
                     let reason = words::refusal(*reason);
                     let command = words::command(command);

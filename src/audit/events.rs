@@ -91,6 +91,8 @@ pub enum ReloadCause {
     Request,
     /// Redis has told what it is.
     Upstream,
+    /// The day has come until which rules were only tried out.
+    ShadowOver,
 }
 
 impl ReloadCause {
@@ -101,6 +103,7 @@ impl ReloadCause {
             ReloadCause::Signal => "signal",
             ReloadCause::Request => "request",
             ReloadCause::Upstream => "upstream",
+            ReloadCause::ShadowOver => "shadow over",
         }
     }
 }

@@ -79,6 +79,8 @@ pub enum Event {
     RequestRefused,
     /// One was permitted that `audit-commands` names.
     RequestPermitted,
+    /// One was let through that the rules of its user refuse.
+    RequestWouldRefuse,
     /// A session has ended.
     Close,
     /// Redis lets no user be made for scripts.
@@ -138,6 +140,7 @@ pub fn audit_event(event: Event, reason: &str) -> Option<&'static str> {
         Event::LoginIgnored => "login.ignored",
         Event::RequestRefused => "request.refused",
         Event::RequestPermitted => "request.permitted",
+        Event::RequestWouldRefuse => "request.would-refuse",
         Event::Close => "session.ended",
         Event::Probe
         | Event::MirrorFailed
@@ -182,7 +185,7 @@ words! {
         Event::ConnectionAccepted | Event::ConnectionRefused => "connection",
         Event::LoginAccepted | Event::LoginFailed | Event::LoginRefused | Event::LoginIgnored => "login",
         Event::RequestRefused => "refusal",
-        Event::RequestPermitted => "request",
+        Event::RequestPermitted | Event::RequestWouldRefuse => "request",
         Event::Close => "close",
         Event::MirrorFailed => "mirror",
         Event::AcceptFailed => "accept",
@@ -207,6 +210,7 @@ words! {
         Event::TunnelClosed => "closed",
         Event::LoginIgnored => "ignored",
         Event::RequestPermitted => "permitted",
+        Event::RequestWouldRefuse => "would-refuse",
         Event::RequestRefused | Event::Close => "",
     }
 }
@@ -519,6 +523,7 @@ mod tests {
         Event::LoginIgnored,
         Event::RequestRefused,
         Event::RequestPermitted,
+        Event::RequestWouldRefuse,
         Event::Close,
         Event::MirrorFailed,
         Event::AcceptFailed,

@@ -389,6 +389,8 @@ pub(super) struct UserSection {
     pub(super) config_get: Option<Vec<Setting>>,
     #[serde(deserialize_with = "one_or_many")]
     pub(super) config_set: Option<Vec<Setting>>,
+    pub(super) shadow_until: Option<Setting>,
+    pub(super) shadow_keys: Option<Setting>,
 }
 
 impl Settings {

@@ -74,6 +74,7 @@ kinds! {
     ACL_NOPASS: "acl.nopass", 6, "any password makes somebody this user";
     ACL_WEAK: "acl.weak", 6, "its hash stands for a word that everybody tries";
     ACL_WIDE: "acl.wide", 6, "one password that leaks is all of the data";
+    ACL_SHADOW: "acl.shadow", 6, "what its rules refuse is let through, and only recorded";
     ACL_EXEMPT: "acl.exempt", 6, "the blocklist does not hold for this user: one password that leaks is FLUSHALL";
     GATE_STRAY_AUTH: "gate.stray-auth", 6, "it is for a migration: what clients still send are passwords that leak";
     REDIS_KEYS: "redis.keys", 10, "somebody was here: take this host for theirs until you know better";

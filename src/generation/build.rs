@@ -20,7 +20,7 @@ use crate::command::{CommandTable, Dialect};
 use crate::config::{self, AclSource, CertificateRule, Config};
 use crate::files::Files;
 use crate::identity::{CertificateMap, FieldName, Fingerprint, RuleSpec};
-use crate::policy::{Policy, Renames, ScriptRights};
+use crate::policy::{Policy, Renames, ScriptRights, Shadows};
 use crate::resp::RequestLimits;
 use crate::session::SessionLimits;
 use crate::tls::{
@@ -148,6 +148,9 @@ pub fn build(
     let refusal_work = Arc::new(refusal_work(&acl));
     warnings.extend(excessive(&refusal_work));
     let script_rights = script_rights(config, &table, upstream);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let shadows = Shadows::build(config.users.iter(), &acl, &table, now);
+    warnings.extend(shadows.names().map(|name| in_shadow(name, config)));
     let policy = Policy {
         generation: number,
         restricted_since: number,
@@ -161,6 +164,7 @@ pub fn build(
         blocklist,
         renames,
         script_rights,
+        shadows,
         audit,
     };
     let policy = match before {
@@ -186,6 +190,19 @@ pub fn build(
         misnamed,
         waiting,
     })
+}
+
+fn in_shadow(name: &str, config: &Config) -> String {
+    let shadow = config.users.get(name).and_then(|settings| settings.shadow);
+    let what = if shadow.is_some_and(|shadow| shadow.opens_names) { "commands, keys and channels" } else { "commands" };
+    let day = shadow.map(|shadow| day(shadow.until)).unwrap_or_default();
+    format!("user {name} is in shadow until {day}: {what} that its rules refuse are let through and recorded")
+}
+
+/// Of this time, in seconds since 1970 UTC.
+fn day(at: u64) -> String {
+    let time = i64::try_from(at).ok().and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok());
+    time.map(|time| time.date().to_string()).unwrap_or_default()
 }
 
 fn table(config: &Config, upstream: UpstreamKnowledge<'_>) -> CommandTable {

@@ -200,6 +200,10 @@ impl Scrape {
             user.refused.iter().map(move |(reason, count)| ([("user", name(label)), ("reason", reason)], count))
         });
         page.counters("respgate_refused", "Requests that were refused.", refused)?;
+        let would_refuse = all.users().flat_map(|(label, user)| {
+            user.would_refuse.iter().map(move |(reason, count)| ([("user", name(label)), ("reason", reason)], count))
+        });
+        page.counters("respgate_would_refuse", "Requests that were let through in shadow.", would_refuse)?;
         let commands = all.refused_commands();
         page.counters(
             "respgate_refused_commands",
@@ -305,6 +309,7 @@ mod tests {
         let user = labels.user(UserName::new(b"alice").as_ref());
         worker.requests(user, Traffic { forwarded: 3, answered: 1, refused: 1, refused_later: 1 });
         worker.refused(&labels, user, "flushall", "blocked", 2);
+        worker.would_refuse(user, "acl-key", 1);
         worker.session_started(0, user);
         events.tunnel_arrived(0);
         events.tunnel_failed(0, "connect");
@@ -354,6 +359,7 @@ mod tests {
             "respgate_requests_total{user=\"alice\",verdict=\"forwarded\"} 6",
             "respgate_requests_total{user=\"alice\",verdict=\"refused\"} 4",
             "respgate_refused_total{user=\"alice\",reason=\"blocked\"} 4",
+            "respgate_would_refuse_total{user=\"alice\",reason=\"acl-key\"} 2",
             "respgate_refused_commands_total{command=\"flushall\",reason=\"blocked\"} 4",
             "respgate_bytes_total{direction=\"sent\"} 40",
             "respgate_tunnel_open{tunnel=\"unix:/run/redis.sock\"} 2.0",

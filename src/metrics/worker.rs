@@ -45,6 +45,7 @@ pub(super) struct UserCounts {
     pub(super) sessions: u64,
     pub(super) traffic: Traffic,
     pub(super) refused: ByReason,
+    pub(super) would_refuse: ByReason,
 }
 
 /// How often something happened, by a word that says why. There are few words.
@@ -84,6 +85,11 @@ impl WorkerCounts {
                 self.refused_commands.entry(command.into()).or_default().add(reason, count);
             }
         }
+    }
+
+    /// So many of a user's requests were let through that its rules refuse for this reason.
+    pub fn would_refuse(&mut self, user: UserLabel, reason: &'static str, count: u64) {
+        entry(&mut self.users, user.index()).would_refuse.add(reason, count);
     }
 
     /// Bytes from clients and to them, decrypted.
@@ -150,6 +156,7 @@ impl WorkerCounts {
             sum.sessions += user.sessions;
             sum.traffic.add(user.traffic);
             user.refused.iter().for_each(|(reason, count)| sum.refused.add(reason, count));
+            user.would_refuse.iter().for_each(|(reason, count)| sum.would_refuse.add(reason, count));
         }
         for (command, reasons) in &other.refused_commands {
             let sum = self.refused_commands.entry(command.clone()).or_default();

@@ -11,6 +11,7 @@ mod parameters;
 mod principal;
 mod rename;
 mod restriction;
+mod shadow;
 mod stray;
 mod verdict;
 
@@ -23,6 +24,7 @@ pub use self::mirror::ScriptRights;
 pub use self::parameters::ConfigParameters;
 pub use self::principal::{Admission, Principal, Proof, UserRefusal, UserSettings};
 pub use self::rename::{RenameError, Renames};
+pub use self::shadow::{ShadowSettings, Shadows};
 pub use self::stray::StrayAuth;
 pub use self::verdict::{Denial, DenialReason, LocalCommand, Permit, Verdict};
 use crate::acl::Acl;
@@ -66,6 +68,8 @@ pub struct Policy {
     pub renames: Renames,
     /// Whose rights scripts have.
     pub script_rights: ScriptRights,
+    /// Whose rules are tried out.
+    pub shadows: Shadows,
     /// What the audit log is told of requests.
     pub audit: AuditRules,
 }

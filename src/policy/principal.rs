@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{ConfigParameters, Policy, Unmapped};
+use super::{ConfigParameters, Policy, ShadowSettings, Unmapped};
 use crate::acl::{PasswordHash, User};
 use crate::identity::{Mapping, PeerIdentity};
 
@@ -58,6 +58,8 @@ pub struct UserSettings {
     pub allow_from: Vec<IpNet>,
     /// What of CONFIG is not blocked for this user.
     pub config: ConfigParameters,
+    /// The rules of this user are only tried out.
+    pub shadow: Option<ShadowSettings>,
 }
 
 /// What a connection is, once its handshake is done.
@@ -103,7 +105,7 @@ impl Policy {
         };
         match self.user_named_by(identity) {
             Ok(Some(user)) if self.may_come_from(user, address) => {
-                Admission::User(Principal { user: Arc::clone(user), proof: Proof::Certificate, password: None })
+                Admission::User(Principal { user: self.acting(user), proof: Proof::Certificate, password: None })
             }
             Ok(Some(_)) => Admission::Refused(UserRefusal::Address),
             Ok(None) if self.unmapped == Unmapped::Password => self.admit_nopass(address),
@@ -142,7 +144,7 @@ impl Policy {
         match self.acl.user(b"default") {
             // No certificate of a connection that comes here maps to anybody.
             Some(user) if user.is_nopass() && self.may_log_in(user, None, None, address).is_ok() => {
-                Admission::User(Principal { user: Arc::clone(user), proof: Proof::Nopass, password: None })
+                Admission::User(Principal { user: self.acting(user), proof: Proof::Nopass, password: None })
             }
             _ => Admission::Password,
         }
@@ -212,7 +214,7 @@ impl Policy {
         if !user.is_nopass() && !is_proven {
             return Err(UserRefusal::PasswordRemoved);
         }
-        Ok(Principal { user: Arc::clone(user), ..principal.clone() })
+        Ok(Principal { user: self.acting(user), ..principal.clone() })
     }
 
     /// The same principal under a policy that its own session made with `ACL SETUSER`: whoever switches itself off, or
@@ -233,7 +235,7 @@ impl Policy {
         {
             return Err(UserRefusal::Unmapped);
         }
-        Ok(Principal { user: Arc::clone(user), ..principal.clone() })
+        Ok(Principal { user: self.acting(user), ..principal.clone() })
     }
 
     /// The settings of a user, those of nobody in particular where it has none.
@@ -245,6 +247,7 @@ impl Policy {
             ignore_stray_auth: None,
             allow_from: Vec::new(),
             config: ConfigParameters::NONE,
+            shadow: None,
         };
         self.settings.get(user.name().as_str()).unwrap_or(&NONE)
     }
@@ -265,7 +268,7 @@ pub(super) mod tests {
     use crate::command::{CommandTable, Dialect};
     use crate::identity::test_pki::{Authority, client, uri};
     use crate::identity::{CertificateMap, UserFrom};
-    use crate::policy::{AuditRules, Blocklist, Renames, ScriptRights};
+    use crate::policy::{AuditRules, Blocklist, Renames, ScriptRights, Shadows};
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -283,6 +286,7 @@ pub(super) mod tests {
             blocklist: Blocklist::build(&[], &[], &[], &table).unwrap(),
             renames: Renames::default(),
             script_rights: ScriptRights::Upstream,
+            shadows: Shadows::default(),
             audit: AuditRules::default(),
             table,
         }

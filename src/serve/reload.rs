@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tracing::{error, info, warn};
 
@@ -211,6 +211,16 @@ impl Reloader {
         // A pattern may name files that nobody looked at as yet: Redis has started with them.
         let read = self.read_config(&self.files());
         self.due.config |= read.is_ok_and(|read| read.config != self.config);
+    }
+
+    /// Builds a new generation once the first of those in shadow is to be that no more. No file is read, so none can keep
+    /// it from that.
+    pub async fn end_shadows(&mut self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        if self.enforcer.current().policy.shadows.next_end().is_some_and(|end| end <= now) {
+            let nothing = Reading { config: None, users: false, trust: false, unsettled: BTreeSet::new() };
+            self.rebuild(Cause::ShadowOver, nothing, &self.files()).await;
+        }
     }
 
     async fn take_server(&mut self) {

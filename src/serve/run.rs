@@ -200,6 +200,7 @@ async fn serve(
     let enforcer = Enforcer::new(generation, mailboxes.clone(), Arc::clone(&upstream), bounds, log.control());
     let mut reloader = Reloader::new(start, reread, enforcer);
     let mut poll = every(reloader.config().reload_interval);
+    let mut seconds = every(Duration::from_secs(1));
     service_manager::ready();
     // When nobody is accepted any more.
     let mut closes_at = None;
@@ -218,6 +219,7 @@ async fn serve(
             // The password may have been changed, here as well as there.
             () = upstream.login_refused.notified() => reloader.look_at_files().await,
             _ = poll.tick() => reloader.look_at_files().await,
+            _ = seconds.tick() => reloader.end_shadows().await,
             // `shared` is held here, so there is always somebody who may send.
             Some(edit) = edited.recv() => reloader.edit(edit).await,
             _ = signals.reload.recv() => {

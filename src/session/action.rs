@@ -172,6 +172,17 @@ pub enum Report {
         /// Those that it names; of several requests those of the first.
         keys: RequestKeys,
     },
+    /// A request was permitted although the rules of its user refuse it, which are only tried out.
+    WouldRefuse {
+        /// Why they do.
+        reason: RequestRefusal,
+        /// The command's full name.
+        command: String,
+        /// Whose request it was.
+        user: Option<UserName>,
+        /// Those that it names; of several requests those of the first.
+        keys: RequestKeys,
+    },
     /// A request was permitted that the audit log is told of.
     Permitted {
         /// The command's full name.

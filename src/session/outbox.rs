@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::action::{Action, Report, RequestRefusal};
 use crate::acl::{AclLog, AclLogRecord, UserName};
 use crate::command::CommandSpec;
-use crate::policy::RequestKeys;
+use crate::policy::{DenialReason, RequestKeys};
 
 /// What became of the requests of a session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -109,6 +109,24 @@ impl Outbox {
         let name = command.full_name();
         let is_same = |report: &Report| matches!(report, Report::Permitted { command, user: whose, .. } if command == name && whose.as_ref() == user);
         self.count_up(is_same, || Report::Permitted { command: name.to_owned(), user: user.cloned(), keys });
+    }
+
+    /// A request was permitted that the rules of its user refuse.
+    pub(super) fn report_would_refuse(
+        &mut self,
+        reason: DenialReason,
+        command: &CommandSpec,
+        user: Option<&UserName>,
+        keys: RequestKeys,
+    ) {
+        let (name, reason) = (command.full_name(), RequestRefusal::Denied(reason));
+        let is_same = |report: &Report| match report {
+            Report::WouldRefuse { reason: before, command, user: whose, .. } => {
+                *before == reason && command == name && whose.as_ref() == user
+            }
+            _ => false,
+        };
+        self.count_up(is_same, || Report::WouldRefuse { reason, command: name.to_owned(), user: user.cloned(), keys });
     }
 
     /// What came just before, whatever it was, only counts up: a pipeline may be full of it.

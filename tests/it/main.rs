@@ -55,6 +55,7 @@ mod samples;
 mod scripts;
 mod secrets;
 mod sentinel;
+mod shadow;
 mod strangers;
 mod stunnel_conf;
 mod tracking;

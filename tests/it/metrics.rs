@@ -181,9 +181,10 @@ const MOVES: &[Move] = &[
 const OTHERS: &[&str] = &[
     "respgate_build_info",
     "respgate_held_bytes_limit",
-    // Where they move is in the tests of the log and the audit log.
+    // Where they move is in the tests of the log, the audit log and shadow.
     "respgate_log_lost",
     "respgate_audit_lost",
+    "respgate_would_refuse",
     "process_max_fds",
     "process_resident_memory_bytes",
     "process_start_time_seconds",

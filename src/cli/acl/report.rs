@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
-use super::policy;
+use super::{policy, suggestion};
 use crate::acl::{PasswordHash, SelectorDescription, User};
 use crate::cli::door::print;
 use crate::cli::table::one_line;
@@ -132,7 +132,7 @@ fn exceptions(name: &str, config: &Config) -> Vec<String> {
 }
 
 fn settings(settings: &UserSettings) -> Vec<String> {
-    let UserSettings { certificate_required, certificate_only, reauth, ignore_stray_auth, allow_from, config } =
+    let UserSettings { certificate_required, certificate_only, reauth, ignore_stray_auth, allow_from, config, shadow } =
         settings;
     let named = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(" ")));
     let networks: Vec<String> = allow_from.iter().map(ToString::to_string).collect();
@@ -144,6 +144,7 @@ fn settings(settings: &UserSettings) -> Vec<String> {
         named("only from", &networks),
         named("CONFIG GET", &config.get),
         named("CONFIG SET", &config.set),
+        shadow.map(|shadow| format!("in shadow until {}", suggestion::day(shadow.until))),
     ]
     .into_iter()
     .flatten()

@@ -88,7 +88,7 @@ fn period(uses: Uses) -> String {
     }
 }
 
-fn day(at: u64) -> String {
+pub(super) fn day(at: u64) -> String {
     moment(at).split(' ').next().unwrap_or_default().to_owned()
 }
 

@@ -91,6 +91,7 @@ pub(super) fn validate(
     };
     let unmapped = if nothing_maps { Unmapped::Password } else { Unmapped::Refuse };
     let ignore_stray_auth = judge.or(settings.stray_auth.take(), stray_auth_word, false);
+    let users = judge.users(std::mem::take(&mut settings.user), ignore_stray_auth, unnamed, &block.exempt_users);
     let admin_listen = judge.admin_listen(settings.admin_listen.take());
     let metrics = judge.metrics_door(&mut settings, &listeners);
     let config = Config {
@@ -104,7 +105,7 @@ pub(super) fn validate(
         unmapped: judge.or(settings.unmapped.take(), unmapped_word, unmapped),
         block,
         renames,
-        users: judge.users(std::mem::take(&mut settings.user), ignore_stray_auth, unnamed),
+        users,
         unsafe_nopass: judge.or(settings.unsafe_nopass.take(), yes_no, false),
         named_users: std::mem::take(&mut judge.named_users),
         ignore_stray_auth,

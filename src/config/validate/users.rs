@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::judge::{Judge, UNFILLED};
-use super::words::{auth_word, blocked_command, certificate_word, parameter, stray_auth_word, trust_word, user_name};
+use super::words::{
+    auth_word, blocked_command, certificate_word, now, parameter, shadow_end, stray_auth_word, trust_word, user_name,
+};
 use crate::acl::LONGEST_PASSWORD;
 use crate::config::blocklist::DEFAULT_BLOCKLIST;
 use crate::config::error::{ConfigError, Place};
@@ -16,7 +18,7 @@ use crate::config::secret::Redacted;
 use crate::config::setting::{Origin, Setting};
 use crate::config::units::{network, yes_no};
 use crate::identity::{FieldName, RuleSpec, UserFrom};
-use crate::policy::{ConfigParameters, UserSettings};
+use crate::policy::{ConfigParameters, ShadowSettings, UserSettings};
 use crate::tls::AuthClients;
 
 /// The variables with the password of the user `default`, as the Redis images have them.
@@ -157,6 +159,7 @@ impl Judge<'_> {
         sections: BTreeMap<Spanned<String>, UserSection>,
         ignore_stray_auth: bool,
         unnamed: Option<&str>,
+        exempt: &[String],
     ) -> BTreeMap<String, UserSettings> {
         let mut users = BTreeMap::new();
         for (name, section) in sections {
@@ -168,7 +171,12 @@ impl Judge<'_> {
             let [certificate, auth, reauth, stray_auth] =
                 [&section.certificate, &section.auth, &section.reauth, &section.stray_auth]
                     .map(|setting| setting.as_ref().map(|setting| setting.origin.clone()));
+            if let Some(setting) = section.shadow_until.as_ref().filter(|_| exempt.contains(name.get_ref())) {
+                let message = "an exempt user cannot be in shadow: [block] exempt-users has this one";
+                self.error(&setting.origin.clone(), message);
+            }
             let settings = UserSettings {
+                shadow: self.shadow(section.shadow_until, section.shadow_keys),
                 certificate_required: self.or(section.certificate, certificate_word, false),
                 certificate_only: self.or(section.auth, auth_word, false),
                 reauth: self.or(section.reauth, yes_no, false),
@@ -207,6 +215,21 @@ impl Judge<'_> {
             users.insert(name.into_inner(), settings);
         }
         users
+    }
+
+    fn shadow(&mut self, until: Option<Setting>, keys: Option<Setting>) -> Option<ShadowSettings> {
+        let (origin, keys_origin) =
+            (until.as_ref().map(|until| until.origin.clone()), keys.as_ref().map(|keys| keys.origin.clone()));
+        let until = self.read(until, shadow_end);
+        let opens_names = self.or(keys, yes_no, false);
+        match (&origin, keys_origin) {
+            (None, Some(keys)) => self.warn(&keys, "does nothing without `shadow-until`"),
+            (Some(origin), _) if until.is_some_and(|until| until <= now()) => {
+                self.warn(origin, "that day has come: the rules of this user hold, and this does nothing");
+            }
+            _ => {}
+        }
+        until.map(|until| ShadowSettings { until, opens_names })
     }
 
     /// Only sessions whose user a certificate named are concerned.

@@ -1,6 +1,8 @@
 //! What single settings may say: their words, and the bounds of their numbers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use time::format_description::well_known::Rfc3339;
 
 use crate::acl::UserName;
 use crate::command::Dialect;
@@ -51,6 +53,35 @@ pub(super) fn auth_word(text: &str) -> Result<bool, String> {
 /// Whether it is ignored.
 pub(super) fn stray_auth_word(text: &str) -> Result<bool, String> {
     one_of(text, &[("refuse", false), ("ignore", true)])
+}
+
+/// So many days ahead a shadow may end: one that is forgotten is no rule at all.
+const LONGEST_SHADOW: u64 = 90;
+
+/// The beginning of a day in UTC, `2026-12-10`, or a time as RFC 3339 has it, in seconds since 1970.
+pub(super) fn shadow_end(text: &str) -> Result<u64, String> {
+    const DAY: u64 = 86_400;
+    let time = || time::OffsetDateTime::parse(text, &Rfc3339).ok();
+    let end = day(text).map(|day| day.midnight().assume_utc()).or_else(time);
+    let end = end.ok_or_else(|| format!("{text:?} is no day such as \"2026-12-10\""))?;
+    let end = u64::try_from(end.unix_timestamp()).unwrap_or_default();
+    match end > now() + LONGEST_SHADOW * DAY {
+        true => Err(format!("more than {LONGEST_SHADOW} days ahead")),
+        false => Ok(end),
+    }
+}
+
+fn day(text: &str) -> Option<time::Date> {
+    let (year, rest) = text.split_once('-')?;
+    let (month, day) = rest.split_once('-')?;
+    let is_shaped = (year.len(), month.len(), day.len()) == (4, 2, 2);
+    let month = time::Month::try_from(month.parse::<u8>().ok()?).ok()?;
+    time::Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok().filter(|_| is_shaped)
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// 0 is none.

@@ -130,6 +130,9 @@ fn users(gate: &Gate<'_>, acl: &Acl, table: &CommandTable) -> Vec<Finding> {
         if is_exempt {
             findings.push(exempt(gate, name));
         }
+        if gate.config.users.get(name).is_some_and(|settings| settings.shadow.is_some()) {
+            findings.push(Finding::amber(&kind::ACL_SHADOW, format!("user {name} has shadow-until ({place})")));
+        }
     }
     let has = |wanted: &'static kind::Kind| findings.iter().any(|finding| finding.kind == wanted);
     let (has_open, has_wide) = (has(&kind::ACL_NOPASS), has(&kind::ACL_WIDE));

@@ -74,6 +74,10 @@ impl Worker {
     pub(super) fn count_refused(&self, reports: &[(Report, u64)]) {
         let labels = self.labels();
         for (report, count) in reports {
+            if let Report::WouldRefuse { reason, user, .. } = report {
+                let user = labels.user(user.as_ref());
+                self.counts.borrow_mut().would_refuse(user, words::refusal(*reason), *count);
+            }
             if let Report::Refused { reason, command, user, .. } = report {
                 let user = labels.user(user.as_ref());
                 let mut counts = self.counts.borrow_mut();

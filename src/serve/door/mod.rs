@@ -95,6 +95,7 @@ impl Proxy {
             upstream: self.upstream(&generation),
             memory: MemoryStatus { held_bytes, limit_bytes },
             expiries: expiries.into_iter().map(Into::into).collect(),
+            shadows: generation.policy.shadows.names().map(str::to_owned).collect(),
             users: users.into_iter().map(Into::into).collect(),
             refusals: refusals.iter().map(|refusal| RefusalStatus::new(refusal, &generation)).collect(),
             history: self.history.borrow().status(totals, Instant::now().into()),

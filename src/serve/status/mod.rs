@@ -52,6 +52,9 @@ pub struct Status {
     /// Certificates and CRLs, by when they end.
     #[serde(default)]
     pub expiries: Vec<ExpiryStatus>,
+    /// Users whose rules are only tried out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<String>,
     /// Users with a session, or who had one.
     #[serde(default)]
     pub users: Vec<UserStatus>,

@@ -29,6 +29,8 @@ impl Status {
         if memory.limit_bytes > 0 && memory.held_bytes >= memory.limit_bytes / 100 * MEMORY_NEAR_LIMIT {
             problems.push("sessions hold nearly as much as memory-budget lets them".to_owned());
         }
+        let shadows = self.shadows.iter();
+        problems.extend(shadows.map(|user| format!("user {user} is in shadow: what its rules refuse is let through")));
         problems.extend(soon.into_iter().map(words));
         Status { problems, ..self }
     }

@@ -1,9 +1,10 @@
 //! The verdict on a request, and the one point where it is final.
 
 use super::SessionCore;
+use crate::acl::AclDenial;
 use crate::acl::Effort;
 use crate::command::{Argv, CommandSpec, Scope};
-use crate::policy::{Denial, Policy, RequestKeys, Requester, Verdict};
+use crate::policy::{Denial, DenialReason, Policy, RequestKeys, Requester, Verdict};
 use crate::session::action::RequestRefusal;
 
 /// What Redis says of a login that fails.
@@ -16,11 +17,19 @@ pub(super) enum Judgement<'p> {
     Undecided,
 }
 
-/// What becomes of a request. What is permitted comes with its keys where the audit log is told of it.
+/// What becomes of a request.
 pub(super) enum Conclusion {
-    Forwarded(Option<RequestKeys>),
-    Answered(Option<RequestKeys>),
+    Forwarded(Permitted),
+    Answered(Permitted),
     Refused(Refused, RequestKeys),
+}
+
+/// What is told of a request that is permitted.
+pub(super) struct Permitted {
+    /// Its keys, where the audit log is told of it.
+    recorded: Option<RequestKeys>,
+    /// Why the rules of its user refuse it, which are only tried out.
+    would_refuse: Option<(AclDenial, RequestKeys)>,
 }
 
 /// Why a request is refused, and whether an operator wants to hear of that, or only how often it happens.
@@ -66,13 +75,13 @@ impl SessionCore {
     /// verdict: what is no protocol, or too large.
     pub(super) fn conclude(&mut self, command: Option<&CommandSpec>, conclusion: Conclusion) {
         match conclusion {
-            Conclusion::Forwarded(recorded) => {
+            Conclusion::Forwarded(permitted) => {
                 self.outbox.count_forwarded();
-                self.report_permitted(command, recorded);
+                self.report_permitted(command, permitted);
             }
-            Conclusion::Answered(recorded) => {
+            Conclusion::Answered(permitted) => {
                 self.outbox.count_answered();
-                self.report_permitted(command, recorded);
+                self.report_permitted(command, permitted);
             }
             Conclusion::Refused(refused, keys) => {
                 self.outbox.count_refused();
@@ -81,7 +90,7 @@ impl SessionCore {
         }
     }
 
-    /// A request is permitted: what the audit log is told of it, if anything is.
+    /// A request is permitted: says what is told of it.
     #[inline]
     pub(super) fn note_permitted(
         &self,
@@ -89,11 +98,15 @@ impl SessionCore {
         spec: &CommandSpec,
         argv: &Argv<'_>,
         scope: Scope,
-    ) -> Option<RequestKeys> {
-        if let (Some(learner), Some(user)) = (&self.learner, self.who.user()) {
-            learner.borrow_mut().note(user.name(), &policy.table, spec, argv, scope, false);
+    ) -> Permitted {
+        let recorded = policy.audit.of_permitted(spec, argv, scope);
+        let Some(user) = self.who.user() else { return Permitted { recorded, would_refuse: None } };
+        let denial = policy.would_refuse(user, spec, argv, scope, self.upstream.database());
+        if let Some(learner) = &self.learner {
+            learner.borrow_mut().note(user.name(), &policy.table, spec, argv, scope, denial.is_some());
         }
-        policy.audit.of_permitted(spec, argv, scope)
+        let would_refuse = denial.map(|denial| (denial, policy.audit.of_refused(Some(spec), argv, scope)));
+        Permitted { recorded, would_refuse }
     }
 
     /// A request that was to be answered is refused: the right to what it asks for has gone while it waited for its turn.
@@ -109,10 +122,15 @@ impl SessionCore {
     }
 
     #[inline]
-    fn report_permitted(&mut self, command: Option<&CommandSpec>, recorded: Option<RequestKeys>) {
-        if let (Some(command), Some(keys)) = (command, recorded) {
-            let user = self.who.user().map(|user| user.name());
+    fn report_permitted(&mut self, command: Option<&CommandSpec>, permitted: Permitted) {
+        let Permitted { recorded, would_refuse } = permitted;
+        let Some(command) = command else { return };
+        let user = self.who.user().map(|user| user.name());
+        if let Some(keys) = recorded {
             self.outbox.report_permitted(command, user, keys);
+        }
+        if let Some((denial, keys)) = would_refuse {
+            self.outbox.report_would_refuse(DenialReason::Acl(denial), command, user, keys);
         }
     }
 

@@ -95,6 +95,7 @@ fn policy_of(dialect: Dialect, acl: &str, generation: u64) -> Policy {
         blocklist: Blocklist::build(&blocked, &[], &[], &table).expect("the entries are commands"),
         renames: Renames::default(),
         script_rights: ScriptRights::Upstream,
+        shadows: Default::default(),
         audit: AuditRules::default(),
         table,
     }

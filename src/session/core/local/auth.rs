@@ -171,8 +171,9 @@ impl SessionCore {
         // A session that entered as this user by certificate still stands on that.
         if !self.is_by_certificate(login.user()) {
             self.outbox.note_former_user(self.who.user().map(|user| user.name()));
-            let former = self.who.log_in(Principal { user: Arc::clone(user), proof: Proof::Password, password });
-            self.upstream.user_replaced(former.as_deref(), user);
+            let user = policy.acting(user);
+            let former = self.who.log_in(Principal { user: Arc::clone(&user), proof: Proof::Password, password });
+            self.upstream.user_replaced(former.as_deref(), &user);
         }
         self.welcome(policy, login.into_greeting(), out);
     }
