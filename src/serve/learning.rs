@@ -15,7 +15,7 @@ use crate::net::worker::Mailbox;
 /// How often it is written.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// No file of this kind is longer.
+/// It is never longer.
 const LONGEST: u64 = 64 << 20;
 
 /// What was learnt before this process, and where it is kept.
@@ -110,6 +110,12 @@ pub fn read(path: &Path, evidence: &Evidence) -> io::Result<Learnt> {
 
 /// Puts another file in its place, for its owner alone: whoever reads it sees the old or the new one.
 fn write(path: &Path, text: &str) -> io::Result<()> {
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it would be longer than 64 MiB, which no start reads",
+        ));
+    }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = path.with_file_name(name);

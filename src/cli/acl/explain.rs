@@ -36,6 +36,9 @@ pub(super) fn explain(arguments: &AclExplainArgs) -> Exit {
     let argv = argv.as_argv();
     let (verdict, exit) = verdict(&policy, user, &argv);
     let mut lines = vec![verdict];
+    if policy.shadows.names().any(|name| name == user.name().as_str()) {
+        lines.push("the user is in shadow: much that the ACL refuses here is let through and recorded".to_owned());
+    }
     if !user.is_enabled() {
         lines.push(format!("user {} is off and cannot log in", user.name()));
     }

@@ -260,6 +260,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_in_shadow_is_told() {
+        let day = time::OffsetDateTime::now_utc().date() + time::Duration::days(3);
+        let found = of_users(&format!("[user.a]\nshadow-until = \"{day}\"\n"), "user a on +get\n");
+        assert_eq!(one(&found, &kind::ACL_SHADOW).0, Severity::Amber);
+        assert!(of_users("", "user a on +get\n").iter().all(|finding| finding.kind != &kind::ACL_SHADOW));
+    }
+
+    #[test]
     fn a_user_without_a_password_is_red_where_it_is_on() {
         let found = of_users("", "user a off nopass +get\n\nuser b on nopass ~b:* +get\n");
         let fix = "user b on resetpass ~b:* +get   # /etc/users.acl:3".to_owned();
