@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs and builds what an example needs, and plays it.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+readonly redis_py=8.1.0 venv=target/test-venv
+
+main() {
+    [[ $(id -u) -eq 0 ]] || die "root makes network namespaces"
+    local packages=()
+    command -v redis-server >/dev/null || packages+=(redis-server)
+    command -v redis-cli >/dev/null || packages+=(redis-tools)
+    command -v ip >/dev/null || packages+=(iproute2)
+    python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
+    if [[ ${#packages[@]} -gt 0 ]]; then
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    fi
+    if ! "$venv/bin/python" -c "import redis; assert redis.__version__ == '$redis_py'" 2>/dev/null; then
+        rm -rf -- "$venv"
+        python3 -m venv "$venv"
+        "$venv/bin/pip" install -q --disable-pip-version-check "redis==$redis_py"
+    fi
+    [[ -n ${RESPGATE:-} ]] || cargo build --locked
+    exec env PYTHONPATH=examples PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" "examples/$1/play.py"
+}
+
+die() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+main "$@"
