@@ -156,6 +156,8 @@ impl Selector {
             return Err(AclDenial::Command);
         }
         if !self.keys.all && spec.has_keys() {
+            // Where keys are among options, each argument is looked at.
+            effort.spend(argv.len() as u64);
             spec.try_keys(argv, scope, |key| {
                 let name = argv.get(key.index).ok_or(AclDenial::Unextractable)?;
                 match self.keys.allow(name, key.access, effort) {

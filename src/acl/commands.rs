@@ -41,8 +41,8 @@ impl CommandSet {
         allowed.iter().any(|argument| argument.eq_ignore_ascii_case(given))
     }
 
-    /// Whether this allows whatever `other` allows, both being of one table, or written the same.
-    pub(super) fn covers(&self, other: &CommandSet) -> bool {
+    /// Whether this allows whatever `other` allows: ids of two tables are not compared, but how it is written.
+    pub(super) fn covers(&self, other: &CommandSet, same_table: bool) -> bool {
         let has_all = |(index, word): (usize, &u64)| word & !self.bits.get(index).copied().unwrap_or(0) == 0;
         let allows_arguments = |(id, arguments): (&CommandId, &Vec<Box<[u8]>>)| {
             self.has(*id) || arguments.iter().all(|argument| self.allows_first(*id, Some(argument)))
@@ -50,7 +50,8 @@ impl CommandSet {
         let is_written_the_same = || self.from_all == other.from_all && self.rules == other.rules;
         self.all
             || is_written_the_same()
-            || !other.all
+            || same_table
+                && !other.all
                 && other.bits.iter().enumerate().all(has_all)
                 && other.first_arguments.iter().all(allows_arguments)
     }

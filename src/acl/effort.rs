@@ -2,13 +2,16 @@
 
 use std::cell::Cell;
 
-/// Comparisons, about 2 ns each: 0.13 s at most, for which other sessions wait. A hundred keys of 100 bytes under a hundred
-/// patterns take a million.
-const COMPARISONS: u64 = 64 << 20;
+/// Comparisons for one request, about 2 ns each: 33 ms at most, for which other sessions wait. A hundred keys of 100 bytes under
+/// a hundred patterns take a million.
+const OF_A_REQUEST: u64 = 16 << 20;
 
-/// How many comparisons may still be made for one request: of a name with a pattern, and of a byte with an element of a
-/// pattern that is neither exact nor a prefix. Where they are used up the request is refused, although Redis, which has no
-/// such bound, might execute it.
+/// For all that one session is subscribed to, when its user has lost a right: many sessions may be of that user.
+const OF_A_SESSION: u64 = 2 << 20;
+
+/// How many comparisons may still be made: of a name with a pattern, and of a byte with an element of a pattern that is neither
+/// exact nor a prefix. Each argument that is searched for keys counts as well. Where they are used up the request is refused,
+/// although Redis, which has no such bound, might execute it.
 #[derive(Debug)]
 pub struct Effort {
     left: Cell<u64>,
@@ -16,11 +19,16 @@ pub struct Effort {
 
 impl Default for Effort {
     fn default() -> Self {
-        Effort { left: Cell::new(COMPARISONS) }
+        Effort { left: Cell::new(OF_A_REQUEST) }
     }
 }
 
 impl Effort {
+    /// For judging again what one session is subscribed to.
+    pub fn of_a_session() -> Effort {
+        Effort { left: Cell::new(OF_A_SESSION) }
+    }
+
     /// How many more comparisons may be made.
     #[inline]
     pub(super) fn left(&self) -> u64 {

@@ -74,7 +74,6 @@ fn try_glob(pattern: &[u8], string: &[u8], left: &mut u64) -> bool {
         if *left == 0 {
             return false;
         }
-        *left -= 1;
         if pattern.get(at) == Some(&b'*') {
             at += pattern[at..].iter().take_while(|b| **b == b'*').count();
             if at == pattern.len() {
@@ -85,7 +84,12 @@ fn try_glob(pattern: &[u8], string: &[u8], left: &mut u64) -> bool {
                 return false;
             }
             retry = Some((at, index));
-        } else if let Some(next) = element(pattern, at, byte) {
+            continue;
+        }
+        let (next, is_taken) = element(pattern, at, byte);
+        // A class is looked through to its end.
+        *left = left.saturating_sub((next - at).max(1) as u64);
+        if is_taken {
             at = next;
             index += 1;
         } else if let Some((after_star, start)) = retry {
@@ -99,18 +103,20 @@ fn try_glob(pattern: &[u8], string: &[u8], left: &mut u64) -> bool {
     pattern[at..].iter().all(|b| *b == b'*')
 }
 
-/// Whether the element at `at` (a byte, `?`, `\x` or a class, never `*`) takes `byte`, and where the next one starts.
-fn element(pattern: &[u8], at: usize, byte: u8) -> Option<usize> {
-    match *pattern.get(at)? {
-        b'?' => Some(at + 1),
-        b'[' => class(pattern, at + 1, byte),
-        b'\\' if at + 1 < pattern.len() => (pattern[at + 1] == byte).then_some(at + 2),
-        literal => (literal == byte).then_some(at + 1),
+/// Where the element after that at `at` (a byte, `?`, `\x` or a class, never `*`) starts, and whether it takes `byte`. At the end
+/// there is none, and nothing is taken.
+fn element(pattern: &[u8], at: usize, byte: u8) -> (usize, bool) {
+    match pattern[at..] {
+        [] => (at, false),
+        [b'?', ..] => (at + 1, true),
+        [b'[', ..] => class(pattern, at + 1, byte),
+        [b'\\', escaped, ..] => (at + 2, escaped == byte),
+        [literal, ..] => (at + 1, literal == byte),
     }
 }
 
 /// A class, `at` being behind its `[`. One that is not closed ends with the pattern.
-fn class(pattern: &[u8], mut at: usize, byte: u8) -> Option<usize> {
+fn class(pattern: &[u8], mut at: usize, byte: u8) -> (usize, bool) {
     let negated = pattern.get(at) == Some(&b'^');
     at += usize::from(negated);
     let mut found = false;
@@ -137,7 +143,7 @@ fn class(pattern: &[u8], mut at: usize, byte: u8) -> Option<usize> {
             }
         };
     }
-    (found != negated).then_some(at)
+    (at, found != negated)
 }
 
 #[cfg(test)]
@@ -228,6 +234,7 @@ mod tests {
         };
         assert_eq!((spent(b"abc", b"abc"), spent(b"a*", b"abc")), (0, 0), "these are no patterns to go through");
         assert_eq!(spent(b"?b", b"xyz"), 2);
+        assert_eq!(spent(b"*[abcdefghij]z", b"xxxxx"), 5 * 12, "each byte with each of the class");
         let string = "a".repeat(1000);
         assert!((8_000..12_000).contains(&spent(b"*aaaaaaaab", string.as_bytes())));
     }
@@ -239,7 +246,8 @@ mod tests {
             ([b'*', rest @ ..], _) => (0..=string.len()).any(|taken| by_definition(rest, &string[taken..])),
             ([], _) | (_, []) => false,
             ([_, ..], [byte, more @ ..]) => {
-                element(pattern, 0, *byte).is_some_and(|next| by_definition(&pattern[next..], more))
+                let (next, is_taken) = element(pattern, 0, *byte);
+                is_taken && by_definition(&pattern[next..], more)
             }
         }
     }

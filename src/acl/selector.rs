@@ -95,8 +95,8 @@ impl Selector {
     }
 
     /// Whether this allows whatever `other` allows, as far as the rules tell.
-    pub(super) fn covers(&self, other: &Selector) -> bool {
-        self.commands.covers(&other.commands)
+    pub(super) fn covers(&self, other: &Selector, same_table: bool) -> bool {
+        self.commands.covers(&other.commands, same_table)
             && self.keys.covers(&other.keys)
             && self.channels.covers(&other.channels)
             && self.databases.covers(&other.databases)

@@ -116,9 +116,11 @@ impl User {
     }
 
     /// Whether all that the rules of `earlier` allowed is still allowed, as far as the rules tell: each of its selectors
-    /// is covered by one. Rules under two tables are compared as they are written.
-    pub fn keeps_rights_of(&self, earlier: &User) -> bool {
-        earlier.granting().all(|former| self.granting().any(|selector| selector.covers(former)))
+    /// is covered by one. Under another table (`same_table` is false) the commands have to be written the same.
+    pub fn keeps_rights_of(&self, earlier: &User, same_table: bool) -> bool {
+        let is_kept = |former: &Selector| self.granting().any(|selector| selector.covers(former, same_table));
+        // As a rule it is another user whose rights have changed.
+        same_table && self.selectors == earlier.selectors || earlier.granting().all(is_kept)
     }
 
     /// The selectors that can allow something.

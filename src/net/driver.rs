@@ -32,7 +32,13 @@ use crate::upstream::Unblocking;
 const SCRATCH: usize = 64 << 10;
 
 /// Bytes read from one side in one wake-up; then the others get their turn.
-const READ_QUOTA: usize = 256 << 10;
+const READ_QUOTA: usize = 128 << 10;
+
+/// Fewer bytes than this take as long as many, where each comes in a record of its own or beside records without any.
+const SMALL_READ: usize = 4 << 10;
+
+/// As how many bytes they count, where more is read behind them.
+const SMALL_READ_COST: usize = 32 << 10;
 
 /// Held bytes are accounted for in steps of this, so that ordinary requests do not touch the counter that workers share.
 const ACCOUNTED_STEP: usize = 4 << 10;
@@ -618,10 +624,13 @@ impl ReadQuota {
     fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>, buffer: &mut [u8]) -> Read {
         let mut buffer = ReadBuf::new(buffer);
         let mut end = None;
-        while end.is_none() && buffer.remaining() > 0 {
+        while end.is_none() && buffer.remaining() > 0 && !self.is_used_up() {
             let before = buffer.filled().len();
             match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if buffer.filled().len() > before => {}
+                Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                    let count = buffer.filled().len() - before;
+                    self.bytes += if count < SMALL_READ { SMALL_READ_COST } else { count };
+                }
                 Poll::Ready(Ok(())) => end = Some(Read::End),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => end = Some(Read::End),
                 Poll::Ready(Err(_)) => end = Some(Read::Failed),
@@ -632,7 +641,6 @@ impl ReadQuota {
             }
         }
         let count = buffer.filled().len();
-        self.bytes += count;
         match end {
             // An end or an error behind some bytes is met again at the next read.
             _ if count > 0 => Read::Some(count),

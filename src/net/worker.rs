@@ -52,7 +52,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const MOST_NAMES: usize = 16;
 
 /// Sessions that are told of a new policy before the others get their turn again.
-const SLICE: usize = 256;
+const SLICE: usize = 32;
 
 /// Sessions that are closed before the others get their turn again. Last words and a log line take longer than a look at
 /// the policy.

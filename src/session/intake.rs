@@ -68,11 +68,11 @@ pub(super) struct Intake {
 
 /// Requests that are taken before other sessions get their turn, whatever becomes of them. Those that are refused or answered
 /// here wait for nobody, and a session may have a million at hand.
-const REQUESTS: u32 = 1024;
+const REQUESTS: u32 = 128;
 
 /// Bytes of them, and of what they are answered with here, even if the client wants no answers: a request may have a million
 /// keys, and an answer tell of thousands of users. The last one may go beyond.
-const BYTES: usize = 256 << 10;
+const BYTES: usize = 64 << 10;
 
 /// What may still be taken in this turn.
 struct Turn {

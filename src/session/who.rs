@@ -22,6 +22,8 @@ pub struct Peer {
 pub(super) struct Who {
     principal: Option<Principal>,
     generation: u64,
+    /// Of the commands of that policy.
+    table: u64,
 }
 
 /// What another policy has made of the user of a session.
@@ -50,7 +52,7 @@ impl Who {
             Admission::Password => None,
             Admission::Refused(reason) => return Err(reason),
         };
-        Ok(Self { principal, generation: policy.generation })
+        Ok(Self { principal, generation: policy.generation, table: policy.table.identity() })
     }
 
     pub(super) fn principal(&self) -> Option<&Principal> {
@@ -95,6 +97,7 @@ impl Who {
         own: Option<u64>,
     ) -> Result<Option<RightsChange>, CloseReason> {
         let before = std::mem::replace(&mut self.generation, policy.generation);
+        let same_table = std::mem::replace(&mut self.table, policy.table.identity()) == policy.table.identity();
         if self.is_named_only_now(peer, policy) {
             return Err(CloseReason::IdentityChanged);
         }
@@ -114,7 +117,7 @@ impl Who {
         };
         let renewed = renewed.map_err(CloseReason::Revoked)?;
         let former = Arc::clone(&principal.user);
-        let keeps_all = before >= policy.restricted_since && renewed.user.keeps_rights_of(&former);
+        let keeps_all = before >= policy.restricted_since && renewed.user.keeps_rights_of(&former, same_table);
         self.principal = Some(renewed);
         Ok(Some(RightsChange { former, keeps_all }))
     }

@@ -30,9 +30,11 @@ use crate::identity::{CertificateRefusal, Fingerprint};
 /// More certificates than this are shown by nobody who means well: webpki goes up six CAs at most.
 const MOST_INTERMEDIATES: usize = 10;
 
-/// So many CAs of one name may be shown: the key of one was replaced, or others have cross-signed it. webpki tries every
-/// way through them, and the ways multiply.
+/// So many CAs of one name may be shown: the key of one was replaced, or others have cross-signed it.
 const MOST_NAMESAKES: usize = 2;
+
+/// webpki tries every way through them, and the ways multiply: where two names are there twice there are four.
+const MOST_WAYS: usize = 4;
 
 /// As much of the CAs' names is sent to clients, in bytes. A handshake message holds less than 64 KiB of them, and a client
 /// that is sent none shows what it has.
@@ -280,11 +282,19 @@ fn check_width(intermediates: &[CertificateDer<'_>]) -> Result<(), CertificateRe
     // What cannot be read is left to webpki, which passes over it.
     let shown: Vec<EndEntityCert<'_>> =
         intermediates.iter().filter_map(|der| EndEntityCert::try_from(der).ok()).collect();
-    let namesakes = |of: &EndEntityCert<'_>| shown.iter().filter(|other| other.subject() == of.subject()).count();
-    match shown.iter().any(|certificate| namesakes(certificate) > MOST_NAMESAKES) {
-        true => Err(CertificateRefusal::ChainTooWide),
-        false => Ok(()),
+    let mut ways = 1;
+    for (at, certificate) in shown.iter().enumerate() {
+        let is_namesake = |other: &EndEntityCert<'_>| other.subject() == certificate.subject();
+        if shown[..at].iter().any(is_namesake) {
+            continue;
+        }
+        let namesakes = shown[at..].iter().filter(|other| is_namesake(other)).count();
+        ways *= namesakes;
+        if namesakes > MOST_NAMESAKES || ways > MOST_WAYS {
+            return Err(CertificateRefusal::ChainTooWide);
+        }
     }
+    Ok(())
 }
 
 impl fmt::Debug for Verifier {

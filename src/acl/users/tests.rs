@@ -439,6 +439,6 @@ fn rights_are_kept_where_one_selector_covers_each_that_there_was() {
         ("+get ~a", "db=1 +get ~a", false),
         ("db=1,2 +get ~a", "db=1 +get ~a", false),
     ] {
-        assert_eq!(user(now).keeps_rights_of(&user(earlier)), kept, "{earlier}, then {now}");
+        assert_eq!(user(now).keeps_rights_of(&user(earlier), true), kept, "{earlier}, then {now}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rig::{OPEN, Rig, request};
 use crate::acl::{AclLogContext, AclLogReason, AclLogRecord};
-use crate::command::looks;
+use crate::command::{Dialect, looks};
 use crate::policy::{Blocklist, UserRefusal};
 use crate::session::{Administration, CloseReason, LoginOutcome};
 
@@ -239,11 +239,25 @@ fn subscriptions_of_another_user_are_judged_again_although_the_rights_of_the_pre
     assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
 }
 
+/// Ids of two tables are not the same commands.
+#[test]
+fn subscriptions_are_judged_again_where_the_rights_are_kept_by_number_under_another_table() {
+    let acl = "user default on nopass -@all +subscribe +ping &*\n";
+    let narrowed = "user default on nopass +@all -subscribe -psubscribe -ssubscribe &*\n";
+    for later in [Dialect::Redis72, Dialect::Valkey91] {
+        let mut rig = Rig::new(acl);
+        rig.say("SUBSCRIBE news");
+        rig.redis("*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+        rig.reload_under(later, narrowed);
+        assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost), "{later:?}");
+    }
+}
+
 #[test]
 fn subscriptions_that_take_too_long_to_judge_again_are_ended() {
     let patterns: String = (0..60).map(|number| format!(" &*{number}:x")).collect();
     let acl = |more: &str| format!("user default on nopass ~* +@all resetchannels{patterns}{more} &0*\n");
-    let mut rig = subscribed(&acl(" &y"), 1500);
+    let mut rig = subscribed(&acl(" &y"), 100);
     rig.reload(&acl(""));
     assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
 }

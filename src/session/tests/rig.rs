@@ -299,6 +299,11 @@ impl Rig {
         self.follow(Policy { acl, ..self.policy.clone() });
     }
 
+    /// Another ACL, and with it the commands of another server.
+    pub(crate) fn reload_under(&mut self, dialect: Dialect, acl: &str) {
+        self.follow(policy_of(dialect, acl, 0));
+    }
+
     /// The same policy, but that these commands are blocked.
     pub(crate) fn block(&mut self, commands: &[&str]) {
         let commands: Vec<String> = commands.iter().map(|name| (*name).to_owned()).collect();

@@ -278,7 +278,7 @@ impl UpstreamState {
     /// The session acts for this user now, and did for the former one, if for any.
     pub(super) fn user_replaced(&mut self, former: Option<&User>, user: &User) {
         self.mirror.outdate();
-        if former.is_some_and(|former| !user.keeps_rights_of(former)) {
+        if former.is_some_and(|former| !user.keeps_rights_of(former, true)) {
             self.rights_lost();
             self.has_others_subscriptions = true;
         }

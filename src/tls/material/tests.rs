@@ -732,6 +732,9 @@ fn more_certificates_than_a_path_has_are_refused_before_one_is_looked_for() {
     let namesakes = |count: usize| (0..count).map(|_| Authority::new("same").der()).collect::<Vec<_>>();
     assert_eq!(material.judged(&shown(namesakes(2)), now), Ok(()));
     assert_eq!(material.judged(&shown(namesakes(3)), now), refused);
+    let pairs = |count: usize| (0..count).flat_map(|number| [names(number), names(number)]).collect::<Vec<_>>();
+    assert_eq!(material.judged(&shown(pairs(2)), now), Ok(()), "four ways");
+    assert_eq!(material.judged(&shown(pairs(3)), now), refused, "eight");
 }
 
 #[test]
