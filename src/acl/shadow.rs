@@ -74,7 +74,7 @@ mod tests {
         let bob = acl.user(b"bob").unwrap();
         for opens_names in [false, true] {
             let shadowed = bob.shadowed(&table, opens_names);
-            assert!(shadowed.keeps_rights_of(bob) && !bob.keeps_rights_of(&shadowed));
+            assert!(shadowed.keeps_rights_of(bob, true) && !bob.keeps_rights_of(&shadowed, true));
         }
     }
 }
