@@ -30,7 +30,7 @@ def main():
         for name in sys.argv[1:] or plays:
             started = time.monotonic()
             line = plays[name](name, certificates)
-            print(f"ok     {name:14} {time.monotonic() - started:4.0f} s  {line}", flush=True)
+            print(f"ok     {name:14} {time.monotonic() - started:4.0f} s  {line.rstrip()}", flush=True)
 
 
 def of_monitor(name, certificates):
@@ -123,7 +123,9 @@ def monitored(stage):
 
 
 def suggest(*arguments):
-    return subprocess.run([RESPGATE, "acl", "suggest", *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True).stdout
+    suggestion = subprocess.run([RESPGATE, "acl", "suggest", *map(str, arguments)], capture_output=True, text=True)
+    assert suggestion.returncode == 0, suggestion.stderr
+    return suggestion.stdout
 
 
 def line_of(suggestion):
