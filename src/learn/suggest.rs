@@ -67,6 +67,8 @@ pub enum WithheldReason {
     Open(Unnamed),
     /// There were more names than are kept.
     NoRoom,
+    /// There were more patterns than a line should have: the others are used more.
+    TooMany,
     /// Others use what fits the pattern: this user does.
     Shared(String),
     /// SORT with BY or GET reads keys that it does not name.
@@ -126,6 +128,9 @@ pub fn suggest(user: UserName, usage: &Usage, context: &Context<'_>) -> Result<S
     Ok(Suggestion { line, withheld, scripts, unused_places, unused_commands, shared, shapes, telling })
 }
 
+/// So many patterns of keys are suggested, and as many of channels.
+const MOST_PATTERNS: usize = 256;
+
 /// Commands that no pattern of keys binds, and that tell of all keys.
 const TELLING: [&str; 3] = ["dbsize", "randomkey", "scan"];
 
@@ -172,8 +177,12 @@ impl Asked {
         let of_others = |usage: &'_ Usage| samples(&usage.keys);
         let others = others(context, of_others);
         let mut refused: BTreeMap<(String, u8), Withheld> = BTreeMap::new();
-        for (pieces, uses) in usage.keys.told() {
+        for (pieces, uses) in most_used(&usage.keys) {
             let text = pattern(&pieces);
+            if self.keys.len() >= MOST_PATTERNS && !self.keys.contains_key(&text) {
+                note(&mut refused, "*".to_owned(), uses, WithheldReason::TooMany);
+                continue;
+            }
             let judged = judge(&pieces, uses, &format!("~{text}"), &others, context, shared);
             match judged {
                 None => {
@@ -207,8 +216,12 @@ impl Asked {
     ) {
         let others = others(context, |usage| samples(&usage.channels));
         let mut refused: BTreeMap<(String, u8), Withheld> = BTreeMap::new();
-        for (pieces, uses) in usage.channels.told() {
+        for (pieces, uses) in most_used(&usage.channels) {
             let text = pattern(&pieces);
+            if self.channels.len() >= MOST_PATTERNS && !self.channels.contains_key(&text) {
+                note(&mut refused, "*".to_owned(), uses, WithheldReason::TooMany);
+                continue;
+            }
             match judge(&pieces, uses, &format!("&{text}"), &others, context, shared) {
                 None => {
                     self.channels.insert(text, ());
@@ -264,7 +277,8 @@ fn note(refused: &mut BTreeMap<(String, u8), Withheld>, text: String, uses: Uses
         WithheldReason::Open(Unnamed::Many) => 0,
         WithheldReason::Open(_) => 1,
         WithheldReason::Shared(_) => 2,
-        _ => 3,
+        WithheldReason::TooMany => 3,
+        _ => 4,
     };
     let nothing = Withheld { rule: String::new(), uses: Uses::NONE, reason };
     refused.entry((text, kind)).or_insert(nothing).uses.add(uses);
@@ -304,6 +318,12 @@ fn judge(
 /// Names as others use them.
 fn others<'a>(context: &Context<'a>, names: impl Fn(&Usage) -> Vec<Vec<u8>>) -> Vec<(&'a str, Vec<Vec<u8>>)> {
     context.others.iter().map(|(name, usage)| (*name, names(usage))).collect()
+}
+
+fn most_used(names: &Names) -> Vec<(Vec<Piece>, Uses)> {
+    let mut told = names.told();
+    told.sort_by_key(|(_, uses)| std::cmp::Reverse(uses.count));
+    told
 }
 
 fn samples(names: &Names) -> Vec<Vec<u8>> {

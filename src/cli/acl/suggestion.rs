@@ -74,6 +74,7 @@ fn why(reason: &WithheldReason) -> String {
             "names that were seen too rarely to be told: it would open those of others".to_owned()
         }
         WithheldReason::NoRoom => "more different names than are kept".to_owned(),
+        WithheldReason::TooMany => "more patterns than a line should have: the others are used more".to_owned(),
         WithheldReason::Shared(other) => format!("{other} uses such names as well"),
         WithheldReason::UnnamedKeys => "SORT with BY or GET reads keys that it does not name".to_owned(),
         WithheldReason::UntoldKeys => "the arguments do not tell which keys are used".to_owned(),

@@ -173,6 +173,29 @@ fn made_up_names_get_no_pattern_suggested_that_opens_those_of_others() {
 }
 
 #[test]
+fn a_line_has_no_more_patterns_than_somebody_can_read() {
+    // Eight in each of four places: all of them are told.
+    let names: Vec<ArgvBuf> = (0..20_000_u64)
+        .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .map(|n| format!("a{}:b{}:c{}:d{}", n % 8, n / 8 % 8, n / 64 % 8, n / 512 % 8))
+        .map(|name| ArgvBuf::from_iter(["GET".to_owned(), name]))
+        .collect();
+    let usage = learn(&names, &Evidence::of_file(None), false);
+    let suggestion = suggest_of(&usage, None, &[]);
+    assert!(suggestion.line.places.len() <= MOST_PATTERNS, "{}", suggestion.line.places.len());
+    let mut often = vec![ArgvBuf::from_iter(["GET", "mode"]); 100];
+    often.extend((0..3_000).map(|n| {
+        let letters = |n: u32| char::from(b'a' + u8::try_from(n % 8).unwrap());
+        let name = format!("{}:{}:{}:{}", letters(n), letters(n / 8), letters(n / 64), letters(n / 512));
+        ArgvBuf::from_iter(["GET".to_owned(), name])
+    }));
+    let suggestion = suggest_of(&learn(&often, &Evidence::of_file(None), false), None, &[]);
+    assert_eq!(suggestion.line.places.len(), MOST_PATTERNS);
+    assert!(suggestion.line.places.contains(&"%R~mode".to_owned()), "the most used one is there");
+    assert!(suggestion.withheld.iter().any(|withheld| withheld.reason == WithheldReason::TooMany));
+}
+
+#[test]
 fn a_name_that_is_alike_for_two_is_shared_and_said_so() {
     let queue = learn(&vec![ArgvBuf::from_iter(["LPUSH", "queue", "x"]); 1000], &Evidence::of_traffic(), false);
     let suggestion = suggest_of(&queue, None, &[("worker", &queue)]);
