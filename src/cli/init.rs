@@ -18,8 +18,8 @@ use crate::preset::preset;
 /// What is to be made.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-It writes into DIR and changes nothing else: what it prints behind `next` does. With a Redis that is there that goes in two
-steps: the first lets in respgate as well, the second nobody else.
+It writes into DIR and changes nothing else: what it prints behind `next` does. With a Redis that is there that goes
+in two steps: the first lets in respgate as well, the second nobody else.
 
     respgate init ./gate --for systemd --server-name redis.example --client shop=celery --client ops=admin")]
 pub struct InitArgs {

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
-use crate::support::{Identity, RespClient, eventually, folder, listening_address, respgate_binary};
+use crate::support::{Identity, RespClient, eventually, folder, respgate_binary};
 
 const CANNOT_CREATE: i32 = 73;
 const PERMISSION: i32 = 77;
@@ -118,6 +119,21 @@ fn a_new_redis_lets_in_who_has_a_url_and_refuses_flushall() {
     assert!(stage.directly(&["PING"]).starts_with("NOAUTH "), "nobody else is let in");
 }
 
+/// As it is, in the folder that a client gets.
+#[test]
+fn redis_py_takes_the_url() {
+    let Some(python) = std::env::var_os("RESPGATE_TEST_PYTHON") else {
+        return eprintln!("SKIPPED: RESPGATE_TEST_PYTHON names no Python with redis-py; ./test.sh sets it");
+    };
+    let mut stage = Stage::new("");
+    stage.init(&["--client", "shop=app"]);
+    stage.start_redis(&stage.gate().join("redis/redis.conf"));
+    stage.start_gate();
+    let code = "import redis; print(redis.from_url(open('url.txt').read().strip()).set('shop:x', 1))";
+    let output = Command::new(python).args(["-c", code]).current_dir(stage.gate().join("clients/shop")).output();
+    assert_eq!(text(&output.unwrap()).trim(), "True");
+}
+
 #[test]
 fn what_is_revoked_is_revoked_at_once_where_it_runs_from_its_folder() {
     let mut stage = Stage::new("");
@@ -193,11 +209,18 @@ impl Stage {
     /// A redis.conf with these lines and a port.
     fn new(more: &str) -> Stage {
         let dir = folder();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = own_port();
         let place = dir.path().display();
         let conf = format!("bind 127.0.0.1\nport {port}\ndir {place}\nlogfile {place}/redis.log\n{more}");
         fs::write(dir.path().join("redis.conf"), conf).unwrap();
-        Stage { dir, port, redis: None, gate: None, address: ([127, 0, 0, 1], 0).into(), printed: String::new() }
+        Stage {
+            dir,
+            port,
+            redis: None,
+            gate: None,
+            address: ([127, 0, 0, 1], own_port()).into(),
+            printed: String::new(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -214,7 +237,9 @@ impl Stage {
     }
 
     fn init(&mut self, arguments: &[&str]) {
-        let output = init(&self.dir, &[&["gate", "--server-name", "localhost"][..], arguments].concat());
+        let listen = self.address.to_string();
+        let given = ["gate", "--server-name", "localhost", "--listen", &listen];
+        let output = init(&self.dir, &[&given[..], arguments].concat());
         assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{}", text(&output));
         self.printed = String::from_utf8(output.stdout).unwrap();
     }
@@ -248,22 +273,17 @@ impl Stage {
     fn start_gate(&mut self) {
         let log = fs::File::create(self.path("log")).unwrap();
         let mut respgate = respgate_binary();
-        respgate.args(["run", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--log-format", "json"]);
+        respgate.args(["run", "--metrics-listen", "127.0.0.1:0", "--log-format", "json"]);
         respgate.arg("--config").arg(self.gate().join("etc/respgate.toml")).stdout(Stdio::null()).stderr(log);
         self.gate = Some(respgate.spawn().unwrap());
-        self.address = eventually("respgate listens", || {
-            let log = fs::read_to_string(self.path("log")).unwrap();
-            log.lines().find_map(listening_address)
-        });
+        eventually("respgate listens", || TcpStream::connect(self.address).ok());
     }
 
     /// redis-cli as an application that has the folder of a client, with the URL in it.
     fn by_url(&self, client: &str, words: &[&str]) -> String {
         let folder = self.gate().join("clients").join(client);
         let url = fs::read_to_string(folder.join("url.txt")).unwrap();
-        // The port that this test has.
-        let url = url.trim_end().replace(":6380/", &format!(":{}/", self.address.port()));
-        let (address, files) = url.split_once('?').unwrap();
+        let (address, files) = url.trim_end().split_once('?').unwrap();
         let files: BTreeMap<&str, &str> = files.split('&').filter_map(|word| word.split_once('=')).collect();
         let mut redis_cli = Command::new("redis-cli");
         redis_cli.current_dir(folder).args(["-u", address, "--cacert", files["ssl_ca_certs"]]);
@@ -296,6 +316,17 @@ impl Drop for Stage {
         for mut child in self.redis.take().into_iter().chain(self.gate.take()) {
             let _ = child.kill();
             let _ = child.wait();
+        }
+    }
+}
+
+/// Below those that the system hands out, so that nobody has got it meanwhile.
+fn own_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(21_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }

@@ -55,13 +55,16 @@ const CONFIG: &str = "/etc/respgate/respgate.toml";
 
 /// What is started, in which order.
 pub(super) fn deployment(wanted: &Wanted, place: &Place, cutover: Option<&Cutover>, upstream_user: &str) -> Deployment {
-    let mut files = vec![PlannedFile::public("deploy/compose.yaml", closed(wanted, place))];
+    let conf = if cutover.is_some() { "step2.conf" } else { "redis.conf" };
+    let closed = closed(wanted, place, conf);
+    let mut files = Vec::new();
     if cutover.is_some() {
-        files.push(PlannedFile::public("deploy/compose.step1.yaml", open(wanted, place)));
+        files.push(PlannedFile::public("deploy/compose.step1.yaml", open(&closed)));
     } else {
-        let conf = containers::redis_conf(None, "respgate is the only way in.", upstream_user, false);
-        files.push(PlannedFile::secret("redis/step2.conf", conf));
+        let text = containers::redis_conf(None, "respgate is the only way in.", upstream_user, false);
+        files.push(PlannedFile::secret(format!("redis/{conf}"), text));
     }
+    files.push(PlannedFile::public("deploy/compose.yaml", closed));
     let at = |name: &str| shell::word(&place.folder.join(name));
     let compose = |file: &str| format!("docker compose -p respgate -f {}", at(&format!("deploy/{file}")));
     let last = compose("compose.yaml");
@@ -111,7 +114,7 @@ pub(super) fn deployment(wanted: &Wanted, place: &Place, cutover: Option<&Cutove
 }
 
 /// Step 2, or all there is.
-fn closed(wanted: &Wanted, place: &Place) -> String {
+fn closed(wanted: &Wanted, place: &Place, conf: &str) -> String {
     let user = if place.user == 0 { GROUP } else { place.user };
     let image = format!("    image: {}\n    user: \"{user}:{GROUP}\"\n", wanted.image());
     let port = wanted.listen.map_or_else(|| PORT.to_owned(), |address| format!("\"{address}:6380\""));
@@ -119,7 +122,7 @@ fn closed(wanted: &Wanted, place: &Place) -> String {
         COMPOSE,
         &[
             (HEADER, "# Redis without a network, and respgate as the only way in. Made by `respgate init`.\n"),
-            (REDIS, "    network_mode: none\n    command: [redis-server, /etc/redis/step2.conf]\n"),
+            (REDIS, &format!("    network_mode: none\n    command: [redis-server, /etc/redis/{conf}]\n")),
             (IMAGE, &image),
             (SETTINGS, ""),
             (PORT, &port),
@@ -130,11 +133,11 @@ fn closed(wanted: &Wanted, place: &Place) -> String {
 }
 
 /// Step 1.
-fn open(wanted: &Wanted, place: &Place) -> String {
+fn open(closed: &str) -> String {
     let redis = "    network_mode: none\n    command: [redis-server, /etc/redis/step2.conf]\n";
     let port = "\"${REDIS_PUBLISH:-127.0.0.1}:6379:6379\"";
     replaced(
-        &closed(wanted, place),
+        closed,
         &[
             ("# Redis without a network, and respgate as the only way in.", "# Step 1: Redis is open to old clients."),
             (redis, &format!("    command: [redis-server, /etc/redis/step1.conf]\n    ports:\n      - {port}\n")),

@@ -10,9 +10,7 @@ mod tunnel;
 
 pub(crate) use client::{RespClient, client_config, client_config_of, request};
 pub(crate) use fake_redis::FakeRedis;
-pub(crate) use gate::{
-    Respgate, Setup, listening_address, respgate_binary, respgate_binary_with_open_files, upstream_of,
-};
+pub(crate) use gate::{Respgate, Setup, respgate_binary, respgate_binary_with_open_files, upstream_of};
 pub(crate) use pki::{Identity, Pki};
 pub(crate) use redis_server::RedisServer;
 pub(crate) use tunnel::{Tunnel, TunnelSetup};

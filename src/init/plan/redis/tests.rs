@@ -43,7 +43,7 @@ fn the_first_step_takes_nothing_away_and_the_second_closes_everything_else() {
     let user = "user respgate on #hash ~* &* +@all";
     assert_eq!(lines(&cutover, "step1.conf"), [&socket[..], &[user]].concat());
     let closed = ["port 0", "tls-port 0"];
-    assert_eq!(lines(&cutover, "step2.conf"), [&closed[..], &socket, &[user, "user default off"]].concat());
+    assert_eq!(lines(&cutover, "step2.conf"), [&closed[..], &socket, &["user default off", user]].concat());
 }
 
 #[test]
