@@ -39,6 +39,14 @@ make_debian() {
         >"$stage/debootstrap.log" || { tail "$stage/debootstrap.log"; return 1; }
 }
 
+# For a trap: ends `played`, which plays in the namespaces, and takes away what it leaves.
+end_engine() {
+    local status=$?
+    kill -KILL "${played:-}" 2>/dev/null || true
+    clean_up_engine || exit 1
+    exit "$status"
+}
+
 # With unshare the first process of the namespaces ends, and with that all the others do, one after the other.
 clean_up_engine() {
     for _ in {1..100}; do

@@ -18,7 +18,7 @@ main() {
     install_missing
     step "The schema of Compose" check_schema
     stage=$(mktemp -d)
-    trap end EXIT
+    trap end_engine EXIT
     trap 'exit 130' INT TERM
     step "What stands in for the images of a registry" make_bases
     unshare --net --mount --pid --fork --kill-child --mount-proc \
@@ -26,13 +26,6 @@ main() {
     played=$!
     wait "$played" || exit
     printf '\nAll is well, in %d s\n' "$SECONDS"
-}
-
-end() {
-    local status=$?
-    kill -KILL "${played:-}" 2>/dev/null || true
-    clean_up_engine || exit 1
-    exit "$status"
 }
 
 install_missing() {

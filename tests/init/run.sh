@@ -27,7 +27,7 @@ main() {
     for platform in "$@"; do
         [[ $platform != kubernetes ]] || { tests/kubernetes/run.sh init; continue; }
         stage=$(mktemp -d)
-        trap end EXIT
+        trap end_engine EXIT
         chmod 711 "$stage"
         [[ $platform != compose ]] || { install_engine; make_debian; }
         unshare --net --mount --pid --fork --kill-child --mount-proc \
@@ -38,13 +38,6 @@ main() {
     done
     trap - EXIT
     printf '\nAll is well, in %d s\n' "$SECONDS"
-}
-
-end() {
-    local status=$?
-    kill -KILL "${played:-}" 2>/dev/null || true
-    clean_up_engine || exit 1
-    exit "$status"
 }
 
 main "$@"

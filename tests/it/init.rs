@@ -248,7 +248,9 @@ impl Stage {
     fn paste(&mut self, step: usize) {
         let begin = format!("# {step}. ");
         let lines = self.printed.lines().map(str::trim).skip_while(|line| !line.starts_with(&begin)).skip(1);
-        let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("# ")).collect();
+        let next = format!("# {}. ", step + 1);
+        let lines: Vec<&str> =
+            lines.take_while(|line| !line.starts_with(&next)).filter(|line| !line.starts_with('#')).collect();
         assert!(lines.len() >= 3, "{}", self.printed);
         for line in lines.into_iter().filter(|line| !line.starts_with("redis-server ")) {
             let output = Command::new("sh").args(["-c", line]).output().unwrap();

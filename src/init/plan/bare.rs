@@ -46,7 +46,7 @@ pub(super) fn deployment(wanted: &Wanted, place: &Place, cutover: Option<&Cutove
     let include = shell::word(&cutover.include);
     let redis = format!("redis-server {conf} --daemonize yes");
     let step = |step: &str, stop: String, change: Vec<String>| {
-        let mut lines = vec![stop];
+        let mut lines = vec!["# what is said last here is that the server closed the connection".to_owned(), stop];
         lines.push(format!("cp {} {include}", at(&format!("redis/{step}.conf"))));
         lines.extend(change);
         if let Some(acl_file) = &cutover.acl_file {

@@ -1,5 +1,7 @@
 //! respgate's configuration and users, and what its clients are told.
 
+use std::path::Path;
+
 use super::quoting::{toml_list, toml_string};
 use super::redis::{Cutover, FormerUser};
 use super::{Client, Fault, PORT, Place, Platform, Rights, UPSTREAM_USER, Wanted, server_names};
@@ -111,7 +113,7 @@ fn keys(line: &str) -> String {
 pub(super) fn settings(
     wanted: &Wanted,
     place: &Place,
-    socket: &std::path::Path,
+    socket: &Path,
     cutover: Option<&Cutover>,
     users: &Users,
 ) -> Result<String, Vec<Fault>> {
