@@ -1,7 +1,6 @@
 //! Copies between an application and its server, both ways. The end of one way is carried on as such, as close_notify or
 //! end of stream; what breaks off at one end is broken off at the other, so that nobody takes a part for the whole.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,6 +14,10 @@ use crate::tls::{ServerConnection, ServerError};
 
 /// How often each way may read before others have their turn.
 const ROUNDS: usize = 4;
+
+/// What is read at once from an application: with what TLS adds to it, it is just less than the longest segment of loopback, where
+/// a few bytes more would travel as a segment of their own.
+const PIECE: usize = 65_280;
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -60,7 +63,7 @@ pub enum Ended {
     /// The server was.
     Server,
     /// The application's connection broke.
-    ApplicationLost(io::Error),
+    ApplicationLost,
     /// The server's did, or it broke the rules.
     ServerLost(ServerError),
 }
@@ -114,7 +117,7 @@ impl Carrier {
         match (error, self.first_end.take()) {
             (CopyError::Plain(_), Some(Ended::Application)) => Ended::Application,
             (CopyError::Server(_), Some(Ended::Server)) => Ended::Server,
-            (CopyError::Plain(error), _) => Ended::ApplicationLost(error),
+            (CopyError::Plain(_), _) => Ended::ApplicationLost,
             (CopyError::Server(error), _) => Ended::ServerLost(error),
         }
     }
@@ -124,7 +127,8 @@ impl Carrier {
         ready!(self.server.poll_flush(cx)).map_err(CopyError::Server)?;
         match self.to_server {
             Way::Open => {
-                let mut read = ReadBuf::new(buffer);
+                let piece = buffer.len().min(PIECE);
+                let mut read = ReadBuf::new(&mut buffer[..piece]);
                 ready!(Pin::new(&mut self.plain).poll_read(cx, &mut read)).map_err(CopyError::Plain)?;
                 if read.filled().is_empty() {
                     self.server.end();

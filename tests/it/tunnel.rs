@@ -413,3 +413,31 @@ fn files_that_are_broken_are_not_taken_and_nobody_notices() {
     fs::copy(gate.pki().ca_cert(), &ca).unwrap();
     tunnel.wait_for_log(&["mended"]);
 }
+
+#[test]
+fn a_server_that_is_revoked_while_it_shakes_hands_is_left() {
+    let redis = RedisServer::start();
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL);
+    setup.pki().numbered_server(88);
+    let gate = setup.start();
+    gate.pki().write_crl(&[]);
+    let relay = TcpListener::bind("127.0.0.1:0").unwrap();
+    let crl = gate.pki().crl_file();
+    let tunnel = to_port(relay.local_addr().unwrap().port(), &gate).shows(&gate.pki().client("alice"));
+    let tunnel = tunnel.arg("tls-crl-file", crl.to_str().unwrap()).arg("connect-timeout", "1m");
+    let tunnel = tunnel.expect_log("tunnel failed").start();
+    let mut application = tunnel.connect();
+    let (from_tunnel, _) = relay.accept().unwrap();
+    gate.pki().write_crl(&[88]);
+    tunnel.wait_for_log(&["new generation", "files changed"]);
+    let to_gate = TcpStream::connect(gate.address()).unwrap();
+    for (from, to) in [(&from_tunnel, &to_gate), (&to_gate, &from_tunnel)] {
+        let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        });
+    }
+    application.expect_closed();
+    tunnel.wait_for_log(&["WARN", "\"reason\":\"revoked\""]);
+}

@@ -30,6 +30,9 @@ pub(super) const BUFFER: usize = 64 * 1024;
 /// this long.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// How long an application that has no server yet keeps the process from its end.
+const DIALLING_IN_DRAIN: Duration = Duration::from_secs(2);
+
 /// How a tunnel has ended.
 enum End {
     /// By itself.
@@ -58,7 +61,16 @@ impl Worker {
         let dialled = Box::pin(self.dialler.dial(tunnel, &material, keepalive, |server, address, fault, words| {
             events.tunnel_failed(label, Some(server), address, fault, &words);
         }));
-        let Some(Dialled { address, connection }) = dialled.await else { return plain.abort() };
+        let mut draining = self.draining.subscribe();
+        let given_up = async {
+            let _ = draining.wait_for(Option::is_some).await;
+            sleep(DIALLING_IN_DRAIN).await;
+        };
+        let dialled = tokio::select! {
+            dialled = dialled => dialled,
+            () = given_up => None,
+        };
+        let Some(Dialled { address, connection }) = dialled else { return plain.abort() };
         events.tunnel_opened(label, address, arrived.elapsed());
         let carrier = Carrier::new(plain, connection);
         drop(current);
@@ -87,7 +99,7 @@ impl Worker {
             End::HalfCloseTimeout => Ok(TunnelEnd::HalfCloseTimeout),
             End::Ended(Ended::Application) => Ok(TunnelEnd::ApplicationGone),
             End::Ended(Ended::Server) => Ok(TunnelEnd::ServerGone),
-            End::Ended(Ended::ApplicationLost(_)) => Ok(TunnelEnd::ApplicationLost),
+            End::Ended(Ended::ApplicationLost) => Ok(TunnelEnd::ApplicationLost),
             End::Ended(Ended::ServerLost(error)) => {
                 let fault = TunnelFault::Server(error.fault);
                 events.tunnel_failed(label, None, Some(address), fault, error);
@@ -99,13 +111,15 @@ impl Worker {
         match end {
             End::Ended(Ended::Application | Ended::Server) => {}
             End::Drained => carrier.close().await,
-            End::HalfCloseTimeout | End::Ended(Ended::ApplicationLost(_) | Ended::ServerLost(_)) => carrier.abort(),
+            End::HalfCloseTimeout | End::Ended(Ended::ApplicationLost | Ended::ServerLost(_)) => carrier.abort(),
         }
     }
 
     async fn copy(&self, open: &OpenTunnel, carrier: &mut Carrier, mut material: Arc<ClientMaterial>) -> End {
         let mut draining = self.draining.subscribe();
         let mut trusts = self.trusts.subscribe();
+        // What was changed while the server was looked for, nobody has told.
+        trusts.mark_changed();
         let mut sockets = Sockets { keepalive: self.keepalive.get(), looked_at: Instant::now() };
         loop {
             let drained_by = *draining.borrow_and_update();
@@ -124,7 +138,7 @@ impl Worker {
                 () = after(sockets.next_look()) => sockets.look_at(carrier, self.keepalive.get()),
                 Ok(()) = trusts.changed() => {
                     let Some((_, latest)) = of(&self.current().generation, open.number) else { return End::Drained };
-                    let is_as_before = latest.has_same_trust_as(&material);
+                    let is_as_before = Arc::ptr_eq(&latest, &material) || latest.has_same_trust_as(&material);
                     material = latest;
                     if !is_as_before && let Err(error) = carrier.server().verify(&material) {
                         return End::Ended(Ended::ServerLost(error));
