@@ -2,20 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use super::gate::Gate;
-use super::inherited::{InheritedError, InheritedSockets};
+use super::inherited::{InheritedError, InheritedListener, InheritedSockets};
 use super::listener;
 use super::unix_socket::{Access, UnixSocket, UnixSocketError};
 use super::worker::{Application, Mailbox};
 use crate::audit::TunnelLabel;
 use crate::audit::client_events::ClientEvents;
-use crate::config::{ListenAddress, Tunnel, TunnelAddress};
+use crate::config::{Tunnel, TunnelAddress};
 use crate::generation::Generation;
 use crate::tunnel::PlainSocket;
 
@@ -28,8 +29,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A socket on which applications are accepted.
 #[derive(Debug)]
 pub enum TunnelSocket {
-    /// One that was made, and goes with the process.
-    Unix(UnixSocket),
+    /// A unix socket that was made, and goes with the process.
+    Made(UnixSocket),
+    /// One that is inherited, and stays.
+    Unix(UnixListener),
     /// A port.
     Tcp(TcpListener),
 }
@@ -52,44 +55,53 @@ pub enum TunnelListenError {
 /// # Errors
 /// There is none to be had.
 pub fn open(tunnel: &Tunnel, inherited: &mut InheritedSockets) -> Result<Vec<TunnelSocket>, TunnelListenError> {
-    match &tunnel.listen {
+    let claimed = inherited.claim_for_tunnel(&tunnel.listen);
+    if !claimed.is_empty() {
+        let registered: io::Result<_> = claimed.into_iter().map(TunnelSocket::register).collect();
+        return registered.map_err(TunnelListenError::System);
+    }
+    let made = match &tunnel.listen {
         TunnelAddress::Unix(path) => {
             let access = tunnel.listen_group.map_or(Access::OwnGroup, Access::Group);
-            let socket = UnixSocket::bind(path, access, BACKLOG).map_err(TunnelListenError::Unix)?;
-            Ok(vec![TunnelSocket::Unix(socket)])
+            TunnelSocket::Made(UnixSocket::bind(path, access, BACKLOG).map_err(TunnelListenError::Unix)?)
         }
-        TunnelAddress::Tcp(address) => open_ports(&ListenAddress::Tcp(*address), inherited),
-        TunnelAddress::Inherited(name) => open_ports(&ListenAddress::Inherited(name.clone()), inherited),
-    }
-}
-
-fn open_ports(
-    address: &ListenAddress,
-    inherited: &mut InheritedSockets,
-) -> Result<Vec<TunnelSocket>, TunnelListenError> {
-    let sockets = listener::open(address, inherited).map_err(|error| match error {
-        listener::ListenError::Bind(address, error) => TunnelListenError::Bind(address, error),
-        listener::ListenError::Inherited(error) => TunnelListenError::Inherited(error),
-        listener::ListenError::System(error) => TunnelListenError::System(error),
-    })?;
-    Ok(sockets.into_iter().map(TunnelSocket::Tcp).collect())
+        TunnelAddress::Tcp(address) => {
+            let bound = listener::bind(*address).map_err(|error| TunnelListenError::Bind(*address, error))?;
+            TunnelSocket::Tcp(bound)
+        }
+        TunnelAddress::Inherited(name) => {
+            return Err(TunnelListenError::Inherited(InheritedError::Missing(name.clone())));
+        }
+    };
+    Ok(vec![made])
 }
 
 impl TunnelSocket {
+    fn register(inherited: InheritedListener) -> io::Result<TunnelSocket> {
+        Ok(match inherited {
+            InheritedListener::Tcp(_, socket) => TunnelSocket::Tcp(TcpListener::from_std(socket)?),
+            InheritedListener::Unix(socket) => TunnelSocket::Unix(UnixListener::from_std(socket)?),
+        })
+    }
+
     /// Where it listens, as the log says it.
     ///
     /// # Errors
     /// The system's.
     pub fn address(&self) -> io::Result<String> {
         match self {
-            TunnelSocket::Unix(socket) => Ok(format!("unix:{}", socket.path().display())),
+            TunnelSocket::Made(socket) => Ok(written(socket.path())),
+            TunnelSocket::Unix(listener) => {
+                listener.local_addr().map(|address| written(address.as_pathname().unwrap_or(Path::new("?"))))
+            }
             TunnelSocket::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
         }
     }
 
     async fn accept(&self) -> io::Result<PlainSocket> {
         match self {
-            TunnelSocket::Unix(socket) => socket.accept().await?.into_std().map(PlainSocket::Unix),
+            TunnelSocket::Made(socket) => socket.accept().await?.into_std().map(PlainSocket::Unix),
+            TunnelSocket::Unix(listener) => listener.accept().await?.0.into_std().map(PlainSocket::Unix),
             TunnelSocket::Tcp(listener) => {
                 let (socket, _) = listener.accept().await?;
                 socket.set_nodelay(true)?;
@@ -97,6 +109,11 @@ impl TunnelSocket {
             }
         }
     }
+}
+
+/// A unix socket, as the configuration names it.
+fn written(path: &Path) -> String {
+    format!("unix:{}", path.display())
 }
 
 /// Accepts applications for as long as it is polled and gives each to the worker that has the fewest connections.

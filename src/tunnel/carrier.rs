@@ -15,10 +15,6 @@ use crate::tls::{ServerConnection, ServerError};
 /// How often each way may read before others have their turn.
 const ROUNDS: usize = 4;
 
-/// What is read at once from an application: with what TLS adds to it, it is just less than the longest segment of loopback, where
-/// a few bytes more would travel as a segment of their own.
-const PIECE: usize = 65_280;
-
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -127,8 +123,7 @@ impl Carrier {
         ready!(self.server.poll_flush(cx)).map_err(CopyError::Server)?;
         match self.to_server {
             Way::Open => {
-                let piece = buffer.len().min(PIECE);
-                let mut read = ReadBuf::new(&mut buffer[..piece]);
+                let mut read = ReadBuf::new(buffer);
                 ready!(Pin::new(&mut self.plain).poll_read(cx, &mut read)).map_err(CopyError::Plain)?;
                 if read.filled().is_empty() {
                     self.server.end();

@@ -441,3 +441,32 @@ fn a_server_that_is_revoked_while_it_shakes_hands_is_left() {
     application.expect_closed();
     tunnel.wait_for_log(&["WARN", "\"reason\":\"revoked\""]);
 }
+
+#[test]
+fn a_unix_socket_that_a_service_manager_holds_is_accepted_on_and_left_where_it_is() {
+    let redis = RedisServer::start();
+    let gate = gate_of(&redis);
+    let own = folder();
+    let path = own.path().join("redis.sock");
+    let held = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let config = gate.path("tunnel.toml");
+    fs::write(&config, section(&gate, &format!("unix:{}", path.display()))).unwrap();
+    let program = respgate_binary();
+    let mut child = Command::new("sh")
+        .env_clear()
+        .env("LISTEN_FDS", "1")
+        .args(["-c", "exec 3<&0 </dev/null && export LISTEN_PID=$$ && exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .args(["run", "--admin-listen=off", "--maxclients=100", "--config"])
+        .arg(&config)
+        .stdin(std::process::Stdio::from(std::os::fd::OwnedFd::from(held.try_clone().unwrap())))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut application = RespClient::unix(&path);
+    assert_eq!(application.text(&["ACL", "WHOAMI"]), "$5\r\nalice");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    application.expect_closed();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(path.exists(), "who made it takes it away");
+}
