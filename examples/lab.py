@@ -5,10 +5,14 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+
+import redis
 
 CLONE_NEWNET = 0x40000000
 HERE = pathlib.Path(__file__).resolve().parent
@@ -58,20 +62,23 @@ class Lab:
         """Runs respgate, and returns what it prints."""
         return subprocess.run([respgate(), *map(str, words)], check=True, capture_output=True, text=True).stdout
 
-    def certificates(self, clients):
-        """An authority, a server certificate for each host, and one for each of these clients."""
-        pki = self.folder / "pki"
-        self.respgate("cert", "ca", "--dir", pki)
-        for host in self.hosts:
-            self.respgate("cert", "server", host.address, "--file", f"server-{host.number}", "--dir", pki)
+    def authority(self, name, clients):
+        """An authority, and a certificate of it for each of these clients."""
+        folder = self.folder / name
+        self.respgate("cert", "ca", "--dir", folder, "--name", f"{name} of this lab")
         for client in clients:
-            self.respgate("cert", "client", client, "--dir", pki)
+            self.respgate("cert", "client", client, "--dir", folder)
+        return folder
+
+    def equip(self, authority, *names):
+        """Gives each host a server certificate of the authority, and these files of it."""
         for host in self.hosts:
-            for name in ["ca.crt", "ca.crl", *[f"{client}.{end}" for client in clients for end in ("crt", "key")]]:
-                shutil.copy2(pki / name, host.folder / name)
+            server = f"server-{host.number}"
+            self.respgate("cert", "server", host.address, "--file", server, "--dir", authority)
             for end in ("crt", "key"):
-                shutil.copy2(pki / f"server-{host.number}.{end}", host.folder / f"server.{end}")
-        return pki
+                shutil.copy2(authority / f"{server}.{end}", host.folder / f"server.{end}")
+            for name in names:
+                shutil.copy2(authority / name, host.folder / name)
 
     def end(self):
         for process in list(self.processes.values()):
@@ -96,16 +103,18 @@ class Host:
     def copy(self, source, *more):
         """A file that is written for 192.0.2.1, for this host: with its own address where it listens or is announced."""
         lines = source.read_text().splitlines()
-        own = lambda line: line.replace("192.0.2.1", self.address) if "listen" in line or "announce" in line else line
+        is_own = lambda line: line.startswith("bind") or "listen" in line or "announce" in line
+        own = lambda line: line.replace("192.0.2.1", self.address) if is_own(line) else line
         target = self.folder / source.name
         target.write_text("\n".join([*map(own, lines), *more]) + "\n")
         target.chmod(0o600)
         return target
 
-    def start(self, name, *command):
+    def start(self, name, *command, **variables):
         log = open(self.folder / f"{name}.log", "ab")
         command = ["ip", "netns", "exec", self.space, *map(str, command)]
-        process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        env = {**os.environ, **variables}
+        process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         self.lab.processes[self.number, name] = process
 
     def kill(self, name):
@@ -147,7 +156,64 @@ def step(title):
     print(f"\n== {title}", flush=True)
 
 
+def accepts(address, port):
+    try:
+        socket.create_connection((address, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def raises(call, *words):
+    try:
+        call(*words)
+    except (redis.RedisError, OSError):
+        return True
+    return False
+
+
+class Writer:
+    """Writes one number after the other, and counts what was confirmed. `write` says whether it was."""
+
+    def __init__(self, write):
+        self.write_number, self.confirmed, self.failed, self.is_ended = write, [], 0, False
+        self.thread = threading.Thread(target=self.write, daemon=True)
+        self.thread.start()
+
+    def write(self):
+        number = 0
+        while not self.is_ended:
+            number += 1
+            try:
+                if self.write_number(number):
+                    self.confirmed.append(number)
+                    continue
+            except (redis.RedisError, OSError):
+                time.sleep(0.05)
+            self.failed += 1
+
+    def confirmed_now(self):
+        return len(self.confirmed)
+
+    def end(self):
+        self.is_ended = True
+        self.thread.join()
+        return self.confirmed, self.failed
+
+
+def played(play, lab):
+    """Plays in the lab, and ends it. Where something did not hold, the logs are shown."""
+    try:
+        play(lab)
+    except BaseException:
+        show_logs(lab)
+        raise
+    finally:
+        lab.end()
+    print("\nAll of it held")
+
+
 def show_logs(lab):
     for host in lab.hosts:
         for log in sorted(host.folder.glob("*.log")):
-            print(f"--- {log}\n{log.read_text(errors='replace')[-1500:]}", file=sys.stderr)
+            print(f"--- {log}\n{log.read_text(errors='replace')[-800:]}", file=sys.stderr)

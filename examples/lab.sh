@@ -11,6 +11,7 @@ main() {
     command -v redis-server >/dev/null || packages+=(redis-server)
     command -v redis-cli >/dev/null || packages+=(redis-tools)
     command -v ip >/dev/null || packages+=(iproute2)
+    command -v openssl >/dev/null || packages+=(openssl)
     python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
     if [[ ${#packages[@]} -gt 0 ]]; then
         apt-get update -qq

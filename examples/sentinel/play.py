@@ -1,30 +1,18 @@
 """Three hosts with a Redis, a Sentinel and two respgates each: an application writes through two failovers."""
 
-import socket
-import threading
 import time
 
 import redis
-from lab import HERE, Lab, check, eventually, respgate, show_logs, step
+from lab import HERE, Lab, Writer, accepts, check, eventually, played, raises, respgate, step
 from redis.sentinel import Sentinel
 
 FILES = HERE / "sentinel"
 
 
-def main():
-    lab = Lab("sentinel", 3)
-    try:
-        play(lab)
-    except BaseException:
-        show_logs(lab)
-        raise
-    finally:
-        lab.end()
-
-
 def play(lab):
     step("Certificates, and three hosts")
-    pki = lab.certificates(["app", "node"])
+    pki = lab.authority("pki", ["app", "node"])
+    lab.equip(pki, "ca.crt", "ca.crl", "node.crt", "node.key")
     for host in lab.hosts:
         for name in ("redis.toml", "redis.acl", "sentinel.toml", "sentinel.acl", "sentinel.conf"):
             host.copy(FILES / name)
@@ -62,7 +50,7 @@ def play(lab):
     asked = redis.Redis("192.0.2.1", 26380, **tls)
     check(raises(asked.execute_command, "SENTINEL", "REMOVE", "shop"), "SENTINEL REMOVE is refused")
 
-    writer = Writer(app)
+    writer = Writer(lambda number: write(app, number))
     for _ in range(2):
         old = primary(lab, sentinel)
         step(f"The Redis of {old.address} is killed while the application writes")
@@ -87,39 +75,11 @@ def play(lab):
         for name in ("redis-gate", "sentinel-gate"):
             refused = [line for line in host.log(name).splitlines() if "event=\"refusal\"" in line and "node" in line]
             check(refused == [], f"{host.address}: {name} has refused the nodes nothing")
-    print("\nAll of it held")
 
-
-class Writer:
-    """Writes one number after the other, and counts what a replica has confirmed."""
-
-    def __init__(self, client):
-        self.client, self.confirmed, self.failed, self.is_ended = client, [], 0, False
-        self.thread = threading.Thread(target=self.write, daemon=True)
-        self.thread.start()
-
-    def write(self):
-        number = 0
-        while not self.is_ended:
-            number += 1
-            try:
-                with self.client.pipeline(transaction=False) as pipe:
-                    replies = pipe.set(f"shop:{number}", number).execute_command("WAIT", 1, 1000).execute()
-                if replies[1] >= 1:
-                    self.confirmed.append(number)
-                else:
-                    self.failed += 1
-            except redis.RedisError:
-                self.failed += 1
-                time.sleep(0.05)
-
-    def confirmed_now(self):
-        return len(self.confirmed)
-
-    def end(self):
-        self.is_ended = True
-        self.thread.join()
-        return self.confirmed, self.failed
+def write(app, number):
+    """Whether a replica has it."""
+    with app.pipeline(transaction=False) as pipe:
+        return pipe.set(f"shop:{number}", number).execute_command("WAIT", 1, 1000).execute()[1] >= 1
 
 
 def start_redis(host):
@@ -139,20 +99,6 @@ def primary(lab, sentinel):
     return next(host for host in lab.hosts if host.address == address)
 
 
-def accepts(address, port):
-    try:
-        socket.create_connection((address, port), timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
-def raises(call, *words):
-    try:
-        call(*words)
-    except (redis.RedisError, OSError):
-        return True
-    return False
-
-
-main()
+played(play, Lab("sentinel", 3))
