@@ -68,7 +68,7 @@ pub enum Fix {
 pub enum Position {
     /// It takes the place of this one.
     Instead(usize),
-    /// Between this one and the next.
+    /// Between this one and the next; 0 is the beginning.
     After(usize),
     /// To the end.
     End,
@@ -123,6 +123,7 @@ impl Fix {
         let Fix::Line { path, position, .. } = self else { return None };
         Some(match position {
             Position::Instead(line) => format!("{}:{line}", path.display()),
+            Position::After(0) => format!("{}, at its beginning", path.display()),
             Position::After(line) => format!("{}, after line {line}", path.display()),
             Position::End => format!("{}, at its end", path.display()),
         })

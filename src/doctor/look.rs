@@ -117,7 +117,9 @@ fn instances(processes: &[Process], asked: &[Redis], redis_conf: Option<&Path>) 
     let is_only = all.len() == 1;
     let instance = |(process, name, told): (Option<Process>, String, Option<redis::Told>)| {
         let says = told.as_ref().and_then(|told| told.info.get("config_file")).filter(|path| !path.is_empty());
-        let usual = || USUAL.iter().map(PathBuf::from).find(|path| told.is_none() && path.exists());
+        // A file that is there says nothing of a Redis that is not.
+        let may_be_usual = told.is_none() && process.is_some();
+        let usual = || USUAL.iter().map(PathBuf::from).find(|path| may_be_usual && path.exists());
         let named = || redis_conf.map(Path::to_owned).or_else(usual).filter(|_| is_only);
         let file = says.map(PathBuf::from).or_else(named);
         let is_root = process.as_ref().map(|process| process.user == 0);

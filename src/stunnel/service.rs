@@ -19,7 +19,6 @@ pub(super) struct Service<'a> {
 pub(super) struct Translated {
     pub(super) text: String,
     pub(super) told: Vec<Told>,
-    pub(super) asks_for_certificates: bool,
     /// There are rules that say who is the user `default`.
     pub(super) has_rules: bool,
 }
@@ -88,7 +87,6 @@ pub(super) fn translate(
     let heading = if service.is_client() { "tunnel" } else { "listener" };
     translated.text =
         format!("\n# [{}] of stunnel\n[[{heading}]]\n{}{}", service.name, section.table.text(), section.rules);
-    translated.asks_for_certificates = !service.is_client() && section.table.get("tls-auth-clients") == Some("\"yes\"");
     translated.has_rules = !section.rules.is_empty();
     translated
 }
@@ -350,8 +348,23 @@ impl Section<'_, '_> {
         }
         if service.verifies_peer() {
             told.push(("only certificates of CAfile get in", self.pins(pinned)));
+        } else if self.rules.is_empty() && service.verifies_chain() {
+            told.push(("whoever CAfile has signed gets in", self.authorities(pinned)));
         }
         told
+    }
+
+    /// A rule for all whom these CAs have signed.
+    fn authorities(&mut self, pinned: &dyn Fn(&Path) -> Result<Vec<Pinned>, String>) -> Became {
+        let Some(file) = self.service.line("CAfile") else { return Became::missing("CAfile names the CAs") };
+        let certificates = match pinned(Path::new(&file.value)) {
+            Ok(certificates) => certificates,
+            Err(error) => return Became::missing(error),
+        };
+        let keys = certificates.iter().filter(|pinned| pinned.is_ca).map(|pinned| quoted(&pinned.spki_sha256));
+        let keys = format!("ca-spki-sha256 = [{}]", keys.collect::<Vec<_>>().join(", "));
+        self.rule(&[&keys]);
+        Became::Setting("[[certificate]] with ca-spki-sha256 of its CAs, user = \"default\"".to_owned())
     }
 
     /// A rule for each certificate that is named in CAfile. Where no CA is asked, its key is trusted by itself.

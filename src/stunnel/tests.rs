@@ -104,19 +104,10 @@ fn who_verifies_nobody_is_told_that_a_password_is_missing() {
     for verify in ["verify = 2", "verifyChain = yes"] {
         let closed = translated(&format!("[r]\naccept = 1\nconnect = 2\ncert = /s.pem\nCAfile = /ca.pem\n{verify}\n"));
         assert!(closed.is_complete(), "{:?}", closed.told);
-        assert!(
-            closed.settings.contains("tls-auth-clients = \"yes\"")
-                && closed.settings.contains("unmapped = \"password\"")
-        );
-        assert_eq!(closed.users.as_deref(), Some("user default on nopass +@all ~* &*\n"));
+        assert!(closed.settings.contains("tls-auth-clients = \"yes\""));
+        assert!(closed.settings.contains("stray-auth = \"ignore\""), "applications go on sending a password");
+        assert!(closed.settings.contains(&format!("ca-spki-sha256 = [\"{}\"]\nuser = \"default\"", "a".repeat(64))));
     }
-}
-
-#[test]
-fn one_server_without_verification_leaves_the_user_of_all_without_nopass() {
-    let verified = "accept = 1\nconnect = 3\ncert = /s.pem\nCAfile = /ca.pem\nverify = 2\n";
-    let both = translated(&format!("[a]\n{verified}[b]\naccept = 2\nconnect = 3\ncert = /s.pem\n"));
-    assert_eq!(both.users.as_deref(), Some("user default on +@all ~* &*\n"));
 }
 
 #[test]
@@ -129,7 +120,7 @@ fn a_checked_subject_is_a_rule_of_a_server_and_a_name_of_a_client() {
         "{}",
         server.settings
     );
-    assert!(!server.settings.contains("unmapped"), "nobody else gets in");
+    assert!(!server.settings.contains("ca-spki-sha256"), "nobody else gets in");
     assert!(server.settings.contains("stray-auth = \"ignore\""), "applications go on sending a password");
     assert_eq!(became("checkHost = a.example", true), setting("server-name = \"a.example\""));
 }

@@ -91,53 +91,49 @@ pub fn translate(conf: &Conf, pinned: &dyn Fn(&Path) -> Result<Vec<Pinned>, Stri
             None => defaults.push(line),
         }
     }
-    let mut is_open = false;
-    let mut server_is_verifying = false;
-    let mut has_rules = false;
+    let (mut has_server, mut has_rules) = (false, false);
     for (name, lines) in &conf.services {
         let service = Service::new(name, lines, &defaults);
         let of_service = service::translate(&service, &mut top, pinned);
         told.extend(of_service.told);
         sections.push_str(&of_service.text);
-        if !service.is_client() {
-            is_open |= !of_service.asks_for_certificates;
-            server_is_verifying |= of_service.asks_for_certificates;
-            has_rules |= of_service.has_rules;
-        }
+        has_server |= !service.is_client();
+        has_rules |= of_service.has_rules;
     }
     if conf.services.is_empty() {
         let became = Became::missing("without a [section] stunnel is started by inetd: respgate listens by itself");
         told.push(Told { place: "no section".to_owned(), text: "inetd mode".to_owned(), became });
     }
-    let has_server = is_open || server_is_verifying;
+    let mut notes = Vec::new();
     if has_server {
         top.set("aclfile", quoted("users.acl"));
+        notes.extend(NOTES);
     }
     if has_rules {
         top.set("stray-auth", quoted("ignore"));
-    } else if server_is_verifying {
-        top.set("unmapped", quoted("password"));
+        notes.push(STRAY);
     }
     Translation {
         settings: format!("{}{sections}", top.text()),
-        users: has_server.then(|| users(is_open)),
+        users: has_server.then(|| USERS.to_owned()),
         told,
-        notes: if has_server { NOTES.to_vec() } else { Vec::new() },
+        notes,
     }
 }
 
 /// Of servers, whose clients are users here.
-const NOTES: [&str; 4] = [
+const NOTES: [&str; 3] = [
     "Redis's requirepass: give it to respgate itself, as password-file of [upstream-auth]",
-    "the password that applications go on sending is accepted whatever it is: here their certificate says who they are",
     "FLUSHALL, CONFIG and others are refused to everybody now (docs/blocklist.md)",
     "every client is the user default, who may do everything else: a [[certificate]] rule and a user for each is the next step",
 ];
 
-fn users(is_open: bool) -> String {
-    let password = if is_open { "" } else { " nopass" };
-    format!("user default on{password} +@all ~* &*\n")
-}
+/// Where certificates name users.
+const STRAY: &str =
+    "stray-auth = \"ignore\" accepts the password that applications go on sending: take it out once none does";
+
+/// Nobody is it without a certificate that a rule names it for, or a password, which it has yet to be given.
+const USERS: &str = "user default on +@all ~* &*\n";
 
 /// An option of the whole process; `None` if it is one of services.
 fn global(line: &ConfLine, top: &mut Table) -> Option<Became> {

@@ -83,6 +83,12 @@ def main():
             "none": None,
         }
         compare("a CA and its CRL", CHAIN, lambda: {name: asks(pki, of) for name, of in clients.items()}, [True] + [False] * 4)
+        step("The password that applications go on sending")
+        with process(RESPGATE, "run", "--config", STAGE / "respgate/respgate.toml", "--admin-listen", "off"):
+            wait_for(PORT)
+            for words in (["AUTH", "secret"], ["AUTH", "default", "secret"], ["HELLO", "3", "AUTH", "default", "secret"]):
+                said = redis_cli(pki, pki / "app", *words)
+                check("OK" in said or "proto" in said, f"{words}: {said}")
         clients = {
             "the first": STAGE / "alice",
             "the second": STAGE / "bob",
@@ -144,17 +150,20 @@ def compare(title, text, ask, expected):
 
 def asks(pki, identity):
     """Whether a client with this certificate gets an answer of Redis."""
+    return redis_cli(pki, identity, "PING") == "PONG"
+
+
+def redis_cli(pki, identity, *words):
     of = ["--cert", f"{identity}.crt", "--key", f"{identity}.key"] if identity else []
-    return pong("redis-cli", "-p", PORT, "--tls", "--insecure", "--cacert", pki / "ca.crt", *of, "PING")
+    return output("redis-cli", "-p", PORT, "--tls", "--insecure", "--cacert", pki / "ca.crt", *of, *words)
 
 
 def plain(port):
-    return pong("redis-cli", "-p", port, "PING")
+    return output("redis-cli", "-p", port, "PING") == "PONG"
 
 
-def pong(*command):
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=20)
-    return done.stdout.strip() == "PONG"
+def output(*command):
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=20).stdout.strip()
 
 
 def authority(name):

@@ -41,20 +41,31 @@ pub fn gate(gate: &Gate<'_>) -> Vec<Finding> {
 }
 
 impl Gate<'_> {
-    /// A line after that of a key, or of one of these keys.
+    /// A line after that of one of these keys.
     fn line_after(&self, keys: &[&str], text: String) -> Option<Fix> {
         let (path, lines) = self.file?;
-        let is_of = |line: &&String, key: &str| {
-            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
-        };
-        let at = keys.iter().find_map(|key| lines.iter().position(|line| is_of(&line, key)))?;
+        let at = keys.iter().find_map(|key| lines.iter().position(|line| sets(line, key)))?;
         Some(Fix::Line { text, path: path.to_owned(), position: Position::After(at + 1) })
+    }
+
+    /// A line before the first section: what stands behind its heading belongs to that.
+    fn top_line(&self, text: String) -> Option<Fix> {
+        let (path, lines) = self.file?;
+        let top = lines.iter().take_while(|line| !line.trim_start().starts_with('['));
+        let at = top.enumerate().filter(|(_, line)| ["upstream", "listen"].iter().any(|key| sets(line, key)));
+        let after = at.last().map_or(0, |(at, _)| at + 1);
+        Some(Fix::Line { text, path: path.to_owned(), position: Position::After(after) })
     }
 
     fn is_certificate_asked(&self, user: &str) -> bool {
         let settings = self.config.users.get(user);
         settings.is_some_and(|settings| settings.certificate_required || settings.certificate_only)
     }
+}
+
+/// Whether a line of a respgate.toml sets this key.
+fn sets(line: &str, key: &str) -> bool {
+    line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
 }
 
 fn running(status: &Result<Status, String>) -> Vec<Finding> {
@@ -158,7 +169,7 @@ fn exempt(gate: &Gate<'_>, name: &str) -> Finding {
     let line = "certificate = \"required\"";
     let fix = match lines.iter().position(has_table) {
         Some(at) => Some(Fix::Line { text: line.to_owned(), path: path.to_owned(), position: Position::After(at + 1) }),
-        None => gate.line_after(&["upstream", "listen"], format!("user.{name:?}.{line}")),
+        None => gate.top_line(format!("user.{name:?}.{line}")),
     };
     finding.fix(fix)
 }
@@ -189,7 +200,7 @@ fn audit(gate: &Gate<'_>) -> Finding {
         Some(target) => Finding::green(kind, format!("audit-file {target}")),
         None => {
             let line = "audit-file = \"/var/log/respgate/audit.log\"".to_owned();
-            Finding::amber(kind, "no audit-file").fix(gate.line_after(&["upstream", "listen"], line))
+            Finding::amber(kind, "no audit-file").fix(gate.top_line(line))
         }
     }
 }
@@ -200,7 +211,7 @@ fn metrics(gate: &Gate<'_>) -> Finding {
         Some(door) => Finding::green(kind, format!("metrics-listen {}", door.address)),
         None => {
             let line = "metrics-listen = \"127.0.0.1:9121\"".to_owned();
-            Finding::amber(kind, "no metrics-listen").fix(gate.line_after(&["upstream", "listen"], line))
+            Finding::amber(kind, "no metrics-listen").fix(gate.top_line(line))
         }
     }
 }
@@ -228,10 +239,13 @@ mod tests {
 
     /// What is said of a configuration of these lines and more, and of these users.
     fn judged(more: &str, users: &str, lists: &[PathBuf], running: &Result<Status, String>) -> Vec<Finding> {
+        judged_file(&format!("{SETTINGS}{more}"), users, lists, running)
+    }
+
+    fn judged_file(text: &str, users: &str, lists: &[PathBuf], running: &Result<Status, String>) -> Vec<Finding> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("respgate.toml");
-        let text = format!("{SETTINGS}{more}");
-        std::fs::write(&path, &text).unwrap();
+        std::fs::write(&path, text).unwrap();
         let (variables, host, files) = (Variables::new(), Host::current(), Files::default());
         let flags = Flags::none();
         let sources = Sources { file: Some(path), variables: &variables, flags: &flags, host: &host, files: &files };
@@ -242,7 +256,7 @@ mod tests {
         gate(&Gate {
             config: &config,
             users: Some((&acl, &table)),
-            file: Some((Path::new("respgate.toml"), &lines(&text))),
+            file: Some((Path::new("respgate.toml"), &lines(text))),
             users_file: &lines(users),
             lists,
             running,
@@ -265,6 +279,15 @@ mod tests {
         let found = of_users(&format!("[user.a]\nshadow-until = \"{day}\"\n"), "user a on +get\n");
         assert_eq!(one(&found, &kind::ACL_SHADOW).0, Severity::Amber);
         assert!(of_users("", "user a on +get\n").iter().all(|finding| finding.kind != &kind::ACL_SHADOW));
+    }
+
+    #[test]
+    fn a_setting_of_the_whole_file_goes_before_its_first_section() {
+        let tunnel = "[[tunnel]]\nlisten = \"127.0.0.1:6379\"\nconnect = \"a:1\"\ntls-ca-cert-file = \"ca.crt\"\n";
+        let of = |text: &str| one(&judged_file(text, "", &[], &Err("nobody".to_owned())), &kind::GATE_AUDIT).1;
+        assert!(of(tunnel).ends_with("# respgate.toml, at its beginning"), "{}", of(tunnel));
+        let both = format!("{SETTINGS}{tunnel}");
+        assert!(of(&both).contains("# respgate.toml, after line "), "{}", of(&both));
     }
 
     #[test]
