@@ -2,20 +2,34 @@
 
 use super::rule::Unknown;
 use super::user::User;
-use crate::command::{CommandTable, Role};
+use crate::command::{Categories, ChannelUse, CommandSpec, CommandTable, Role};
 
 impl User {
-    /// This user, who may run all other commands, too, but for those of `@admin` and `@dangerous` and those of the ACL
-    /// family; on every key and channel if `opens_names`. Databases stay what they are.
+    /// This user, who may run other commands, too: those that keys or channels are named in, which are judged as ever, and
+    /// those of connections and transactions; and if `opens_names` on every key and channel, and what tells of names. Never
+    /// those of `@admin`, `@dangerous`, `@scripting` or the ACL family, of modules, or that lead to another database.
     #[must_use]
     pub fn shadowed(&self, table: &CommandTable, opens_names: bool) -> User {
-        let never = [&b"admin"[..], b"dangerous"].into_iter().filter_map(|name| table.category(name));
-        let never: Vec<_> = never.collect();
+        let categories = |names: &[&[u8]]| -> Vec<_> { names.iter().filter_map(|name| table.category(name)).collect() };
+        let never = categories(&[b"admin", b"dangerous", b"scripting"]);
+        let nameless = categories(&[b"connection", b"transaction"]);
+        let is_in =
+            |spec: &CommandSpec, list: &[Categories]| list.iter().any(|one| spec.implied_categories().intersects(*one));
+        let may_open = |spec: &CommandSpec| {
+            let names = spec.has_keys() || spec.channels() != ChannelUse::None;
+            // What changes a key is told whoever tracks it.
+            let tells_names = spec.full_name().starts_with("client|tracking");
+            let leads_elsewhere = ["select", "move", "copy"].contains(&spec.full_name());
+            spec.is_builtin()
+                && spec.role() != Role::Acl
+                && !is_in(spec, &never)
+                && !leads_elsewhere
+                && (opens_names || (names || is_in(spec, &nameless)) && !tells_names)
+        };
         let mut shadowed = self.clone();
         for selector in &mut shadowed.selectors {
             let mut rules: Vec<Vec<u8>> = (table.iter())
-                .filter(|spec| !spec.has_subcommands() && spec.role() != Role::Acl && !selector.commands.has(spec.id()))
-                .filter(|spec| !never.iter().any(|category| spec.implied_categories().intersects(*category)))
+                .filter(|spec| !spec.has_subcommands() && !selector.commands.has(spec.id()) && may_open(spec))
                 .map(|spec| format!("+{}", spec.full_name()).into_bytes())
                 .collect();
             if opens_names {
@@ -47,13 +61,32 @@ mod tests {
 
     #[test]
     fn every_command_is_opened_but_dangerous_ones_and_the_acl() {
-        for request in ["SET a v", "CLIENT SETNAME x", "EVAL x 0", "SELECT 1", "SCAN 0"] {
-            assert!(allows("+get ~*", false, request), "{request}");
+        for request in ["SET a v", "CLIENT SETNAME x", "MULTI", "PUBLISH a x"] {
+            assert!(allows("+get ~* &*", false, request), "{request}");
         }
-        for request in
-            ["KEYS *", "FLUSHALL", "CONFIG GET x", "ACL WHOAMI", "ACL LIST", "SORT a", "CLIENT LIST", "MONITOR"]
-        {
+        for request in [
+            "KEYS *",
+            "FLUSHALL",
+            "CONFIG GET x",
+            "ACL WHOAMI",
+            "ACL LIST",
+            "SORT a",
+            "CLIENT LIST",
+            "MONITOR",
+            "EVAL x 0",
+            "FUNCTION LOAD x",
+            "SCRIPT FLUSH",
+            "SELECT 1",
+            "MOVE a 1",
+            "COPY a b",
+        ] {
             assert!(!allows("+get ~*", false, request) && !allows("+get ~*", true, request), "{request}");
+        }
+        for request in ["SCAN 0", "RANDOMKEY", "DBSIZE", "PUBSUB CHANNELS", "CLIENT TRACKING ON"] {
+            assert!(
+                !allows("+get ~a", false, request) && allows("+get ~a", true, request),
+                "tells of names: {request}"
+            );
         }
         assert!(allows("+get +keys ~*", false, "KEYS *"), "what the rules allow stays allowed");
     }

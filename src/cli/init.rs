@@ -24,7 +24,7 @@ in two steps: the first lets in respgate as well, the second nobody else.
     respgate init ./gate --for systemd --server-name redis.example --client shop=celery --client ops=admin")]
 pub struct InitArgs {
     /// Where it goes; the folder is not there yet, or empty
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = path)]
     folder: PathBuf,
     /// Where respgate is to run
     #[arg(long = "for", value_name = "PLATFORM", default_value = "bare")]
@@ -44,16 +44,16 @@ pub struct InitArgs {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = config::network)]
     allow: Vec<IpNet>,
     /// The redis.conf of a Redis that is there [default: where distributions have it, for systemd; else a new Redis]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path)]
     redis_conf: Option<PathBuf>,
     /// The ACL file of that Redis [default: what redis.conf names]
-    #[arg(long, value_name = "FILE", requires = "redis_conf")]
+    #[arg(long, value_name = "FILE", requires = "redis_conf", value_parser = path)]
     aclfile: Option<PathBuf>,
     /// The unit that Redis is [default: redis-server, redis, valkey-server or valkey, whichever there is]
-    #[arg(long, value_name = "UNIT")]
+    #[arg(long, value_name = "UNIT", value_parser = word)]
     redis_unit: Option<String>,
     /// The image of respgate, where it is a container [default: respgate]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = word)]
     image: Option<String>,
 }
 
@@ -105,6 +105,23 @@ impl InitArgs {
 fn this_host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end().to_owned();
     if name.is_empty() || name == "(none)" { "localhost".to_owned() } else { name }
+}
+
+/// It is written into lines that are to be pasted, some of which are comments.
+fn path(text: &str) -> Result<PathBuf, String> {
+    match text.contains(char::is_control) {
+        true => Err("there is a control character in it".to_owned()),
+        false => Ok(PathBuf::from(text)),
+    }
+}
+
+/// It is written into commands and files as it is.
+fn word(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@._:/-".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err("only letters, digits and @ . _ : / - may be in it".to_owned()),
+    }
 }
 
 /// `NAME`, `NAME=PRESET` or `NAME=PRESET:PREFIX`.

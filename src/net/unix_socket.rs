@@ -87,7 +87,7 @@ fn share(path: &Path, access: Access, mode: u32) -> io::Result<()> {
     match access {
         Access::Owner => return Ok(()),
         Access::OwnGroup => {}
-        Access::Group(group) => std::os::unix::fs::chown(path, None, Some(group))?,
+        Access::Group(group) => std::os::unix::fs::lchown(path, None, Some(group))?,
     }
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
@@ -104,15 +104,26 @@ fn prepare_directory(path: &Path, access: Access) -> Result<(), UnixSocketError>
             share(directory, access, 0o750).map_err(|error| UnixSocketError::Group(directory.to_owned(), error))?;
         }
     }
-    let metadata = fs::metadata(directory).map_err(|error| UnixSocketError::Io(directory.to_owned(), error))?;
-    let us = rustix::process::geteuid().as_raw();
-    let trusted_owner = us == 0 || metadata.uid() == us || metadata.uid() == 0;
-    let sticky = metadata.mode() & 0o1000 != 0;
-    let others_write = metadata.mode() & 0o002 != 0;
-    if !trusted_owner || (others_write && !sticky) {
-        return Err(UnixSocketError::ForeignDirectory(directory.to_owned()));
+    let io = |error| UnixSocketError::Io(directory.to_owned(), error);
+    let directory = directory.canonicalize().map_err(io)?;
+    // What root does by a path, whoever can change the way to it could have done to any file.
+    let judged = if rustix::process::geteuid().is_root() { usize::MAX } else { 1 };
+    for directory in directory.ancestors().take(judged) {
+        if !is_trusted(&fs::metadata(directory).map_err(io)?) {
+            return Err(UnixSocketError::ForeignDirectory(directory.to_owned()));
+        }
     }
     Ok(())
+}
+
+/// Whether nobody else can put something in the place of what is in it.
+fn is_trusted(directory: &fs::Metadata) -> bool {
+    let (us, our_group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let is_owned = directory.uid() == us || directory.uid() == 0;
+    let is_sticky = directory.mode() & 0o1000 != 0;
+    let is_others_group = directory.gid() != 0 && directory.gid() != our_group;
+    let others_write = directory.mode() & 0o002 != 0 || is_others_group && directory.mode() & 0o020 != 0;
+    is_owned && (is_sticky || !others_write)
 }
 
 fn remove_stale(path: &Path) -> Result<(), UnixSocketError> {

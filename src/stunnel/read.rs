@@ -39,7 +39,8 @@ pub fn pinned(path: &Path) -> Result<Vec<Pinned>, String> {
     let pinned = |der: &[u8]| {
         let certificate = Certificate::parse(der).map_err(|_| format!("{}: no certificate", path.display()))?;
         let (sha256, spki_sha256) = (Fingerprint::of(der).to_string(), certificate.spki_sha256.to_string());
-        Ok(Pinned { sha256, spki_sha256, is_ca: certificate.is_ca })
+        let names = (certificate.subject.display(), certificate.issuer.display());
+        Ok(Pinned { sha256, spki_sha256, is_ca: certificate.is_ca, names })
     };
     chain.certificates().map(pinned).collect()
 }

@@ -21,6 +21,8 @@ pub(super) struct Translated {
     pub(super) told: Vec<Told>,
     /// There are rules that say who is the user `default`.
     pub(super) has_rules: bool,
+    /// These.
+    pub(super) rules: String,
 }
 
 impl<'a> Service<'a> {
@@ -88,6 +90,7 @@ pub(super) fn translate(
     translated.text =
         format!("\n# [{}] of stunnel\n[[{heading}]]\n{}{}", service.name, section.table.text(), section.rules);
     translated.has_rules = !section.rules.is_empty();
+    translated.rules = section.rules;
     translated
 }
 
@@ -270,6 +273,11 @@ impl Section<'_, '_> {
 
     /// Of a server's clients, a rule; of a client's server, its name.
     fn check(&mut self, option: &str, value: &str) -> Became {
+        if !self.service.is_client() && self.service.verifies_peer() {
+            return Became::missing(
+                "beside verifyPeer it holds in addition: leave out the certificates of CAfile that it refuses",
+            );
+        }
         match (option, self.service.is_client()) {
             ("checkhost" | "checkip", true) => match self.table.get("server-name") {
                 Some(name) if name != quoted(value) => Became::missing(format!("one name is accepted, here {name}")),
@@ -361,6 +369,11 @@ impl Section<'_, '_> {
             Ok(certificates) => certificates,
             Err(error) => return Became::missing(error),
         };
+        let is_there = |issuer: &str| certificates.iter().any(|other| other.names.0 == issuer);
+        if certificates.iter().any(|pinned| !is_there(&pinned.names.1)) {
+            let why = "CAfile has a CA whose own CA is not in it: stunnel trusts nobody by it, here it would be an authority. Take it out";
+            return Became::missing(why);
+        }
         let keys = certificates.iter().filter(|pinned| pinned.is_ca).map(|pinned| quoted(&pinned.spki_sha256));
         let keys = format!("ca-spki-sha256 = [{}]", keys.collect::<Vec<_>>().join(", "));
         self.rule(&[&keys]);

@@ -14,8 +14,13 @@ fn read(text: &str) -> Result<Conf, ConfError> {
 }
 
 fn translated(text: &str) -> Translation {
-    let pinned = |_: &Path| {
-        let of = |digit: &str, is_ca| Pinned { sha256: digit.repeat(64), spki_sha256: digit.repeat(64), is_ca };
+    let pinned = |path: &Path| {
+        let of = |digit: &str, is_ca| Pinned {
+            sha256: digit.repeat(64),
+            spki_sha256: digit.repeat(64),
+            is_ca,
+            names: (digit.to_owned(), if path.ends_with("partial.pem") { "c" } else { "a" }.to_owned()),
+        };
         Ok(vec![of("a", true), of("b", false)])
     };
     translate(&read(text).unwrap(), &pinned)
@@ -181,4 +186,18 @@ fn what_is_not_taken_over_says_what_to_do() {
     for line in ["socket = l:TCP_NODELAY=1", "ciphers = HIGH", "renegotiation = no", "TIMEOUTclose = 0"] {
         assert!(matches!(became(line, false), Became::Better(_)), "{line}");
     }
+}
+
+#[test]
+fn what_would_let_in_more_than_stunnel_does_is_not_taken_over() {
+    let server = |more: &str| format!("accept = 1\nconnect = 3\ncert = /s.pem\n{more}");
+    let chain = "CAfile = /ca.pem\nverifyChain = yes\n";
+    let two = |first: &str, second: &str| translated(&format!("[a]\n{}[b]\n{}", server(first), server(second)));
+    assert!(two(chain, chain).is_complete());
+    assert!(!two(&format!("{chain}checkHost = x\n"), chain).is_complete(), "rules hold for both");
+    let one = |more: &str| translated(&format!("[a]\n{}", server(more)));
+    let peers = one("CAfile = /peers.pem\nverifyPeer = yes\ncheckHost = x\n");
+    assert!(!peers.is_complete() && !peers.settings.contains("dns ="), "{}", peers.settings);
+    let partial = one("CAfile = /partial.pem\nverifyChain = yes\n");
+    assert!(!partial.is_complete() && !partial.settings.contains("ca-spki-sha256"), "{}", partial.settings);
 }

@@ -50,6 +50,8 @@ pub struct Pinned {
     pub spki_sha256: String,
     /// It is one that may issue others.
     pub is_ca: bool,
+    /// Whom it is for, and who has signed it.
+    pub names: (String, String),
 }
 
 impl Became {
@@ -92,6 +94,7 @@ pub fn translate(conf: &Conf, pinned: &dyn Fn(&Path) -> Result<Vec<Pinned>, Stri
         }
     }
     let (mut has_server, mut has_rules) = (false, false);
+    let mut rules_of_servers = Vec::new();
     for (name, lines) in &conf.services {
         let service = Service::new(name, lines, &defaults);
         let of_service = service::translate(&service, &mut top, pinned);
@@ -99,10 +102,18 @@ pub fn translate(conf: &Conf, pinned: &dyn Fn(&Path) -> Result<Vec<Pinned>, Stri
         sections.push_str(&of_service.text);
         has_server |= !service.is_client();
         has_rules |= of_service.has_rules;
+        if !service.is_client() {
+            rules_of_servers.push(of_service.rules);
+        }
     }
     if conf.services.is_empty() {
         let became = Became::missing("without a [section] stunnel is started by inetd: respgate listens by itself");
         told.push(Told { place: "no section".to_owned(), text: "inetd mode".to_owned(), became });
+    }
+    if rules_of_servers.windows(2).any(|pair| pair[0] != pair[1]) {
+        let why = "[[certificate]] rules hold for all listeners, and these sections let in different clients: a process for each";
+        let text = "several servers".to_owned();
+        told.push(Told { place: "all sections".to_owned(), text, became: Became::missing(why) });
     }
     let mut notes = Vec::new();
     if has_server {

@@ -174,6 +174,11 @@ impl ServerConnection {
         material.verifier().verify(chain, &self.name.0, SystemTime::now()).map_err(|error| ServerError::of_tls(&error))
     }
 
+    /// Whether something has come that [`poll_copy_to`](Self::poll_copy_to) could not write yet.
+    pub fn is_behind(&mut self) -> bool {
+        !self.unread.is_empty() || self.has_plaintext()
+    }
+
     /// Its socket.
     pub fn socket(&self) -> &TcpStream {
         &self.socket

@@ -182,9 +182,10 @@ impl Carrier {
         matches!(self.first_end, Some(Ended::Server))
     }
 
-    /// Whether what moved last was said by the server: where each question has its answer, it owes none.
-    pub fn is_answered(&self) -> bool {
-        self.is_answered
+    /// Whether what moved last was said by the server, and the application has taken all of it: where each question has its
+    /// answer, nothing is owed.
+    pub fn is_answered(&mut self) -> bool {
+        self.is_answered && !self.server.is_behind()
     }
 
     /// The connection to the server.

@@ -52,8 +52,8 @@ fn a_redis_that_is_busy_with_a_pipeline_of_the_user_drops_the_rest_of_it() {
     assert_eq!(admin.text(&["ACL", "DELUSER", "bob"]), ":1");
     expect_nothing_more(&redis);
     let executed: usize = redis.direct().text(&["LLEN", "b:list"])[1..].parse().unwrap();
+    // Whether it is told by CLIENT KILL or by the end of the stream is a matter of how much Redis reads at once.
     assert!(executed < SLOW, "{executed}");
-    assert_eq!(redis.calls("client|kill"), 1);
 }
 
 #[test]

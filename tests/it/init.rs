@@ -18,6 +18,35 @@ const CONFIGURATION: i32 = 78;
 const USAGE: i32 = 2;
 
 #[test]
+fn what_would_be_a_command_of_its_own_in_the_printed_lines_is_refused() {
+    let dir = folder();
+    let line = dir.path().join("a\ntouch owned #");
+    for arguments in [
+        &["init", line.to_str().unwrap(), "--client", "shop=app"][..],
+        &[
+            "init",
+            dir.path().join("gate").to_str().unwrap(),
+            "--client",
+            "shop=app",
+            "--redis-unit",
+            "redis; touch owned",
+        ],
+        &[
+            "init",
+            dir.path().join("gate").to_str().unwrap(),
+            "--client",
+            "shop=app",
+            "--image",
+            "x\n    privileged: true",
+        ],
+    ] {
+        let output = respgate_binary().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
 fn a_folder_that_is_not_empty_is_refused_before_anything_is_written() {
     let dir = folder();
     let gate = dir.path().join("gate");

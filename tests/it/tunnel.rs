@@ -252,6 +252,28 @@ fn what_has_been_asked_is_answered_before_the_process_ends() {
     assert!(!tunnel.socket().exists(), "its socket goes with it");
 }
 
+/// It is not done with a reply because nobody reads it at the moment.
+#[test]
+fn a_reply_that_the_application_has_yet_to_read_is_not_cut_when_the_process_ends() {
+    const SIZE: usize = 32 << 20;
+    let redis = RedisServer::start();
+    redis.direct().call(&[&b"SET"[..], b"large", &vec![b'x'; SIZE]]);
+    let gate = gate_of(&redis);
+    let mut tunnel = tunnel_to(&gate).on_a_port().arg("shutdown-timeout", "10m").start();
+    let mut application = TcpStream::connect(tunnel.address()).unwrap();
+    application.write_all(&request(&["GET", "large"])).unwrap();
+    let mut first = [0; 11];
+    application.read_exact(&mut first).unwrap();
+    tunnel.signal(Signal::TERM);
+    tunnel.wait_for_log(&["draining"]);
+    // Longer than silence is taken for the end.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let mut rest = Vec::new();
+    application.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len(), SIZE + 2);
+    assert_eq!(tunnel.exit_status().code(), Some(0));
+}
+
 #[test]
 fn a_renewed_certificate_is_shown_by_who_comes_and_changes_nothing_for_who_is_there() {
     let redis = RedisServer::start();
