@@ -95,6 +95,12 @@ fn share(path: &Path, access: Access, mode: u32) -> io::Result<()> {
 /// In a directory that others write to, the socket could be theirs the next time somebody asks it.
 fn prepare_directory(path: &Path, access: Access) -> Result<(), UnixSocketError> {
     let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) else { return Ok(()) };
+    // A socket is shared by its path, and whoever can change the way there could have root share any file.
+    let is_root = rustix::process::geteuid().is_root();
+    let shares_as_root = is_root && !matches!(access, Access::Owner);
+    if shares_as_root && let Some(parent) = directory.parent() {
+        judge(parent, usize::MAX, false)?;
+    }
     match fs::DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(UnixSocketError::Io(directory.to_owned(), error));
@@ -104,22 +110,25 @@ fn prepare_directory(path: &Path, access: Access) -> Result<(), UnixSocketError>
             share(directory, access, 0o750).map_err(|error| UnixSocketError::Group(directory.to_owned(), error))?;
         }
     }
+    judge(directory, 1, is_root && !shares_as_root)
+}
+
+/// Judges a directory and those above it, so many in all.
+fn judge(directory: &Path, most: usize, any_owner: bool) -> Result<(), UnixSocketError> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let io = |error| UnixSocketError::Io(directory.to_owned(), error);
-    let directory = directory.canonicalize().map_err(io)?;
-    // What root does by a path, whoever can change the way to it could have done to any file.
-    let judged = if rustix::process::geteuid().is_root() { usize::MAX } else { 1 };
-    for directory in directory.ancestors().take(judged) {
-        if !is_trusted(&fs::metadata(directory).map_err(io)?) {
+    for directory in directory.canonicalize().map_err(io)?.ancestors().take(most) {
+        if !is_trusted(&fs::metadata(directory).map_err(io)?, any_owner) {
             return Err(UnixSocketError::ForeignDirectory(directory.to_owned()));
         }
     }
     Ok(())
 }
 
-/// Whether nobody else can put something in the place of what is in it.
-fn is_trusted(directory: &fs::Metadata) -> bool {
+/// Whether nobody else can put something in the place of what is in it, but for its owner where `any_owner` may.
+fn is_trusted(directory: &fs::Metadata, any_owner: bool) -> bool {
     let (us, our_group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let is_owned = directory.uid() == us || directory.uid() == 0;
+    let is_owned = any_owner || directory.uid() == us || directory.uid() == 0;
     let is_sticky = directory.mode() & 0o1000 != 0;
     let is_others_group = directory.gid() != 0 && directory.gid() != our_group;
     let others_write = directory.mode() & 0o002 != 0 || is_others_group && directory.mode() & 0o020 != 0;
