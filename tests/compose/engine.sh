@@ -33,6 +33,7 @@ install_engine() {
 }
 
 make_debian() {
+    mkdir -p -- "$(dirname -- "$debian")"
     [[ -x $debian/usr/bin/redis-server ]] && return
     rm -rf -- "$debian"
     debootstrap --variant=minbase --include=gcc,libc6-dev,openssl,redis-server bookworm "$debian" "$mirror" \
