@@ -215,7 +215,7 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "replica",
         about: "a replica of this Redis: it gets all keys",
-        rules: "+ping +psync +replconf",
+        rules: "+ping +psync +replconf +sync",
         prefix: None,
         lifted: Lifted::Everything,
         notes: &["In its redis.conf: tls-replication yes, tls-ca-cert-file, tls-cert-file and tls-key-file."],

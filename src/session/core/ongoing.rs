@@ -5,7 +5,7 @@ use super::SessionCore;
 use crate::acl::Effort;
 use crate::command::ArgvBuf;
 use crate::policy::{Policy, Requester, SessionMode, Verdict};
-use crate::session::upstream::replication;
+use crate::session::upstream::replication_request;
 use crate::session::wait::{AfterReplies, Wait};
 
 impl SessionCore {
@@ -27,7 +27,7 @@ impl SessionCore {
             })
         };
         let is_next_allowed = match self.intake.waits_for() {
-            Some(Wait::Replies(AfterReplies::Replicate(role, _))) => is_allowed(&replication(*role)),
+            Some(Wait::Replies(AfterReplies::Replicate(role, _))) => is_allowed(&replication_request(*role)),
             _ => true,
         };
         let keeps_subscriptions = keeps_all && self.upstream.subscribed_with_own_rights();

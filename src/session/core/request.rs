@@ -84,6 +84,11 @@ impl SessionCore {
                 },
                 Scanned::Empty { len } => {
                     at += len;
+                    if self.upstream.is_replicating() {
+                        // A replica that is loading says nothing else, and Redis wants to hear of it [processInlineBuffer].
+                        out.send(Side::Upstream, b"\n");
+                        continue;
+                    }
                     // Redis skips it without a reply, and it ends what is kept in mind for the next request.
                     let _ = self.intake.take_visibility();
                     self.upstream.use_up_one_shot(out);
@@ -315,11 +320,14 @@ impl SessionCore {
         out: &mut Output<'_>,
     ) -> Result<(), CloseReason> {
         let command = match verdict {
-            Verdict::Forward(permit) if matches!(permit.spec().role(), Role::Replconf | Role::Ping) => {
+            Verdict::Forward(permit) if self.goes_on_replication_link(permit.spec().role()) => {
                 let argv = Argv::new(&out.input()[range.clone()], self.intake.spans());
                 let recorded = self.note_permitted(policy, permit.spec(), &argv, Scope::Whole);
                 self.conclude(Some(permit.spec()), Conclusion::Forwarded(recorded));
                 self.forward(permit, range, out);
+                if permit.spec().role() == Role::Psync {
+                    self.upstream.replicate(Role::Psync);
+                }
                 return Ok(());
             }
             Verdict::Forward(permit) => Some(permit.spec()),
@@ -330,6 +338,14 @@ impl SessionCore {
         let keys = policy.audit.of_refused(command, &argv, Scope::Whole);
         self.conclude(command, Conclusion::Refused(Refused::told(RequestRefusal::ReplicationMisuse), keys));
         Err(CloseReason::ReplicationMisuse)
+    }
+
+    fn goes_on_replication_link(&self, role: Role) -> bool {
+        match role {
+            Role::Replconf | Role::Ping => true,
+            Role::Psync => self.upstream.may_ask_to_replicate_again(),
+            _ => false,
+        }
     }
 
     fn refuse_protocol(&mut self, error: ProtocolError, now: Instant, out: &mut Output<'_>) {

@@ -88,6 +88,79 @@ fn anything_else_after_psync_ends_the_session_and_reaches_neither_side() {
     }
 }
 
+/// What Valkey says to a replica that is to get the snapshot by a connection of its own.
+const ELSEWHERE: &str = "+DUALCHANNELSYNC\r\n";
+
+#[test]
+fn a_replica_that_is_sent_to_another_connection_for_the_snapshot_says_psync_once_more() {
+    for piece in 1..=ELSEWHERE.len() {
+        let mut rig = Rig::new(OPEN);
+        rig.say("PSYNC ? -1");
+        ELSEWHERE.as_bytes().chunks(piece).for_each(|bytes| rig.redis(bytes));
+        rig.say("REPLCONF set-rdb-client-id 5");
+        rig.redis("+OK\r\n");
+        rig.say("PSYNC 0123 1");
+        rig.redis("+CONTINUE 0123\r\n");
+        rig.say("REPLCONF ACK 0");
+        assert_eq!(rig.forwarded(), "PSYNC ? -1\nREPLCONF set-rdb-client-id 5\nPSYNC 0123 1\nREPLCONF ACK 0");
+        assert_eq!((rig.heard(), rig.closed), (format!("{ELSEWHERE}+OK\r\n+CONTINUE 0123\r\n"), None));
+        rig.say("PSYNC 0123 1");
+        assert_eq!(rig.closed, Some(CloseReason::ReplicationMisuse));
+        assert_eq!(rig.forwarded(), "");
+    }
+}
+
+#[test]
+fn a_replica_that_is_sent_to_another_connection_may_do_nothing_else_meanwhile() {
+    for line in ["SYNC", "GET a", "CONFIG GET maxmemory", "MULTI", "RESET"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("PSYNC ? -1");
+        rig.redis(ELSEWHERE);
+        rig.say(line);
+        assert_eq!(rig.closed, Some(CloseReason::ReplicationMisuse), "{line}");
+        assert_eq!(rig.forwarded(), "PSYNC ? -1", "{line}");
+    }
+}
+
+#[test]
+fn nothing_but_the_answer_to_psync_lets_a_replica_say_it_again() {
+    for said in [
+        "",
+        "+DUALCHANNELSYNC\r",
+        "+DUALCHANNELSYNCS\r\n",
+        "\n+DUALCHANNELSYNC\r\n",
+        "+OK\r\n+DUALCHANNELSYNC\r\n",
+        "+FULLRESYNC 0123 0\r\n$EOF:x\r\n+DUALCHANNELSYNC\r\n",
+        "-ERR no\r\n",
+    ] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("PSYNC ? -1");
+        rig.redis(said);
+        rig.say("PSYNC ? -1");
+        assert_eq!(rig.closed, Some(CloseReason::ReplicationMisuse), "{said}");
+        assert_eq!((rig.forwarded().as_str(), rig.heard().as_str()), ("PSYNC ? -1", said));
+    }
+    let mut rig = Rig::new(OPEN);
+    rig.say("SYNC");
+    rig.redis(ELSEWHERE);
+    rig.say("PSYNC ? -1");
+    assert_eq!(rig.closed, Some(CloseReason::ReplicationMisuse), "SYNC is never answered so");
+}
+
+/// Redis takes it as a sign of life of a replica that is loading, and ends one that gives none for `repl-timeout`.
+#[test]
+fn blank_lines_of_a_replica_that_is_loading_reach_redis() {
+    let mut rig = replica();
+    rig.sent();
+    rig.client(b"\n");
+    rig.client(b"\n\n");
+    assert_eq!(rig.sent(), b"\n\n\n");
+    let mut rig = Rig::new(OPEN).with_outstanding("PING");
+    rig.sent();
+    rig.client(b"\n");
+    assert_eq!(rig.sent(), b"", "of anybody else they are nothing");
+}
+
 #[test]
 fn no_text_of_ours_gets_into_the_stream_of_a_replica() {
     let mut rig = replica();

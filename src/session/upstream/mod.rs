@@ -6,6 +6,7 @@ mod mirror;
 mod one_shot;
 mod pending;
 mod received;
+mod replication;
 mod replies;
 mod sent;
 mod subscription;
@@ -19,6 +20,8 @@ pub(super) use self::expected::{ExpectedReply, may_block};
 pub(super) use self::mirror::Mirror;
 use self::one_shot::OneShot;
 pub(super) use self::pending::Slot;
+use self::replication::Replication;
+pub(super) use self::replication::request as replication_request;
 use self::replies::Replies;
 pub(super) use self::sent::Sender;
 use self::subscription::Subscriptions;
@@ -27,7 +30,7 @@ pub(super) use self::transaction::{Queue, Queueing};
 use super::activity::Activity;
 use super::client_ids::OwnId;
 use crate::acl::User;
-use crate::command::{ArgvBuf, Role};
+use crate::command::ArgvBuf;
 use crate::policy::SessionMode;
 use crate::resp::Protocol;
 
@@ -62,8 +65,7 @@ pub(super) struct UpstreamState {
     /// CLIENT TRACKING is on, or may be turned on by EXEC.
     is_tracking: bool,
     is_monitoring: bool,
-    /// After SYNC or PSYNC: what comes from Redis is no longer framed.
-    replicating: Option<Role>,
+    replication: Option<Replication>,
     replies: Replies,
     mirror: Mirror,
     /// The connection's id, once it has been asked for.
@@ -184,7 +186,12 @@ impl UpstreamState {
     }
 
     pub(super) fn is_replicating(&self) -> bool {
-        self.replicating.is_some()
+        self.replication.is_some()
+    }
+
+    /// Whether a replica may say PSYNC once more.
+    pub(super) fn may_ask_to_replicate_again(&self) -> bool {
+        self.replication.is_some_and(Replication::may_ask_again)
     }
 
     /// Redis goes on sending without being asked: messages, lines of MONITOR, or the stream of replication.
@@ -238,7 +245,7 @@ impl UpstreamState {
         let tracking = || ArgvBuf::from_iter(["CLIENT", "TRACKING", "ON"]);
         let mut ongoing: Vec<ArgvBuf> = self.is_monitoring.then(monitor).into_iter().collect();
         ongoing.extend(self.is_tracking.then(tracking));
-        ongoing.extend(self.replicating.map(replication));
+        ongoing.extend(self.replication.map(Replication::request));
         ongoing.extend(self.replies.pending().slots().filter_map(|slot| match slot {
             Slot::Blocking(request) => Some((**request).clone()),
             Slot::Monitor => Some(monitor()),
@@ -327,14 +334,6 @@ impl UpstreamState {
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
         self.replies.pending().memory() + self.subscriptions.memory() + self.mirror.memory()
-    }
-}
-
-/// SYNC or PSYNC.
-pub(super) fn replication(role: Role) -> ArgvBuf {
-    match role {
-        Role::Sync => ArgvBuf::from_iter(["SYNC"]),
-        _ => ArgvBuf::from_iter(["PSYNC", "?", "-1"]),
     }
 }
 

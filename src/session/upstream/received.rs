@@ -47,7 +47,8 @@ impl UpstreamState {
         let input = out.input();
         let (mut at, mut next) = (0, None);
         while at < input.len() {
-            let taken = if self.is_replicating() {
+            let taken = if let Some(replication) = &mut self.replication {
+                replication.note(&input[at..]);
                 self.replies.release(out);
                 out.pass(at..input.len());
                 input.len() - at

@@ -6,6 +6,7 @@ use super::UpstreamState;
 use super::database::Databases;
 use super::expected::ExpectedReply;
 use super::pending::Slot;
+use super::replication::Replication;
 use super::transaction::Queueing;
 use crate::acl::User;
 use crate::command::{CommandSpec, Role};
@@ -97,7 +98,7 @@ impl UpstreamState {
 
     /// SYNC or PSYNC has been sent, and nothing was outstanding.
     pub(in crate::session) fn replicate(&mut self, role: Role) {
-        self.replicating = Some(role);
+        self.replication = Some(Replication::asked_for(role));
     }
 
     /// A request is refused, and the client is to be told so in place of an error of Redis's. Whether there has to be one:
