@@ -1,6 +1,6 @@
 use super::*;
 use crate::command::Access;
-use crate::learn::pattern::pattern;
+use crate::learn::pattern::{Unnamed, pattern};
 
 fn seen(evidence: &Evidence, names: impl IntoIterator<Item = String>) -> Names {
     let mut seen = Names::new(evidence);
