@@ -2,10 +2,12 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use super::plain::is_plain;
+
 /// So many parts of one place are told apart, unless something else is said.
 const MOST_VALUES: usize = 8;
 
-/// What it takes for a part of a name to be told: few enough in its place, seen often enough.
+/// What it takes for a part of a name to be told: it reads like a word, few enough are in its place, seen often enough.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     most_values: usize,
@@ -65,7 +67,12 @@ impl Evidence {
         self.hasher.hash_one(part)
     }
 
-    /// Whether a part of a place that was seen so often may be told.
+    /// Whether a part may be told at all.
+    pub(super) fn admits(&self, part: &[u8]) -> bool {
+        matches!(self.trust, Trust::All) || is_plain(part)
+    }
+
+    /// Whether one of a place that was seen so often may be told.
     pub(super) fn suffices(&self, observations: u64, part: &[u8]) -> bool {
         observations >= Self::OBSERVATIONS
             || match self.trust {

@@ -9,6 +9,7 @@ mod monitor;
 mod names;
 mod part;
 mod pattern;
+mod plain;
 mod proof;
 mod record;
 mod suggest;

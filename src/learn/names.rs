@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::evidence::Evidence;
 use super::part::{MOST_PARTS, Outline, Part, parts};
-use super::pattern::Piece;
+use super::pattern::{Piece, Unnamed};
 use super::usage::Uses;
 use tree::{Growth, NoRoom, Node};
 
@@ -114,8 +114,14 @@ impl Names {
             self.outlines.push((outline, Node::new()));
             self.outlines.len() - 1
         });
-        if !self.outlines[at].1.restore(pieces, uses, &self.evidence) {
-            self.earlier.entry((outline, pieces.to_vec())).or_insert(Uses::NONE).add(uses);
+        // What wrote it down may have admitted more.
+        let admitted = |piece: &Piece| match piece {
+            Piece::Text(text) if !self.evidence.admits(text) => Piece::Any(Unnamed::Odd),
+            piece => piece.clone(),
+        };
+        let pieces: Vec<Piece> = pieces.iter().map(admitted).collect();
+        if !self.outlines[at].1.restore(&pieces, uses, &self.evidence) {
+            self.earlier.entry((outline, pieces)).or_insert(Uses::NONE).add(uses);
         }
         self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
     }

@@ -37,7 +37,7 @@ pub(super) struct Outline {
 }
 
 #[inline]
-fn is_separator(byte: u8) -> bool {
+pub(super) fn is_separator(byte: u8) -> bool {
     matches!(byte, b':' | b'{' | b'}' | b'-' | b'.' | b'/' | b'|')
 }
 

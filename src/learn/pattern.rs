@@ -20,6 +20,8 @@ pub enum Unnamed {
     Rare,
     /// There was no room for others in its place.
     NoRoom,
+    /// It reads like a token, a number or an address.
+    Odd,
 }
 
 /// The pattern of these pieces. What Redis reads as more than itself is escaped, and what cannot stand in a rule is any one

@@ -75,7 +75,7 @@ enum What {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Name {
-    /// `=text`, or why it is not told: `*` many, `?` rare, `!` no room.
+    /// `=text`, or why it is not told: `*` many, `?` rare, `!` no room, `#` odd.
     parts: Vec<String>,
     separators: String,
     /// Where the whole name has others: each run of them once.
@@ -186,6 +186,7 @@ impl Name {
             Piece::Any(Unnamed::Many) => Some("*".to_owned()),
             Piece::Any(Unnamed::Rare) => Some("?".to_owned()),
             Piece::Any(Unnamed::NoRoom) => Some("!".to_owned()),
+            Piece::Any(Unnamed::Odd) => Some("#".to_owned()),
             Piece::Separator(_) => None,
         };
         let separator = |piece: &Piece| if let Piece::Separator(byte) = piece { Some(char::from(*byte)) } else { None };
@@ -220,6 +221,7 @@ impl Name {
                 "*" => Piece::Any(Unnamed::Many),
                 "?" => Piece::Any(Unnamed::Rare),
                 "!" => Piece::Any(Unnamed::NoRoom),
+                "#" => Piece::Any(Unnamed::Odd),
                 text => {
                     Piece::Text(text.strip_prefix('=').ok_or_else(|| format!("{text:?} is no part"))?.as_bytes().into())
                 }
@@ -310,6 +312,19 @@ mod tests {
         let text = to_text(&read).unwrap();
         assert!(!text.contains("\"=k0") && !text.contains("\"=k7"), "{text}");
         assert!(text.contains("\"parts\":[\"=kind\",\"*\"]"), "{text}");
+    }
+
+    #[test]
+    fn what_reads_like_no_word_leaves_a_file_that_has_it() {
+        let line = |name: &str| {
+            format!(
+                "{{\"user\":\"a\",\"key\":{{\"parts\":[\"=lock\",\"={name}\"],\"separators\":\":\"}},\"count\":7,\"first\":1,\"last\":1}}\n"
+            )
+        };
+        let text = ["{\"respgate_learnt\":1}\n", &line("ann@example.org"), &line("mail")].concat();
+        let again = to_text(&from_text(&text, &Evidence::of_traffic()).unwrap()).unwrap();
+        assert!(again.contains("[\"=lock\",\"#\"]") && again.contains("[\"=lock\",\"=mail\"]"), "{again}");
+        assert!(!again.contains("example"), "{again}");
     }
 
     #[test]

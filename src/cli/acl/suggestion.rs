@@ -70,6 +70,9 @@ fn why(reason: &WithheldReason) -> String {
         WithheldReason::Open(Unnamed::Many) => {
             "names without a beginning in common: it would open those of others".to_owned()
         }
+        WithheldReason::Open(Unnamed::Odd) => {
+            "names that look like tokens or numbers are not told: it would open those of others".to_owned()
+        }
         WithheldReason::Open(_) => {
             "names that were seen too rarely to be told: it would open those of others".to_owned()
         }

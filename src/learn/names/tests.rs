@@ -1,6 +1,6 @@
 use super::*;
 use crate::command::Access;
-use crate::learn::pattern::{Unnamed, pattern};
+use crate::learn::pattern::pattern;
 
 fn seen(evidence: &Evidence, names: impl IntoIterator<Item = String>) -> Names {
     let mut seen = Names::new(evidence);
@@ -33,6 +33,24 @@ fn before_that_no_part_of_a_name_is_in_memory() {
     assert!(!format!("{names:?}").contains("109, 97, 114, 107"), "bytes of 'mark'");
     let names = seen(&Evidence::of_traffic(), times(1000, |_| "mark:token".to_owned()));
     assert!(format!("{names:?}").contains("109, 97, 114, 107"), "the test sees them where they are");
+}
+
+#[test]
+fn what_reads_like_no_word_is_never_told_and_spoils_no_word_beside_it() {
+    for secret in ["9f86d081884c7d659a2feaa0c55ad015", "ann@example", "441632960961"] {
+        let names = seen(&Evidence::of_traffic(), times(4000, |n| format!("lock:{}", [secret, "mail"][n % 2])));
+        let told: Vec<Piece> = names.told().into_iter().map(|(mut pieces, _)| pieces.remove(2)).collect();
+        assert_eq!(told, [Piece::Text(b"mail".as_slice().into()), Piece::Any(Unnamed::Odd)]);
+        let bytes: Vec<String> = secret.bytes().take(4).map(|byte| byte.to_string()).collect();
+        assert!(!format!("{names:?}").contains(&bytes.join(", ")), "bytes of {secret}");
+    }
+    let whole = |evidence: &Evidence| {
+        let mut names = Names::whole(evidence);
+        (0..2000).for_each(|_| names.note(b"mail:4711:*", Uses::once(1, Access::READ, false)));
+        patterns(&names)
+    };
+    assert_eq!(whole(&Evidence::of_traffic()), ["*"]);
+    assert_eq!(whole(&Evidence::of_file(None)), ["mail:4711:\\*"], "whoever has the file knows it");
 }
 
 #[test]
@@ -117,6 +135,7 @@ fn what_two_have_seen_is_told_as_if_one_had() {
 #[test]
 fn a_long_name_is_one_that_is_not_told() {
     let long = |n: usize| format!("page:{}", "x".repeat(n));
-    assert_eq!(patterns(&seen(&Evidence::of_traffic(), times(2000, |_| long(65)))), ["page:*"]);
-    assert_eq!(patterns(&seen(&Evidence::of_traffic(), times(2000, |_| long(64)))), [long(64)]);
+    let why = |n: usize| seen(&Evidence::of_traffic(), times(2000, |_| long(n))).told().remove(0).0.remove(2);
+    assert_eq!([65, 64, 33].map(why), [Unnamed::Many, Unnamed::Odd, Unnamed::Odd].map(Piece::Any));
+    assert_eq!(why(20), Piece::Text("x".repeat(20).as_bytes().into()));
 }

@@ -35,6 +35,8 @@ enum Values {
 #[derive(Clone, Debug)]
 struct Value {
     hash: u64,
+    /// The evidence never admits its text.
+    is_odd: bool,
     /// Once there is enough evidence.
     text: Option<Box<[u8]>>,
     next: Node,
@@ -111,7 +113,7 @@ impl Node {
             [Piece::Separator(separator), following @ ..] => (Some(*separator), following),
             _ => (None, following),
         };
-        if let Piece::Any(Unnamed::Rare | Unnamed::NoRoom) | Piece::Separator(_) = piece {
+        if let Piece::Any(Unnamed::Rare | Unnamed::NoRoom | Unnamed::Odd) | Piece::Separator(_) = piece {
             return false;
         }
         let at = self.places.iter().position(|place| place.after == after).unwrap_or_else(|| {
@@ -121,7 +123,7 @@ impl Node {
         let place = &mut self.places[at];
         place.observations = place.observations.max(Evidence::OBSERVATIONS);
         if let Piece::Text(text) = piece {
-            let value = Value { hash: evidence.hash(text), text: Some(text.clone()), next: Node::new() };
+            let value = Value { hash: evidence.hash(text), is_odd: false, text: Some(text.clone()), next: Node::new() };
             place.merge_value(&value, evidence);
             if matches!(&place.values, Values::Few(values) if values.len() > evidence.most_values()) {
                 place.become_many(evidence);
@@ -224,7 +226,8 @@ impl Node {
                     for value in values {
                         let is_told = |text: &&[u8]| evidence.suffices(place.observations, text);
                         let text = value.text.as_deref().filter(is_told).map(Box::from);
-                        follow(text.map_or(Piece::Any(place.reason()), Piece::Text), &value.next);
+                        let reason = if value.is_odd { Unnamed::Odd } else { place.reason() };
+                        follow(text.map_or(Piece::Any(reason), Piece::Text), &value.next);
                     }
                 }
             }
@@ -248,7 +251,7 @@ impl Place {
         let hash = evidence.hash(part.bytes);
         let is_kept = !self.is_crowded && self.observations >= evidence.kept_after();
         if let Some(at) = values.iter().position(|value| value.hash == hash) {
-            if is_kept && values[at].text.is_none() {
+            if is_kept && values[at].text.is_none() && !values[at].is_odd {
                 values[at].text = Some(part.bytes.into());
             }
             return Ok(at);
@@ -263,7 +266,9 @@ impl Place {
             self.is_crowded = true;
             values.iter_mut().for_each(|value| value.text = None);
         })?;
-        values.push(Value { hash, text: is_kept.then(|| part.bytes.into()), next: Node::new() });
+        let is_odd = !evidence.admits(part.bytes);
+        let text = (is_kept && !is_odd).then(|| part.bytes.into());
+        values.push(Value { hash, is_odd, text, next: Node::new() });
         Ok(values.len() - 1)
     }
 
