@@ -1,5 +1,7 @@
 //! The line that allows what was seen, and nothing that opens more than that.
 
+mod others;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -9,6 +11,7 @@ use super::pattern::{Piece, Unnamed, begins_told, is_exact, pattern, sample};
 use super::usage::{Usage, Uses};
 use crate::acl::{RuleError, User, UserName};
 use crate::command::{Access, Categories, CommandSpec, CommandTable};
+use others::{Others, as_names};
 
 /// What is known beside what was seen.
 pub struct Context<'a> {
@@ -39,6 +42,8 @@ pub struct Suggestion {
     pub unused_commands: Option<(usize, usize)>,
     /// Names that others use as well, with one of these.
     pub shared: Vec<(String, String)>,
+    /// How often others used names of which it is not told whether they are among those that are suggested.
+    pub untold: BTreeMap<String, u64>,
     /// How many different things were replayed: commands, keys and channels.
     pub shapes: usize,
     /// Commands that are suggested and tell of keys of everybody.
@@ -71,6 +76,8 @@ pub enum WithheldReason {
     TooMany,
     /// Others use what fits the pattern: this user does.
     Shared(String),
+    /// The user's rules refuse it, and it may be of what this user uses: not all of that is told.
+    MaybeShared(String),
     /// SORT with BY or GET reads keys that it does not name.
     UnnamedKeys,
     /// The arguments do not tell for certain which keys they are.
@@ -112,11 +119,10 @@ impl From<RuleError> for SuggestError {
 /// The proof fails, which would be a fault of this program.
 pub fn suggest(user: UserName, usage: &Usage, context: &Context<'_>) -> Result<Suggestion, SuggestError> {
     let mut withheld = Vec::new();
-    let mut shared = Vec::new();
     let (commands, scripts) = commands(usage, context, &mut withheld);
     let mut asked = Asked::default();
-    asked.add_keys(usage, context, &mut withheld, &mut shared);
-    asked.add_channels(usage, context, &mut withheld, &mut shared);
+    asked.add_keys(usage, context, &mut withheld);
+    asked.add_channels(usage, context, &mut withheld);
     let places = asked.needed(context.table)?;
     let login = context.current.map_or_else(|| vec!["on".to_owned()], User::login_rules);
     let shapes = commands.len() + asked.needs.len();
@@ -125,7 +131,8 @@ pub fn suggest(user: UserName, usage: &Usage, context: &Context<'_>) -> Result<S
         context.current.map_or(Ok(Vec::new()), |current| unused_places(current, usage, context.table))?;
     let unused_commands = context.current.map(|current| unused_commands(current, usage, context.table));
     let line = Line { user, login, commands, places };
-    Ok(Suggestion { line, withheld, scripts, unused_places, unused_commands, shared, shapes, telling })
+    let Asked { shared, untold, .. } = asked;
+    Ok(Suggestion { line, withheld, scripts, unused_places, unused_commands, shared, untold, shapes, telling })
 }
 
 /// So many patterns of keys are suggested, and as many of channels.
@@ -164,35 +171,32 @@ struct Asked {
     keys: BTreeMap<String, Access>,
     channels: BTreeMap<String, ()>,
     needs: Vec<Need>,
+    shared: Vec<(String, String)>,
+    untold: BTreeMap<String, u64>,
 }
 
 impl Asked {
-    fn add_keys(
-        &mut self,
-        usage: &Usage,
-        context: &Context<'_>,
-        withheld: &mut Vec<Withheld>,
-        shared: &mut Vec<(String, String)>,
-    ) {
-        let of_others = |usage: &'_ Usage| samples(&usage.keys);
-        let others = others(context, of_others);
+    fn add_keys(&mut self, usage: &Usage, context: &Context<'_>, withheld: &mut Vec<Withheld>) {
+        let others = Others::keys(context);
         let mut refused: BTreeMap<(String, u8), Withheld> = BTreeMap::new();
+        let mut suggested = Vec::new();
         for (pieces, uses) in most_used(&usage.keys) {
             let text = pattern(&pieces);
             if self.keys.len() >= MOST_PATTERNS && !self.keys.contains_key(&text) {
                 note(&mut refused, "*".to_owned(), uses, WithheldReason::TooMany);
                 continue;
             }
-            let judged = judge(&pieces, uses, &format!("~{text}"), &others, context, shared);
-            match judged {
+            match self.judge(&pieces, uses, &format!("~{text}"), &others, context) {
                 None => {
                     let access = self.keys.entry(text).or_insert(Access::NAME);
                     *access = *access | uses.access;
                     self.needs.push(Need::Key(sample(&pieces), KeyAccess::of(uses.access)));
+                    suggested.push(pieces);
                 }
                 Some(reason) => note(&mut refused, text, uses, reason),
             }
         }
+        others.add_untold(&suggested, &mut self.untold);
         let key_rule = |text: &str, uses: &Uses| format!("{}{text}", KeyAccess::of(uses.access).prefix());
         withheld.extend(
             refused.into_iter().map(|((text, _), entry)| Withheld { rule: key_rule(&text, &entry.uses), ..entry }),
@@ -207,44 +211,79 @@ impl Asked {
         add(usage.untold_keys, "~*", WithheldReason::UntoldKeys);
     }
 
-    fn add_channels(
-        &mut self,
-        usage: &Usage,
-        context: &Context<'_>,
-        withheld: &mut Vec<Withheld>,
-        shared: &mut Vec<(String, String)>,
-    ) {
-        let others = others(context, |usage| samples(&usage.channels));
+    fn add_channels(&mut self, usage: &Usage, context: &Context<'_>, withheld: &mut Vec<Withheld>) {
+        let others = Others::channels(context);
         let mut refused: BTreeMap<(String, u8), Withheld> = BTreeMap::new();
+        let mut suggested = Vec::new();
         for (pieces, uses) in most_used(&usage.channels) {
             let text = pattern(&pieces);
             if self.channels.len() >= MOST_PATTERNS && !self.channels.contains_key(&text) {
                 note(&mut refused, "*".to_owned(), uses, WithheldReason::TooMany);
                 continue;
             }
-            match judge(&pieces, uses, &format!("&{text}"), &others, context, shared) {
+            match self.judge(&pieces, uses, &format!("&{text}"), &others, context) {
                 None => {
                     self.channels.insert(text, ());
                     self.needs.push(Need::Channel(sample(&pieces)));
+                    suggested.push(pieces);
                 }
                 Some(reason) => note(&mut refused, text, uses, reason),
             }
         }
         for (pieces, uses) in usage.channel_patterns.told() {
-            match subscribed(&pieces) {
-                Ok(text) => {
+            let text = match subscribed(&pieces) {
+                Ok(text) => text,
+                Err(reason) => {
+                    note(&mut refused, "*".to_owned(), uses, reason);
+                    continue;
+                }
+            };
+            let names = as_names(&pieces);
+            match self.judge(&names, uses, &format!("&{text}"), &others, context) {
+                None => {
                     self.needs.push(Need::ChannelPattern(text.clone().into_bytes()));
                     self.channels.insert(text, ());
+                    suggested.push(names);
                 }
-                Err(reason) => note(&mut refused, "*".to_owned(), uses, reason),
+                Some(reason) => note(&mut refused, text, uses, reason),
             }
         }
+        others.add_untold(&suggested, &mut self.untold);
         withheld.extend(refused.into_iter().map(|((text, _), entry)| Withheld { rule: format!("&{text}"), ..entry }));
         let mut without_room = usage.channels.without_room();
         without_room.add(usage.channel_patterns.without_room());
         if without_room.count > 0 {
             withheld.push(Withheld { rule: "&*".to_owned(), uses: without_room, reason: WithheldReason::NoRoom });
         }
+    }
+
+    /// Why a name is not suggested; `None` where it is. A name of its own that others use, too, is shared.
+    fn judge(
+        &mut self,
+        pieces: &[Piece],
+        uses: Uses,
+        rule: &str,
+        others: &Others<'_>,
+        context: &Context<'_>,
+    ) -> Option<WithheldReason> {
+        if pieces.contains(&Piece::Any(Unnamed::NoRoom)) {
+            return Some(WithheldReason::NoRoom);
+        }
+        if !is_exact(pieces) && !begins_told(pieces) {
+            let any = pieces.iter().find_map(|piece| if let Piece::Any(why) = piece { Some(*why) } else { None });
+            return Some(WithheldReason::Open(any.unwrap_or(Unnamed::Rare)));
+        }
+        // What the rules in force would refuse is not opened for being asked for, where it is somebody's.
+        let is_asked_for_more = uses.would_refuse > 0;
+        let Some(other) = others.user_of(rule) else {
+            let other = is_asked_for_more.then(|| others.possible_user_of(pieces)).flatten()?;
+            return Some(WithheldReason::MaybeShared(other.to_owned()));
+        };
+        if is_asked_for_more || !is_exact(pieces) && !context.shares {
+            return Some(WithheldReason::Shared(other.to_owned()));
+        }
+        self.shared.push((rule.to_owned(), other.to_owned()));
+        None
     }
 
     /// The rules, without those that make no difference.
@@ -278,46 +317,11 @@ fn note(refused: &mut BTreeMap<(String, u8), Withheld>, text: String, uses: Uses
         WithheldReason::Open(_) => 1,
         WithheldReason::Shared(_) => 2,
         WithheldReason::TooMany => 3,
-        _ => 4,
+        WithheldReason::MaybeShared(_) => 4,
+        _ => 5,
     };
     let nothing = Withheld { rule: String::new(), uses: Uses::NONE, reason };
     refused.entry((text, kind)).or_insert(nothing).uses.add(uses);
-}
-
-/// Why a name is not suggested; `None` where it is. A name of its own that others use, too, is `shared`.
-fn judge(
-    pieces: &[Piece],
-    uses: Uses,
-    rule: &str,
-    others: &[(&str, Vec<Vec<u8>>)],
-    context: &Context<'_>,
-    shared: &mut Vec<(String, String)>,
-) -> Option<WithheldReason> {
-    if pieces.contains(&Piece::Any(Unnamed::NoRoom)) {
-        return Some(WithheldReason::NoRoom);
-    }
-    if !is_exact(pieces) && !begins_told(pieces) {
-        let any = pieces.iter().find_map(|piece| if let Piece::Any(why) = piece { Some(*why) } else { None });
-        return Some(WithheldReason::Open(any.unwrap_or(Unnamed::Rare)));
-    }
-    let places = Places::new(&[rule.to_owned()], context.table).ok()?;
-    let is_used = |name: &Vec<u8>| {
-        let need =
-            if rule.starts_with('&') { Need::Channel(name.clone()) } else { Need::Key(name.clone(), KeyAccess::Name) };
-        !places.giving(&need, context.table).is_empty()
-    };
-    let (other, _) = others.iter().find(|(_, names)| names.iter().any(is_used))?;
-    // What the rules in force would refuse is not opened for being asked for, where it is somebody's.
-    if uses.would_refuse > 0 || !is_exact(pieces) && !context.shares {
-        return Some(WithheldReason::Shared((*other).to_owned()));
-    }
-    shared.push((rule.to_owned(), (*other).to_owned()));
-    None
-}
-
-/// Names as others use them.
-fn others<'a>(context: &Context<'a>, names: impl Fn(&Usage) -> Vec<Vec<u8>>) -> Vec<(&'a str, Vec<Vec<u8>>)> {
-    context.others.iter().map(|(name, usage)| (*name, names(usage))).collect()
 }
 
 fn most_used(names: &Names) -> Vec<(Vec<Piece>, Uses)> {

@@ -36,6 +36,9 @@ pub(super) fn text(suggestion: &Suggestion, usage: &Usage, source: &str, sees_sc
         lines.push(format!("# Shows names of keys of everybody: {}.", suggestion.telling.join(" ")));
     }
     lines.extend(suggestion.shared.iter().map(|(rule, other)| format!("# Used by {other} as well: {rule}")));
+    lines.extend(suggestion.untold.iter().map(|(other, uses)| {
+        format!("# Whether {other} uses some of these as well is not known: of {uses} uses the names are not told.")
+    }));
     lines.extend(unused(suggestion));
     if !withheld.is_empty() {
         lines.push("# Asked for, not suggested:".to_owned());
@@ -79,6 +82,9 @@ fn why(reason: &WithheldReason) -> String {
         WithheldReason::NoRoom => "more different names than are kept".to_owned(),
         WithheldReason::TooMany => "more patterns than a line should have: the others are used more".to_owned(),
         WithheldReason::Shared(other) => format!("{other} uses such names as well"),
+        WithheldReason::MaybeShared(other) => {
+            format!("the line in force refuses it, and not all names that {other} uses are told")
+        }
         WithheldReason::UnnamedKeys => "SORT with BY or GET reads keys that it does not name".to_owned(),
         WithheldReason::UntoldKeys => "the arguments do not tell which keys are used".to_owned(),
         WithheldReason::OnlyWithOthers => "only together with what is not suggested".to_owned(),

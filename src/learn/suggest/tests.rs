@@ -207,6 +207,40 @@ fn a_name_that_is_alike_for_two_is_shared_and_said_so() {
     assert_eq!(withheld(&suggestion), [("%W~queue", WithheldReason::Shared("worker".to_owned()))]);
 }
 
+#[test]
+fn a_pattern_that_was_subscribed_to_is_not_suggested_where_others_use_such_channels() {
+    let subscribed = learn(&vec![ArgvBuf::from_iter(["PSUBSCRIBE", "bank.*"]); 1000], &Evidence::of_traffic(), false);
+    let shared = vec![("&bank.*", WithheldReason::Shared("bank".to_owned()))];
+    for theirs in ["PUBLISH bank.open x", "PSUBSCRIBE bank.*"] {
+        let bank = learn(&requests(&[theirs; 1000]), &Evidence::of_traffic(), false);
+        let suggestion = suggest_of(&subscribed, None, &[("bank", &bank)]);
+        assert_eq!((suggestion.line.places.len(), withheld(&suggestion)), (0, shared.clone()), "{theirs}");
+    }
+    let shop = learn(&requests(&["PUBLISH shop.open x"; 1000]), &Evidence::of_traffic(), false);
+    assert_eq!(suggest_of(&subscribed, None, &[("shop", &shop)]).line.places, ["&bank.*"]);
+}
+
+#[test]
+fn where_it_is_not_told_whether_others_use_the_same_that_is_said() {
+    let queue = learn(&requests(&["GET queue:mail"; 1000]), &Evidence::of_traffic(), false);
+    let refused = learn(&requests(&["GET queue:mail"; 1000]), &Evidence::of_traffic(), true);
+    let mut without_room = Usage::new(&Evidence::of_traffic());
+    without_room.keys.add_without_room(Uses { count: 12, ..Uses::NONE });
+    let rare = learn(&requests(&["GET queue:mail"; 12]), &Evidence::of_traffic(), false);
+    let odd: Vec<ArgvBuf> = vec![ArgvBuf::from_iter(["GET", "441632960961"]); 2000];
+    let odd = learn(&odd, &Evidence::of_traffic(), false);
+    for (other, uses) in [(&without_room, 12), (&rare, 12), (&odd, 2000)] {
+        let suggestion = suggest_of(&queue, None, &[("bank", other)]);
+        assert_eq!(suggestion.line.places, ["%R~queue:mail"]);
+        assert_eq!(suggestion.untold, BTreeMap::from([("bank".to_owned(), uses)]));
+        let suggestion = suggest_of(&refused, None, &[("bank", other)]);
+        assert_eq!(suggestion.line.places, [""; 0]);
+        assert_eq!(withheld(&suggestion), [("%R~queue:mail", WithheldReason::MaybeShared("bank".to_owned()))]);
+    }
+    let told = learn(&requests(&["GET shop:mail"; 1000]), &Evidence::of_traffic(), false);
+    assert!(suggest_of(&queue, None, &[("shop", &told)]).untold.is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
