@@ -110,7 +110,20 @@ impl User {
     /// # Errors
     /// Why not.
     pub fn dry_run(&self, spec: &CommandSpec, argv: &Argv<'_>, db: Option<u32>) -> Result<(), AclDenial> {
-        let effort = &Effort::default();
+        self.dry_run_within(spec, argv, db, &Effort::default())
+    }
+
+    /// As [`dry_run`](User::dry_run), where what it costs is asked for.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn dry_run_within(
+        &self,
+        spec: &CommandSpec,
+        argv: &Argv<'_>,
+        db: Option<u32>,
+        effort: &Effort,
+    ) -> Result<(), AclDenial> {
         self.judge(&Question { spec, argv, db, scope: Scope::Whole, sort_patterns: false, effort })
     }
 

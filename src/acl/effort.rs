@@ -14,19 +14,29 @@ const OF_A_SESSION: u64 = 2 << 20;
 /// although Redis, which has no such bound, might execute it.
 #[derive(Debug)]
 pub struct Effort {
+    most: u64,
     left: Cell<u64>,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Effort { left: Cell::new(OF_A_REQUEST) }
+        Effort::of(OF_A_REQUEST)
     }
 }
 
 impl Effort {
     /// For judging again what one session is subscribed to.
     pub fn of_a_session() -> Effort {
-        Effort { left: Cell::new(OF_A_SESSION) }
+        Effort::of(OF_A_SESSION)
+    }
+
+    fn of(most: u64) -> Effort {
+        Effort { most, left: Cell::new(most) }
+    }
+
+    /// How many comparisons were made.
+    pub fn spent(&self) -> u64 {
+        self.most - self.left.get()
     }
 
     /// How many more comparisons may be made.

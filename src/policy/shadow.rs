@@ -67,14 +67,15 @@ impl Policy {
         argv: &Argv<'_>,
         scope: Scope,
         database: Option<u32>,
+        effort: &Effort,
     ) -> Option<AclDenial> {
         if self.shadows.users.is_empty() || !self.shadows.users.contains_key(user.name().as_str()) {
             return None;
         }
         let own = self.acl.user(user.name().as_str().as_bytes())?;
         match scope {
-            Scope::Whole => own.check(spec, argv, database),
-            Scope::Prefix => own.check_prefix(spec, argv, database, &Effort::default()),
+            Scope::Whole => own.check_within(spec, argv, database, effort),
+            Scope::Prefix => own.check_prefix(spec, argv, database, effort),
         }
         .err()
     }

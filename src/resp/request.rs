@@ -1,4 +1,5 @@
 use std::fmt;
+use std::mem;
 use std::ops::Range;
 
 use memchr::{memchr, memchr2};
@@ -19,7 +20,6 @@ const PROTO_MAX_BULK: u64 = 512 * 1024 * 1024;
 /// while none does, so that an idle one costs half a KiB at most.
 const SPANS_IF_BUSY: usize = 4096;
 const SPANS_IF_IDLE: usize = 64;
-const CANONICAL_IF_BUSY: usize = 4096;
 
 /// Finds the boundaries of one request after the other, as they arrive.
 ///
@@ -158,6 +158,11 @@ impl RequestScanner {
         &self.canonical
     }
 
+    /// The same, handed over.
+    pub fn take_canonical(&mut self) -> Vec<u8> {
+        mem::take(&mut self.canonical)
+    }
+
     /// How many arguments the current multibulk request declares, once that is known.
     pub fn argc(&self) -> Option<u32> {
         (self.declared > 0).then_some(self.declared)
@@ -194,7 +199,7 @@ impl RequestScanner {
             return Ok(Scanned::Incomplete);
         };
         clear(&mut self.spans, SPANS_IF_BUSY);
-        clear(&mut self.canonical, CANONICAL_IF_BUSY);
+        clear(&mut self.canonical, 0);
         match first {
             b'*' => self.scan_count(input, limits),
             _ => self.scan_inline(input, limits),
@@ -231,6 +236,9 @@ impl RequestScanner {
     }
 
     fn record_inline(&mut self, args: &InlineArgs) -> Result<(), ProtocolError> {
+        // Beside its bytes a short argument takes seven. To grow step by step would cost more than all the rest.
+        self.canonical.reserve(args.bytes() + 7 * args.len());
+        self.spans.reserve(args.len());
         encode_header(b'*', args.len(), &mut self.canonical);
         for arg in args.iter() {
             let Range { start, end } = encode_bulk(arg, &mut self.canonical);

@@ -1,8 +1,10 @@
 //! Where requests come in: what is being scanned, and whether the next one is looked at.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::wait::Wait;
+use crate::acl::Effort;
 use crate::command::ArgvBuf;
 use crate::resp::{OpenBulk, ProtocolError, RequestLimits, RequestScanner, Scanned};
 
@@ -70,21 +72,23 @@ pub(super) struct Intake {
 /// here wait for nobody, and a session may have a million at hand.
 const REQUESTS: u32 = 128;
 
-/// Bytes of them, and of what they are answered with here, even if the client wants no answers: a request may have a million
-/// keys, and an answer tell of thousands of users. The last one may go beyond.
-const BYTES: usize = 64 << 10;
+/// What they may cost: bytes of them in canonical form, where each word has a line of its own, and of what they are answered with
+/// here, even if the client wants no answers; and comparisons for judging them, which take about as long. A request may have a
+/// million keys, and an answer tell of thousands of users. The last one may go beyond.
+const WORK: usize = 64 << 10;
 
 /// What may still be taken in this turn.
 struct Turn {
     requests: u32,
-    bytes: usize,
+    /// Judging a request borrows its arguments from the scanner, so this changes in place.
+    work: Cell<usize>,
     /// Some that have come were left for the next one.
     is_behind: bool,
 }
 
 impl Default for Turn {
     fn default() -> Self {
-        Self { requests: REQUESTS, bytes: BYTES, is_behind: false }
+        Self { requests: REQUESTS, work: Cell::new(WORK), is_behind: false }
     }
 }
 
@@ -92,16 +96,24 @@ impl Intake {
     /// See [`RequestScanner::scan`].
     pub(super) fn scan(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Scanned, ProtocolError> {
         let scanned = self.scanner.scan(input, limits);
-        if let Ok(Scanned::Empty { len } | Scanned::Request { len } | Scanned::Inline { len }) = scanned {
-            self.turn.requests = self.turn.requests.saturating_sub(1);
-            self.note_work(len);
-        }
+        let work = match scanned {
+            Ok(Scanned::Empty { len } | Scanned::Request { len }) => len,
+            Ok(Scanned::Inline { len }) => len.max(self.scanner.canonical().len()),
+            Ok(Scanned::Incomplete | Scanned::Part { .. }) | Err(_) => return scanned,
+        };
+        self.turn.requests = self.turn.requests.saturating_sub(1);
+        self.note_work(work);
         scanned
     }
 
     /// So many bytes were read or made for the client in this turn.
-    pub(super) fn note_work(&mut self, bytes: usize) {
-        self.turn.bytes = self.turn.bytes.saturating_sub(bytes);
+    pub(super) fn note_work(&self, bytes: usize) {
+        self.turn.work.set(self.turn.work.get().saturating_sub(bytes));
+    }
+
+    /// This was spent on judging a request in this turn.
+    pub(super) fn note_effort(&self, effort: &Effort) {
+        self.note_work(usize::try_from(effort.spent()).unwrap_or(usize::MAX));
     }
 
     /// Another turn begins.
@@ -111,7 +123,7 @@ impl Intake {
 
     /// No further request is begun in this turn.
     pub(super) fn has_had_its_turn(&self) -> bool {
-        self.turn.requests == 0 || self.turn.bytes == 0
+        self.turn.requests == 0 || self.turn.work.get() == 0
     }
 
     /// Whether requests that have come were left for the next turn.
@@ -129,8 +141,8 @@ impl Intake {
     }
 
     /// An inline request that was scanned last, as canonical multibulk.
-    pub(super) fn canonical(&self) -> &[u8] {
-        self.scanner.canonical()
+    pub(super) fn take_canonical(&mut self) -> Vec<u8> {
+        self.scanner.take_canonical()
     }
 
     /// The argument that is being read, and how many there are to be.

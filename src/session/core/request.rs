@@ -300,7 +300,7 @@ impl SessionCore {
         now: Instant,
         out: &mut Output<'_>,
     ) -> Result<RequestOutcome, CloseReason> {
-        let canonical = self.intake.canonical().to_vec();
+        let canonical = self.intake.take_canonical();
         let mut queues = Queues::default();
         let mut inner = Output::new(&canonical, Side::Downstream, &mut queues);
         let progress = self.take_request(policy, 0..canonical.len(), now, &mut inner);

@@ -54,7 +54,17 @@ impl SessionCore {
     /// is denied. `None` if `decide` says nothing.
     pub(super) fn judge<'p>(&self, decide: impl Fn(Requester<'_>) -> Option<Verdict<'p>>) -> Option<Judgement<'p>> {
         let effort = Effort::default();
-        let mut requesters = self.requesters(&effort);
+        let judgement = self.judge_within(&effort, decide);
+        self.intake.note_effort(&effort);
+        judgement
+    }
+
+    fn judge_within<'p>(
+        &self,
+        effort: &Effort,
+        decide: impl Fn(Requester<'_>) -> Option<Verdict<'p>>,
+    ) -> Option<Judgement<'p>> {
+        let mut requesters = self.requesters(effort);
         let mut verdict = decide(requesters.next()?)?;
         for requester in requesters {
             let other = decide(requester)?;
@@ -101,7 +111,9 @@ impl SessionCore {
     ) -> Permitted {
         let recorded = policy.audit.of_permitted(spec, argv, scope);
         let Some(user) = self.who.user() else { return Permitted { recorded, would_refuse: None } };
-        let denial = policy.would_refuse(user, spec, argv, scope, self.upstream.database());
+        let effort = Effort::default();
+        let denial = policy.would_refuse(user, spec, argv, scope, self.upstream.database(), &effort);
+        self.intake.note_effort(&effort);
         if let Some(learner) = &self.learner {
             learner.borrow_mut().note(user.name(), &policy.table, spec, argv, scope, denial.is_some());
         }

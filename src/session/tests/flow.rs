@@ -356,6 +356,34 @@ fn large_requests_are_taken_a_few_at_a_time() {
 }
 
 #[test]
+fn words_of_inline_requests_use_up_the_turn_as_those_of_others_do() {
+    let mut rig = Rig::new(OPEN);
+    rig.say("CLIENT REPLY OFF");
+    rig.say("BLPOP k 0");
+    let (line, requests) = (format!("FLUSHALL{}\r\n", " x".repeat(10_000)), 12);
+    rig.client(line.repeat(requests).as_bytes());
+    rig.redis("*-1\r\n");
+    assert_eq!((rig.core.traffic().requests(), rig.closed), (2 + requests as u64, None));
+    assert!(rig.turns as usize + 2 > requests, "{} turns", rig.turns);
+}
+
+#[test]
+fn what_is_compared_for_requests_uses_up_the_turn_whoever_asks() {
+    let patterns: String = (0..100).map(|number| format!(" ~{number}*a*b")).collect();
+    let users = format!("user default on nopass{patterns} &* +@all\nuser other on nopass ~* &* +@all\n");
+    for (asked, keys) in [("DEL", 300), ("ACL DRYRUN default DEL", 300)] {
+        let mut rig = Rig::new(&users);
+        rig.say("CLIENT REPLY OFF");
+        rig.say("BLPOP 1ab 0");
+        let requests = 20;
+        rig.client(&request(&format!("{asked}{}", " 1ab".repeat(keys))).repeat(requests));
+        rig.redis("*-1\r\n");
+        assert_eq!((rig.core.traffic().requests(), rig.closed), (2 + requests as u64, None));
+        assert!(rig.turns as usize + 2 > requests / 2, "{} turns for {asked}", rig.turns);
+    }
+}
+
+#[test]
 fn nothing_more_is_read_while_requests_that_have_come_wait_for_their_turn() {
     let mut rig = Rig::new(OPEN);
     let requests = 500_000;

@@ -9,7 +9,7 @@ mod log;
 mod users;
 
 pub use self::log::describe_log;
-use crate::acl::texts;
+use crate::acl::{Effort, texts};
 use crate::command::{Argv, Scope};
 use crate::policy::{DenialReason, LocalCommand, Policy, RequestKeys};
 use crate::resp::Reply;
@@ -88,7 +88,10 @@ impl SessionCore {
         if !spec.arity_ok(request.len()) {
             return Reply::error(texts::wrong_arity(spec));
         }
-        match user.dry_run(spec, &request, self.upstream.database()) {
+        let effort = Effort::default();
+        let verdict = user.dry_run_within(spec, &request, self.upstream.database(), &effort);
+        self.intake.note_effort(&effort);
+        match verdict {
             Ok(()) => Reply::OK,
             Err(denial) => Reply::bulk(texts::dry_run(policy.dialect, user.name(), denial, spec, &request)),
         }
