@@ -14,8 +14,8 @@ use crate::net::SURPLUS;
 /// and who is at the doors.
 const OTHER_DESCRIPTORS: u64 = 32 + 2 * door::CONNECTIONS as u64;
 
-/// File descriptors of a worker's event loop.
-const WORKER_DESCRIPTORS: u64 = 4;
+/// File descriptors of the event loop of a worker, and of the acceptor.
+const LOOP_DESCRIPTORS: u64 = 4;
 
 /// The file-descriptor limit allows fewer clients than `maxclients`, or none.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(super) fn find(config: &Config) -> Result<u32, TooFewDescriptors> {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let others = OTHER_DESCRIPTORS + WORKER_DESCRIPTORS * config.threads as u64 + u64::from(SURPLUS);
+    let others = OTHER_DESCRIPTORS + LOOP_DESCRIPTORS * (1 + config.threads as u64) + u64::from(SURPLUS);
     let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(others) / 2);
     let possible = u32::try_from(possible).unwrap_or(u32::MAX);
     let least = wanted.unwrap_or(1);

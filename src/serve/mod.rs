@@ -1,5 +1,6 @@
 //! The running proxy: started, reloaded, asked how it is, and ended.
 
+mod acceptor;
 mod bounds;
 mod capacity;
 mod door;

@@ -15,6 +15,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Interval, MissedTickBehavior};
 use tracing::{info, warn};
 
+use super::acceptor::Acceptor;
 use super::bounds::Bounds;
 use super::door::{self, Proxy};
 use super::enforce::Enforcer;
@@ -88,7 +89,8 @@ async fn serve(
     // Whoever sees it listen may send it signals, which would end it as long as nobody listens for them.
     let mut signals = Signals::new().map_err(RunError::System)?;
     // Before anything is loaded: a client that comes in between is better kept waiting than refused.
-    let Sockets { listeners, tunnels } = listen(&config, inherited)?;
+    let acceptor = Acceptor::start().map_err(RunError::System)?;
+    let Sockets { listeners, tunnels } = listen(&config, inherited, &acceptor)?;
     let target = Target::from(&config);
     let (built, server) = tokio::select! {
         biased;
@@ -180,7 +182,7 @@ async fn serve(
             mailboxes.clone(),
             Arc::clone(&events),
         );
-        acceptors.push(spawn_local(accept));
+        acceptors.push(acceptor.spawn(accept));
     }
     for (number, socket) in tunnels {
         let address = socket.address().map_err(RunError::System)?;
@@ -193,7 +195,7 @@ async fn serve(
             mailboxes.clone(),
             Arc::clone(&events),
         );
-        acceptors.push(spawn_local(accept));
+        acceptors.push(acceptor.spawn(accept));
     }
 
     let start = Start { config, watch, start_secrets, server, logged, history, audit: Arc::clone(&audit) };
@@ -264,6 +266,10 @@ async fn serve(
     // Sessions that wait for an edit are told that there will be none, and so is who waits for a reload.
     drop((edited, asked, askers));
     acceptors.iter().chain(&metrics).for_each(tokio::task::JoinHandle::abort);
+    for accepting in acceptors {
+        // Its socket is closed by then, and removed where it was made.
+        let _ = accepting.await;
+    }
     let deadline = Instant::now() + reloader.config().limits.shutdown_timeout;
     tokio::select! {
         () = drain::end(&upstream, &mailboxes, threads, deadline), if !is_cut_short => {}
@@ -285,7 +291,8 @@ struct Sockets {
 }
 
 /// Every socket of every listener and tunnel.
-fn listen(config: &Config, mut inherited: InheritedSockets) -> Result<Sockets, RunError> {
+fn listen(config: &Config, mut inherited: InheritedSockets, acceptor: &Acceptor) -> Result<Sockets, RunError> {
+    let _entered = acceptor.enter();
     let mut listeners = Vec::new();
     for (number, settings) in config.listeners.iter().enumerate() {
         let sockets = listener::open(&settings.address, &mut inherited)?;
