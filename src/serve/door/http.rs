@@ -1,5 +1,6 @@
 //! HTTP as both doors speak it: one request a connection, and everything about it bounded.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -77,47 +78,63 @@ pub(super) async fn serve<F: Future<Output = Response> + 'static>(
         }
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let exchange = spawn_local(exchange(connection, Rc::clone(&answer), place));
+        let has_asked = Rc::new(Cell::new(false));
+        let exchange = spawn_local(exchange(connection, Rc::clone(&answer), Rc::clone(&has_asked), place));
         if let Some(client) = client {
-            served.add(client, exchange);
+            served.add(client, has_asked, exchange);
         }
     }
 }
 
 /// Who is served, in the order in which they came.
 #[derive(Default)]
-struct Served(Vec<(Origin, JoinHandle<()>)>);
+struct Served(Vec<Exchange>);
+
+struct Exchange {
+    client: Origin,
+    /// The head of its request has come.
+    has_asked: Rc<Cell<bool>>,
+    task: JoinHandle<()>,
+}
 
 impl Served {
-    fn add(&mut self, client: Origin, exchange: JoinHandle<()>) {
-        self.0.retain(|(_, exchange)| !exchange.is_finished());
-        self.0.push((client, exchange));
+    fn add(&mut self, client: Origin, has_asked: Rc<Cell<bool>>, task: JoinHandle<()>) {
+        self.0.retain(|exchange| !exchange.task.is_finished());
+        self.0.push(Exchange { client, has_asked, task });
     }
 
-    /// Ends the exchange that has lasted longest of the address that has most of them, with the one that has come: who asks
-    /// is answered at once, and whoever says nothing makes way.
+    /// Ends an exchange: who asks is answered at once, and whoever says nothing makes way.
     fn make_way_for(&mut self, newcomer: Origin) {
-        self.0.retain(|(_, exchange)| !exchange.is_finished());
-        let clients: Vec<Origin> = self.0.iter().map(|(client, _)| *client).collect();
+        self.0.retain(|exchange| !exchange.task.is_finished());
+        let clients: Vec<_> = self.0.iter().map(|exchange| (exchange.client, exchange.has_asked.get())).collect();
         if let Some(at) = to_make_way(&clients, newcomer) {
-            self.0.remove(at).1.abort();
+            self.0.remove(at).task.abort();
         }
     }
 }
 
-/// Which of these makes way for a newcomer: the first of those that are most, counted with him.
-fn to_make_way(clients: &[Origin], newcomer: Origin) -> Option<usize> {
-    let count = |of: Origin| clients.iter().chain([&newcomer]).filter(|client| **client == of).count();
-    let most = clients.iter().map(|client| count(*client)).max()?;
-    clients.iter().position(|client| count(*client) == most)
+/// Which of these, in the order in which they came and with whether they have asked something, makes way for a newcomer: of the
+/// address that has most of them, counted with him, the first that has asked nothing yet, or else the first.
+fn to_make_way(clients: &[(Origin, bool)], newcomer: Origin) -> Option<usize> {
+    let origins = || clients.iter().map(|(client, _)| *client);
+    let count = |of: Origin| origins().chain([newcomer]).filter(|client| *client == of).count();
+    let most = origins().map(count).max()?;
+    let is_of_most = |(client, _): &&(Origin, bool)| count(*client) == most;
+    let first = clients.iter().position(|client| is_of_most(&client))?;
+    let silent = clients.iter().position(|client| is_of_most(&client) && !client.1);
+    Some(silent.unwrap_or(first))
 }
 
 async fn exchange<F: Future<Output = Response>>(
     connection: impl AsyncRead + AsyncWrite + Unpin,
     answer: Rc<impl Fn(Request) -> F>,
+    has_asked: Rc<Cell<bool>>,
     _place: OwnedSemaphorePermit,
 ) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(answer(request).await));
+    let service = service_fn(async |request| {
+        has_asked.set(true);
+        Ok::<_, Infallible>(answer(request).await)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
@@ -174,13 +191,26 @@ mod tests {
 
     #[test]
     fn the_oldest_connection_of_the_address_that_has_most_makes_way() {
-        let of = |number: u8| IpAddr::from([192, 0, 2, number]);
         let made = |clients: &[u8], newcomer| {
-            to_make_way(&clients.iter().map(|number| of(*number)).collect::<Vec<_>>(), of(newcomer))
+            to_make_way(&clients.iter().map(|number| (of(*number), false)).collect::<Vec<_>>(), of(newcomer))
         };
         assert_eq!(made(&[1, 2, 3, 2], 4), Some(1));
         assert_eq!(made(&[1, 2, 3, 3], 2), Some(1));
         assert_eq!(made(&[1, 2, 3], 4), Some(0));
         assert_eq!(made(&[], 1), None);
+    }
+
+    #[test]
+    fn who_has_asked_makes_way_only_where_nobody_of_its_address_is_silent() {
+        let made = |clients: &[(u8, bool)], newcomer| {
+            let clients: Vec<_> = clients.iter().map(|(number, has_asked)| (of(*number), *has_asked)).collect();
+            to_make_way(&clients, of(newcomer))
+        };
+        assert_eq!(made(&[(1, true), (2, false), (1, false)], 1), Some(2));
+        assert_eq!(made(&[(1, true), (2, false), (1, true)], 1), Some(0));
+    }
+
+    fn of(number: u8) -> Origin {
+        IpAddr::from([192, 0, 2, number])
     }
 }
