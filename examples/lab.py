@@ -1,6 +1,7 @@
 """Hosts in network namespaces on one switch, and what runs on them. Needs root and iproute2."""
 
 import ctypes
+import functools
 import os
 import pathlib
 import shutil
@@ -135,14 +136,26 @@ def respgate():
     return os.environ.get("RESPGATE") or str(HERE.parent / "target/debug/respgate")
 
 
-def eventually(what, probe, seconds=60):
+def redis_server():
+    return os.environ.get("REDIS_SERVER") or "redis-server"
+
+
+@functools.cache
+def has_tls():
+    """Whether that server was built with TLS: without certificates it refuses to start for one reason or the other."""
+    command = [redis_server(), "--port", "0", "--tls-replication", "yes"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    return "tls-cert-file" in said.stdout
+
+
+def eventually(what, probe, seconds=60, pause=0.1):
     """Asks until the answer is true, and returns it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         answer = probe()
         if answer:
             return answer
-        time.sleep(0.1)
+        time.sleep(pause)
     raise SystemExit(f"FAILED: {what}")
 
 

