@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import json
 import os
 import pathlib
 import shutil
@@ -127,6 +128,23 @@ class Host:
         """Past respgate, as root of this host may."""
         command = ["redis-cli", "-s", self.folder / socket, *words]
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+    def announced(self, config, **variables):
+        """What `respgate doctor` says on this host of where servers send others: how bad, of what, and the line."""
+        command = ["ip", "netns", "exec", self.space, respgate(), "doctor", "--config", config, "--json"]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, **variables})
+        found = [one for one in json.loads(done.stdout)["findings"] if one["id"] == "redis.announced"]
+        return [(one["severity"], one["subject"], one.get("fix", {}).get("text")) for one in found]
+
+    def announces_its_plain_port(self, setting, config, **variables):
+        """Has the Redis of this host open a port without TLS, and announce it. What `respgate doctor` says, and as it was."""
+        for name, value in (("port", 6379), (setting, 6379)):
+            self.redis_cli("redis.sock", "CONFIG", "SET", name, str(value))
+        own = lambda: [one for one in self.announced(config, **variables) if one[0] == "red"]
+        found = eventually("it to be found", own)
+        for name, value in (("port", 0), (setting, 6380)):
+            self.redis_cli("redis.sock", "CONFIG", "SET", name, str(value))
+        return found
 
     def log(self, name):
         return (self.folder / f"{name}.log").read_text(errors="replace")

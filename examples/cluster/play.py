@@ -53,6 +53,14 @@ def play(lab):
     said = subprocess.run(command, input="PING\r\n", capture_output=True, text=True, timeout=10).stderr
     check("alert unknown ca" in said, "the bus refuses a certificate of the applications' authority")
 
+    step("What each node announces")
+    for host in lab.hosts:
+        severities = lambda host=host: [severity for severity, *_ in host.announced("gate.toml", **authorities)]
+        eventually(f"six nodes at {host.address}", lambda: severities().count("green") >= 6)
+        check(set(severities()) == {"green"}, f"{host.address}: respgate doctor finds a respgate wherever it sends others")
+    found = lab.hosts[0].announces_its_plain_port("cluster-announce-port", "gate.toml", **authorities)
+    check(any(fix == "cluster-announce-port 6380" for _, _, fix in found), f"and what is plain: {found[0]}")
+
     step("An application")
     startup = [ClusterNode(host.address, 6380) for host in lab.hosts[:2]]
     app = RedisCluster(startup_nodes=startup, retry=Retry(ExponentialBackoff(), 20), **as_user("app"))

@@ -50,6 +50,14 @@ def play(lab):
     asked = redis.Redis("192.0.2.1", 26380, **tls)
     check(raises(asked.execute_command, "SENTINEL", "REMOVE", "shop"), "SENTINEL REMOVE is refused")
 
+    step("What each server announces")
+    for host in lab.hosts:
+        for config in ("redis.toml", "sentinel.toml"):
+            severities = {severity for severity, *_ in host.announced(config)}
+            check(severities == {"green"}, f"{host.address}: respgate doctor finds a respgate wherever {config[:-5]} sends others")
+    found = lab.hosts[2].announces_its_plain_port("replica-announce-port", "redis.toml")
+    check(any(fix == "replica-announce-port 6380" for _, _, fix in found), f"and what is plain: {found[0]}")
+
     writer = Writer(lambda number: write(app, number))
     for _ in range(2):
         old = primary(lab, sentinel)

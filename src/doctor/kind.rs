@@ -50,6 +50,7 @@ kinds! {
     REDIS_PROTECTED_MODE: "redis.protected", 4, "without it an open Redis answers everybody, and not this host alone";
     REDIS_COMMANDS: "redis.commands", 4, "it lets clients run code in Redis, or move its files";
     REDIS_NOPASS: "redis.nopass", 4, "any password makes somebody this user";
+    REDIS_ANNOUNCED: "redis.announced", 4, "who asks Sentinel or the cluster where to go is sent past respgate, and speaks without TLS";
     REDIS_ROOT: "redis.root", 4, "whoever has Redis write a file can write every file of this host";
     REDIS_LITERAL: "redis.literal", 5, "Redis knows no variables: everybody can guess what stands there";
     REDIS_WEAK: "redis.weak", 5, "Redis answers thousands of guesses a second";

@@ -1,16 +1,18 @@
 //! Every Redis of this host and the upstream: who they are, what they say, and how they are set up.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::judge::{Clients, Exposure, Instance, clients, exposure, redis as judge};
+use super::judge::{Clients, Exposure, Instance, addresses, announced, clients, exposure, redis as judge};
+use super::outside;
 use super::redis::{self, Login, Redis};
 use super::redis_conf::RedisConf;
 use super::sockets::{self, Process};
 use super::{Finding, kind};
-use crate::config::{Config, UpstreamAddress};
+use crate::config::{Config, ListenAddress, UpstreamAddress};
 
 /// Where distributions have it.
 const USUAL: &[&str] = &["/etc/redis/redis.conf", "/etc/valkey/valkey.conf", "/etc/redis.conf"];
@@ -68,8 +70,22 @@ pub fn at_redis(config: Option<&Config>, redis_conf: Option<&Path>) -> Looked {
         instances.iter().filter_map(|(process, instance)| Some((process.clone()?, instance.file.clone()?))).collect();
     let mut findings = exposure(&Exposure { listening, unix, processes, asked, files });
     findings.extend(instances.iter().flat_map(|(_, instance)| judge(instance)));
+    findings.extend(announcements(config, &instances));
     findings.extend(who.as_ref().map(clients));
     Looked { findings, clients: who }
+}
+
+/// Where these send others, and who answers there.
+fn announcements(config: Option<&Config>, instances: &[(Option<Process>, Instance)]) -> Vec<Finding> {
+    let gate_port = config.and_then(|config| {
+        config.listeners.iter().find_map(|listener| match listener.address {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            ListenAddress::Inherited(_) => None,
+        })
+    });
+    let heard =
+        outside::ping_all(instances.iter().flat_map(|(_, instance)| addresses(instance)).collect::<BTreeSet<_>>());
+    instances.iter().flat_map(|(_, instance)| announced(instance, &heard, gate_port)).collect()
 }
 
 fn who(config: Option<&Config>, asked: &[Redis]) -> Option<Clients> {

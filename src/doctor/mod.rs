@@ -10,6 +10,7 @@ mod told;
 pub mod judge;
 pub mod kind;
 pub mod look;
+mod nodes;
 pub mod outside;
 pub mod redis;
 pub mod redis_conf;
@@ -18,5 +19,6 @@ pub mod sockets;
 
 pub use self::finding::{Finding, Fix, Position, Severity};
 pub use self::kind::Kind;
+pub use self::nodes::Node;
 pub use self::report::{Report, Subject};
 pub use self::told::told;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::nodes::{Node, nodes};
 use super::sockets::Process;
 use crate::config::{Redacted, Rename, UpstreamAddress};
 use crate::resp::{self, Protocol, Reply};
@@ -23,6 +24,7 @@ const LARGEST_REPLY: usize = 16 << 20;
 /// The settings that are asked for. That of the password is not among them.
 const SETTINGS: &[&str] = &[
     "appendonly",
+    "cluster-announce-client-port",
     "dbfilename",
     "dir",
     "enable-debug-command",
@@ -32,9 +34,12 @@ const SETTINGS: &[&str] = &[
     "maxmemory-policy",
     "port",
     "protected-mode",
+    "replica-announce-ip",
+    "replica-announce-port",
     "save",
     "tls-auth-clients",
     "tls-port",
+    "tls-replication",
 ];
 
 /// Keys that attackers of open Redis servers leave behind: public reports name them again and again
@@ -81,6 +86,8 @@ pub struct Told {
     pub modules: Option<Vec<String>>,
     /// Those keys that attackers leave which it has.
     pub keys_of_attackers: Option<Vec<&'static str>>,
+    /// The nodes of its cluster, as it names them to clients.
+    pub nodes: Option<Vec<Node>>,
     /// CLIENT LIST.
     pub clients: Option<Vec<String>>,
     /// The number of the connection over which it told.
@@ -112,6 +119,8 @@ enum Question {
     Users,
     Modules,
     Exists(&'static str),
+    Nodes,
+    Node,
     Id,
     Clients,
 }
@@ -125,6 +134,8 @@ impl Question {
             Question::Users => vec!["ACL", "LIST"],
             Question::Modules => vec!["MODULE", "LIST"],
             Question::Exists(key) => vec!["EXISTS", key],
+            Question::Nodes => vec!["CLUSTER", "SLOTS"],
+            Question::Node => vec!["CLUSTER", "MYID"],
             Question::Id => vec!["CLIENT", "ID"],
             Question::Clients => vec!["CLIENT", "LIST"],
         }
@@ -227,6 +238,10 @@ impl<'a> Conversation<'a> {
         let keys: Option<Vec<(&'static str, bool)>> = KEYS_OF_ATTACKERS.iter().map(has).collect();
         told.keys_of_attackers =
             keys.map(|keys| keys.into_iter().filter(|(_, has)| *has).map(|(key, _)| key).collect());
+        if told.info.get("cluster_enabled").is_some_and(|value| value == "1") {
+            let own = self.text(&Question::Node);
+            told.nodes = self.answer(&Question::Nodes).and_then(|slots| nodes(slots, own.as_deref()));
+        }
         told.asker = match self.answer(&Question::Id) {
             Some(Reply::Integer(number)) => Some(number),
             _ => None,
@@ -349,11 +364,23 @@ mod tests {
             Question::Users,
             Question::Modules,
             Question::Exists("backup1"),
+            Question::Nodes,
+            Question::Node,
             Question::Id,
             Question::Clients,
         ];
-        let known =
-            ["PING", "INFO", "CONFIG GET dir", "ACL LIST", "MODULE LIST", "EXISTS backup1", "CLIENT ID", "CLIENT LIST"];
+        let known = [
+            "PING",
+            "INFO",
+            "CONFIG GET dir",
+            "ACL LIST",
+            "MODULE LIST",
+            "EXISTS backup1",
+            "CLUSTER SLOTS",
+            "CLUSTER MYID",
+            "CLIENT ID",
+            "CLIENT LIST",
+        ];
         assert_eq!(all.map(|question| question.words().join(" ")), known);
     }
 

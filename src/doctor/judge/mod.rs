@@ -1,5 +1,6 @@
 //! Facts to findings. Pure.
 
+mod announced;
 mod clients;
 mod compose;
 mod exposure;
@@ -7,6 +8,7 @@ mod gate;
 mod outside;
 mod redis;
 
+pub use self::announced::{addresses, announced};
 pub use self::clients::{Client, Clients, clients};
 pub use self::compose::compose;
 pub use self::exposure::{Exposure, exposure};

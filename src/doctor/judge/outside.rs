@@ -272,7 +272,7 @@ fn commands(at: &At<'_>, friend: Option<&Talk>) -> Vec<Finding> {
 
 /// What a line says of whoever says it, to a PING.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Says {
+pub(super) enum Says {
     /// Redis, to everybody.
     Open,
     /// Redis that wants a password.
@@ -286,7 +286,7 @@ enum Says {
 }
 
 impl Says {
-    fn of(line: &str) -> Says {
+    pub(super) fn of(line: &str) -> Says {
         let is_code = |word: &str| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase());
         let code = line.strip_prefix('-').and_then(|error| error.split(' ').next()).filter(|word| is_code(word));
         match code {
@@ -298,7 +298,7 @@ impl Says {
         }
     }
 
-    fn in_words(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         match self {
             Says::Open => "is a Redis that asks for no password".to_owned(),
             Says::Password => "is a Redis that asks for a password".to_owned(),

@@ -110,12 +110,12 @@ impl Instance {
     }
 
     /// A setting as it is in force, as far as that is known.
-    fn setting(&self, name: &str) -> Option<String> {
+    pub(super) fn setting(&self, name: &str) -> Option<String> {
         let told = self.told.as_ref().and_then(|told| told.settings.get(name).cloned());
         told.or_else(|| self.line(name).map(RedisConfLine::value))
     }
 
-    fn info(&self, name: &str) -> Option<&str> {
+    pub(super) fn info(&self, name: &str) -> Option<&str> {
         self.told.as_ref()?.info.get(name).map(String::as_str)
     }
 
@@ -128,7 +128,7 @@ impl Instance {
     }
 
     /// The line that a setting should be.
-    fn set(&self, name: &str, value: &str) -> Option<Fix> {
+    pub(super) fn set(&self, name: &str, value: &str) -> Option<Fix> {
         Some(self.file.as_ref()?.set(name, value))
     }
 }

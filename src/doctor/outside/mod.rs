@@ -1,5 +1,5 @@
 //! Another host, as it looks from here: `respgate doctor --from-outside`. Nobody else is contacted, but for the name
-//! service.
+//! service. Where servers of this host send others, [`ping_all`] asks who answers there.
 //!
 //! Everything that is ever sent are handshakes and [`QUESTIONS`]; nothing of it changes anything. All of it together
 //! takes no longer than the four limits below, whatever the other end does.
@@ -8,6 +8,7 @@ mod hello;
 mod place;
 mod socket;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
@@ -158,18 +159,12 @@ struct Looker<'a> {
 
 impl Looker<'_> {
     fn reach(&self, address: SocketAddr) -> Reach {
-        match Socket::connect(address, CONNECT) {
-            Ok(socket) => {
-                let plain = ping(socket.within(ANSWER));
-                // What answers without TLS is not asked for it.
-                let tls = (!matches!(plain, Plain::Line(_))).then(|| self.tls(address));
-                Reach::Open(Box::new(Service { plain, tls }))
+        match without_tls(address) {
+            // What answers without TLS is not asked for it.
+            Reach::Open(service) if !matches!(service.plain, Plain::Line(_)) => {
+                Reach::Open(Box::new(Service { tls: Some(self.tls(address)), ..*service }))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Reach::Closed,
-            Err(error) => Reach::Nothing(match client::of_io(&error) {
-                End::Silent => "no answer".to_owned(),
-                _ => error.to_string(),
-            }),
+            reach => reach,
         }
     }
 
@@ -199,6 +194,23 @@ impl Looker<'_> {
             Ok(socket) => client::talk(socket, self.host, credentials, self.equipment.authorities.as_ref(), questions),
             Err(error) => Talk { end: Some(client::of_io(&error)), ..Talk::default() },
         }
+    }
+}
+
+/// What each of these says to a PING without TLS; all are asked at once.
+pub fn ping_all(addresses: impl IntoIterator<Item = SocketAddr>) -> BTreeMap<SocketAddr, Reach> {
+    let ask = |address| (address, without_tls(address));
+    in_parallel(addresses.into_iter().collect(), ask).into_iter().collect()
+}
+
+fn without_tls(address: SocketAddr) -> Reach {
+    match Socket::connect(address, CONNECT) {
+        Ok(socket) => Reach::Open(Box::new(Service { plain: ping(socket.within(ANSWER)), tls: None })),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Reach::Closed,
+        Err(error) => Reach::Nothing(match client::of_io(&error) {
+            End::Silent => "no answer".to_owned(),
+            _ => error.to_string(),
+        }),
     }
 }
 
