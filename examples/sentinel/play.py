@@ -3,7 +3,7 @@
 import time
 
 import redis
-from lab import HERE, Lab, Writer, accepts, check, eventually, played, raises, respgate, step
+from lab import HERE, Lab, Writer, accepts, check, eventually, needs_tls, played, raises, redis_server, respgate, step
 from redis.sentinel import Sentinel
 
 FILES = HERE / "sentinel"
@@ -21,7 +21,7 @@ def play(lab):
         host.start("redis-gate", respgate(), "run", "--config", "redis.toml")
     eventually("two replicas", lambda: "connected_slaves:2" in info(lab.hosts[0], "replication"))
     for host in lab.hosts:
-        host.start("sentinel", "redis-server", "sentinel.conf", "--sentinel")
+        host.start("sentinel", redis_server(), "sentinel.conf", "--sentinel")
         host.start("sentinel-gate", respgate(), "run", "--config", "sentinel.toml")
     for host in lab.hosts:
         sees = lambda host=host: host.redis_cli("sentinel.sock", "SENTINEL", "CKQUORUM", "shop").startswith("OK 3")
@@ -84,6 +84,7 @@ def play(lab):
             refused = [line for line in host.log(name).splitlines() if "event=\"refusal\"" in line and "node" in line]
             check(refused == [], f"{host.address}: {name} has refused the nodes nothing")
 
+
 def write(app, number):
     """Whether a replica has it."""
     with app.pipeline(transaction=False) as pipe:
@@ -91,7 +92,7 @@ def write(app, number):
 
 
 def start_redis(host):
-    host.start("redis", "redis-server", "redis.conf")
+    host.start("redis", redis_server(), "redis.conf")
     eventually(f"the Redis of {host.address}", lambda: host.redis_cli("redis.sock", "PING") == "PONG")
 
 
@@ -107,6 +108,5 @@ def primary(lab, sentinel):
     return next(host for host in lab.hosts if host.address == address)
 
 
-
-
+needs_tls()
 played(play, Lab("sentinel", 3))

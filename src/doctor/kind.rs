@@ -45,6 +45,7 @@ kinds! {
     COMPOSE_GATE: "compose.gate", 3, "a port that is published without an address is published on all of them";
     COMPOSE_PROXY: "compose.proxy", 3, "every client then has the address of the bridge: allow, deny and allow-from cannot tell them apart";
     REDIS_EXPOSED: "redis.exposed", 4, "whoever reaches this host reaches Redis";
+    REDIS_BUS: "redis.bus", 4, "whoever reaches it may join the cluster, take slots and read what nodes tell each other";
     PORT_TAKEN: "port.6379", 4, "whatever answers there answers whoever reaches this host";
     REDIS_OPEN: "redis.open", 4, "it asks for no password: whoever connects reads, changes and deletes everything";
     REDIS_PROTECTED_MODE: "redis.protected", 4, "without it an open Redis answers everybody, and not this host alone";

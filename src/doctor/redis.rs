@@ -25,6 +25,8 @@ const LARGEST_REPLY: usize = 16 << 20;
 const SETTINGS: &[&str] = &[
     "appendonly",
     "cluster-announce-client-port",
+    "cluster-enabled",
+    "cluster-port",
     "dbfilename",
     "dir",
     "enable-debug-command",
@@ -38,6 +40,7 @@ const SETTINGS: &[&str] = &[
     "replica-announce-port",
     "save",
     "tls-auth-clients",
+    "tls-cluster",
     "tls-port",
     "tls-replication",
 ];

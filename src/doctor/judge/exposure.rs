@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::UpstreamAddress;
+use crate::config::{RedisConfLine, UpstreamAddress};
 use crate::doctor::redis::{Answer, Redis};
 use crate::doctor::redis_conf::RedisConf;
 use crate::doctor::sockets::{Listening, Process, UnixListening};
@@ -41,7 +41,11 @@ pub fn exposure(facts: &Exposure) -> Vec<Finding> {
             }
         });
     }
-    findings.extend(facts.asked.iter().map(|redis| openness(redis, facts)));
+    let is_bus = |redis: &&Redis| match &redis.address {
+        UpstreamAddress::Tcp(address) => facts.bus_port(redis.process.as_ref()) == Some(address.port()),
+        UpstreamAddress::Unix(_) => false,
+    };
+    findings.extend(facts.asked.iter().filter(|redis| !is_bus(redis)).map(|redis| openness(redis, facts)));
     if findings.is_empty() {
         findings.push(Finding::unknown(&kind::REDIS_FOUND, "no Redis runs here that can be seen"));
     }
@@ -51,6 +55,28 @@ pub fn exposure(facts: &Exposure) -> Vec<Finding> {
 impl Exposure {
     fn file(&self, process: Option<&Process>) -> Option<&RedisConf> {
         self.files.iter().find(|(owner, _)| Some(owner) == process).map(|(_, file)| file)
+    }
+
+    /// A setting of a Redis, as far as that is known.
+    fn setting(&self, process: Option<&Process>, name: &str) -> Option<String> {
+        let told = self.asked.iter().filter(|redis| process.is_some() && redis.process.as_ref() == process);
+        let told = told.filter_map(|redis| redis.told.as_ref()).find_map(|told| told.settings.get(name).cloned());
+        told.or_else(|| self.file(process)?.line(name).map(RedisConfLine::value))
+    }
+
+    /// Where nodes of a cluster speak to it, and no clients: 10,000 beyond that of clients unless it is set.
+    fn bus_port(&self, process: Option<&Process>) -> Option<u16> {
+        let number = |name: &str| self.setting(process, name)?.parse::<u16>().ok().filter(|port| *port != 0);
+        if self.setting(process, "cluster-enabled")? != "yes" {
+            return None;
+        }
+        let of_clients =
+            if self.has_tls_on_bus(process) { number("tls-port").or_else(|| number("port")) } else { number("port") };
+        number("cluster-port").or_else(|| of_clients?.checked_add(10_000))
+    }
+
+    fn has_tls_on_bus(&self, process: Option<&Process>) -> bool {
+        self.setting(process, "tls-cluster").as_deref() == Some("yes")
     }
 }
 
@@ -69,6 +95,9 @@ fn reach(listening: &Listening, facts: &Exposure) -> Option<Finding> {
         None if address.port() == PORT => format!("somebody listens on {address}: only root sees who it is"),
         _ => return None,
     };
+    if !is_loopback(address.ip()) && facts.bus_port(process.as_ref()) == Some(address.port()) {
+        return Some(bus(process.as_ref(), &subject, facts));
+    }
     Some(match (is_loopback(address.ip()), process) {
         (true, _) => Finding::green(&kind::REDIS_EXPOSED, subject),
         (false, Some(_)) => {
@@ -77,6 +106,17 @@ fn reach(listening: &Listening, facts: &Exposure) -> Option<Finding> {
         }
         (false, None) => Finding::unknown(&kind::REDIS_EXPOSED, subject),
     })
+}
+
+/// The bus of a cluster, which others have to reach. Over TLS it takes certificates of `tls-ca-cert-file` alone, whatever
+/// `tls-auth-clients` says [clusterAcceptHandler].
+fn bus(process: Option<&Process>, subject: &str, facts: &Exposure) -> Finding {
+    let kind = &kind::REDIS_BUS;
+    if facts.has_tls_on_bus(process) {
+        return Finding::green(kind, format!("{subject}, the bus of its cluster, which asks for a certificate"));
+    }
+    let fix = facts.file(process).map(|file| file.set("tls-cluster", "yes"));
+    Finding::red(kind, format!("{subject}, the bus of its cluster, without TLS")).fix(fix)
 }
 
 fn openness(redis: &Redis, facts: &Exposure) -> Finding {
@@ -150,7 +190,6 @@ fn is_loopback(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RedisConfLine;
     use crate::doctor::Severity;
     use crate::doctor::redis::Told;
 
@@ -179,6 +218,38 @@ mod tests {
         for address in ["127.0.0.1:6379", "127.9.9.9:1", "[::1]:6379", "[::ffff:127.0.0.1]:6379"] {
             assert_eq!(judged(address, "valkey-server"), Some(Severity::Green), "{address}");
         }
+    }
+
+    #[test]
+    fn the_bus_of_a_cluster_is_no_open_redis_and_red_without_tls() {
+        let judged = |settings: &[(&'static str, &str)], port: u16| {
+            let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+            let asked = |address, told| Redis {
+                address,
+                process: process("redis-server"),
+                answer: Answer::Silent("reset".into()),
+                told,
+            };
+            let at = format!("192.0.2.1:{port}");
+            let told = Some(Told { settings, ..Told::default() });
+            let asked = vec![
+                asked(UpstreamAddress::Unix("/run/redis.sock".into()), told),
+                asked(UpstreamAddress::Tcp(at.parse().unwrap()), None),
+            ];
+            let listening = vec![listening(&at, process("redis-server"))];
+            let facts = Exposure { listening, asked, ..Exposure::default() };
+            let of_port = found(&facts).into_iter().filter(|(_, _, subject)| subject.contains(&at));
+            of_port.map(|(id, severity, _)| (id, severity)).collect::<Vec<_>>()
+        };
+        let on = ("cluster-enabled", "yes");
+        let [red, green] = [("redis.bus", Severity::Red), ("redis.bus", Severity::Green)];
+        assert_eq!(judged(&[on, ("cluster-port", "16380"), ("tls-cluster", "yes")], 16380), [green]);
+        assert_eq!(judged(&[on, ("cluster-port", "16380"), ("tls-cluster", "no")], 16380), [red]);
+        assert_eq!(judged(&[on, ("cluster-port", "0"), ("port", "6379")], 16379), [red]);
+        assert_eq!(judged(&[on, ("port", "6379"), ("tls-port", "6380"), ("tls-cluster", "yes")], 16380), [green]);
+        let exposed = [("redis.exposed", Severity::Red), ("redis.open", Severity::Unknown)];
+        assert_eq!(judged(&[on, ("cluster-port", "16380"), ("tls-cluster", "yes")], 6379), exposed);
+        assert_eq!(judged(&[("cluster-enabled", "no"), ("cluster-port", "16380")], 16380), exposed);
     }
 
     #[test]
