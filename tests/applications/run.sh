@@ -14,6 +14,7 @@ readonly node_modules=target/applications/node_modules node_packages=(bullmq@6.7
     socket.io@4.8.4 socket.io-client@4.8.4 @socket.io/redis-adapter@8.3.0)
 
 main() {
+    install_missing
     make_venv
     install_node_packages
     unpack_debian_packages
@@ -26,6 +27,17 @@ main() {
     exec "$venv/bin/python" tests/applications/main.py "$@"
 }
 
+# Neither starts a service.
+install_missing() {
+    local packages=() as_root=()
+    command -v npm >/dev/null || packages+=(npm)
+    command -v ruby >/dev/null || packages+=(ruby)
+    [[ ${#packages[@]} -eq 0 ]] && return
+    [[ $(id -u) -eq 0 ]] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+}
+
 make_venv() {
     cmp -s "$requirements" "$venv/requirements.txt" && return
     rm -rf -- "$venv"
@@ -35,7 +47,6 @@ make_venv() {
 }
 
 install_node_packages() {
-    command -v npm >/dev/null || { echo "please install npm, for BullMQ" >&2; exit 1; }
     [[ ${node_packages[*]} == "$(cat "$node_modules/installed" 2>/dev/null)" ]] && return
     rm -rf -- "$node_modules"
     npm install --silent --no-save --no-package-lock --prefix target/applications "${node_packages[@]}"
@@ -44,7 +55,6 @@ install_node_packages() {
 
 # Not installed, as that would start services.
 unpack_debian_packages() {
-    command -v ruby >/dev/null || { echo "please install ruby, for Sidekiq" >&2; exit 1; }
     [[ ${debian_packages[*]} == "$(cat "$unpacked/installed" 2>/dev/null)" ]] && return
     rm -rf -- "$unpacked"
     mkdir -p -- "$unpacked/packages"
