@@ -1,15 +1,19 @@
 //! Listening unix sockets, for their owner, or for a group as well.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::Mode;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
+
+/// Links that are followed on the way to a socket, as by the kernel.
+const MOST_LINKS: usize = 40;
 
 /// A bound socket. Its file goes with it.
 #[derive(Debug)]
@@ -99,7 +103,7 @@ fn prepare_directory(path: &Path, access: Access) -> Result<(), UnixSocketError>
     let is_root = rustix::process::geteuid().is_root();
     let shares_as_root = is_root && !matches!(access, Access::Owner);
     if shares_as_root && let Some(parent) = directory.parent() {
-        judge(parent, usize::MAX, false)?;
+        judge_way(parent)?;
     }
     match fs::DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -110,29 +114,63 @@ fn prepare_directory(path: &Path, access: Access) -> Result<(), UnixSocketError>
             share(directory, access, 0o750).map_err(|error| UnixSocketError::Group(directory.to_owned(), error))?;
         }
     }
-    judge(directory, 1, is_root && !shares_as_root)
+    if shares_as_root { judge_way(directory) } else { judge(directory, is_root) }
 }
 
-/// Judges a directory and those above it, so many in all.
-fn judge(directory: &Path, most: usize, any_owner: bool) -> Result<(), UnixSocketError> {
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+/// Judges every directory in which a name is looked up on the way to this one, itself among them, and who owns the links that are
+/// followed there: who can change one of them leads us elsewhere after we have looked.
+fn judge_way(directory: &Path) -> Result<(), UnixSocketError> {
+    let names =
+        |path: &Path| path.components().rev().map(|name| name.as_os_str().to_owned()).collect::<Vec<OsString>>();
     let io = |error| UnixSocketError::Io(directory.to_owned(), error);
-    for directory in directory.canonicalize().map_err(io)?.ancestors().take(most) {
-        if !is_trusted(&fs::metadata(directory).map_err(io)?, any_owner) {
-            return Err(UnixSocketError::ForeignDirectory(directory.to_owned()));
+    let mut reached = PathBuf::new();
+    let mut ahead = names(&std::path::absolute(directory).map_err(io)?);
+    let mut links = 0;
+    while let Some(name) = ahead.pop() {
+        if name == Component::ParentDir.as_os_str() {
+            reached.pop();
+            continue;
+        }
+        let next = reached.join(&name);
+        let metadata = fs::symlink_metadata(&next).map_err(io)?;
+        if metadata.is_symlink() {
+            if !is_ours(metadata.uid()) {
+                return Err(UnixSocketError::ForeignDirectory(next));
+            }
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(io(rustix::io::Errno::LOOP.into()));
+            }
+            ahead.extend(names(&fs::read_link(&next).map_err(io)?));
+        } else {
+            judge(&next, false)?;
+            reached = next;
         }
     }
     Ok(())
 }
 
-/// Whether nobody else can put something in the place of what is in it, but for its owner where `any_owner` may.
-fn is_trusted(directory: &fs::Metadata, any_owner: bool) -> bool {
-    let (us, our_group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let is_owned = any_owner || directory.uid() == us || directory.uid() == 0;
-    let is_sticky = directory.mode() & 0o1000 != 0;
-    let is_others_group = directory.gid() != 0 && directory.gid() != our_group;
-    let others_write = directory.mode() & 0o002 != 0 || is_others_group && directory.mode() & 0o020 != 0;
-    is_owned && (is_sticky || !others_write)
+/// Judges this directory, but not its owner where `any_owner` may be.
+fn judge(directory: &Path, any_owner: bool) -> Result<(), UnixSocketError> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let metadata = fs::metadata(directory).map_err(|error| UnixSocketError::Io(directory.to_owned(), error))?;
+    if (any_owner || is_ours(metadata.uid())) && !is_open(metadata.mode(), metadata.gid()) {
+        Ok(())
+    } else {
+        Err(UnixSocketError::ForeignDirectory(directory.to_owned()))
+    }
+}
+
+/// Whether what belongs to this user is changed by nobody that we need not trust.
+fn is_ours(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
+}
+
+/// Whether others than its owner can put something in the place of what is in a directory of this mode and group.
+fn is_open(mode: u32, group: u32) -> bool {
+    let is_sticky = mode & 0o1000 != 0;
+    let is_others_group = group != 0 && group != rustix::process::getegid().as_raw();
+    !is_sticky && (mode & 0o002 != 0 || is_others_group && mode & 0o020 != 0)
 }
 
 fn remove_stale(path: &Path) -> Result<(), UnixSocketError> {
@@ -262,6 +300,82 @@ mod tests {
         let _guard = runtime.enter();
         assert!(matches!(bind(&path, Access::Owner), Err(UnixSocketError::NoSocket(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[test]
+    fn every_directory_on_the_way_is_judged_also_those_that_links_lead_through() {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        let make = |name: &str, mode: u32| {
+            fs::create_dir(at(name)).unwrap();
+            fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+        };
+        let link = |name: &str, target: &str| std::os::unix::fs::symlink(target, at(name)).unwrap();
+        for (name, mode) in
+            [("ours", 0o755), ("ours/deep", 0o750), ("sticky", 0o1777), ("sticky/own", 0o700), ("open", 0o777)]
+        {
+            make(name, mode);
+        }
+        make("open/own", 0o700);
+        link("to-ours", "ours");
+        link("ours/up", "../ours/./deep");
+        link("open/to-ours", "../ours");
+        link("through-open", "open/to-ours/deep");
+        link("absolute", at("open/own").to_str().unwrap());
+        link("loop", "loop");
+        for trusted in ["ours/deep", "sticky/own", "to-ours/deep", "ours/up", "to-ours/up/../deep"] {
+            judge_way(&at(trusted)).unwrap_or_else(|error| panic!("{trusted}: {error}"));
+        }
+        for refused in ["open", "open/own", "open/to-ours", "through-open", "absolute", "open/../ours"] {
+            let error = judge_way(&at(refused)).unwrap_err();
+            assert!(
+                matches!(&error, UnixSocketError::ForeignDirectory(told) if told.ends_with("open")),
+                "{refused}: {error}"
+            );
+        }
+        for broken in ["loop", "nowhere"] {
+            assert!(matches!(judge_way(&at(broken)), Err(UnixSocketError::Io(..))), "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_owns_on_the_way_is_refused_be_it_a_directory_or_a_link() {
+        if !rustix::process::geteuid().is_root() {
+            // Nothing can be given away.
+            return;
+        }
+        let folder = folder();
+        let (theirs, link) = (folder.path().join("theirs"), folder.path().join("link"));
+        fs::create_dir_all(theirs.join("own")).unwrap();
+        fs::create_dir(folder.path().join("ours")).unwrap();
+        std::os::unix::fs::symlink("ours", &link).unwrap();
+        for (path, way) in [(&theirs, theirs.join("own")), (&link, link.clone())] {
+            judge_way(&way).unwrap();
+            std::os::unix::fs::lchown(path, Some(65_534), None).unwrap();
+            let error = judge_way(&way).unwrap_err();
+            assert!(matches!(&error, UnixSocketError::ForeignDirectory(told) if told == path), "{error}");
+            // Nothing is made there.
+            let runtime = runtime();
+            let _guard = runtime.enter();
+            assert!(bind(&way.join("new/redis.sock"), Access::OwnGroup).is_err() && !way.join("new").exists());
+        }
+    }
+
+    #[test]
+    fn a_directory_is_open_that_everybody_or_another_group_writes_to_and_that_is_not_sticky() {
+        let own = rustix::process::getegid().as_raw();
+        let others = own + 1;
+        for (mode, group, expected) in [
+            (0o40755, others, false),
+            (0o40757, own, true),
+            (0o41757, own, false),
+            (0o40775, others, true),
+            (0o41775, others, false),
+            (0o40775, own, false),
+            (0o40775, 0, false),
+        ] {
+            assert_eq!(is_open(mode, group), expected, "{mode:o} of group {group}");
+        }
     }
 
     #[test]
