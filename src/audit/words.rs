@@ -52,8 +52,12 @@ pub enum TunnelEnd {
     ServerGone,
     /// One of them was done, and nothing came from the other for too long.
     HalfCloseTimeout,
+    /// Nothing went through for too long after an answer.
+    Idle,
     /// The process ends.
     Drained,
+    /// The process ended in the middle of something.
+    CutOff,
 }
 
 /// What clients can cause, and as often as they like.
@@ -310,7 +314,9 @@ words! {
         TunnelEnd::ApplicationLost => "application-lost",
         TunnelEnd::ServerGone => "server-gone",
         TunnelEnd::HalfCloseTimeout => "half-close-timeout",
+        TunnelEnd::Idle => "idle",
         TunnelEnd::Drained => "drained",
+        TunnelEnd::CutOff => "cut-off",
     }
 }
 

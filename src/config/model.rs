@@ -176,6 +176,10 @@ pub struct Tunnel {
     pub connect: Vec<Endpoint>,
     /// For connecting to one address, with the handshake.
     pub connect_timeout: Duration,
+    /// Applications at once.
+    pub maxclients: u32,
+    /// How long nothing may go through after an answer, if that is bounded.
+    pub idle_timeout: Option<Duration>,
     /// What is shown to the server, and asked of it.
     pub tls: ClientTlsSettings,
 }

@@ -297,6 +297,12 @@ pub(super) struct TunnelSection {
     /// Time that connecting to one address, its handshake included, may take [default: 5s]
     #[arg(long, value_name = "TIME", help_heading = TUNNEL)]
     pub(super) connect_timeout: Option<Setting>,
+    /// Applications at once [default: 1000]
+    #[arg(long, value_name = "N", help_heading = TUNNEL)]
+    pub(super) maxclients: Option<Setting>,
+    /// Time that nothing may go through after an answer; 0 is no limit [default: 0]
+    #[arg(long, value_name = "TIME", help_heading = TUNNEL)]
+    pub(super) timeout: Option<Setting>,
     /// CAs of the server's certificate, PEM
     #[arg(long, value_name = "FILE", help_heading = TUNNEL)]
     pub(super) tls_ca_cert_file: Option<Setting>,

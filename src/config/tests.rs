@@ -1520,6 +1520,8 @@ fn a_tunnel_alone_needs_neither_a_listener_nor_redis_nor_users() {
         listen_group: None,
         connect: vec![endpoint("redis.example", 6380), endpoint("::1", 6381)],
         connect_timeout: Duration::from_secs(5),
+        maxclients: 1000,
+        idle_timeout: None,
         tls: ClientTlsSettings {
             ca_cert_file: "/etc/ca.crt".into(),
             shown: Some(("/etc/shop.crt".into(), "/etc/shop.key".into())),
@@ -1537,10 +1539,11 @@ fn a_tunnel_alone_needs_neither_a_listener_nor_redis_nor_users() {
 
 #[test]
 fn what_is_said_for_listeners_does_nothing_beside_a_tunnel_alone() {
-    let text =
-        format!("upstream = \"127.0.0.1:6379\"\naclfile = \"users.acl\"\ntls-cert-file = \"server.crt\"\n{TUNNEL}");
+    let text = format!(
+        "upstream = \"127.0.0.1:6379\"\naclfile = \"users.acl\"\ntls-cert-file = \"server.crt\"\nmaxclients = 7\n{TUNNEL}"
+    );
     let told = warnings(&text, &[]).join("\n");
-    for key in ["upstream", "aclfile", "tls-cert-file"] {
+    for key in ["upstream", "aclfile", "tls-cert-file", "maxclients"] {
         assert!(told.contains(&format!("`{key}` does nothing: there is a tunnel and no listener")), "{told}");
     }
     assert_eq!(warnings(&format!("{MINIMAL}{TUNNEL}"), &[]), [""; 0], "beside a listener");
@@ -1560,6 +1563,7 @@ fn what_is_wrong_with_a_tunnel_is_told_with_its_place() {
         ("tls-key-file = \"shop.key\"", "", "it takes `tls-key-file` as well"),
         ("tls-cert-file = \"shop.crt\"", "", "it takes `tls-cert-file` as well"),
         ("tls-cert-file", "server-name = \"a b\"\ntls-cert-file", "is neither a DNS name nor an address"),
+        ("tls-cert-file", "maxclients = 0\ntls-cert-file", "0"),
         ("tls-cert-file", "server-spki-sha256 = \"12\"\ntls-cert-file", "is no SHA-256"),
         ("[[tunnel]]", "[tunnel]", "`[tunnel]` has to be `[[tunnel]]`: there may be several"),
         ("[[tunnel]]", "[[tunnels]]", "did you mean `[[tunnel]]`?"),
@@ -1605,13 +1609,20 @@ fn tunnel_of(variables: &[(&str, &str)], arguments: &[&str]) -> Result<Loaded, C
 
 #[test]
 fn the_flags_of_a_tunnel_stand_above_variables_and_say_something_of_the_process_too() {
-    let arguments =
-        ["--listen", "unix:/run/a.sock", "--tls-ca-cert-file=ca.crt", "--maxclients=7", "--log-level=debug"];
+    let arguments = [
+        "--listen",
+        "unix:/run/a.sock",
+        "--tls-ca-cert-file=ca.crt",
+        "--maxclients=7",
+        "--timeout=90s",
+        "--log-level=debug",
+    ];
     let variables = [("RESPGATE_CONNECT", "a.example:1,b.example:2"), ("RESPGATE_LISTEN", "unix:/run/b.sock")];
     let Loaded { config, warnings } = tunnel_of(&variables, &arguments).unwrap();
     let [tunnel] = &config.tunnels[..] else { panic!("{config:?}") };
     assert_eq!((tunnel.listen.to_string(), tunnel.connect.len()), ("unix:/run/a.sock".to_owned(), 2));
-    assert_eq!((config.limits.maxclients, config.log.level, warnings.len()), (Some(7), LogLevel::Debug, 0));
+    assert_eq!((tunnel.maxclients, tunnel.idle_timeout), (7, Some(Duration::from_secs(90))));
+    assert_eq!((config.limits.maxclients, config.log.level, warnings.len()), (None, LogLevel::Debug, 0));
 }
 
 #[test]

@@ -7,8 +7,7 @@ use super::raw::{Flags, Settings, TunnelSection, Variables, environment_as_flags
 use super::setting::Setting;
 
 /// What of all settings concerns a process that has nothing but a tunnel.
-const SHARED: [&str; 15] = [
-    "maxclients",
+const SHARED: [&str; 14] = [
     "tcp-keepalive",
     "half-close-timeout",
     "shutdown-delay",

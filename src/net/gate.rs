@@ -123,22 +123,6 @@ impl Gate {
         self.arrive(self.visitor(address), Some(origin(address)))
     }
 
-    /// For a connection of an application of this host, which is no stranger.
-    ///
-    /// # Errors
-    /// The limit.
-    pub fn enter_application(self: &Arc<Self>) -> Result<ConnectionPermit, Exhausted> {
-        let mut counts = self.lock();
-        if let Some(exhausted) = self.exhausted(&counts, None, 0) {
-            return Err(exhausted);
-        }
-        counts.authenticated += 1;
-        if self.inside(&counts) + self.unauthenticated.waiting() > counts.limits.connections {
-            self.unauthenticated.shorten_queue();
-        }
-        Ok(self.permit(&mut counts, None, State::Authenticated))
-    }
-
     /// For a connection of a balancer: nothing bounds how many it may have, but for how many may be unauthenticated.
     /// Its network is a known one.
     ///

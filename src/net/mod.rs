@@ -1,6 +1,7 @@
 //! Listeners, workers and the registry of live connections.
 
 pub mod addresses;
+mod applications;
 mod budget;
 mod driver;
 mod executing;
@@ -21,6 +22,7 @@ mod unsent;
 pub mod view;
 pub mod worker;
 
+pub use self::applications::Applications;
 pub use self::budget::MemoryBudget;
 pub use self::gate::{ConnectionPermit, Entrance, Gate, GateLimits, SURPLUS};
 pub use self::inherited::{InheritedError, InheritedSockets};

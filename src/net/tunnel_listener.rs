@@ -9,13 +9,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::gate::Gate;
+use super::applications::Applications;
 use super::inherited::{InheritedError, InheritedListener, InheritedSockets};
 use super::listener;
 use super::unix_socket::{Access, UnixSocket, UnixSocketError};
 use super::worker::{Application, Mailbox};
 use crate::audit::TunnelLabel;
 use crate::audit::client_events::ClientEvents;
+use crate::audit::words::Exhausted;
 use crate::config::{Tunnel, TunnelAddress};
 use crate::generation::Generation;
 use crate::tunnel::PlainSocket;
@@ -121,7 +122,7 @@ pub async fn accept(
     socket: TunnelSocket,
     number: usize,
     generation: Arc<ArcSwap<Generation>>,
-    gate: Arc<Gate>,
+    applications: Arc<Applications>,
     workers: Vec<Mailbox>,
     events: Arc<ClientEvents>,
 ) {
@@ -137,17 +138,14 @@ pub async fn accept(
             }
         };
         events.counts().tunnel_arrived(number);
-        match gate.enter_application() {
-            Ok(permit) => {
-                if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
-                    worker.send_application(Application { plain, tunnel: number, permit });
-                }
-            }
-            Err(exhausted) => {
-                if let Some(Tunnel { listen, .. }) = generation.load().config.tunnels.get(number) {
-                    events.tunnel_refused(TunnelLabel { number, listen }, exhausted);
-                }
-            }
+        let generation = generation.load();
+        let Some(Tunnel { listen, maxclients, .. }) = generation.config.tunnels.get(number) else { continue };
+        let Some(permit) = applications.enter(*maxclients) else {
+            events.tunnel_refused(TunnelLabel { number, listen }, Exhausted::Clients);
+            continue;
+        };
+        if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
+            worker.send_application(Application { plain, tunnel: number, permit });
         }
     }
 }

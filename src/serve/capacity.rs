@@ -63,7 +63,9 @@ pub(super) fn find(config: &Config) -> Result<u32, TooFewDescriptors> {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let others = OTHER_DESCRIPTORS + LOOP_DESCRIPTORS * (1 + config.threads as u64) + u64::from(SURPLUS);
+    // An application of a tunnel needs two as well.
+    let applications: u64 = config.tunnels.iter().map(|tunnel| 2 * u64::from(tunnel.maxclients)).sum();
+    let others = OTHER_DESCRIPTORS + applications + LOOP_DESCRIPTORS * (1 + config.threads as u64) + u64::from(SURPLUS);
     let possible = descriptors.map_or(u64::MAX, |descriptors| descriptors.saturating_sub(others) / 2);
     let possible = u32::try_from(possible).unwrap_or(u32::MAX);
     let least = wanted.unwrap_or(1);

@@ -36,7 +36,7 @@ use crate::config::{AuditTarget, Config};
 use crate::files::Files;
 use crate::generation::{self, Built, Kept, UpstreamKnowledge, Watch};
 use crate::net::tunnel_listener::{self, TunnelSocket};
-use crate::net::{InheritedSockets, listener};
+use crate::net::{Applications, InheritedSockets, listener};
 use crate::upstream::probe::{self, ProbeResult, ServerInfo};
 use crate::upstream::{ConnectError, Target, Upstream};
 
@@ -184,14 +184,16 @@ async fn serve(
         );
         acceptors.push(acceptor.spawn(accept));
     }
+    let applications: Vec<Arc<Applications>> = config.tunnels.iter().map(|_| Arc::default()).collect();
     for (number, socket) in tunnels {
+        let Some(applications) = applications.get(number) else { continue };
         let address = socket.address().map_err(RunError::System)?;
         info!(address, tunnel = true, "listening");
         let accept = tunnel_listener::accept(
             socket,
             number,
             Arc::clone(&generation),
-            Arc::clone(&bounds.gate),
+            Arc::clone(applications),
             mailboxes.clone(),
             Arc::clone(&events),
         );

@@ -274,6 +274,37 @@ fn a_reply_that_the_application_has_yet_to_read_is_not_cut_when_the_process_ends
     assert_eq!(tunnel.exit_status().code(), Some(0));
 }
 
+/// Where time is over in the middle of a reply, the application learns that it is not whole.
+#[test]
+fn a_reply_that_time_does_not_suffice_for_is_broken_off_and_not_ended() {
+    let redis = RedisServer::start();
+    redis.direct().call(&[&b"SET"[..], b"large", &vec![b'x'; 32 << 20]]);
+    let gate = gate_of(&redis);
+    let tunnel = tunnel_to(&gate).on_a_port().arg("shutdown-timeout", "1s").start();
+    let mut application = TcpStream::connect(tunnel.address()).unwrap();
+    application.write_all(&request(&["GET", "large"])).unwrap();
+    application.read_exact(&mut [0; 11]).unwrap();
+    tunnel.signal(Signal::TERM);
+    tunnel.wait_for_log(&["\"reason\":\"cut-off\""]);
+    let error = application.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn an_application_that_has_its_answer_and_says_nothing_more_is_closed_and_one_that_waits_is_not() {
+    let redis = RedisServer::start();
+    let gate = gate_of(&redis);
+    let tunnel = tunnel_to(&gate).arg("timeout", "1s").start();
+    let (mut waiting, mut idle) = (tunnel.connect(), tunnel.connect());
+    waiting.send(&request(&["BLPOP", "list", "0"]));
+    assert_eq!(idle.text(&["PING"]), "+PONG");
+    idle.expect_closed();
+    tunnel.wait_for_log(&["\"reason\":\"idle\""]);
+    redis.direct().call(&["RPUSH", "list", "a"]);
+    assert_eq!(waiting.reply(), b"*2\r\n$4\r\nlist\r\n$1\r\na\r\n");
+    waiting.expect_closed();
+}
+
 #[test]
 fn a_renewed_certificate_is_shown_by_who_comes_and_changes_nothing_for_who_is_there() {
     let redis = RedisServer::start();
@@ -316,6 +347,20 @@ fn applications_over_maxclients_are_closed_and_the_log_says_so() {
     tunnel.connect().expect_closed();
     tunnel.wait_for_log(&["WARN", "\"reason\":\"maxclients\""]);
     assert_eq!(first.text(&["PING"]), "+PONG");
+}
+
+#[test]
+fn applications_of_a_tunnel_keep_no_client_of_the_gate_out() {
+    let redis = RedisServer::start();
+    let server = gate_of(&redis);
+    let setup = Respgate::setup(&upstream_of(&redis)).acl(ACL).setting("maxclients = 1");
+    let socket = setup.path("tunnel/redis.sock");
+    let tunnel = section(&server, &format!("unix:{}", socket.display())) + "maxclients = 2\n";
+    let gate = setup.table(&tunnel).expect_log("no place for an application").start().settled();
+    let mut applications = [RespClient::unix(&socket), RespClient::unix(&socket)];
+    applications.iter_mut().for_each(|application| assert_eq!(application.text(&["PING"]), "+PONG"));
+    RespClient::unix(&socket).expect_closed();
+    assert_eq!(gate.connect("bob").text(&["PING"]), "+PONG");
 }
 
 #[test]

@@ -8,14 +8,17 @@ use toml::Spanned;
 
 use super::doors::group;
 use super::judge::Judge;
-use super::words::positive_duration;
+use super::words::{positive_count, positive_duration};
 use crate::config::error::{ConfigError, Place};
 use crate::config::model::{Endpoint, ListenAddress, Listener, Tunnel, TunnelAddress};
 use crate::config::raw::{Settings, TunnelSection};
 use crate::config::setting::{Origin, Setting};
-use crate::config::units::{listen_address, yes_no};
+use crate::config::units::{duration, listen_address, yes_no};
 use crate::identity::Fingerprint;
 use crate::tls::{ClientTlsSettings, ServerName};
+
+/// Applications of one tunnel, where nothing is said.
+const MAXCLIENTS: u32 = 1000;
 
 impl Judge<'_> {
     pub(super) fn tunnels(&mut self, sections: Vec<Spanned<TunnelSection>>) -> Vec<Tunnel> {
@@ -69,8 +72,10 @@ impl Judge<'_> {
             strict_permissions: self.strict_permissions,
         };
         let connect_timeout = self.or(section.connect_timeout, positive_duration, Duration::from_secs(5));
+        let maxclients = self.or(section.maxclients, positive_count, MAXCLIENTS);
+        let idle_timeout = self.read(section.timeout, duration).filter(|time| !time.is_zero());
         let listen = listen.filter(|_| self.errors.len() == errors_before)?;
-        Some(Tunnel { listen, listen_group, connect, connect_timeout, tls })
+        Some(Tunnel { listen, listen_group, connect, connect_timeout, maxclients, idle_timeout, tls })
     }
 
     fn tunnel_address(&mut self, setting: Setting, is_unsafe: bool) -> Option<TunnelAddress> {
@@ -141,6 +146,8 @@ impl Judge<'_> {
             ("tls-ca-cert-file", settings.tls_ca_cert_file.clone()),
             ("tls-crl-file", first(&settings.tls_crl_file)),
             ("tls-auth-clients-user", settings.tls_auth_clients_user.clone()),
+            ("maxclients", settings.maxclients.clone()),
+            ("timeout", settings.timeout.clone()),
         ] {
             if let Some(setting) = setting {
                 self.warn(&setting.origin, format!("`{key}` does nothing: there is a tunnel and no listener"));

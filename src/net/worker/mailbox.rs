@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::acl::UserName;
 use crate::learn::Usage;
 use crate::metrics::WorkerCounts;
-use crate::net::gate::{ConnectionPermit, Entrance};
+use crate::net::applications::ApplicationPermit;
+use crate::net::gate::Entrance;
 use crate::net::view::SessionView;
 use crate::tunnel::PlainSocket;
 
@@ -37,7 +38,7 @@ pub struct Application {
     /// The number of the tunnel.
     pub tunnel: usize,
     /// Its place.
-    pub permit: ConnectionPermit,
+    pub permit: ApplicationPermit,
 }
 
 pub(super) enum Message {
@@ -103,7 +104,7 @@ impl Mailbox {
         let _ = self.messages.send(Message::Arrival(arrival));
     }
 
-    /// Gives it an application. The gate bounds these, too.
+    /// Gives it an application. Its tunnel bounds how many there may be.
     pub fn send_application(&self, application: Application) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         // A worker that has ended takes none: this one is closed.

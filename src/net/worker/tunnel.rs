@@ -39,8 +39,12 @@ enum End {
     Ended(Ended),
     /// One end was done, and nothing came from the other for too long.
     HalfCloseTimeout,
-    /// The process ends.
+    /// Nothing went through for too long after an answer.
+    Idle,
+    /// The process ends, and nothing is owed.
     Drained,
+    /// The process ends in the middle of something.
+    CutOff,
 }
 
 impl Worker {
@@ -96,6 +100,8 @@ impl Worker {
         let (label, events) = (TunnelLabel { number, listen }, &self.settings.events);
         let reason = match &end {
             End::Drained => Ok(TunnelEnd::Drained),
+            End::CutOff => Ok(TunnelEnd::CutOff),
+            End::Idle => Ok(TunnelEnd::Idle),
             End::HalfCloseTimeout => Ok(TunnelEnd::HalfCloseTimeout),
             End::Ended(Ended::Application) => Ok(TunnelEnd::ApplicationGone),
             End::Ended(Ended::Server) => Ok(TunnelEnd::ServerGone),
@@ -110,8 +116,11 @@ impl Worker {
         drop(current);
         match end {
             End::Ended(Ended::Application | Ended::Server) => {}
-            End::Drained => carrier.close().await,
-            End::HalfCloseTimeout | End::Ended(Ended::ApplicationLost | Ended::ServerLost(_)) => carrier.abort(),
+            End::Drained | End::Idle => carrier.close().await,
+            // Part of an answer is not to be taken for the whole.
+            End::CutOff | End::HalfCloseTimeout | End::Ended(Ended::ApplicationLost | Ended::ServerLost(_)) => {
+                carrier.abort()
+            }
         }
     }
 
@@ -121,12 +130,19 @@ impl Worker {
         // What was changed while the server was looked for, nobody has told.
         trusts.mark_changed();
         let mut sockets = Sockets { keepalive: self.keepalive.get(), looked_at: Instant::now() };
+        // Who waits for an answer is not idle.
+        let mut owed_at = Instant::now();
         loop {
             let drained_by = *draining.borrow_and_update();
             let patience = match drained_by {
                 Some(deadline) => Some(QUIET.min(deadline.saturating_duration_since(Instant::now()))),
                 None => carrier.is_half_closed().then(|| self.current().generation.config.limits.half_close_timeout),
             };
+            let idle_timeout = match drained_by {
+                None if !carrier.is_half_closed() => self.idle_timeout(open.number),
+                _ => None,
+            };
+            let idle_since = open.moved_at.get().max(owed_at);
             let before = carrier.volume();
             tokio::select! {
                 step = self.turns(open, carrier) => match step {
@@ -144,12 +160,20 @@ impl Worker {
                         return End::Ended(Ended::ServerLost(error));
                     }
                 }
+                () = after(idle_timeout.map(|time| (idle_since + time).saturating_duration_since(Instant::now()))) => {
+                    if !carrier.is_answered() {
+                        owed_at = Instant::now();
+                    } else if open.moved_at.get() <= idle_since {
+                        return End::Idle;
+                    }
+                }
                 () = after(patience) => {
                     let is_quiet = carrier.volume() == before;
                     match drained_by {
-                        Some(deadline) if Instant::now() >= deadline || is_quiet && carrier.is_answered() => {
+                        Some(_) if carrier.is_answered() && open.moved_at.get().elapsed() >= QUIET => {
                             return End::Drained;
                         }
+                        Some(deadline) if Instant::now() >= deadline => return End::CutOff,
                         None if is_quiet && carrier.is_left_by_server() => return End::Ended(Ended::Server),
                         None if is_quiet => return End::HalfCloseTimeout,
                         _ => {}
@@ -157,6 +181,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// How long nothing may go through a tunnel after an answer.
+    fn idle_timeout(&self, number: usize) -> Option<Duration> {
+        self.current().generation.config.tunnels.get(number)?.idle_timeout
     }
 
     /// Copies until both ways have ended, or, which is `None`, the first of them.
@@ -183,18 +212,21 @@ struct OpenTunnel {
     worker: Rc<Worker>,
     number: usize,
     counted: Cell<Volume>,
+    /// When something went through it last, or it was opened.
+    moved_at: Cell<Instant>,
 }
 
 impl OpenTunnel {
     fn new(worker: &Rc<Worker>, number: usize) -> OpenTunnel {
         worker.counts.borrow_mut().tunnel_opened(number);
-        OpenTunnel { worker: Rc::clone(worker), number, counted: Cell::default() }
+        OpenTunnel { worker: Rc::clone(worker), number, counted: Cell::default(), moved_at: Cell::new(Instant::now()) }
     }
 
     /// So much has gone through it by now.
     fn count(&self, volume: Volume) {
         let before = self.counted.replace(volume);
         if volume != before {
+            self.moved_at.set(Instant::now());
             let (received, sent) = (volume.received - before.received, volume.sent - before.sent);
             self.worker.counts.borrow_mut().tunnel_bytes(self.number, received, sent);
         }
