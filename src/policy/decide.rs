@@ -3,7 +3,7 @@
 use super::rename::UpstreamName;
 use super::{Denial, LocalCommand, Permit, Policy, Verdict};
 use crate::acl::{AclDenial, Effort, User, texts};
-use crate::command::{Argv, CommandSpec, Dialect, Role, Unresolved};
+use crate::command::{Argv, ArgvBuf, CommandSpec, Dialect, Role, Unresolved};
 
 const NOT_LOGGED_IN: &str = "NOAUTH Authentication required.";
 
@@ -37,9 +37,19 @@ pub struct Requester<'a> {
 impl Policy {
     /// Judges a request that is here in full.
     pub fn decide<'p>(&'p self, requester: Requester<'_>, argv: &Argv<'_>) -> Verdict<'p> {
-        self.verdict(requester, argv, argv.len(), |user, spec| {
+        let verdict = self.verdict(requester, argv, argv.len(), |user, spec| {
             user.check_within(spec, argv, requester.database, requester.effort)
-        })
+        });
+        match verdict {
+            Verdict::Forward(permit) if makes_a_primary(permit.spec(), argv) => {
+                let same = ArgvBuf::from_iter(["REPLICAOF", "NO", "ONE"]);
+                match self.decide(requester, &same.as_argv()) {
+                    Verdict::Forward(_) => Verdict::Forward(permit),
+                    refused => refused,
+                }
+            }
+            verdict => verdict,
+        }
     }
 
     /// Judges a request of `argc` arguments by its first ones, as if whatever follows needed the most access it could.
@@ -180,6 +190,12 @@ impl Policy {
             }
         }
     }
+}
+
+/// `PSYNC id offset FAILOVER`, by which a primary that hands on its role has a replica take it: REPLICAOF NO ONE in other
+/// words [syncCommand]. No other argument is known there.
+fn makes_a_primary(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
+    spec.role() == Role::Psync && argv.len() > 3
 }
 
 fn answered_here(role: Role) -> bool {

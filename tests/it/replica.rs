@@ -49,6 +49,22 @@ fn after_psync_no_command_reaches_redis() {
 }
 
 #[test]
+fn who_may_replicate_makes_no_replica_the_primary() {
+    let (_master, of_master) = start();
+    let replica = follower(&of_master, "replica");
+    let gate = Respgate::setup(&upstream_of(&replica)).acl_file(ACL).table(TABLES).start();
+    let mut direct = replica.direct();
+    let id = eventually("the link", || {
+        let info = direct.text(&["INFO", "replication"]);
+        let id = info.split("master_replid:").nth(1).and_then(|rest| rest.get(..40)).map(str::to_owned);
+        id.filter(|_| info.contains("master_link_status:up"))
+    });
+    let text = gate.connect("replica").text(&["PSYNC", &id, "1", "FAILOVER"]);
+    assert_eq!(text, "-NOPERM this user has no permissions to run the 'replicaof' command");
+    assert!(direct.text(&["INFO", "replication"]).contains("role:slave"));
+}
+
+#[test]
 fn who_may_not_replicate_is_refused() {
     let redis = RedisServer::start();
     let gate = Respgate::start(&redis, "user alice on +@all ~* &*\nuser bob on +get ~*\n");

@@ -147,6 +147,36 @@ fn nothing_but_the_answer_to_psync_lets_a_replica_say_it_again() {
     assert_eq!(rig.closed, Some(CloseReason::ReplicationMisuse), "SYNC is never answered so");
 }
 
+#[test]
+fn psync_that_makes_a_replica_the_primary_takes_the_right_to_replicaof() {
+    const REFUSED: &str = "-NOPERM this user has no permissions to run the 'replicaof' command\r\n";
+    for (rules, words, is_refused) in [
+        ("+psync", "PSYNC 0123 1 FAILOVER", true),
+        ("+psync", "PSYNC 0123 1 failover", true),
+        ("+psync", "PSYNC 0123 1 FAILOVER\0x", true),
+        ("+psync +replicaof", "PSYNC 0123 1 FAILOVER", false),
+        ("+psync", "PSYNC 0123 1", false),
+    ] {
+        let mut rig = Rig::new(&format!("user default on nopass {rules}\n"));
+        rig.say(words);
+        let forwarded = if is_refused { "" } else { words };
+        assert_eq!(
+            (rig.heard().as_str(), rig.forwarded().as_str()),
+            (if is_refused { REFUSED } else { "" }, forwarded)
+        );
+    }
+    let mut rig = Rig::new("user default on nopass +psync\n");
+    rig.say("PSYNC ? -1");
+    rig.redis(ELSEWHERE);
+    rig.say("PSYNC 0123 1 FAILOVER");
+    assert_eq!((rig.forwarded().as_str(), rig.closed), ("PSYNC ? -1", Some(CloseReason::ReplicationMisuse)));
+    let mut rig = Rig::new("user default on nopass +@all\n");
+    rig.block(&["replicaof"]);
+    rig.say("PSYNC 0123 1 FAILOVER");
+    assert!(rig.heard().ends_with("'replicaof' command (blocked by respgate)\r\n"));
+    assert_eq!(rig.forwarded(), "");
+}
+
 /// Redis takes it as a sign of life of a replica that is loading, and ends one that gives none for `repl-timeout`.
 #[test]
 fn blank_lines_of_a_replica_that_is_loading_reach_redis() {

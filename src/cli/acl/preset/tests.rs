@@ -109,7 +109,7 @@ fn presets_allow_what_is_needed_and_nothing_beside_it() {
         (
             &["replica"],
             &["PSYNC ? -1", "SYNC", "REPLCONF listening-port 6379"],
-            &["GET a", "SET a b", "FLUSHALL", "CONFIG GET dir"],
+            &["PSYNC 0123 1 FAILOVER", "GET a", "SET a b", "FLUSHALL", "CONFIG GET dir"],
         ),
         (
             &["sentinel"],
