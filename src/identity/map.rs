@@ -96,6 +96,11 @@ impl CertificateMap {
         self.rules.is_empty() && self.user_from == UserFrom::Off
     }
 
+    /// Whether the rule at this position, from 0, can name this user; whether such a one may be named by it is not asked.
+    pub fn may_name(&self, rule: usize, user: &str) -> bool {
+        self.rules.get(rule).is_some_and(|rule| rule.may_name(user))
+    }
+
     /// The user this certificate belongs to.
     pub fn user_for(&self, peer: &PeerIdentity) -> Mapping {
         for (position, rule) in self.rules.iter().enumerate() {

@@ -118,6 +118,12 @@ impl Rule {
         Some(Rule { conditions, user: user?, without_san: uses_cn && !spec.cn_with_san, pinned: spec.pinned })
     }
 
+    /// Whether some certificate makes somebody this user by it; where in doubt, it does.
+    pub(super) fn may_name(&self, user: &str) -> bool {
+        let admits = |(field, value)| self.conditions.iter().all(|condition| condition.admits(field, value));
+        self.user.may_make(user) && self.user.only_field(user).is_none_or(admits)
+    }
+
     pub(super) fn speaks_of(&self, peer: &PeerIdentity) -> Answer {
         if self.pinned != peer.is_pinned() || self.without_san && peer.has_san() {
             return Answer::No;
@@ -167,6 +173,16 @@ impl Condition {
                 let patterns = all(check_text)?.iter().map(|text| Glob::new(&fold(text), separator(field))).collect();
                 Ok(Condition::Text { field, patterns })
             }
+        }
+    }
+
+    /// Whether the only value of that field may be this one.
+    fn admits(&self, name: FieldName, value: &str) -> bool {
+        match self {
+            Condition::Text { field, patterns } if *field == name => {
+                patterns.iter().any(|pattern| pattern.matches(value))
+            }
+            _ => true,
         }
     }
 

@@ -63,6 +63,38 @@ impl Template {
     pub(super) fn is_literal(&self) -> bool {
         self.fields().next().is_none()
     }
+
+    /// Whether some certificate makes this name of it.
+    pub(super) fn may_make(&self, name: &str) -> bool {
+        may_make(&self.parts, name)
+    }
+
+    /// Its field, and what that has to be for this name; `None` where it has none or several.
+    pub(super) fn only_field<'n>(&self, name: &'n str) -> Option<(FieldName, &'n str)> {
+        match self.parts.as_slice() {
+            [Part::Field(field)] => Some((*field, name)),
+            [Part::Text(before), Part::Field(field)] => Some((*field, name.strip_prefix(before.as_str())?)),
+            [Part::Field(field), Part::Text(after)] => Some((*field, name.strip_suffix(after.as_str())?)),
+            [Part::Text(before), Part::Field(field), Part::Text(after)] => {
+                Some((*field, name.strip_prefix(before.as_str())?.strip_suffix(after.as_str())?))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A field is never empty.
+fn may_make(parts: &[Part], name: &str) -> bool {
+    match parts {
+        [] => name.is_empty(),
+        [Part::Text(text), following @ ..] => {
+            name.strip_prefix(text.as_str()).is_some_and(|rest| may_make(following, rest))
+        }
+        [Part::Field(_), following @ ..] => {
+            let ends = name.char_indices().map(|(at, c)| at + c.len_utf8());
+            ends.into_iter().any(|end| may_make(following, &name[end..]))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +109,25 @@ mod tests {
             [Part::Text("app-".into()), Part::Field(FieldName::Ou), Part::Text("-".into()), Part::Field(FieldName::Cn)]
         );
         assert!(!template.is_literal());
+    }
+
+    #[test]
+    fn a_name_is_made_by_what_has_its_text_and_something_in_each_field() {
+        for (template, name, may) in [
+            ("%{cn}", "shop", true),
+            ("app-%{cn}", "app-shop", true),
+            ("app-%{cn}", "shop", false),
+            ("app-%{cn}", "app-", false),
+            ("%{ou}-%{cn}-x", "a-b-x", true),
+            ("%{ou}-%{cn}-x", "a-x", false),
+            ("shop", "shop", true),
+            ("shop", "shops", false),
+        ] {
+            assert_eq!(Template::parse(template).unwrap().may_make(name), may, "{template} {name}");
+        }
+        let only = |template: &str| Template::parse(template).unwrap().only_field("a-b-x").map(|(_, value)| value);
+        assert_eq!([only("%{cn}"), only("a-%{cn}"), only("%{cn}-x")], [Some("a-b-x"), Some("b-x"), Some("a-b")]);
+        assert_eq!([only("a-%{cn}-x"), only("%{ou}-%{cn}"), only("a-b-x")], [Some("b"), None, None]);
     }
 
     #[test]

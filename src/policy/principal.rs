@@ -124,7 +124,7 @@ impl Policy {
             Mapping::Unmapped => return Ok(None),
             Mapping::Refused(_) => return Err(UserRefusal::HostileName),
         };
-        let is_reserved = |name: &str| from_template && (name == "default" || self.blocklist.exempts(name.as_bytes()));
+        let is_reserved = |name: &str| from_template && self.is_reserved(name);
         let mut refusal = UserRefusal::NoSuchUser;
         for name in &names {
             match self.acl.user(name.as_bytes()) {
@@ -136,6 +136,11 @@ impl Policy {
             }
         }
         Err(refusal)
+    }
+
+    /// Whether nothing but a rule with that very name in it makes a certificate this user's.
+    pub fn is_reserved(&self, user: &str) -> bool {
+        user == "default" || self.blocklist.exempts(user.as_bytes())
     }
 
     /// Redis lets a new connection act for `default` where that user is on and needs no password

@@ -81,8 +81,17 @@ pub fn acl(command: &AclCommand) -> Exit {
 /// # Errors
 /// The exit that fits what was told.
 fn policy(config: Config, files: &Files) -> Result<Arc<Policy>, Exit> {
-    // Who may come in, and where, is another question.
-    let config = Config { listeners: Vec::new(), certificates: Vec::new(), ..config };
+    // Who may come in is another question.
+    policy_with_certificates(Config { certificates: Vec::new(), ..config }, files)
+}
+
+/// What decides about requests, and whose certificates are.
+///
+/// # Errors
+/// The exit that fits what was told.
+fn policy_with_certificates(config: Config, files: &Files) -> Result<Arc<Policy>, Exit> {
+    // Where they come in is another question.
+    let config = Config { listeners: Vec::new(), ..config };
     match generation::build(&config, files, UpstreamKnowledge::NotAsked, Kept::default()) {
         Ok(built) => Ok(built.generation.policy),
         Err(errors) => {

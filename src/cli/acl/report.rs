@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
-use super::{policy, suggestion};
+use super::{policy_with_certificates, suggestion};
 use crate::acl::{PasswordHash, SelectorDescription, User};
 use crate::cli::door::print;
 use crate::cli::table::one_line;
 use crate::cli::{ConfigurationArgs, Exit};
-use crate::config::{AuditTarget, Config};
+use crate::config::{AuditTarget, Config, DEFAULT_BLOCKLIST};
 use crate::files::Files;
 use crate::identity::{RuleSpec, UserFrom};
 use crate::policy::{Policy, UserSettings};
@@ -39,7 +39,7 @@ pub(super) fn print_report(arguments: &AclReportArgs) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let policy = match policy(config.clone(), &files) {
+    let policy = match policy_with_certificates(config.clone(), &files) {
         Ok(policy) => policy,
         Err(exit) => return exit,
     };
@@ -51,7 +51,7 @@ pub(super) fn print_report(arguments: &AclReportArgs) -> Exit {
         }
     };
     let rows: Vec<Row> = policy.acl.users().map(|user| Row::of(user, &config, &policy, logins.as_ref())).collect();
-    print(&if arguments.csv { csv(&rows) } else { text(&rows) });
+    print(&if arguments.csv { csv(&rows) } else { blocked(&config) + &text(&rows) });
     Exit::Success
 }
 
@@ -77,31 +77,50 @@ impl Row {
         Row([
             name.to_owned(),
             state.to_owned(),
-            list(certificates(name, config)),
+            list(certificates(name, config, policy)),
             passwords(user),
             each(|selector| match &selector.databases {
-                Some(databases) if databases != "alldbs" => format!("{} {databases}", selector.commands),
-                _ => selector.commands.clone(),
+                None => selector.commands.clone(),
+                Some(databases) => match databases.as_str() {
+                    "alldbs" => selector.commands.clone(),
+                    "" => format!("{} in no database", selector.commands),
+                    _ => format!("{} {databases}", selector.commands),
+                },
             }),
             each(|selector| lossy(&selector.keys)),
             each(|selector| lossy(&selector.channels)),
-            list(exceptions(name, config)),
+            list(exceptions(name, config, policy)),
             logins.map_or_else(|| "not known: no audit log".to_owned(), |logins| logins.of(name)),
         ])
     }
 }
 
-/// The rules by which a certificate makes somebody this user. One with a template may make anybody of one.
-fn certificates(name: &str, config: &Config) -> Vec<String> {
+/// What the blocklist refuses to all who are no exception.
+fn blocked(config: &Config) -> String {
+    let commands = &config.block.commands;
+    let is_default = commands.iter().eq(DEFAULT_BLOCKLIST.iter().map(|entry| entry.name));
+    let what = match commands.as_slice() {
+        [] => "nothing".to_owned(),
+        _ if is_default => "what is blocked by default".to_owned(),
+        commands => commands.join(" "),
+    };
+    format!("# Refused to all of these but the exceptions, whatever their rules: {what}\n")
+}
+
+/// The rules by which a certificate can make somebody this user.
+fn certificates(name: &str, config: &Config, policy: &Policy) -> Vec<String> {
     let is_template = |rule: &RuleSpec| rule.user.contains("%{");
-    let rules = config.certificates.iter().map(|rule| &rule.spec);
-    let own = rules.filter(|rule| rule.user == name || is_template(rule)).map(|rule| {
+    let is_reserved = policy.is_reserved(name);
+    let rules = config.certificates.iter().map(|rule| &rule.spec).enumerate();
+    let own = rules.filter(|(at, _)| policy.certificates.may_name(*at, name));
+    let own = own.map(|(_, rule)| rule).filter(|rule| !(is_reserved && is_template(rule))).map(|rule| {
         let asked = rule.fields.iter().map(|(field, values)| format!("{}={}", field.key(), values.join("|")));
         let asked: Vec<String> = asked.chain(rule.pinned.then(|| "pinned".to_owned())).collect();
         let whom = if is_template(rule) { format!(" as {}", rule.user) } else { String::new() };
         format!("{}{whom}", asked.join(" and "))
     });
     let by_itself = match config.tls_auth_clients_user {
+        _ if is_reserved => None,
         UserFrom::Off => None,
         UserFrom::Cn => Some(format!("CN={name}")),
         UserFrom::Uri => Some(format!("URI={name}")),
@@ -121,18 +140,23 @@ fn passwords(user: &User) -> String {
 }
 
 /// What holds for this user and not for others.
-fn exceptions(name: &str, config: &Config) -> Vec<String> {
+fn exceptions(name: &str, config: &Config, policy: &Policy) -> Vec<String> {
     let is_in = |names: &[String], word: &str| names.iter().any(|known| known == name).then(|| word.to_owned());
     let lists = [
         is_in(&config.block.exempt_users, "exempt from the blocklist"),
         is_in(&config.block.scripting_users, "may run scripts"),
     ];
     let settings = config.users.get(name).map(settings).unwrap_or_default();
-    lists.into_iter().flatten().chain(settings).collect()
+    let shadow = config.users.get(name).and_then(|settings| settings.shadow);
+    let shadow = shadow.filter(|_| policy.shadows.names().any(|user| user == name)).map(|shadow| {
+        let what = if shadow.opens_names { "commands, keys and channels" } else { "commands" };
+        format!("in shadow until {}: {what} beyond the rules are let through", suggestion::moment(shadow.until))
+    });
+    lists.into_iter().flatten().chain(settings).chain(shadow).collect()
 }
 
 fn settings(settings: &UserSettings) -> Vec<String> {
-    let UserSettings { certificate_required, certificate_only, reauth, ignore_stray_auth, allow_from, config, shadow } =
+    let UserSettings { certificate_required, certificate_only, reauth, ignore_stray_auth, allow_from, config, .. } =
         settings;
     let named = |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(" ")));
     let networks: Vec<String> = allow_from.iter().map(ToString::to_string).collect();
@@ -144,7 +168,6 @@ fn settings(settings: &UserSettings) -> Vec<String> {
         named("only from", &networks),
         named("CONFIG GET", &config.get),
         named("CONFIG SET", &config.set),
-        shadow.map(|shadow| format!("in shadow until {}", suggestion::day(shadow.until))),
     ]
     .into_iter()
     .flatten()
