@@ -11,13 +11,13 @@ use super::evidence::Evidence;
 use super::part::{MOST_PARTS, Outline, Part, parts};
 use super::pattern::{Piece, Unnamed};
 use super::usage::Uses;
-use tree::{Growth, NoRoom, Node};
+use tree::{Kept, NoRoom, Node};
 
 /// So many outlines are told apart.
 const MOST_OUTLINES: usize = 64;
 
-/// So many places are kept, and parts in them, together.
-const MOST_KEPT: usize = 4096;
+/// So many names are kept of before.
+const MOST_EARLIER: usize = 4096;
 
 /// Names that were seen. They take a bounded amount of memory.
 #[derive(Clone, Debug)]
@@ -26,8 +26,7 @@ pub struct Names {
     /// Names mean nothing but as a whole.
     are_whole: bool,
     outlines: Vec<(Outline, Node)>,
-    /// Places, and parts in them.
-    kept: usize,
+    kept: Kept,
     /// What is known from before, of names with a part that was seen too rarely then: which it was is not known any more.
     earlier: BTreeMap<(Outline, Vec<Piece>), Uses>,
     without_room: Uses,
@@ -39,7 +38,7 @@ impl Names {
             evidence: evidence.clone(),
             are_whole: false,
             outlines: Vec::new(),
-            kept: 0,
+            kept: Kept::default(),
             earlier: BTreeMap::new(),
             without_room: Uses::NONE,
         }
@@ -73,14 +72,7 @@ impl Names {
             }
             None => return Err(NoRoom),
         };
-        let mut growth = Growth { room: MOST_KEPT.saturating_sub(self.kept), is_joined: false };
-        let before = growth.room;
-        let noted = self.outlines[at].1.note(parts, false, uses, &self.evidence, &mut growth);
-        self.kept += before - growth.room;
-        if growth.is_joined {
-            self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
-        }
-        noted
+        self.outlines[at].1.note(parts, false, uses, &self.evidence, &mut self.kept)
     }
 
     /// Every name that is told apart, in pieces, with its uses.
@@ -106,8 +98,8 @@ impl Names {
     /// A name of such an outline was told before.
     pub(super) fn restore(&mut self, outline: Outline, pieces: &[Piece], uses: Uses) {
         let at = self.outlines.iter().position(|(known, _)| *known == outline);
-        let is_full = at.is_none() && self.outlines.len() >= MOST_OUTLINES || self.kept >= MOST_KEPT;
-        if is_full || self.earlier.len() >= MOST_KEPT {
+        let is_full = at.is_none() && self.outlines.len() >= MOST_OUTLINES || self.kept.is_full();
+        if is_full || self.earlier.len() >= MOST_EARLIER {
             return self.without_room.add(uses);
         }
         let at = at.unwrap_or_else(|| {
@@ -123,7 +115,7 @@ impl Names {
         if !self.outlines[at].1.restore(&pieces, uses, &self.evidence) {
             self.earlier.entry((outline, pieces)).or_insert(Uses::NONE).add(uses);
         }
-        self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
+        self.kept = Kept(self.outlines.iter().map(|(_, node)| node.count()).sum());
     }
 
     /// There was no room for other names before.
@@ -149,7 +141,7 @@ impl Names {
             self.earlier.entry(known.clone()).or_insert(Uses::NONE).add(*uses);
         }
         self.without_room.add(other.without_room);
-        self.kept = self.outlines.iter().map(|(_, node)| node.count()).sum();
+        self.kept = Kept(self.outlines.iter().map(|(_, node)| node.count()).sum());
     }
 }
 

@@ -103,16 +103,27 @@ fn ten_million_names_take_no_more_memory_than_is_theirs() {
         let separator = |at: u32| b":{}-./|"[(mixed >> (8 * at)) as usize % 7] as char;
         let name = format!("{}{}{}{}{}", mixed % 7, separator(1), mixed % 31, separator(2), mixed % 1009);
         names.note(name.as_bytes(), Uses::once(1, Access::READ, false));
+        // As many in each place as are told, and then one more.
+        let most = if n < 100_000 { 8 } else { 9 };
+        let name = format!("a{}.b{}.c{}.d{}", n % most, n / 8 % most, n / 64 % most, n / 512 % most);
+        names.note(name.as_bytes(), Uses::once(1, Access::READ, false));
+        if n % 10_000 == 0 {
+            let counted: usize = names.outlines.iter().map(|(_, node)| node.count()).sum();
+            assert_eq!(counted, names.kept.0, "{n}");
+        }
     }
     let counted: usize = names.outlines.iter().map(|(_, node)| node.count()).sum();
-    assert!(names.outlines.len() <= MOST_OUTLINES && names.kept <= MOST_KEPT && counted == names.kept, "{counted}");
-    assert!(names.told().len() <= MOST_KEPT);
+    assert!(
+        names.outlines.len() <= MOST_OUTLINES && names.kept.0 <= Kept::MOST && counted == names.kept.0,
+        "{counted}"
+    );
+    assert!(names.told().len() <= Kept::MOST);
 }
 
 #[test]
 fn a_place_that_had_no_room_for_others_tells_nothing_and_is_not_wider() {
     let mut names = seen(&Evidence::of_traffic(), times(2000, |_| "bank:open".to_owned()));
-    names.kept = MOST_KEPT;
+    names.kept = Kept(Kept::MOST);
     names.note(b"bank:other", Uses::once(1, Access::READ, false));
     assert_eq!(names.without_room().count, 1);
     let told = names.told();

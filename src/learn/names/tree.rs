@@ -45,16 +45,27 @@ struct Value {
 /// There is no room for another name.
 pub(super) struct NoRoom;
 
-/// What a name may take, and whether it made others be one.
-pub(super) struct Growth {
-    pub(super) room: usize,
-    pub(super) is_joined: bool,
-}
+/// How many places there are, and parts in them, together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept(pub(super) usize);
 
-impl Growth {
+impl Kept {
+    pub(super) const MOST: usize = 4096;
+
+    pub(super) fn is_full(self) -> bool {
+        self.0 >= Self::MOST
+    }
+
     fn take(&mut self) -> Result<(), NoRoom> {
-        self.room = self.room.checked_sub(1).ok_or(NoRoom)?;
+        if self.is_full() {
+            return Err(NoRoom);
+        }
+        self.0 += 1;
         Ok(())
+    }
+
+    fn free(&mut self, count: usize) {
+        self.0 = self.0.saturating_sub(count);
     }
 }
 
@@ -69,7 +80,7 @@ impl Node {
         is_below_many: bool,
         uses: Uses,
         evidence: &Evidence,
-        growth: &mut Growth,
+        kept: &mut Kept,
     ) -> Result<(), NoRoom> {
         let [part, following @ ..] = parts else {
             self.uses.add(uses);
@@ -82,24 +93,24 @@ impl Node {
         let at = match self.places.iter().position(|place| place.after == part.after) {
             Some(at) => at,
             None => {
-                growth.take()?;
+                kept.take()?;
                 self.places.push(Place::new(part.after));
                 self.places.len() - 1
             }
         };
         let place = &mut self.places[at];
         place.observations = place.observations.saturating_add(1);
-        let value = place.admit(part, evidence, growth)?;
+        let value = place.admit(part, evidence, kept)?;
         match &mut place.values {
             // Two parts in a row that are not told: nothing behind them is worth it.
             Values::Many(_) if is_below_many => {
+                kept.free(self.count());
                 self.become_rest();
-                growth.is_joined = true;
                 self.uses.add(uses);
                 Ok(())
             }
-            Values::Many(next) => next.note(following, true, uses, evidence, growth),
-            Values::Few(values) => values[value].next.note(following, false, uses, evidence, growth),
+            Values::Many(next) => next.note(following, true, uses, evidence, kept),
+            Values::Few(values) => values[value].next.note(following, false, uses, evidence, kept),
         }
     }
 
@@ -189,10 +200,7 @@ impl Node {
     }
 
     fn nexts(&self) -> impl Iterator<Item = &Node> {
-        self.places.iter().flat_map(|place| match &place.values {
-            Values::Few(values) => values.iter().map(|value| &value.next).collect(),
-            Values::Many(next) => vec![&**next],
-        })
+        self.places.iter().flat_map(Place::nexts)
     }
 
     pub(super) fn all_uses(&self) -> Uses {
@@ -202,9 +210,7 @@ impl Node {
     }
 
     pub(super) fn count(&self) -> usize {
-        let values = |place: &Place| if let Values::Few(values) = &place.values { values.len() } else { 0 };
-        let own: usize = self.places.iter().map(|place| 1 + values(place)).sum();
-        own + self.nexts().map(Node::count).sum::<usize>()
+        self.places.iter().map(Place::count).sum()
     }
 
     pub(super) fn tell(&self, before: &mut Vec<Piece>, evidence: &Evidence, told: &mut Vec<(Vec<Piece>, Uses)>) {
@@ -241,11 +247,10 @@ impl Place {
     }
 
     /// Sees to it that there is a value for the part, and says which; where all are one, any number.
-    fn admit(&mut self, part: &Part<'_>, evidence: &Evidence, growth: &mut Growth) -> Result<usize, NoRoom> {
+    fn admit(&mut self, part: &Part<'_>, evidence: &Evidence, kept: &mut Kept) -> Result<usize, NoRoom> {
         let Values::Few(values) = &mut self.values else { return Ok(0) };
         if part.is_unkept() {
-            self.become_many(evidence);
-            growth.is_joined = true;
+            self.join(evidence, kept);
             return Ok(0);
         }
         let hash = evidence.hash(part.bytes);
@@ -257,11 +262,10 @@ impl Place {
             return Ok(at);
         }
         if values.len() == evidence.most_values() {
-            self.become_many(evidence);
-            growth.is_joined = true;
+            self.join(evidence, kept);
             return Ok(0);
         }
-        growth.take().inspect_err(|NoRoom| {
+        kept.take().inspect_err(|NoRoom| {
             // How many there are is not known any more, and what was kept of them must go.
             self.is_crowded = true;
             values.iter_mut().for_each(|value| value.text = None);
@@ -270,6 +274,12 @@ impl Place {
         let text = (is_kept && !is_odd).then(|| part.bytes.into());
         values.push(Value { hash, is_odd, text, next: Node::new() });
         Ok(values.len() - 1)
+    }
+
+    fn join(&mut self, evidence: &Evidence, kept: &mut Kept) {
+        let before = self.count();
+        self.become_many(evidence);
+        kept.free(before.saturating_sub(self.count()));
     }
 
     fn become_many(&mut self, evidence: &Evidence) {
@@ -312,6 +322,20 @@ impl Place {
                 None => values.push(value.clone()),
             },
         }
+    }
+
+    fn nexts(&self) -> impl Iterator<Item = &Node> {
+        let (few, many) = match &self.values {
+            Values::Few(values) => (values.as_slice(), None),
+            Values::Many(next) => (&[][..], Some(&**next)),
+        };
+        few.iter().map(|value| &value.next).chain(many)
+    }
+
+    /// It, the parts in it, and all behind them.
+    fn count(&self) -> usize {
+        let values = if let Values::Few(values) = &self.values { values.len() } else { 0 };
+        1 + values + self.nexts().map(Node::count).sum::<usize>()
     }
 
     fn reason(&self) -> Unnamed {
