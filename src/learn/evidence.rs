@@ -1,6 +1,7 @@
 //! What it takes for a part of a name to be told.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
 use super::plain::is_plain;
 
@@ -67,9 +68,9 @@ impl Evidence {
         self.hasher.hash_one(part)
     }
 
-    /// Whether a part may be told at all.
-    pub(super) fn admits(&self, part: &[u8]) -> bool {
-        matches!(self.trust, Trust::All) || is_plain(part)
+    /// Whether this part of a name may be told at all.
+    pub(super) fn admits(&self, name: &[u8], part: Range<usize>) -> bool {
+        matches!(self.trust, Trust::All) || is_plain(name, part)
     }
 
     /// Whether one of a place that was seen so often may be told.

@@ -106,16 +106,24 @@ impl Names {
             self.outlines.push((outline, Node::new()));
             self.outlines.len() - 1
         });
-        // What wrote it down may have admitted more.
-        let admitted = |piece: &Piece| match piece {
-            Piece::Text(text) if !self.evidence.admits(text) => Piece::Any(Unnamed::Odd),
-            piece => piece.clone(),
-        };
-        let pieces: Vec<Piece> = pieces.iter().map(admitted).collect();
+        let pieces = self.admitted(pieces);
         if !self.outlines[at].1.restore(&pieces, uses, &self.evidence) {
             self.earlier.entry((outline, pieces)).or_insert(Uses::NONE).add(uses);
         }
         self.kept = Kept(self.outlines.iter().map(|(_, node)| node.count()).sum());
+    }
+
+    /// Without what may not be told, as whoever wrote it down may have admitted more.
+    fn admitted(&self, pieces: &[Piece]) -> Vec<Piece> {
+        let name: Vec<u8> = pieces.iter().flat_map(Piece::text).copied().collect();
+        let mut start = 0;
+        let admitted = pieces.iter().map(|piece| {
+            let part = start..start + piece.text().len();
+            start = part.end;
+            let is_odd = matches!(piece, Piece::Text(_)) && !self.evidence.admits(&name, part);
+            if is_odd { Piece::Any(Unnamed::Odd) } else { piece.clone() }
+        });
+        admitted.collect()
     }
 
     /// There was no room for other names before.

@@ -1,5 +1,7 @@
 //! A name of a key or channel, taken apart.
 
+use super::evidence::Evidence;
+
 /// So many parts of a name are told apart; what follows is one more.
 pub(super) const MOST_PARTS: usize = 8;
 
@@ -15,17 +17,26 @@ pub(super) struct Part<'a> {
     pub(super) after: Option<u8>,
     /// It is what is left of a name that has more parts than are told apart.
     pub(super) is_rest: bool,
+    /// The name, as far as it is looked at, and where the part begins in it.
+    name: &'a [u8],
+    start: usize,
 }
 
 impl<'n> Part<'n> {
     /// A name that is not taken apart.
     pub(super) fn whole(name: &'n [u8]) -> Part<'n> {
-        Part { bytes: name, after: None, is_rest: false }
+        Part { bytes: name, after: None, is_rest: false, name, start: 0 }
     }
 
     /// Whether it is one that is never kept as it is, however often it is seen.
     pub(super) fn is_unkept(&self) -> bool {
         self.is_rest || self.bytes.len() > LONGEST_PART
+    }
+
+    /// Whether it may be told: it reads like a word, where it stands.
+    pub(super) fn is_admitted(&self, evidence: &Evidence) -> bool {
+        let end = self.start + self.bytes.len();
+        end <= self.name.len() && evidence.admits(self.name, self.start..end)
     }
 }
 
@@ -47,25 +58,25 @@ pub(super) fn parts<'n>(name: &'n [u8], parts: &mut [Part<'n>; MOST_PARTS + 1]) 
     let mut outline = Outline::NONE;
     let (mut count, mut start) = (0, 0);
     // Of a long value only so much is looked at as can be told apart.
-    let looked_at = name.len().min((LONGEST_PART + 1) * MOST_PARTS);
-    for (at, byte) in name[..looked_at].iter().enumerate().filter(|(_, byte)| is_separator(**byte)) {
+    let looked_at = &name[..name.len().min((LONGEST_PART + 1) * MOST_PARTS)];
+    for (at, byte) in looked_at.iter().enumerate().filter(|(_, byte)| is_separator(**byte)) {
         if count == MOST_PARTS {
             break;
         }
-        parts[count] = Part { bytes: &name[start..at], after: Some(*byte), is_rest: false };
+        parts[count] = Part { bytes: &name[start..at], after: Some(*byte), is_rest: false, name: looked_at, start };
         count += 1;
         start = at + 1;
         outline.push(*byte);
     }
     let rest = &name[start..];
     let is_rest = rest.len() > LONGEST_PART || count == MOST_PARTS && rest.iter().any(|byte| is_separator(*byte));
-    parts[count] = Part { bytes: rest, after: None, is_rest };
+    parts[count] = Part { bytes: rest, after: None, is_rest, name: looked_at, start };
     (count + 1, outline)
 }
 
 impl Part<'static> {
     /// To be overwritten.
-    pub(super) const NONE: Self = Part { bytes: &[], after: None, is_rest: false };
+    pub(super) const NONE: Self = Part { bytes: &[], after: None, is_rest: false, name: &[], start: 0 };
 }
 
 impl Outline {

@@ -11,6 +11,17 @@ pub enum Piece {
     Any(Unnamed),
 }
 
+impl Piece {
+    /// What of it is told.
+    pub(super) fn text(&self) -> &[u8] {
+        match self {
+            Piece::Text(text) => text,
+            Piece::Separator(separator) => std::slice::from_ref(separator),
+            Piece::Any(_) => &[],
+        }
+    }
+}
+
 /// Why a part is not told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Unnamed {
@@ -61,11 +72,7 @@ fn has_text(pieces: &[Piece]) -> bool {
 /// A name that fits the pattern, and, where a part is not told, hardly any other.
 pub(super) fn sample(pieces: &[Piece]) -> Vec<u8> {
     const FILLER: &[u8] = b"\x01";
-    let bytes = |piece: &Piece| match piece {
-        Piece::Text(text) => text.to_vec(),
-        Piece::Separator(separator) => vec![*separator],
-        Piece::Any(_) => FILLER.to_vec(),
-    };
+    let bytes = |piece: &'_ Piece| if let Piece::Any(_) = piece { FILLER.to_vec() } else { piece.text().to_vec() };
     pieces.iter().flat_map(bytes).collect()
 }
 

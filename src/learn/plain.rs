@@ -1,7 +1,10 @@
 //! Whether part of a name reads like a word that people chose, or may be somebody's: a token, a number, an address.
 //!
 //! It goes by looks. What it takes for a secret is a `*` in a pattern; a secret that looks like a word, of small letters
-//! alone, it does not know.
+//! alone, it does not know. Tokens, addresses and dates have dots and dashes in them, so a part is looked at together with
+//! those that only these tell it from.
+
+use std::ops::Range;
 
 use super::part::is_separator;
 
@@ -13,15 +16,45 @@ const LONGEST_WORD: usize = 20;
 /// As in `sha256`. A year has more, and a PIN.
 const MOST_DIGITS: usize = 3;
 
-/// Whether every part of it may be written down: `cart`, `_kombu`, `userCart`, `oauth2`, `0`, `__keyevent@0__`.
-pub(super) fn is_plain(name: &[u8]) -> bool {
-    name.split(|byte| is_separator(*byte)).all(is_plain_part)
+/// Whether this part of a name, or the whole of it, may be written down: `cart`, `_kombu`, `userCart`, `oauth2`, `0`,
+/// `__keyevent@0__`; but none of `ann.lee@example.org`, `203.0.113.7` or a UUID.
+pub(super) fn is_plain(name: &[u8], part: Range<usize>) -> bool {
+    let start = name[..part.start].iter().rposition(is_between_runs).map_or(0, |last| last + 1);
+    let end = name[part.end..].iter().position(is_between_runs).map_or(name.len(), |first| part.end + first);
+    let mut left = part.end - start;
+    name[start..end].split(is_between_runs).all(|run| {
+        let told = left.min(run.len());
+        left = left.saturating_sub(run.len() + 1);
+        is_plain_run(run, told)
+    })
+}
+
+fn is_between_runs(byte: &u8) -> bool {
+    is_separator(*byte) && !is_within_run(byte)
+}
+
+fn is_within_run(byte: &u8) -> bool {
+    matches!(byte, b'-' | b'.')
+}
+
+/// Whether the last part of the first `told` bytes of a run is plain, which takes all before it to be.
+fn is_plain_run(run: &[u8], told: usize) -> bool {
+    let parts = || run.split(is_within_run).map(without_keyspace);
+    let has_digits = run[..told].rsplit(is_within_run).next().is_some_and(|last| digits(last) > 0);
+    !parts().any(|part| part.contains(&b'@'))
+        && (!has_digits || parts().map(digits).sum::<usize>() <= MOST_DIGITS)
+        && run[..told].split(is_within_run).all(is_plain_part)
+}
+
+fn digits(part: &[u8]) -> usize {
+    part.iter().filter(|byte| byte.is_ascii_digit()).count()
 }
 
 fn is_plain_part(part: &[u8]) -> bool {
     let part = without_keyspace(part);
-    let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
-    part.len() <= LONGEST_PART && digits <= MOST_DIGITS && part.split(|byte| is_between_words(*byte)).all(is_plain_word)
+    part.len() <= LONGEST_PART
+        && digits(part) <= MOST_DIGITS
+        && part.split(|byte| is_between_words(*byte)).all(is_plain_word)
 }
 
 /// What Redis itself publishes changes of keys to: `__keyspace@0__` and `__keyevent@0__`.
@@ -70,6 +103,41 @@ fn is_humps(letters: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn is_plain_name(name: &[u8]) -> bool {
+        is_plain(name, 0..name.len())
+    }
+
+    /// What may be told of a name.
+    fn told(name: &str) -> String {
+        let mut told = String::new();
+        let mut start = 0;
+        for part in name.split_inclusive(|c: char| c.is_ascii() && is_separator(c as u8)) {
+            let text = part.trim_end_matches(|c: char| c.is_ascii() && is_separator(c as u8));
+            told += if is_plain(name.as_bytes(), start..start + text.len()) { text } else { "*" };
+            told += &part[text.len()..];
+            start += part.len();
+        }
+        told
+    }
+
+    #[test]
+    fn what_dots_and_dashes_are_part_of_is_not_told_in_parts() {
+        for (name, expected) in [
+            ("mail:ann.lee@mail.example.org:cart", "mail:*.*.*.*:cart"),
+            ("mail/made-up.ann@example", "mail/*-*.*"),
+            ("rate:203.0.113.7:get", "rate:*.*.*.*:get"),
+            ("day-2026-11-30-report", "day-*-*-*-*"),
+            ("id:550e8400-e29b-41d4-abcd-446655440000", "id:*-*-*-*-*"),
+            ("celery-task-meta-550e8400-e29b-41d4-abcd-446655440000", "celery-task-meta-*-*-*-*-*"),
+            ("ssn:078-05-112", "ssn:*-*-*"),
+            ("api:v1.2-beta", "api:v1.2-beta"),
+            ("{17}:a-4711/b", "{17}:a-*/b"),
+            ("__keyspace@0__:*", "__keyspace@0__:*"),
+        ] {
+            assert_eq!(told(name), expected);
+        }
+    }
+
     #[test]
     fn words_that_applications_name_things_with_are_plain() {
         for name in [
@@ -105,7 +173,7 @@ mod tests {
             "$",
             "stalled-check",
         ] {
-            assert!(is_plain(name.as_bytes()), "{name}");
+            assert!(is_plain_name(name.as_bytes()), "{name}");
         }
     }
 
@@ -140,9 +208,9 @@ mod tests {
             "__keyspace@ann@example__",
             "\u{ff}",
         ] {
-            assert!(!is_plain(name.as_bytes()), "{name}");
+            assert!(!is_plain_name(name.as_bytes()), "{name}");
         }
-        assert!(!is_plain(b"\xff\xfe"));
+        assert!(!is_plain_name(b"\xff\xfe"));
     }
 
     /// Fewer than one in a hundred, of tokens as programs draw them.
@@ -162,7 +230,7 @@ mod tests {
         for (alphabet, len) in alphabets {
             let passed = (0..10_000).filter(|_| {
                 let token: Vec<u8> = (0..len).map(|_| alphabet[draw(alphabet.len())]).collect();
-                is_plain(&token)
+                is_plain_name(&token)
             });
             let passed = passed.count();
             assert!(passed < 100, "{passed} of 10000, of {}", String::from_utf8_lossy(alphabet));

@@ -270,7 +270,7 @@ impl Place {
             self.is_crowded = true;
             values.iter_mut().for_each(|value| value.text = None);
         })?;
-        let is_odd = !evidence.admits(part.bytes);
+        let is_odd = !part.is_admitted(evidence);
         let text = (is_kept && !is_odd).then(|| part.bytes.into());
         values.push(Value { hash, is_odd, text, next: Node::new() });
         Ok(values.len() - 1)
