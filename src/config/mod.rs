@@ -34,7 +34,7 @@ pub use host::{Host, Memory};
 pub use model::{
     AclSource, AdminAddress, AuditOnFull, AuditSettings, AuditTarget, Block, CertificateRule, Config,
     DEFAULT_MAXCLIENTS, Endpoint, FileKind, Limits, ListenAddress, Listener, LogFormat, LogLevel, LogSettings,
-    MetricsDoor, NamedUser, Rename, Tunnel, TunnelAddress, UpstreamAddress, UpstreamSettings,
+    METRICS_PORT, MetricsDoor, NamedUser, Rename, Tunnel, TunnelAddress, UpstreamAddress, UpstreamSettings,
 };
 pub use nearest::nearest;
 pub use raw::{Flags, Variables};

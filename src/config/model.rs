@@ -165,6 +165,9 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+/// The port that is proposed for the metrics door.
+pub const METRICS_PORT: u16 = 9180;
+
 /// A tunnel: what applications say in plain goes to a server over TLS, whatever it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tunnel {

@@ -1,5 +1,6 @@
 //! What is there: this machine, and a Redis on it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -74,7 +75,8 @@ fn read_redis(wanted: &Wanted, conf: &Path) -> Result<FoundRedis, InitError> {
     let acl = acl_file.map(|path| read_acl(path, &files)).transpose()?;
     let metadata = fs::metadata(&conf).map_err(|error| unreadable(&conf, error))?;
     let unit = wanted.redis_unit.clone().unwrap_or_else(|| unit(&conf));
-    Ok(FoundRedis { group: group(metadata.gid(), &conf), conf, text, acl, unit })
+    let starts = starts(&unit);
+    Ok(FoundRedis { group: group(metadata.gid(), &conf), conf, text, acl, unit, starts })
 }
 
 fn read_acl(path: PathBuf, files: &Files) -> Result<AclText, InitError> {
@@ -94,6 +96,41 @@ fn unit(conf: &Path) -> String {
     fitting.find(is_there).or(first).unwrap_or(&USUAL_UNITS[0]).to_string()
 }
 
+/// The command lines by which a unit is started: those of its file, and of what is dropped in beside it.
+fn starts(unit: &str) -> Vec<String> {
+    // redis-server@cache is made of redis-server@.
+    let template = unit.split_once('@').map(|(name, _)| format!("{name}@"));
+    let names: Vec<&str> = [Some(unit), template.as_deref()].into_iter().flatten().collect();
+    let read = |path: &Path| fs::read_to_string(path).ok();
+    let mut files = names.iter().flat_map(|name| UNITS.map(|folder| Path::new(folder).join(format!("{name}.service"))));
+    let own = files.find_map(|path| read(&path));
+    let mut dropped = BTreeMap::new();
+    // The first of a name counts.
+    for folder in UNITS.iter().flat_map(|units| names.iter().map(move |name| format!("{units}/{name}.service.d"))) {
+        for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "conf") {
+                dropped.entry(path.file_name().map(ToOwned::to_owned)).or_insert(path);
+            }
+        }
+    }
+    starts_of(own.into_iter().chain(dropped.values().filter_map(|path| read(path))))
+}
+
+/// Those in these texts, of which a later one may take back those before it.
+fn starts_of(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut starts = Vec::new();
+    for text in texts {
+        for line in text.replace("\\\n", " ").lines() {
+            match line.trim_start().strip_prefix("ExecStart").and_then(|rest| rest.trim_start().strip_prefix('=')) {
+                Some(start) if start.trim().is_empty() => starts.clear(),
+                Some(start) => starts.push(start.trim().to_owned()),
+                None => {}
+            }
+        }
+    }
+    starts
+}
+
 /// The group that Redis's socket will have: that of its redis.conf, unless that is root's.
 fn group(number: u32, conf: &Path) -> String {
     let of_server = || if conf.to_string_lossy().contains("valkey") { "valkey" } else { "redis" }.to_owned();
@@ -107,4 +144,18 @@ fn group(number: u32, conf: &Path) -> String {
         (fields.nth(1)? == number.to_string()).then(|| name.to_owned())
     });
     name.unwrap_or_else(|| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_started_by_what_was_said_last_on_however_many_lines() {
+        let starts = |texts: &[&str]| starts_of(texts.iter().map(|text| (*text).to_owned()));
+        let own =
+            "[Service]\nExecStartPre=/bin/true\nExecStart=/usr/bin/redis-server /etc/redis.conf \\\n  --port 7000\n";
+        assert_eq!(starts(&[own]), ["/usr/bin/redis-server /etc/redis.conf    --port 7000"]);
+        assert_eq!(starts(&[own, "[Service]\nExecStart=\nExecStart = redis-server a\n"]), ["redis-server a"]);
+    }
 }

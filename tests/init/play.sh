@@ -84,6 +84,7 @@ after_closed() {
     [[ -n ${socket:-} ]] || return 0
     expect NOAUTH redis-cli -s "$socket" PING
     REDISCLI_AUTH=$password expect WRONGPASS redis-cli -s "$socket" PING
+    REDISCLI_AUTH=$password expect WRONGPASS redis-cli -s "$socket" --user web PING
 }
 
 after_asked_if_well() {
@@ -152,7 +153,7 @@ set_up_systemd() {
     done
     socket=/run/redis/redis.sock
     sed -i 's/^bind .*/bind 0.0.0.0/' /etc/redis/redis.conf
-    printf 'requirepass %s\nmaxmemory 100mb\n' "$password" >>/etc/redis/redis.conf
+    printf 'user "default" on >%s ~* &* +@all\nuser web on >%s ~web:* +get\nmaxmemory 100mb\n' "$password" "$password" >>/etc/redis/redis.conf
     flags=(--allow 127.0.0.0/8,::1)
     # No systemd runs here: this does what it would do, by what the units say.
     cp -- "${BASH_SOURCE[0]%/*}/systemctl.sh" /usr/local/bin/systemctl

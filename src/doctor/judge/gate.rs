@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::redis::TRIED_FIRST;
 use crate::acl::{Acl, PasswordHash};
 use crate::command::CommandTable;
-use crate::config::{AclSource, Config, Listener};
+use crate::config::{AclSource, Config, Listener, METRICS_PORT};
 use crate::doctor::{Finding, Fix, Position, kind};
 use crate::serve::status::Status;
 use crate::tls::AuthClients;
@@ -210,7 +210,7 @@ fn metrics(gate: &Gate<'_>) -> Finding {
     match &gate.config.metrics {
         Some(door) => Finding::green(kind, format!("metrics-listen {}", door.address)),
         None => {
-            let line = "metrics-listen = \"127.0.0.1:9121\"".to_owned();
+            let line = format!("metrics-listen = \"127.0.0.1:{METRICS_PORT}\"");
             Finding::amber(kind, "no metrics-listen").fix(gate.top_line(line))
         }
     }
@@ -366,10 +366,10 @@ mod tests {
         let found = of_users("stray-auth = \"ignore\"\n", "user a on\n");
         let audit = "audit-file = \"/var/log/respgate/audit.log\"   # respgate.toml, after line 2".to_owned();
         assert_eq!(one(&found, &kind::GATE_AUDIT), (Severity::Amber, audit));
-        let metrics = "metrics-listen = \"127.0.0.1:9121\"   # respgate.toml, after line 2".to_owned();
+        let metrics = "metrics-listen = \"127.0.0.1:9180\"   # respgate.toml, after line 2".to_owned();
         assert_eq!(one(&found, &kind::GATE_METRICS), (Severity::Amber, metrics));
         assert_eq!(one(&found, &kind::GATE_STRAY_AUTH).0, Severity::Amber);
-        let found = of_users("audit-file = \"a\"\nmetrics-listen = \"127.0.0.1:9121\"\n", "user a on\n");
+        let found = of_users("audit-file = \"a\"\nmetrics-listen = \"127.0.0.1:9180\"\n", "user a on\n");
         for kind in [&kind::GATE_AUDIT, &kind::GATE_METRICS, &kind::GATE_STRAY_AUTH] {
             assert_eq!(one(&found, kind).0, Severity::Green);
         }

@@ -92,12 +92,13 @@ impl Cutover {
         format!("printf '\\ninclude %s\\n' {} >>{}", shell::word(Path::new(&include)), shell::word(&self.conf))
     }
 
-    /// Comments out the lines of the user `default`, of which Redis takes one only.
+    /// Comments out the lines of users, however they are quoted: Redis takes one of each only, and respgate is to be the only one that
+    /// gets in.
     pub(super) fn lines_out(&self) -> Vec<String> {
         let out = |path: &PathBuf| {
-            format!("sed -i -E 's/^[[:space:]]*user[[:space:]]+default([[:space:]]|$)/# &/I' {}", shell::word(path))
+            format!("sed -i -E 's/^[[:space:]]*[^[:alnum:]#]?user[^[:alnum:]-]/# &/I' {}", shell::word(path))
         };
-        self.of_default.iter().map(out).collect()
+        self.with_users.iter().map(out).collect()
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Fault {
     User(String, String),
     /// The ACL file is named by a path that starts where Redis was started.
     RelativeAclFile(PathBuf),
+    /// The unit of Redis gives an option on its command line, which overrules redis.conf and with it both steps.
+    Overruled(String, String),
     /// The new name of a command is not UTF-8.
     Rename(String),
     /// The path of Redis's socket is too long.
@@ -61,6 +63,10 @@ impl fmt::Display for Fault {
                 f,
                 "aclfile {}: it starts in the directory where Redis was started, which is not known here: --aclfile FILE",
                 path.display()
+            ),
+            Fault::Overruled(unit, option) => write!(
+                f,
+                "{unit}.service: ExecStart has --{option}, which overrules whatever redis.conf says: move it into redis.conf first"
             ),
             Fault::Rename(command) => {
                 write!(f, "rename-command {command}: a configuration holds UTF-8 only, and the new name is none")

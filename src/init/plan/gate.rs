@@ -5,6 +5,7 @@ use std::path::Path;
 use super::quoting::{toml_list, toml_string};
 use super::redis::{Cutover, FormerUser};
 use super::{Client, Fault, PORT, Place, Platform, Rights, UPSTREAM_USER, Wanted, server_names};
+use crate::config::METRICS_PORT;
 use crate::preset::{self, Lifted};
 
 /// Files of these names are somebody else's, or users.
@@ -139,7 +140,7 @@ pub(super) fn settings(
         ]);
     }
     lines.push(String::new());
-    lines.extend(of_platform(wanted.platform).iter().map(|line| (*line).to_owned()));
+    lines.extend(of_platform(wanted.platform));
     if wanted.platform != Platform::Kubernetes {
         lines.extend(["", "[upstream-auth]"].map(str::to_owned));
         lines.push(format!("user = {}", toml_string(UPSTREAM_USER)));
@@ -184,26 +185,33 @@ fn trust(platform: Platform) -> Vec<String> {
     [String::new()].into_iter().chain(files).chain(users).collect()
 }
 
-fn of_platform(platform: Platform) -> &'static [&'static str] {
-    match platform {
-        Platform::Bare => &[
-            "admin-listen = \"../run/respgate.sock\"",
-            "audit-file = \"../log/audit.log\"",
-            "metrics-listen = \"127.0.0.1:9180\"",
-        ],
-        Platform::Systemd => &["audit-file = \"/var/log/respgate/audit.log\"", "metrics-listen = \"127.0.0.1:9180\""],
-        Platform::Compose => &["# Standard output: nothing here may be written to.", "audit-file = \"-\""],
-        Platform::Kubernetes => &[
-            "# Probes come from the node: from its address, or, depending on the network plugin, from one that it has in the",
-            "# network of the Pods. Put yours here: `kubectl get nodes -o jsonpath='{.items[*].spec.podCIDR}'`.",
-            "metrics-listen = \":9180\"",
-            "metrics-allow = [\"${NODE_IP:-127.0.0.1}\", \"10.244.0.0/16\"]",
-            "",
-            "log-format = \"json\"",
-            "# With shutdown-delay less than terminationGracePeriodSeconds.",
-            "shutdown-timeout = \"5s\"",
-        ],
-    }
+fn of_platform(platform: Platform) -> Vec<String> {
+    let metrics = |address: &str| format!("metrics-listen = \"{address}:{METRICS_PORT}\"");
+    let (before, metrics, behind): (&[&str], _, &[&str]) = match platform {
+        Platform::Bare => (
+            &["admin-listen = \"../run/respgate.sock\"", "audit-file = \"../log/audit.log\""],
+            Some(metrics("127.0.0.1")),
+            &[],
+        ),
+        Platform::Systemd => (&["audit-file = \"/var/log/respgate/audit.log\""], Some(metrics("127.0.0.1")), &[]),
+        Platform::Compose => (&["# Standard output: nothing here may be written to.", "audit-file = \"-\""], None, &[]),
+        Platform::Kubernetes => (
+            &[
+                "# Probes come from the node: from its address, or, depending on the network plugin, from one that it has in the",
+                "# network of the Pods. Put yours here: `kubectl get nodes -o jsonpath='{.items[*].spec.podCIDR}'`.",
+            ],
+            Some(metrics("")),
+            &[
+                "metrics-allow = [\"${NODE_IP:-127.0.0.1}\", \"10.244.0.0/16\"]",
+                "",
+                "log-format = \"json\"",
+                "# With shutdown-delay less than terminationGracePeriodSeconds.",
+                "shutdown-timeout = \"5s\"",
+            ],
+        ),
+    };
+    let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    owned(before).into_iter().chain(metrics).chain(owned(behind)).collect()
 }
 
 fn renames(cutover: Option<&Cutover>) -> Result<Vec<String>, Vec<Fault>> {

@@ -153,6 +153,8 @@ pub struct FoundRedis {
     pub group: String,
     /// The unit that it is.
     pub unit: String,
+    /// The command lines by which that starts it; none that is known, where it is no unit.
+    pub starts: Vec<String>,
 }
 
 /// An ACL file of Redis. No `Debug`: there may be passwords in it.
@@ -231,6 +233,10 @@ impl Plan {
         let useless = wanted.useless_flags();
         if !useless.is_empty() {
             return Err(useless);
+        }
+        let overruled = redis.filter(|_| wanted.platform == Platform::Systemd).map(systemd::overruled);
+        if let Some(faults) = overruled.filter(|faults| !faults.is_empty()) {
+            return Err(faults);
         }
         let hash = PasswordHash::of_password(place.password.as_bytes());
         let upstream_user = format!("user {UPSTREAM_USER} on {} {UPSTREAM_RULES}", hash.to_rule());

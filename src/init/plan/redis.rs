@@ -40,8 +40,8 @@ pub(super) struct Cutover {
     pub(super) has_passwords: bool,
     /// What it calls its commands.
     pub(super) renames: Vec<(String, Vec<u8>)>,
-    /// Files with a line of the user `default`, which step 2 comments out.
-    pub(super) of_default: Vec<PathBuf>,
+    /// Files with lines of users, which step 2 comments out.
+    pub(super) with_users: Vec<PathBuf>,
     /// Its users but `default`.
     pub(super) users: Vec<FormerUser>,
     /// What changes, line by line.
@@ -102,7 +102,7 @@ impl Cutover {
             has_last_words,
             has_passwords: have_passwords,
             renames: text.renames.clone(),
-            of_default: of_default(text),
+            with_users: with_users(text),
             changes: Vec::new(),
             remarks: Vec::new(),
             users: former,
@@ -238,18 +238,14 @@ fn keeps_data(text: &RedisConfText) -> bool {
     saves || last(text, "appendonly").is_some_and(|line| line.value() == "yes")
 }
 
-fn of_default(text: &RedisConfText) -> Vec<PathBuf> {
+fn with_users(text: &RedisConfText) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = Vec::new();
-    for line in text.lines.iter().filter(|line| is_of_user(line, b"default")) {
+    for line in text.lines.iter().filter(|line| line.name == "user") {
         if !paths.contains(&line.path) {
             paths.push(line.path.clone());
         }
     }
     paths
-}
-
-fn is_of_user(line: &RedisConfLine, name: &[u8]) -> bool {
-    line.name == "user" && line.values.first().is_some_and(|word| word == name)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::bare::last_words;
 use super::redis::{Cutover, Login, Reach};
-use super::{Deployment, FoundRedis, Place, PlannedFile, Step, Wanted, firewall};
+use super::{Deployment, Fault, FoundRedis, Place, PlannedFile, Step, Wanted, firewall};
 use crate::shell;
 
 const SERVICE: &str = include_str!("../../../deploy/systemd/respgate.service");
@@ -10,6 +10,28 @@ const SYSUSERS: &str = include_str!("../../../deploy/systemd/sysusers.conf");
 
 /// Where the unit looks for it.
 const PROGRAM: &str = "/usr/bin/respgate";
+
+/// What counts where it is on the command line, whatever a file says.
+const OVERRULING: [&str; 5] = ["port", "tls-port", "unixsocket", "unixsocketperm", "user"];
+
+/// What of that these command lines have, so that neither step would do what it says.
+pub(super) fn overruled(redis: &FoundRedis) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for start in &redis.starts {
+        let is_separator = |c: char| c.is_ascii_whitespace() || ['"', '\'', '='].contains(&c);
+        let words: Vec<&str> = start.split(is_separator).filter(|word| !word.is_empty()).collect();
+        for (at, word) in words.iter().enumerate() {
+            let Some(option) = word.strip_prefix("--").map(str::to_ascii_lowercase) else { continue };
+            // An ACL file that is said to be there is read.
+            let is_unread = option == "aclfile" && redis.acl.is_none();
+            let is_closed = option.ends_with("port") && words.get(at + 1) == Some(&"0");
+            if is_unread || OVERRULING.contains(&option.as_str()) && !is_closed {
+                faults.push(Fault::Overruled(redis.unit.clone(), option));
+            }
+        }
+    }
+    faults
+}
 
 /// What is installed, in which order.
 pub(super) fn deployment(wanted: &Wanted, place: &Place, redis: Option<(&FoundRedis, &Cutover)>) -> Deployment {
@@ -77,4 +99,39 @@ fn install(wanted: &Wanted, place: &Place) -> Vec<String> {
         lines.extend(firewall::lines(wanted.platform, &shell::word(&place.folder)));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::redis_conf;
+    use crate::files::Files;
+
+    #[test]
+    fn what_the_unit_says_against_the_steps_is_a_fault() {
+        let told = |start: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let conf = folder.path().join("redis.conf");
+            std::fs::write(&conf, "").unwrap();
+            let text = redis_conf(&conf, &Files::default());
+            let starts = vec![start.to_owned()];
+            let redis =
+                FoundRedis { conf, text, acl: None, group: "redis".into(), unit: "redis-server".into(), starts };
+            overruled(&redis).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let debian = "/usr/bin/redis-server /etc/redis/redis.conf --supervised systemd --daemonize no";
+        assert_eq!(told(debian), [""; 0]);
+        assert_eq!(told(&format!("{debian} --port 0")), [""; 0]);
+        for (more, option) in [
+            ("--port 6379", "--port,"),
+            ("\"--PORT 7000\"", "--port,"),
+            ("--tls-port 6380", "--tls-port,"),
+            ("--unixsocket /run/r.sock", "--unixsocket,"),
+            ("--user web on +@all", "--user,"),
+            ("--aclfile /etc/redis/users.acl", "--aclfile,"),
+        ] {
+            let told = told(&format!("{debian} {more}"));
+            assert!(told.len() == 1 && told[0].contains(&format!("ExecStart has {option}")), "{more}: {told:?}");
+        }
+    }
 }

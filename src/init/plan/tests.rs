@@ -41,7 +41,7 @@ fn redis(conf: &str) -> FoundRedis {
     std::fs::write(&path, conf).unwrap();
     let text = crate::config::redis_conf(&path, &crate::files::Files::default());
     let conf = "/etc/redis/redis.conf".into();
-    FoundRedis { conf, text, acl: None, group: "redis".into(), unit: "redis-server".into() }
+    FoundRedis { conf, text, acl: None, group: "redis".into(), unit: "redis-server".into(), starts: Vec::new() }
 }
 
 #[test]

@@ -51,10 +51,10 @@ pub(super) fn changes(text: &RedisConfText, cutover: &Cutover, socket: &Socket) 
             "user" => {
                 let user = cutover.users.iter().find(|user| user.name == first);
                 let becomes = match user.is_some_and(|user| user.is_on) {
-                    true => "kept; in users.acl, without passwords",
-                    false => "kept; off, so not in users.acl",
+                    true => "out; in users.acl, without passwords",
+                    false => "out; off, so not in users.acl",
                 };
-                change(line, format!("user {first} …"), becomes.to_owned(), KEPT);
+                change(line, format!("user {first} …"), becomes.to_owned(), STEP2);
             }
             "aclfile" if counts(line) => change(line, whole, "users.step1.acl, then users.step2.acl".to_owned(), STEP1),
             "rename-command" => {

@@ -11,7 +11,7 @@ fn cutover_of(platform: Platform, conf: &str, acl: Option<&str>) -> Result<Cutov
     assert!(text.errors.is_empty(), "{:?}", text.errors);
     let acl = acl.map(|text| AclText { path: "/etc/redis/users.acl".into(), text: text.to_owned().into() });
     let conf = "/etc/redis/redis.conf".into();
-    let redis = FoundRedis { conf, text, acl, group: "redis".into(), unit: "redis-server".into() };
+    let redis = FoundRedis { conf, text, acl, group: "redis".into(), unit: "redis-server".into(), starts: Vec::new() };
     let place = Place {
         folder: "/gate".into(),
         today: "2026-11-30".into(),
@@ -95,9 +95,21 @@ fn users_are_taken_over_without_their_passwords() {
 }
 
 #[test]
-fn the_line_of_the_user_default_is_commented_out_since_redis_takes_one_only() {
-    assert!(of("user web on +get\n").of_default.is_empty());
-    assert_eq!(of("user default on nopass ~* +@all\nuser web on +get\n").of_default.len(), 1);
+fn lines_of_users_are_commented_out_however_they_are_quoted() {
+    assert!(of("requirepass a\n").lines_out().is_empty());
+    let users = ["user default on nopass", "user \"default\" on", "\"user\" web on", "'USER' a off", "  User\tb off"];
+    let others = ["userdata 1", "# user old on", "port 6379", "user-data 2"];
+    for user in users {
+        let [line] = &of(&format!("{user}\n")).lines_out()[..] else { panic!("{user}") };
+        let folder = tempfile::tempdir().unwrap();
+        let conf = folder.path().join("redis.conf");
+        std::fs::write(&conf, format!("{user}\n{}\n", others.join("\n"))).unwrap();
+        let script = line.split('\'').nth(1).unwrap();
+        let sed = std::process::Command::new("sed").args(["-i", "-E", script]).arg(&conf).status().unwrap();
+        assert!(sed.success());
+        let left = std::fs::read_to_string(&conf).unwrap();
+        assert_eq!(left, format!("# {user}\n{}\n", others.join("\n")));
+    }
 }
 
 #[test]
@@ -154,7 +166,7 @@ fn every_line_that_changes_is_shown_and_no_password() {
         "2 bind 0.0.0.0 port 0, unixsocket step 2",
         "3 requirepass … user default off step 2",
         "4 rename-command CONFIG … kept, declared in [rename] ",
-        "6 user web … kept; in users.acl, without passwords ",
+        "6 user web … out; in users.acl, without passwords step 2",
     ];
     assert_eq!(shown, wanted);
 }
