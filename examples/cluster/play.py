@@ -60,6 +60,7 @@ def play(lab):
         check(set(severities()) == {"green"}, f"{host.address}: respgate doctor finds a respgate wherever it sends others")
     found = lab.hosts[0].announces_its_plain_port("cluster-announce-port", "gate.toml", **authorities)
     check(any(fix == "cluster-announce-port 6380" for _, _, fix in found), f"and what is plain: {found[0]}")
+    eventually("all to know its respgate again", lambda: all(":6379@" not in node(host, "NODES") for host in lab.hosts))
 
     step("An application")
     startup = [ClusterNode(host.address, 6380) for host in lab.hosts[:2]]
