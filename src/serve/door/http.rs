@@ -18,7 +18,7 @@ use hyper::{StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::{JoinHandle, spawn_local, yield_now};
 
 use crate::origin::{Origin, origin};
 
@@ -71,10 +71,14 @@ pub(super) async fn serve<F: Future<Output = Response> + 'static>(
             }
         };
         let client = client.map(origin);
-        if places.available_permits() == 0
-            && let Some(client) = client
-        {
-            served.make_way_for(client);
+        if let Some(client) = client {
+            if places.available_permits() == 0 {
+                // Who has asked already is to be known as such, and who has gone to be gone, before somebody has to go.
+                yield_now().await;
+            }
+            if places.available_permits() == 0 {
+                served.make_way_for(client);
+            }
         }
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
