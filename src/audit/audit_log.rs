@@ -95,10 +95,12 @@ impl AuditLog {
         }
     }
 
-    /// Waits until all is written, or nothing more can be, for a second at most.
+    /// Waits until all is written, or nothing more can be, for a second at most. The log is told how many lines are lost by
+    /// that.
     pub fn close(&self) {
-        if let Some(Running { lines, .. }) = &self.running {
-            lines.close(PATIENCE);
+        let lost = self.running.as_ref().map_or(0, |running| running.lines.close(PATIENCE));
+        if lost > 0 {
+            events::audit_lines_lost(lost);
         }
     }
 

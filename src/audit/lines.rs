@@ -70,6 +70,10 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<u8>,
+    /// How many lines these are.
+    waiting_lines: u64,
+    /// As many have left the queue and are perhaps not written yet, or are lost and not told of.
+    unwritten_lines: u64,
     /// Lines for which there was no room behind those that are waiting.
     lost: u64,
     /// The same since the start.
@@ -101,6 +105,7 @@ impl Lines {
             sink,
             tell_lost,
             unwritten: Vec::new(),
+            lost: 0,
             is_torn: false,
             settles: None,
         };
@@ -154,6 +159,7 @@ impl Lines {
             self.0.news.notify_one();
         }
         queue.waiting.extend_from_slice(line);
+        queue.waiting_lines += 1;
         true
     }
 
@@ -168,13 +174,16 @@ impl Lines {
         self.0.news.notify_one();
     }
 
-    /// Waits until all lines are written, or nothing more can be, and for so long at most.
-    pub fn close(&self, patience: Duration) {
+    /// Waits until all lines are written, or nothing more can be, and for so long at most. Returns how many are perhaps not
+    /// written, and will not be.
+    #[must_use]
+    pub fn close(&self, patience: Duration) -> u64 {
         let mut queue = self.0.lock();
         queue.is_closing = true;
         self.0.news.notify_one();
         let ended = self.0.ended.wait_timeout_while(queue, patience, |queue| !queue.has_ended);
-        drop(ended.unwrap_or_else(PoisonError::into_inner));
+        let (queue, _) = ended.unwrap_or_else(PoisonError::into_inner);
+        queue.unwritten_lines + queue.waiting_lines + queue.lost
     }
 }
 
@@ -198,6 +207,8 @@ struct Writer<S, L> {
     tell_lost: L,
     /// Whole lines that were taken from the queue.
     unwritten: Vec<u8>,
+    /// As many found no room behind them.
+    lost: u64,
     /// What is at the sink ends within a line.
     is_torn: bool,
     /// When the sink is told that there is nothing more for now.
@@ -206,15 +217,31 @@ struct Writer<S, L> {
 
 impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
     fn run(mut self) {
-        while self.take() {
-            while let Err(_error) = self.write() {
-                if !self.pause() {
-                    return self.end();
-                }
-            }
+        while self.take() && self.write_all() && self.say_lost() {
             self.settles.get_or_insert_with(|| Instant::now() + SETTLING);
         }
         self.end();
+    }
+
+    /// Behind the lines for which there was room.
+    fn say_lost(&mut self) -> bool {
+        match std::mem::take(&mut self.lost) {
+            0 => true,
+            lost => {
+                self.unwritten = (self.tell_lost)(lost);
+                self.write_all()
+            }
+        }
+    }
+
+    /// Tries again until everything is written, or nothing more can be: false then.
+    fn write_all(&mut self) -> bool {
+        while let Err(_error) = self.write() {
+            if !self.pause() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Waits for lines and takes all there are. False where none will come any more.
@@ -241,14 +268,15 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
         }
         self.unwritten.shrink_to(KEPT);
         std::mem::swap(&mut queue.waiting, &mut self.unwritten);
-        if shared.is_full.swap(false, Ordering::AcqRel) {
+        if shared.is_full.load(Ordering::Acquire) {
+            // Whoever sees that there is room sees that it was freed.
             shared.times_freed.fetch_add(1, Ordering::Release);
+            shared.is_full.store(false, Ordering::Release);
         }
         let lost = std::mem::take(&mut queue.lost);
+        queue.unwritten_lines = std::mem::take(&mut queue.waiting_lines) + lost;
+        self.lost = lost;
         self.reopen_if_asked(queue);
-        if lost > 0 {
-            self.unwritten.extend((self.tell_lost)(lost));
-        }
         true
     }
 
@@ -282,6 +310,8 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
         let whole = self.unwritten[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.is_torn |= whole < written;
         self.unwritten.drain(..whole);
+        let unwritten = memchr::memchr_iter(b'\n', &self.unwritten).count() as u64;
+        self.shared.lock().unwritten_lines = unwritten + self.lost;
         result
     }
 
@@ -406,7 +436,7 @@ mod tests {
             Script::of([Ok(1), Err(io::ErrorKind::Interrupted.into()), Ok(2), Err(io::ErrorKind::WouldBlock.into())]);
         let lines = start(&script);
         (0..100).for_each(|number| lines.put(format!("{number}\n").as_bytes()));
-        lines.close(PATIENCE);
+        assert_eq!(lines.close(PATIENCE), 0);
         assert_eq!(script.taken(), (0..100).map(|number| format!("{number}\n")).collect::<String>());
     }
 
@@ -417,7 +447,7 @@ mod tests {
         lines.put(b"first\nsecond\n");
         script.wait_for("first\nse\nsecond\n");
         lines.put(b"third\n");
-        lines.close(PATIENCE);
+        assert_eq!(lines.close(PATIENCE), 0);
         assert_eq!(script.taken(), "first\nse\nsecond\nthird\n");
     }
 
@@ -428,7 +458,7 @@ mod tests {
         lines.put(b"first\nsecond\n");
         script.wait_for("first\nse");
         lines.reopen();
-        lines.close(PATIENCE);
+        assert_eq!(lines.close(PATIENCE), 0);
         assert_eq!(script.taken(), "second\n");
     }
 
@@ -441,7 +471,7 @@ mod tests {
         (0..room + 7).for_each(|_| lines.put(&line));
         assert_eq!(lines.lost_in_all(), 7);
         script.free();
-        lines.close(PATIENCE);
+        assert_eq!(lines.close(PATIENCE), 0);
         let expected = [b"first\n", line.repeat(room).as_slice(), b"lost 7\n"].concat();
         assert!(script.taken().as_bytes() == expected);
     }
@@ -454,7 +484,7 @@ mod tests {
         (0..3 * (ROOM / line.len())).for_each(|_| lines.put_of_clients(&line));
         (0..RESERVE / line.len()).for_each(|_| lines.put(b"acl\n"));
         script.free();
-        lines.close(PATIENCE);
+        assert_eq!(lines.close(PATIENCE), 0);
         assert_eq!(script.taken().matches("acl\n").count(), RESERVE / line.len());
     }
 
@@ -472,17 +502,29 @@ mod tests {
         }
         assert_eq!(lines.times_freed(), 1);
         assert!(lines.offer_of_clients(b"last\n"));
-        lines.close(PATIENCE);
+        assert_eq!(lines.close(PATIENCE), 0);
         assert_eq!((script.taken().lines().count(), lines.lost_in_all()), (offered + 2, 0));
     }
 
     #[test]
-    fn who_waits_for_the_end_does_not_wait_for_a_sink_that_is_stuck_or_broken() {
-        let stuck = start(&Script::stuck());
-        stuck.put(b"a\n");
-        stuck.close(Duration::from_millis(1));
-        let broken = start(&Script::of((0..100).map(|_| Err(full()))));
-        broken.put(b"a\n");
-        broken.close(PATIENCE);
+    fn what_is_left_at_the_end_by_a_sink_that_is_stuck_or_broken_is_counted_and_nobody_waits_for_it() {
+        for script in [Script::stuck(), Script::of((0..1000).map(|_| Err(full())))] {
+            let lines = start(&script);
+            (0..5).for_each(|_| lines.put(b"a\n"));
+            assert_eq!(lines.close(Duration::from_millis(1)), 5);
+        }
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_is_what_was_not_written_and_what_found_no_room() {
+        let script = Script::of([Ok(3)].into_iter().chain((0..1000).map(|_| Err(full()))));
+        let lines = start(&script);
+        lines.put(b"a\n");
+        script.wait_for("a\n");
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        let put = 2 * (ROOM / line.len()) + 7;
+        (0..put).for_each(|_| lines.put(&line));
+        assert!(lines.lost_in_all() > 0);
+        assert_eq!(lines.close(PATIENCE), put as u64);
     }
 }

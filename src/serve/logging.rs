@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, OFlags, access};
 use rustix::io::Errno;
 use tracing::{Dispatch, Metadata, dispatcher, error};
@@ -40,7 +41,8 @@ pub fn init(settings: &LogSettings) -> Result<LogHandle, LogError> {
     Ok(log)
 }
 
-/// The running log. When it is dropped, what is queued is written, if that is possible.
+/// The running log. When it is dropped, what is queued is written, if that is possible, and standard error is told how many lines
+/// are lost.
 #[derive(Debug)]
 pub struct LogHandle(LogControl);
 
@@ -78,8 +80,17 @@ impl LogHandle {
 
 impl Drop for LogHandle {
     fn drop(&mut self) {
-        self.0.lines.close(PATIENCE);
+        let lost = self.0.lines.close(PATIENCE);
+        if lost > 0 && takes_more(io::stderr()) {
+            let _ = writeln!(io::stderr(), "lines of the log were lost: {lost} could not be written before the end");
+        }
     }
+}
+
+/// Whether a short line can be written there without waiting for its reader.
+fn takes_more(file: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(&file, PollFlags::OUT)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 impl LogControl {
@@ -471,7 +482,7 @@ mod tests {
             tracing::debug!("more detail");
             log.change(&LogSettings { level: LogLevel::Warn, ..changed }).unwrap();
             tracing::info!("less");
-            log.lines.close(PATIENCE);
+            assert_eq!(log.lines.close(PATIENCE), 0);
             other_log = fs::read_to_string(&other).unwrap();
         });
         assert!(!log.contains("detail") && log.starts_with("20"), "{log}");

@@ -318,6 +318,24 @@ fn a_second_process_waits_for_the_end_of_the_first_and_counts_what_it_cannot_kee
 }
 
 #[test]
+fn what_cannot_be_written_before_the_end_is_counted_in_the_log() {
+    let redis = RedisServer::start();
+    let elsewhere = folder();
+    let path = elsewhere.path().join("audit");
+    let start = || setup(&redis).setting(&format!("audit-file = {path:?}")).expect_log("\"audit\"").start().settled();
+    let _first = start();
+    let mut second = start();
+    second.wait_for_log(&["\"audit\"", "\"waits\""]);
+    assert!(second.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM"));
+    stop(&mut second);
+    let lost =
+        lines(&second.path("log")).into_iter().find(|line| line["event"] == "audit" && line["outcome"] == "lost");
+    // A start, a session that began and ended, a refusal in it, and a stop at least.
+    assert!(lost.unwrap()["lines"].as_u64().unwrap() >= 5);
+    assert!(!fs::read_to_string(&path).unwrap().contains("flushall"));
+}
+
+#[test]
 fn standard_output_has_the_audit_log_where_that_is_asked_for() {
     let redis = RedisServer::start();
     let setup = setup(&redis).setting("audit-file = \"-\"");

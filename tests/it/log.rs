@@ -74,25 +74,32 @@ fn a_log_whose_reader_is_stuck_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_log_on_a_full_disk_hurts_nobody_and_goes_on_when_there_is_room_again() {
+fn a_log_on_a_full_disk_hurts_nobody_goes_on_when_there_is_room_again_and_says_at_the_end_what_it_lost() {
     let (_redis, setup) = setup();
     let (full, log) = (setup.path("full"), setup.path("log"));
     let setup = setup.setting(&format!("log-file = {full:?}"));
     symlink(&log, &full).unwrap();
-    let gate = setup.start();
-    let follow = |target: &str| {
+    let mut gate = setup.start();
+    let follow = |gate: &Respgate, target: &str| {
         fs::remove_file(&full).unwrap();
         symlink(target, &full).unwrap();
         gate.signal(Signal::USR1);
     };
-    follow("/dev/full");
+    follow(&gate, "/dev/full");
     eventually("the log to be opened again", || is_open(&gate, "/dev/full").then_some(()));
     let before = gate.log_text();
     assert_goes_on(&gate);
     assert_eq!(gate.log_text(), before);
     let (generation, _) = gate.in_force();
-    follow(log.to_str().unwrap());
+    follow(&gate, log.to_str().unwrap());
     gate.wait_for_log(&["reload", "done", &format!("\"generation\":{generation}")]);
+    follow(&gate, "/dev/full");
+    eventually("the log to be opened again", || is_open(&gate, "/dev/full").then_some(()));
+    gate.signal(Signal::TERM);
+    assert_eq!(gate.exit_status().code(), Some(0));
+    assert!(gate.log_text().contains("lines of the log were lost: "));
+    // It stands where a line began, as both are written to one file here.
+    fs::write(&log, "").unwrap();
 }
 
 #[test]
