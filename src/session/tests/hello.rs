@@ -17,7 +17,9 @@ fn version_then_options_then_login_then_authentication() {
         ("HELLO 3 AUTH a", "-ERR Syntax error in HELLO option 'AUTH'\r\n"),
         ("HELLO 3 SETNAME", "-ERR Syntax error in HELLO option 'SETNAME'\r\n"),
         ("HELLO 3 FOO", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
+        ("HELLO 3 SETNAME a SETNAME b SETNAME c", "-ERR Syntax error in HELLO option 'SETNAME'\r\n"),
         ("HELLO 3 SETNAME me", LOG_IN_FIRST),
+        ("HELLO 3 SETNAME me SETNAME you", LOG_IN_FIRST),
         ("HELLO 3", LOG_IN_FIRST),
         ("HELLO", LOG_IN_FIRST),
     ] {

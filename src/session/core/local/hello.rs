@@ -17,6 +17,9 @@ const LOG_IN_FIRST: &str = "NOAUTH HELLO must be called with the client already 
                             <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                             RESP protocol version at the same time";
 
+/// Where the last option begins, if each is said once. Redis takes them again and again, as many as there is room for.
+const LAST_OPTION: usize = 5;
+
 /// A HELLO as it was said.
 struct Hello<'a> {
     greeting: Greeting,
@@ -64,12 +67,13 @@ fn parse<'a>(argv: &Argv<'a>) -> Result<Hello<'a>, String> {
     let mut hello = Hello { greeting: Greeting::new(protocol), login: None };
     let mut at = 2;
     while let Some(option) = argv.get(at) {
-        match (option.to_ascii_lowercase().as_slice(), argv.get(at + 1), argv.get(at + 2)) {
-            (b"auth", Some(user), Some(password)) => {
+        let is = |name: &[u8]| at <= LAST_OPTION && option.eq_ignore_ascii_case(name);
+        match (argv.get(at + 1), argv.get(at + 2)) {
+            (Some(user), Some(password)) if is(b"auth") => {
                 hello.login = Some((user, password));
                 at += 3;
             }
-            (b"setname", Some(name), _) => {
+            (Some(name), _) if is(b"setname") => {
                 if !name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
                     return Err("ERR Client names cannot contain spaces, newlines or special characters.".to_owned());
                 }
