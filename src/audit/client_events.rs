@@ -89,16 +89,17 @@ impl ClientEvents {
         let revoked =
             shown.filter(|_| is_revoked).and_then(|leaf| PeerIdentity::from_der(leaf, None).ok()).map(Arc::new);
         let key = Key::new(Event::HandshakeFailed).from(client.ip()).because(reason).with(revoked.as_ref());
-        self.audit.put_of_client(&key, 1, |record| record.client(client).shown_certificate(shown));
-        self.note(&key, client, 1, |refusal| refusal.with_leaf(shown));
+        // Once, and no more of it than is told: whoever connects may have anybody read 64 KiB.
+        let head = shown.and_then(|leaf| x509::Head::parse(leaf).ok());
+        self.audit.put_of_client(&key, 1, |record| record.client(client).shown_certificate(shown, head.as_ref()));
+        self.note(&key, client, 1, |refusal| refusal.with_shown(head.as_ref()));
         if self.admits(key) {
-            let certificate = shown.and_then(|leaf| x509::Certificate::parse(leaf).ok());
             info!(
                 event = words::event(Event::HandshakeFailed),
                 outcome = words::outcome(Event::HandshakeFailed),
                 %client,
-                subject = certificate.as_ref().map(|certificate| certificate.subject.display()),
-                serial = certificate.as_ref().map(|certificate| beginning(&certificate.serial)),
+                subject = head.as_ref().map(|head| head.subject.display()),
+                serial = head.as_ref().map(|head| beginning(&head.serial)),
                 fingerprint = shown.map(|leaf| tracing::field::display(Fingerprint::of(leaf))),
                 reason,
                 %error,

@@ -64,11 +64,11 @@ impl Record {
         self.with("cert", certificate)
     }
 
-    /// With what somebody has shown, DER, and nobody vouches for.
-    pub(super) fn shown_certificate(self, leaf: Option<&[u8]>) -> Record {
+    /// With what somebody has shown, DER, and nobody vouches for; and what can be read of it.
+    pub(super) fn shown_certificate(self, leaf: Option<&[u8]>, head: Option<&x509::Head>) -> Record {
         let certificate = leaf.map(|leaf| {
             let mut fields = Map::new();
-            if let Ok(read) = x509::Certificate::parse(leaf) {
+            if let Some(read) = head {
                 fields.insert("subject".to_owned(), read.subject.display().into());
                 fields.insert("issuer".to_owned(), read.issuer.display().into());
                 fields.insert("serial".to_owned(), beginning(&read.serial).into());

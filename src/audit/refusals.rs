@@ -59,11 +59,10 @@ impl Refusal {
         Refusal { certificate: certificate.map(shown), ..self }
     }
 
-    /// The same of a certificate that may be none, DER.
-    pub fn with_leaf(self, leaf: Option<&[u8]>) -> Refusal {
-        let read = leaf.and_then(|leaf| x509::Certificate::parse(leaf).ok());
-        let shown = |read: x509::Certificate| Shown::new(&read.subject.display(), &beginning(&read.serial));
-        Refusal { certificate: read.map(shown), ..self }
+    /// The same of a certificate that nobody vouches for.
+    pub fn with_shown(self, head: Option<&x509::Head>) -> Refusal {
+        let shown = |head: &x509::Head| Shown::new(&head.subject.display(), &beginning(&head.serial));
+        Refusal { certificate: head.map(shown), ..self }
     }
 }
 

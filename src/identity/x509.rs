@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::fmt::{self, Write};
 
 use x509_parser::asn1_rs::Tag;
-use x509_parser::certificate::X509Certificate;
+use x509_parser::certificate::{X509Certificate, X509CertificateParser};
 use x509_parser::der_parser::oid::Oid;
 use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension};
+use x509_parser::nom::Parser;
 use x509_parser::oid_registry::{
     OID_DOMAIN_COMPONENT, OID_PKCS9_EMAIL_ADDRESS, OID_X509_COMMON_NAME, OID_X509_COUNTRY_NAME,
     OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_EXTENDED_KEY_USAGE,
@@ -180,6 +181,35 @@ impl Certificate {
 
     pub(super) fn subject_alternative_names(&self) -> Result<Option<SubjectAlternativeNames>, Flaw> {
         self.sans.clone()
+    }
+}
+
+/// What a certificate says of itself before its extensions. Those are most of a large one, and are not looked into.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Whose it is to be.
+    pub subject: Name,
+    /// Who is to have issued it.
+    pub issuer: Name,
+    /// Hexadecimal, without leading zeros.
+    pub serial: String,
+}
+
+impl Head {
+    /// Reads that of one DER certificate with nothing after it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(der: &[u8]) -> Result<Head, ParseError> {
+        let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+        match parser.parse(der) {
+            Ok(([], certificate)) => Ok(Head {
+                subject: Name::read(certificate.subject()),
+                issuer: Name::read(certificate.issuer()),
+                serial: hex(certificate.raw_serial()),
+            }),
+            _ => Err(ParseError),
+        }
     }
 }
 
@@ -539,6 +569,7 @@ impl RevocationList {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::test_pki::{Authority, client};
 
     /// A name of one common name.
     fn name(Tag(string_type): Tag, text: &[u8]) -> Name {
@@ -547,6 +578,15 @@ mod tests {
         let attribute = within(0x30, &[&[0x06, 3, 0x55, 4, 3], &*value].concat());
         let der = within(0x30, &within(0x31, &attribute));
         Name::read(&X509Name::from_der(&der).expect("a name").1)
+    }
+
+    #[test]
+    fn the_head_of_a_certificate_is_read_as_the_whole_is() {
+        let der = Authority::new("root").issue(client("alice")).der;
+        let (head, whole) = (Head::parse(&der).unwrap(), Certificate::parse(&der).unwrap());
+        assert_eq!((head.subject, head.issuer, head.serial), (whole.subject, whole.issuer, whole.serial));
+        assert_eq!(Head::parse(&[&*der, b"x"].concat()).err(), Some(ParseError));
+        assert_eq!(Head::parse(&der[..der.len() - 1]).err(), Some(ParseError));
     }
 
     #[test]
