@@ -77,6 +77,9 @@ const REQUESTS: u32 = 128;
 /// million keys, and an answer tell of thousands of users. The last one may go beyond.
 const WORK: usize = 64 << 10;
 
+/// What it costs to tell of a request where another kind came before it. Of the same kind it is a count.
+const REPORT: usize = 2 << 10;
+
 /// What may still be taken in this turn.
 struct Turn {
     requests: u32,
@@ -114,6 +117,13 @@ impl Intake {
     /// This was spent on judging a request in this turn.
     pub(super) fn note_effort(&self, effort: &Effort) {
         self.note_work(usize::try_from(effort.spent()).unwrap_or(usize::MAX));
+    }
+
+    /// What became of a request is told; if it `is_new`, not only as one more of the same.
+    pub(super) fn note_report(&self, is_new: bool) {
+        if is_new {
+            self.note_work(REPORT);
+        }
     }
 
     /// Another turn begins.

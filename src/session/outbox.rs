@@ -82,7 +82,8 @@ impl Outbox {
         }
     }
 
-    /// A request was refused.
+    /// A request was refused. Whether that is of another kind than what came just before.
+    #[must_use]
     pub(super) fn report_refusal(
         &mut self,
         reason: RequestRefusal,
@@ -90,7 +91,7 @@ impl Outbox {
         user: Option<&UserName>,
         is_told: bool,
         keys: RequestKeys,
-    ) {
+    ) -> bool {
         let name = command.map_or("", CommandSpec::full_name);
         let is_same = |report: &Report| match report {
             Report::Refused { reason: before, command, user: whose, is_told: was_told, .. } => {
@@ -101,24 +102,31 @@ impl Outbox {
         self.count_up(is_same, || {
             let (command, user) = (name.to_owned(), user.cloned());
             Report::Refused { reason, command, user, is_told, keys }
-        });
+        })
     }
 
-    /// A request was permitted that the audit log is told of.
-    pub(super) fn report_permitted(&mut self, command: &CommandSpec, user: Option<&UserName>, keys: RequestKeys) {
+    /// A request was permitted that the audit log is told of. Whether it is of another kind, likewise.
+    #[must_use]
+    pub(super) fn report_permitted(
+        &mut self,
+        command: &CommandSpec,
+        user: Option<&UserName>,
+        keys: RequestKeys,
+    ) -> bool {
         let name = command.full_name();
         let is_same = |report: &Report| matches!(report, Report::Permitted { command, user: whose, .. } if command == name && whose.as_ref() == user);
-        self.count_up(is_same, || Report::Permitted { command: name.to_owned(), user: user.cloned(), keys });
+        self.count_up(is_same, || Report::Permitted { command: name.to_owned(), user: user.cloned(), keys })
     }
 
-    /// A request was permitted that the rules of its user refuse.
+    /// A request was permitted that the rules of its user refuse. Whether it is of another kind, likewise.
+    #[must_use]
     pub(super) fn report_would_refuse(
         &mut self,
         reason: DenialReason,
         command: &CommandSpec,
         user: Option<&UserName>,
         keys: RequestKeys,
-    ) {
+    ) -> bool {
         let (name, reason) = (command.full_name(), RequestRefusal::Denied(reason));
         let is_same = |report: &Report| match report {
             Report::WouldRefuse { reason: before, command, user: whose, .. } => {
@@ -126,16 +134,19 @@ impl Outbox {
             }
             _ => false,
         };
-        self.count_up(is_same, || Report::WouldRefuse { reason, command: name.to_owned(), user: user.cloned(), keys });
+        self.count_up(is_same, || Report::WouldRefuse { reason, command: name.to_owned(), user: user.cloned(), keys })
     }
 
     /// What came just before, whatever it was, only counts up: a pipeline may be full of it.
-    fn count_up(&mut self, is_same: impl Fn(&Report) -> bool, report: impl FnOnce() -> Report) {
+    fn count_up(&mut self, is_same: impl Fn(&Report) -> bool, report: impl FnOnce() -> Report) -> bool {
         const REMEMBERED: usize = 16;
-        match self.reports.iter_mut().rev().take(REMEMBERED).find(|(report, _)| is_same(report)) {
+        let same = self.reports.iter_mut().rev().take(REMEMBERED).find(|(report, _)| is_same(report));
+        let is_new = same.is_none();
+        match same {
             Some((_, count)) => *count += 1,
             None => self.reports.push((report(), 1)),
         }
+        is_new
     }
 
     pub(super) fn take_reports(&mut self) -> Vec<(Report, u64)> {
@@ -217,8 +228,8 @@ mod tests {
     fn every_refusal_is_reported_and_those_of_one_kind_are_counted() {
         let mut outbox = Outbox::default();
         let mut report = |reason| outbox.report_refusal(reason, None, None, true, RequestKeys::default());
-        (0..20).for_each(|_| report(RequestRefusal::NoReply));
-        [RequestRefusal::Redirect, RequestRefusal::NoReply].into_iter().for_each(report);
+        assert_eq!((0..20).filter(|_| report(RequestRefusal::NoReply)).count(), 1);
+        assert_eq!([RequestRefusal::Redirect, RequestRefusal::NoReply].map(report), [true, false]);
         let counts: Vec<_> = outbox.take_reports().iter().map(|(_, count)| *count).collect();
         assert_eq!((counts, outbox.has_reports()), (vec![21, 1], false));
     }

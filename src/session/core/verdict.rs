@@ -130,7 +130,8 @@ impl SessionCore {
 
     fn report_refused(&mut self, command: Option<&CommandSpec>, refused: Refused, keys: RequestKeys) {
         let user = self.who.user().map(|user| user.name());
-        self.outbox.report_refusal(refused.reason, command, user, refused.is_told, keys);
+        let is_new = self.outbox.report_refusal(refused.reason, command, user, refused.is_told, keys);
+        self.intake.note_report(is_new);
     }
 
     #[inline]
@@ -139,10 +140,12 @@ impl SessionCore {
         let Some(command) = command else { return };
         let user = self.who.user().map(|user| user.name());
         if let Some(keys) = recorded {
-            self.outbox.report_permitted(command, user, keys);
+            let is_new = self.outbox.report_permitted(command, user, keys);
+            self.intake.note_report(is_new);
         }
         if let Some((denial, keys)) = would_refuse {
-            self.outbox.report_would_refuse(DenialReason::Acl(denial), command, user, keys);
+            let is_new = self.outbox.report_would_refuse(DenialReason::Acl(denial), command, user, keys);
+            self.intake.note_report(is_new);
         }
     }
 

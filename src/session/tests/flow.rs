@@ -384,6 +384,23 @@ fn what_is_compared_for_requests_uses_up_the_turn_whoever_asks() {
 }
 
 #[test]
+fn requests_that_are_each_told_of_use_up_the_turn_before_those_that_only_count_up() {
+    let kinds = "GET STRLEN TTL PTTL TYPE DUMP PERSIST INCR DECR LLEN SCARD HLEN ZCARD HKEYS HVALS HGETALL SMEMBERS LPOP RPOP SPOP";
+    let requests = 2000;
+    let turns = |kinds: &[&str]| {
+        let mut rig = Rig::new("user default on nopass ~* &* +blpop +client\n");
+        rig.say("CLIENT REPLY OFF");
+        rig.say("BLPOP k 0");
+        let kinds = kinds.iter().cycle().take(requests);
+        rig.client(&kinds.flat_map(|kind| request(&format!("{kind} k"))).collect::<Vec<_>>());
+        rig.redis("*-1\r\n");
+        assert_eq!((rig.core.traffic().refused, rig.closed), (requests as u64, None));
+        rig.turns
+    };
+    assert!(turns(&kinds.split(' ').collect::<Vec<_>>()) > 3 * turns(&["GET"]));
+}
+
+#[test]
 fn nothing_more_is_read_while_requests_that_have_come_wait_for_their_turn() {
     let mut rig = Rig::new(OPEN);
     let requests = 500_000;
