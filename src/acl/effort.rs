@@ -6,7 +6,10 @@ use std::cell::Cell;
 /// a hundred patterns take a million.
 const OF_A_REQUEST: u64 = 16 << 20;
 
-/// For all that one session is subscribed to, when its user has lost a right: many sessions may be of that user.
+/// As many are made at once, whoever asks and however many: 1 ms.
+const AT_ONCE: u64 = 512 << 10;
+
+/// For all that goes on for one session, when its user has lost a right: many sessions may be of that user.
 const OF_A_SESSION: u64 = 2 << 20;
 
 /// How many comparisons may still be made: of a name with a pattern, and of a byte with an element of a pattern that is neither
@@ -16,6 +19,8 @@ const OF_A_SESSION: u64 = 2 << 20;
 pub struct Effort {
     most: u64,
     left: Cell<u64>,
+    /// Where they do not suffice, more are made later.
+    is_preliminary: bool,
 }
 
 impl Default for Effort {
@@ -25,13 +30,26 @@ impl Default for Effort {
 }
 
 impl Effort {
-    /// For judging again what one session is subscribed to.
+    /// For judging a request while it may be one of many. Where this does not suffice, it [is judged
+    /// later](Self::is_inconclusive).
+    pub fn at_once() -> Effort {
+        Effort { is_preliminary: true, ..Effort::of(AT_ONCE) }
+    }
+
+    /// For judging again what goes on for one session.
     pub fn of_a_session() -> Effort {
         Effort::of(OF_A_SESSION)
     }
 
     fn of(most: u64) -> Effort {
-        Effort { most, left: Cell::new(most) }
+        Effort { most, left: Cell::new(most), is_preliminary: false }
+    }
+
+    /// Whether whatever was found within it counts for nothing, and the same is to be judged once more with all that one request
+    /// may cost.
+    #[must_use]
+    pub fn is_inconclusive(&self) -> bool {
+        self.is_preliminary && self.is_used_up()
     }
 
     /// How many comparisons were made.

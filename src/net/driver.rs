@@ -61,6 +61,7 @@ pub(super) struct Driver<C, S: Services> {
     go_ahead: Option<GoAhead>,
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     unblocking: Option<Unblocking>,
+    long_turn: super::long_turn::LongTurn,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -113,6 +114,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
             go_ahead: None,
             mirroring: None,
             unblocking: None,
+            long_turn: Default::default(),
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -219,7 +221,8 @@ impl<C: Stream, S: Services> Driver<C, S> {
         now: Instant,
     ) -> Result<(), CloseReason> {
         self.apply_orders(policy, now)?;
-        self.core.begin_turn();
+        let may_be_long = self.long_turn.begin(cx);
+        self.core.begin_turn(may_be_long);
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
         match edit {
             None => {}
@@ -576,6 +579,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
                     self.mirroring = Some(self.services.mirror(spec));
                     started = true;
                 }
+                Action::QueueLongJudgement => self.long_turn.queue(self.services.long_turns(), cx),
                 Action::Unblock => {
                     self.unblocking = self.upstream.as_ref().map(|upstream| self.services.unblock(upstream));
                     started = true;

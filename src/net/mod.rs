@@ -9,6 +9,7 @@ mod farewell;
 mod gate;
 mod inherited;
 pub mod listener;
+mod long_turn;
 mod places;
 pub mod proxy_protocol;
 pub mod registry;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
+use super::long_turn::LongTurns;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
@@ -48,6 +49,8 @@ pub(super) trait Services {
     fn judge_upstream(&self, upstream: &Self::Upstream) -> Result<(), CloseReason>;
     /// Whether there is room for what will be recorded of requests. Where there is none, the session is woken when there is.
     fn may_take_requests(&self) -> bool;
+    /// Where the sessions that share a thread wait for long turns.
+    fn long_turns(&self) -> &LongTurns;
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Nothing more that was sent over this connection is to be executed.

@@ -25,6 +25,7 @@ use self::learning::SharedLearner;
 use self::mailbox::Message;
 pub use self::mailbox::{Application, Arrival, Mailbox, Renewal, RenewalReceivers};
 use super::budget::MemoryBudget;
+use super::long_turn::LongTurns;
 use super::places::Places;
 use super::registry::Registry;
 use crate::audit::SharedAclLog;
@@ -130,6 +131,8 @@ struct Worker {
     draining: watch::Sender<Option<Instant>>,
     /// Who hears that certificates may be trusted no longer.
     trusts: watch::Sender<()>,
+    /// Whose turn it is for judgements that take long.
+    long_turns: LongTurns,
     /// Who finds servers for tunnels.
     dialler: Dialler,
     /// What tunnels read into, one after the other.
@@ -173,6 +176,7 @@ impl Worker {
             counts: RefCell::default(),
             draining: watch::Sender::new(None),
             trusts: watch::Sender::new(()),
+            long_turns: LongTurns::default(),
             dialler: Dialler::default(),
             tunnel_buffer: RefCell::new(vec![0; if has_tunnels { tunnel::BUFFER } else { 0 }]),
             expiry_checked_at: Cell::new(unix_seconds()),

@@ -102,6 +102,9 @@ pub enum Action {
     Administer(Administration),
     /// See to it that Redis has a mirror of a user and report with [`SessionCore::handle_mirrored`].
     Mirror(MirrorSpec),
+    /// Have the session's turn come for a judgement that takes long, among all that ask for it, and report with
+    /// [`SessionCore::begin_turn`].
+    QueueLongJudgement,
     /// Have Redis answer the blocking command that it executes on this connection, and report with
     /// [`SessionCore::handle_not_unblocked`] if it does not.
     Unblock,

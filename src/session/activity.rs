@@ -13,6 +13,8 @@ pub enum Activity {
     Edit,
     /// Redis is told of the user that scripts run as.
     Mirror,
+    /// To judge its request takes long, and others come before it.
+    Judgement,
     /// A connection to Redis is being made.
     Connect,
     /// The client does not take its replies.

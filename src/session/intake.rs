@@ -87,11 +87,13 @@ struct Turn {
     work: Cell<usize>,
     /// Some that have come were left for the next one.
     is_behind: bool,
+    /// Among all sessions it is this one's turn for a judgement that takes long.
+    may_be_long: bool,
 }
 
 impl Default for Turn {
     fn default() -> Self {
-        Self { requests: REQUESTS, work: Cell::new(WORK), is_behind: false }
+        Self { requests: REQUESTS, work: Cell::new(WORK), is_behind: false, may_be_long: false }
     }
 }
 
@@ -126,9 +128,17 @@ impl Intake {
         }
     }
 
-    /// Another turn begins.
-    pub(super) fn begin_turn(&mut self) {
-        self.turn = Turn { is_behind: self.turn.is_behind, ..Turn::default() };
+    /// What judging a whole request may cost in this turn.
+    pub(super) fn effort(&self) -> Effort {
+        if self.turn.may_be_long { Effort::default() } else { Effort::at_once() }
+    }
+
+    /// Another turn begins, which may be a long one.
+    pub(super) fn begin_turn(&mut self, may_be_long: bool) {
+        self.turn = Turn { is_behind: self.turn.is_behind, may_be_long, ..Turn::default() };
+        if may_be_long && matches!(self.wait, Some(Wait::LongJudgement)) {
+            self.wait = None;
+        }
     }
 
     /// No further request is begun in this turn.

@@ -12,6 +12,7 @@ mod drain;
 mod flow;
 mod former_rights;
 mod hello;
+mod long_judgement;
 mod mirror;
 mod order;
 mod properties;

@@ -21,6 +21,8 @@ pub(super) enum Wait {
     Replies(AfterReplies),
     /// The verdict on the next request depends on what Redis says to those that were sent.
     Undecided,
+    /// To judge the next request takes long, and others do the same: it has to have its turn for that.
+    LongJudgement,
 }
 
 /// What is done once no reply is outstanding.
@@ -46,7 +48,8 @@ impl Wait {
             Self::Administering { memory, .. } | Self::Mirroring { memory } => *memory,
             Self::Throttled { .. }
             | Self::Replies(AfterReplies::Reset | AfterReplies::Mirror { .. })
-            | Self::Undecided => 0,
+            | Self::Undecided
+            | Self::LongJudgement => 0,
         }
     }
 

@@ -138,6 +138,25 @@ fn a_request_that_takes_too_long_to_judge_is_refused_and_the_session_goes_on() {
 }
 
 #[test]
+fn requests_that_take_long_to_judge_have_their_turns_and_are_all_answered() {
+    let redis = RedisServer::start();
+    let patterns: String = (0..60).map(|number| format!(" ~app:*:{number}*z")).collect();
+    let gate = Respgate::start(&redis, &format!("user alice on +@all{patterns}\nuser bob on +@all ~*\n"));
+    // Two million comparisons and more, and as many for each other one.
+    let keys = vec![format!("app:{}:59z", "a".repeat(40)); 800];
+    let long = request(&["EXISTS"].into_iter().chain(keys.iter().map(String::as_str)).collect::<Vec<_>>());
+    let mut clients: Vec<_> = (0..6).map(|_| gate.connect("alice")).collect();
+    clients.iter_mut().for_each(|client| client.send(&[&*long, &long, &long, &request(&["PING"])].concat()));
+    let mut leaves = gate.connect("alice");
+    leaves.send(&long);
+    drop(leaves);
+    assert_eq!(gate.connect("bob").text(&["PING"]), "+PONG");
+    for client in &mut clients {
+        assert_eq!([(); 4].map(|()| client.reply_text()), [":0", ":0", ":0", "+PONG"]);
+    }
+}
+
+#[test]
 fn flushall_is_refused_in_any_spelling() {
     let (redis, gate) = start();
     let mut client = gate.connect("alice");

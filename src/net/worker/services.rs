@@ -20,6 +20,7 @@ use crate::auth::throttle::Reach;
 use crate::config::Listener;
 use crate::generation::{Edit, EditProgress, Editor, GoAhead};
 use crate::net::addresses::{is_balancer, may_connect};
+use crate::net::long_turn::LongTurns;
 use crate::net::services::{Connecting, Services};
 use crate::policy::Policy;
 use crate::resp::Reply;
@@ -106,6 +107,10 @@ impl Services for WorkerServices {
 
     fn may_take_requests(&self) -> bool {
         !self.worker.settings.events.audit().is_blocking()
+    }
+
+    fn long_turns(&self) -> &LongTurns {
+        &self.worker.long_turns
     }
 
     fn connect(&self) -> Connecting<Connection> {

@@ -14,6 +14,7 @@ impl SessionCore {
             Some(Wait::Throttled { .. }) => return Activity::Throttled,
             Some(Wait::Administering { .. }) => return Activity::Edit,
             Some(Wait::Mirroring { .. }) => return Activity::Mirror,
+            Some(Wait::LongJudgement) => return Activity::Judgement,
             Some(Wait::Replies(_) | Wait::Undecided) | None => {}
         }
         if self.upstream.is_connecting() {

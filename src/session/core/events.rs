@@ -13,9 +13,10 @@ use crate::session::output::{Output, Side};
 use crate::session::wait::Wait;
 
 impl SessionCore {
-    /// The session has its turn among others: a bounded number of requests is taken until the next.
-    pub fn begin_turn(&mut self) {
-        self.intake.begin_turn();
+    /// The session has its turn among others: a bounded number of requests is taken until the next. If it `may_be_long`, as
+    /// [`Action::QueueLongJudgement`] asked for, a request is judged that takes long.
+    pub fn begin_turn(&mut self, may_be_long: bool) {
+        self.intake.begin_turn(may_be_long);
     }
 
     /// Bytes came from the client: `out`'s input starts at the first byte that was not consumed before. Returns how many

@@ -181,7 +181,7 @@ impl SessionCore {
             // A command that blocks may take its time, and whoever is not listened to is not idle.
             let may_take_its_time = self.upstream.is_blocked() || !self.flow.has_room_downstream();
             if may_take_its_time { Timeout::Never } else { Timeout::Redis }
-        } else if self.may_wait_for_ever() {
+        } else if self.may_wait_for_ever() || matches!(self.intake.waits_for(), Some(Wait::LongJudgement)) {
             Timeout::Never
         } else {
             Timeout::Client

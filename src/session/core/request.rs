@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::SessionCore;
-use super::verdict::{Conclusion, Judgement, Refused};
+use super::verdict::{Conclusion, Judgement, Refused, with_shadow};
 use crate::command::{Argv, ArgvBuf, CommandId, Role, Scope};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
-use crate::session::action::RequestRefusal;
+use crate::session::action::{Action, RequestRefusal};
 use crate::session::close::CloseReason;
 use crate::session::flow;
 use crate::session::intake::{Body, Visibility};
@@ -135,9 +135,20 @@ impl SessionCore {
     ) -> Result<RequestOutcome, CloseReason> {
         let bytes = &out.input()[range.clone()];
         let argv = Argv::new(bytes, self.intake.spans());
-        let Some(Judgement::Certain(verdict)) = self.judge(|requester| Some(policy.decide(requester, &argv))) else {
-            self.intake.wait_for(Wait::Undecided);
-            return Ok(RequestOutcome::Postponed);
+        let judgement = self.judge(self.intake.effort(), |requester| {
+            Some(with_shadow(policy, requester, &argv, Scope::Whole, policy.decide(requester, &argv)))
+        });
+        let verdict = match judgement {
+            Some(Judgement::Certain(verdict)) => verdict,
+            Some(Judgement::Undecided) | None => {
+                self.intake.wait_for(Wait::Undecided);
+                return Ok(RequestOutcome::Postponed);
+            }
+            Some(Judgement::TooLong) => {
+                self.intake.wait_for(Wait::LongJudgement);
+                self.outbox.act(Action::QueueLongJudgement);
+                return Ok(RequestOutcome::Postponed);
+            }
         };
         if let Some(wait) = self.prerequisite(policy, &verdict, &argv) {
             self.intake.wait_for(wait);

@@ -3,8 +3,8 @@
 
 use super::SessionCore;
 use super::request::is_exec;
-use super::verdict::{Conclusion, Judgement, Refused};
-use crate::acl::{AclDenial, texts};
+use super::verdict::{Conclusion, Judgement, Refused, with_shadow};
+use crate::acl::{AclDenial, Effort, texts};
 use crate::command::{Argv, ArgvBuf, Role, Scope};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::session::close::CloseReason;
@@ -28,8 +28,10 @@ impl SessionCore {
             return 0;
         }
         let prefix = Argv::new(rest, self.intake.spans());
-        match self.judge_by_prefix(policy, &prefix, argc) {
+        match self.judge_by_prefix(policy, &prefix, argc, Effort::at_once()) {
             None => self.intake.hold_beyond(bulk),
+            // Once it is complete it is judged when its turn for that has come.
+            Some(Judgement::TooLong) => self.intake.hold_until_complete(),
             Some(Judgement::Undecided) => self.intake.wait_for(Wait::Undecided),
             Some(Judgement::Certain(Verdict::Forward(_))) if self.mirror_is_outdated() => {
                 self.intake.wait_for(Wait::Replies(AfterReplies::Mirror { anew: false }));
@@ -58,10 +60,11 @@ impl SessionCore {
         !self.intake.is_streaming() && held.len() + self.intake.table() > self.limits.request_buffer
     }
 
-    /// Judges a streamed request again, now that only its end is missing upstream, under the policy of this moment.
+    /// Judges a streamed request again, now that only its end is missing upstream, under the policy of this moment. That can take
+    /// long only if the policy is another one by now.
     pub(super) fn commit(&mut self, policy: &Policy, prefix: &ArgvBuf, argc: usize) -> Result<(), CloseReason> {
-        let Some(Judgement::Certain(Verdict::Forward(permit))) = self.judge_by_prefix(policy, &prefix.as_argv(), argc)
-        else {
+        let judgement = self.judge_by_prefix(policy, &prefix.as_argv(), argc, Effort::of_a_session());
+        let Some(Judgement::Certain(Verdict::Forward(permit))) = judgement else {
             return Err(CloseReason::PolicyChanged);
         };
         if !is_plain(&permit) {
@@ -76,8 +79,17 @@ impl SessionCore {
     }
 
     /// Judges a large request by its first arguments; `None` if they do not decide.
-    fn judge_by_prefix<'p>(&self, policy: &'p Policy, prefix: &Argv<'_>, argc: usize) -> Option<Judgement<'p>> {
-        self.judge(|requester| policy.decide_by_prefix(requester, prefix, argc))
+    fn judge_by_prefix<'p>(
+        &self,
+        policy: &'p Policy,
+        prefix: &Argv<'_>,
+        argc: usize,
+        effort: Effort,
+    ) -> Option<Judgement<'p>> {
+        self.judge(effort, |requester| {
+            let verdict = policy.decide_by_prefix(requester, prefix, argc)?;
+            Some(with_shadow(policy, requester, prefix, Scope::Prefix, verdict))
+        })
     }
 }
 

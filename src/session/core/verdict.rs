@@ -15,6 +15,8 @@ pub(super) enum Judgement<'p> {
     Certain(Verdict<'p>),
     /// It depends on a reply that is outstanding.
     Undecided,
+    /// There is none yet: it takes longer than it may at once.
+    TooLong,
 }
 
 /// What becomes of a request.
@@ -49,14 +51,32 @@ impl Refused {
     }
 }
 
+/// The verdict as it is. What is permitted is held against the rules, too, that its user only tries out, and that may take as long:
+/// so it is done here once more, within the effort of the judgement.
+pub(super) fn with_shadow<'p>(
+    policy: &Policy,
+    requester: Requester<'_>,
+    argv: &Argv<'_>,
+    scope: Scope,
+    verdict: Verdict<'p>,
+) -> Verdict<'p> {
+    if let (Verdict::Forward(permit), Some(user)) = (&verdict, requester.user) {
+        let _ = policy.would_refuse(user, permit.spec(), argv, scope, requester.database, requester.effort);
+    }
+    verdict
+}
+
 impl SessionCore {
     /// The verdict on which all states agree that Redis may be in. Where they do not, and no reply will tell, the request
     /// is denied. `None` if `decide` says nothing.
-    pub(super) fn judge<'p>(&self, decide: impl Fn(Requester<'_>) -> Option<Verdict<'p>>) -> Option<Judgement<'p>> {
-        let effort = Effort::default();
+    pub(super) fn judge<'p>(
+        &self,
+        effort: Effort,
+        decide: impl Fn(Requester<'_>) -> Option<Verdict<'p>>,
+    ) -> Option<Judgement<'p>> {
         let judgement = self.judge_within(&effort, decide);
         self.intake.note_effort(&effort);
-        judgement
+        if effort.is_inconclusive() { Some(Judgement::TooLong) } else { judgement }
     }
 
     fn judge_within<'p>(

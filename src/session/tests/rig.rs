@@ -54,6 +54,11 @@ pub(crate) struct Rig {
     /// Mirrors are there as soon as they are asked for.
     pub(crate) mirrors: bool,
     pub(crate) mirroring: Option<MirrorSpec>,
+    /// So many turns for judgements that take long come as soon as they are asked for.
+    pub(crate) long_turns: u32,
+    /// It has asked for that.
+    pub(crate) asks_for_long_turn: bool,
+    is_long_turn: bool,
     /// How often Redis was to answer a blocking command.
     pub(crate) unblocking: u32,
     /// How many connections to Redis there have been.
@@ -163,6 +168,9 @@ impl Rig {
             administering: None,
             mirrors: false,
             mirroring: None,
+            long_turns: u32::MAX,
+            asks_for_long_turn: false,
+            is_long_turn: false,
             unblocking: 0,
             connections: 0,
             closed: None,
@@ -390,9 +398,12 @@ impl Rig {
     /// What the driver does, one wake-up after the other, until nothing moves any more.
     fn run(&mut self) {
         while self.closed.is_none() {
-            if self.core.waits_for_its_turn() {
+            let is_long_turn = self.long_turns > 0 && std::mem::take(&mut self.asks_for_long_turn);
+            self.long_turns -= u32::from(is_long_turn);
+            if self.core.waits_for_its_turn() || is_long_turn || self.is_long_turn {
                 self.turns += 1;
-                self.core.begin_turn();
+                self.is_long_turn = is_long_turn;
+                self.core.begin_turn(is_long_turn);
             }
             let mut progress = self.read_client() | self.read_redis();
             if self.closed.is_none() && self.core.can_go_on() {
@@ -500,6 +511,7 @@ impl Rig {
                     }
                 }
                 Action::Verify(credentials) => self.verifying = Some(credentials),
+                Action::QueueLongJudgement => self.asks_for_long_turn = true,
                 Action::Unblock => self.unblocking += 1,
                 Action::Close(reason) => self.closed = Some(reason),
             }

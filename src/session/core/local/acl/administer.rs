@@ -6,7 +6,7 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{Answer, BLOCKED};
-use crate::acl::texts;
+use crate::acl::{Effort, texts};
 use crate::command::Argv;
 use crate::policy::{LocalCommand, Policy, Verdict};
 use crate::resp::{Reply, parse_integer};
@@ -52,7 +52,7 @@ impl SessionCore {
 
     /// Judges a request of the ACL family that had to wait for its go-ahead, as if it came now.
     fn judge_again(&mut self, policy: &Policy, argv: &Argv<'_>, out: &mut Output<'_>) {
-        match self.judge(|requester| Some(policy.decide(requester, argv))) {
+        match self.judge(Effort::default(), |requester| Some(policy.decide(requester, argv))) {
             Some(Judgement::Certain(Verdict::Local(local))) => {
                 let answer = self.acl_answer(policy, local, argv);
                 if let Answer::Refused(_) = answer {
