@@ -13,7 +13,7 @@ import threading
 import time
 
 from made_up import MadeUp
-from stage import HONEST, HOSTILE, Gate, Pipeline, encoded, make_certificates, redis_in
+from gate import HONEST, HOSTILE, Gate, Pipeline, encoded, make_certificates, redis_in
 
 A_SECOND = 100_000
 LOT = 500

@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from made_up import MARK, WORDS, Filler, MadeUp
-from stage import FILLING, HONEST, HOSTILE, Gate, Pipeline, encoded, make_certificates, redis_in
+from gate import FILLING, HONEST, HOSTILE, Gate, Pipeline, encoded, make_certificates, redis_in
 
 PROCESSES = 2
 LOT = 500
