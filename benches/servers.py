@@ -5,7 +5,9 @@ import os
 import pathlib
 import socket
 import subprocess
+import sys
 import tempfile
+import time
 
 
 @contextlib.contextmanager
@@ -24,10 +26,10 @@ def running(respgate, prepare):
 
 @contextlib.contextmanager
 def redis_server(*options):
-    """A Redis that saves nothing, until the end of the block."""
+    """A Redis that saves nothing, as its process, until the end of the block."""
     redis = subprocess.Popen(["redis-server", "--save", "", *options], stdout=subprocess.DEVNULL)
     with ended(redis):
-        yield
+        yield redis
 
 
 @contextlib.contextmanager
@@ -43,6 +45,16 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def wait_for(path):
+    """Until somebody listens at this unix socket."""
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+            return
+        time.sleep(0.05)
+    sys.exit(f"nobody listens at {path}")
 
 
 def request(*arguments):

@@ -14,13 +14,11 @@ Needs Python 3.9, redis-server, redis-benchmark, openssl 3 and stunnel4; Linux, 
 import contextlib
 import os
 import pathlib
-import socket
 import statistics
 import subprocess
 import sys
-import time
 
-from servers import ended, running
+from servers import ended, running, wait_for
 
 MOST = 0.6
 
@@ -139,15 +137,6 @@ def started(command):
     process = subprocess.Popen([str(word) for word in command])
     with ended(process):
         yield process
-
-
-def wait_for(path):
-    for _ in range(200):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(str(path))
-            return
-        time.sleep(0.05)
-    sys.exit(f"nobody listens at {path}")
 
 
 if __name__ == "__main__":
