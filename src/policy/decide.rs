@@ -226,5 +226,7 @@ fn fits_a_subscriber(role: Role) -> bool {
 /// Redis compares options with `strcasecmp`, which ends at a NUL: `CLIENT REPLY OFF\0x` is CLIENT REPLY OFF. What the
 /// session reads as a keyword must not be read differently by Redis. (HELLO is parsed by us and never passed on.)
 fn holds_nul_keyword(spec: &CommandSpec, argv: &Argv<'_>) -> bool {
-    spec.full_name().starts_with("client|") && argv.iter().any(|argument| argument.contains(&0))
+    spec.parent().is_some()
+        && spec.full_name().starts_with("client|")
+        && argv.iter().any(|argument| argument.contains(&0))
 }

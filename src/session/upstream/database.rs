@@ -43,15 +43,27 @@ impl Databases {
         }
     }
 
+    /// How many [`get`](Self::get) gives.
+    pub(super) fn len(self) -> usize {
+        match self.0 {
+            Set::None => 0,
+            Set::One(_) | Set::Any => 1,
+            Set::Two(..) => 2,
+        }
+    }
+
+    /// One of them; a `None` in it stands for any.
+    pub(super) fn get(self, index: usize) -> Option<Option<u32>> {
+        match (self.0, index) {
+            (Set::One(a) | Set::Two(a, _), 0) | (Set::Two(_, a), 1) => Some(Some(a)),
+            (Set::Any, 0) => Some(None),
+            _ => None,
+        }
+    }
+
     /// Each of them; `None` stands for any.
     pub(super) fn iter(self) -> impl Iterator<Item = Option<u32>> {
-        let (first, second) = match self.0 {
-            Set::None => (None, None),
-            Set::One(a) => (Some(Some(a)), None),
-            Set::Two(a, b) => (Some(Some(a)), Some(Some(b))),
-            Set::Any => (Some(None), None),
-        };
-        first.into_iter().chain(second)
+        (0..self.len()).filter_map(move |index| self.get(index))
     }
 }
 

@@ -146,9 +146,11 @@ impl UpstreamState {
             monitoring: self.is_monitoring,
         };
         let executing = SessionMode { in_transaction: false, ..mode };
-        let modes = [Some(mode), (self.transaction.queueing() == Queueing::Undecided).then_some(executing)];
+        let modes = 1 + usize::from(self.transaction.queueing() == Queueing::Undecided);
         let databases = self.database.possible().or(self.transaction.selected());
-        modes.into_iter().flatten().flat_map(move |mode| databases.iter().map(move |database| (mode, database)))
+        // Asked for each request: one range costs less than iterators in iterators.
+        let count = databases.len();
+        (0..modes * count).map(move |state| ([mode, executing][state / count], databases.get(state % count).flatten()))
     }
 
     /// Whether a reply that is outstanding may still tell these states apart.
