@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::task::yield_now;
 
 /// Whoever is polled here has more to do, and is polled again once all sockets have been asked what has come, and the others that
-/// are ready have had their turn. Woken at once, it might have 61 turns before any socket is asked (tokio's `LocalSet`).
+/// are ready have had their turn. Woken at once, it might have 61 turns before any socket is asked (tokio's `event_interval`).
 pub(super) fn end(cx: &mut Context<'_>) {
     let _pending: Poll<()> = pin!(yield_now()).poll(cx);
 }

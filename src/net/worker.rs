@@ -11,14 +11,16 @@ mod sessions;
 mod tunnel;
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 
 use self::connection::Counted;
 use self::learning::SharedLearner;
@@ -93,7 +95,7 @@ pub fn start(
     number: usize,
     settings: WorkerSettings,
     generation: Arc<ArcSwap<Generation>>,
-) -> std::io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
+) -> io::Result<(Mailbox, std::thread::JoinHandle<()>)> {
     let (messages, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(AtomicUsize::new(0));
     let ticks = Arc::new(AtomicU64::new(0));
@@ -104,16 +106,26 @@ pub fn start(
         ticks: Arc::clone(&ticks),
         waits_for_last_drain: Arc::clone(&waits_for_last_drain),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        // Certificates are verified there, after a reload, and names asked for that tunnels lead to, one question each.
-        .max_blocking_threads(1 + settings.names.min(MOST_NAMES))
-        .build()?;
+    // Certificates are verified there, after a reload, and names asked for that tunnels lead to, one question each.
+    let blocking_threads = 1 + settings.names.min(MOST_NAMES);
+    let (told, is_started) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(blocking_threads)
+            .build_local(LocalOptions::default());
+        let (runtime, built) = match runtime {
+            Ok(runtime) => (Some(runtime), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        // Whoever starts the worker waits for this.
+        let _ = told.send(built);
+        let Some(runtime) = runtime else { return };
         let worker = Rc::new(Worker::new(settings, generation, connections));
-        LocalSet::new().block_on(&runtime, worker.run(inbox, &ticks, &waits_for_last_drain));
+        runtime.block_on(worker.run(inbox, &ticks, &waits_for_last_drain));
     })?;
+    is_started.recv().map_err(|_| io::Error::other("a worker has ended at once"))??;
     Ok((mailbox, thread))
 }
 
