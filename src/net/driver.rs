@@ -2,19 +2,20 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 
 use super::budget::{Account, Holder};
 use super::executing::Executing;
+use super::read_quota::{Read, ReadQuota};
 use super::registry::{Handle, Order};
-use super::services::{Connecting, Services, Stream};
+use super::services::{ClientConnection, Connecting, Services};
+use super::sockets::Sockets;
 use super::turn;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
@@ -31,15 +32,6 @@ use crate::upstream::Unblocking;
 /// Bytes read at once, into a buffer that all sessions of a worker share.
 const SCRATCH: usize = 64 << 10;
 
-/// Bytes read from one side in one wake-up; then the others get their turn.
-const READ_QUOTA: usize = 128 << 10;
-
-/// Fewer bytes than this take as long as many, where each comes in a record of its own or beside records without any.
-const SMALL_READ: usize = 4 << 10;
-
-/// As how many bytes they count, where more is read behind them.
-const SMALL_READ_COST: usize = 32 << 10;
-
 /// Held bytes are accounted for in steps of this, so that ordinary requests do not touch the counter that workers share.
 const ACCOUNTED_STEP: usize = 4 << 10;
 
@@ -52,6 +44,8 @@ pub(super) struct Driver<C, S: Services> {
     core: SessionCore,
     client: C,
     upstream: Option<S::Upstream>,
+    /// Once it is known whom they wake.
+    sockets: Option<Rc<Sockets>>,
     connecting: Option<Connecting<S::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<EditProgress>>,
@@ -92,21 +86,14 @@ pub(super) struct EndedSession<C, S: Services> {
     pub(super) executing: Option<Executing<S>>,
 }
 
-/// How much a read brought.
-enum Read {
-    Nothing,
-    Some(usize),
-    End,
-    Failed,
-}
-
-impl<C: Stream, S: Services> Driver<C, S> {
+impl<C: ClientConnection, S: Services> Driver<C, S> {
     /// A session that is about to begin.
     pub(super) fn new(core: SessionCore, client: C, handle: Rc<Handle>, account: Account, services: S) -> Self {
         Self {
             core,
             client,
             upstream: None,
+            sockets: None,
             connecting: None,
             verifying: None,
             administering: None,
@@ -170,12 +157,13 @@ impl<C: Stream, S: Services> Driver<C, S> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
         self.account.note_waker(cx.waker());
+        let sockets = self.sockets_that_wake(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
         let progress = self.poll_administered(cx);
         let policy = self.services.policy();
         let is_new = self.handle.note_generation(policy.generation);
         let outcome = if is_new { self.handle_generation() } else { Ok(()) };
-        let outcome = outcome.and_then(|()| self.run(cx, &policy, progress, Instant::now()));
+        let outcome = outcome.and_then(|()| self.run(cx, &sockets, &policy, progress, Instant::now()));
         self.handle.note_former_rights(self.core.executes_with_former_rights());
         self.handle.note_last_drain(self.core.waits_for_last_drain());
         // It was used at once or is not needed.
@@ -191,6 +179,13 @@ impl<C: Stream, S: Services> Driver<C, S> {
                 Poll::Pending
             }
             Err(reason) => Poll::Ready(reason),
+        }
+    }
+
+    fn sockets_that_wake(&mut self, session: &Waker) -> Rc<Sockets> {
+        match &self.sockets {
+            Some(sockets) if sockets.wake(session) => Rc::clone(sockets),
+            _ => Rc::clone(self.sockets.insert(Rc::new(Sockets::new(session)))),
         }
     }
 
@@ -216,6 +211,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
     fn run(
         &mut self,
         cx: &mut Context<'_>,
+        sockets: &Sockets,
         policy: &Policy,
         edit: Option<EditProgress>,
         now: Instant,
@@ -237,7 +233,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
                 self.core.handle_administered(administered, policy, now, &mut out);
             }
         }
-        let (mut client, mut redis) = (ReadQuota::default(), ReadQuota::default());
+        let (mut client, mut redis) = (ReadQuota::of(&sockets.client), ReadQuota::of(&sockets.redis));
         loop {
             let mut progress = self.poll_events(cx, policy, now)?;
             if progress {
@@ -256,10 +252,10 @@ impl<C: Stream, S: Services> Driver<C, S> {
                 && !self.client_ended
                 && self.core.wants(Side::Downstream)
             {
-                progress |= self.poll_client(&mut client, cx, policy, now)?;
+                progress |= self.poll_client(&mut client, sockets, policy, now)?;
             }
             if has_room && redis.may_read() && self.core.wants(Side::Upstream) {
-                progress |= self.poll_redis(&mut redis, cx, now)?;
+                progress |= self.poll_redis(&mut redis, sockets, now)?;
             }
             if redis.would_block {
                 // All that Redis has sent was read: the answer would be among it.
@@ -267,7 +263,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
             }
             if takes_requests && self.core.can_go_on() {
                 let was_behind = self.core.waits_for_its_turn();
-                progress |= self.feed_requests(&[], cx, policy, now)? > 0 || !self.core.can_go_on();
+                progress |= self.feed_requests(&[], sockets, policy, now)? > 0 || !self.core.can_go_on();
                 // What is left may be the beginning of a request, whose rest has come and may be read now.
                 progress |= was_behind && !self.core.waits_for_its_turn();
             }
@@ -275,18 +271,24 @@ impl<C: Stream, S: Services> Driver<C, S> {
             if self.core.has_reports() {
                 self.services.report(&mut self.core, self.upstream.as_ref());
             }
-            progress |= self.poll_writes(cx, now)?;
-            progress |= self.run_actions(cx)?;
-            self.account_for_memory()?;
+            progress |= self.poll_writes(sockets, now)?;
+            let has_begun = self.run_actions(cx)?;
             // Where requests may not be taken there is none, until the session is woken.
             let waits_for_its_turn = takes_requests && self.core.waits_for_its_turn();
-            if !progress && !waits_for_its_turn {
-                return Ok(());
+            let is_over = waits_for_its_turn || client.is_used_up() || redis.is_used_up();
+            let may_go_on = || client.may_read() || redis.may_read() || self.core.can_go_on();
+            if !is_over && (has_begun || (progress && may_go_on())) {
+                self.account_for_memory(0)?;
+                continue;
             }
-            if waits_for_its_turn || client.is_used_up() || redis.is_used_up() {
+            let read_ahead = self.client.settle();
+            self.account_for_memory(read_ahead)?;
+            client.leave(&sockets.client);
+            redis.leave(&sockets.redis);
+            if is_over {
                 turn::end(cx);
-                return Ok(());
             }
+            return Ok(());
         }
     }
 
@@ -364,18 +366,18 @@ impl<C: Stream, S: Services> Driver<C, S> {
     fn poll_client(
         &mut self,
         quota: &mut ReadQuota,
-        cx: &mut Context<'_>,
+        sockets: &Sockets,
         policy: &Policy,
         now: Instant,
     ) -> Result<bool, CloseReason> {
-        SCRATCH_BUFFER.with_borrow_mut(|scratch| match quota.read(&mut self.client, cx, scratch) {
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| match quota.read(&mut self.client, &sockets.client, scratch) {
             Read::Nothing => Ok(false),
             Read::Some(count) => {
                 if self.volume.received == 0 {
                     self.services.note_first_bytes(&self.core);
                 }
                 self.volume.received += count as u64;
-                self.feed_requests(&scratch[..count], cx, policy, now)?;
+                self.feed_requests(&scratch[..count], sockets, policy, now)?;
                 Ok(true)
             }
             Read::End => {
@@ -392,7 +394,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
     fn feed_requests(
         &mut self,
         fresh: &[u8],
-        cx: &mut Context<'_>,
+        sockets: &Sockets,
         policy: &Policy,
         now: Instant,
     ) -> Result<usize, CloseReason> {
@@ -406,7 +408,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
         let mut out = Output::new(input, Side::Downstream, &mut self.queues);
         let consumed = self.core.handle_downstream(policy, now, &mut out);
         let mut passed = out.finish();
-        passed.start += self.write_to_redis(&input[passed.clone()], cx);
+        passed.start += self.write_to_redis(&input[passed.clone()], sockets);
         let consumed = consumed?;
         if held.is_empty() {
             self.queues.upstream.extend(&fresh[passed]);
@@ -426,18 +428,18 @@ impl<C: Stream, S: Services> Driver<C, S> {
     }
 
     /// True if something came.
-    fn poll_redis(&mut self, quota: &mut ReadQuota, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
+    fn poll_redis(&mut self, quota: &mut ReadQuota, sockets: &Sockets, now: Instant) -> Result<bool, CloseReason> {
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             let Some(upstream) = &mut self.upstream else { return Ok(false) };
-            match quota.read(upstream, cx, scratch) {
+            match quota.read(upstream, &sockets.redis, scratch) {
                 Read::Nothing => Ok(false),
-                Read::Some(count) => self.feed_replies(&scratch[..count], cx, now).map(|()| true),
+                Read::Some(count) => self.feed_replies(&scratch[..count], sockets, now).map(|()| true),
                 Read::End | Read::Failed => self.core.handle_eof(Side::Upstream, now).map(|()| false),
             }
         })
     }
 
-    fn feed_replies(&mut self, fresh: &[u8], cx: &mut Context<'_>, now: Instant) -> Result<(), CloseReason> {
+    fn feed_replies(&mut self, fresh: &[u8], sockets: &Sockets, now: Instant) -> Result<(), CloseReason> {
         let mut held = std::mem::take(&mut self.replies);
         let input = if held.is_empty() {
             fresh
@@ -451,7 +453,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
         if let Some(duration) = self.core.take_reply_duration() {
             self.services.count_reply(duration);
         }
-        self.write_to_client(&input[passed], cx)?;
+        self.write_to_client(&input[passed], sockets)?;
         let consumed = consumed?;
         if held.is_empty() {
             self.replies.extend(&fresh[consumed..]);
@@ -463,7 +465,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
     }
 
     /// How many of the bytes do not have to wait: they are sent, or Redis takes no more.
-    fn write_to_redis(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> usize {
+    fn write_to_redis(&mut self, bytes: &[u8], sockets: &Sockets) -> usize {
         if bytes.is_empty() || self.upstream_write_closed {
             return bytes.len();
         }
@@ -471,7 +473,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
         if !self.queues.upstream.is_empty() {
             return 0;
         }
-        match Pin::new(upstream).poll_write(cx, bytes) {
+        match Pin::new(upstream).poll_write(&mut sockets.redis.context(), bytes) {
             Poll::Ready(Ok(count)) => count,
             Poll::Ready(Err(_)) => {
                 self.upstream_write_closed = true;
@@ -481,10 +483,10 @@ impl<C: Stream, S: Services> Driver<C, S> {
         }
     }
 
-    fn write_to_client(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    fn write_to_client(&mut self, bytes: &[u8], sockets: &Sockets) -> Result<(), CloseReason> {
         let mut sent = 0;
         if !bytes.is_empty() && self.queues.downstream.is_empty() {
-            match Pin::new(&mut self.client).poll_write(cx, bytes) {
+            match Pin::new(&mut self.client).poll_write(&mut sockets.client.context(), bytes) {
                 Poll::Ready(Ok(count)) => {
                     sent = count;
                     self.volume.sent += count as u64;
@@ -506,12 +508,13 @@ impl<C: Stream, S: Services> Driver<C, S> {
     }
 
     /// Writes what waits; true if some of it went out, so that more may now be read.
-    fn poll_writes(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
+    fn poll_writes(&mut self, sockets: &Sockets, now: Instant) -> Result<bool, CloseReason> {
         self.note_acl_log();
         let waiting = self.queues.upstream.len() + self.queues.downstream.len();
         if let Some(upstream) = &mut self.upstream {
             while !self.queues.upstream.is_empty() {
-                match Pin::new(&mut *upstream).poll_write(cx, self.queues.upstream.as_slice()) {
+                let redis = &mut sockets.redis.context();
+                match Pin::new(&mut *upstream).poll_write(redis, self.queues.upstream.as_slice()) {
                     Poll::Ready(Ok(count)) => self.queues.upstream.advance(count),
                     Poll::Ready(Err(_)) => {
                         self.upstream_write_closed = true;
@@ -521,8 +524,9 @@ impl<C: Stream, S: Services> Driver<C, S> {
                 }
             }
         }
+        let client = &mut sockets.client.context();
         while !self.queues.downstream.is_empty() {
-            match Pin::new(&mut self.client).poll_write(cx, self.queues.downstream.as_slice()) {
+            match Pin::new(&mut self.client).poll_write(client, self.queues.downstream.as_slice()) {
                 Poll::Ready(Ok(count)) => {
                     self.volume.sent += count as u64;
                     self.queues.downstream.advance(count);
@@ -533,7 +537,7 @@ impl<C: Stream, S: Services> Driver<C, S> {
             }
         }
         if self.unflushed {
-            match Pin::new(&mut self.client).poll_flush(cx) {
+            match Pin::new(&mut self.client).poll_flush(client) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
                 Poll::Ready(Err(_)) => return Err(CloseReason::ClientLost),
                 Poll::Pending => {}
@@ -590,13 +594,14 @@ impl<C: Stream, S: Services> Driver<C, S> {
         Ok(started)
     }
 
-    fn account_for_memory(&mut self) -> Result<(), CloseReason> {
+    /// With so many bytes that were read ahead of TLS.
+    fn account_for_memory(&mut self, read_ahead: usize) -> Result<(), CloseReason> {
         let user = self.core.principal().map(|principal| principal.user.name());
         if !self.account.holder().is(user) {
             self.account.move_to(Holder::of(user, self.core.peer().address.ip()));
         }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
-        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory();
+        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory() + read_ahead;
         self.account.hold(in_steps(held) + self.certificates);
         if self.account.is_evicted() { Err(CloseReason::MemoryBudget) } else { Ok(()) }
     }
@@ -605,53 +610,6 @@ impl<C: Stream, S: Services> Driver<C, S> {
 /// As many bytes as are accounted for.
 fn in_steps(bytes: usize) -> usize {
     bytes / ACCOUNTED_STEP * ACCOUNTED_STEP
-}
-
-/// How much is read from one side in one wake-up.
-#[derive(Default)]
-struct ReadQuota {
-    bytes: usize,
-    /// Nothing more was there: its socket will wake us.
-    would_block: bool,
-}
-
-impl ReadQuota {
-    fn is_used_up(&self) -> bool {
-        self.bytes >= READ_QUOTA
-    }
-
-    fn may_read(&self) -> bool {
-        !self.would_block && !self.is_used_up()
-    }
-
-    /// Reads until nothing more is there or the buffer is full.
-    fn read<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>, buffer: &mut [u8]) -> Read {
-        let mut buffer = ReadBuf::new(buffer);
-        let mut end = None;
-        while end.is_none() && buffer.remaining() > 0 && !self.is_used_up() {
-            let before = buffer.filled().len();
-            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                    let count = buffer.filled().len() - before;
-                    self.bytes += if count < SMALL_READ { SMALL_READ_COST } else { count };
-                }
-                Poll::Ready(Ok(())) => end = Some(Read::End),
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => end = Some(Read::End),
-                Poll::Ready(Err(_)) => end = Some(Read::Failed),
-                Poll::Pending => {
-                    self.would_block = true;
-                    end = Some(Read::Nothing);
-                }
-            }
-        }
-        let count = buffer.filled().len();
-        match end {
-            // An end or an error behind some bytes is met again at the next read.
-            _ if count > 0 => Read::Some(count),
-            Some(end) => end,
-            None => Read::Nothing,
-        }
-    }
 }
 
 impl From<AuthOutcome> for LoginOutcome {

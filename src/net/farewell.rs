@@ -6,15 +6,14 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::gate::ConnectionPermit;
-use super::services::Stream;
 use crate::session::Buffer;
-use crate::tls::close;
+use crate::tls::close::{self, Closing};
 
 /// The rest of a connection's life.
 pub(super) type ConnectionFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Tells a client why it has no session.
-pub(super) fn turn_away<C: Stream + 'static>(client: C, why: &str, permit: ConnectionPermit) -> ConnectionFuture {
+pub(super) fn turn_away<C: Closing + 'static>(client: C, why: &str, permit: ConnectionPermit) -> ConnectionFuture {
     let mut text = Buffer::default();
     text.extend(format!("-ERR {why}\r\n").as_bytes());
     keep_place(permit, farewell(client, text, close::LINGER))
@@ -29,7 +28,7 @@ pub(super) fn keep_place(permit: ConnectionPermit, farewell: impl Future<Output 
 }
 
 /// Sends the last words and closes so that they arrive, as far as they do in this time.
-pub(super) async fn farewell<C: Stream>(mut client: C, rest: Buffer, linger: Duration) {
+pub(super) async fn farewell<C: Closing>(mut client: C, rest: Buffer, linger: Duration) {
     const PATIENCE: Duration = Duration::from_secs(1);
     if !rest.is_empty() {
         let sent = tokio::time::timeout(PATIENCE, client.write_all(rest.as_slice())).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::long_turn::LongTurns;
@@ -18,11 +19,31 @@ use crate::session::{
     Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorSpec, SessionCore, SessionLimits,
     UpstreamFailure,
 };
+use crate::tls::ClientStream;
+use crate::tls::close::Closing;
 use crate::upstream::{Cut, Unblocking};
 
 /// A stream that can be polled for both directions.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+/// A client's connection, encrypted or not.
+pub(super) trait ClientConnection: Stream + Closing {
+    /// Nothing more is read of it in this turn. Returns how many bytes of memory it takes that some has come already.
+    fn settle(&mut self) -> usize;
+}
+
+impl ClientConnection for TcpStream {
+    fn settle(&mut self) -> usize {
+        0
+    }
+}
+
+impl ClientConnection for ClientStream {
+    fn settle(&mut self) -> usize {
+        ClientStream::settle(self)
+    }
+}
 
 /// A connection to Redis on its way.
 pub(super) type Connecting<U> = Pin<Box<dyn Future<Output = Result<U, UpstreamFailure>>>>;

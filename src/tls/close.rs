@@ -6,27 +6,45 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Most input discarded, in bytes.
 const MAX_DISCARDED: usize = 64 * 1024;
 /// The time that is ordinarily spent.
 pub const LINGER: Duration = Duration::from_secs(1);
 
+/// What can be closed so.
+pub trait Closing: AsyncWrite + Unpin {
+    /// What it goes over.
+    type Socket: AsyncRead + Unpin;
+
+    /// From which input is discarded as it comes: nothing is decrypted that nobody reads.
+    fn socket_mut(&mut self) -> &mut Self::Socket;
+}
+
+impl Closing for TcpStream {
+    type Socket = Self;
+
+    fn socket_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// Flushes, ends the write side (with close_notify first, if it is TLS), and discards input until the peer's end of
 /// stream, 64 KiB or this time, whichever comes first. Errors end it too: there is nobody left to tell.
-pub async fn lingering_close<S: AsyncRead + AsyncWrite + Unpin>(stream: S, time: Duration) {
+pub async fn lingering_close(stream: impl Closing, time: Duration) {
     // Elapsed: the time is over.
     let _ = tokio::time::timeout(time, say_goodbye(stream)).await;
 }
 
-async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+async fn say_goodbye(mut stream: impl Closing) {
     if stream.flush().await.is_err() || stream.shutdown().await.is_err() {
         return;
     }
     let mut discarded = 0;
     let mut buffer = [0; 4096];
     while discarded < MAX_DISCARDED {
-        match stream.read(&mut buffer).await {
+        match stream.socket_mut().read(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(read) => discarded += read,
         }
@@ -35,9 +53,18 @@ async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::io::DuplexStream;
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    impl Closing for DuplexStream {
+        type Socket = Self;
+
+        fn socket_mut(&mut self) -> &mut Self {
+            self
+        }
+    }
 
     async fn connection() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");

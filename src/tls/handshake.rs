@@ -9,20 +9,18 @@ use rustls::server::Acceptor;
 use rustls::{AlertDescription, PeerMisbehaved};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::chain::{CertificateChain, Voucher};
+use super::client_stream::ClientStream;
 use super::close;
 use super::material::TlsMaterial;
+use super::read_ahead::ReadAhead;
 use super::shown;
 use crate::identity::{CertificateRefusal, PeerIdentity};
 
 /// The first byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
-
-/// The encrypted stream of one client.
-pub type ClientStream = TlsStream<TcpStream>;
 
 /// A connection whose handshake is done.
 pub struct Handshaken {
@@ -200,7 +198,7 @@ impl fmt::Display for HandshakeError {
 impl std::error::Error for HandshakeError {}
 
 /// A client that has begun: its whole ClientHello is there.
-pub struct Begun(Box<StartHandshake<TcpStream>>);
+pub struct Begun(Box<StartHandshake<ReadAhead<TcpStream>>>);
 
 /// Waits until a client has begun, by the deadline. Until its first byte is there this costs a file descriptor and nothing
 /// else.
@@ -221,10 +219,10 @@ async fn read_hello(socket: TcpStream) -> Result<Begun, HandshakeFailure> {
         }
     }
     // Not a part of what waits for the first byte.
-    let mut acceptor = Box::new(LazyConfigAcceptor::new(Acceptor::default(), socket));
+    let mut acceptor = Box::new(LazyConfigAcceptor::new(Acceptor::default(), ReadAhead::off(socket)));
     (&mut *acceptor).await.map(|begun| Begun(Box::new(begun))).map_err(|error| {
         let error = HandshakeError::from_io(&error);
-        HandshakeFailure { error, shown: None, socket: acceptor.take_io() }
+        HandshakeFailure { error, shown: None, socket: acceptor.take_io().map(ReadAhead::into_socket) }
     })
 }
 
@@ -235,7 +233,7 @@ pub async fn complete(begun: Begun, material: &TlsMaterial, deadline: Instant) -
         Ok(result) => result?,
         Err(_elapsed) => return Err(HandshakeError::Timeout.into()),
     };
-    let (_, connection) = stream.get_ref();
+    let connection = stream.connection();
     let resumed = connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
     let protocol = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -260,9 +258,9 @@ pub async fn complete(begun: Begun, material: &TlsMaterial, deadline: Instant) -
 
 async fn negotiate(begun: Begun, material: &TlsMaterial) -> Result<ClientStream, HandshakeFailure> {
     let negotiated = begun.0.into_stream(material.config()).into_fallible();
-    shown::watch(negotiated).await.map_err(|((error, socket), shown)| {
+    shown::watch(negotiated).await.map(ClientStream::new).map_err(|((error, socket), shown)| {
         let error = HandshakeError::from_io(&error);
-        HandshakeFailure { error, shown, socket: Some(socket) }
+        HandshakeFailure { error, shown, socket: Some(socket.into_socket()) }
     })
 }
 
@@ -318,9 +316,8 @@ async fn close_refused(
 ) -> HandshakeFailure {
     // What cannot be sent by then is not worth more time.
     let _ = timeout_at(deadline, tokio::io::AsyncWriteExt::shutdown(&mut stream)).await;
-    let (socket, _) = stream.into_inner();
     let shown = shown.map(|chain| chain.leaf().to_vec());
-    HandshakeFailure { error: HandshakeError::Certificate(refusal), shown, socket: Some(socket) }
+    HandshakeFailure { error: HandshakeError::Certificate(refusal), shown, socket: Some(stream.into_socket()) }
 }
 
 /// `start` is what has come of the first eight bytes, at least one.

@@ -20,12 +20,12 @@ use crate::net::driver::{Driver, EndedSession};
 use crate::net::farewell::{ConnectionFuture, farewell, keep_place, turn_away};
 use crate::net::gate::ConnectionPermit;
 use crate::net::registry::Handle;
-use crate::net::services::Stream;
+use crate::net::services::ClientConnection;
 use crate::net::unsent;
 use crate::net::view::SessionView;
 use crate::session::{Buffer, CloseReason, Peer, SessionCore};
-use crate::tls::close;
-use crate::tls::handshake::{self, ClientStream};
+use crate::tls::handshake;
+use crate::tls::{ClientStream, close};
 use crate::upstream::Connection;
 
 /// What a client is told whose handshake succeeded and who has no session. The reason is for the log.
@@ -36,8 +36,8 @@ pub(super) const NO_ENTRY: &str = "respgate: this certificate may not enter";
 /// has come or gone for so long, nothing is waited for.
 const DRAIN_LINGER: Duration = Duration::from_millis(250);
 
-/// A client's connection, encrypted or not.
-pub(super) trait Client: Stream {
+/// A client's connection, whose socket can be looked at.
+pub(super) trait Client: ClientConnection {
     fn socket(&self) -> &TcpStream;
 }
 
@@ -49,7 +49,7 @@ impl Client for TcpStream {
 
 impl Client for ClientStream {
     fn socket(&self) -> &TcpStream {
-        self.get_ref().0
+        ClientStream::socket(self)
     }
 }
 
@@ -198,7 +198,7 @@ fn view<C: Client>(number: u64, started: Instant, driver: &Driver<C, WorkerServi
 }
 
 /// The last of a session. What is still to be sent counts to whoever it is for, and is given up where that is the most.
-async fn tell_the_last<C: Stream + 'static>(client: C, unsent: Buffer, mut account: Account, linger: Duration) {
+async fn tell_the_last<C: Client + 'static>(client: C, unsent: Buffer, mut account: Account, linger: Duration) {
     let holds_something = !unsent.is_empty();
     tokio::select! {
         () = farewell(client, unsent, linger) => {}

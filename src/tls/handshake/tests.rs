@@ -81,7 +81,6 @@ async fn serve(socket: TcpStream, material: &TlsMaterial) -> Result<Handshaken, 
             if done.stream.read_u8().await.is_ok() {
                 let _ = done.stream.write_all(b"!").await;
             }
-            close::lingering_close(&mut done.stream, close::LINGER).await;
             Ok(done)
         }
         Err(failure) => {
@@ -132,6 +131,30 @@ async fn a_trusted_client_is_identified_over_both_versions() {
         let identity = &done.peer.as_ref().expect("a certificate").identity;
         assert!(identity.ca_spki_sha256().is_some());
     }
+}
+
+#[tokio::test]
+async fn however_much_has_come_a_read_brings_one_record() {
+    let root = Authority::new("root");
+    let material = TestFiles::new(&root).load();
+    let alice = Client::new(&root, Some(&root.client("alice")));
+    let (client_socket, server_socket) = connection().await;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let send = async {
+        let mut stream = TlsConnector::from(Arc::clone(&alice.config)).connect(name, client_socket).await.expect("in");
+        for _ in 0..1000 {
+            stream.write_all(b"x").await.expect("sent");
+            stream.flush().await.expect("sent");
+        }
+        stream
+    };
+    let (done, _client) = tokio::join!(accept(server_socket, &material, later()), send);
+    let mut stream = done.unwrap_or_else(|failure| panic!("{}", failure.error)).stream;
+    let mut buffer = [0; 64 << 10];
+    for _ in 0..1000 {
+        assert_eq!(stream.read(&mut buffer).await.expect("a record"), 1);
+    }
+    assert_eq!(stream.settle(), 0);
 }
 
 #[tokio::test]
