@@ -1,5 +1,8 @@
 //! The only I/O of a session: one hand-written poll that moves bytes between two sockets and the core.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::budget::{Account, Holder};
 use super::executing::Executing;
+use super::long_turn::LongTurn;
 use super::read_quota::{Read, ReadQuota};
 use super::registry::{Handle, Order};
 use super::services::{ClientConnection, Connecting, Services};
@@ -55,7 +59,7 @@ pub(super) struct Driver<C, S: Services> {
     go_ahead: Option<GoAhead>,
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     unblocking: Option<Unblocking>,
-    long_turn: super::long_turn::LongTurn,
+    long_turn: LongTurn,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,

@@ -38,7 +38,7 @@ mod who;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::action::{
     Action, Credentials, LoginFailure, LoginOutcome, MirrorFailure, MirrorLogin, MirrorSpec, Report, RequestRefusal,

@@ -23,7 +23,7 @@ mod refusing;
 mod replication;
 mod reply_mode;
 mod reset;
-mod rig;
+pub(crate) mod rig;
 mod scenario;
 mod slots;
 mod state;
