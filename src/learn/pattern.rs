@@ -71,7 +71,8 @@ fn has_text(pieces: &[Piece]) -> bool {
 
 /// A name that fits the pattern, and, where a part is not told, hardly any other.
 pub(super) fn sample(pieces: &[Piece]) -> Vec<u8> {
-    const FILLER: &[u8] = b"\x01";
+    // Longer than any run of `?` that somebody subscribes to.
+    const FILLER: &[u8] = &[1; 33];
     let bytes = |piece: &'_ Piece| if let Piece::Any(_) = piece { FILLER.to_vec() } else { piece.text().to_vec() };
     pieces.iter().flat_map(bytes).collect()
 }

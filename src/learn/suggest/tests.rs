@@ -116,6 +116,12 @@ fn a_name_without_a_beginning_opens_nothing() {
 }
 
 #[test]
+fn a_rule_for_one_character_does_not_stand_in_for_a_part_that_is_not_told() {
+    let (suggestion, refused) = suggested(&requests(&["PSUBSCRIBE cc:?", "SUBSCRIBE cc:00"]));
+    assert_eq!((rules(&suggestion).as_str(), refused), ("+psubscribe +subscribe &cc:* &cc:?", 0));
+}
+
+#[test]
 fn a_pattern_to_subscribe_to_is_granted_to_the_letter_and_never_all() {
     let (suggestion, _) = suggested(&requests(&["PSUBSCRIBE /0.celeryev/worker.*", "PSUBSCRIBE *", "SUBSCRIBE a"]));
     assert_eq!(suggestion.line.places, ["&/0.celeryev/worker.*", "&a"]);
