@@ -7,10 +7,11 @@
 Starts a Redis and a respgate of its own in a temporary folder, on loopback ports the system picks, and lets each kind
 of abuser loose in turn. For each: the proxy's memory and descriptors at their highest, the round trip of a well-behaved
 client meanwhile, how long one that comes from another address takes to connect and be answered, and what became of the
-abusers. Needs redis-server and openssl; Python's standard library is enough.
+abusers. Needs redis-server and openssl with its libcrypto; Python's standard library is enough.
 """
 
 import argparse
+import concurrent.futures
 import functools
 import os
 import pathlib
@@ -25,6 +26,7 @@ import threading
 import time
 
 from servers import request, running
+from tls_by_hand import HANDSHAKE, TlsByHand
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUDGET_MIB = 64
@@ -34,6 +36,7 @@ upstream = "unix:{folder}/redis.sock"
 tls-cert-file = "respgate/server.crt"
 tls-key-file = "respgate/server.key"
 tls-ca-cert-file = "ca.crt"
+tls-crl-file = "respgate/ca.crl"
 aclfile = "users.acl"
 admin-listen = "{folder}/admin.sock"
 memory-budget = "{budget}mb"
@@ -50,6 +53,7 @@ user = "ops"
 PASSWORD = "correct-horse-battery-staple"
 USERS = f"user default on >{PASSWORD} +@all ~* &*\nuser ops on nopass +@all ~* &*\n"
 USERS += "user late on +@all ~* &* " + " ".join(f">password-{number}" for number in range(5)) + "\n"
+USERS += f"user few on >{PASSWORD} -@all +mget " + " ".join(f"~*{number:02}?*" for number in range(60)) + "\n"
 
 
 def prepare(folder, port, request_timeout):
@@ -94,6 +98,10 @@ class Place:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.gate.pid}/fd"))
+
+    def log(self, event):
+        """Its lines about events of this kind."""
+        return [line for line in (self.path / "log").read_text().splitlines() if f'event="{event}"' in line]
 
 
 def wait_for(condition, seconds=10):
@@ -261,6 +269,93 @@ def slow_requests(place, sessions):
     return outcome(clients)
 
 
+def small_records(place, sessions):
+    """One PING after the other, each byte of it in a record of its own."""
+    pings = (request("PING") * 2_858)[:40_000]
+    return by_hand(place, min(sessions, 200), lambda tls: tls.records(bytes([byte]) for byte in pings))
+
+
+def ordinary_records(place, sessions):
+    """For comparison, the same bytes in three records."""
+    pings = (request("PING") * 2_858)[:40_000]
+    return by_hand(place, min(sessions, 200), lambda tls: tls.records([pings]))
+
+
+def endless_handshake_message(place, sessions):
+    """Something after the handshake that TLS has to see the end of, which does not come."""
+    message = b"\x18\x00\xff\xff" + bytes(60_000)
+    pieces = [message[at:at + 10_000] for at in range(0, len(message), 10_000)]
+    return by_hand(place, sessions, lambda tls: tls.foreign_records(HANDSHAKE, pieces))
+
+
+def much_to_judge(place, sessions):
+    """Three requests each that take longer to compare with the user's 60 patterns than one may."""
+    clients = [log_in(place, "few") for _ in range(min(sessions, 60))]
+    send_at_once(clients, [request("MGET", b"k" * 296_000) * 3] * len(clients))
+    return outcome(clients)
+
+
+def many_words_inline(place, sessions):
+    """Requests without lengths, of 32,000 words each."""
+    clients = [place.connect("ops") for _ in range(min(sessions, 100))]
+    send_at_once(clients, [(b"NONE" + b" k" * 32_000 + b"\r\n") * 50] * len(clients))
+    return outcome(clients)
+
+
+def large_crl(place, sessions):
+    """No peer does this, but an authority: 400,000 revoked certificates, one more with each of six reloads."""
+    lists = [place.path / f"{number}.crl" for number in range(6)]
+    with open(place.path / "openssl.index", "a") as index:
+        for serial in range(400_000):
+            index.write(f"R\t460101000000Z\t260101000000Z\t{serial + (1 << 124):X}\tunknown\t/CN=gone\n")
+    for list_ in lists:
+        subprocess.run(["nice", "openssl", "ca", "-config", "openssl.cnf", "-gencrl", "-out", list_], cwd=place.path,
+                       check=True, stderr=subprocess.DEVNULL)
+    reloads = lambda: sum('outcome="done"' in line for line in place.log("reload"))
+    took = []
+    for list_ in lists:
+        before, began = reloads(), time.perf_counter()
+        list_.rename(place.path / "respgate/ca.crl")
+        place.gate.send_signal(signal.SIGHUP)
+        wait_for(lambda: reloads() > before, 60)
+        took.append(time.perf_counter() - began)
+    return f"reloads took {min(took):.1f} to {max(took):.1f} s"
+
+
+def come_and_go(place, sessions, resume=False):
+    """From eight threads as fast as they can, a handshake, a PING and the end."""
+    stopped = time.monotonic() + 5
+
+    def churn(_):
+        context, session, count, resumed = place.context("ops"), None, 0, 0
+        while time.monotonic() < stopped:
+            with context.wrap_socket(place.plain(), server_hostname="localhost", session=session) as client:
+                client.sendall(request("PING"))
+                assert client.recv(7) == b"+PONG\r\n"
+                count, resumed = count + 1, resumed + client.session_reused
+                session = client.session if resume else None
+        return count, resumed
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(churn, range(8)))
+    count, resumed = (sum(column) for column in zip(*counts))
+    return f"{count / 5:.0f} connections a second, {resumed * 100 // count} % of them resumed"
+
+
+def refusals_of_65_kinds(place, sessions):
+    """One kind more than is told apart of one user in a second."""
+    one = "get strlen incr decr ttl pttl type persist llen lpop rpop scard smembers spop srandmember zcard zpopmin zpopmax dump"
+    two = "append setnx incrby decrby expire pexpire lpush rpush lpushx rpushx sadd srem sismember smismember hget hdel hexists"
+    one += " hgetall hkeys hvals hlen expiretime pexpiretime getdel getex pfcount exists del unlink touch watch xlen sunion"
+    two += " hstrlen hmget zscore zrank zrevrank zrem zmscore getset set rename copy lindex getbit geohash geopos bitpos"
+    refused = [request(name, "k") for name in one.split()] + [request(name, "k", 1) for name in two.split()]
+    assert len(refused) >= 65
+    clients = [log_in(place, "few") for _ in range(min(sessions, 50))]
+    send_at_once(clients, [b"".join(refused[:65]) * 200] * len(clients))
+    result = outcome(clients)
+    return f"{result}; {len(place.log('refusal'))} lines of the log"
+
+
 def everything_at_once(place, sessions):
     """Each session holds as much as it can, each kind in its own way."""
     make_big_value(place)
@@ -300,6 +395,15 @@ ABUSES = {
     "1,000 sessions, each at its worst": everything_at_once,
     "the whole budget for one user": the_whole_budget,
     "a byte of a request now and then": slow_requests,
+    "40,000 TLS records of one byte": small_records,
+    "the same 40,000 bytes in ordinary records": ordinary_records,
+    "an endless message of the TLS handshake": endless_handshake_message,
+    "requests that take long to judge": much_to_judge,
+    "inline requests of 32,000 words": many_words_inline,
+    "a CRL of 400,000 entries, six times": large_crl,
+    "coming and going, full handshakes": come_and_go,
+    "coming and going, resumed": functools.partial(come_and_go, resume=True),
+    "refusals of 65 kinds": refusals_of_65_kinds,
 }
 
 # Where it is not as long as by default.
@@ -322,6 +426,27 @@ def try_to_send(client, bytes_, patience=0.3):
         client.sendall(bytes_)
     except OSError:
         pass
+
+
+def log_in(place, name):
+    client = place.connect("shop")
+    client.sendall(request("AUTH", name, PASSWORD))
+    if (answer := client.recv(200)) != b"+OK\r\n":
+        sys.exit(f"{name} was told {answer}")
+    return client
+
+
+def send_at_once(clients, bytes_of_each):
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+        list(pool.map(functools.partial(try_to_send, patience=10), clients, bytes_of_each))
+
+
+def by_hand(place, sessions, make):
+    """So many users send at once what is made for each of them before."""
+    users = [TlsByHand(place.plain(), place.context("ops"), "localhost") for _ in range(sessions)]
+    clients = [tls.socket for tls in users]
+    send_at_once(clients, [make(tls) for tls in users])
+    return outcome(clients)
 
 
 def outcome(clients, expect=None):
@@ -347,7 +472,8 @@ def outcome(clients, expect=None):
         sys.exit(f"expected {expect}, was told {told}")
     text = ""
     if told and told.startswith(b"-"):
-        text = f", told `{told.splitlines()[0].decode(errors='replace')}`"
+        line = told.splitlines()[0].decode(errors="replace")
+        text = f", told `{line if len(line) < 100 else line[:40] + '…'}`"
     return f"{len(clients)} tried, {len(clients) - alive} closed{text}"
 
 
