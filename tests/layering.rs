@@ -230,6 +230,24 @@ fn rustls_is_named_by_the_modules_that_own_connections_only() {
 }
 
 #[test]
+fn files_that_the_sources_include_are_there_where_the_image_is_built() {
+    let root = fs::canonicalize(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let ignore = fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let sent: Vec<_> = ignore.lines().filter_map(|line| line.strip_prefix('!')).map(|path| root.join(path)).collect();
+    let mut missing = BTreeSet::new();
+    for file in rust_files(&src()) {
+        for included in code(&file).split("include_str!(\"").skip(1) {
+            let path = file.parent().unwrap().join(included.split('"').next().unwrap());
+            let path = fs::canonicalize(path).unwrap();
+            if !sent.iter().any(|sent| path.starts_with(sent)) {
+                missing.insert(path);
+            }
+        }
+    }
+    assert!(missing.is_empty(), ".dockerignore keeps them out: {missing:?}");
+}
+
+#[test]
 fn grouped_and_nested_imports_are_seen() {
     let code = "use crate::{acl::{User, texts}, net, self}; use super::x; let a = crate::tls::load();";
     assert_eq!(modules_in(code), ["acl", "net", "tls"].map(str::to_owned).into());

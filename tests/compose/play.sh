@@ -57,7 +57,7 @@ END
 make_project() {
     mkdir -p -- "$project/certs-example/respgate"
     cp -- compose.yaml Dockerfile .dockerignore quickstart.sh Cargo.toml Cargo.lock LICENSE-* README.md "$project"
-    cp -r -- .cargo src benches "$project"
+    cp -r -- .cargo src benches deploy "$project"
     cp -- certs-example/make.sh "$project/certs-example"
     mkdir -- "$project/certs-example/redis"
     cp -- certs-example/respgate/{respgate.toml,users.acl} "$project/certs-example/respgate"
