@@ -11,6 +11,8 @@ RUN target=$(rustc -vV | sed -n 's/^host: //p') \
     && install -D "target/$target/release/respgate" /image/respgate
 # For the admin socket of whoever it runs as. A tmpfs there has the same mode.
 RUN install -d -m 1777 /image/run/respgate
+# For a tunnel's socket: a volume that is mounted there while it is new is given the owner and the mode of this.
+RUN install -d -m 0755 /image/run/redis-tls
 
 FROM scratch
 COPY --from=build --chown=65532:65532 /image/ /

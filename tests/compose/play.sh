@@ -24,6 +24,7 @@ main() {
     step "The wrong RESPGATE_UID" start_as_another
     step "Up" up
     step "PING from another container" ping
+    step "Tunnels, to names" tunnels
     step "No other way to Redis" scan
     step "An edited file of users" edit_users
     step "A revoked certificate" revoke
@@ -134,6 +135,38 @@ scan() {
     [[ $(open_ports "$respgate") == "6380" ]] || die "respgate's container has other ports: $(open_ports "$respgate")"
     [[ -z $(open_ports "$gateway") ]] || die "this machine has ports: $(open_ports "$gateway")"
     printf 'of 65535 ports 6380 of %s is open, and none of %s\n' "$respgate" "$gateway"
+}
+
+# What docs/tunnel.md says of containers, with the certificates of this project and in its network.
+tunnels() {
+    local certs=$project/tunnel/certs respgate
+    install -d -- "$certs"
+    cp -- "$project/certs-example/ca.crt" "$project/certs-example/shop.crt" "$certs"
+    install -o 65532 -m 0600 -- "$project/certs-example/shop.key" "$certs"
+    respgate=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(id_of respgate)")
+    printf '%s\n' "networks: { default: { external: true, name: shop_default } }" \
+        "services: { redis-tls: { extra_hosts: ['in-hosts.test:$respgate'] }, shop: { user: '4242' } }" \
+        >"$project/tunnel/here.yaml"
+    through_tunnel respgate:6380 PONG
+    through_tunnel "in-hosts.test:6380, --server-name=respgate" PONG
+    through_tunnel nobody.test:6380 'Connection reset\|closed the connection'
+    expect 'outcome="failed".* server=nobody.test:6380 reason="name"' tunnel logs --no-color redis-tls
+    expect 'true 0' docker inspect --format '{{.State.Running}} {{.RestartCount}}' "$(tunnel ps --quiet redis-tls)"
+    tunnel down --volumes >/dev/null 2>&1
+}
+
+# through_tunnel CONNECT ANSWER: what an application is answered where `connect` is this.
+through_tunnel() {
+    sed -n '/^services:$/,/^```$/ { /^```$/!p }' docs/tunnel.md |
+        sed "s|image: shop\$|image: $redis_image|; s|redis\.example:6380|$1|" >"$project/tunnel/compose.yaml"
+    grep -qF -- "--connect=$1," "$project/tunnel/compose.yaml" || die "docs/tunnel.md has another example"
+    tunnel up --detach redis-tls >"$stage/up" 2>&1 || { cat "$stage/up"; return 1; }
+    eventually tunnel exec -T redis-tls /respgate health >/dev/null 2>&1 || { tunnel logs --tail 10 redis-tls; die "no tunnel to $1"; }
+    expect "$2" tunnel run --rm --no-deps shop redis-cli -s /run/redis-tls/redis.sock PING
+}
+
+tunnel() {
+    (cd -- "$project/tunnel" && "${compose[@]}" --project-name tunnel --file compose.yaml --file here.yaml "$@")
 }
 
 # Of an address, as another container finds them.
