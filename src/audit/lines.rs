@@ -303,7 +303,7 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
                 Ok(_) if self.is_torn => self.is_torn = false,
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(NAP),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.nap() => {}
                 Err(error) => break Err(error),
             }
         };
@@ -313,6 +313,13 @@ impl<S: Sink, L: FnMut(u64) -> Vec<u8>> Writer<S, L> {
         let unwritten = memchr::memchr_iter(b'\n', &self.unwritten).count() as u64;
         self.shared.lock().unwritten_lines = unwritten + self.lost;
         result
+    }
+
+    /// Waits for a stream that takes nothing at the moment. False if it is to be opened again instead.
+    fn nap(&self) -> bool {
+        let idle = self.shared.news.wait_timeout_while(self.shared.lock(), NAP, |queue| !queue.reopen);
+        let (queue, _) = idle.unwrap_or_else(PoisonError::into_inner);
+        !queue.reopen
     }
 
     /// Waits before the next try. False if there is to be none.
@@ -460,6 +467,18 @@ mod tests {
         lines.reopen();
         assert_eq!(lines.close(PATIENCE), 0);
         assert_eq!(script.taken(), "second\n");
+    }
+
+    #[test]
+    fn a_stream_that_takes_nothing_for_now_is_left_when_it_is_to_be_opened_again() {
+        let busy = (0..1_000_000).map(|_| Err(io::ErrorKind::WouldBlock.into()));
+        let script = Script::of([Ok(8)].into_iter().chain(busy));
+        let lines = start(&script);
+        lines.put(b"first\nsecond\n");
+        script.wait_for("first\nse");
+        lines.reopen();
+        script.wait_for("second\n");
+        assert_eq!(lines.close(PATIENCE), 0);
     }
 
     #[test]

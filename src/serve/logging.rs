@@ -30,6 +30,9 @@ use crate::config::{LogFormat, LogLevel, LogSettings};
 /// How long the end of the process waits for what is still to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Bytes that a pipe takes without waiting for its reader, where it takes any [pipe(7)].
+const PIPE_BUF: usize = 4096;
+
 /// Starts the process's log, which also hears of panics. Once a process.
 ///
 /// # Errors
@@ -90,7 +93,8 @@ impl Drop for LogHandle {
 /// Whether a short line can be written there without waiting for its reader.
 fn takes_more(file: impl AsFd) -> bool {
     let mut polled = [PollFd::new(&file, PollFlags::OUT)];
-    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    // It fails where the process may have no descriptors.
+    !matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
 }
 
 impl LogControl {
@@ -299,7 +303,9 @@ struct ChangingTarget {
 impl Sink for ChangingTarget {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.target {
-            Target::StandardError(file) | Target::File(_, file) => file.write(bytes),
+            Target::StandardError(file) if !takes_more(&*file) => Err(io::ErrorKind::WouldBlock.into()),
+            Target::StandardError(file) => file.write(&bytes[..bytes.len().min(PIPE_BUF)]),
+            Target::File(_, file) => file.write(bytes),
         }
     }
 

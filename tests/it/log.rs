@@ -74,6 +74,20 @@ fn a_log_whose_reader_is_stuck_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn a_log_whose_reader_is_stuck_goes_on_in_another_place_once_it_is_told_so() {
+    let (_redis, setup) = setup();
+    let (gate, _log, writer) = setup.setting("log-level = \"info\"").start_with_pipe();
+    fill(writer);
+    // What is said of it waits for the reader who is stuck.
+    assert_goes_on(&gate);
+    let log = gate.path("another.log");
+    gate.edit_config("log-level", &format!("log-file = {log:?}\nlog-level"));
+    gate.signal(Signal::HUP);
+    let goes_on = || fs::read_to_string(&log).is_ok_and(|text| text.contains("reload"));
+    eventually("the log to go on", || goes_on().then_some(()));
+}
+
+#[test]
 fn a_log_on_a_full_disk_hurts_nobody_goes_on_when_there_is_room_again_and_says_at_the_end_what_it_lost() {
     let (_redis, setup) = setup();
     let (full, log) = (setup.path("full"), setup.path("log"));
