@@ -21,6 +21,9 @@ use crate::config::AuditTarget;
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 const TOLD_AFTER: u64 = 10_000;
 
+/// Bytes of lines that are sealed at once.
+const SEALED_AT_ONCE: usize = 64 << 10;
+
 /// The file, as soon as no other process writes to it; or standard output.
 pub(super) struct AuditFile {
     target: AuditTarget,
@@ -122,10 +125,11 @@ impl AuditFile {
         Ok(())
     }
 
-    /// Writes lines in their order, and says how many bytes of them are written in whole lines. A line that is written in part
-    /// is finished by the next call, which is for the same lines.
+    /// Writes lines in their order, not many at once, and says how many bytes of them are written in whole lines. A line that is
+    /// written in part is finished by the next call, which is for the same lines.
     fn write_lines(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
         let Some(file) = self.file.as_mut() else { return (0, Ok(())) };
+        let lines = first_of(lines);
         let mut chain = self.chain.clone();
         let objects = lines.split_inclusive(|byte| *byte == b'\n');
         let sealed: Vec<String> = objects.clone().map(|object| seal(&mut chain, object)).collect();
@@ -211,10 +215,11 @@ impl Sink for AuditFile {
         match result {
             Ok(()) if std::mem::take(&mut self.is_failing) => events::audit_goes_on(&self.target),
             Ok(()) => {}
-            // Whoever reads standard output is slow.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && written == 0 => return Err(error),
             Err(error) => {
-                self.tell_failure(&error);
+                // Whoever reads standard output may be slow.
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    self.tell_failure(&error);
+                }
                 // What is written is not written again.
                 return if written > 0 { Ok(written) } else { Err(error) };
             }
@@ -253,6 +258,13 @@ impl Drop for AuditFile {
         self.sync();
         self.tell_head();
     }
+}
+
+/// As many of these lines as are sealed at once, which is done anew where they are not taken.
+fn first_of(lines: &[u8]) -> &[u8] {
+    let within = memchr::memrchr(b'\n', &lines[..lines.len().min(SEALED_AT_ONCE)]);
+    let end = within.or_else(|| memchr::memchr(b'\n', lines)).map_or(lines.len(), |end| end + 1);
+    &lines[..end]
 }
 
 /// The next line, with its end.
@@ -300,6 +312,16 @@ mod tests {
             assert_eq!(verify(&[&path], head), []);
         }
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
+    }
+
+    #[test]
+    fn few_lines_are_sealed_at_once_but_one_however_long_it_is() {
+        let lines = [&[b'x'; SEALED_AT_ONCE][..], b"\n", b"short\n".repeat(SEALED_AT_ONCE).as_slice()].concat();
+        let first = first_of(&lines);
+        assert_eq!(first.len(), SEALED_AT_ONCE + 1);
+        let second = first_of(&lines[first.len()..]);
+        assert_eq!(second.len(), SEALED_AT_ONCE / 6 * 6);
+        assert_eq!((first_of(b"a\nb"), first_of(b"b"), first_of(b"")), (&b"a\n"[..], &b"b"[..], &b""[..]));
     }
 
     #[test]
