@@ -106,13 +106,12 @@ impl ReplyFramer {
             self.kind = FrameKind::Undecided;
             self.cursor = 0;
             self.outstanding = 1;
-            self.outer.clear();
-            self.outer.shrink_to(KEPT_LEVELS);
         }
         match self.advance(input) {
             Ok(complete) => {
                 if complete {
                     self.state = State::Idle;
+                    self.outer.shrink_to(KEPT_LEVELS);
                 }
                 Ok(ReplyStep { kind: self.kind, len: self.passable(), complete })
             }
@@ -129,6 +128,11 @@ impl ReplyFramer {
             self.cursor -= self.passable();
             self.line = 0;
         }
+    }
+
+    /// Bytes of memory that it takes for a frame that nests deeply, beyond what it keeps from one to the next.
+    pub fn memory(&self) -> usize {
+        self.outer.capacity().saturating_sub(KEPT_LEVELS) * size_of::<u64>()
     }
 
     /// Skips up to `max` complete replies at the start of `input`, which starts at a new frame: (frames, bytes).

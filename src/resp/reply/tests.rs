@@ -201,6 +201,17 @@ fn nesting_is_accepted_to_its_cap_and_refused_beyond() {
 }
 
 #[test]
+fn the_levels_of_a_reply_count_while_it_comes_and_are_not_kept_for_the_next() {
+    let mut framer = ReplyFramer::new();
+    let nested = b"*1\r\n".repeat(MAX_DEPTH);
+    assert!(!framer.scan(&nested).expect("as deep as it may be").complete);
+    assert_eq!(framer.memory(), (MAX_DEPTH - KEPT_LEVELS) * 8);
+    framer.take();
+    assert!(framer.scan(b":1\r\n").expect("the rest of it").complete);
+    assert_eq!(framer.memory(), 0);
+}
+
+#[test]
 fn a_claimed_length_costs_no_memory() {
     let mut framer = ReplyFramer::new();
     let step = framer.scan(b"*4294967296\r\n$1099511627776\r\nabc").expect("lengths at their caps");

@@ -335,7 +335,7 @@ impl UpstreamState {
 
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
-        self.replies.pending().memory() + self.subscriptions.memory() + self.mirror.memory()
+        self.replies.memory() + self.subscriptions.memory() + self.mirror.memory()
     }
 }
 

@@ -122,6 +122,11 @@ impl Replies {
         self.pending.is_empty() && self.open_frame.is_none_or(|route| !route.is_shown())
     }
 
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.pending.memory() + self.framer.memory()
+    }
+
     /// A frame has been passed on in part.
     pub(super) fn has_begun_one(&self) -> bool {
         self.open_frame.is_some()
