@@ -82,7 +82,7 @@ fn each_one_waits_for_a_turn_of_its_own() {
 fn what_takes_no_long_time_waits_for_no_turn() {
     let mut rig = Rig::new(&acl());
     rig.long_turns = 0;
-    rig.client(&exists(50));
+    rig.client(&exists(10));
     assert_eq!((rig.core.traffic().forwarded, rig.asks_for_long_turn), (1, false));
 }
 
