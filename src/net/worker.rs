@@ -51,9 +51,6 @@ const DRAIN_TICK: Duration = Duration::from_millis(20);
 /// and in the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Names that may be asked for at once. A question takes long where no DNS server answers.
-const MOST_NAMES: usize = 16;
-
 /// Sessions that are told of a new policy before the others get their turn again.
 const SLICE: usize = 32;
 
@@ -65,8 +62,6 @@ const CLOSING_SLICE: usize = 64;
 pub struct WorkerSettings {
     /// Handshakes at once, of all workers.
     pub handshakes: Arc<Places>,
-    /// How many servers tunnels lead to.
-    pub names: usize,
     /// Redis.
     pub upstream: Arc<Upstream>,
     /// Where passwords are verified.
@@ -106,14 +101,13 @@ pub fn start(
         ticks: Arc::clone(&ticks),
         waits_for_last_drain: Arc::clone(&waits_for_last_drain),
     };
-    // Certificates are verified there, after a reload, and names asked for that tunnels lead to, one question each.
-    let blocking_threads = 1 + settings.names.min(MOST_NAMES);
     let (told, is_started) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(blocking_threads)
+            // Certificates are verified there after a reload. Nothing else may hold that up.
+            .max_blocking_threads(1)
             .build_local(LocalOptions::default());
         let (runtime, built) = match runtime {
             Ok(runtime) => (Some(runtime), Ok(())),

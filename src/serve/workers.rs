@@ -45,7 +45,6 @@ pub(super) fn start(
     let workers = (0..config.threads).map(|number| {
         let settings = WorkerSettings {
             handshakes: Arc::clone(&bounds.handshakes),
-            names: config.tunnels.iter().map(|tunnel| tunnel.connect.len()).sum(),
             upstream: Arc::clone(&shared.upstream),
             pool: Arc::clone(&shared.pool),
             budget: Arc::clone(&bounds.budget),

@@ -1,18 +1,25 @@
 //! What names mean at this moment, as the system's resolver says.
 //!
-//! It blocks its thread, for as long as a DNS server that does not answer is waited for. So of each name one question at most
-//! is under way, however many applications connect meanwhile.
+//! It blocks its thread, for as long as a DNS server that does not answer is waited for. So each question has a thread of its
+//! own, on which nothing else waits and which nobody waits for at the end; of each name one question at most is under way,
+//! however many applications connect meanwhile, and few in all.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
+use std::thread;
 
-use tokio::net::lookup_host;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::spawn_local;
 
 use crate::config::Endpoint;
+
+/// Questions that may be under way at once, of all threads.
+const MOST: usize = 64;
+
+static PLACES: Semaphore = Semaphore::const_new(MOST);
 
 /// What has come of a question: the addresses, or why there are none.
 type Answer = Result<Vec<SocketAddr>, String>;
@@ -50,9 +57,9 @@ impl Names {
         let names = Rc::clone(self);
         // Whoever asked may give up before it is answered; others wait for the same.
         spawn_local(async move {
-            let found = lookup_host((key.0.as_str(), key.1)).await.map(Iterator::collect::<Vec<_>>);
+            let found = look_up(key.clone()).await.map_err(|error| error.to_string());
             names.0.borrow_mut().remove(&key);
-            let found = found.map_err(|error| error.to_string()).and_then(|addresses| match addresses.is_empty() {
+            let found = found.and_then(|addresses| match addresses.is_empty() {
                 true => Err("the name has no address".to_owned()),
                 false => Ok(addresses),
             });
@@ -60,6 +67,18 @@ impl Names {
         });
         asked
     }
+}
+
+async fn look_up(name: (String, u16)) -> io::Result<Vec<SocketAddr>> {
+    let gone = || io::Error::other("the resolver has broken down");
+    let place = PLACES.acquire().await.map_err(|_| gone())?;
+    let (answer, answered) = oneshot::channel();
+    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+        let _place = place;
+        // Whoever asked may be gone.
+        let _ = answer.send(name.to_socket_addrs().map(Iterator::collect));
+    })?;
+    answered.await.unwrap_or_else(|_| Err(gone()))
 }
 
 #[cfg(test)]
@@ -89,6 +108,18 @@ mod tests {
                 assert!(names.0.borrow().is_empty());
             })
             .await;
+    }
+
+    #[test]
+    fn names_are_asked_for_on_no_thread_that_something_else_is_to_be_done_on() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let (done, is_done) = std::sync::mpsc::channel::<()>();
+        let other = runtime.spawn_blocking(move || is_done.recv());
+        let names = Rc::new(Names::default());
+        let found = runtime.block_on(LocalSet::new().run_until(async { names.resolve(&endpoint("localhost")).await }));
+        assert!(found.is_ok(), "{found:?}");
+        drop(done);
+        assert!(runtime.block_on(other).unwrap().is_err());
     }
 
     #[tokio::test]
