@@ -11,6 +11,7 @@ mod sessions;
 mod tunnel;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
 use tokio::runtime::LocalOptions;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::spawn_local;
 
 use self::connection::Counted;
@@ -38,6 +39,7 @@ use crate::keepalive::Keepalive;
 use crate::learn::Evidence;
 use crate::metrics::WorkerCounts;
 use crate::session::ClientIds;
+use crate::tls::ServerVerdicts;
 use crate::tunnel::Dialler;
 use crate::upstream::Upstream;
 
@@ -141,6 +143,8 @@ struct Worker {
     long_turns: LongTurns,
     /// Who finds servers for tunnels.
     dialler: Dialler,
+    /// What was found last of their servers, by tunnel. Who verifies one holds it.
+    server_verdicts: Mutex<HashMap<usize, ServerVerdicts>>,
     /// What tunnels read into, one after the other.
     tunnel_buffer: RefCell<Vec<u8>>,
     /// When it was last checked whether a certificate has ended, in seconds since 1970 UTC.
@@ -184,6 +188,7 @@ impl Worker {
             trusts: watch::Sender::new(()),
             long_turns: LongTurns::default(),
             dialler: Dialler::default(),
+            server_verdicts: Mutex::default(),
             tunnel_buffer: RefCell::new(vec![0; if has_tunnels { tunnel::BUFFER } else { 0 }]),
             expiry_checked_at: Cell::new(unix_seconds()),
             connections,

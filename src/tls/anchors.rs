@@ -37,6 +37,11 @@ impl Validity {
         Validity { not_before: certificate.not_before, not_after: certificate.not_after }
     }
 
+    #[cfg(test)]
+    pub(super) fn for_test(not_before: i64, not_after: i64) -> Validity {
+        Validity { not_before, not_after }
+    }
+
     pub(super) fn has_begun(self, now: i64) -> bool {
         self.not_before <= now
     }

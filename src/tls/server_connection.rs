@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, Error, HandshakeKind};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -55,7 +56,7 @@ pub enum ServerFault {
 }
 
 /// The same in words.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerError {
     /// What it is.
     pub fault: ServerFault,
@@ -159,19 +160,35 @@ pub async fn connect(
     let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
     let connection = ServerConnection { socket, tls, name: name.clone(), unread: Vec::new() };
     if is_resumed {
-        connection.verify(material)?;
+        connection.shown().verify(material)?;
     }
     Ok(connection)
 }
 
-impl ServerConnection {
-    /// Holds the server's certificate against the trust of another generation.
+/// What a server has shown.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// For which it is to be.
+    pub(super) name: &'a ServerName,
+    /// Leaf first.
+    pub(super) chain: &'a [CertificateDer<'static>],
+}
+
+impl Shown<'_> {
+    /// Holds it against this trust, at this moment.
     ///
     /// # Errors
-    /// It is not good any more.
-    pub fn verify(&self, material: &ClientMaterial) -> Result<(), ServerError> {
-        let chain = self.tls.peer_certificates().unwrap_or_default();
-        material.verifier().verify(chain, &self.name.0, SystemTime::now()).map_err(|error| ServerError::of_tls(&error))
+    /// It is not good.
+    pub(super) fn verify(self, material: &ClientMaterial) -> Result<(), ServerError> {
+        let verified = material.verifier().verify(self.chain, &self.name.0, SystemTime::now());
+        verified.map_err(|error| ServerError::of_tls(&error))
+    }
+}
+
+impl ServerConnection {
+    /// What the server has shown.
+    pub(super) fn shown(&self) -> Shown<'_> {
+        Shown { name: &self.name, chain: self.tls.peer_certificates().unwrap_or_default() }
     }
 
     /// Whether something has come that [`poll_copy_to`](Self::poll_copy_to) could not write yet.

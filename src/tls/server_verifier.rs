@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -93,8 +94,17 @@ pub(super) struct ServerVerifier {
     lists: Option<Vec<CertificateRevocationListDer<'static>>>,
     pins: Vec<Fingerprint>,
     algorithms: WebPkiSupportedAlgorithms,
-    /// Of all CAs, for as long as all of them are good.
-    webpki: Arc<WebPkiServerVerifier>,
+    /// Of what it says: two with the same say the same of every server.
+    digest: Fingerprint,
+    /// It reads all CRLs, so it is made anew only where other CAs are good.
+    webpki: ArcSwap<Webpki>,
+}
+
+/// Of the CAs that are good at some time.
+struct Webpki {
+    /// Of each CA, whether it is.
+    good: Vec<bool>,
+    verifier: Arc<WebPkiServerVerifier>,
 }
 
 impl ServerVerifier {
@@ -106,15 +116,15 @@ impl ServerVerifier {
         pins: Vec<Fingerprint>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Result<ServerVerifier, String> {
-        let webpki = build(authorities.iter().map(|(der, _)| der), lists.as_deref())?;
-        Ok(ServerVerifier { authorities, lists, pins, algorithms, webpki })
+        let verifier = build(authorities.iter().map(|(der, _)| der), lists.as_deref())?;
+        let webpki = ArcSwap::from_pointee(Webpki { good: vec![true; authorities.len()], verifier });
+        let digest = digest(&authorities, lists.as_deref(), &pins);
+        Ok(ServerVerifier { authorities, lists, pins, algorithms, digest, webpki })
     }
 
     /// Whether both would say the same of every server.
     pub(super) fn is_as(&self, other: &ServerVerifier) -> bool {
-        let authorities = |verifier: &ServerVerifier| verifier.authorities.iter().map(|(der, _)| der.clone()).collect();
-        let [own, others]: [Vec<_>; 2] = [self, other].map(authorities);
-        own == others && self.lists == other.lists && self.pins == other.pins
+        self.digest == other.digest
     }
 
     /// Holds a chain, leaf first, against this trust: as in a handshake.
@@ -133,12 +143,19 @@ impl ServerVerifier {
     fn webpki_at(&self, now: UnixTime) -> Result<Arc<WebPkiServerVerifier>, Error> {
         let now = unix_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs()));
         let is_good = |validity: Validity| validity.has_begun(now) && !validity.has_ended(now);
-        let good: Vec<_> = self.authorities.iter().filter(|(_, validity)| is_good(*validity)).collect();
-        if good.len() == self.authorities.len() {
-            return Ok(Arc::clone(&self.webpki));
+        let good: Vec<bool> = self.authorities.iter().map(|(_, validity)| is_good(*validity)).collect();
+        let latest = self.webpki.load();
+        if latest.good == good {
+            return Ok(Arc::clone(&latest.verifier));
         }
-        build(good.into_iter().map(|(der, _)| der), self.lists.as_deref())
-            .map_err(|_| Error::InvalidCertificate(CertificateError::UnknownIssuer))
+        if !good.contains(&true) {
+            return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        }
+        let authorities = self.authorities.iter().zip(&good).filter(|(_, good)| **good).map(|((der, _), _)| der);
+        let verifier = build(authorities, self.lists.as_deref())
+            .map_err(|_| Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
+        self.webpki.store(Arc::new(Webpki { good, verifier: Arc::clone(&verifier) }));
+        Ok(verifier)
     }
 
     fn judge_key(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
@@ -155,6 +172,16 @@ impl ServerVerifier {
             }
         }
     }
+}
+
+fn digest(
+    authorities: &[(CertificateDer<'_>, Validity)],
+    lists: Option<&[CertificateRevocationListDer<'_>]>,
+    pins: &[Fingerprint],
+) -> Fingerprint {
+    let authorities = authorities.iter().map(|(der, _)| Fingerprint::of(der)).collect::<Vec<_>>();
+    let lists = lists.map(|lists| lists.iter().map(|der| Fingerprint::of(der)).collect::<Vec<_>>());
+    Fingerprint::of(format!("{authorities:?} {lists:?} {pins:?}").as_bytes())
 }
 
 fn build<'a>(
@@ -213,5 +240,52 @@ impl ServerCertVerifier for ServerVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::test_pki::Authority;
+    use crate::identity::x509::Certificate;
+
+    fn verifier(authorities: &[&Authority], pins: Vec<Fingerprint>) -> ServerVerifier {
+        let authorities = authorities.iter().map(|authority| {
+            let validity = Validity::of(&Certificate::parse(&authority.der()).expect("readable"));
+            (CertificateDer::from(authority.der()), validity)
+        });
+        let algorithms = provider::provider().signature_verification_algorithms;
+        ServerVerifier::new(authorities.collect(), None, pins, algorithms).expect("CAs")
+    }
+
+    #[test]
+    fn crls_are_read_anew_only_where_other_cas_are_good() {
+        let (old, young) = (Authority::new("old"), Authority::new("young"));
+        let mut verifier = verifier(&[&old, &young], vec![]);
+        verifier.authorities[0].1 = Validity::for_test(0, 100);
+        verifier.authorities[1].1 = Validity::for_test(0, 200);
+        let at = |verifier: &ServerVerifier, seconds| {
+            verifier.webpki_at(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+        };
+        let both = at(&verifier, 50).expect("both are good");
+        assert!(Arc::ptr_eq(&both, &at(&verifier, 60).expect("both are good")));
+        let one = at(&verifier, 150).expect("one is good");
+        assert!(!Arc::ptr_eq(&both, &one));
+        assert!(Arc::ptr_eq(&one, &at(&verifier, 160).expect("one is good")));
+        assert!(at(&verifier, 250).is_err());
+        assert!(Arc::ptr_eq(&one, &at(&verifier, 150).expect("one is good")));
+    }
+
+    #[test]
+    fn two_say_the_same_where_cas_crls_and_pins_are_the_same() {
+        let (one, other) = (Authority::new("one"), Authority::new("other"));
+        let pin = Fingerprint::of(b"key");
+        assert!(verifier(&[&one], vec![]).is_as(&verifier(&[&one], vec![])));
+        assert!(!verifier(&[&one], vec![]).is_as(&verifier(&[&other], vec![])));
+        assert!(!verifier(&[&one], vec![]).is_as(&verifier(&[&one, &other], vec![])));
+        assert!(!verifier(&[&one], vec![]).is_as(&verifier(&[&one], vec![pin])));
+        let mut listing = verifier(&[&one], vec![]);
+        listing.digest = digest(&listing.authorities, Some(&[]), &[]);
+        assert!(!verifier(&[&one], vec![]).is_as(&listing));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::Worker;
@@ -20,7 +21,7 @@ use crate::config::Tunnel;
 use crate::generation::Generation;
 use crate::keepalive::{self, Keepalive};
 use crate::net::turn;
-use crate::tls::ClientMaterial;
+use crate::tls::{ClientMaterial, ServerError};
 use crate::tunnel::{Carrier, Dialled, Ended, Step};
 
 /// What is read at once, of all tunnels of a worker. A record of TLS holds 16 KiB.
@@ -156,7 +157,7 @@ impl Worker {
                     let Some((_, latest)) = of(&self.current().generation, open.number) else { return End::Drained };
                     let is_as_before = Arc::ptr_eq(&latest, &material) || latest.has_same_trust_as(&material);
                     material = latest;
-                    if !is_as_before && let Err(error) = carrier.server().verify(&material) {
+                    if !is_as_before && let Err(error) = self.reverify_server(open.number, carrier, &material).await {
                         return End::Ended(Ended::ServerLost(error));
                     }
                 }
@@ -181,6 +182,24 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Holds a live tunnel's server against another trust. One that has not been found good meanwhile is sent nothing more.
+    async fn reverify_server(
+        &self,
+        number: usize,
+        carrier: &Carrier,
+        material: &Arc<ClientMaterial>,
+    ) -> Result<(), ServerError> {
+        let mut verdicts = self.server_verdicts.lock().await;
+        let verdicts = verdicts.entry(number).or_default();
+        if let Some(verdict) = verdicts.known(material, carrier.server()) {
+            return verdict;
+        }
+        let verdict = verdicts.verify(material, carrier.server());
+        // With a large CRL it takes milliseconds. Others have their turn before the next one is verified.
+        yield_now().await;
+        verdict
     }
 
     /// How long nothing may go through a tunnel after an answer.
