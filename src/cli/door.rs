@@ -18,6 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::Exit;
 use super::configuration::{tell_errors, variables};
+use super::say;
 use crate::config::{self, AdminAddress, Host};
 
 /// How long the proxy may take to answer, unless it has something to do first.
@@ -83,7 +84,7 @@ impl DoorArgs {
         match config::admin_door(file, &variables, &Host::current()) {
             Ok(Some(address)) => Ok(AdminDoor { address }),
             Ok(None) => {
-                eprintln!("error: the configuration says admin-listen = \"off\": nobody to ask");
+                say::error("the configuration says admin-listen = \"off\": nobody to ask");
                 Err(Exit::Configuration)
             }
             Err(errors) => Err(tell_errors(&errors)),
@@ -109,7 +110,7 @@ impl AdminDoor {
 
     /// Tells why there is no answer. Returns the exit that fits.
     pub(super) fn tell(&self, why: &Unanswered) -> Exit {
-        eprintln!("error: no answer at {}: {why}", self.address);
+        say::error(format_args!("no answer at {}: {why}", self.address));
         match why {
             Unanswered::Nobody(error) if error.kind() == io::ErrorKind::PermissionDenied => Exit::Permission,
             Unanswered::Nobody(_) => Exit::Unavailable,
@@ -123,7 +124,12 @@ impl AdminDoor {
         let asking = async {
             match &self.address {
                 AdminAddress::Unix(socket) => {
-                    exchange(UnixStream::connect(socket).await.map_err(Unanswered::Nobody)?, method, path).await
+                    let connection = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+                        // So many wait there already that no more may.
+                        io::ErrorKind::WouldBlock => Unanswered::Silent,
+                        _ => Unanswered::Nobody(error),
+                    });
+                    exchange(connection?, method, path).await
                 }
                 AdminAddress::Tcp(address) => {
                     exchange(TcpStream::connect(address).await.map_err(Unanswered::Nobody)?, method, path).await

@@ -5,7 +5,6 @@ use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -178,10 +177,15 @@ fn remove_stale(path: &Path) -> Result<(), UnixSocketError> {
     if !fs::symlink_metadata(path).map_err(io)?.file_type().is_socket() {
         return Err(UnixSocketError::NoSocket(path.to_owned()));
     }
-    match BlockingStream::connect(path) {
+    let answer = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(|socket| {
+        // Whoever holds it may be stuck, with as many waiting as may.
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    });
+    match answer {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(io),
-        Err(error) => Err(io(error)),
-        Ok(_) => Err(UnixSocketError::Answered(path.to_owned())),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(io(error)),
+        Ok(()) | Err(_) => Err(UnixSocketError::Answered(path.to_owned())),
     }
 }
 
@@ -289,6 +293,18 @@ mod tests {
         assert!(matches!(bind(&path, Access::Owner), Err(UnixSocketError::Answered(_))));
         assert!(path.exists());
         drop(socket);
+    }
+
+    #[test]
+    fn a_socket_that_is_held_by_who_accepts_nothing_more_is_left_alone() {
+        let directory = folder();
+        let path = directory.path().join("admin.sock");
+        let runtime = runtime();
+        let _guard = runtime.enter();
+        let _stuck = bind_for_owner(&path, 0).unwrap();
+        let waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        assert!(matches!(bind(&path, Access::Owner), Err(UnixSocketError::Answered(_))));
+        drop(waiting);
     }
 
     #[test]
