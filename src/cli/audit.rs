@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::Exit;
+use super::say;
 use crate::audit::chain::{Finding, Head, Verifier};
 
 /// The subcommands of `audit`.
@@ -36,7 +37,7 @@ pub fn audit(command: &AuditCommand) -> Exit {
         match verify(path, &mut verifier) {
             Ok(is_file_whole) => is_whole &= is_file_whole,
             Err(error) => {
-                eprintln!("error: {}: {error}", path.display());
+                say::error(format_args!("{}: {error}", path.display()));
                 return Exit::Failure;
             }
         }
@@ -46,7 +47,7 @@ pub fn audit(command: &AuditCommand) -> Exit {
     match verifier.last() {
         Some(last) => println!("{} lines, the last is {last}", verifier.lines()),
         None => {
-            eprintln!("error: {place}: no line of an audit log");
+            say::error(format_args!("{place}: no line of an audit log"));
             return Exit::Failure;
         }
     }
@@ -71,8 +72,8 @@ fn verify(path: &Path, verifier: &mut Verifier) -> io::Result<bool> {
 fn tell(place: &str, findings: &[Finding]) -> bool {
     for finding in findings {
         match finding.is_fault() {
-            true => eprintln!("error: {place}: {finding}"),
-            false => eprintln!("note: {place}: {finding}"),
+            true => say::error(format_args!("{place}: {finding}")),
+            false => say::line(format_args!("note: {place}: {finding}")),
         }
     }
     !findings.iter().any(Finding::is_fault)

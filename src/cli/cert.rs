@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use self::audience::Audience;
 use super::Exit;
 use super::configuration::variables;
+use super::say;
 use crate::pki::{self, AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, CRL_FILE};
 use crate::pki::{CertError, Choice, Due, Entry, Kind, Names, NotRenewed, Renewal, Renewed, Store};
 
@@ -136,11 +137,11 @@ pub fn cert(arguments: &CertArgs) -> Exit {
     match carry_out(&arguments.dir, &arguments.command, SystemTime::now()) {
         Ok(Outcome { said, failed }) => {
             print!("{said}");
-            failed.iter().for_each(|failure| eprintln!("error: {failure}"));
+            failed.iter().for_each(say::error);
             if failed.is_empty() { Exit::Success } else { Exit::Failure }
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            say::error(&error);
             if error.is_permission() { Exit::Permission } else { Exit::Failure }
         }
     }
@@ -232,12 +233,15 @@ fn in_words(renewed: &Renewed) -> String {
 fn tell_who_listens(list: &Path, config: Option<PathBuf>) -> String {
     match Audience::of(list, config, &variables()) {
         Ok(audience) => {
-            audience.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+            audience.warnings().iter().for_each(say::warning);
             audience.remark().map(|remark| remark + "\n").unwrap_or_default()
         }
         Err(errors) => {
-            eprintln!("warning: whether anybody reads {} is not known, because of the configuration:", list.display());
-            errors.iter().for_each(|error| eprintln!("warning: {error}"));
+            say::warning(format_args!(
+                "whether anybody reads {} is not known, because of the configuration:",
+                list.display()
+            ));
+            errors.iter().for_each(say::warning);
             String::new()
         }
     }

@@ -19,6 +19,7 @@ use crate::tls::client_file::{self, Judgement};
 use crate::upstream::probe::{self, ServerInfo};
 use crate::upstream::{ConnectError, Target};
 
+use super::say;
 use super::{ConfigurationArgs, Exit, stunnel_conf};
 
 /// Where a client comes from that is only looked at.
@@ -55,7 +56,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
     let server = match asks.then(|| ask_upstream(&config)).transpose() {
         Ok(server) => server,
         Err(error) => {
-            eprintln!("error: the upstream {} does not answer: {error}", config.upstream.address);
+            say::error(format_args!("the upstream {} does not answer: {error}", config.upstream.address));
             return Exit::Unavailable;
         }
     };
@@ -67,9 +68,9 @@ pub fn check(arguments: &CheckArgs) -> Exit {
         Kept::default(),
     ) {
         Ok(built) => {
-            built.warnings.iter().chain(&built.advice).for_each(|warning| eprintln!("warning: {warning}"));
+            built.warnings.iter().chain(&built.advice).for_each(say::warning);
             let faults = || built.misnamed.iter().chain(&built.faults);
-            faults().for_each(|error| eprintln!("error: {error}"));
+            faults().for_each(say::error);
             if let Err(exit) = logs {
                 return exit;
             }
@@ -86,7 +87,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
             Exit::Success
         }
         Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            errors.iter().for_each(say::error);
             if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration }
         }
     }
@@ -95,7 +96,7 @@ pub fn check(arguments: &CheckArgs) -> Exit {
 /// Says why a start could not write its log.
 fn inspect_log(config: &Config) -> Result<(), Exit> {
     logging::inspect(&config.log).map_err(|error| {
-        eprintln!("error: {error}");
+        say::error(&error);
         if error.is_permission() { Exit::Permission } else { Exit::Configuration }
     })
 }
@@ -105,11 +106,11 @@ fn inspect_audit(config: &Config) -> Result<(), Exit> {
     let Some(AuditTarget::File(path)) = &config.audit.target else { return Ok(()) };
     match audit::inspect(path, config.strict_permissions) {
         Ok(warnings) => {
-            warnings.iter().for_each(|warning| eprintln!("warning: audit-file: {warning}"));
+            warnings.iter().for_each(|warning| say::warning(format_args!("audit-file: {warning}")));
             Ok(())
         }
         Err(error) => {
-            eprintln!("error: audit-file: {}: {error}", path.display());
+            say::error(format_args!("audit-file: {}: {error}", path.display()));
             Err(if error.kind() == ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Configuration })
         }
     }
@@ -119,7 +120,7 @@ fn inspect_audit(config: &Config) -> Result<(), Exit> {
 fn inspect_learn_file(config: &Config) -> Result<(), Exit> {
     let Some(path) = &config.learn_file else { return Ok(()) };
     learning::inspect(path).map_err(|error| {
-        eprintln!("error: learn-file: {}: {error}", path.display());
+        say::error(format_args!("learn-file: {}: {error}", path.display()));
         if error.kind() == ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Configuration }
     })
 }
@@ -129,7 +130,7 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
     let chain = match client_file::read(path, "--client-cert") {
         Ok(chain) => chain,
         Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            errors.iter().for_each(say::error);
             return false;
         }
     };
@@ -154,10 +155,12 @@ fn check_client(path: &Path, config: &Config, generation: &Generation) -> bool {
                     is_admitted = true;
                 }
                 Admission::Refused(reason) => {
-                    eprintln!("error: {place}: trusted, but nobody ({}){advice}", words::user(reason))
+                    say::error(format_args!("{place}: trusted, but nobody ({}){advice}", words::user(reason)))
                 }
             },
-            Err(refusal) => eprintln!("error: {place}: refused ({}): {refusal}{advice}", words::certificate(refusal)),
+            Err(refusal) => {
+                say::error(format_args!("{place}: refused ({}): {refusal}{advice}", words::certificate(refusal)))
+            }
         }
     }
     is_admitted

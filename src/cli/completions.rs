@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::say;
 use super::{Cli, Exit};
 
 /// For whom.
@@ -20,7 +21,7 @@ pub fn completions(arguments: &CompletionsArgs) -> Exit {
     match io::stdout().write_all(&script(arguments.shell)) {
         Ok(()) => Exit::Success,
         Err(error) => {
-            eprintln!("error: cannot write: {error}");
+            say::error(format_args!("cannot write: {error}"));
             Exit::Failure
         }
     }

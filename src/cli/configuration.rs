@@ -1,7 +1,5 @@
 //! The flags that `run`, `check` and the others that need the configuration share.
 
-use std::fmt;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,6 +8,7 @@ use crate::config::{self, Config, ConfigErrors, Flags, Host, Loaded, Sources, Va
 use crate::files::Files;
 
 use super::Exit;
+use super::say;
 
 /// A configuration file and flags over it.
 #[derive(Debug, Clone, Args)]
@@ -66,7 +65,7 @@ impl ConfigurationArgs {
 pub(super) fn tell(read: Result<Loaded, ConfigErrors>) -> Result<Config, Exit> {
     match read {
         Ok(Loaded { config, warnings }) => {
-            warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
+            warnings.iter().for_each(say::warning);
             Ok(config)
         }
         Err(errors) => Err(tell_errors(&errors)),
@@ -75,13 +74,8 @@ pub(super) fn tell(read: Result<Loaded, ConfigErrors>) -> Result<Config, Exit> {
 
 /// Prints every error. Returns the exit that fits them.
 pub(super) fn tell_errors(errors: &ConfigErrors) -> Exit {
-    errors.iter().for_each(|error| say(format_args!("error: {error}")));
+    errors.iter().for_each(say::error);
     if errors.is_permission() { Exit::Permission } else { Exit::Configuration }
-}
-
-/// Says something on standard error, where somebody may read it. That nobody does is no reason to end.
-pub(super) fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The environment. Variables whose names are not UTF-8 cannot be ours.

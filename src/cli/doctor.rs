@@ -12,6 +12,7 @@ use rustix::process::geteuid;
 pub use self::outside::OutsideArgs;
 use super::configuration::variables;
 use super::door::{AdminDoor, print};
+use super::say;
 use super::table::aligned;
 use super::{ConfigurationArgs, Exit};
 use crate::config::{AclSource, Config, Loaded};
@@ -101,8 +102,8 @@ fn tell(report: &Report, arguments: &DoctorArgs) -> Exit {
 /// Lists connections, those past respgate first. It exits with 1 where there are such, or where nobody tells.
 fn who(clients: Option<Clients>) -> Exit {
     let Some(mut clients) = clients.and_then(|clients| clients.list()) else {
-        eprintln!(
-            "error: no Redis tells who is connected: name the configuration, with a user at the upstream that may run CLIENT LIST"
+        say::error(
+            "no Redis tells who is connected: name the configuration, with a user at the upstream that may run CLIENT LIST",
         );
         return Exit::Unavailable;
     };

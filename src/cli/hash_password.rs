@@ -8,6 +8,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use zeroize::Zeroizing;
 
 use super::Exit;
+use super::say;
 use crate::auth::hash::{self, Cost};
 
 /// Longer passwords are taken for a mistake, such as the wrong file on standard input.
@@ -43,7 +44,7 @@ pub fn hash_password(arguments: &HashPasswordArgs) -> Exit {
             Exit::Success
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            say::error(&error);
             error.exit()
         }
     }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::Exit;
 use super::door::print;
+use super::say;
 use crate::config;
 use crate::init::plan::{Client, Platform, Rights, Wanted};
 use crate::init::{InitError, Made, Sort, init as make};
@@ -61,12 +62,12 @@ pub struct InitArgs {
 pub fn init(arguments: &InitArgs) -> Exit {
     match make(&arguments.wanted(), SystemTime::now()) {
         Ok(Made { report, warnings }) => {
-            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            warnings.iter().for_each(say::warning);
             print(&report);
             Exit::Success
         }
         Err(error) => {
-            error.lines().iter().for_each(|line| eprintln!("error: {line}"));
+            error.lines().iter().for_each(say::error);
             exit(&error)
         }
     }

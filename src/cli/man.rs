@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
 
+use super::say;
 use super::{Cli, Exit};
 
 /// Which pages, and where to.
@@ -25,7 +26,7 @@ pub fn man(arguments: &ManArgs) -> Exit {
     match written {
         Ok(()) => Exit::Success,
         Err(error) => {
-            eprintln!("error: cannot write{place}: {error}");
+            say::error(format_args!("cannot write{place}: {error}"));
             Exit::Failure
         }
     }

@@ -19,6 +19,7 @@ pub mod kick;
 pub mod man;
 pub mod reload;
 pub mod run;
+mod say;
 pub mod sessions;
 pub mod status;
 mod stunnel_conf;

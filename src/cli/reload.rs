@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Exit;
 use super::door::{DoorArgs, print};
+use super::say;
 use crate::serve::reload::ReloadReport;
 
 /// Certificates of all sessions may have to be verified again, and Redis to finish what it executes.
@@ -43,16 +44,18 @@ pub fn reload(arguments: &ReloadArgs) -> Exit {
 
 fn tell(report: &ReloadReport) {
     let ReloadReport { generation, errors, held_up, warnings, restart_needed, not_confirmed } = report;
-    errors.iter().for_each(|error| eprintln!("error: {error}"));
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    errors.iter().for_each(say::error);
+    warnings.iter().for_each(say::warning);
     if !restart_needed.is_empty() {
-        eprintln!("warning: only a restart gives: {}", restart_needed.join(", "));
+        say::warning(format_args!("only a restart gives: {}", restart_needed.join(", ")));
     }
     if let Some(why) = not_confirmed {
-        eprintln!("warning: Redis may still execute requests that were sent before with rights that are gone: {why}");
+        say::warning(format_args!(
+            "Redis may still execute requests that were sent before with rights that are gone: {why}"
+        ));
     }
     if !held_up.is_empty() {
-        eprintln!("held up: {}; everything else is in force", held_up.join(", "));
+        say::line(format_args!("held up: {}; everything else is in force", held_up.join(", ")));
     }
     print(&format!("generation {generation} is in force\n"));
 }

@@ -6,6 +6,7 @@ use crate::serve::logging;
 use crate::serve::reload::Reread;
 use crate::serve::{self, RunError};
 
+use super::say;
 use super::{ConfigurationArgs, Exit, configuration};
 
 /// Loads the configuration and serves until told to stop.
@@ -19,7 +20,7 @@ pub(super) fn serve(reread: Reread) -> Exit {
     let inherited = match InheritedSockets::from_environment() {
         Ok(inherited) => inherited,
         Err(error) => {
-            configuration::say(format_args!("error: {error}"));
+            say::error(&error);
             return Exit::Configuration;
         }
     };
@@ -38,7 +39,7 @@ pub(super) fn serve(reread: Reread) -> Exit {
     let log = match logging::init(&config.log) {
         Ok(log) => log,
         Err(error) => {
-            configuration::say(format_args!("error: {error}"));
+            say::error(&error);
             return if error.is_permission() { Exit::Permission } else { Exit::Configuration };
         }
     };
@@ -48,7 +49,10 @@ pub(super) fn serve(reread: Reread) -> Exit {
     match outcome {
         Ok(()) => Exit::Success,
         Err(error) => {
-            configuration::say(format_args!("{error}"));
+            match &error {
+                RunError::Load(errors) => errors.iter().for_each(say::error),
+                error => say::error(error),
+            }
             exit_of(&error)
         }
     }

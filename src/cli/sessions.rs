@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Exit;
 use super::door::{DoorArgs, print};
+use super::say;
 use super::table::aligned;
 use crate::serve::sessions::{Chosen, Session, SessionList};
 
@@ -40,7 +41,7 @@ pub fn sessions(arguments: &SessionsArgs) -> Exit {
         print(&table(&list.sessions));
     }
     if list.is_incomplete {
-        eprintln!("warning: a worker did not answer in time: its sessions are missing");
+        say::warning("a worker did not answer in time: its sessions are missing");
     }
     Exit::Success
 }

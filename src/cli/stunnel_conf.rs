@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Exit;
+use super::say;
 use crate::stunnel::{self, Translation};
 
 /// Prints what becomes of each line, then the files that do the same.
@@ -10,7 +11,7 @@ pub(super) fn check(path: &Path) -> Exit {
     let conf = match stunnel::read(path) {
         Ok(conf) => conf,
         Err(error) => {
-            eprintln!("error: {error}");
+            say::error(error);
             return Exit::Configuration;
         }
     };

@@ -40,17 +40,17 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Load(errors) => {
-                let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
-                f.write_str(&lines.join("\n"))
+                let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                f.write_str(&told.join("\n"))
             }
-            Self::Descriptors(error) => write!(f, "error: {error}"),
-            Self::Bind(address, error) => write!(f, "error: cannot listen on {address}: {error}"),
-            Self::UnixSocket(error) => write!(f, "error: listen: {error}"),
-            Self::Inherited(error) => write!(f, "error: {error}"),
-            Self::Upstream(address, error) => write!(f, "error: the upstream {address} does not answer: {error}"),
-            Self::Audit(target, error) => write!(f, "error: audit-file: {target}: {error}"),
-            Self::LearnFile(path, error) => write!(f, "error: learn-file: {}: {error}", path.display()),
-            Self::System(error) => write!(f, "error: {error}"),
+            Self::Descriptors(error) => write!(f, "{error}"),
+            Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::UnixSocket(error) => write!(f, "listen: {error}"),
+            Self::Inherited(error) => write!(f, "{error}"),
+            Self::Upstream(address, error) => write!(f, "the upstream {address} does not answer: {error}"),
+            Self::Audit(target, error) => write!(f, "audit-file: {target}: {error}"),
+            Self::LearnFile(path, error) => write!(f, "learn-file: {}: {error}", path.display()),
+            Self::System(error) => write!(f, "{error}"),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{AclExplainArgs, policy};
 use crate::acl::{AclDenial, ArgumentExplanation, Effort, SelectorExplanation, User};
 use crate::audit::words;
 use crate::cli::Exit;
+use crate::cli::say;
 use crate::command::{Access, Argv, ArgvBuf, CommandSpec};
 use crate::config::Block;
 use crate::files::Files;
@@ -29,7 +30,7 @@ pub(super) fn explain(arguments: &AclExplainArgs) -> Exit {
     let Some(user) = policy.acl.user(arguments.user.as_bytes()) else {
         let nearest = nearest_user(&arguments.user, &policy.acl);
         let hint = nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-        eprintln!("error: there is no user {}{hint}", arguments.user);
+        say::error(format_args!("there is no user {}{hint}", arguments.user));
         return Exit::Failure;
     };
     let argv: ArgvBuf = arguments.command.iter().map(|argument| argument.as_bytes()).collect();

@@ -22,6 +22,7 @@ use crate::files::Files;
 use crate::generation::{self, BuildError, Kept, NO_USERS, UpstreamKnowledge};
 use crate::policy::Policy;
 
+use super::say;
 use super::{ConfigurationArgs, Exit};
 
 pub use preset::AclPresetArgs;
@@ -95,7 +96,7 @@ fn policy_with_certificates(config: Config, files: &Files) -> Result<Arc<Policy>
     match generation::build(&config, files, UpstreamKnowledge::NotAsked, Kept::default()) {
         Ok(built) => Ok(built.generation.policy),
         Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            errors.iter().for_each(say::error);
             Err(if errors.iter().any(BuildError::is_permission) { Exit::Permission } else { Exit::Configuration })
         }
     }
@@ -108,7 +109,7 @@ fn check(arguments: &AclCheckArgs) -> Exit {
     let text = match fs::read(&arguments.file) {
         Ok(text) => text,
         Err(error) => {
-            eprintln!("error: {path}: cannot read it: {error}");
+            say::error(format_args!("{path}: cannot read it: {error}"));
             return if error.kind() == io::ErrorKind::PermissionDenied {
                 Exit::Permission
             } else {
@@ -119,7 +120,7 @@ fn check(arguments: &AclCheckArgs) -> Exit {
     let parsed = Dialect::ALL.map(|dialect| Acl::read(&text, &CommandTable::builtin(dialect), Unknown::Refuse));
     if let Some(read) = parsed.iter().find_map(|result| result.as_ref().ok()) {
         if read.named == 0 {
-            eprintln!("error: {path}: {NO_USERS}");
+            say::error(format_args!("{path}: {NO_USERS}"));
             return Exit::Configuration;
         }
         println!("{path}: {} users", read.acl.users().count());
@@ -128,7 +129,7 @@ fn check(arguments: &AclCheckArgs) -> Exit {
     if let [Err(errors), ..] = &parsed {
         for error in errors {
             let token = error.token.as_deref().map(|token| format!("'{token}': ")).unwrap_or_default();
-            eprintln!("error: {path}:{}: {token}{}", error.line, error.message);
+            say::error(format_args!("{path}:{}: {token}{}", error.line, error.message));
         }
     }
     Exit::Configuration

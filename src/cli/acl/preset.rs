@@ -5,6 +5,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::cli::Exit;
 use crate::cli::door::print;
+use crate::cli::say;
 use crate::cli::table::aligned;
 use crate::preset::{Grant, PRESETS, Preset, preset};
 
@@ -50,7 +51,7 @@ pub(super) fn print_preset(arguments: &AclPresetArgs) -> Exit {
             Exit::Success
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            say::error(error);
             Exit::Usage
         }
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{policy_with_certificates, suggestion};
 use crate::acl::{PasswordHash, SelectorDescription, User};
 use crate::cli::door::print;
+use crate::cli::say;
 use crate::cli::table::one_line;
 use crate::cli::{ConfigurationArgs, Exit};
 use crate::config::{AuditTarget, Config, DEFAULT_BLOCKLIST};
@@ -46,7 +47,7 @@ pub(super) fn print_report(arguments: &AclReportArgs) -> Exit {
     let logins = match logins(&arguments.audit, &config) {
         Ok(logins) => logins,
         Err((path, error)) => {
-            eprintln!("error: {}: cannot read it: {error}", path.display());
+            say::error(format_args!("{}: cannot read it: {error}", path.display()));
             return if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure };
         }
     };

@@ -10,8 +10,8 @@ use clap::Args;
 use super::monitor::{Capture, LeftOut, Lines};
 use super::{policy, suggestion};
 use crate::acl::UserName;
-use crate::cli::configuration::say;
 use crate::cli::door::print;
+use crate::cli::say;
 use crate::cli::{ConfigurationArgs, Exit};
 use crate::command::CommandSpec;
 use crate::files::Files;
@@ -67,7 +67,7 @@ pub(super) fn print_suggestion(arguments: &AclSuggestArgs) -> Exit {
         (Some(captured), _) => of_monitor(captured, arguments, &policy),
         (None, Some(path)) => of_learn_file(&path, arguments, &policy),
         (None, None) => {
-            eprintln!("error: nothing to learn from: say --monitor FILE, or learn-file in the configuration");
+            say::error("nothing to learn from: say --monitor FILE, or learn-file in the configuration");
             Err(Exit::Usage)
         }
     });
@@ -83,7 +83,7 @@ pub(super) fn print_suggestion(arguments: &AclSuggestArgs) -> Exit {
         Some(path) => match write(path, &text) {
             Ok(()) => Exit::Success,
             Err(error) => {
-                eprintln!("error: {}: cannot write it: {error}", path.display());
+                say::error(format_args!("{}: cannot write it: {error}", path.display()));
                 if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure }
             }
         },
@@ -97,7 +97,7 @@ fn of_monitor(path: &Path, arguments: &AclSuggestArgs, policy: &Policy) -> Resul
     let learnt = capture.learn(&evidence).map_err(|error| unread(path, &error))?;
     warn(path, &learnt.left_out);
     if learnt.clients.is_empty() {
-        eprintln!("error: {}: there is no request in it that is meant", path.display());
+        say::error(format_args!("{}: there is no request in it that is meant", path.display()));
         return Err(Exit::Failure);
     }
     let mut texts = Vec::new();
@@ -106,7 +106,7 @@ fn of_monitor(path: &Path, arguments: &AclSuggestArgs, policy: &Policy) -> Resul
         let suggestion = suggested(name, usage, &[], true, policy)?;
         let (suggestion, replay) = capture.prove(client, suggestion).map_err(|error| unread(path, &error))?;
         if replay.refused_unsaid > 0 {
-            eprintln!("error: that line would refuse {} requests without a reason", replay.refused_unsaid);
+            say::error(format_args!("that line would refuse {} requests without a reason", replay.refused_unsaid));
             return Err(Exit::Internal);
         }
         let proof = format!("{} requests, {} refused", replay.allowed + replay.refused_as_said, replay.refused_as_said);
@@ -128,7 +128,7 @@ fn of_learn_file(path: &Path, arguments: &AclSuggestArgs, policy: &Policy) -> Re
     }
     if texts.is_empty() {
         let whose = arguments.user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
-        eprintln!("error: {}: nothing was learnt{whose}", path.display());
+        say::error(format_args!("{}: nothing was learnt{whose}", path.display()));
         return Err(Exit::Failure);
     }
     Ok(texts.join("\n"))
@@ -142,7 +142,7 @@ fn suggested(
     policy: &Policy,
 ) -> Result<Suggestion, Exit> {
     let Some(user) = UserName::new(name.as_bytes()) else {
-        eprintln!("error: no user can be called {name:?}: say --user NAME");
+        say::error(format_args!("no user can be called {name:?}: say --user NAME"));
         return Err(Exit::Usage);
     };
     let context = Context {
@@ -153,13 +153,13 @@ fn suggested(
         shares,
     };
     suggest(user, usage, &context).map_err(|error| {
-        eprintln!("error: {error}");
+        say::error(error);
         Exit::Internal
     })
 }
 
 fn unread(path: &Path, error: &io::Error) -> Exit {
-    eprintln!("error: {}: cannot read it: {error}", path.display());
+    say::error(format_args!("{}: cannot read it: {error}", path.display()));
     if error.kind() == io::ErrorKind::PermissionDenied { Exit::Permission } else { Exit::Failure }
 }
 
@@ -177,7 +177,7 @@ fn warn(path: &Path, left_out: &LeftOut) {
     let path = path.display();
     let warn = |lines: &Lines, what: &str| {
         if lines.count > 0 {
-            say(format_args!("warning: {path}:{}: {what}; {} such lines are left out", lines.first, lines.count));
+            say::warning(format_args!("{path}:{}: {what}; {} such lines are left out", lines.first, lines.count));
         }
     };
     warn(&left_out.unreadable, &NotMonitor.to_string());

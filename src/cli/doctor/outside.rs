@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{DoctorArgs, subject};
 use crate::cli::Exit;
-use crate::cli::configuration::say;
+use crate::cli::say;
 use crate::doctor::judge;
 use crate::doctor::outside::{self, Equipment, Place};
 use crate::doctor::{Report, Subject};
@@ -33,7 +33,7 @@ pub struct OutsideArgs {
 /// Looks at a host that was named.
 pub(super) fn look(place: &Place, arguments: &DoctorArgs) -> Result<Report, Exit> {
     if arguments.configuration.flags.are_given() {
-        say(format_args!("error: --from-outside looks at no configuration, and goes with none of its settings"));
+        say::error("--from-outside looks at no configuration, and goes with none of its settings");
         return Err(Exit::Usage);
     }
     let OutsideArgs { cert, key, cacert, .. } = &arguments.outside;
@@ -49,6 +49,6 @@ pub(super) fn look(place: &Place, arguments: &DoctorArgs) -> Result<Report, Exit
 }
 
 fn tell(errors: &[LoadError]) -> Exit {
-    errors.iter().for_each(|error| say(format_args!("error: {error}")));
+    errors.iter().for_each(say::error);
     if errors.iter().any(LoadError::is_permission) { Exit::Permission } else { Exit::Configuration }
 }
