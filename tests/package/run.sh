@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Builds the Debian package, and installs, runs, upgrades and purges it in a clean Debian root of its own.
 #
-# It needs root, Rust, debootstrap and dpkg-dev, and a mirror of Debian. The root is made once, in target/bookworm. DEB
+# It needs root, Rust, Python, debootstrap and dpkg-dev, and a mirror of Debian. The root is made once, in target/bookworm. DEB
 # names a package that has been built before.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 
 readonly clean=target/bookworm mirror=${MIRROR:-http://deb.debian.org/debian}
 readonly config=/etc/respgate/respgate.toml redis_port=46379 port=46380
+# Nobody else's.
+readonly dns_server=127.46.3.80
 
 main() {
     [[ $(id -u) -eq 0 ]] || die "this needs root, for a Debian root of its own"
@@ -24,6 +26,7 @@ main() {
     step "Install" install_it
     step "Configure, as docs/operations.md says" configure
     step "Start by hand, as the user respgate" start
+    step "A tunnel, to names" tunnel_to_names
     step "Rotate the log" rotate
     step "Upgrade" upgrade
     step "Upgrade with a wrong configuration" upgrade_wrongly
@@ -32,7 +35,7 @@ main() {
 }
 
 end() {
-    stop "${respgate:-}" "${redis:-}"
+    stop "${respgate:-}" "${redis:-}" "${dns:-}" "${tunnel:-}"
     ! mountpoint -q "$root/proc" || umount "$root/proc"
     rm -rf --one-file-system -- "$stage"
 }
@@ -59,6 +62,8 @@ make_root() {
     mount -t proc proc "$root/proc"
     cp -- "$stage/respgate.deb" "$root/tmp/respgate.deb"
     mkdir -p -- "$root/tmp/bin" "$root/run/systemd"
+    echo "127.0.0.1 localhost in-hosts.test" >"$root/etc/hosts"
+    echo "nameserver $dns_server" >"$root/etc/resolv.conf"
     list >"$stage/before"
 }
 
@@ -134,6 +139,41 @@ start() {
     [[ $(redis_cli PING) == PONG ]] || die "no PONG"
     [[ $(redis_cli FLUSHALL 2>&1) == *"blocked by respgate"* ]] || die "FLUSHALL was not refused"
     as_respgate respgate status --config "$config"
+}
+
+# The program is linked dynamically, so that names are what the modules of /etc/nsswitch.conf say.
+tunnel_to_names() {
+    in_root ldd /usr/bin/respgate | grep -q 'libc\.so' || die "the C library is not that of the host"
+    in_root install -d -o respgate -g respgate -m 0750 /tmp/tunnel
+    in_root install -o respgate -m 0600 /root/ca/ca.crt /root/ca/shop.crt /root/ca/shop.key /tmp/tunnel
+    python3 tests/tunnel/dns.py "$dns_server" in-dns.test=127.0.0.1 &
+    dns=$!
+    through_tunnel in-hosts.test PONG
+    through_tunnel in-dns.test PONG
+    through_tunnel nobody.test 'Connection reset\|closed the connection'
+    grep 'outcome="failed".* server=nobody.test:.* reason="name"' "$stage/tunnel" || die "the log does not say why"
+    stop "$dns"
+    dns=''
+}
+
+# through_tunnel HOST ANSWER: what an application is answered. An unknown name ends nothing.
+through_tunnel() {
+    local socket=/tmp/tunnel/redis.sock answer
+    chroot "$root" env -i setpriv --reuid=respgate --regid=respgate --init-groups respgate tunnel \
+        --listen="unix:$socket" --connect="$1:$port" --server-name=localhost --admin-listen=off \
+        --tls-ca-cert-file=/tmp/tunnel/ca.crt --tls-cert-file=/tmp/tunnel/shop.crt --tls-key-file=/tmp/tunnel/shop.key \
+        2>"$stage/tunnel" &
+    tunnel=$!
+    until [[ -S $root$socket ]]; do
+        kill -0 "$tunnel" || { cat "$stage/tunnel"; die "the tunnel has ended"; }
+        sleep 0.1
+    done
+    answer=$(in_root redis-cli -s "$socket" PING 2>&1) || true
+    grep -q -- "$2" <<<"$answer" || { cat "$stage/tunnel"; die "through a tunnel to $1: $answer"; }
+    printf '%s: %s\n' "$1" "$answer"
+    kill -0 "$tunnel" || die "the tunnel has ended"
+    stop "$tunnel"
+    tunnel=''
 }
 
 rotate() {

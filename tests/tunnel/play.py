@@ -6,11 +6,12 @@ import os
 import pathlib
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
+
+import dns
 
 PATIENCE = 60
 MIB = 1 << 20
@@ -137,7 +138,7 @@ def names(folder):
         shutil.copy(folder / "ca" / file, root / "ca" / file)
     (root / "etc/hosts").write_text("127.0.0.1 hosts.test\n")
     (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
-    threading.Thread(target=answer_dns, args=({"dns.test": "127.0.0.1"},), daemon=True).start()
+    threading.Thread(target=dns.answer, args=("127.0.0.1", {"dns.test": "127.0.0.1"}), daemon=True).start()
     for host, is_known in (("hosts.test", True), ("dns.test", True), ("nobody.test", False)):
         options = [f"--connect={host}:6380", "--server-name=localhost", "--connect-timeout=20s"]
         files = ["--tls-ca-cert-file=/ca/ca.crt", "--tls-cert-file=/ca/shop.crt", "--tls-key-file=/ca/shop.key"]
@@ -151,25 +152,6 @@ def names(folder):
                 check(not is_known, host)
                 wait_for("the line that says why", lambda: [line for line in log(folder) if line.get("reason") == "name"])
         print(f"{host}: {'found' if is_known else 'not found, and the log says so'}")
-
-
-def answer_dns(addresses):
-    """A records of these names, and that there are no others."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 53))
-        while True:
-            question, client = server.recvfrom(512)
-            labels, at = [], 12
-            while question[at]:
-                labels.append(question[at + 1 : at + 1 + question[at]].decode())
-                at += 1 + question[at]
-            kind = struct.unpack(">H", question[at + 1 : at + 3])[0]
-            address = addresses.get(".".join(labels))
-            flags = 0x8180 if address else 0x8183
-            found = address and kind == 1
-            record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 0, 4) + socket.inet_aton(address) if found else b""
-            head = question[:2] + struct.pack(">HHHHH", flags, 1, bool(found), 0, 0)
-            server.sendto(head + question[12 : at + 5] + record, client)
 
 
 class Application:
