@@ -7,6 +7,7 @@ mod driver;
 mod executing;
 mod farewell;
 mod gate;
+mod handshake_turns;
 mod inherited;
 pub mod listener;
 mod long_turn;

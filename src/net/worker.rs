@@ -28,6 +28,7 @@ use self::learning::SharedLearner;
 use self::mailbox::Message;
 pub use self::mailbox::{Application, Arrival, Mailbox, Renewal, RenewalReceivers};
 use super::budget::MemoryBudget;
+use super::handshake_turns::HandshakeTurns;
 use super::long_turn::LongTurns;
 use super::places::Places;
 use super::registry::Registry;
@@ -141,6 +142,8 @@ struct Worker {
     trusts: watch::Sender<()>,
     /// Whose turn it is for judgements that take long.
     long_turns: LongTurns,
+    /// And for steps of handshakes.
+    handshake_turns: HandshakeTurns,
     /// Who finds servers for tunnels.
     dialler: Dialler,
     /// What was found last of their servers, by tunnel. Who verifies one holds it.
@@ -187,6 +190,7 @@ impl Worker {
             draining: watch::Sender::new(None),
             trusts: watch::Sender::new(()),
             long_turns: LongTurns::default(),
+            handshake_turns: HandshakeTurns::default(),
             dialler: Dialler::default(),
             server_verdicts: Mutex::default(),
             tunnel_buffer: RefCell::new(vec![0; if has_tunnels { tunnel::BUFFER } else { 0 }]),

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::server::Acceptor;
 use rustls::{AlertDescription, PeerMisbehaved};
 use tokio::net::TcpStream;
@@ -226,9 +227,14 @@ async fn read_hello(socket: TcpStream) -> Result<Begun, HandshakeFailure> {
     })
 }
 
-/// Completes the handshake before the deadline. A resumed session is held against the trust again, which rustls does
-/// not do: certificates and CRLs may have expired since. On failure the caller lingers, when it has room for that.
+/// Completes the handshake before the deadline, unless the client has gone since it began. A resumed session is held against the
+/// trust again, which rustls does not do: certificates and CRLs may have expired since. On failure the caller lingers, when it has
+/// room for that.
 pub async fn complete(begun: Begun, material: &TlsMaterial, deadline: Instant) -> Result<Handshaken, HandshakeFailure> {
+    // It has to answer what is computed for it now.
+    if says_no_more(begun.0.io.socket()) {
+        return Err(HandshakeError::Closed.into());
+    }
     let stream = match timeout_at(deadline, negotiate(begun, material)).await {
         Ok(result) => result?,
         Err(_elapsed) => return Err(HandshakeError::Timeout.into()),
@@ -254,6 +260,13 @@ pub async fn complete(begun: Begun, material: &TlsMaterial, deadline: Instant) -
         Ok(peer) => Ok(Handshaken { stream, peer, resumed, protocol, cipher }),
         Err(refusal) => Err(close_refused(stream, refusal, shown, deadline).await),
     }
+}
+
+/// Whether the other end has closed or reset the connection, or said that it sends nothing more, whatever of it is still unread.
+fn says_no_more(socket: &TcpStream) -> bool {
+    const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // HUP and ERR are told in any case. Where this fails, so does what follows.
+    poll(&mut [PollFd::new(socket, PollFlags::RDHUP)], Some(&AT_ONCE)).is_ok_and(|ready| ready > 0)
 }
 
 async fn negotiate(begun: Begun, material: &TlsMaterial) -> Result<ClientStream, HandshakeFailure> {

@@ -17,6 +17,7 @@ use crate::net::addresses::{canonical, may_connect};
 use crate::net::farewell::{ConnectionFuture, keep_place, turn_away};
 use crate::net::gate::{ConnectionPermit, Entrance};
 use crate::net::proxy_protocol::{self, HeaderError};
+use crate::net::shares::Visitor;
 use crate::tls::CertificateChain;
 use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
 
@@ -73,14 +74,15 @@ impl Worker {
             Ok(Transport::Tls(begun)) => begun,
             Err(failure) => return Some(self.refuse(failure, address, permit)),
         };
-        let acquire = self.settings.handshakes.acquire(permit.visitor(address.ip()));
+        let visitor = permit.visitor(address.ip());
+        let acquire = self.settings.handshakes.acquire(visitor);
         let Ok(Some(place)) = timeout_at(deadline, acquire).await else {
             return Some(self.refuse(HandshakeError::Timeout.into(), address, permit));
         };
         let current = self.current();
         let material = current.generation.listeners.get(listener).cloned().flatten()?;
         let began_at = unix_seconds();
-        let result = Box::pin(handshake::complete(begun, &material, deadline)).await;
+        let result = Box::pin(self.in_turns(visitor, deadline, handshake::complete(begun, &material, deadline))).await;
         drop(place);
         let began_with = current.generation.number;
         drop(current);
@@ -119,11 +121,12 @@ impl Worker {
             };
         }
         let permit = self.permit(entrance, address, deadline).await?;
+        let visitor = permit.visitor(address.ip());
         let transport = match self.current().generation.listeners.get(listener).is_some_and(Option::is_some) {
             false => Ok(Transport::Plaintext(socket)),
             true => tokio::select! {
                 biased;
-                begun = handshake::begin(socket, deadline) => begun.map(Transport::Tls),
+                begun = self.in_turns(visitor, deadline, handshake::begin(socket, deadline)) => begun.map(Transport::Tls),
                 () = wanted_after(UNDISTURBED, &permit) => {
                     self.settings.events.handshake_failed(address, &HandshakeError::Timeout, None);
                     return None;
@@ -131,6 +134,17 @@ impl Worker {
             },
         };
         Some(Permitted { address, permit, transport })
+    }
+
+    /// A part of a handshake, each step at its turn, where there are enough of them before the deadline.
+    async fn in_turns<T>(
+        &self,
+        visitor: Visitor,
+        deadline: Instant,
+        part: impl Future<Output = Result<T, HandshakeFailure>>,
+    ) -> Result<T, HandshakeFailure> {
+        let turns = self.handshake_turns.take(visitor, part);
+        timeout_at(deadline, turns).await.unwrap_or_else(|_elapsed| Err(HandshakeError::Timeout.into()))
     }
 
     /// The permit, when it is the connection's turn; `None` if that does not come.

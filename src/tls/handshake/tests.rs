@@ -345,6 +345,36 @@ async fn a_client_that_goes_away_is_not_an_attack() {
 }
 
 #[tokio::test]
+async fn nothing_is_computed_for_a_client_that_has_gone_since_it_began() {
+    let root = Authority::new("root");
+    let material = TestFiles::new(&root).load();
+    let config = Client::new(&root, None).config;
+    for resets in [false, true] {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut hello = Vec::new();
+        let mut tls = rustls::ClientConnection::new(Arc::clone(&config), name).expect("a client");
+        tls.write_tls(&mut hello).expect("a ClientHello");
+        let (mut client, server) = connection().await;
+        client.write_all(&hello).await.expect("sent");
+        let begun = begin(server, later()).await.unwrap_or_else(|failure| panic!("{}", failure.error));
+        let still_there = if resets {
+            client.set_zero_linger().expect("set");
+            drop(client);
+            None
+        } else {
+            client.shutdown().await.expect("shut down");
+            Some(client)
+        };
+        let failure = complete(begun, &material, later()).await.err().expect("a failure");
+        assert_eq!(failure.error, HandshakeError::Closed);
+        if let Some(mut client) = still_there {
+            let answered = client.read(&mut [0]).await.expect("the end");
+            assert_eq!(answered, 0, "nothing is answered");
+        }
+    }
+}
+
+#[tokio::test]
 async fn garbage_in_a_handshake_record_breaks_the_protocol() {
     let material = TestFiles::new(&Authority::new("root")).load();
     let (mut client, server) = connection().await;
