@@ -150,6 +150,9 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             _ => self.queues.downstream,
         };
         self.account.hold(unsent.capacity());
+        if let Some(to_free) = self.core.take_to_free() {
+            self.services.free(to_free);
+        }
         // While the process ends, nobody changes rights any more.
         let left = self.upstream.filter(|_| reason != CloseReason::Drained).zip(self.core.into_remains());
         let executing =
@@ -568,6 +571,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
                     self.replies = Buffer::default();
                     self.queues.upstream = Buffer::default();
                 }
+                Action::Free(to_free) => self.services.free(to_free),
                 Action::Verify(credentials) => {
                     self.verifying = Some(self.services.verify(&self.core, credentials));
                     started = true;

@@ -17,7 +17,7 @@ use crate::generation::{EditProgress, GoAhead};
 use crate::policy::Policy;
 use crate::session::{
     Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorSpec, SessionCore, SessionLimits,
-    UpstreamFailure,
+    ToFree, UpstreamFailure,
 };
 use crate::tls::ClientStream;
 use crate::tls::close::Closing;
@@ -72,6 +72,8 @@ pub(super) trait Services {
     fn may_take_requests(&self) -> bool;
     /// Where the sessions that share a thread wait for long turns.
     fn long_turns(&self) -> &LongTurns;
+    /// Drops what takes long, without anybody waiting for it.
+    fn free(&self, to_free: ToFree);
     /// Opens a connection to Redis, logged in.
     fn connect(&self) -> Connecting<Self::Upstream>;
     /// Nothing more that was sent over this connection is to be executed.

@@ -29,6 +29,7 @@ use self::mailbox::Message;
 pub use self::mailbox::{Application, Arrival, Mailbox, Renewal, RenewalReceivers};
 use super::budget::MemoryBudget;
 use super::handshake_turns::HandshakeTurns;
+use super::lazy_free::LazyFree;
 use super::long_turn::LongTurns;
 use super::places::Places;
 use super::registry::Registry;
@@ -81,6 +82,8 @@ pub struct WorkerSettings {
     pub sessions: Arc<AtomicU64>,
     /// Which session has which client id at Redis, of all workers.
     pub client_ids: Arc<ClientIds>,
+    /// Where what takes long to free goes.
+    pub lazy_free: LazyFree,
     /// What is told of names, where it is learnt what users do.
     pub learns: Option<Evidence>,
 }

@@ -15,6 +15,7 @@ use crate::auth::pool::AuthPool;
 use crate::config::Config;
 use crate::generation::{EditTicket, Generation};
 use crate::learn::Evidence;
+use crate::net::LazyFree;
 use crate::net::worker::{self, Mailbox, WorkerSettings};
 use crate::session::ClientIds;
 use crate::upstream::Upstream;
@@ -42,6 +43,7 @@ pub(super) fn start(
     let acl_log = Arc::new(SharedAclLog::default());
     let sessions = Arc::new(AtomicU64::new(1));
     let client_ids = Arc::new(ClientIds::default());
+    let lazy_free = LazyFree::start()?;
     let workers = (0..config.threads).map(|number| {
         let settings = WorkerSettings {
             handshakes: Arc::clone(&bounds.handshakes),
@@ -53,6 +55,7 @@ pub(super) fn start(
             events: Arc::clone(&shared.events),
             sessions: Arc::clone(&sessions),
             client_ids: Arc::clone(&client_ids),
+            lazy_free: lazy_free.clone(),
             learns: shared.learns.clone(),
         };
         worker::start(number, settings, Arc::clone(&shared.generation))

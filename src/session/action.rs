@@ -89,12 +89,17 @@ pub enum MirrorFailure {
     Unreachable,
 }
 
+/// What takes long to free.
+pub type ToFree = Box<dyn Send>;
+
 /// What the driver has to do.
 pub enum Action {
     /// Open a connection to Redis, log in, and report with [`SessionCore::handle_connected`].
     Connect,
     /// Drop the connection to Redis.
     Disconnect,
+    /// Drop this where nobody waits for it.
+    Free(ToFree),
     /// Verify a password and report with [`SessionCore::handle_verified`].
     Verify(Credentials),
     /// Do something of the ACL family and report with [`SessionCore::handle_administered`]. What changes users waits for its

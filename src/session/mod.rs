@@ -42,7 +42,7 @@ pub(crate) mod tests;
 
 pub use self::action::{
     Action, Credentials, LoginFailure, LoginOutcome, MirrorFailure, MirrorLogin, MirrorSpec, Report, RequestRefusal,
-    UpstreamFailure,
+    ToFree, UpstreamFailure,
 };
 pub use self::activity::Activity;
 pub use self::administration::{Administered, Administration};

@@ -14,7 +14,7 @@ use super::*;
 use crate::net::MemoryBudget;
 use crate::net::long_turn::LongTurns;
 use crate::session::tests::rig::{OPEN, Rig, request};
-use crate::session::{Credentials, MirrorSpec, SessionLimits};
+use crate::session::{Credentials, MirrorSpec, SessionLimits, ToFree};
 use crate::tls::close::Closing;
 use crate::upstream::Cut;
 
@@ -127,6 +127,10 @@ impl Services for Process {
 
     fn long_turns(&self) -> &LongTurns {
         &self.long_turns
+    }
+
+    fn free(&self, _: ToFree) {
+        unreachable!("there is little")
     }
 
     fn connect(&self) -> Connecting<End> {

@@ -26,7 +26,7 @@ use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
     Administered, Administration, CloseReason, Credentials, MirrorFailure, MirrorLogin, MirrorSpec, Peer, SessionCore,
-    SessionLimits, UpstreamFailure,
+    SessionLimits, ToFree, UpstreamFailure,
 };
 use crate::tls::AuthClients;
 use crate::upstream::{ConnectError, Connection, Cut, Unblocking};
@@ -111,6 +111,10 @@ impl Services for WorkerServices {
 
     fn long_turns(&self) -> &LongTurns {
         &self.worker.long_turns
+    }
+
+    fn free(&self, to_free: ToFree) {
+        self.worker.settings.lazy_free.free(to_free);
     }
 
     fn connect(&self) -> Connecting<Connection> {

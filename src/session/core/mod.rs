@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::local::describe_log;
-use super::action::{Action, Report};
+use super::action::{Action, Report, ToFree};
 use super::client_ids::ClientIds;
 use super::close::CloseReason;
 use super::flow::Flow;
@@ -205,6 +205,11 @@ impl SessionCore {
     /// Whether Redis may still execute something with rights that the session has lost.
     pub fn executes_with_former_rights(&self) -> bool {
         self.upstream.executes_with_former_rights()
+    }
+
+    /// What takes long to free, if there is such, before the rest of the session is dropped.
+    pub fn take_to_free(&mut self) -> Option<ToFree> {
+        self.upstream.take_to_free()
     }
 
     /// What is left of the session at its end, if Redis may still execute something of it.

@@ -63,6 +63,9 @@ impl SessionCore {
         if !self.upstream.is_absent() {
             self.outbox.act(Action::Disconnect);
         }
+        if let Some(to_free) = self.upstream.take_to_free() {
+            self.outbox.act(Action::Free(to_free));
+        }
         self.upstream = UpstreamState::default();
         // A SKIP before it is for its own answer.
         if self.intake.are_replies_off() {

@@ -199,6 +199,25 @@ fn subscriptions_are_accounted_for_with_their_places() {
 }
 
 #[test]
+fn many_names_of_subscriptions_are_freed_elsewhere_and_few_with_the_session() {
+    let subscribed = |count: usize| {
+        let mut rig = Rig::new(OPEN);
+        for name in 0..count {
+            rig.say(&format!("SUBSCRIBE {name:04}"));
+            rig.redis(format!("*3\r\n$9\r\nsubscribe\r\n$4\r\n{name:04}\r\n:{}\r\n", name + 1));
+        }
+        rig
+    };
+    assert!(subscribed(10).core.take_to_free().is_none());
+    let mut ends = subscribed(1000);
+    assert!(ends.core.take_to_free().is_some());
+    assert!(ends.core.take_to_free().is_none(), "they have gone");
+    let mut resets = subscribed(1000);
+    resets.say("RESET");
+    assert_eq!(resets.freed, 1);
+}
+
+#[test]
 fn a_session_keeps_no_memory_of_a_large_request() {
     let mut rig = Rig::new(OPEN);
     rig.client(&[&b"*50001\r\n$3\r\nDEL\r\n"[..], &b"$1\r\nk\r\n".repeat(50_000)].concat());

@@ -63,6 +63,8 @@ pub(crate) struct Rig {
     pub(crate) unblocking: u32,
     /// How many connections to Redis there have been.
     pub(crate) connections: u32,
+    /// How often something was to be freed elsewhere.
+    pub(crate) freed: u32,
     pub(crate) closed: Option<CloseReason>,
     /// How often the session was to wait for its turn.
     pub(crate) turns: u32,
@@ -173,6 +175,7 @@ impl Rig {
             is_long_turn: false,
             unblocking: 0,
             connections: 0,
+            freed: 0,
             closed: None,
             turns: 0,
             most_held: 0,
@@ -502,6 +505,7 @@ impl Rig {
                     self.replies.clear();
                     self.queues.upstream.advance(usize::MAX);
                 }
+                Action::Free(_) => self.freed += 1,
                 Action::Administer(_) if self.administers => self.administered(None),
                 Action::Administer(administration) => self.administering = Some(administration),
                 Action::Mirror(spec) => {

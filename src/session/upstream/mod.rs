@@ -27,6 +27,7 @@ pub(super) use self::sent::Sender;
 use self::subscription::Subscriptions;
 use self::transaction::Transaction;
 pub(super) use self::transaction::{Queue, Queueing};
+use super::action::ToFree;
 use super::activity::Activity;
 use super::client_ids::OwnId;
 use crate::acl::User;
@@ -336,6 +337,11 @@ impl UpstreamState {
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
         self.replies.memory() + self.subscriptions.memory() + self.mirror.memory()
+    }
+
+    /// What takes long to free, if there is such, before this is dropped.
+    pub(super) fn take_to_free(&mut self) -> Option<ToFree> {
+        self.subscriptions.take_many_names()
     }
 }
 

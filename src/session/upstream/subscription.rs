@@ -6,6 +6,7 @@ use memchr::memmem;
 
 use crate::command::ArgvBuf;
 use crate::resp::Protocol;
+use crate::session::action::ToFree;
 
 /// The three kinds of subscription. Redis counts channels and patterns together and shard channels apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub(super) struct Subscriptions {
 
 /// Bytes of memory that a name takes besides its own.
 const PLACE: usize = 48;
+
+/// How many names take longer to free, 0.3 ms, than a session has for a turn.
+const MANY: usize = 1000;
 
 impl Subscriptions {
     pub(super) fn is_empty(&self) -> bool {
@@ -93,6 +97,12 @@ impl Subscriptions {
     /// Bytes of memory that the names take.
     pub(super) fn memory(&self) -> usize {
         self.memory
+    }
+
+    /// The names, where they are to be freed elsewhere because they are so many. The session is over, or begins anew.
+    pub(super) fn take_many_names(&mut self) -> Option<ToFree> {
+        let count: usize = self.names.iter().map(BTreeSet::len).sum();
+        (count >= MANY).then(|| Box::new(std::mem::take(&mut self.names)) as ToFree)
     }
 
     /// The requests that would ask for all of it.
