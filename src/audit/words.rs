@@ -297,6 +297,7 @@ words! {
         TunnelFault::Server(ServerFault::Certificate(ServerRefusal::RevocationListExpired)) => "revocation-list-expired",
         TunnelFault::Server(ServerFault::Certificate(ServerRefusal::WrongPurpose)) => "wrong-purpose",
         TunnelFault::Server(ServerFault::Certificate(ServerRefusal::BadSignature)) => "bad-signature",
+        TunnelFault::Server(ServerFault::Certificate(ServerRefusal::ChainTooWide)) => "chain-too-wide",
         TunnelFault::Server(ServerFault::Certificate(ServerRefusal::Other)) => "bad-certificate",
         TunnelFault::Server(ServerFault::Rejected) => "rejected",
         TunnelFault::Server(ServerFault::Incompatible) => "incompatible",

@@ -35,6 +35,7 @@ mod shown;
 #[cfg(test)]
 mod test_files;
 mod verifier;
+mod width;
 
 pub use chain::{CertificateChain, Voucher};
 pub use client_material::ClientMaterial;

@@ -17,6 +17,7 @@ use webpki::EndEntityCert;
 use super::anchors::Validity;
 use super::explain::unix_seconds;
 use super::provider;
+use super::width::is_too_wide;
 use crate::identity::Fingerprint;
 
 /// Why a server's certificate is not good.
@@ -42,6 +43,8 @@ pub enum ServerRefusal {
     WrongPurpose,
     /// A signature in its chain, or with its key, is wrong.
     BadSignature,
+    /// So many certificates are shown that finding a path through them would take long.
+    ChainTooWide,
     /// Something else about it.
     Other,
 }
@@ -80,6 +83,7 @@ impl fmt::Display for ServerRefusal {
             ServerRefusal::BadSignature => {
                 "a signature is wrong (tls-ca-cert-file may hold another CA of the same name)"
             }
+            ServerRefusal::ChainTooWide => "the server shows more certificates than a path is looked for in",
             ServerRefusal::Other => "it is not good",
         })
     }
@@ -166,10 +170,7 @@ impl ServerVerifier {
             EndEntityCert::try_from(leaf).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
         match self.pins.contains(&Fingerprint::of(&leaf.subject_public_key_info())) {
             true => Ok(()),
-            false => {
-                let refusal = OtherError(Arc::new(ServerRefusal::Pin));
-                Err(Error::InvalidCertificate(CertificateError::Other(refusal)))
-            }
+            false => Err(refused(ServerRefusal::Pin)),
         }
     }
 }
@@ -182,6 +183,11 @@ fn digest(
     let authorities = authorities.iter().map(|(der, _)| Fingerprint::of(der)).collect::<Vec<_>>();
     let lists = lists.map(|lists| lists.iter().map(|der| Fingerprint::of(der)).collect::<Vec<_>>());
     Fingerprint::of(format!("{authorities:?} {lists:?} {pins:?}").as_bytes())
+}
+
+/// For what rustls has no word.
+fn refused(refusal: ServerRefusal) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
 }
 
 fn build<'a>(
@@ -215,6 +221,9 @@ impl ServerCertVerifier for ServerVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if is_too_wide(intermediates) {
+            return Err(refused(ServerRefusal::ChainTooWide));
+        }
         let verified = self.webpki_at(now)?.verify_server_cert(leaf, intermediates, name, ocsp, now)?;
         self.judge_key(leaf)?;
         Ok(verified)
@@ -287,5 +296,24 @@ mod tests {
         let mut listing = verifier(&[&one], vec![]);
         listing.digest = digest(&listing.authorities, Some(&[]), &[]);
         assert!(!verifier(&[&one], vec![]).is_as(&listing));
+    }
+
+    /// webpki would go all ways through them, none of which has to lead anywhere.
+    #[test]
+    fn more_certificates_than_a_path_has_are_refused_before_one_is_looked_for() {
+        let root = Authority::new("root");
+        let verifier = verifier(&[&root], vec![]);
+        let judged = |namesakes: usize| {
+            let others = (0..namesakes).map(|_| Authority::new("same").der());
+            let chain: Vec<_> = [root.server().der].into_iter().chain(others).map(CertificateDer::from).collect();
+            let name = ServerName::try_from("localhost").expect("a name");
+            match verifier.verify(&chain, &name, SystemTime::now()) {
+                Ok(()) => None,
+                Err(Error::InvalidCertificate(error)) => Some(ServerRefusal::of(&error)),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(judged(2), None);
+        assert_eq!(judged(3), Some(ServerRefusal::ChainTooWide));
     }
 }

@@ -24,17 +24,9 @@ use super::keys;
 use super::revocation::{Revocation, Revoked};
 use super::settings::CrlExpired;
 use super::shown;
+use super::width::is_too_wide;
 use crate::identity::x509::{Certificate, DnsConstraints};
 use crate::identity::{CertificateRefusal, Fingerprint};
-
-/// More certificates than this are shown by nobody who means well: webpki goes up six CAs at most.
-const MOST_INTERMEDIATES: usize = 10;
-
-/// So many CAs of one name may be shown: the key of one was replaced, or others have cross-signed it.
-const MOST_NAMESAKES: usize = 2;
-
-/// webpki tries every way through them, and the ways multiply: where two names are there twice there are four.
-const MOST_WAYS: usize = 4;
 
 /// As much of the CAs' names is sent to clients, in bytes. A handshake message holds less than 64 KiB of them, and a client
 /// that is sent none shows what it has.
@@ -184,7 +176,9 @@ impl Verifier {
     ) -> Result<Fingerprint, CertificateRefusal> {
         let refusal = |error| CertificateRefusal::from_webpki(&error);
         let leaf = EndEntityCert::try_from(leaf).map_err(refusal)?;
-        check_width(intermediates)?;
+        if is_too_wide(intermediates) {
+            return Err(CertificateRefusal::ChainTooWide);
+        }
         let mut found = CertificateRefusal::UnknownIssuer;
         for realm in &self.realms {
             let walk = |revocation: Option<RevocationOptions<'_>>| {
@@ -272,29 +266,6 @@ impl Realm {
             _ => Ok(()),
         }
     }
-}
-
-/// Refuses what would take long to find a path through.
-fn check_width(intermediates: &[CertificateDer<'_>]) -> Result<(), CertificateRefusal> {
-    if intermediates.len() > MOST_INTERMEDIATES {
-        return Err(CertificateRefusal::ChainTooWide);
-    }
-    // What cannot be read is left to webpki, which passes over it.
-    let shown: Vec<EndEntityCert<'_>> =
-        intermediates.iter().filter_map(|der| EndEntityCert::try_from(der).ok()).collect();
-    let mut ways = 1;
-    for (at, certificate) in shown.iter().enumerate() {
-        let is_namesake = |other: &EndEntityCert<'_>| other.subject() == certificate.subject();
-        if shown[..at].iter().any(is_namesake) {
-            continue;
-        }
-        let namesakes = shown[at..].iter().filter(|other| is_namesake(other)).count();
-        ways *= namesakes;
-        if namesakes > MOST_NAMESAKES || ways > MOST_WAYS {
-            return Err(CertificateRefusal::ChainTooWide);
-        }
-    }
-    Ok(())
 }
 
 impl fmt::Debug for Verifier {
