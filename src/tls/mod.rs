@@ -6,6 +6,7 @@
 
 mod anchors;
 mod authority;
+mod barren;
 pub mod chain;
 pub mod client;
 pub mod client_file;

@@ -15,8 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::barren::Barren;
 use super::client::in_words;
 use super::client_material::ClientMaterial;
+use super::read_ahead::ReadAhead;
 use super::server_verifier::ServerRefusal;
 
 /// What a server's certificate has to be for: a DNS name, or an address.
@@ -123,6 +125,8 @@ pub struct ServerConnection {
     name: ServerName,
     /// What has come of ciphertext while nobody took the plaintext before it.
     unread: Vec<u8>,
+    /// What has come that there was no plaintext of.
+    barren: Barren,
 }
 
 /// What came of one piece of ciphertext.
@@ -153,12 +157,14 @@ pub async fn connect(
     name: &ServerName,
 ) -> Result<ServerConnection, ServerError> {
     let connector = TlsConnector::from(material.config());
-    let stream = connector.connect(name.0.clone(), socket).await.map_err(|error| ServerError::of_io(&error))?;
+    let stream =
+        connector.connect(name.0.clone(), ReadAhead::off(socket)).await.map_err(|error| ServerError::of_io(&error))?;
     let (socket, mut tls) = stream.into_inner();
+    let (socket, barren) = socket.into_parts();
     // It is bounded by what is given to it at once.
     tls.set_buffer_limit(None);
     let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
-    let connection = ServerConnection { socket, tls, name: name.clone(), unread: Vec::new() };
+    let connection = ServerConnection { socket, tls, name: name.clone(), unread: Vec::new(), barren };
     if is_resumed {
         connection.shown().verify(material)?;
     }
@@ -270,6 +276,7 @@ impl ServerConnection {
         let mut written = 0;
         loop {
             while let Ok(plaintext) = self.tls.reader().into_first_chunk() {
+                self.barren.note_plaintext();
                 if plaintext.is_empty() {
                     let copied = if written == 0 { Copied::End } else { Copied::Bytes(written) };
                     return Poll::Ready(Ok(copied));
@@ -289,14 +296,25 @@ impl ServerConnection {
             if ciphertext.is_empty() {
                 return Poll::Ready(Ok(Copied::Bytes(written)));
             }
+            if self.barren.poll_turn(cx).is_pending() {
+                self.unread = ciphertext.to_vec();
+                return if written == 0 { Poll::Pending } else { Poll::Ready(Ok(Copied::Bytes(written))) };
+            }
             self.decrypt(&mut ciphertext).map_err(CopyError::Server)?;
         }
     }
 
     /// Some of it.
     fn decrypt(&mut self, ciphertext: &mut &[u8]) -> Result<(), ServerError> {
+        let before = *ciphertext;
         self.tls.read_tls(ciphertext).map_err(|error| ServerError::of_io(&error))?;
-        self.tls.process_new_packets().map(drop).map_err(|error| ServerError::of_tls(&error))
+        self.barren.note(&before[..before.len() - ciphertext.len()]);
+        self.tls.process_new_packets().map(drop).map_err(|error| ServerError::of_tls(&error))?;
+        if self.barren.is_too_much() && !self.has_plaintext() {
+            let words = "the server sends much that belongs to no reply";
+            return Err(ServerError::new(ServerFault::Protocol, words));
+        }
+        Ok(())
     }
 
     fn has_plaintext(&mut self) -> bool {
@@ -337,5 +355,78 @@ impl Write for Writer<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::files::Files;
+    use crate::identity::test_pki::Authority;
+    use crate::tls::settings::{ClientTlsSettings, Protocols};
+    use crate::tls::test_files::TestFiles;
+    use crate::tls::{client_material, provider};
+
+    /// What is copied of a server that sends so many tickets, and then `hello`.
+    async fn copied_behind(tickets: usize) -> Result<Vec<u8>, ServerFault> {
+        let authority = Authority::new("root");
+        let files = TestFiles::new(&authority);
+        let settings = ClientTlsSettings {
+            ca_cert_file: files.settings.ca_cert_file.clone().expect("a CA"),
+            shown: None,
+            crl_files: vec![],
+            server_pins: vec![],
+            protocols: Protocols { tls12: true, tls13: true },
+            strict_permissions: false,
+        };
+        let material = client_material::load(&settings, &Files::default(), SystemTime::now()).expect("good files");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let socket = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+        let name = ServerName::parse("localhost").expect("a name");
+        let client = async {
+            let mut connection = connect(socket, &material, &name).await.expect("a good server");
+            let (mut plain, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+            loop {
+                match poll_fn(|cx| connection.poll_copy_to(cx, &mut buffer, &mut plain)).await {
+                    Ok(Copied::Bytes(_)) => {}
+                    Ok(Copied::End) => return Ok(plain),
+                    Err(CopyError::Server(error)) => return Err(error.fault),
+                    Err(CopyError::Plain(error)) => panic!("{error}"),
+                }
+            }
+        };
+        tokio::join!(client, serve(listener, &authority, tickets)).0
+    }
+
+    async fn serve(listener: TcpListener, authority: &Authority, tickets: usize) {
+        let issued = authority.server();
+        let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).expect("a key");
+        let mut config = ServerConfig::builder_with_provider(provider::provider())
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![CertificateDer::from(issued.der)], key)
+            .expect("a certificate");
+        config.send_tls13_tickets = tickets;
+        let (socket, _) = listener.accept().await.expect("accepted");
+        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(socket).await.expect("a handshake");
+        // A client that has had enough is gone.
+        let _ = stream.write_all(b"hello").await;
+        let _ = stream.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_sends_tickets_without_end_is_left() {
+        assert_eq!(copied_behind(16).await, Ok(b"hello".to_vec()));
+        assert_eq!(copied_behind(1000).await, Err(ServerFault::Protocol));
     }
 }
