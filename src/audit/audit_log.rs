@@ -1,6 +1,7 @@
 //! The audit log: what happened, for whoever has to prove it later. It is apart from the log of operation, whose level and
 //! format do not matter to it, and nobody waits for it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::audit_file::AuditFile;
 use super::events::{self, ReloadCause};
 use super::key_hasher::KeyHasher;
-use super::limit::{Key, Limit, Sums};
+use super::limit::{Key, Limit, Sum, Sums};
 use super::lines::Lines;
 use super::record::Record;
 use super::words::{self, Event};
@@ -45,7 +46,7 @@ impl Running {
     /// Returns what there is no room for.
     fn put_sums(&self, sums: Sums) -> Sums {
         let mut rest = Sums::default();
-        for (key, count) in sums.by_key {
+        for (key, sum) in sums.by_key {
             let Some(event) = words::audit_event(key.event, key.reason) else { continue };
             let user = match key.event {
                 Event::LoginAccepted | Event::LoginFailed => "login_user",
@@ -56,9 +57,10 @@ impl Running {
                 .with(user, key.user.as_ref().map(UserName::as_str))
                 .certificate(key.certificate.as_ref().map(|certificate| &*certificate.0))
                 .with("command", key.command.as_deref())
+                .with("commands", Some(&sum.commands).filter(|commands| !commands.is_empty()).map(named))
                 .with("reason", key.reason);
-            if !self.lines.offer_of_clients(&record.with("count", count).into_line()) {
-                rest.by_key.push((key, count));
+            if !self.lines.offer_of_clients(&record.with("count", sum.count).into_line()) {
+                rest.by_key.push((key, sum));
             }
         }
         let others = || Record::new(words::AUDIT_OTHERS).with("count", sums.others).into_line();
@@ -173,7 +175,10 @@ impl AuditLog {
         if self.limit().admit(key.clone(), count, Instant::now()) {
             let record = fill(Record::new(event)).with("command", key.command.as_deref()).with("reason", key.reason);
             if !lines.offer_of_clients(&record.with("count", 1).into_line()) {
-                self.limit().take_back(Sums { by_key: vec![(key.clone(), 1)], others: 0 }, Instant::now());
+                self.limit().take_back(
+                    Sums { by_key: vec![(key.clone(), Sum { count: 1, ..Sum::default() })], others: 0 },
+                    Instant::now(),
+                );
             }
         }
     }
@@ -217,4 +222,8 @@ impl AuditLog {
         // Nothing panics while it is held.
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn named(commands: &BTreeSet<Box<str>>) -> Vec<&str> {
+    commands.iter().map(|command| &**command).collect()
 }

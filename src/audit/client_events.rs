@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, error, info, warn};
 
 use super::AuditLog;
-use super::limit::{Key, Limit, Sums};
+use super::limit::{Key, Limit, Sum, Sums};
 use super::record::{Record, beginning};
 use super::refusals::{Refusal, Refusals};
 use super::words::{self, AddressRefusal, Event, Exhausted};
@@ -487,15 +487,16 @@ fn level(event: Event) -> Level {
 }
 
 fn tell(sums: &Sums) {
-    for (key, count) in &sums.by_key {
-        tell_sum(key, *count);
+    for (key, sum) in &sums.by_key {
+        tell_sum(key, sum);
     }
     if sums.others > 0 {
         info!(event = "others", count = sums.others, "events of more kinds than are told apart");
     }
 }
 
-fn tell_sum(key: &Key, count: u64) {
+fn tell_sum(key: &Key, Sum { count, commands }: &Sum) {
+    let commands = commands.iter().map(|command| &**command).collect::<Vec<_>>().join(" ");
     let certificate = key.certificate.as_ref().map(|certificate| CertificateFields::of(Some(&certificate.0)));
     let certificate = certificate.as_ref();
     macro_rules! tell {
@@ -509,9 +510,10 @@ fn tell_sum(key: &Key, count: u64) {
                 serial = certificate.map(|certificate| certificate.serial),
                 fingerprint = certificate.map(|certificate| certificate.fingerprint.as_str()),
                 command = key.command.as_deref(),
+                commands = Some(commands.as_str()).filter(|commands| !commands.is_empty()),
                 tunnel = key.tunnel.as_deref(),
                 reason = Some(key.reason).filter(|reason| !reason.is_empty()),
-                count,
+                count = *count,
                 "more of the same"
             )
         };

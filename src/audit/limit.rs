@@ -1,7 +1,7 @@
 //! Which events have a line of their own: the first of each key in a second. The others are summed into one line at its
 //! end, so that nobody's garbage hides what somebody else does, and nothing goes without a trace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +24,10 @@ const KEYS_OF_NOBODY: usize = KEYS / 2;
 
 /// As many are for one user. Whoever has as many networks and commands as he likes takes none of what others do.
 const KEYS_OF_USER: usize = 64;
+
+/// So many commands of one user are named in the sums of [coarse](Key::coarse) keys: more than there are in Redis, so that nobody's
+/// noise hides what else he did.
+const COMMANDS_OF_USER: usize = 512;
 
 /// As many are kept for [coarse](Key::coarse) keys alone.
 const COARSE_KEYS: usize = KEYS / 4;
@@ -107,6 +111,11 @@ impl Key {
     fn coarse(self) -> Key {
         Key { network: None, command: None, ..self }
     }
+
+    /// Who has caused such events: a login that failed was not the user's whose name was tried.
+    pub(super) fn culprit(&self) -> Option<&UserName> {
+        self.user.as_ref().filter(|_| self.event != Event::LoginFailed)
+    }
 }
 
 /// The events of the second that lasts.
@@ -115,19 +124,36 @@ pub struct Limit {
     /// When its first event came; `None` before that.
     began: Option<Instant>,
     /// By key, events that have no line of their own.
-    left_out: HashMap<Key, u64>,
-    /// How many of them are fine ones of each user, and of clients who are nobody.
-    fine: HashMap<Option<UserName>, usize>,
+    left_out: HashMap<Key, Sum>,
+    /// What each user takes of that, and clients who are nobody.
+    shares: HashMap<Option<UserName>, Share>,
     others: u64,
 }
 
 /// What was left out in one second.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// How many events of which key, at least one, in no order.
-    pub by_key: Vec<(Key, u64)>,
-    /// How many of all other keys.
+    /// Of which key, in no order.
+    pub by_key: Vec<(Key, Sum)>,
+    /// How many events of all other keys.
     pub others: u64,
+}
+
+/// What was left out of one key.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Sum {
+    /// How many events, at least one.
+    pub count: u64,
+    /// What they were about, where the key does not say it.
+    pub commands: BTreeSet<Box<str>>,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    /// Keys that are not coarse.
+    fine: usize,
+    /// Commands in the sums of coarse ones.
+    commands: usize,
 }
 
 impl Limit {
@@ -142,8 +168,11 @@ impl Limit {
 
     /// What was to be written and cannot be is in the sums of the second that lasts.
     pub fn take_back(&mut self, sums: Sums, now: Instant) {
-        for (key, count) in sums.by_key {
-            *self.left_out_of(key, now).0 += count;
+        for (key, sum) in sums.by_key {
+            *self.left_out_of(key.clone(), now).0 += sum.count;
+            if let Some(left_out) = self.left_out.get_mut(&key) {
+                left_out.commands.extend(sum.commands);
+            }
         }
         self.others += sums.others;
     }
@@ -153,20 +182,28 @@ impl Limit {
     fn left_out_of(&mut self, key: Key, now: Instant) -> (&mut u64, bool) {
         self.began.get_or_insert(now);
         if self.left_out.contains_key(&key) {
-            return (self.left_out.entry(key).or_default(), false);
+            return (&mut self.left_out.entry(key).or_default().count, false);
         }
-        let fine = self.fine.entry(key.user.clone()).or_default();
-        let most = if key.user.is_some() { KEYS_OF_USER } else { KEYS_OF_NOBODY };
-        if *fine < most && self.left_out.len() < KEYS - COARSE_KEYS {
-            *fine += 1;
-            return (self.left_out.entry(key).or_default(), true);
+        let share = self.shares.entry(key.culprit().cloned()).or_default();
+        let most = if key.culprit().is_some() { KEYS_OF_USER } else { KEYS_OF_NOBODY };
+        if share.fine < most && self.left_out.len() < KEYS - COARSE_KEYS {
+            share.fine += 1;
+            return (&mut self.left_out.entry(key).or_default().count, true);
         }
+        let command = key.command.clone();
         let key = key.coarse();
         let is_new = !self.left_out.contains_key(&key);
         if is_new && self.left_out.len() >= KEYS {
             return (&mut self.others, false);
         }
-        (self.left_out.entry(key).or_default(), is_new)
+        let sum = self.left_out.entry(key).or_default();
+        if let Some(command) = command
+            && share.commands < COMMANDS_OF_USER
+            && sum.commands.insert(command)
+        {
+            share.commands += 1;
+        }
+        (&mut sum.count, is_new)
     }
 
     /// What was left out in the second that is over by now, if one is. The next begins with the next event.
@@ -178,7 +215,7 @@ impl Limit {
     /// What was left out so far.
     pub fn end(&mut self) -> Sums {
         let ended = std::mem::take(self);
-        let by_key = ended.left_out.into_iter().filter(|(_, count)| *count > 0).collect();
+        let by_key = ended.left_out.into_iter().filter(|(_, sum)| sum.count > 0).collect();
         Sums { by_key, others: ended.others }
     }
 }
@@ -187,6 +224,10 @@ impl Limit {
 mod tests {
     use super::*;
     use crate::identity::test_pki::{Authority, client};
+
+    fn of(count: u64) -> Sum {
+        Sum { count, ..Sum::default() }
+    }
 
     fn key(reason: &'static str) -> Key {
         Key::new(Event::HandshakeFailed).from([192, 0, 2, 7].into()).because(reason)
@@ -209,7 +250,7 @@ mod tests {
         assert!(limit.admit(key("timeout"), 1, begin));
         assert!(!limit.admit(key("plaintext"), 5, begin + SECOND), "the second lasts until its sums are taken");
         assert_eq!(limit.end_second(begin + SECOND / 2), None);
-        assert_eq!(limit.end_second(begin + SECOND), Some(Sums { by_key: vec![(key("plaintext"), 6)], others: 0 }));
+        assert_eq!(limit.end_second(begin + SECOND), Some(Sums { by_key: vec![(key("plaintext"), of(6))], others: 0 }));
         assert_eq!(limit.end_second(begin + 9 * SECOND), None, "nothing is counted twice");
         assert!(limit.admit(key("plaintext"), 1, begin + 9 * SECOND));
         assert_eq!(limit.end_second(begin + 9 * SECOND), None);
@@ -220,7 +261,7 @@ mod tests {
     fn of_events_that_come_together_the_first_has_a_line() {
         let (mut limit, now) = (Limit::default(), Instant::now());
         assert!(limit.admit(key("plaintext"), 1000, now));
-        assert_eq!(limit.end(), Sums { by_key: vec![(key("plaintext"), 999)], others: 0 });
+        assert_eq!(limit.end(), Sums { by_key: vec![(key("plaintext"), of(999))], others: 0 });
     }
 
     #[test]
@@ -228,12 +269,12 @@ mod tests {
         let (mut limit, now) = (Limit::default(), Instant::now());
         assert!(limit.admit(key("plaintext"), 3, now));
         let mut sums = limit.end();
-        sums.by_key.push((key("timeout"), 5));
+        sums.by_key.push((key("timeout"), of(5)));
         limit.take_back(Sums { others: 7, ..sums }, now);
         assert!(!limit.admit(key("plaintext"), 1, now), "it has no line before the sum that it is in");
         let mut sums = limit.end_second(now + SECOND).unwrap();
-        sums.by_key.sort_by_key(|(_, count)| *count);
-        assert_eq!(sums, Sums { by_key: vec![(key("plaintext"), 3), (key("timeout"), 5)], others: 7 });
+        sums.by_key.sort_by_key(|(_, sum)| sum.count);
+        assert_eq!(sums, Sums { by_key: vec![(key("plaintext"), of(3)), (key("timeout"), of(5))], others: 7 });
     }
 
     #[test]
@@ -266,11 +307,11 @@ mod tests {
         }
         let sums = limit.end();
         assert_eq!(sums.others, 0);
-        let of =
+        let told_of =
             |used| sums.by_key.iter().filter(move |(key, _)| key.certificate == Some(Certificate(Arc::clone(used))));
         for used in &used {
             // Those that have a line of their own are in no sum.
-            let (own, sum) = (KEYS_OF_USER as u64 / 2 + 1, of(used).map(|(_, count)| count).sum::<u64>());
+            let (own, sum) = (KEYS_OF_USER as u64 / 2 + 1, told_of(used).map(|(_, sum)| sum.count).sum::<u64>());
             assert_eq!(own + sum, 20_000);
         }
     }
@@ -292,7 +333,7 @@ mod tests {
         assert_eq!(admitted, KEYS);
         let sums = limit.end();
         assert_eq!(sums.others, 2 * (10_000 - KEYS as u64));
-        assert_eq!((sums.by_key.len(), sums.by_key.iter().map(|(_, count)| count).sum::<u64>()), (KEYS, KEYS as u64));
+        assert_eq!((sums.by_key.len(), sums.by_key.iter().map(|(_, sum)| sum.count).sum::<u64>()), (KEYS, KEYS as u64));
     }
 
     /// What one does from as many networks and with as many commands as there are.
@@ -330,7 +371,50 @@ mod tests {
         assert!(limit.admit(Key::new(Event::LoginAccepted).by(eve.as_ref()).from([192, 0, 2, 7].into()), 1, now));
         let sums = limit.end();
         let rest = Key::new(Event::RequestRefused).by(eve.as_ref());
-        assert!(sums.by_key.contains(&(rest, 10_000 - KEYS_OF_USER as u64 - 1)), "{:?}", sums.by_key);
+        let rest = sums.by_key.iter().find(|(key, _)| *key == rest).map(|(_, sum)| sum).expect("a sum");
+        assert_eq!(rest.count, 10_000 - KEYS_OF_USER as u64 - 1);
         assert_eq!(sums.others, 0);
+    }
+
+    #[test]
+    fn whatever_noise_somebody_makes_the_sum_names_every_command() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let eve = user("eve");
+        flood(eve.as_ref()).for_each(|key| {
+            let _ = limit.admit(key, 1, now);
+        });
+        let permitted = |command| Key::new(Event::RequestPermitted).by(eve.as_ref()).about(command);
+        assert!(limit.admit(permitted("keys"), 1, now));
+        assert!(!limit.admit(permitted("flushall"), 1, now));
+        let of =
+            |sums: Sums, event| sums.by_key.into_iter().find(|(key, _)| key.event == event && key.command.is_none());
+        let (_, told) = of(limit.end(), Event::RequestPermitted).expect("a sum");
+        assert_eq!(told, Sum { count: 1, commands: ["flushall", "keys"].map(Box::from).into() });
+        limit.take_back(Sums { by_key: vec![(permitted("").coarse(), told.clone())], others: 0 }, now);
+        assert_eq!(of(limit.end(), Event::RequestPermitted).expect("a sum").1, told, "it is written later");
+    }
+
+    #[test]
+    fn commands_in_sums_are_bounded() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let eve = user("eve");
+        for number in 0..10_000 {
+            let key = Key::new(Event::RequestRefused).by(eve.as_ref()).about(&format!("command-{number}"));
+            let _ = limit.admit(key, 1, now);
+        }
+        assert_eq!(limit.end().by_key.iter().map(|(_, sum)| sum.commands.len()).sum::<usize>(), COMMANDS_OF_USER);
+    }
+
+    #[test]
+    fn whoever_fails_to_log_in_under_a_name_takes_no_line_of_that_user() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let admin = user("admin");
+        for number in 0..10_000_u32 {
+            let key = Key::new(Event::LoginFailed).by(admin.as_ref()).from(u32::to_be_bytes(number << 8).into());
+            let _ = limit.admit(key, 1, now);
+        }
+        let key = Key::new(Event::RequestPermitted).by(admin.as_ref()).from([192, 0, 2, 7].into());
+        let _ = limit.admit(key.clone().about("keys"), 1, now);
+        assert!(limit.admit(key.about("flushall"), 1, now));
     }
 }

@@ -98,7 +98,7 @@ impl Refusals {
     pub fn note(&mut self, refusal: Refusal) {
         self.in_all += refusal.count;
         self.noted += 1;
-        let kinds = self.kinds.entry(refusal.key.user.clone()).or_default();
+        let kinds = self.kinds.entry(refusal.key.culprit().cloned()).or_default();
         let known = self.numbers.insert(refusal.key.clone(), self.noted);
         let before = known.and_then(|number| kinds.remove(&number));
         let (count, since) = before.map_or((0, refusal.times.0), |before| (before.count, before.times.0));
@@ -172,6 +172,18 @@ mod tests {
             assert_eq!((latest.len(), latest.last()), (MOST, Some(&shop)));
             assert_eq!(latest[0], refusal(hostile, 4999 << 8, "get"));
         }
+    }
+
+    #[test]
+    fn whoever_fails_to_log_in_under_a_name_hides_nothing_of_that_user() {
+        let mut refusals = Refusals::default();
+        let shop = refusal(Some("shop"), 7 << 8, "flushall");
+        refusals.note(shop.clone());
+        (0..5000_u32).for_each(|network| {
+            let failed = refusal(Some("shop"), network << 8, "auth");
+            refusals.note(Refusal { key: Key { event: Event::LoginFailed, ..failed.key.clone() }, ..failed });
+        });
+        assert_eq!(refusals.latest().last(), Some(&shop));
     }
 
     #[test]
