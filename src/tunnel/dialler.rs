@@ -1,6 +1,6 @@
 //! Finds a server that answers and whose certificate is good: names, addresses and handshakes, one after the other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,6 +17,9 @@ use crate::tls::{ClientMaterial, ServerConnection, server_connection};
 
 /// For so long after an address has failed the others are tried before it.
 const LATELY: Duration = Duration::from_secs(10);
+
+/// So many addresses are tried for one application, however many the names have.
+const MOST_ATTEMPTS: usize = 16;
 
 /// Dials for all applications of one thread.
 #[derive(Debug, Default)]
@@ -46,7 +49,11 @@ impl Dialler {
         tell: impl Fn(&Endpoint, Option<SocketAddr>, TunnelFault, &str),
     ) -> Option<Dialled> {
         let limit = tunnel.connect_timeout;
+        let attempts = Cell::new(0);
         let attempt = async |endpoint: &Endpoint, address| {
+            if attempts.replace(attempts.get() + 1) >= MOST_ATTEMPTS {
+                return None;
+            }
             let connected = timeout(limit, connect(address, endpoint, material, keepalive)).await;
             let timed_out = |_| Err((TunnelFault::Timeout, format!("no answer within {limit:?}")));
             match connected.unwrap_or_else(timed_out) {

@@ -1,6 +1,7 @@
 //! The plain end: a connection of an application of this host.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::TcpStream as StdTcpStream;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
@@ -8,8 +9,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::sleep;
+
+/// How often it is looked whether an application is still there.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A connection on its way to the thread that serves it; non-blocking.
 #[derive(Debug)]
@@ -48,6 +53,26 @@ impl Plain {
         if let Plain::Tcp(socket) = &self {
             reset_on_close(socket);
         }
+    }
+
+    /// Ends when the application is gone, as far as can be told without reading: it has closed a unix socket, reset a
+    /// connection, or ended one by which it has said nothing. One that has asked something and ends its own side may want to
+    /// hear the answer.
+    pub async fn gone(&self) {
+        while !self.is_gone().await {
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn is_gone(&self) -> bool {
+        // There is room to write, so this waits for nothing.
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let mut first = [MaybeUninit::uninit()];
+        let (ready, peeked) = match self {
+            Plain::Unix(socket) => (socket.ready(both).await, SockRef::from(socket).peek(&mut first)),
+            Plain::Tcp(socket) => (socket.ready(both).await, SockRef::from(socket).peek(&mut first)),
+        };
+        ready.is_ok_and(|ready| ready.is_write_closed()) || peeked.is_ok_and(|count| count == 0)
     }
 
     /// Over TCP, its socket.
@@ -102,5 +127,57 @@ impl AsyncWrite for Plain {
             Plain::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
             Plain::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+
+    use super::*;
+
+    fn over_unix() -> (StdUnixStream, Plain) {
+        let (application, ours) = StdUnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (application, PlainSocket::Unix(ours).register().unwrap())
+    }
+
+    fn over_tcp() -> (StdTcpStream, Plain) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let application = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (application, PlainSocket::Tcp(ours).register().unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_application_that_closes_is_gone() {
+        let (mut application, plain) = over_unix();
+        application.write_all(b"PING\r\n").unwrap();
+        drop(application);
+        plain.gone().await;
+        let (application, plain) = over_tcp();
+        drop(application);
+        plain.gone().await;
+        let (mut application, plain) = over_tcp();
+        application.write_all(b"PING\r\n").unwrap();
+        SockRef::from(&application).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(application);
+        plain.gone().await;
+    }
+
+    #[tokio::test]
+    async fn one_that_has_asked_and_ends_its_side_or_waits_is_there() {
+        let (mut application, plain) = over_unix();
+        assert!(!plain.is_gone().await);
+        application.write_all(b"PING\r\n").unwrap();
+        application.shutdown(Shutdown::Write).unwrap();
+        assert!(!plain.is_gone().await);
+        let (mut application, plain) = over_tcp();
+        assert!(!plain.is_gone().await);
+        application.write_all(b"PING\r\n").unwrap();
+        application.shutdown(Shutdown::Write).unwrap();
+        assert!(!plain.is_gone().await);
     }
 }

@@ -74,6 +74,7 @@ impl Worker {
         let dialled = tokio::select! {
             dialled = dialled => dialled,
             () = given_up => None,
+            () = plain.gone() => None,
         };
         let Some(Dialled { address, connection }) = dialled else { return plain.abort() };
         events.tunnel_opened(label, address, arrived.elapsed());
