@@ -591,7 +591,9 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
                     self.mirroring = Some(self.services.mirror(spec));
                     started = true;
                 }
-                Action::QueueLongJudgement => self.long_turn.queue(self.services.long_turns(), cx),
+                Action::QueueLongJudgement => {
+                    self.long_turn.queue(self.services.long_turns(), self.account.holder(), cx);
+                }
                 Action::Unblock => {
                     self.unblocking = self.upstream.as_ref().map(|upstream| self.services.unblock(upstream));
                     started = true;

@@ -1,22 +1,31 @@
-//! Turns in which a judgement may take long. Of all sessions of a worker one has such a turn at a time, in the order in which they
-//! ask for it: whoever asks for little waits for one of them, however many there are.
+//! Turns in which a judgement may take long. Of all sessions of a worker one has such a turn at a time. Users take them in rounds,
+//! and so do the addresses of those who are nobody; the sessions of one have them in the order in which they ask. So whoever asks
+//! for little waits for the one that is going on and one of each other user, however many sessions those have.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Waker};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-
+use super::budget::Holder;
 use super::turn;
 
 /// Where the sessions of a worker wait for theirs.
-pub(super) struct LongTurns(Arc<Semaphore>);
+#[derive(Default)]
+pub(super) struct LongTurns(Rc<RefCell<Queue>>);
 
-impl Default for LongTurns {
-    fn default() -> LongTurns {
-        LongTurns(Arc::new(Semaphore::new(1)))
-    }
+/// Who waits.
+#[derive(Default)]
+struct Queue {
+    /// Somebody has the place. Nobody waits where it is free.
+    is_taken: bool,
+    /// Never empty for a holder; whose turn is next comes first.
+    rounds: VecDeque<(Holder, VecDeque<Rc<Waiter>>)>,
+}
+
+struct Waiter {
+    has_place: Cell<bool>,
+    session: RefCell<Waker>,
 }
 
 /// Whether a session waits for one or has one. Who is gone does neither.
@@ -24,16 +33,68 @@ impl Default for LongTurns {
 pub(super) enum LongTurn {
     #[default]
     No,
-    Queued(Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>>>>),
+    Queued(Place),
     Now {
-        _place: OwnedSemaphorePermit,
+        _place: Place,
     },
 }
 
+/// A session's place, or its place among those who wait for it.
+pub(super) struct Place {
+    queue: Rc<RefCell<Queue>>,
+    waiter: Rc<Waiter>,
+}
+
+impl Queue {
+    fn enter(&mut self, holder: &Holder, waiter: &Rc<Waiter>) {
+        if !self.is_taken {
+            self.is_taken = true;
+            return waiter.has_place.set(true);
+        }
+        match self.rounds.iter_mut().find(|(other, _)| other == holder) {
+            Some((_, waiters)) => waiters.push_back(Rc::clone(waiter)),
+            None => self.rounds.push_back((holder.clone(), VecDeque::from([Rc::clone(waiter)]))),
+        }
+    }
+
+    fn leave(&mut self, waiter: &Rc<Waiter>) {
+        if waiter.has_place.get() {
+            return self.pass_on();
+        }
+        for (_, waiters) in &mut self.rounds {
+            waiters.retain(|other| !Rc::ptr_eq(other, waiter));
+        }
+        self.rounds.retain(|(_, waiters)| !waiters.is_empty());
+    }
+
+    fn pass_on(&mut self) {
+        self.is_taken = false;
+        let Some((holder, mut waiters)) = self.rounds.pop_front() else { return };
+        if let Some(next) = waiters.pop_front() {
+            self.is_taken = true;
+            next.has_place.set(true);
+            next.session.borrow().wake_by_ref();
+        }
+        if !waiters.is_empty() {
+            self.rounds.push_back((holder, waiters));
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.queue.borrow_mut().leave(&self.waiter);
+    }
+}
+
 impl LongTurn {
-    /// The session waits behind those that do already.
-    pub(super) fn queue(&mut self, turns: &LongTurns, cx: &mut Context<'_>) {
-        *self = LongTurn::Queued(Box::pin(Arc::clone(&turns.0).acquire_owned()));
+    /// The session waits behind those of this holder that do already.
+    pub(super) fn queue(&mut self, turns: &LongTurns, holder: &Holder, cx: &mut Context<'_>) {
+        // A place that it has may not be given back while another is being given.
+        *self = LongTurn::No;
+        let waiter = Rc::new(Waiter { has_place: Cell::new(false), session: RefCell::new(cx.waker().clone()) });
+        turns.0.borrow_mut().enter(holder, &waiter);
+        *self = LongTurn::Queued(Place { queue: Rc::clone(&turns.0), waiter });
         // It is looked at when the next turn begins.
         turn::end(cx);
     }
@@ -41,16 +102,14 @@ impl LongTurn {
     /// A turn of the session begins. True if it is a long one, which is over when the next begins, whatever it was used for.
     #[must_use]
     pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> bool {
-        match self {
-            LongTurn::Now { .. } => *self = LongTurn::No,
-            LongTurn::Queued(queued) => {
-                if let Poll::Ready(place) = queued.as_mut().poll(cx) {
-                    // There is always one.
-                    *self = place.map_or(LongTurn::No, |_place| LongTurn::Now { _place });
-                }
+        *self = match std::mem::take(self) {
+            LongTurn::Queued(place) if place.waiter.has_place.get() => LongTurn::Now { _place: place },
+            LongTurn::Queued(place) => {
+                place.waiter.session.borrow_mut().clone_from(cx.waker());
+                LongTurn::Queued(place)
             }
-            LongTurn::No => {}
-        }
+            LongTurn::Now { .. } | LongTurn::No => LongTurn::No,
+        };
         let is_long = matches!(self, LongTurn::Now { .. });
         if is_long {
             turn::end(cx);
@@ -61,23 +120,49 @@ impl LongTurn {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::future::poll_fn;
-    use std::rc::Rc;
-    use std::task::Waker;
+    use std::task::Poll;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     use super::*;
+    use crate::acl::UserName;
+
+    fn user(name: &str) -> Holder {
+        Holder::User(UserName::new(name.as_bytes()).unwrap())
+    }
+
+    fn alice() -> Holder {
+        user("alice")
+    }
+
+    #[test]
+    fn users_have_long_turns_in_rounds_however_many_sessions_they_have() {
+        let (turns, cx) = (LongTurns::default(), &mut Context::from_waker(Waker::noop()));
+        let names = ["eve"; 5].into_iter().chain(["alice", "bob", "bob"]);
+        let mut waiting: Vec<(&str, LongTurn)> = names
+            .map(|name| {
+                let mut turn = LongTurn::default();
+                turn.queue(&turns, &user(name), cx);
+                (name, turn)
+            })
+            .collect();
+        let mut order = Vec::new();
+        while !waiting.is_empty() {
+            let at = waiting.iter_mut().position(|(_, turn)| turn.begin(cx)).expect("somebody's turn");
+            order.push(waiting.remove(at).0);
+        }
+        assert_eq!(order, ["eve", "eve", "alice", "bob", "eve", "bob", "eve", "eve"]);
+    }
 
     #[test]
     fn one_has_a_long_turn_at_a_time_in_order_and_who_is_gone_is_passed_over() {
         let (turns, cx) = (LongTurns::default(), &mut Context::from_waker(Waker::noop()));
         let [mut first, mut second, mut third, mut fourth] = [(); 4].map(|()| {
             let mut turn = LongTurn::default();
-            turn.queue(&turns, cx);
+            turn.queue(&turns, &alice(), cx);
             turn
         });
         assert!(first.begin(cx));
@@ -111,7 +196,7 @@ mod tests {
                         if turn.begin(cx) {
                             had.set(had.get() + 1);
                         } else if matches!(turn, LongTurn::No) {
-                            turn.queue(&turns, cx);
+                            turn.queue(&turns, &alice(), cx);
                         }
                         Poll::Pending
                     }))
