@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use zeroize::Zeroizing;
 
 use super::nodes::{Node, nodes};
@@ -190,12 +193,7 @@ impl<'a> Conversation<'a> {
     fn begin(address: &UpstreamAddress, renames: &'a [Rename]) -> io::Result<Conversation<'a>> {
         let stream = match address {
             UpstreamAddress::Tcp(address) => Stream::Tcp(tcp(address)?),
-            UpstreamAddress::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Stream::Unix(stream)
-            }
+            UpstreamAddress::Unix(path) => Stream::Unix(unix(path, PATIENCE)?),
         };
         Ok(Conversation { stream, unread: Vec::new(), renames, end: Instant::now() + LONGEST })
     }
@@ -325,6 +323,15 @@ fn tcp(address: &SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Waits no longer for a place in the queue of who listens there, nor then for each thing that is said.
+fn unix(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_read_timeout(Some(patience))?;
+    socket.set_write_timeout(Some(patience))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
 /// `name:value` lines.
 fn fields(text: &str) -> BTreeMap<String, String> {
     let field = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim_end().to_owned()));
@@ -357,6 +364,17 @@ fn module_names(reply: Reply) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redis_whose_queue_is_full_is_not_waited_for_without_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("redis.sock");
+        let stuck = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        stuck.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        stuck.listen(0).unwrap();
+        let _waiting = UnixStream::connect(&path).unwrap();
+        assert_eq!(unix(&path, Duration::from_millis(10)).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
 
     #[test]
     fn nothing_that_is_sent_could_change_anything() {
