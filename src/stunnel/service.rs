@@ -140,7 +140,7 @@ impl Section<'_, '_> {
             }
             "timeoutclose" => self.top.take("half-close-timeout", seconds(value)),
             "timeoutidle" if is_client => {
-                Became::Better("tcp-keepalive finds out who has vanished; silence alone ends nothing")
+                Became::Better("tcp-keepalive finds out who has vanished; silence ends nothing unless timeout is set")
             }
             "timeoutidle" => self.top.take("timeout", seconds(value)),
             "failover" if value.eq_ignore_ascii_case("rr") => Became::Better("addresses are tried in their order"),
