@@ -42,6 +42,7 @@ use crate::learn::Evidence;
 use crate::metrics::WorkerCounts;
 use crate::session::ClientIds;
 use crate::tls::ServerVerdicts;
+use crate::tls::server_connection::Buffers;
 use crate::tunnel::Dialler;
 use crate::upstream::Upstream;
 
@@ -152,7 +153,7 @@ struct Worker {
     /// What was found last of their servers, by tunnel. Who verifies one holds it.
     server_verdicts: Mutex<HashMap<usize, ServerVerdicts>>,
     /// What tunnels read into, one after the other.
-    tunnel_buffer: RefCell<Vec<u8>>,
+    tunnel_buffers: RefCell<Buffers>,
     /// When it was last checked whether a certificate has ended, in seconds since 1970 UTC.
     expiry_checked_at: Cell<i64>,
     connections: Arc<AtomicUsize>,
@@ -196,7 +197,7 @@ impl Worker {
             handshake_turns: HandshakeTurns::default(),
             dialler: Dialler::default(),
             server_verdicts: Mutex::default(),
-            tunnel_buffer: RefCell::new(vec![0; if has_tunnels { tunnel::BUFFER } else { 0 }]),
+            tunnel_buffers: RefCell::new(Buffers::new(if has_tunnels { tunnel::BUFFER } else { 0 })),
             expiry_checked_at: Cell::new(unix_seconds()),
             connections,
             admitting: Cell::new(0),

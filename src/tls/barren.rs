@@ -65,8 +65,14 @@ impl Barren {
         }
     }
 
-    /// There is plaintext of it.
+    /// There is plaintext of one of the records.
     pub(super) fn note_plaintext(&mut self) {
+        (self.bytes, self.records) = (0, 0);
+        self.records_at_once = self.records_at_once.saturating_sub(1);
+    }
+
+    /// The handshake, in which there is none, is over.
+    pub(super) fn begin(&mut self) {
         (self.bytes, self.records, self.records_at_once) = (0, 0, 0);
     }
 

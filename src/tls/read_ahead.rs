@@ -61,7 +61,7 @@ impl<S> ReadAhead<S> {
     /// From now on it is read ahead. Whoever reads calls [`settle`](Self::settle) when they are done for now.
     pub(super) fn turn_on(&mut self) {
         self.is_on = true;
-        self.barren.note_plaintext();
+        self.barren.begin();
     }
 
     /// There is plaintext of what was given.
@@ -98,7 +98,7 @@ impl<S> ReadAhead<S> {
 
     /// The same, with what has become of what was given so far.
     pub(super) fn into_parts(mut self) -> (S, Barren) {
-        self.barren.note_plaintext();
+        self.barren.begin();
         (self.socket, self.barren)
     }
 }

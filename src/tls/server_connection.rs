@@ -1,7 +1,7 @@
 //! The encrypted end of a tunnel: a connection to a server whose certificate is good.
 //!
-//! What goes through is copied as little as can be: ciphertext is read from the socket in large pieces into a buffer that
-//! others use as well, and plaintext is written from where rustls has decrypted it.
+//! Of a large transfer most is what the kernel does for each call, so ciphertext is read in large pieces, and the plaintext of
+//! several records is put together and written at once, by way of buffers that others use as well.
 
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Write};
@@ -123,10 +123,30 @@ pub struct ServerConnection {
     socket: TcpStream,
     tls: ClientConnection,
     name: ServerName,
-    /// What has come of ciphertext while nobody took the plaintext before it.
+    /// What has come of ciphertext and others go before.
     unread: Vec<u8>,
+    /// What has been decrypted and nobody took yet.
+    unwritten: Vec<u8>,
+    /// What came after that, if it is no good.
+    failed: Option<ServerError>,
     /// What has come that there was no plaintext of.
     barren: Barren,
+}
+
+/// What connections use in passing: one for all of a thread.
+#[derive(Debug)]
+pub struct Buffers {
+    /// What is read from a socket.
+    pub read: Box<[u8]>,
+    /// What is decrypted of that.
+    plaintext: Vec<u8>,
+}
+
+impl Buffers {
+    /// So many bytes are read at once.
+    pub fn new(size: usize) -> Buffers {
+        Buffers { read: vec![0; size].into(), plaintext: Vec::new() }
+    }
 }
 
 /// What came of one piece of ciphertext.
@@ -164,7 +184,19 @@ pub async fn connect(
     // It is bounded by what is given to it at once.
     tls.set_buffer_limit(None);
     let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
-    let connection = ServerConnection { socket, tls, name: name.clone(), unread: Vec::new(), barren };
+    let mut connection = ServerConnection {
+        socket,
+        tls,
+        name: name.clone(),
+        unread: Vec::new(),
+        unwritten: Vec::new(),
+        failed: None,
+        barren,
+    };
+    // A server that speaks first may have done so already.
+    let mut unwritten = Vec::new();
+    connection.take_plaintext(&mut unwritten);
+    connection.unwritten = unwritten;
     if is_resumed {
         connection.shown().verify(material)?;
     }
@@ -198,8 +230,8 @@ impl ServerConnection {
     }
 
     /// Whether something has come that [`poll_copy_to`](Self::poll_copy_to) could not write yet.
-    pub fn is_behind(&mut self) -> bool {
-        !self.unread.is_empty() || self.has_plaintext()
+    pub fn is_behind(&self) -> bool {
+        !self.unwritten.is_empty() || !self.unread.is_empty()
     }
 
     /// Its socket.
@@ -242,85 +274,113 @@ impl ServerConnection {
         Pin::new(&mut self.socket).poll_shutdown(cx).map_err(|error| ServerError::of_io(&error))
     }
 
-    /// Reads once from the server, at most as much as `buffer` holds, and writes the plaintext of it. What is left of it when
-    /// that cannot be written is kept for the next call.
+    /// Reads once from the server and writes the plaintext of it, all at once. What is left of it when that cannot be written is
+    /// kept for the next call.
     ///
     /// # Errors
     /// One of the ends failed.
     pub fn poll_copy_to(
         &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut [u8],
+        buffers: &mut Buffers,
         plain: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<Result<Copied, CopyError>> {
-        let kept = std::mem::take(&mut self.unread);
-        if !kept.is_empty() || self.has_plaintext() {
-            return self.poll_decrypt_to(cx, &kept, plain);
+        if !self.unwritten.is_empty() {
+            let written = ready!(poll_write_all(cx, &self.unwritten, plain)).map_err(CopyError::Plain)?;
+            self.unwritten.drain(..written);
+            self.unwritten.shrink_to_fit();
+            return Poll::Ready(Ok(Copied::Bytes(written)));
         }
-        let mut read = ReadBuf::new(buffer);
-        if let Err(error) = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read)) {
-            return Poll::Ready(Err(CopyError::Server(ServerError::of_io(&error))));
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(CopyError::Server(error)));
         }
-        if read.filled().is_empty() {
-            return Poll::Ready(Err(CopyError::Server(ServerError::truncated())));
+        if self.has_ended() {
+            return Poll::Ready(Ok(Copied::End));
         }
-        self.poll_decrypt_to(cx, read.filled(), plain)
+        let Buffers { read, plaintext } = buffers;
+        plaintext.clear();
+        let unread = std::mem::take(&mut self.unread);
+        let decrypted = if unread.is_empty() {
+            let mut read = ReadBuf::new(read);
+            if let Err(error) = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read)) {
+                return Poll::Ready(Err(CopyError::Server(ServerError::of_io(&error))));
+            }
+            if read.filled().is_empty() {
+                return Poll::Ready(Err(CopyError::Server(ServerError::truncated())));
+            }
+            self.decrypt(cx, read.filled(), plaintext)
+        } else {
+            self.decrypt(cx, &unread, plaintext)
+        };
+        self.failed = decrypted.err();
+        if plaintext.is_empty() && !self.unread.is_empty() {
+            return Poll::Pending;
+        }
+        let written = match poll_write_all(cx, plaintext, plain) {
+            Poll::Ready(written) => written.map_err(CopyError::Plain)?,
+            Poll::Pending => 0,
+        };
+        self.unwritten.extend_from_slice(&plaintext[written..]);
+        Poll::Ready(Ok(Copied::Bytes(written)))
     }
 
-    fn poll_decrypt_to(
+    /// Appends what these bytes are in plain, as far as they are good and no other connection goes before.
+    fn decrypt(
         &mut self,
         cx: &mut Context<'_>,
         mut ciphertext: &[u8],
-        plain: &mut (impl AsyncWrite + Unpin),
-    ) -> Poll<Result<Copied, CopyError>> {
-        let mut written = 0;
-        loop {
-            while let Ok(plaintext) = self.tls.reader().into_first_chunk() {
-                self.barren.note_plaintext();
-                if plaintext.is_empty() {
-                    let copied = if written == 0 { Copied::End } else { Copied::Bytes(written) };
-                    return Poll::Ready(Ok(copied));
-                }
-                match Pin::new(&mut *plain).poll_write(cx, plaintext) {
-                    Poll::Ready(Ok(count)) => {
-                        written += count;
-                        self.tls.reader().consume(count);
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(CopyError::Plain(error))),
-                    Poll::Pending => {
-                        self.unread = ciphertext.to_vec();
-                        return if written == 0 { Poll::Pending } else { Poll::Ready(Ok(Copied::Bytes(written))) };
-                    }
-                }
-            }
-            if ciphertext.is_empty() {
-                return Poll::Ready(Ok(Copied::Bytes(written)));
-            }
+        plaintext: &mut Vec<u8>,
+    ) -> Result<(), ServerError> {
+        while !ciphertext.is_empty() && !self.has_ended() {
             if self.barren.poll_turn(cx).is_pending() {
                 self.unread = ciphertext.to_vec();
-                return if written == 0 { Poll::Pending } else { Poll::Ready(Ok(Copied::Bytes(written))) };
+                break;
             }
-            self.decrypt(&mut ciphertext).map_err(CopyError::Server)?;
-        }
-    }
-
-    /// Some of it.
-    fn decrypt(&mut self, ciphertext: &mut &[u8]) -> Result<(), ServerError> {
-        let before = *ciphertext;
-        self.tls.read_tls(ciphertext).map_err(|error| ServerError::of_io(&error))?;
-        self.barren.note(&before[..before.len() - ciphertext.len()]);
-        self.tls.process_new_packets().map(drop).map_err(|error| ServerError::of_tls(&error))?;
-        if self.barren.is_too_much() && !self.has_plaintext() {
-            let words = "the server sends much that belongs to no reply";
-            return Err(ServerError::new(ServerFault::Protocol, words));
+            let before = ciphertext;
+            self.tls.read_tls(&mut ciphertext).map_err(|error| ServerError::of_io(&error))?;
+            self.barren.note(&before[..before.len() - ciphertext.len()]);
+            let outcome = self.tls.process_new_packets().map(drop);
+            self.take_plaintext(plaintext);
+            outcome.map_err(|error| ServerError::of_tls(&error))?;
+            if self.barren.is_too_much() {
+                return Err(ServerError::new(ServerFault::Protocol, "the server sends much that belongs to no reply"));
+            }
         }
         Ok(())
     }
 
-    fn has_plaintext(&mut self) -> bool {
-        // An empty one is the end.
-        self.tls.reader().into_first_chunk().is_ok()
+    fn take_plaintext(&mut self, to: &mut Vec<u8>) {
+        while let Ok(record) = self.tls.reader().into_first_chunk()
+            && !record.is_empty()
+        {
+            let length = record.len();
+            to.extend_from_slice(record);
+            self.tls.reader().consume(length);
+            self.barren.note_plaintext();
+        }
     }
+
+    /// Whether the server has said that there will be no more, and all before that has been taken.
+    fn has_ended(&mut self) -> bool {
+        self.tls.reader().into_first_chunk().is_ok_and(<[u8]>::is_empty)
+    }
+}
+
+/// Writes as much of these as is taken now; pending if that is nothing.
+fn poll_write_all(
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+    plain: &mut (impl AsyncWrite + Unpin),
+) -> Poll<io::Result<usize>> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match Pin::new(&mut *plain).poll_write(cx, &bytes[written..]) {
+            Poll::Ready(count) => written += count?,
+            Poll::Pending if written == 0 => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok(written))
 }
 
 impl fmt::Debug for ServerConnection {

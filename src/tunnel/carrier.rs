@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::plain::{Plain, reset_on_close};
 use crate::audit::client_events::Volume;
-use crate::tls::server_connection::{Copied, CopyError};
+use crate::tls::server_connection::{Buffers, Copied, CopyError};
 use crate::tls::{ServerConnection, ServerError};
 
 /// How often each way may read before others have their turn.
@@ -78,12 +78,12 @@ impl Carrier {
         }
     }
 
-    /// Copies as much as there is, within a turn's bounds. `buffer` is used in passing.
-    pub fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Step> {
+    /// Copies as much as there is, within a turn's bounds. `buffers` are used in passing.
+    pub fn poll(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<Step> {
         let was_open = self.first_end.is_none();
         for _ in 0..ROUNDS {
             let mut is_idle = true;
-            for polled in [self.poll_to_server(cx, buffer), self.poll_to_plain(cx, buffer)] {
+            for polled in [self.poll_to_server(cx, buffers), self.poll_to_plain(cx, buffers)] {
                 match polled {
                     Poll::Ready(Ok(())) => is_idle = false,
                     Poll::Ready(Err(error)) => {
@@ -119,11 +119,11 @@ impl Carrier {
     }
 
     /// Ready where something has been done. Nothing is read before what was encrypted has been sent.
-    fn poll_to_server(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), CopyError>> {
+    fn poll_to_server(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<Result<(), CopyError>> {
         ready!(self.server.poll_flush(cx)).map_err(CopyError::Server)?;
         match self.to_server {
             Way::Open => {
-                let mut read = ReadBuf::new(buffer);
+                let mut read = ReadBuf::new(&mut buffers.read);
                 ready!(Pin::new(&mut self.plain).poll_read(cx, &mut read)).map_err(CopyError::Plain)?;
                 if read.filled().is_empty() {
                     self.server.end();
@@ -145,9 +145,9 @@ impl Carrier {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_to_plain(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), CopyError>> {
+    fn poll_to_plain(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<Result<(), CopyError>> {
         match self.to_plain {
-            Way::Open => match ready!(self.server.poll_copy_to(cx, buffer, &mut self.plain))? {
+            Way::Open => match ready!(self.server.poll_copy_to(cx, buffers, &mut self.plain))? {
                 Copied::Bytes(0) => {}
                 Copied::Bytes(count) => {
                     self.volume.sent += count as u64;
@@ -184,7 +184,7 @@ impl Carrier {
 
     /// Whether what moved last was said by the server, and the application has taken all of it: where each question has its
     /// answer, nothing is owed.
-    pub fn is_answered(&mut self) -> bool {
+    pub fn is_answered(&self) -> bool {
         self.is_answered && !self.server.is_behind()
     }
 

@@ -4,14 +4,19 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::support::{
-    Identity, Pki, RedisServer, RespClient, Respgate, Tunnel, TunnelSetup, eventually, folder, request,
-    respgate_binary, upstream_of,
+    Identity, Pki, RedisServer, RespClient, Respgate, Tunnel, TunnelSetup, crypto_provider, eventually, folder,
+    request, respgate_binary, upstream_of,
 };
 
 const ACL: &str = "user alice on +@all ~* &*\nuser bob on +@all ~* &*\n";
@@ -71,7 +76,7 @@ fn a_pipeline_of_100_000_and_its_end_come_through() {
     let tunnel = tunnel_to(&gate).start();
     let mut application = std::os::unix::net::UnixStream::connect(tunnel.socket()).unwrap();
     let mut writer = application.try_clone().unwrap();
-    let writing = std::thread::spawn(move || {
+    let writing = thread::spawn(move || {
         let requests: Vec<u8> = (0..REQUESTS).flat_map(|n| request(&["ECHO", &format!("{n:06}")])).collect();
         writer.write_all(&requests).unwrap();
         writer.shutdown(std::net::Shutdown::Write).unwrap();
@@ -233,6 +238,73 @@ fn a_server_that_breaks_off_is_a_reset_for_the_application_and_no_end() {
 }
 
 #[test]
+fn a_server_that_speaks_with_its_handshake_and_ends_is_heard_to_the_end() {
+    let own = folder();
+    let pki = Pki::create(own.path());
+    let (port, server) = stub_server(&pki, |mut tls, mut socket| {
+        tls.writer().write_all(b"hello").unwrap();
+        tls.complete_io(&mut socket).unwrap();
+        tls.send_close_notify();
+        tls.write_tls(&mut socket).unwrap();
+    });
+    let tunnel = Tunnel::to(&format!("localhost:{port}"), &pki.ca_cert()).start();
+    let mut heard = String::new();
+    UnixStream::connect(tunnel.socket()).unwrap().read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "hello");
+    server.join().unwrap();
+    tunnel.wait_for_log(&["tunnel", "closed", "server-gone"]);
+}
+
+#[test]
+fn what_a_server_said_before_it_broke_the_rules_is_heard() {
+    let own = folder();
+    let pki = Pki::create(own.path());
+    let (port, server) = stub_server(&pki, |mut tls, mut socket| {
+        tls.complete_io(&mut socket).unwrap();
+        let mut sent = Vec::new();
+        tls.writer().write_all(b"hello").unwrap();
+        tls.write_tls(&mut sent).unwrap();
+        // A record that nobody can have encrypted.
+        sent.extend_from_slice(&[23, 3, 3, 0, 20]);
+        sent.extend_from_slice(&[0; 20]);
+        socket.write_all(&sent).unwrap();
+        // The alert.
+        let _ = socket.read(&mut [0; 64]);
+    });
+    let tunnel = Tunnel::to(&format!("localhost:{port}"), &pki.ca_cert()).expect_log("tunnel failed").start();
+    let mut heard = [0; 5];
+    UnixStream::connect(tunnel.socket()).unwrap().read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"hello");
+    server.join().unwrap();
+    tunnel.wait_for_log(&["WARN", "tunnel failed"]);
+}
+
+/// One that does this with the first who connects, and speaks as early as TLS lets it.
+fn stub_server(
+    pki: &Pki,
+    serve: impl FnOnce(rustls::ServerConnection, TcpStream) + Send + 'static,
+) -> (u16, thread::JoinHandle<()>) {
+    let Identity { cert, key } = pki.server();
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(crypto_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(cert).unwrap()],
+            PrivateKeyDer::from_pem_file(key).unwrap(),
+        )
+        .unwrap();
+    config.send_half_rtt_data = true;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        serve(rustls::ServerConnection::new(Arc::new(config)).unwrap(), socket);
+    });
+    (port, server)
+}
+
+#[test]
 fn what_has_been_asked_is_answered_before_the_process_ends() {
     let redis = RedisServer::start();
     let gate = gate_of(&redis);
@@ -267,7 +339,7 @@ fn a_reply_that_the_application_has_yet_to_read_is_not_cut_when_the_process_ends
     tunnel.signal(Signal::TERM);
     tunnel.wait_for_log(&["draining"]);
     // Longer than silence is taken for the end.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(500));
     let mut rest = Vec::new();
     application.read_to_end(&mut rest).unwrap();
     assert_eq!(rest.len(), SIZE + 2);
@@ -501,7 +573,7 @@ fn a_server_that_is_revoked_while_it_shakes_hands_is_left() {
     let to_gate = TcpStream::connect(gate.address()).unwrap();
     for (from, to) in [(&from_tunnel, &to_gate), (&to_gate, &from_tunnel)] {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let _ = std::io::copy(&mut from, &mut to);
             let _ = to.shutdown(std::net::Shutdown::Write);
         });

@@ -211,7 +211,7 @@ impl Worker {
     /// Copies until both ways have ended, or, which is `None`, the first of them.
     async fn turns(&self, open: &OpenTunnel, carrier: &mut Carrier) -> Option<Ended> {
         poll_fn(|cx| {
-            let polled = carrier.poll(cx, &mut self.tunnel_buffer.borrow_mut());
+            let polled = carrier.poll(cx, &mut self.tunnel_buffers.borrow_mut());
             open.count(carrier.volume());
             match polled {
                 Poll::Ready(Step::More) => {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion};
@@ -237,13 +238,9 @@ pub(crate) fn client_config_of(
     ca_cert: &Path,
     identity: Option<&Identity>,
 ) -> Arc<ClientConfig> {
-    #[cfg(feature = "aws-lc-rs")]
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[cfg(not(feature = "aws-lc-rs"))]
-    let provider = rustls::crypto::ring::default_provider();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca_cert).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+    let config = ClientConfig::builder_with_provider(Arc::new(crypto_provider()))
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
@@ -254,6 +251,14 @@ pub(crate) fn client_config_of(
             config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
         }
     })
+}
+
+/// That of the program.
+pub(crate) fn crypto_provider() -> CryptoProvider {
+    #[cfg(feature = "aws-lc-rs")]
+    return rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(not(feature = "aws-lc-rs"))]
+    rustls::crypto::ring::default_provider()
 }
 
 /// Length of the first complete frame, RESP2 or RESP3, or None while bytes are missing.

@@ -8,7 +8,7 @@ mod pki;
 mod redis_server;
 mod tunnel;
 
-pub(crate) use client::{RespClient, client_config, client_config_of, request};
+pub(crate) use client::{RespClient, client_config, client_config_of, crypto_provider, request};
 pub(crate) use fake_redis::FakeRedis;
 pub(crate) use gate::{Respgate, Setup, respgate_binary, respgate_binary_with_open_files, upstream_of};
 pub(crate) use pki::{Identity, Pki};
