@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -339,11 +339,39 @@ fn a_reply_that_the_application_has_yet_to_read_is_not_cut_when_the_process_ends
     tunnel.signal(Signal::TERM);
     tunnel.wait_for_log(&["draining"]);
     // Longer than silence is taken for the end.
-    thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(1200));
     let mut rest = Vec::new();
     application.read_to_end(&mut rest).unwrap();
     assert_eq!(rest.len(), SIZE + 2);
     assert_eq!(tunnel.exit_status().code(), Some(0));
+}
+
+/// TCP needs as long to send again what was lost.
+#[test]
+fn a_reply_that_stalls_for_a_moment_is_not_cut_when_the_process_ends() {
+    let own = folder();
+    let pki = Pki::create(own.path());
+    let (go_on, stalled) = mpsc::channel::<()>();
+    let (port, server) = stub_server(&pki, move |mut tls, mut socket| {
+        tls.writer().write_all(b"$10\r\nhello").unwrap();
+        tls.complete_io(&mut socket).unwrap();
+        stalled.recv().unwrap();
+        tls.writer().write_all(b"world\r\n").unwrap();
+        tls.write_tls(&mut socket).unwrap();
+        // The end.
+        let _ = socket.read_to_end(&mut Vec::new());
+    });
+    let tunnel = Tunnel::to(&format!("localhost:{port}"), &pki.ca_cert()).start();
+    let mut application = UnixStream::connect(tunnel.socket()).unwrap();
+    application.read_exact(&mut [0; 10]).unwrap();
+    tunnel.signal(Signal::TERM);
+    tunnel.wait_for_log(&["draining"]);
+    thread::sleep(Duration::from_millis(400));
+    go_on.send(()).unwrap();
+    let mut rest = String::new();
+    application.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "world\r\n");
+    server.join().unwrap();
 }
 
 /// Where time is over in the middle of a reply, the application learns that it is not whole.

@@ -28,8 +28,8 @@ use crate::tunnel::{Carrier, Dialled, Ended, Step};
 pub(super) const BUFFER: usize = 64 * 1024;
 
 /// Where the process ends, an application whose last question was answered is taken to be done once nothing has come for
-/// this long.
-const QUIET: Duration = Duration::from_millis(100);
+/// this long. TCP takes 0.2 s at least to send again what was lost, 0.4 s at the second time.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How long an application that has no server yet keeps the process from its end.
 const DIALLING_IN_DRAIN: Duration = Duration::from_secs(2);
@@ -147,6 +147,8 @@ impl Worker {
             let idle_since = open.moved_at.get().max(owed_at);
             let before = carrier.volume();
             tokio::select! {
+                // What has come counts before that it took long: this thread may have been kept waiting itself.
+                biased;
                 step = self.turns(open, carrier) => match step {
                     Some(ended) => return End::Ended(ended),
                     None => continue,
