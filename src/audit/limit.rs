@@ -19,11 +19,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Keys that are told apart in one second. The events of all others have one sum.
 const KEYS: usize = 4096;
 
-/// As many of them are for clients who are nobody: that can be whoever reaches a port, from as many networks as he has.
-const KEYS_OF_NOBODY: usize = KEYS / 2;
-
-/// As many are for one user. Whoever has as many networks and commands as he likes takes none of what others do.
-const KEYS_OF_USER: usize = 64;
+/// As many of them are for one user, and for all clients who are nobody: whoever has as many networks and commands as he likes takes
+/// none of what others do, and fills no disk.
+const KEYS_OF_ONE: usize = 64;
 
 /// So many commands of one user are named in the sums of [coarse](Key::coarse) keys: more than there are in Redis, so that nobody's
 /// noise hides what else he did.
@@ -185,8 +183,7 @@ impl Limit {
             return (&mut self.left_out.entry(key).or_default().count, false);
         }
         let share = self.shares.entry(key.culprit().cloned()).or_default();
-        let most = if key.culprit().is_some() { KEYS_OF_USER } else { KEYS_OF_NOBODY };
-        if share.fine < most && self.left_out.len() < KEYS - COARSE_KEYS {
+        if share.fine < KEYS_OF_ONE && self.left_out.len() < KEYS - COARSE_KEYS {
             share.fine += 1;
             return (&mut self.left_out.entry(key).or_default().count, true);
         }
@@ -311,7 +308,7 @@ mod tests {
             |used| sums.by_key.iter().filter(move |(key, _)| key.certificate == Some(Certificate(Arc::clone(used))));
         for used in &used {
             // Those that have a line of their own are in no sum.
-            let (own, sum) = (KEYS_OF_USER as u64 / 2 + 1, told_of(used).map(|(_, sum)| sum.count).sum::<u64>());
+            let (own, sum) = (KEYS_OF_ONE as u64 / 2 + 1, told_of(used).map(|(_, sum)| sum.count).sum::<u64>());
             assert_eq!(own + sum, 20_000);
         }
     }
@@ -350,7 +347,7 @@ mod tests {
         for hostile in [None, user("eve")] {
             let mut limit = Limit::default();
             let admitted = flood(hostile.as_ref()).filter(|key| limit.admit(key.clone(), 1, now)).count();
-            assert_eq!(admitted, 1 + if hostile.is_some() { KEYS_OF_USER } else { KEYS_OF_NOBODY });
+            assert_eq!(admitted, 1 + KEYS_OF_ONE);
             for other in [user("admin"), user("shop")] {
                 let key = Key::new(Event::RequestRefused).by(other.as_ref()).from([192, 0, 2, 7].into());
                 assert!(limit.admit(key.clone().about("config"), 1, now));
@@ -372,7 +369,7 @@ mod tests {
         let sums = limit.end();
         let rest = Key::new(Event::RequestRefused).by(eve.as_ref());
         let rest = sums.by_key.iter().find(|(key, _)| *key == rest).map(|(_, sum)| sum).expect("a sum");
-        assert_eq!(rest.count, 10_000 - KEYS_OF_USER as u64 - 1);
+        assert_eq!(rest.count, 10_000 - KEYS_OF_ONE as u64 - 1);
         assert_eq!(sums.others, 0);
     }
 
