@@ -234,6 +234,11 @@ impl ServerConnection {
         !self.unwritten.is_empty() || !self.unread.is_empty()
     }
 
+    /// Whether something waits for the server to take it.
+    pub fn has_unsent(&self) -> bool {
+        self.tls.wants_write()
+    }
+
     /// Its socket.
     pub fn socket(&self) -> &TcpStream {
         &self.socket
@@ -454,9 +459,9 @@ mod tests {
         let name = ServerName::parse("localhost").expect("a name");
         let client = async {
             let mut connection = connect(socket, &material, &name).await.expect("a good server");
-            let (mut plain, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+            let (mut plain, mut buffers) = (Vec::new(), Buffers::new(64 << 10));
             loop {
-                match poll_fn(|cx| connection.poll_copy_to(cx, &mut buffer, &mut plain)).await {
+                match poll_fn(|cx| connection.poll_copy_to(cx, &mut buffers, &mut plain)).await {
                     Ok(Copied::Bytes(_)) => {}
                     Ok(Copied::End) => return Ok(plain),
                     Err(CopyError::Server(error)) => return Err(error.fault),

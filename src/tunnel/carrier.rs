@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use super::plain::{Plain, reset_on_close};
 use crate::audit::client_events::Volume;
@@ -14,6 +15,9 @@ use crate::tls::{ServerConnection, ServerError};
 
 /// How often each way may read before others have their turn.
 const ROUNDS: usize = 4;
+
+/// How often it is looked whether an application is still there whose server takes nothing.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -29,6 +33,10 @@ pub struct Carrier {
     /// What moved last came from the server.
     is_answered: bool,
     first_end: Option<Ended>,
+    /// The application has ended its side, and what it said before is still to be read.
+    is_left: bool,
+    /// Of an application whose server takes nothing, until the next look.
+    next_look: Option<Pin<Box<Sleep>>>,
 }
 
 /// How far one way is.
@@ -75,12 +83,14 @@ impl Carrier {
             volume: Volume::default(),
             is_answered: true,
             first_end: None,
+            is_left: false,
+            next_look: None,
         }
     }
 
     /// Copies as much as there is, within a turn's bounds. `buffers` are used in passing.
     pub fn poll(&mut self, cx: &mut Context<'_>, buffers: &mut Buffers) -> Poll<Step> {
-        let was_open = self.first_end.is_none();
+        let was_open = !self.is_half_closed();
         for _ in 0..ROUNDS {
             let mut is_idle = true;
             for polled in [self.poll_to_server(cx, buffers), self.poll_to_plain(cx, buffers)] {
@@ -102,10 +112,26 @@ impl Carrier {
                 return Poll::Ready(Step::HalfClosed);
             }
             if is_idle {
-                return Poll::Pending;
+                self.look_at_application(cx);
+                return if was_open && self.is_half_closed() { Poll::Ready(Step::HalfClosed) } else { Poll::Pending };
             }
         }
         Poll::Ready(Step::More)
+    }
+
+    /// As long as the server takes nothing, nothing is read of the application, and so not that it has ended.
+    fn look_at_application(&mut self, cx: &mut Context<'_>) {
+        if self.to_server != Way::Open || !self.server.has_unsent() || self.is_left {
+            return;
+        }
+        let next_look = self.next_look.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+        while next_look.as_mut().poll(cx).is_ready() {
+            self.is_left = self.plain.is_left(cx);
+            next_look.set(sleep(LOOK));
+            if self.is_left {
+                return;
+            }
+        }
     }
 
     /// Whoever has said that it is done may well be gone altogether.
@@ -172,9 +198,14 @@ impl Carrier {
         self.volume
     }
 
-    /// Whether one of the ways has ended.
+    /// Whether one of the ways has ended, at the end where it begins at least.
     pub fn is_half_closed(&self) -> bool {
-        self.first_end.is_some()
+        self.is_left || self.first_end.is_some()
+    }
+
+    /// Whether the application has ended its side, and the server does not even take what it said.
+    pub fn is_stuck(&self) -> bool {
+        self.is_left && self.server.has_unsent()
     }
 
     /// Whether it is the server who was done first. None of those that are known goes on listening then.

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::TcpStream as StdTcpStream;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -73,6 +73,19 @@ impl Plain {
             Plain::Tcp(socket) => (socket.ready(both).await, SockRef::from(socket).peek(&mut first)),
         };
         ready.is_ok_and(|ready| ready.is_write_closed()) || peeked.is_ok_and(|count| count == 0)
+    }
+
+    /// Whether the application has ended its side, or closed it altogether, though it may have said something before that
+    /// is still to be read.
+    pub fn is_left(&self, cx: &mut Context<'_>) -> bool {
+        let ready = match self {
+            Plain::Unix(socket) => pin!(socket.ready(Interest::READABLE)).poll(cx),
+            Plain::Tcp(socket) => pin!(socket.ready(Interest::READABLE)).poll(cx),
+        };
+        match ready {
+            Poll::Ready(ready) => ready.map_or(true, |ready| ready.is_read_closed()),
+            Poll::Pending => false,
+        }
     }
 
     /// Over TCP, its socket.

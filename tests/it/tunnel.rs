@@ -610,6 +610,39 @@ fn a_server_that_is_revoked_while_it_shakes_hands_is_left() {
     tunnel.wait_for_log(&["WARN", "\"reason\":\"revoked\""]);
 }
 
+/// Nothing is read of an application before what it has said has been sent, and so not that it has gone.
+#[test]
+fn an_application_that_has_gone_is_left_also_where_the_server_takes_nothing() {
+    let redis = RedisServer::start();
+    let gate = gate_of(&redis);
+    let relay = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tunnel = to_port(relay.local_addr().unwrap().port(), &gate).shows(&gate.pki().client("alice"));
+    let tunnel = tunnel.arg("maxclients", "1").start();
+    let mut application = UnixStream::connect(tunnel.socket()).unwrap();
+    let (mut from_tunnel, _) = relay.accept().unwrap();
+    let mut to_gate = TcpStream::connect(gate.address()).unwrap();
+    let (mut from_gate, mut to_tunnel) = (to_gate.try_clone().unwrap(), from_tunnel.try_clone().unwrap());
+    std::thread::spawn(move || std::io::copy(&mut from_gate, &mut to_tunnel));
+    let (stop, is_stopped) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while is_stopped.try_recv().is_err() {
+            let Ok(count) = from_tunnel.read(&mut buffer) else { break };
+            let _ = to_gate.write_all(&buffer[..count]);
+        }
+        // From here on nothing is taken, and nothing ended.
+        let _ = is_stopped.recv();
+    });
+    application.write_all(&request(&["PING"])).unwrap();
+    application.read_exact(&mut [0; 7]).unwrap();
+    stop.send(()).unwrap();
+    application.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    while application.write_all(&[b'x'; 65536]).is_ok() {}
+    drop(application);
+    tunnel.wait_for_log(&["\"reason\":\"half-close-timeout\""]);
+    drop(stop);
+}
+
 #[test]
 fn a_unix_socket_that_a_service_manager_holds_is_accepted_on_and_left_where_it_is() {
     let redis = RedisServer::start();

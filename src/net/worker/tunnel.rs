@@ -34,6 +34,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long an application that has no server yet keeps the process from its end.
 const DIALLING_IN_DRAIN: Duration = Duration::from_secs(2);
 
+/// Where the process ends, how long a server may take nothing of what an application said that has left.
+const STUCK_IN_DRAIN: Duration = Duration::from_secs(2);
+
 /// How a tunnel has ended.
 enum End {
     /// By itself.
@@ -176,6 +179,9 @@ impl Worker {
                     match drained_by {
                         Some(_) if carrier.is_answered() && open.moved_at.get().elapsed() >= QUIET => {
                             return End::Drained;
+                        }
+                        Some(_) if carrier.is_stuck() && open.moved_at.get().elapsed() >= STUCK_IN_DRAIN => {
+                            return End::CutOff;
                         }
                         Some(deadline) if Instant::now() >= deadline => return End::CutOff,
                         None if is_quiet && carrier.is_left_by_server() => return End::Ended(Ended::Server),
