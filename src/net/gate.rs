@@ -81,6 +81,17 @@ pub struct Entrance {
     found: Found,
 }
 
+/// Those who wait for their turn.
+#[derive(Debug)]
+pub(super) struct Queue(Arc<Gate>);
+
+impl Queue {
+    /// Whether there are any.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.unauthenticated.waiting() > 0
+    }
+}
+
 #[derive(Debug)]
 enum Found {
     Permit(ConnectionPermit),
@@ -206,6 +217,11 @@ impl Counts {
 }
 
 impl Entrance {
+    /// Where it is waited for.
+    pub(super) fn queue(&self) -> Queue {
+        Queue(Arc::clone(&self.gate))
+    }
+
     /// The permit, when it is the connection's turn.
     ///
     /// # Errors

@@ -74,6 +74,16 @@ fn strangers_that_stay_silent_hold_up_nobody_of_whom_nothing_is_known() {
 }
 
 #[test]
+fn connections_of_a_balancer_that_announce_nothing_hold_up_nobody_behind_it() {
+    let (_redis, gate) = start(|setup| {
+        setup.setting(BALANCER).setting("maxclients = 40").setting("handshake-timeout = \"1h\"").expect_log("refused")
+    });
+    let silent = |said: &'static [u8]| (0..15).map(|_| stranger(&gate, said)).collect::<Vec<_>>();
+    let _strangers = [silent(b""), silent(b"PROXY TCP4 10.")];
+    assert_eq!(behind(&gate, "192.0.2.8").text(&["PING"]), "+PONG");
+}
+
+#[test]
 fn what_a_balancer_has_not_announced_counts_for_nobody() {
     let (_redis, gate) = start(|setup| setup.setting(BALANCER).setting("max-connections-per-address = 1"));
     let _unannounced: Vec<_> = (0..3).map(|_| stranger(&gate, b"")).collect();

@@ -15,7 +15,7 @@ use crate::audit::words::Exhausted;
 use crate::identity::CertificateRefusal;
 use crate::net::addresses::{canonical, may_connect};
 use crate::net::farewell::{ConnectionFuture, keep_place, turn_away};
-use crate::net::gate::{ConnectionPermit, Entrance};
+use crate::net::gate::{ConnectionPermit, Entrance, Queue};
 use crate::net::proxy_protocol::{self, HeaderError};
 use crate::net::shares::Visitor;
 use crate::tls::CertificateChain;
@@ -24,7 +24,8 @@ use crate::tls::handshake::{self, HandshakeError, HandshakeFailure, Handshaken};
 /// How long a connection has to come this far where the process ends.
 const ADMISSION_IN_DRAIN: Duration = Duration::from_secs(2);
 
-/// How long a connection has for its ClientHello where others wait for the place.
+/// How long a connection has for its ClientHello where others wait for the place, and a balancer's from accept for its header:
+/// that is said before anything else.
 const UNDISTURBED: Duration = Duration::from_secs(1);
 
 /// By which listener a client has come, and through which balancer, where one speaks for it.
@@ -110,8 +111,22 @@ impl Worker {
         let Arrival { socket, mut address, listener, is_balancer, mut entrance } = arrival;
         let mut socket = TcpStream::from_std(socket).ok()?;
         if is_balancer {
-            let permit = self.permit(entrance, address, deadline).await?;
-            address = self.announced_address(&mut socket, address, listener, deadline).await?;
+            let queue = entrance.queue();
+            let announced = async {
+                tokio::select! {
+                    biased;
+                    announced = self.announced_address(&mut socket, address, listener, deadline) => announced,
+                    () = crowded_after(UNDISTURBED, &queue) => {
+                        self.settings.events.announcement_refused(address, &HeaderError::Timeout);
+                        None
+                    }
+                }
+            };
+            // Whoever has nothing to say neither keeps a place nor comes to one before others.
+            let permit = async { self.permit(entrance, address, deadline).await.ok_or(()) };
+            let announced = async { announced.await.ok_or(()) };
+            let (permit, client) = tokio::try_join!(permit, announced).ok()?;
+            address = client;
             entrance = match permit.announce(address.ip()) {
                 Ok(entrance) => entrance,
                 Err(exhausted) => {
@@ -210,6 +225,14 @@ impl Worker {
             }
             peer => Ok(peer),
         }
+    }
+}
+
+/// Ends when a connection has had its time and anybody waits, itself among them.
+async fn crowded_after(time: Duration, queue: &Queue) {
+    sleep(time).await;
+    while !queue.is_crowded() {
+        sleep(time).await;
     }
 }
 
