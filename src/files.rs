@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{Metadata, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
@@ -22,15 +22,33 @@ const NONBLOCK: i32 = OFlags::NONBLOCK.bits().cast_signed();
 /// Reads each file once, however often it is asked for: what was found to have changed is what is parsed.
 #[derive(Debug, Default)]
 pub struct Files {
-    read: RefCell<BTreeMap<PathBuf, Result<Rc<Content>, Unreadable>>>,
+    read: RefCell<BTreeMap<PathBuf, Result<Arc<Content>, Unreadable>>>,
+    /// Of paths that were looked at whether a regular file is there, `None` where nothing is that can be seen.
+    regular: RefCell<BTreeMap<PathBuf, Option<bool>>>,
     secrets: RefCell<BTreeSet<PathBuf>>,
     /// `None` at the start.
-    start: Option<Rc<StartSecrets>>,
+    start: Option<Arc<StartSecrets>>,
+    asked_for: AskedFor,
+}
+
+/// The file that was asked for last, for whoever waits for it on another thread.
+#[derive(Debug, Clone, Default)]
+pub struct AskedFor(Arc<Mutex<PathBuf>>);
+
+impl AskedFor {
+    /// Its path.
+    pub fn path(&self) -> PathBuf {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, path: &Path) {
+        path.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 /// The secrets that the start read, which need not be there any more.
 #[derive(Debug, Default)]
-pub struct StartSecrets(BTreeMap<PathBuf, Rc<Content>>);
+pub struct StartSecrets(BTreeMap<PathBuf, Arc<Content>>);
 
 /// What a file held when it was read. It may be a secret.
 pub struct Content {
@@ -48,8 +66,8 @@ pub struct Digest([u8; 32]);
 
 impl Files {
     /// Files that are read again later on.
-    pub fn again(start: &Rc<StartSecrets>) -> Files {
-        Files { start: Some(Rc::clone(start)), ..Files::default() }
+    pub fn again(start: &Arc<StartSecrets>) -> Files {
+        Files { start: Some(Arc::clone(start)), ..Files::default() }
     }
 
     /// What these files, which are those of the start, keep for [`Files::again`].
@@ -64,7 +82,7 @@ impl Files {
     ///
     /// # Errors
     /// As for [`Files::read`], at the start.
-    pub fn secret(&self, path: &Path) -> io::Result<(Rc<Content>, Option<io::Error>)> {
+    pub fn secret(&self, path: &Path) -> io::Result<(Arc<Content>, Option<io::Error>)> {
         self.secrets.borrow_mut().insert(path.to_owned());
         self.read(path).map(|content| (content, None)).or_else(|error| match self.at_start(path) {
             Some(content) => Ok((content, Some(error))),
@@ -72,7 +90,7 @@ impl Files {
         })
     }
 
-    fn at_start(&self, path: &Path) -> Option<Rc<Content>> {
+    fn at_start(&self, path: &Path) -> Option<Arc<Content>> {
         self.start.as_ref()?.0.get(path).cloned()
     }
 
@@ -80,19 +98,38 @@ impl Files {
     ///
     /// # Errors
     /// It could not be read then, is a directory or a pipe, or longer than 64 MiB.
-    pub fn read(&self, path: &Path) -> io::Result<Rc<Content>> {
+    pub fn read(&self, path: &Path) -> io::Result<Arc<Content>> {
         let mut read = self.read.borrow_mut();
-        match read.entry(path.to_owned()).or_insert_with(|| Content::read(path).map_err(Unreadable::from)) {
-            Ok(content) => Ok(Rc::clone(content)),
+        match read.entry(path.to_owned()).or_insert_with(|| self.content(path)) {
+            Ok(content) => Ok(Arc::clone(content)),
             Err(unreadable) => Err(unreadable.to_error()),
         }
     }
 
+    /// Whether a regular file is there, as it was when that was first asked for; `None` where nothing is that can be seen.
+    pub fn is_regular(&self, path: &Path) -> Option<bool> {
+        let look = || {
+            self.asked_for.note(path);
+            fs::metadata(path).ok().map(|metadata| metadata.is_file())
+        };
+        *self.regular.borrow_mut().entry(path.to_owned()).or_insert_with(look)
+    }
+
+    /// Which file is asked for at the moment, wherever these files are by then.
+    pub fn asked_for(&self) -> AskedFor {
+        self.asked_for.clone()
+    }
+
+    fn content(&self, path: &Path) -> Result<Arc<Content>, Unreadable> {
+        self.asked_for.note(path);
+        Content::read(path).map_err(Unreadable::from)
+    }
+
     /// The same files, but for those that were read before and are to stay what they were then.
-    pub fn with(&self, before: impl IntoIterator<Item = (PathBuf, Rc<Content>)>) -> Files {
+    pub fn with(&self, before: impl IntoIterator<Item = (PathBuf, Arc<Content>)>) -> Files {
         let mut read: BTreeMap<_, _> = self.read.borrow().clone();
         read.extend(before.into_iter().map(|(path, content)| (path, Ok(content))));
-        Files { read: RefCell::new(read), secrets: self.secrets.clone(), start: self.start.clone() }
+        self.having(read)
     }
 
     /// Reads files that belong together: again where one of them has changed meanwhile, so that what comes of it is of one
@@ -113,17 +150,27 @@ impl Files {
 
     /// Whether a file that was read holds something else by now. What a pipe or a device gave is gone there.
     pub fn has_changed(&self) -> bool {
-        let digest = |content: &Result<Rc<Content>, Unreadable>| content.as_deref().ok().map(Content::digest);
+        let digest = |content: &Result<Arc<Content>, Unreadable>| content.as_deref().ok().map(Content::digest);
         let read = self.read.borrow();
         let mut regular = read.iter().filter(|(_, content)| content.as_deref().ok().is_none_or(Content::is_regular));
-        regular.any(|(path, before)| digest(before) != digest(&Content::read(path).map_err(Unreadable::from)))
+        regular.any(|(path, before)| digest(before) != digest(&self.content(path)))
     }
 
     /// To be read anew, but for what only pipes and devices gave.
     fn anew(&self) -> Files {
         let mut read = self.read.borrow().clone();
         read.retain(|_, content| content.as_deref().is_ok_and(|content| !content.is_regular()));
-        Files { read: RefCell::new(read), secrets: self.secrets.clone(), start: self.start.clone() }
+        self.having(read)
+    }
+
+    fn having(&self, read: BTreeMap<PathBuf, Result<Arc<Content>, Unreadable>>) -> Files {
+        Files {
+            read: RefCell::new(read),
+            regular: RefCell::default(),
+            secrets: self.secrets.clone(),
+            start: self.start.clone(),
+            asked_for: self.asked_for.clone(),
+        }
     }
 
     /// Every file that was asked for, those that could not be read among them.
@@ -133,7 +180,7 @@ impl Files {
 }
 
 impl Content {
-    fn read(path: &Path) -> io::Result<Rc<Content>> {
+    fn read(path: &Path) -> io::Result<Arc<Content>> {
         // Without waiting for somebody to write to a pipe.
         let file =
             OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path).map_err(|error| refused(path, error))?;
@@ -153,7 +200,7 @@ impl Content {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
         }
         let permissions = Permissions::of(path, &metadata);
-        Ok(Rc::new(Content { bytes, metadata, permissions }))
+        Ok(Arc::new(Content { bytes, metadata, permissions }))
     }
 
     fn is_regular(&self) -> bool {
@@ -233,7 +280,6 @@ impl Unreadable {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -315,7 +361,7 @@ mod tests {
         fs::write(&path, "new").unwrap();
         assert!(files.has_changed());
         let again = files.anew();
-        assert!(Rc::ptr_eq(&device, &again.read(Path::new("/dev/null")).unwrap()));
+        assert!(Arc::ptr_eq(&device, &again.read(Path::new("/dev/null")).unwrap()));
         assert_eq!(*again.read(&path).unwrap().bytes, b"new");
     }
 
@@ -337,7 +383,7 @@ mod tests {
         fs::write(&path, "secret").unwrap();
         let files = Files::default();
         assert!(files.secret(&path).unwrap().1.is_none());
-        let start = Rc::new(files.into_start());
+        let start = Arc::new(files.into_start());
         fs::remove_file(&path).unwrap();
         let (content, error) = Files::again(&start).secret(&path).unwrap();
         assert_eq!((&**content.bytes, error.unwrap().kind()), (&b"secret"[..], io::ErrorKind::NotFound));

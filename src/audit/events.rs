@@ -204,6 +204,26 @@ pub fn file_does_not_settle(file: &Path) {
     warn!(event = "reload", %file, "{words}");
 }
 
+/// The file system of a watched file does not answer.
+pub fn file_does_not_answer(file: &Path) {
+    let file = file.display();
+    let words =
+        "the file does not answer: its file system hangs, and until it answers no change of a file takes effect";
+    error!(event = "reload", outcome = "waits", %file, "{words}");
+}
+
+/// It has answered.
+pub fn files_answer_again() {
+    info!(event = "reload", outcome = "done", "files answer again");
+}
+
+/// The ACL file has not been written in time. It may be yet.
+pub fn acl_file_is_late(file: &Path) {
+    let file = file.display();
+    let words = "saving the ACL file takes too long: it is not known whether it will be saved";
+    error!(event = "acl", outcome = "failed", %file, "{words}");
+}
+
 /// The configuration has changed where it is not read again.
 pub fn restart_is_needed(settings: &str) {
     warn!(event = "reload", settings, "settings have changed that take effect only with a restart");

@@ -544,7 +544,7 @@ mod tests {
     /// Events that clients cannot cause as often as they like, and their outcomes.
     const UNLIMITED: &[(&str, &[&str])] = &[
         ("acl", &["done", "failed", NOT_CONFIRMED]),
-        ("reload", &["done", "failed", "refused", NOT_CONFIRMED]),
+        ("reload", &["done", "failed", "waits", "refused", NOT_CONFIRMED]),
         ("others", &[""]),
         ("log", &["lost"]),
         ("audit", &["failed", "waits", "done", "access", "lost", "head"]),

@@ -1,5 +1,7 @@
 //! `respgate run`: the proxy.
 
+use std::sync::Arc;
+
 use crate::files::Files;
 use crate::net::{InheritedSockets, UnixSocketError};
 use crate::serve::logging;
@@ -12,7 +14,7 @@ use super::{ConfigurationArgs, Exit, configuration};
 /// Loads the configuration and serves until told to stop.
 pub fn run(arguments: &ConfigurationArgs) -> Exit {
     let sources = arguments.clone();
-    serve(Box::new(move |files: &Files| sources.read(files)))
+    serve(Arc::new(move |files: &Files| sources.read(files)))
 }
 
 /// Serves what is configured until told to stop.

@@ -1,5 +1,7 @@
 //! `respgate tunnel`: the client's end, by flags alone.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use crate::config::{self, ConfigErrors, Host, Loaded, TunnelFlags};
@@ -24,5 +26,5 @@ impl TunnelArgs {
 /// Carries what applications say to the server until told to stop.
 pub fn tunnel(arguments: &TunnelArgs) -> Exit {
     let sources = arguments.clone();
-    run::serve(Box::new(move |files: &Files| sources.read(files)))
+    run::serve(Arc::new(move |files: &Files| sources.read(files)))
 }

@@ -4,10 +4,9 @@
 //! ever gave. So where half a file can be read as a whole one, content takes effect only once it has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
@@ -51,19 +50,24 @@ impl Watch {
         watch
     }
 
-    /// Looks at every file.
-    pub fn look(&mut self, files: &Files, now: Instant) -> Look {
-        let mut look = Look::default();
+    /// Looks at every file, as `files` have been read in this time: what was seen was so at its end at the latest, and what
+    /// is seen again, at its beginning at the earliest.
+    pub fn look(&mut self, files: &Files, time: (Instant, Instant)) -> Look {
         self.looks += 1;
-        // Where all are replaced at once by way of a link, what settles is at least as new as the trust that was read
-        // before it.
+        self.look_further(files, time)
+    }
+
+    /// The same again, as part of the last look: these files have been read because of what that has shown.
+    pub fn look_further(&mut self, files: &Files, (began, ended): (Instant, Instant)) -> Look {
+        let mut look = Look::default();
+        // As in `paths`.
         for is_trust in [true, false] {
             let mut of_kind: Vec<_> =
                 self.files.iter_mut().filter(|((_, kind), _)| kind.has_to_settle() != is_trust).collect();
-            of_kind.iter_mut().for_each(|((path, _), watched)| watched.see(path, files, self.looks, now));
-            let awaited: Vec<u64> = of_kind.iter().filter_map(|(_, watched)| watched.settling.awaits(now)).collect();
+            of_kind.iter_mut().for_each(|((path, _), watched)| watched.see(path, files, self.looks, ended));
+            let awaited: Vec<u64> = of_kind.iter().filter_map(|(_, watched)| watched.settling.awaits(began)).collect();
             for ((path, _), watched) in of_kind {
-                match watched.settle(path, files, &awaited, now) {
+                match watched.settle(path, files, &awaited, began) {
                     ContentState::Taken => {}
                     ContentState::News => {
                         look.news.insert(path.clone());
@@ -136,9 +140,11 @@ impl Watch {
         self.files.get(&(path.to_owned(), FileKind::Users))?.digest_in_force
     }
 
-    /// All files.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.files.keys().map(|(path, _)| path.as_path())
+    /// All files, in the order in which they are to be read: what settles is at least as new as the trust that is read
+    /// before it, where all are replaced at once by way of a link.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let (settling, trust): (Vec<_>, Vec<_>) = self.files.keys().partition(|(_, kind)| kind.has_to_settle());
+        trust.into_iter().chain(settling).map(|(path, _)| path.clone()).collect()
     }
 
     /// All parts that say who is trusted, or who the server is.
@@ -169,7 +175,7 @@ impl Watch {
     }
 
     /// What is in force of the files of this part, of those that could be read.
-    pub fn in_force(&self, part: &Part) -> Vec<(PathBuf, Rc<Content>)> {
+    pub fn in_force(&self, part: &Part) -> Vec<(PathBuf, Arc<Content>)> {
         let content = |(path, watched): (&Path, &Watched)| Some((path.to_owned(), watched.content_in_force.clone()?));
         self.of_part(part).filter_map(content).collect()
     }
@@ -199,7 +205,7 @@ struct Watched {
     /// What is in force, `None` where nothing was ever.
     digest_in_force: Option<Option<Digest>>,
     /// What is in force of a file that does not have to settle.
-    content_in_force: Option<Rc<Content>>,
+    content_in_force: Option<Arc<Content>>,
     /// Pipes and devices are read when they are taken, and never again: what they gave is gone.
     is_regular: bool,
 }
@@ -247,13 +253,13 @@ impl Watched {
 
     /// Takes note of what the file holds at this look.
     fn see(&mut self, path: &Path, files: &Files, look: u64, now: Instant) {
-        let is_regular = fs::metadata(path).map(|metadata| metadata.is_file());
-        if !self.is_regular && !is_regular.as_ref().is_ok_and(|is_regular| *is_regular) {
+        let is_regular = files.is_regular(path) == Some(true);
+        if !self.is_regular && !is_regular {
             return;
         }
         self.is_regular = true;
         // A device may have no end.
-        let content = files.read(path).ok().filter(|_| is_regular.unwrap_or(false));
+        let content = is_regular.then(|| files.read(path).ok()).flatten();
         let digest = content.as_deref().map(Content::digest);
         let quiet = if self.kind.has_to_settle() {
             let of_what_was = |content: &Content| {
@@ -381,6 +387,8 @@ impl Settling {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const UNSETTLED: ContentState = ContentState::Unsettled { is_overdue: false };
@@ -504,7 +512,11 @@ mod tests {
     }
 
     fn looked(watch: &mut Watch, now: Instant) -> Look {
-        watch.look(&Files::default(), now)
+        watch.look(&Files::default(), (now, now))
+    }
+
+    fn at_once() -> (Instant, Instant) {
+        (Instant::now(), Instant::now())
     }
 
     #[test]
@@ -571,14 +583,14 @@ mod tests {
         let start = Instant::now();
         let mut sees = |text: &str, after: u64| {
             fs::write(&path, text).unwrap();
-            !watch.look(&Files::default(), start + Duration::from_millis(after)).news.is_empty()
+            !looked(&mut watch, start + Duration::from_millis(after)).news.is_empty()
         };
         assert_eq!([sees("slip\n", 0), sees("slip\n", 200)], [false, true]);
         assert_eq!([sees("a\n", 400), sees("a\n", 2300), sees("a\n", 2400)], [false, false, true]);
         watch.put_in_force(&Part::Users, &Files::default());
         let mut sees = |text: &str, after: u64| {
             fs::write(&path, text).unwrap();
-            !watch.look(&Files::default(), start + Duration::from_millis(after)).news.is_empty()
+            !looked(&mut watch, start + Duration::from_millis(after)).news.is_empty()
         };
         assert_eq!([sees("b\n", 2600), sees("b\n", 2800)], [false, true]);
         assert_eq!([sees("", 3000), sees("", 3200)], [false, false]);
@@ -592,7 +604,7 @@ mod tests {
         let mut watch = Watch::new([(path.clone(), FileKind::RevocationLists)].into(), &Files::default());
         fs::write(&path, "new\n").unwrap();
         let files = Files::default();
-        assert_eq!(watch.look(&files, Instant::now()).news, [path.clone()].into());
+        assert_eq!(watch.look(&files, at_once()).news, [path.clone()].into());
         fs::write(&path, "newer\n").unwrap();
         assert_eq!(*files.read(&path).unwrap().bytes, b"new\n");
         assert_eq!(looked(&mut watch, Instant::now()).news, [path].into());
@@ -612,6 +624,21 @@ mod tests {
         assert!(!watch.discover(&files, start), "it is known now");
         assert_eq!(looked(&mut watch, start).unsettled, [path.clone()].into());
         assert_eq!(looked(&mut watch, start + QUIET).news, [path].into());
+    }
+
+    #[test]
+    fn what_a_look_that_took_long_has_seen_has_still_to_stay_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.acl");
+        fs::write(&path, "old\n").unwrap();
+        let mut watch = Watch::new([(path.clone(), FileKind::Users)].into(), &Files::default());
+        fs::write(&path, "new\n").unwrap();
+        let start = Instant::now();
+        let after = |times| start + times * QUIET;
+        let mut look = |began, ended| watch.look(&Files::default(), (after(began), after(ended)));
+        assert_eq!(look(0, 9).unsettled, [path.clone()].into());
+        assert_eq!(look(9, 19).unsettled, [path.clone()].into());
+        assert_eq!(look(19, 19).news, [path].into());
     }
 
     #[test]
@@ -670,7 +697,7 @@ mod tests {
         let mut watch = Watch::new(kinds.map(|kind| (path.clone(), kind)).into(), &Files::default());
         fs::write(&path, "new").unwrap();
         let files = Files::default();
-        assert_eq!(watch.look(&files, Instant::now()).news, [path.clone()].into());
+        assert_eq!(watch.look(&files, at_once()).news, [path.clone()].into());
         watch.put_in_force(&parts[1], &files);
         assert_eq!(parts.each_ref().map(|part| watch.differs(part)), [true, false]);
         let contents = parts.each_ref().map(|part| watch.in_force(part)[0].1.bytes.to_vec());
@@ -686,7 +713,7 @@ mod tests {
         let null = PathBuf::from("/dev/null");
         let mut watch = Watch::new([(null.clone(), FileKind::Users)].into(), &Files::default());
         let files = Files::default();
-        assert_eq!(watch.look(&files, Instant::now()), Look::default());
+        assert_eq!(watch.look(&files, at_once()), Look::default());
         assert_eq!(files.paths(), [""; 0].map(PathBuf::from), "what a pipe gave is gone");
     }
 }

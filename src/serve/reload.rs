@@ -10,20 +10,24 @@
 
 mod attempt;
 mod edit;
+mod found;
 mod history;
+mod reader;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use tracing::{error, info, warn};
 
 use self::attempt::{Attempt, HeldUp, attempt};
+use self::found::{ConfigSource, Found, Read, ReadConfig, Rest};
 pub(super) use self::history::ReloadHistory;
 pub use self::history::ReloadReport;
+use self::reader::Reader;
 use super::enforce::Enforcer;
 use crate::acl::Acl;
 use crate::audit::AuditLog;
@@ -32,7 +36,8 @@ use crate::command::CommandTable;
 use crate::config::{AclSource, Config, ConfigErrors, Loaded, Restart};
 use crate::files::{self, Files};
 use crate::generation::{
-    self, BuildError, Built, Generation, Kept, Part, UpstreamKnowledge, Watch, contradictions, wanted_contradictions,
+    self, BuildError, Built, Generation, Kept, Look, Part, UpstreamKnowledge, Watch, contradictions,
+    wanted_contradictions,
 };
 use crate::net::worker::Renewal;
 use crate::upstream::probe::ServerInfo;
@@ -41,7 +46,7 @@ use crate::upstream::probe::ServerInfo;
 const RULES: [Part; 2] = [Part::Configuration, Part::Users];
 
 /// Reads the configuration again, from where it was read first, out of these files.
-pub type Reread = Box<dyn Fn(&Files) -> Result<Loaded, ConfigErrors>>;
+pub type Reread = Arc<dyn Fn(&Files) -> Result<Loaded, ConfigErrors> + Send + Sync>;
 
 /// Replaces generations.
 pub struct Reloader {
@@ -50,7 +55,7 @@ pub struct Reloader {
     config_warnings: Vec<String>,
     reread: Reread,
     /// What was read at the start and is not read again.
-    start_secrets: Rc<files::StartSecrets>,
+    start_secrets: Arc<files::StartSecrets>,
     /// What of that which was written last only a restart gives.
     restart: Restart,
     server: Option<ServerInfo>,
@@ -61,6 +66,7 @@ pub struct Reloader {
     told_waiting: Vec<String>,
     enforcer: Enforcer,
     watch: Watch,
+    reader: Reader<Found>,
     due: Due,
     /// Users were edited since the ACL file was read or written.
     unsaved: bool,
@@ -77,7 +83,7 @@ pub struct Start {
     /// The watched files, as they were read for it.
     pub(super) watch: Watch,
     /// What was read for it and is not read again.
-    pub start_secrets: Rc<files::StartSecrets>,
+    pub start_secrets: Arc<files::StartSecrets>,
     /// What the upstream has told for it.
     pub server: Option<ServerInfo>,
     /// What was logged of it.
@@ -93,9 +99,12 @@ pub struct Start {
 struct Due {
     /// Something has changed that no file tells: all that is held up is tried again.
     retry: bool,
-    /// Somebody has asked for it, and what the upstream has told, waited for certificates to be verified again.
-    asked: Option<Cause>,
+    /// Somebody has asked for it.
+    asked: Option<Asked>,
+    /// What the upstream has told waited for certificates to be verified again.
     server: bool,
+    /// Redis may have started with files that nobody has looked at as yet.
+    compare: bool,
     config: bool,
     users: bool,
     trust: bool,
@@ -103,9 +112,16 @@ struct Due {
     new_trust: bool,
 }
 
+/// A reload that somebody has asked for.
+struct Asked {
+    cause: Cause,
+    /// Users were edited after that: it leaves them as they are.
+    keeps_users: bool,
+}
+
 /// What is read again. The rest is kept.
 struct Reading {
-    config: Option<Result<Read, ConfigErrors>>,
+    config: Option<Result<ReadConfig, ConfigErrors>>,
     users: bool,
     /// Certificates, keys, CAs and CRLs.
     trust: bool,
@@ -119,17 +135,11 @@ impl Reading {
     }
 }
 
-/// A configuration, as far as a reload takes it.
-struct Read {
-    config: Config,
-    warnings: Vec<String>,
-    restart: Restart,
-}
-
 impl Reloader {
     /// Goes on from the first generation.
     pub fn new(start: Start, reread: Reread, enforcer: Enforcer) -> Self {
         let Start { config, watch, start_secrets, server, logged, history, audit } = start;
+        let reader = Reader::new(Rc::clone(&history));
         Self {
             config,
             config_warnings: Vec::new(),
@@ -142,6 +152,7 @@ impl Reloader {
             told_waiting: Vec::new(),
             enforcer,
             watch,
+            reader,
             due: Due::default(),
             unsaved: false,
             history,
@@ -155,16 +166,78 @@ impl Reloader {
         &self.config
     }
 
-    /// Looks at the watched files, and builds a new generation if there is something in them that takes effect.
+    /// Whether files are being read: what has come of that has to be [taken](Self::take) before anything else is read.
+    pub fn is_reading(&self) -> bool {
+        self.reader.is_busy()
+    }
+
+    /// What is found in files, for [`take`](Self::take). It may be dropped, and asked again.
+    pub(super) async fn found(&mut self) -> Found {
+        self.reader.found().await
+    }
+
+    /// Begins to look at the watched files, unless they are being read.
     pub async fn look_at_files(&mut self) {
-        if let Some(cause) = self.due.asked.take() {
-            return self.reload(cause).await;
-        }
         if std::mem::take(&mut self.due.server) {
             self.take_server().await;
         }
-        let (files, now) = (self.files(), Instant::now());
-        let look = self.watch.look(&files, now);
+        if self.due.asked.is_some() {
+            self.read_at_one_moment();
+        } else {
+            let watched = self.watch.paths();
+            self.reader.begin(self.files(), move |files| Found::Look(found::look(files, &watched)));
+        }
+    }
+
+    /// Begins to read everything again, as it is now, because somebody has asked for it.
+    pub fn ask(&mut self, cause: Cause) {
+        self.due.asked = Some(Asked { cause, keeps_users: false });
+        self.read_at_one_moment();
+    }
+
+    /// Whether what somebody has asked for is still to be done.
+    pub fn is_asked(&self) -> bool {
+        self.due.asked.is_some()
+    }
+
+    fn read_at_one_moment(&mut self) {
+        let (watched, source) = (self.watch.paths(), self.config_source());
+        self.reader.begin(self.files(), move |files| {
+            let (read, rest) = found::at_one_moment(files, &watched, &source);
+            Found::Reload(read, rest)
+        });
+    }
+
+    fn config_source(&self) -> ConfigSource {
+        ConfigSource { reread: Arc::clone(&self.reread), in_force: self.config.clone() }
+    }
+
+    /// Builds a new generation if there is something in what was found that takes effect.
+    pub(super) async fn take(&mut self, found: Found) {
+        // Whoever asked while it was read wants what comes after that.
+        let is_asked = self.due.asked.is_some();
+        match found {
+            Found::Reload(read, rest) => return self.reload(&read.files, rest).await,
+            Found::Look(read) => {
+                let look = self.watch.look(&read.files, read.time);
+                let unsettled = self.take_note(&look);
+                if self.is_any_due(&unsettled) {
+                    self.read_all();
+                } else {
+                    self.tell_if_mended();
+                }
+            }
+            Found::All(read, rest) => self.take_news(&read, rest).await,
+            // Whoever has asked for it has been told that it takes too long.
+            Found::Written(written) => drop(self.take_written(written)),
+        }
+        if is_asked {
+            self.read_at_one_moment();
+        }
+    }
+
+    /// What was seen is due as soon as it may be taken. Returns of which parts files are being written.
+    fn take_note(&mut self, look: &Look) -> BTreeSet<Part> {
         for path in &look.overdue {
             events::file_does_not_settle(path);
             self.tell_of_what_waits();
@@ -178,10 +251,38 @@ impl Reloader {
             self.tell_of_passed_over_users();
         }
         let is_unsettled = |part: &Part| self.watch.is_any_in(part, &look.unsettled);
-        let mut unsettled: BTreeSet<Part> = RULES.into_iter().filter(is_unsettled).collect();
+        RULES.into_iter().filter(is_unsettled).collect()
+    }
+
+    /// Whether something may be taken, as far as the watched files tell.
+    fn is_any_due(&self, unsettled: &BTreeSet<Part>) -> bool {
+        let Due { compare, config, users, trust, new_trust, .. } = self.due;
+        let config = config && !unsettled.contains(&Part::Configuration);
+        let users = users && !self.unsaved && !unsettled.contains(&Part::Users);
+        compare || config || users || trust || new_trust
+    }
+
+    /// Begins to read all that a generation is built of.
+    fn read_all(&mut self) {
+        let watched = self.watch.paths();
+        let source = (self.due.config || self.due.compare).then(|| self.config_source());
+        self.reader.begin(self.files(), move |files| {
+            let (read, rest) = found::all(files, &watched, source.as_ref());
+            Found::All(read, rest)
+        });
+    }
+
+    /// Builds a new generation if there is something in these files that takes effect.
+    async fn take_news(&mut self, read: &Read, rest: Rest) {
+        let look = self.watch.look_further(&read.files, read.time);
+        let mut unsettled = self.take_note(&look);
+        if rest.config.is_some() && std::mem::take(&mut self.due.compare) {
+            self.due.config |= matches!(&rest.config, Some(Ok(read)) if read.config != self.config);
+        }
         let mut config = None;
         if self.due.config && !unsettled.contains(&Part::Configuration) {
-            config = self.settled_config(&files, now);
+            // A file that it did not name before has to settle first.
+            config = rest.config.filter(|_| !self.watch.discover(&read.files, read.time.1));
             unsettled.extend(config.is_none().then_some(Part::Configuration));
         }
         self.due.users |= matches!(&config, Some(Ok(read)) if self.reads_users_otherwise(&read.config));
@@ -191,14 +292,14 @@ impl Reloader {
             return self.tell_if_mended();
         }
         let mut reading = Reading { config, users, trust: true, unsettled };
-        if self.is_as_on_disk(&reading, &HeldUp::new()) && files.has_changed() {
+        if self.is_as_on_disk(&reading, &HeldUp::new()) && rest.has_changed {
             // One file may be older than a change of all, and another younger.
             reading.unsettled.extend(RULES);
             self.due.retry = true;
         }
         let may_come = self.due.new_trust && self.is_as_on_disk(&reading, &HeldUp::new());
         if reading.config.is_some() || users || is_trust_due || may_come {
-            self.rebuild(Cause::Files, reading, &files).await;
+            self.rebuild(Cause::Files, reading, &read.files).await;
         }
     }
 
@@ -209,8 +310,7 @@ impl Reloader {
         // What was refused may be right for this one.
         self.due.retry = true;
         // A pattern may name files that nobody looked at as yet: Redis has started with them.
-        let read = self.read_config(&self.files());
-        self.due.config |= read.is_ok_and(|read| read.config != self.config);
+        self.due.compare = true;
     }
 
     /// Builds a new generation once the first of those in shadow is to be that no more. No file is read, so none can keep
@@ -234,20 +334,18 @@ impl Reloader {
         self.report.take()
     }
 
-    /// Reads everything again, as it is now, whatever has been edited since, because somebody has asked for it.
-    pub async fn reload(&mut self, cause: Cause) {
-        let watched: Vec<_> = self.watch.paths().map(Path::to_owned).collect();
-        let (files, config) = self.files().at_one_moment(|files| {
-            // What cannot be read is an error of the build.
-            watched.iter().for_each(|path| drop(files.read(path)));
-            self.read_config(files)
-        });
-        self.watch.take_all(&files);
-        let is_moment = !files.has_changed();
-        self.due.retry |= !is_moment;
-        let unsettled = if is_moment { BTreeSet::new() } else { RULES.into() };
-        let reading = Reading { config: Some(config), users: self.acl_file().is_some(), trust: true, unsettled };
-        self.report = self.rebuild(cause, reading, &files).await;
+    /// Takes everything as it was read, whatever had been edited before somebody asked for that.
+    async fn reload(&mut self, files: &Files, rest: Rest) {
+        let Some(Asked { cause, keeps_users }) = self.due.asked.take() else { return };
+        self.watch.take_all(files);
+        self.due.retry |= rest.has_changed;
+        let unsettled = if rest.has_changed { RULES.into() } else { BTreeSet::new() };
+        let users = self.acl_file().is_some() && !keeps_users;
+        let reading = Reading { config: rest.config, users, trust: true, unsettled };
+        self.report = self.rebuild(cause, reading, files).await;
+        if let Some(deferred) = &mut self.due.asked {
+            deferred.keeps_users = keeps_users;
+        }
     }
 
     /// Builds a new generation and puts it into force: without what is wrong, or not at all, and says why. Whoever is
@@ -321,7 +419,7 @@ impl Reloader {
     fn defer(&mut self, cause: Cause) {
         events::reload_deferred(cause);
         if matches!(cause, Cause::Signal | Cause::Request) {
-            self.due.asked = Some(cause);
+            self.due.asked = Some(Asked { cause, keeps_users: false });
         }
         self.due.server |= cause == Cause::Upstream;
         self.due.retry = true;
@@ -437,7 +535,7 @@ impl Reloader {
 
     /// Whether what is read of it is another than what is in force.
     fn is_other(&self, part: &Part, reading: &Reading) -> bool {
-        let is_other_config = |read: &Read| read.config != self.config;
+        let is_other_config = |read: &ReadConfig| read.config != self.config;
         self.watch.differs(part)
             || match part {
                 Part::Configuration => matches!(&reading.config, Some(Ok(read)) if is_other_config(read)),
@@ -456,7 +554,7 @@ impl Reloader {
             authorities.for_each(|part| self.watch.put_out_of_force(part));
         }
         let mut is_other_source = false;
-        if let Some(Ok(Read { config, warnings, restart })) =
+        if let Some(Ok(ReadConfig { config, warnings, restart })) =
             reading.config.filter(|_| !held_up.contains(&Part::Configuration))
         {
             if restart.is_needed() {
@@ -483,21 +581,6 @@ impl Reloader {
         self.logged = log_findings(&built, &self.logged);
         let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
         self.enforcer.enforce(built.generation, renewal).await;
-    }
-
-    /// What is configured now, as far as a reload takes it, and what the files hold that it names.
-    fn read_config(&self, files: &Files) -> Result<Read, ConfigErrors> {
-        let Loaded { config: written, warnings } = (self.reread)(files)?;
-        let (config, restart) = self.config.reloaded(&written);
-        // What cannot be read is an error of the build.
-        config.watched_files().iter().for_each(|(path, _)| drop(files.read(path)));
-        Ok(Read { config, warnings: warnings.iter().map(ToString::to_string).collect(), restart })
-    }
-
-    /// The configuration, unless it names a file that it did not name before: that has to settle first.
-    fn settled_config(&mut self, files: &Files, now: Instant) -> Option<Result<Read, ConfigErrors>> {
-        let config = self.read_config(files);
-        (!self.watch.discover(files, now)).then_some(config)
     }
 
     fn read_acl(

@@ -98,7 +98,7 @@ async fn serve(
         () = signals.end.asked_for() => return Ok(()),
     };
     let watch = Watch::new(config.watched_files(), &files);
-    let start_secrets = Rc::new(files.into_start());
+    let start_secrets = Arc::new(files.into_start());
     let logged = reload::log_findings(&built, &[]);
     let first = built.generation;
     capacity::tell(&config);
@@ -210,7 +210,12 @@ async fn serve(
     let mut closes_at = None;
     // Who has asked for a reload and has to be told what it has come to.
     let mut askers: Vec<oneshot::Sender<ReloadReport>> = Vec::new();
+    let mut was_asked = false;
     let is_cut_short = loop {
+        let is_asked = reloader.is_asked();
+        if std::mem::replace(&mut was_asked, is_asked) && !is_asked {
+            service_manager::ready();
+        }
         if let Some(report) = reloader.take_report() {
             // Whoever asked may be gone.
             askers.drain(..).for_each(|asker| drop(asker.send(report.clone())));
@@ -221,22 +226,22 @@ async fn serve(
                 take_finding(finding, &upstream, &mut reloader, &condition).await;
             }
             // The password may have been changed, here as well as there.
-            () = upstream.login_refused.notified() => reloader.look_at_files().await,
-            _ = poll.tick() => reloader.look_at_files().await,
+            () = upstream.login_refused.notified(), if !reloader.is_reading() => reloader.look_at_files().await,
+            _ = poll.tick(), if !reloader.is_reading() => reloader.look_at_files().await,
+            found = reloader.found() => reloader.take(found).await,
             _ = seconds.tick() => reloader.end_shadows().await,
             // `shared` is held here, so there is always somebody who may send.
             Some(edit) = edited.recv() => reloader.edit(edit).await,
-            _ = signals.reload.recv() => {
+            // Each begins to read once the one before has been done.
+            _ = signals.reload.recv(), if !reloader.is_asked() => {
                 service_manager::reloading();
-                reloader.reload(ReloadCause::Signal).await;
-                service_manager::ready();
+                reloader.ask(ReloadCause::Signal);
             }
             // `proxy` is held here.
-            Some(asker) = asked.recv() => {
+            Some(asker) = asked.recv(), if !reloader.is_asked() => {
                 askers.push(asker);
                 service_manager::reloading();
-                reloader.reload(ReloadCause::Request).await;
-                service_manager::ready();
+                reloader.ask(ReloadCause::Request);
             }
             _ = signals.reopen.recv() => {
                 log.control().reopen();

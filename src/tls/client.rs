@@ -105,7 +105,7 @@ impl Authorities {
     }
 }
 
-fn content(files: &Files, name: &'static str, path: &Path) -> Result<std::rc::Rc<Content>, Vec<LoadError>> {
+fn content(files: &Files, name: &'static str, path: &Path) -> Result<Arc<Content>, Vec<LoadError>> {
     files.read(path).map_err(|error| errors(name, path, vec![Problem::Read(error)]))
 }
 

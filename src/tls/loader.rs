@@ -9,7 +9,6 @@ mod trust;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -115,7 +114,7 @@ impl<'a, S> Loader<'a, S> {
     }
 
     /// Whoever can change one of these files decides who is trusted, or who the server is.
-    fn read(&mut self, setting: &'static str, path: &Path) -> Option<Rc<Content>> {
+    fn read(&mut self, setting: &'static str, path: &Path) -> Option<Arc<Content>> {
         let content = self.files.read(path).map_err(|error| self.fail(setting, path, Problem::Read(error))).ok()?;
         if let Some(fault) = content.permissions.changeable() {
             self.fail(setting, path, Problem::Changeable(fault));
@@ -126,7 +125,7 @@ impl<'a, S> Loader<'a, S> {
         Some(content)
     }
 
-    fn read_secret(&mut self, setting: &'static str, path: &Path) -> Option<Rc<Content>> {
+    fn read_secret(&mut self, setting: &'static str, path: &Path) -> Option<Arc<Content>> {
         let content = self.read(setting, path)?;
         let mode = content.metadata.permissions().mode() & 0o7777;
         if mode & 0o007 != 0 && content.permissions.changeable().is_none() {

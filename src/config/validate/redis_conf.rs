@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::judge::Judge;
 use crate::config::error::{ConfigError, Place, Spot};
@@ -93,7 +93,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads files as one text.
-    fn read(&mut self, files: Vec<(PathBuf, Rc<Content>)>) {
+    fn read(&mut self, files: Vec<(PathBuf, Arc<Content>)>) {
         let depth = self.open.len();
         let mut sound = Vec::new();
         for (path, content) in &files {
@@ -206,7 +206,7 @@ fn spot(line: &Line) -> Place {
     Place::Spot(Spot { path: line.path.clone(), line: line.number, column: 1, excerpt: None })
 }
 
-fn contents(path: &Path, files: &Files) -> io::Result<Rc<Content>> {
+fn contents(path: &Path, files: &Files) -> io::Result<Arc<Content>> {
     let content = files.read(path)?;
     if content.bytes.len() > MAX_FILE {
         return Err(io::Error::other("it is longer than any redis.conf"));

@@ -1,12 +1,11 @@
 //! Edits of users: done one after the other, and each only if whoever asks for it still may when its turn comes.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::Reloader;
+use super::found::{self, Found, Read, Rest, Written};
+use super::{Reloader, reader};
 use crate::acl::{Acl, RuleError};
 use crate::audit::events;
 use crate::files::Files;
@@ -20,6 +19,7 @@ const NO_FILE: &str = "ERR This instance is not configured to use an ACL file. N
 const REVERIFYING: &str = "ERR respgate: certificates are being verified again, try again later";
 const NOT_CONFIRMED: &str = "ERR respgate: done, but not confirmed: Redis has not answered in time and may still execute \
                              requests that were sent before";
+const NOT_READ: &str = "ERR respgate: the files do not answer, try again later";
 const NOT_SAVED: &str =
     "ERR There was an error trying to save the ACLs. Please check the server logs for more information";
 
@@ -79,8 +79,10 @@ impl Reloader {
         if self.due.asked.is_some() {
             // It came before, and would undo the edit later on.
             self.look_at_files().await;
+            self.has_read(Instant::now() + PATIENCE).await;
         }
-        if self.due.asked.is_some() || !self.enforcer.is_reverified().await {
+        // Where files do not answer, the edit comes before what they say.
+        if self.due.asked.is_some() && !self.is_reading() || !self.enforcer.is_reverified().await {
             let reply = Reply::error(REVERIFYING);
             let _ = ticket.send(EditProgress::Done(Administered { reply, generation: None }));
             return None;
@@ -120,7 +122,9 @@ impl Reloader {
 
     async fn load(&mut self) -> Result<Reply, String> {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
-        let files = self.look_with(&path).await;
+        let (read, rest) = self.read_with_users().await.ok_or(NOT_READ)?;
+        self.take_news(&read, rest).await;
+        let files = read.files;
         if !self.enforcer.is_reverified().await {
             return Err(REVERIFYING.to_owned());
         }
@@ -143,37 +147,68 @@ impl Reloader {
         }
     }
 
-    /// Reads the ACL file, and looks at all files after that: whoever is trusted no longer must not come to what these users
-    /// may. Again where the ACL file has changed meanwhile, which the look may have put into force. What cannot be read is
-    /// an error of its reader.
-    async fn look_with(&mut self, path: &Path) -> Files {
-        const TRIES: usize = 10;
-        let mut files = self.files();
-        for _ in 0..TRIES {
-            files = self.files();
-            drop(files.read(path));
-            self.look_at_files().await;
-            if !files.has_changed() {
-                break;
+    /// Reads all files of one moment: whoever is trusted no longer must not come to what the users of the ACL file may.
+    /// `None` if they do not answer.
+    async fn read_with_users(&mut self) -> Option<(Read, Rest)> {
+        let deadline = Instant::now() + reader::PATIENCE;
+        if !self.has_read(deadline).await {
+            return None;
+        }
+        let (watched, source) = (self.watch.paths(), self.config_source());
+        self.reader.begin(self.files(), move |files| {
+            let (read, rest) = found::at_one_moment(files, &watched, &source);
+            Found::All(read, rest)
+        });
+        match timeout_at(deadline, self.reader.found()).await {
+            Ok(Found::All(read, rest)) => Some((read, rest)),
+            _ => None,
+        }
+    }
+
+    /// Takes what is being read. Says whether that has come to its end until then.
+    async fn has_read(&mut self, deadline: Instant) -> bool {
+        while self.reader.is_busy() {
+            match timeout_at(deadline, self.reader.found()).await {
+                Ok(found) => self.take(found).await,
+                Err(_elapsed) => return false,
             }
         }
-        files
+        true
     }
 
     async fn save(&mut self) -> Result<Reply, String> {
         let path = self.acl_file().ok_or(NO_FILE)?.to_owned();
-        let policy = Arc::clone(&self.enforcer.current().policy);
-        let text = policy.acl.to_file(&policy.table);
-        if self.holds_something_else(&path) {
-            events::acl_file_overwritten(&path);
+        let deadline = Instant::now() + reader::PATIENCE;
+        if !self.has_read(deadline).await {
+            return Err(NOT_READ.to_owned());
         }
-        let (target, copy) = (path.clone(), text.clone());
-        let written = tokio::task::spawn_blocking(move || generation::replace(&target, &copy)).await;
-        match written.unwrap_or_else(|lost| Err(lost.into())) {
+        let current = self.enforcer.current();
+        let text = current.policy.acl.to_file(&current.policy.table);
+        let (again, generation, target) = (self.files(), current.number, path.clone());
+        let write = move |files: Files| Found::Written(found::write(&files, again, &target, text, generation));
+        self.reader.begin(self.files(), write);
+        match timeout_at(deadline, self.reader.found()).await {
+            Ok(Found::Written(written)) => self.take_written(written),
+            _ => {
+                events::acl_file_is_late(&path);
+                Err(NOT_SAVED.to_owned())
+            }
+        }
+    }
+
+    /// The ACL file has been written, or could not be.
+    pub(super) fn take_written(&mut self, written: Written) -> Result<Reply, String> {
+        let Written { path, text, before, outcome, files, generation } = written;
+        match outcome {
             Ok(()) => {
-                let files = self.files();
+                if self.watch.users_in_force(&path) != Some(before) {
+                    events::acl_file_overwritten(&path);
+                }
                 self.watch.take_written_users(&path, &text, &files);
-                self.agree();
+                // It may have taken so long that users are others by now.
+                if self.enforcer.current().number == generation {
+                    self.agree();
+                }
                 Ok(Reply::OK)
             }
             Err(error) => {
@@ -181,12 +216,6 @@ impl Reloader {
                 Err(NOT_SAVED.to_owned())
             }
         }
-    }
-
-    /// Whether the ACL file has changed since it was read or written.
-    fn holds_something_else(&self, path: &Path) -> bool {
-        let found = self.files().read(path).ok().map(|content| content.digest());
-        self.watch.users_in_force(path) != Some(found)
     }
 
     /// An edit must not make users with which the next start would fail.
@@ -197,6 +226,9 @@ impl Reloader {
     async fn enforce_users(&mut self, current: &Generation, acl: Acl) {
         self.tell_of_wanted_contradictions(&acl);
         self.unsaved = true;
+        if let Some(asked) = &mut self.due.asked {
+            asked.keeps_users = true;
+        }
         self.enforcer.enforce(current.with_users(acl), Renewal::Policy).await;
     }
 

@@ -1,17 +1,20 @@
 //! How reloads have gone, and what one has come to.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::audit::events::ReloadCause;
-use crate::serve::status::{FailedReload, Reloads, rfc3339};
+use crate::serve::status::{FailedReload, Reloads, UnansweredFile, rfc3339};
 
 /// How reloads have gone since the start of the process.
 #[derive(Debug, Default)]
 pub(in crate::serve) struct ReloadHistory {
     failed: u64,
     last_failure: Option<Failure>,
+    /// The file whose file system does not answer, and since when that is known.
+    unanswered: Option<(SystemTime, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -28,6 +31,16 @@ impl ReloadHistory {
     pub(super) fn note_failure(&mut self, cause: ReloadCause, problems: Vec<String>) {
         self.failed += 1;
         self.last_failure = Some(Failure { at: SystemTime::now(), cause, problems, is_mended: false });
+    }
+
+    /// A file does not answer.
+    pub(super) fn note_unanswered(&mut self, path: PathBuf) {
+        self.unanswered = Some((SystemTime::now(), path));
+    }
+
+    /// It has.
+    pub(super) fn note_answered(&mut self) {
+        self.unanswered = None;
     }
 
     /// Whether something is wrong with the files still.
@@ -50,7 +63,11 @@ impl ReloadHistory {
             problems: failure.problems.clone(),
             is_mended: failure.is_mended,
         });
-        Reloads { failed: self.failed, last_failure }
+        let unanswered = self
+            .unanswered
+            .as_ref()
+            .map(|(since, path)| UnansweredFile { since: rfc3339(*since), file: path.display().to_string() });
+        Reloads { failed: self.failed, last_failure, unanswered }
     }
 }
 

@@ -83,6 +83,18 @@ pub struct Reloads {
     /// The last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailedReload>,
+    /// The file that is waited for: until it answers, no change of a file takes effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<UnansweredFile>,
+}
+
+/// A file whose file system does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnansweredFile {
+    /// When that was found.
+    pub since: String,
+    /// Its path.
+    pub file: String,
 }
 
 /// A reload that failed.

@@ -1,6 +1,6 @@
 //! What somebody should look at.
 
-use super::{ExpiryStatus, Status, seconds_between};
+use super::{ExpiryStatus, Status, UnansweredFile, seconds_between};
 use crate::serve::health::Health;
 
 const DAY: i64 = 86_400;
@@ -22,6 +22,9 @@ impl Status {
         let (over, soon): (Vec<_>, Vec<_>) = ends.partition(|(_, is_over)| *is_over);
         let words = |(problem, _): (String, bool)| problem;
         problems.extend(over.into_iter().map(words));
+        if let Some(UnansweredFile { since, file }) = &self.reloads.unanswered {
+            problems.push(format!("{file} does not answer since {since}: no change of a file takes effect"));
+        }
         if self.reloads.last_failure.as_ref().is_some_and(|failure| !failure.is_mended) {
             problems.push("the last reload failed: what the files say is not in force".to_owned());
         }
@@ -108,6 +111,8 @@ mod tests {
         status.health = "upstream-down".to_owned();
         status.upstream.last_failure = Some(UpstreamFailure { time: String::new(), error: "refused".to_owned() });
         status.reloads.last_failure = Some(failure);
+        let (since, file) = ("2026-11-03T09:11:00Z".to_owned(), "/etc/respgate/ca.crt".to_owned());
+        status.reloads.unanswered = Some(UnansweredFile { since, file });
         status.memory = MemoryStatus { held_bytes: 95, limit_bytes: 100 };
         let ending = ["2026-11-03T09:12:00Z", "2026-11-03T10:13:00Z", "2026-11-05T10:13:00Z"];
         status.expiries = ending.map(|time| ends("client-ca", time)).into();
@@ -117,6 +122,7 @@ mod tests {
             [
                 "Redis is not there: refused",
                 "the client-ca certificate of a.crt is over",
+                "/etc/respgate/ca.crt does not answer since 2026-11-03T09:11:00Z: no change of a file takes effect",
                 "the last reload failed: what the files say is not in force",
                 "sessions hold nearly as much as memory-budget lets them",
                 "the client-ca certificate of a.crt ends in an hour",
