@@ -8,6 +8,9 @@ use rustls::pki_types::CertificateDer;
 use super::ClientMaterial;
 use super::server_connection::{ServerConnection, ServerError, ServerName, Shown};
 
+/// So many verdicts are kept of a tunnel. A server that shows each application another chain has no memory of ours for that.
+const MOST: usize = 16;
+
 /// The verdicts on what the servers of one tunnel have shown.
 #[derive(Default)]
 pub struct ServerVerdicts {
@@ -53,7 +56,9 @@ impl ServerVerdicts {
             *self = ServerVerdicts { under: Arc::downgrade(material), known: Vec::new() };
         }
         let found = shown.verify(material);
-        self.known.push(Verdict { name: shown.name.clone(), chain: shown.chain.to_vec(), found: found.clone() });
+        if self.known.len() < MOST {
+            self.known.push(Verdict { name: shown.name.clone(), chain: shown.chain.to_vec(), found: found.clone() });
+        }
         found
     }
 
@@ -111,5 +116,18 @@ mod tests {
         assert_eq!(verdicts.known_of(&after, good), None);
         assert!(verdicts.verify_shown(&after, good).is_err());
         assert_eq!(verdicts.known_of(&before, good), None);
+    }
+
+    #[test]
+    fn of_a_server_that_shows_ever_other_chains_few_are_kept() {
+        let authority = Authority::new("ours");
+        let material = trusting(&authority);
+        let name = ServerName::parse("localhost").unwrap();
+        let mut verdicts = ServerVerdicts::default();
+        for _ in 0..MOST + 3 {
+            let chain = [CertificateDer::from(authority.server().der)];
+            assert_eq!(verdicts.verify_shown(&material, Shown { name: &name, chain: &chain }), Ok(()));
+        }
+        assert_eq!(verdicts.known.len(), MOST);
     }
 }
