@@ -63,9 +63,10 @@ fn a_shard_channel_whose_slot_moves_away_ends_the_subscription() {
 
 /// Two nodes that share the slots, and a respgate before the first.
 struct Cluster {
+    /// It ends first: it would log the end of the others.
+    gate: Respgate,
     node: RedisServer,
     _other: RedisServer,
-    gate: Respgate,
     own_id: String,
     other_id: String,
 }
@@ -86,7 +87,7 @@ impl Cluster {
         let [own_id, other_id] = [id_of(&mut own), id_of(&mut other)];
         let [node, other] = nodes;
         let gate = Respgate::setup(&upstream_of(&node)).acl(ACL).table(CONFIG).start();
-        Self { node, _other: other, gate, own_id, other_id }
+        Self { gate, node, _other: other, own_id, other_id }
     }
 }
 

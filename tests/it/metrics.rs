@@ -16,8 +16,9 @@ const ACL: &str = "user alice on +@all ~* &*\n";
 
 /// Everything that events happen to.
 struct Stage {
-    redis: RedisServer,
+    /// It ends first: it would log the end of Redis.
     gate: Respgate,
+    redis: RedisServer,
     clients: Vec<RespClient>,
 }
 
