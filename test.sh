@@ -11,7 +11,9 @@ main() {
     make_venv
     step "Format" cargo fmt --check
     step "Lints" cargo clippy --locked --all-targets -- -D warnings
-    RESPGATE_TEST_PYTHON=$PWD/$venv/bin/python step "Tests" cargo test --locked
+    export RESPGATE_TEST_PYTHON=$PWD/$venv/bin/python
+    # Most of them wait for something, most of the time.
+    RUST_TEST_THREADS=$((2 * $(nproc))) step "Tests" cargo test --locked
     step "Links in the documents" check_links README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs/*.md
     printf '\nAll passed in %d s\n' "$SECONDS"
 }
