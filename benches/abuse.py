@@ -49,19 +49,34 @@ request-timeout = "{request_timeout}"
 [[certificate]]
 cn = "ops"
 user = "ops"
+
+[[certificate]]
+cn = "bystander"
+user = "bystander"
 """
 PASSWORD = "correct-horse-battery-staple"
 USERS = f"user default on >{PASSWORD} +@all ~* &*\nuser ops on nopass +@all ~* &*\n"
 USERS += "user late on +@all ~* &* " + " ".join(f">password-{number}" for number in range(5)) + "\n"
+USERS += "user bystander on -@all +ping\n"
 USERS += f"user few on >{PASSWORD} -@all +mget " + " ".join(f"~*{number:02}?*" for number in range(60)) + "\n"
 
 
 def prepare(folder, port, request_timeout):
     subprocess.run([ROOT / "certs-example/make.sh", folder], check=True, stdout=subprocess.DEVNULL)
+    issue(folder, "bystander")
     (folder / "respgate.toml").write_text(CONFIG.format(port=port, folder=folder, budget=BUDGET_MIB,
                                                           request_timeout=request_timeout))
     (folder / "users.acl").write_text(USERS)
     (folder / "users.acl").chmod(0o600)
+
+
+def issue(folder, name):
+    """A certificate of one more client."""
+    new = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"]
+    sign = ["openssl", "x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "30", "-extfile", f"{name}.ext"]
+    (folder / f"{name}.ext").write_text("keyUsage = digitalSignature\nextendedKeyUsage = clientAuth\n")
+    asked = subprocess.run([*new, "-keyout", f"{name}.key"], cwd=folder, check=True, capture_output=True).stdout
+    subprocess.run([*sign, "-out", f"{name}.crt"], cwd=folder, check=True, capture_output=True, input=asked)
 
 
 class Place:
@@ -302,6 +317,14 @@ def many_words_inline(place, sessions):
     return outcome(clients)
 
 
+def very_many_sessions(place, sessions):
+    """3,000 sessions of one user, with 300 requests each that are refused."""
+    clients = [log_in(place, "few") for _ in range(max(sessions, 3000))]
+    for client in clients:
+        try_to_send(client, request("GET", "k") * 300)
+    return outcome(clients)
+
+
 def large_crl(place, sessions):
     """No peer does this, but an authority: 400,000 revoked certificates, one more with each of six reloads."""
     lists = [place.path / f"{number}.crl" for number in range(6)]
@@ -400,6 +423,7 @@ ABUSES = {
     "an endless message of the TLS handshake": endless_handshake_message,
     "requests that take long to judge": much_to_judge,
     "inline requests of 32,000 words": many_words_inline,
+    "3,000 sessions of one user": very_many_sessions,
     "a CRL of 400,000 entries, six times": large_crl,
     "coming and going, full handshakes": come_and_go,
     "coming and going, resumed": functools.partial(come_and_go, resume=True),
@@ -489,7 +513,7 @@ def bystander(folder, port):
     trips, newcomers = [], []
     newcomer = threading.Thread(target=come_again_and_again, args=(place, stopped, newcomers))
     newcomer.start()
-    with place.connect("ops") as client:
+    with place.connect("bystander") as client:
         while not stopped.is_set():
             began = time.perf_counter()
             client.sendall(request("PING"))
@@ -504,7 +528,7 @@ def come_again_and_again(place, stopped, took):
     while not stopped.is_set():
         began = time.perf_counter()
         try:
-            with place.connect("ops", source="127.0.0.2") as client:
+            with place.connect("bystander", source="127.0.0.2") as client:
                 client.sendall(request("PING"))
                 served = client.recv(7) == b"+PONG\r\n"
         except OSError:

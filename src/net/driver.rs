@@ -21,6 +21,7 @@ use super::registry::{Handle, Order};
 use super::services::{ClientConnection, Connecting, Services};
 use super::sockets::Sockets;
 use super::turn;
+use super::user_turns::UserTurn;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
@@ -60,6 +61,7 @@ pub(super) struct Driver<C, S: Services> {
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     unblocking: Option<Unblocking>,
     long_turn: LongTurn,
+    user_turn: UserTurn,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -106,6 +108,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             mirroring: None,
             unblocking: None,
             long_turn: Default::default(),
+            user_turn: services.user_turns().enter(account.holder()),
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -164,13 +167,25 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
         self.account.note_waker(cx.waker());
+        // Others wait for what an eviction gives back, for who is to end, and for the place of who has a long turn.
+        let urgent = self.account.is_evicted() || self.handle.has_order() || self.long_turn.has_place();
+        if !self.user_turn.begin(cx, urgent) {
+            return Poll::Pending;
+        }
+        let now = Instant::now();
+        let outcome = self.take_turn(cx, now);
+        self.user_turn.end(now.elapsed());
+        outcome
+    }
+
+    fn take_turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<CloseReason> {
         let sockets = self.sockets_that_wake(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
         let progress = self.poll_administered(cx);
         let policy = self.services.policy();
         let is_new = self.handle.note_generation(policy.generation);
         let outcome = if is_new { self.handle_generation() } else { Ok(()) };
-        let outcome = outcome.and_then(|()| self.run(cx, &sockets, &policy, progress, Instant::now()));
+        let outcome = outcome.and_then(|()| self.run(cx, &sockets, &policy, progress, now));
         self.handle.note_former_rights(self.core.executes_with_former_rights());
         self.handle.note_last_drain(self.core.waits_for_last_drain());
         // It was used at once or is not needed.
@@ -609,6 +624,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         let user = self.core.principal().map(|principal| principal.user.name());
         if !self.account.holder().is(user) {
             self.account.move_to(Holder::of(user, self.core.peer().address.ip()));
+            self.user_turn = self.services.user_turns().enter(self.account.holder());
         }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
         let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory() + read_ahead;

@@ -99,6 +99,15 @@ impl LongTurn {
         turn::end(cx);
     }
 
+    /// Whether the session's is the next, or is going on.
+    pub(super) fn has_place(&self) -> bool {
+        match self {
+            LongTurn::No => false,
+            LongTurn::Queued(place) => place.waiter.has_place.get(),
+            LongTurn::Now { .. } => true,
+        }
+    }
+
     /// A turn of the session begins. True if it is a long one, which is over when the next begins, whatever it was used for.
     #[must_use]
     pub(super) fn begin(&mut self, cx: &mut Context<'_>) -> bool {

@@ -24,6 +24,7 @@ pub mod tunnel_listener;
 mod turn;
 mod unix_socket;
 mod unsent;
+mod user_turns;
 pub mod view;
 pub mod worker;
 

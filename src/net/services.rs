@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::long_turn::LongTurns;
+use super::user_turns::UserTurns;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
@@ -72,6 +73,8 @@ pub(super) trait Services {
     fn may_take_requests(&self) -> bool;
     /// Where the sessions that share a thread wait for long turns.
     fn long_turns(&self) -> &LongTurns;
+    /// How much of its time each user has.
+    fn user_turns(&self) -> &UserTurns;
     /// Drops what takes long, without anybody waiting for it.
     fn free(&self, to_free: ToFree);
     /// Opens a connection to Redis, logged in.

@@ -33,6 +33,7 @@ use super::lazy_free::LazyFree;
 use super::long_turn::LongTurns;
 use super::places::Places;
 use super::registry::Registry;
+use super::user_turns::UserTurns;
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::AuthPool;
@@ -146,6 +147,8 @@ struct Worker {
     trusts: watch::Sender<()>,
     /// Whose turn it is for judgements that take long.
     long_turns: LongTurns,
+    /// How much of its time each user has.
+    user_turns: UserTurns,
     /// And for steps of handshakes.
     handshake_turns: HandshakeTurns,
     /// Who finds servers for tunnels.
@@ -194,6 +197,7 @@ impl Worker {
             draining: watch::Sender::new(None),
             trusts: watch::Sender::new(()),
             long_turns: LongTurns::default(),
+            user_turns: UserTurns::default(),
             handshake_turns: HandshakeTurns::default(),
             dialler: Dialler::default(),
             server_verdicts: Mutex::default(),

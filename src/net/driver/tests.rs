@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::*;
 use crate::net::MemoryBudget;
 use crate::net::long_turn::LongTurns;
+use crate::net::user_turns::UserTurns;
 use crate::session::tests::rig::{OPEN, Rig, request};
 use crate::session::{Credentials, MirrorSpec, SessionLimits, ToFree};
 use crate::tls::close::Closing;
@@ -99,6 +100,7 @@ struct Process {
     policy: Rc<Policy>,
     redis: End,
     long_turns: LongTurns,
+    user_turns: UserTurns,
 }
 
 impl Services for Process {
@@ -127,6 +129,10 @@ impl Services for Process {
 
     fn long_turns(&self) -> &LongTurns {
         &self.long_turns
+    }
+
+    fn user_turns(&self) -> &UserTurns {
+        &self.user_turns
     }
 
     fn free(&self, _: ToFree) {
@@ -205,7 +211,12 @@ impl Lab {
         // The policy that the session has begun with.
         let handle = Rc::new(Handle::new(0, None, None));
         handle.note_generation(policy.generation);
-        let process = Process { policy: Rc::new(policy), redis: redis.clone(), long_turns: LongTurns::default() };
+        let process = Process {
+            policy: Rc::new(policy),
+            redis: redis.clone(),
+            long_turns: LongTurns::default(),
+            user_turns: UserTurns::new(Duration::MAX),
+        };
         let task = Arc::<Task>::default();
         let driver = Driver::new(core, client.clone(), handle, account, process);
         let mut lab = Lab { driver, waker: Arc::clone(&task).into(), task, client, redis };

@@ -22,6 +22,7 @@ use crate::generation::{Edit, EditProgress, Editor, GoAhead};
 use crate::net::addresses::{is_balancer, may_connect};
 use crate::net::long_turn::LongTurns;
 use crate::net::services::{Connecting, Services};
+use crate::net::user_turns::UserTurns;
 use crate::policy::Policy;
 use crate::resp::Reply;
 use crate::session::{
@@ -111,6 +112,10 @@ impl Services for WorkerServices {
 
     fn long_turns(&self) -> &LongTurns {
         &self.worker.long_turns
+    }
+
+    fn user_turns(&self) -> &UserTurns {
+        &self.worker.user_turns
     }
 
     fn free(&self, to_free: ToFree) {
