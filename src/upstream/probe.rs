@@ -16,6 +16,8 @@ use crate::resp::{self, Reply};
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How long it may take to answer one question.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Of INFO. Users who may run scripts make errorstats as long as they like.
+const SECTIONS: [&str; 7] = ["server", "clients", "memory", "persistence", "stats", "replication", "keyspace"];
 /// Pauses between probes of an upstream that is not there. The first is also the shortest time between any two.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -142,11 +144,7 @@ async fn probe(
     seen: Option<&Instance>,
     heard: impl Fn(&str),
 ) -> Result<Option<(Instance, ServerInfo)>, ConnectError> {
-    let info = match ask(&mut connection, target, &["INFO"]).await? {
-        Reply::Bulk(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Reply::Error(text) => return Err(ConnectError::refused(&text)),
-        _ => return Err(ConnectError::NotRedis),
-    };
+    let info = ask_for_info(&mut connection, target).await?;
     heard(&info);
     // COMMAND may be renamed, or not allowed to us: then what we know of ourselves has to do.
     let commands = match ask(&mut connection, target, &["COMMAND", "COUNT"]).await? {
@@ -222,6 +220,19 @@ async fn names_behind(
         reply => commands::names(&reply),
     };
     if behind.len() == names.len() { Ok(Some(behind)) } else { Err(ConnectError::NotRedis) }
+}
+
+/// What INFO says in those sections that anybody here reads. One by one: Redis 6 takes no more at once.
+async fn ask_for_info(connection: &mut Connection, target: &Target) -> Result<String, ConnectError> {
+    let mut info = String::new();
+    for section in SECTIONS {
+        match ask(connection, target, &["INFO", section]).await? {
+            Reply::Bulk(bytes) => info.push_str(&String::from_utf8_lossy(&bytes)),
+            Reply::Error(text) => return Err(ConnectError::refused(&text)),
+            _ => return Err(ConnectError::NotRedis),
+        }
+    }
+    Ok(info)
 }
 
 /// Asks with a command, under the name it has there.

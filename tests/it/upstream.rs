@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::support::{RedisServer, RespClient, Respgate, eventually, request, upstream_of};
+use crate::support::{FakeRedis, RedisServer, RespClient, Respgate, eventually, request, upstream_of};
 
 const ACL: &str = "user alice on +@all ~*\n";
 
@@ -112,6 +112,17 @@ fn a_name_that_was_given_to_another_command_is_refused() {
         assert_eq!(redis.direct().text(&["EXISTS", "a"]), ":1", "'{new_name}'");
         gate.wait_for_log(&["the upstream has renamed GET"]);
     }
+}
+
+#[test]
+fn a_redis_of_which_users_have_made_info_very_long_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis.sock");
+    let redis = FakeRedis::start(&socket, "redis_version:7.0.15", &["get"]);
+    let setup = Respgate::setup(&format!("unix:{}", socket.display())).acl(ACL).setting("require-upstream = true");
+    let gate = setup.start();
+    eventually("health to be good", || gate.is_ready().then_some(()));
+    drop((gate, redis));
 }
 
 #[test]
