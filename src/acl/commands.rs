@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::effort::Effort;
 use super::rule::{RuleErrorKind, Unknown, has_blank};
 use crate::command::{Categories, CommandId, CommandSpec, CommandTable};
 
@@ -42,9 +43,10 @@ impl CommandSet {
     }
 
     /// Whether this allows whatever `other` allows: ids of two tables are not compared, but how it is written.
-    pub(super) fn covers(&self, other: &CommandSet, same_table: bool) -> bool {
+    pub(super) fn covers(&self, other: &CommandSet, same_table: bool, effort: &Effort) -> bool {
         let has_all = |(index, word): (usize, &u64)| word & !self.bits.get(index).copied().unwrap_or(0) == 0;
         let allows_arguments = |(id, arguments): (&CommandId, &Vec<Box<[u8]>>)| {
+            effort.spend((self.first_arguments(*id).len() * arguments.len()) as u64);
             self.has(*id) || arguments.iter().all(|argument| self.allows_first(*id, Some(argument)))
         };
         let is_written_the_same = || self.from_all == other.from_all && self.rules == other.rules;

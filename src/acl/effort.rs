@@ -41,7 +41,7 @@ impl Effort {
         Effort::of(OF_A_SESSION)
     }
 
-    fn of(most: u64) -> Effort {
+    pub(super) fn of(most: u64) -> Effort {
         Effort { most, left: Cell::new(most), is_preliminary: false }
     }
 

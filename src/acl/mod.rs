@@ -5,6 +5,7 @@
 
 mod check;
 mod commands;
+mod cover;
 mod describe;
 mod effort;
 mod exact;

@@ -36,10 +36,9 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether this matches whatever `other` matches, as far as that shows: both are written the same, or this is a prefix
-    /// and a `*`. A prefix has no special characters, so `other` begins with it as its strings do.
-    pub(super) fn covers(&self, other: &Pattern) -> bool {
-        self.text == other.text || (matches!(self.form, Form::Prefix) && self.matches(&other.text, &Effort::default()))
+    /// What stands before the final `*`, if nothing there is special.
+    pub(super) fn prefix(&self) -> Option<&[u8]> {
+        matches!(self.form, Form::Prefix).then(|| &self.text[..self.text.len() - 1])
     }
 
     /// An empty string matches the empty pattern only, not even `*`. What takes more than is left of `effort` does not match.

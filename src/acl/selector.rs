@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::commands::CommandSet;
+use super::cover::Cover;
 use super::effort::Effort;
 use super::pattern::Pattern;
 use super::rule::{RuleErrorKind, Unknown, has_blank, holds_variable};
@@ -95,10 +96,12 @@ impl Selector {
     }
 
     /// Whether this allows whatever `other` allows, as far as the rules tell.
-    pub(super) fn covers(&self, other: &Selector, same_table: bool) -> bool {
-        self.commands.covers(&other.commands, same_table)
-            && self.keys.covers(&other.keys)
-            && self.channels.covers(&other.channels)
+    pub(super) fn covers(&self, other: &Selector, same_table: bool, effort: &Effort) -> bool {
+        // As long as it takes to compare sets of commands.
+        effort.spend(16);
+        self.commands.covers(&other.commands, same_table, effort)
+            && self.keys.covers(&other.keys, effort)
+            && self.channels.covers(&other.channels, effort)
             && self.databases.covers(&other.databases)
     }
 
@@ -124,16 +127,27 @@ impl Keys {
         self.all || self.patterns.iter().any(|p| p.access.covers(Access::READ) && p.pattern.text() == b"*")
     }
 
-    /// Whether what this rule lets read can be read here.
-    pub(super) fn keep(&self, rule: &KeyPattern) -> bool {
-        self.all || self.patterns.iter().any(|p| p.access.covers(Access::READ) && p.pattern.covers(&rule.pattern))
+    /// The patterns that give this access.
+    pub(super) fn giving(&self, access: Access) -> impl Iterator<Item = &Pattern> {
+        self.patterns.iter().filter(move |p| p.access.covers(access)).map(|p| &p.pattern)
     }
 
-    fn covers(&self, other: &Keys) -> bool {
-        let is_covered = |rule: &KeyPattern| {
-            self.patterns.iter().any(|p| p.access.covers(rule.access) && p.pattern.covers(&rule.pattern))
-        };
-        self.all || !other.all && other.patterns.iter().all(is_covered)
+    fn covers(&self, other: &Keys, effort: &Effort) -> bool {
+        if self.all || other.all {
+            return self.all;
+        }
+        // As a rule it is what it was, perhaps with more behind it.
+        effort.spend(other.patterns.len() as u64);
+        if self.patterns.starts_with(&other.patterns) {
+            return true;
+        }
+        [Access::NAME, Access::READ, Access::WRITE, Access::READ_WRITE].into_iter().all(|access| {
+            let mut rules = other.patterns.iter().filter(|rule| rule.access == access).peekable();
+            rules.peek().is_none() || {
+                let cover = Cover::of(self.giving(access), effort);
+                rules.all(|rule| cover.covers(&rule.pattern))
+            }
+        })
     }
 
     /// `~pattern`, `%R~pattern`, `%W~pattern`, `%RW~pattern`.
@@ -171,9 +185,15 @@ impl Channels {
     }
 
     /// To subscribe to a pattern takes the very pattern.
-    fn covers(&self, other: &Channels) -> bool {
-        let has = |pattern: &Pattern| self.patterns.iter().any(|known| known.text() == pattern.text());
-        self.all || !other.all && other.patterns.iter().all(has)
+    fn covers(&self, other: &Channels, effort: &Effort) -> bool {
+        if self.all || other.all {
+            return self.all;
+        }
+        effort.spend(other.patterns.len() as u64);
+        self.patterns.starts_with(&other.patterns) || {
+            let cover = Cover::of(self.patterns.iter(), effort);
+            other.patterns.iter().all(|pattern| cover.has(pattern))
+        }
     }
 
     fn add(&mut self, text: &[u8]) -> Result<(), RuleErrorKind> {

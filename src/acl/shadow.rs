@@ -47,7 +47,7 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acl::Acl;
+    use crate::acl::{Acl, Effort};
     use crate::command::{ArgvBuf, Dialect};
 
     fn allows(rules: &str, opens_names: bool, request: &str) -> bool {
@@ -107,7 +107,8 @@ mod tests {
         let bob = acl.user(b"bob").unwrap();
         for opens_names in [false, true] {
             let shadowed = bob.shadowed(&table, opens_names);
-            assert!(shadowed.keeps_rights_of(bob, true) && !bob.keeps_rights_of(&shadowed, true));
+            let keeps = |now: &User, earlier: &User| now.keeps_rights_of(earlier, true, &Effort::default());
+            assert!(keeps(&shadowed, bob) && !keeps(bob, &shadowed));
         }
     }
 }

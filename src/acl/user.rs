@@ -4,7 +4,10 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::cover::Cover;
+use super::effort::Effort;
 use super::password::{ARGON2_PREFIX, LONGEST_PASSWORD, PasswordHash};
+use super::pattern::Pattern;
 use super::rule::{RuleError, RuleErrorKind, Unknown, has_blank, holds_variable, redacted, split_quoted};
 use super::selector::{Databases, Selector};
 use crate::command::{Access, CommandTable};
@@ -106,21 +109,30 @@ impl User {
 
     /// Whether all keys that the rules of `earlier` let read can still be read, as far as the rules tell: a rule is kept
     /// where it is still there, or where a shorter prefix or `~*` covers it.
-    pub fn keeps_readable_keys_of(&self, earlier: &User) -> bool {
+    /// What takes more than `effort` has is not kept.
+    pub fn keeps_readable_keys_of(&self, earlier: &User, effort: &Effort) -> bool {
         let may_read_all = |user: &User| user.granting().any(|selector| selector.keys.all_readable());
+        fn readable(user: &User) -> impl Iterator<Item = &Pattern> {
+            user.granting().flat_map(|selector| selector.keys.giving(Access::READ))
+        }
         may_read_all(self)
-            || !may_read_all(earlier)
-                && (earlier.granting().flat_map(|selector| &selector.keys.patterns))
-                    .filter(|rule| rule.access.covers(Access::READ))
-                    .all(|rule| self.granting().any(|selector| selector.keys.keep(rule)))
+            || !may_read_all(earlier) && {
+                let cover = Cover::of(readable(self), effort);
+                readable(earlier).all(|pattern| cover.covers(pattern)) && !effort.is_used_up()
+            }
     }
 
     /// Whether all that the rules of `earlier` allowed is still allowed, as far as the rules tell: each of its selectors
-    /// is covered by one. Under another table (`same_table` is false) the commands have to be written the same.
-    pub fn keeps_rights_of(&self, earlier: &User, same_table: bool) -> bool {
-        let is_kept = |former: &Selector| self.granting().any(|selector| selector.covers(former, same_table));
-        // As a rule it is another user whose rights have changed.
-        same_table && self.selectors == earlier.selectors || earlier.granting().all(is_kept)
+    /// is covered by one. Under another table (`same_table` is false) the commands have to be written the same. What takes
+    /// more than `effort` has is not kept.
+    pub fn keeps_rights_of(&self, earlier: &User, same_table: bool, effort: &Effort) -> bool {
+        let own: Vec<&Selector> = self.granting().collect();
+        let is_kept = |(at, former): (usize, &Selector)| {
+            // As a rule it is where it was.
+            let mut candidates = own.get(at).into_iter().chain(&own);
+            candidates.any(|selector| !effort.is_used_up() && selector.covers(former, same_table, effort))
+        };
+        earlier.granting().enumerate().all(is_kept) && !effort.is_used_up()
     }
 
     /// The selectors that can allow something.

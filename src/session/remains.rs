@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::close::CloseReason;
 use super::who::{Peer, Who};
+use crate::acl::Effort;
 use crate::policy::Policy;
 
 /// Whose requests Redis may still execute. No session waits for the replies, so whatever is lost of the rights ends them.
@@ -32,7 +33,8 @@ impl Remains {
         if self.who.is_under(policy) {
             return Ok(());
         }
-        let keeps_all = self.who.renew(&self.peer, policy, None)?.is_none_or(|change| change.keeps_all());
-        if keeps_all && !self.has_former { Ok(()) } else { Err(CloseReason::PolicyChanged) }
+        let change = self.who.renew(&self.peer, policy, None)?;
+        let keeps_all = || change.is_none_or(|change| change.keeps_all(&Effort::of_a_session()));
+        if !self.has_former && keeps_all() { Ok(()) } else { Err(CloseReason::PolicyChanged) }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::close::CloseReason;
-use crate::acl::User;
+use crate::acl::{Effort, User};
 use crate::identity::PeerIdentity;
 use crate::policy::{Admission, Policy, Principal, Proof, UserRefusal};
 
@@ -29,7 +29,11 @@ pub(super) struct Who {
 /// What another policy has made of the user of a session.
 pub(super) struct RightsChange {
     former: Arc<User>,
-    keeps_all: bool,
+    user: Arc<User>,
+    /// The commands of the policy are those of the one before.
+    same_table: bool,
+    /// It refuses nothing more than that to everybody.
+    restricts_nobody: bool,
 }
 
 impl RightsChange {
@@ -39,8 +43,8 @@ impl RightsChange {
     }
 
     /// Whether all that was allowed still is, as far as the rules tell.
-    pub(super) fn keeps_all(&self) -> bool {
-        self.keeps_all
+    pub(super) fn keeps_all(&self, effort: &Effort) -> bool {
+        self.restricts_nobody && self.user.keeps_rights_of(&self.former, self.same_table, effort)
     }
 }
 
@@ -116,10 +120,9 @@ impl Who {
             _ => policy.renew(principal, certificate, address),
         };
         let renewed = renewed.map_err(CloseReason::Revoked)?;
-        let former = Arc::clone(&principal.user);
-        let keeps_all = before >= policy.restricted_since && renewed.user.keeps_rights_of(&former, same_table);
+        let (former, user) = (Arc::clone(&principal.user), Arc::clone(&renewed.user));
         self.principal = Some(renewed);
-        Ok(Some(RightsChange { former, keeps_all }))
+        Ok(Some(RightsChange { former, user, same_table, restricts_nobody: before >= policy.restricted_since }))
     }
 
     /// Whether the session has proven nothing so far, and its certificate names somebody under this policy: it would go on

@@ -1,5 +1,5 @@
 use super::*;
-use crate::acl::{Acl, Unknown};
+use crate::acl::{Acl, Effort, Unknown};
 use crate::command::{ArgvBuf, CommandTable, Dialect};
 
 /// Decides `request` for a user with `rules`, words separated by blanks.
@@ -263,7 +263,7 @@ fn databases_in_a_dialect_that_has_none_shut_their_selector_until_they_are_under
         let rules = bob.exact_rules(table, |spec| spec.full_name() == "get", |_| false).join(&b' ');
         assert_eq!(rules.escape_ascii().to_string(), "-@all (~a resetchannels -@all +get)");
         let all = keeping("user bob +get ~*", table);
-        assert!(!bob.keeps_readable_keys_of(all.user(b"bob").unwrap()));
+        assert!(!bob.keeps_readable_keys_of(all.user(b"bob").unwrap(), &Effort::default()));
     }
     let acl = acl.recompiled(&valkey);
     assert_eq!(verdict(&acl, &valkey, &["GET", "b"], 1), Ok(()));

@@ -405,9 +405,9 @@ fn keys_stay_readable_where_another_rule_covers_the_one_that_is_gone() {
         ("~shop:*", "~shop:1*", false),
         ("~[ab]", "~?", false),
     ] {
-        assert_eq!(user(now).keeps_readable_keys_of(&user(earlier)), kept, "{earlier}, then {now}");
+        assert_eq!(user(now).keeps_readable_keys_of(&user(earlier), &Effort::default()), kept, "{earlier}, then {now}");
     }
-    assert!(user("(~a) (~b)").keeps_readable_keys_of(&user("~a ~b")), "whatever the selector");
+    assert!(user("(~a) (~b)").keeps_readable_keys_of(&user("~a ~b"), &Effort::default()), "whatever the selector");
 }
 
 #[test]
@@ -439,6 +439,47 @@ fn rights_are_kept_where_one_selector_covers_each_that_there_was() {
         ("+get ~a", "db=1 +get ~a", false),
         ("db=1,2 +get ~a", "db=1 +get ~a", false),
     ] {
-        assert_eq!(user(now).keeps_rights_of(&user(earlier), true), kept, "{earlier}, then {now}");
+        assert_eq!(user(now).keeps_rights_of(&user(earlier), true, &Effort::default()), kept, "{earlier}, then {now}");
     }
+}
+
+#[test]
+fn the_rights_of_another_user_are_compared_without_holding_each_pattern_against_each() {
+    const PATTERNS: u64 = 2000;
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let user = |patterns: &mut dyn Iterator<Item = String>| {
+        let rules: Vec<Vec<u8>> = patterns.map(String::into_bytes).chain([b"+@read".to_vec()]).collect();
+        let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+        Acl::new(&table).set_user(b"bob", &rules, &table).unwrap().user(b"bob").unwrap().clone()
+    };
+    let list = |sign: &'static str, rest: &'static str| (0..PATTERNS).map(move |n| format!("{sign}t:{n:04}:{rest}"));
+    let earlier = user(&mut list("~", "a*"));
+    for (now, kept, readable) in [
+        (user(&mut list("~", "a*").rev()), true, true),
+        (user(&mut list("~", "*").rev()), true, true),
+        (user(&mut list("%R~", "a*").rev()), false, true),
+        (user(&mut list("~", "?*").rev()), false, false),
+    ] {
+        let effort = Effort::default();
+        assert_eq!(now.keeps_rights_of(&earlier, true, &effort), kept);
+        assert_eq!(now.keeps_readable_keys_of(&earlier, &effort), readable);
+        assert!(effort.spent() < PATTERNS * PATTERNS / 5, "{} comparisons", effort.spent());
+    }
+    let effort = Effort::default();
+    let more = user(&mut list("~", "a*").chain(["~u".to_owned()]));
+    assert!(more.keeps_rights_of(&earlier, true, &effort) && effort.spent() < 2 * PATTERNS, "{}", effort.spent());
+}
+
+#[test]
+fn rights_that_take_more_to_compare_than_that_may_cost_are_not_kept() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    let rules: Vec<String> = (0..100).map(|n| format!("~{n}")).collect();
+    let user =
+        |rules: Vec<&[u8]>| Acl::new(&table).set_user(b"bob", &rules, &table).unwrap().user(b"bob").unwrap().clone();
+    let forth = user(rules.iter().map(String::as_bytes).collect());
+    let back = user(rules.iter().rev().map(String::as_bytes).collect());
+    let enough = Effort::default();
+    assert!(back.keeps_rights_of(&forth, true, &enough) && back.keeps_readable_keys_of(&forth, &enough));
+    let (little, less) = (Effort::of(1000), Effort::of(1000));
+    assert!(!back.keeps_rights_of(&forth, true, &little) && !back.keeps_readable_keys_of(&forth, &less));
 }

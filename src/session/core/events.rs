@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::SessionCore;
+use crate::acl::Effort;
 use crate::policy::Policy;
 use crate::session::action::{Action, UpstreamFailure};
 use crate::session::close::CloseReason;
@@ -148,11 +149,13 @@ impl SessionCore {
         let change = self.who.renew(&self.peer, policy, own)?;
         let (Some(change), Some(user)) = (change, self.who.user()) else { return Ok(()) };
         self.upstream.user_changed(user);
-        let keeps_all = change.keeps_all();
+        let effort = Effort::of_a_session();
+        let keeps_all = !self.upstream.rests_on_rights() || change.keeps_all(&effort);
         if !keeps_all {
             self.upstream.rights_lost();
         }
-        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(change.former());
+        let loses_keys = self.upstream.is_told_of_keys() && !user.keeps_readable_keys_of(change.former(), &effort);
+        self.intake.note_effort(&effort);
         if loses_keys || !self.may_go_on(policy, keeps_all) { Err(CloseReason::OngoingRightLost) } else { Ok(()) }
     }
 

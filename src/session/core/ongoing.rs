@@ -31,8 +31,10 @@ impl SessionCore {
             _ => true,
         };
         let keeps_subscriptions = keeps_all && self.upstream.subscribed_with_own_rights();
-        is_next_allowed
+        let may_go_on = is_next_allowed
             && self.upstream.ongoing().iter().all(is_allowed)
-            && (keeps_subscriptions || self.upstream.subscribed().all(|request| is_allowed(&request)))
+            && (keeps_subscriptions || self.upstream.subscribed().all(|request| is_allowed(&request)));
+        self.intake.note_effort(effort);
+        may_go_on
     }
 }

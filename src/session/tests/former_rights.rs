@@ -79,6 +79,58 @@ fn a_login_as_the_same_user_or_one_who_may_as_much_loses_no_rights() {
     }
 }
 
+/// Users who may the same, by a thousand patterns in another order each.
+fn equals() -> String {
+    let patterns: Vec<String> = (0..1000).map(|number| format!("~a{number:03}:*")).collect();
+    let back: Vec<&str> = patterns.iter().rev().map(String::as_str).collect();
+    let line = |name: &str, patterns: String| format!("user {name} on nopass +@all &* {patterns}\n");
+    line("default", patterns.join(" ")) + &line("other", back.join(" "))
+}
+
+fn nothing(_: &mut Rig) {}
+
+fn outstanding(rig: &mut Rig) {
+    rig.say("GET a000:1");
+}
+
+fn subscribed(rig: &mut Rig) {
+    rig.say("HELLO 3");
+    rig.redis("%0\r\n");
+    rig.say("SUBSCRIBE c");
+    rig.redis(">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+}
+
+#[test]
+fn rights_are_compared_at_a_login_only_where_something_rests_on_them_and_that_is_work_of_the_turn() {
+    let turns = |prepare: fn(&mut Rig)| {
+        let mut rig = Rig::new(&equals());
+        prepare(&mut rig);
+        rig.client(&["AUTH other pw", "AUTH default pw"].map(request).concat().repeat(5));
+        assert!(rig.core.traffic().answered >= 10 && !rig.core.executes_with_former_rights());
+        rig.turns
+    };
+    assert_eq!(turns(nothing), 0);
+    assert!(turns(outstanding) >= 4);
+    assert!(turns(subscribed) >= 4);
+}
+
+#[test]
+fn rights_are_compared_under_another_policy_only_where_something_rests_on_them_and_that_is_work_of_the_turn() {
+    let lines = equals();
+    let reversed = lines.lines().nth(1).unwrap().replace("user other", "user default");
+    let turns = |prepare: fn(&mut Rig)| {
+        let mut rig = Rig::new(&lines);
+        prepare(&mut rig);
+        rig.reload(&reversed);
+        rig.reload(&lines);
+        rig.reload(&reversed);
+        assert_eq!((rig.closed, rig.core.executes_with_former_rights()), (None, false));
+        rig.say("GET a000:1");
+        rig.turns
+    };
+    assert_eq!([nothing, outstanding, subscribed].map(turns), [0, 1, 1]);
+}
+
 #[test]
 fn a_session_that_ends_while_replies_are_outstanding_to_former_rights_leaves_that_behind() {
     let mut rig = Rig::new(OPEN).with_outstanding("SET b 1");

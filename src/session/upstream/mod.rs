@@ -30,7 +30,7 @@ pub(super) use self::transaction::{Queue, Queueing};
 use super::action::ToFree;
 use super::activity::Activity;
 use super::client_ids::OwnId;
-use crate::acl::User;
+use crate::acl::{Effort, User};
 use crate::command::ArgvBuf;
 use crate::policy::SessionMode;
 use crate::resp::Protocol;
@@ -285,10 +285,18 @@ impl UpstreamState {
         self.transaction.user_changed(user);
     }
 
+    /// Whether it matters what the session may do and might do before: Redis is to execute something, or goes on with it.
+    pub(super) fn rests_on_rights(&self) -> bool {
+        !self.nothing_is_pending() || self.sends_unasked() || self.is_tracking
+    }
+
     /// The session acts for this user now, and did for the former one, if for any.
-    pub(super) fn user_replaced(&mut self, former: Option<&User>, user: &User) {
+    pub(super) fn user_replaced(&mut self, former: Option<&User>, user: &User, effort: &Effort) {
         self.mirror.outdate();
-        if former.is_some_and(|former| !user.keeps_rights_of(former, true)) {
+        if let Some(former) = former
+            && self.rests_on_rights()
+            && !user.keeps_rights_of(former, true, effort)
+        {
             self.rights_lost();
             self.has_others_subscriptions = true;
         }

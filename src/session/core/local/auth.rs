@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::acl::{AclLogReason, AclLogRecord, LONGEST_PASSWORD, PasswordHash, UserName};
+use crate::acl::{AclLogReason, AclLogRecord, Effort, LONGEST_PASSWORD, PasswordHash, UserName};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof, StrayAuth, UserRefusal};
 use crate::resp::Reply;
@@ -173,7 +173,9 @@ impl SessionCore {
             self.outbox.note_former_user(self.who.user().map(|user| user.name()));
             let user = policy.acting(user);
             let former = self.who.log_in(Principal { user: Arc::clone(&user), proof: Proof::Password, password });
-            self.upstream.user_replaced(former.as_deref(), &user);
+            let effort = Effort::of_a_session();
+            self.upstream.user_replaced(former.as_deref(), &user, &effort);
+            self.intake.note_effort(&effort);
         }
         self.welcome(policy, login.into_greeting(), out);
     }
