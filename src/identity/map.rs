@@ -96,6 +96,11 @@ impl CertificateMap {
         self.rules.is_empty() && self.user_from == UserFrom::Off
     }
 
+    /// How many rules there are.
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Whether the rule at this position, from 0, can name this user; whether such a one may be named by it is not asked.
     pub fn may_name(&self, rule: usize, user: &str) -> bool {
         self.rules.get(rule).is_some_and(|rule| rule.may_name(user))
@@ -103,6 +108,8 @@ impl CertificateMap {
 
     /// The user this certificate belongs to.
     pub fn user_for(&self, peer: &PeerIdentity) -> Mapping {
+        #[cfg(test)]
+        asked::note();
         for (position, rule) in self.rules.iter().enumerate() {
             let filled = match rule.speaks_of(peer) {
                 Answer::No => continue,
@@ -164,6 +171,25 @@ fn named_by(field: FieldName, peer: &PeerIdentity) -> Result<String, FieldFault>
 
 fn without_blank(value: &str) -> Result<String, FieldFault> {
     if value.contains(char::is_whitespace) { Err(FieldFault::Blank) } else { Ok(value.to_owned()) }
+}
+
+/// How often maps are asked: what tests of the amount of work count.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TIMES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn note() {
+        TIMES.set(TIMES.get() + 1);
+    }
+
+    /// How often this thread has asked one since this was last called.
+    pub(crate) fn take() -> usize {
+        TIMES.take()
+    }
 }
 
 #[cfg(test)]

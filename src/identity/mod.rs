@@ -17,6 +17,8 @@ pub(crate) mod test_pki;
 pub mod x509;
 
 pub use field::{Field, FieldName, Flaw};
+#[cfg(test)]
+pub(crate) use map::asked;
 pub use map::{CertificateMap, FieldFault, Mapping, MappingRefusal, UserFrom};
 pub use peer::{Fingerprint, IdentityError, PeerIdentity};
 pub use refusal::CertificateRefusal;

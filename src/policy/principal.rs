@@ -166,14 +166,15 @@ impl Policy {
         certificate: Option<&PeerIdentity>,
         address: IpAddr,
     ) -> Result<(), UserRefusal> {
-        let maps_to_user = certificate.is_some_and(|identity| {
-            self.user_named_by(identity).is_ok_and(|named| named.is_some_and(|named| named.name() == user.name()))
-        });
+        let maps_to_user = || {
+            let named = certificate.and_then(|identity| self.user_named_by(identity).ok()?);
+            named.is_some_and(|named| named.name() == user.name())
+        };
         let settings = self.settings_of(user);
         if !user.is_enabled() {
             return Err(UserRefusal::UserOff);
         }
-        if settings.certificate_only || (settings.certificate_required && !maps_to_user) {
+        if settings.certificate_only || (settings.certificate_required && !maps_to_user()) {
             return Err(UserRefusal::CertificateRequired);
         }
         if !self.may_come_from(user, address) {
@@ -187,6 +188,11 @@ impl Policy {
             }
             _ => Ok(()),
         }
+    }
+
+    /// How many certificate rules [`may_log_in`](Self::may_log_in) may hold a certificate against for this user.
+    pub fn rules_of_login(&self, user: &User) -> usize {
+        if self.settings_of(user).certificate_required { self.certificates.rules() } else { 0 }
     }
 
     /// The same principal under this policy.
@@ -272,7 +278,7 @@ pub(super) mod tests {
     use crate::acl::Acl;
     use crate::command::{CommandTable, Dialect};
     use crate::identity::test_pki::{Authority, client, uri};
-    use crate::identity::{CertificateMap, UserFrom};
+    use crate::identity::{CertificateMap, UserFrom, asked};
     use crate::policy::{AuditRules, Blocklist, Renames, ScriptRights, Shadows};
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -437,6 +443,23 @@ pub(super) mod tests {
         };
         assert_eq!(may(&["urn:x", "urn:b", "urn:a"]), Ok(()));
         assert_eq!(may(&["urn:a", "urn:b"]), Err(UserRefusal::CertificateRequired));
+    }
+
+    #[test]
+    fn certificate_rules_are_asked_about_a_login_only_where_the_user_needs_a_certificate() {
+        let settings = UserSettings { certificate_required: true, ..UserSettings::default() };
+        let policy = Policy {
+            settings: HashMap::from([("urn:b".to_owned(), settings)]),
+            ..by_uri("user urn:a on >pw\nuser urn:b on >pw")
+        };
+        let certificate = certificate(&["urn:b"]);
+        let asked_about = |name: &str| {
+            asked::take();
+            let user = policy.acl.user(name.as_bytes()).unwrap();
+            assert_eq!(policy.may_log_in(user, None, Some(&certificate), ADDRESS), Ok(()));
+            asked::take()
+        };
+        assert_eq!((asked_about("urn:a"), asked_about("urn:b")), (0, 1));
     }
 
     #[test]

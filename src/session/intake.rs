@@ -80,6 +80,9 @@ const WORK: usize = 64 << 10;
 /// What it costs to tell of a request where another kind came before it. Of the same kind it is a count.
 const REPORT: usize = 2 << 10;
 
+/// What it costs to hold a certificate against a rule, 0.16 µs.
+const RULE: usize = 80;
+
 /// What may still be taken in this turn.
 struct Turn {
     requests: u32,
@@ -126,6 +129,11 @@ impl Intake {
         if is_new {
             self.note_work(REPORT);
         }
+    }
+
+    /// A certificate was held against so many rules in this turn.
+    pub(super) fn note_rules(&self, rules: usize) {
+        self.note_work(rules.saturating_mul(RULE));
     }
 
     /// What judging a whole request may cost in this turn.

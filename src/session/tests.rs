@@ -31,5 +31,6 @@ mod stray_auth;
 mod streaming;
 mod tracking;
 mod transactions;
+mod turns;
 mod upstream;
 mod work;

@@ -52,6 +52,7 @@ impl SessionCore {
             return self.upstream.mirror_mut().fail(None);
         };
         let spec = MirrorSpec { user: user.name().to_string(), rules, generation: policy.generation, anew };
+        self.intake.note_work(spec.memory());
         self.upstream.mirror_mut().ask(anew);
         self.intake.wait_for(Wait::Mirroring { memory: spec.memory() });
         self.outbox.act(Action::Mirror(spec));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::acl::{AclLogReason, AclLogRecord, Effort, LONGEST_PASSWORD, PasswordHash, UserName};
+use crate::acl::{AclLogReason, AclLogRecord, Effort, LONGEST_PASSWORD, PasswordHash, User, UserName};
 use crate::command::Argv;
 use crate::policy::{Policy, Principal, Proof, StrayAuth, UserRefusal};
 use crate::resp::Reply;
@@ -56,6 +56,8 @@ impl SessionCore {
         greeting: Option<Greeting>,
         out: &mut Output<'_>,
     ) {
+        // Whatever becomes of it is told, and costs about as much.
+        self.intake.note_report(true);
         if let Some(stray) = policy.stray_auth(self.who.principal(), name) {
             self.answer_stray(policy, stray, name, greeting, out);
             return;
@@ -68,7 +70,7 @@ impl SessionCore {
             self.refuse_login(out);
             return;
         }
-        let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user));
+        let user = policy.acl.user(name).filter(|user| self.may_log_in(policy, user).is_ok());
         if let Some(user) = user
             && user.is_nopass()
         {
@@ -112,7 +114,7 @@ impl SessionCore {
             // The policy may have changed while the password was verified: ask it again.
             LoginOutcome::Accepted(index)
                 if policy.acl.user(login.user()).is_some_and(|user| {
-                    self.may_log_in(policy, user)
+                    self.may_log_in(policy, user).is_ok()
                         && login.hash(index).is_some_and(|hash| user.passwords().contains(hash))
                 }) =>
             {
@@ -160,9 +162,12 @@ impl SessionCore {
         }
     }
 
-    fn may_log_in(&self, policy: &Policy, user: &crate::acl::User) -> bool {
+    fn may_log_in(&self, policy: &Policy, user: &User) -> Result<(), UserRefusal> {
         let (certificate, address) = (self.peer.certificate.as_deref(), self.peer.address.ip());
-        policy.may_log_in(user, self.who.principal(), certificate, address).is_ok()
+        if certificate.is_some() {
+            self.intake.note_rules(policy.rules_of_login(user));
+        }
+        policy.may_log_in(user, self.who.principal(), certificate, address)
     }
 
     fn logged_in(&mut self, policy: &Policy, login: Login, password: Option<PasswordHash>, out: &mut Output<'_>) {
@@ -237,8 +242,7 @@ impl SessionCore {
     /// Why no password would have been right, if that is so.
     fn wrong_password(&self, policy: &Policy, name: &[u8]) -> LoginFailure {
         let Some(user) = policy.acl.user(name) else { return LoginFailure::Refused(UserRefusal::NoSuchUser) };
-        let (certificate, address) = (self.peer.certificate.as_deref(), self.peer.address.ip());
-        match policy.may_log_in(user, self.who.principal(), certificate, address) {
+        match self.may_log_in(policy, user) {
             Ok(()) => LoginFailure::WrongPassword,
             Err(refusal) => LoginFailure::Refused(refusal),
         }

@@ -1,0 +1,66 @@
+//! What a request costs beside its bytes is work of the turn as well: others have theirs before more of it is done.
+
+use std::collections::HashMap;
+
+use super::rig::{Rig, policy, request};
+use crate::identity::test_pki::{Authority, client};
+use crate::identity::{CertificateMap, FieldName, PeerIdentity, RuleSpec, UserFrom};
+use crate::policy::{Policy, UserSettings};
+
+const USERS: &str = "user default on nopass ~* &* +@all\nuser other on nopass ~* &* +@all\n";
+
+/// How many more turns the session takes for these requests, so often.
+fn turns(rig: &mut Rig, requests: &[&str], times: usize) -> u32 {
+    let before = rig.turns;
+    rig.client(&requests.iter().flat_map(|line| request(line)).collect::<Vec<_>>().repeat(times));
+    assert_eq!(rig.closed, None);
+    rig.turns - before
+}
+
+#[test]
+fn a_login_is_work_whatever_becomes_of_it() {
+    let too_long = format!("AUTH {} x", "n".repeat(200));
+    for logins in [["AUTH other x", "AUTH default x"], ["AUTH other x", "AUTH other x"], [&too_long, &too_long]] {
+        assert!((3..=5).contains(&turns(&mut Rig::new(USERS), &logins, 60)), "{logins:?}");
+    }
+}
+
+#[test]
+fn certificate_rules_that_a_login_or_reset_asks_are_work() {
+    let other_name = |n: usize| RuleSpec {
+        fields: vec![(FieldName::Cn, vec![format!("other{n}")])],
+        user: "default".to_owned(),
+        ..RuleSpec::default()
+    };
+    let of_rules = |rules: usize, certificate_required: bool| {
+        let certificates = CertificateMap::build((0..rules).map(other_name).collect(), UserFrom::Cn).unwrap();
+        let settings = UserSettings { certificate_required, reauth: true, ..UserSettings::default() };
+        let settings = HashMap::from([("app".to_owned(), settings)]);
+        let acl = USERS.to_owned() + "user app on nopass ~* &* +@all\n";
+        let certificate = PeerIdentity::from_der(&Authority::new("root").issue(client("app")).der, None).unwrap();
+        Rig::with_certificate(Policy { certificates, settings, ..policy(&acl, 1) }, certificate)
+    };
+    const LOGINS: [&str; 2] = ["AUTH other x", "AUTH app x"];
+    assert_eq!(turns(&mut of_rules(1, true), &LOGINS, 8), 0);
+    assert_eq!(turns(&mut of_rules(1000, false), &LOGINS, 8), 0);
+    assert!(turns(&mut of_rules(1000, true), &LOGINS, 8) >= 7);
+    assert_eq!(turns(&mut of_rules(1, true), &["RESET"], 8), 0);
+    assert!(turns(&mut of_rules(1000, true), &["RESET"], 8) >= 7);
+}
+
+#[test]
+fn the_rules_of_a_mirror_are_work() {
+    let patterns: String = (0..5000).map(|n| format!(" ~a{n}")).collect();
+    let made = |patterns: &str| {
+        let mut rig = Rig::new(&format!("user default on nopass &* +@all -debug{patterns}\n"));
+        rig.mirror_users();
+        rig.mirrors = true;
+        let turns = turns(&mut rig, &["EVAL return 0", "EVAL return 0"], 1);
+        assert!(rig.forwarded().starts_with("AUTH"));
+        rig.redis("+OK\r\n");
+        assert_eq!(rig.forwarded(), "EVAL return 0\nEVAL return 0");
+        (turns, rig.turns)
+    };
+    assert_eq!(made(" ~a"), (0, 0));
+    assert_ne!(made(&patterns), (0, 0));
+}
