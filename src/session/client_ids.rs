@@ -17,12 +17,22 @@ use crate::resp::parse_integer;
 #[derive(Debug, Default)]
 pub struct ClientIds {
     users: Mutex<HashMap<i64, String>>,
+    /// How often somebody asked for an id: what tests of the amount of work count.
+    #[cfg(test)]
+    asked: std::sync::atomic::AtomicUsize,
 }
 
 impl ClientIds {
     /// Whether a session of `user` has this id.
     pub(super) fn is_of(&self, id: i64, user: &str) -> bool {
+        #[cfg(test)]
+        self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.users().get(&id).is_some_and(|known| known == user)
+    }
+
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn users(&self) -> MutexGuard<'_, HashMap<i64, String>> {

@@ -224,14 +224,16 @@ impl SessionCore {
     }
 
     /// Whether a request redirects invalidation messages to anybody but a session of the same user. Where Redis reads
-    /// the word as a prefix, what follows is an option and no number.
+    /// the word as a prefix, what follows is an option and no number; and it takes one target, so only one is looked up.
     fn redirects_to_another_user(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
         if permit.spec().role() != Role::ClientTracking {
             return false;
         }
         let targets = argv.iter_from(3).filter(|(_, word)| word.eq_ignore_ascii_case(b"redirect"));
         let mut ids = targets.filter_map(|(index, _)| parse_integer(argv.get(index + 1)?));
-        ids.any(|id| !self.who.user_name().is_some_and(|user| self.client_ids.is_of(id, user)))
+        let Some(target) = ids.next() else { return false };
+        let is_own = || self.who.user_name().is_some_and(|user| self.client_ids.is_of(target, user));
+        ids.any(|id| id != target) || !is_own()
     }
 
     /// Takes a request that is permitted, complete and in memory.

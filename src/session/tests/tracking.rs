@@ -53,6 +53,27 @@ fn wherever_redis_reads_a_redirection_it_is_judged() {
 }
 
 #[test]
+fn one_target_is_looked_up_however_often_a_request_names_one() {
+    let client_ids = Arc::default();
+    let (mut first, mut second, mut tracker) = (alice(&client_ids), alice(&client_ids), alice(&client_ids));
+    for (target, id) in [(&mut first, 7), (&mut second, 8)] {
+        target.say("CLIENT ID");
+        target.redis(format!(":{id}\r\n"));
+    }
+    assert_eq!(track(&mut tracker, "ON REDIRECT 7 REDIRECT 8"), NO_SUCH_CLIENT, "Redis takes one");
+    let before = client_ids.asked();
+    assert_eq!(
+        track(&mut tracker, &format!("ON{}", " REDIRECT 7".repeat(1000))),
+        "",
+        "Redis says what it makes of that"
+    );
+    assert_eq!(track(&mut tracker, &format!("ON{}", " REDIRECT 9".repeat(1000))), "");
+    tracker.redis("-ERR A client can only redirect to a single other client\r\n");
+    assert!(tracker.heard().ends_with(NO_SUCH_CLIENT));
+    assert_eq!(client_ids.asked() - before, 2);
+}
+
+#[test]
 fn an_id_belongs_to_whoever_its_session_acts_for() {
     let client_ids = Arc::default();
     let (mut target, mut tracker) = (alice(&client_ids), alice(&client_ids));
