@@ -126,7 +126,7 @@ impl Names {
         admitted.collect()
     }
 
-    /// There was no room for other names before.
+    /// There was no room for other names.
     pub(super) fn add_without_room(&mut self, uses: Uses) {
         self.without_room.add(uses);
     }

@@ -10,6 +10,9 @@ use crate::command::{Access, Argv, CommandSpec, CommandTable, Scope};
 /// So many users are learnt of.
 const MOST_USERS: usize = 1024;
 
+/// So many names are learnt of one request, about 60 ns each.
+const MOST_NAMES: usize = 1000;
+
 /// What one worker has learnt. A request costs it neither a lock nor, where nothing is new, an allocation.
 pub struct TrafficLearner {
     evidence: Evidence,
@@ -39,7 +42,8 @@ impl TrafficLearner {
         self.now = now;
     }
 
-    /// A request that is permitted, or let through although the user's rules refuse it.
+    /// A request that is permitted, or let through although the user's rules refuse it. Returns how many names were learnt
+    /// of it.
     #[inline]
     pub fn note(
         &mut self,
@@ -49,19 +53,19 @@ impl TrafficLearner {
         argv: &Argv<'_>,
         scope: Scope,
         would_refuse: bool,
-    ) {
+    ) -> usize {
         if spec.is_no_auth() {
-            return;
+            return 0;
         }
-        let now = self.now;
-        let Some(traffic) = self.of(user) else { return };
+        let once = Uses::once(self.now, Access::NAME, would_refuse);
+        let Some(traffic) = self.of(user) else { return 0 };
         if traffic.table != table.identity() {
             traffic.begin_table(table);
         }
         if let Some(uses) = traffic.commands.get_mut(spec.id().index()) {
-            uses.add(Uses::once(now, Access::NAME, would_refuse));
+            uses.add(once);
         }
-        traffic.usage.note_names(spec, argv, scope, now, would_refuse);
+        traffic.usage.note_names(spec, argv, scope, MOST_NAMES, once)
     }
 
     #[inline]
@@ -143,6 +147,25 @@ mod tests {
     }
 
     #[test]
+    fn of_one_request_so_many_names_are_learnt_and_the_others_counted() {
+        let table = CommandTable::builtin(Dialect::Redis70);
+        for command in ["exists", "subscribe"] {
+            let mut learner = TrafficLearner::new(Evidence::of_traffic(), 7);
+            let user = UserName::new(b"shop").unwrap();
+            let mut note = |names: usize| {
+                let argv: ArgvBuf = std::iter::once(command).chain(["a"].into_iter().cycle().take(names)).collect();
+                learner.note(&user, &table, table.by_name(command).unwrap(), &argv.as_argv(), Scope::Whole, false)
+            };
+            assert_eq!([note(MOST_NAMES), note(3 * MOST_NAMES)], [MOST_NAMES; 2]);
+            let (_, usage) = learner.usage(0, &table).unwrap();
+            let names = if command == "exists" { &usage.keys } else { &usage.channels };
+            let (told, without_room) = (names.told()[0].1.count, names.without_room().count);
+            assert_eq!((told, without_room), (2 * MOST_NAMES as u64, 2 * MOST_NAMES as u64));
+            assert_eq!((usage.requests.count, usage.untold_keys.count), (2, 0));
+        }
+    }
+
+    #[test]
     fn under_another_table_commands_are_not_taken_for_others() {
         let (old, new) = (CommandTable::builtin(Dialect::Redis70), CommandTable::builtin(Dialect::Valkey91));
         let mut learner = TrafficLearner::new(Evidence::of_traffic(), 7);
@@ -170,7 +193,9 @@ mod tests {
         let user = UserName::new(b"shop").unwrap();
         let argv = ArgvBuf::from_iter(["MGET", "shop:cart:1", "shop:cart:2"]);
         let spec = table.by_name("mget").unwrap();
-        let mut note = || learner.note(&user, &table, spec, &argv.as_argv(), Scope::Whole, false);
+        let mut note = || {
+            learner.note(&user, &table, spec, &argv.as_argv(), Scope::Whole, false);
+        };
         (0..2000).for_each(|_| note());
         let allocated = allocation_counter::measure(|| (0..100).for_each(|_| note()));
         assert_eq!(allocated.count_total, 0);

@@ -81,7 +81,7 @@ impl Usage {
             return;
         }
         self.note_command(spec.full_name(), Uses::once(at, Access::NAME, would_refuse));
-        self.note_names(spec, argv, Scope::Whole, at, would_refuse);
+        self.note_names(spec, argv, Scope::Whole, usize::MAX, Uses::once(at, Access::NAME, would_refuse));
     }
 
     /// A command of the user, apart from the names in it.
@@ -93,38 +93,48 @@ impl Usage {
         }
     }
 
-    /// The names in a request.
+    /// The names in a request, which is `once`. The first so many are told apart, the others counted. Returns how many those first
+    /// ones are.
     #[inline]
     pub(super) fn note_names(
         &mut self,
         spec: &CommandSpec,
         argv: &Argv<'_>,
         scope: Scope,
-        at: u64,
-        would_refuse: bool,
-    ) {
+        most: usize,
+        once: Uses,
+    ) -> usize {
+        let mut left = most;
+        let mut note = |names: &mut Names, name: &[u8], uses: Uses| match left.checked_sub(1) {
+            Some(fewer) => {
+                left = fewer;
+                names.note(name, uses);
+            }
+            None => names.add_without_room(uses),
+        };
         if spec.has_keys() {
             let told = spec.try_keys::<Unextractable>(argv, scope, |key| {
                 let name = argv.get(key.index).ok_or(Unextractable)?;
-                self.keys.note(name, Uses::once(at, key.access, would_refuse));
+                note(&mut self.keys, name, Uses { access: key.access, ..once });
                 Ok(())
             });
             if told.is_err() {
-                self.untold_keys.add(Uses::once(at, Access::NAME, would_refuse));
+                self.untold_keys.add(once);
             }
             if reads_unnamed_keys(spec, argv) {
-                self.unnamed_keys.add(Uses::once(at, Access::READ, would_refuse));
+                self.unnamed_keys.add(Uses { access: Access::READ, ..once });
             }
         }
-        let (names, count) = match spec.channels() {
-            ChannelUse::None => return,
-            ChannelUse::First => (&mut self.channels, 1),
-            ChannelUse::All => (&mut self.channels, usize::MAX),
-            ChannelUse::AllPatterns => (&mut self.channel_patterns, usize::MAX),
+        let channels = match spec.channels() {
+            ChannelUse::None => None,
+            ChannelUse::First => Some((&mut self.channels, 1)),
+            ChannelUse::All => Some((&mut self.channels, usize::MAX)),
+            ChannelUse::AllPatterns => Some((&mut self.channel_patterns, usize::MAX)),
         };
-        for (_, channel) in argv.iter_from(1).take(count) {
-            names.note(channel, Uses::once(at, Access::NAME, would_refuse));
+        if let Some((names, count)) = channels {
+            argv.iter_from(1).take(count).for_each(|(_, channel)| note(names, channel, once));
         }
+        most - left
     }
 
     /// Adds what was seen elsewhere, with the same [`Evidence`].

@@ -83,6 +83,9 @@ const REPORT: usize = 2 << 10;
 /// What it costs to hold a certificate against a rule, 0.16 µs.
 const RULE: usize = 80;
 
+/// What it costs to learn a name, 60 ns.
+const LEARNT: usize = 30;
+
 /// What may still be taken in this turn.
 struct Turn {
     requests: u32,
@@ -134,6 +137,11 @@ impl Intake {
     /// A certificate was held against so many rules in this turn.
     pub(super) fn note_rules(&self, rules: usize) {
         self.note_work(rules.saturating_mul(RULE));
+    }
+
+    /// So many names were learnt of a request in this turn.
+    pub(super) fn note_learnt(&self, names: usize) {
+        self.note_work(names.saturating_mul(LEARNT));
     }
 
     /// What judging a whole request may cost in this turn.

@@ -135,7 +135,8 @@ impl SessionCore {
         let denial = policy.would_refuse(user, spec, argv, scope, self.upstream.database(), &effort);
         self.intake.note_effort(&effort);
         if let Some(learner) = &self.learner {
-            learner.borrow_mut().note(user.name(), &policy.table, spec, argv, scope, denial.is_some());
+            let names = learner.borrow_mut().note(user.name(), &policy.table, spec, argv, scope, denial.is_some());
+            self.intake.note_learnt(names);
         }
         let would_refuse = denial.map(|denial| (denial, policy.audit.of_refused(Some(spec), argv, scope)));
         Permitted { recorded, would_refuse }

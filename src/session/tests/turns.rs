@@ -1,10 +1,13 @@
 //! What a request costs beside its bytes is work of the turn as well: others have theirs before more of it is done.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::rig::{Rig, policy, request};
 use crate::identity::test_pki::{Authority, client};
 use crate::identity::{CertificateMap, FieldName, PeerIdentity, RuleSpec, UserFrom};
+use crate::learn::{Evidence, TrafficLearner};
 use crate::policy::{Policy, UserSettings};
 
 const USERS: &str = "user default on nopass ~* &* +@all\nuser other on nopass ~* &* +@all\n";
@@ -63,4 +66,16 @@ fn the_rules_of_a_mirror_are_work() {
     };
     assert_eq!(made(" ~a"), (0, 0));
     assert_ne!(made(&patterns), (0, 0));
+}
+
+#[test]
+fn names_that_are_learnt_are_work() {
+    let turns = |names: usize, is_learnt: bool| {
+        let mut rig = Rig::new(USERS);
+        let learner = is_learnt.then(|| Rc::new(RefCell::new(TrafficLearner::new(Evidence::of_traffic(), 1))));
+        rig.core = rig.core.learnt_from_by(learner);
+        turns(&mut rig, &[&format!("EXISTS{}", " a".repeat(names))], 6)
+    };
+    assert_eq!((turns(1000, false), turns(1000, true)), (0, 2));
+    assert_eq!((turns(10, false), turns(10, true)), (0, 0));
 }
