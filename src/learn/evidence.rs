@@ -8,6 +8,10 @@ use super::plain::is_plain;
 /// So many parts of one place are told apart, unless something else is said.
 const MOST_VALUES: usize = 8;
 
+/// So many bytes of a part are hashed. One that is longer is never told, so it does no harm to take those for the same that begin
+/// the same.
+const HASHED: usize = 1 << 10;
+
 /// What it takes for a part of a name to be told: it reads like a word, few enough are in its place, seen often enough.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -65,7 +69,7 @@ impl Evidence {
 
     #[inline]
     pub(super) fn hash(&self, part: &[u8]) -> u64 {
-        self.hasher.hash_one(part)
+        self.hasher.hash_one(&part[..part.len().min(HASHED)])
     }
 
     /// Whether this part of a name may be told at all.
@@ -89,4 +93,19 @@ impl Evidence {
 fn is_word(text: &[u8]) -> bool {
     const LONGEST: usize = 24;
     text.len() <= LONGEST && text.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::part::LONGEST_PART;
+
+    #[test]
+    fn of_a_long_part_the_beginning_is_hashed_and_of_one_that_may_be_told_all() {
+        let evidence = Evidence::of_traffic();
+        let part = vec![b'a'; HASHED + 1];
+        assert_eq!(evidence.hash(&part), evidence.hash(&part[..HASHED]));
+        assert_ne!(evidence.hash(&part[..HASHED]), evidence.hash(&part[..HASHED - 1]));
+        assert!(LONGEST_PART < HASHED);
+    }
 }
