@@ -146,6 +146,7 @@ impl SessionCore {
     /// Goes on under another policy. `own` is the number of one that this session made itself.
     pub(super) fn renew(&mut self, policy: &Policy, own: Option<u64>) -> Result<(), CloseReason> {
         self.upstream.mirror_mut().outdate();
+        self.note_admission(policy);
         let change = self.who.renew(&self.peer, policy, own)?;
         let (Some(change), Some(user)) = (change, self.who.user()) else { return Ok(()) };
         self.upstream.user_changed(user);

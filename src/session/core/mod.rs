@@ -287,6 +287,13 @@ impl SessionCore {
         self.upstream.states().map(move |(mode, database)| Requester { user, mode, database, effort })
     }
 
+    /// It is asked whom the certificate gives, which is work of the turn.
+    fn note_admission(&self, policy: &Policy) {
+        if self.peer.certificate.is_some() {
+            self.intake.note_rules(policy.certificates.rules());
+        }
+    }
+
     fn request_limits(&self) -> RequestLimits {
         if self.who.is_authenticated() { self.limits.request } else { RequestLimits::UNAUTHENTICATED }
     }

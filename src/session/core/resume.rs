@@ -60,9 +60,7 @@ impl SessionCore {
         }
         self.outbox.note_former_user(self.who.user().map(|user| user.name()));
         self.who = Who::admitted(&self.peer, policy).map_err(CloseReason::Revoked)?;
-        if self.peer.certificate.is_some() {
-            self.intake.note_rules(policy.certificates.rules());
-        }
+        self.note_admission(policy);
         if !self.upstream.is_absent() {
             self.outbox.act(Action::Disconnect);
         }

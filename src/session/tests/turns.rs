@@ -9,6 +9,7 @@ use crate::identity::test_pki::{Authority, client};
 use crate::identity::{CertificateMap, FieldName, PeerIdentity, RuleSpec, UserFrom};
 use crate::learn::{Evidence, TrafficLearner};
 use crate::policy::{Policy, UserSettings};
+use crate::session::LoginOutcome;
 
 const USERS: &str = "user default on nopass ~* &* +@all\nuser other on nopass ~* &* +@all\n";
 
@@ -29,7 +30,19 @@ fn a_login_is_work_whatever_becomes_of_it() {
 }
 
 #[test]
-fn certificate_rules_that_a_login_or_reset_asks_are_work() {
+fn passwords_that_a_login_is_held_against_are_work() {
+    let of_passwords = |passwords: usize| {
+        let passwords: String = (0..passwords).map(|n| format!(" >{n}")).collect();
+        let mut rig = Rig::new(&format!("{USERS}user many on ~* +@all{passwords}\n"));
+        rig.client(&["AUTH many 0", "AUTH other x"].map(request).concat());
+        rig.verified(LoginOutcome::Accepted(0));
+        (rig.core.traffic().answered, rig.turns)
+    };
+    assert_eq!((of_passwords(1), of_passwords(5000)), ((2, 0), (2, 1)));
+}
+
+#[test]
+fn certificate_rules_that_a_login_a_reset_or_another_policy_asks_are_work() {
     let other_name = |n: usize| RuleSpec {
         fields: vec![(FieldName::Cn, vec![format!("other{n}")])],
         user: "default".to_owned(),
@@ -49,6 +62,11 @@ fn certificate_rules_that_a_login_or_reset_asks_are_work() {
     assert!(turns(&mut of_rules(1000, true), &LOGINS, 8) >= 7);
     assert_eq!(turns(&mut of_rules(1, true), &["RESET"], 8), 0);
     assert!(turns(&mut of_rules(1000, true), &["RESET"], 8) >= 7);
+    for (rules, expected) in [(1, 0), (1000, 1)] {
+        let mut rig = of_rules(rules, false);
+        rig.block(&[]);
+        assert_eq!(turns(&mut rig, &["PING"], 1), expected);
+    }
 }
 
 #[test]

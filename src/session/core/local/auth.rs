@@ -86,6 +86,7 @@ impl SessionCore {
             return;
         }
         let hashes = user.map(|user| user.passwords().to_vec()).filter(|hashes| !hashes.is_empty());
+        self.intake.note_work(hashes.as_deref().map_or(0, size_of_val));
         let login = Login::new(name, password, hashes.clone().unwrap_or_default(), greeting);
         self.intake.wait_for(Wait::Verifying(Box::new(login)));
         self.outbox.act(Action::Verify(Credentials {
