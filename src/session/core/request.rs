@@ -19,6 +19,9 @@ use crate::session::wait::{AfterReplies, Wait};
 /// What Redis says where there is no such client [clientTrackingCommand].
 const NO_SUCH_CLIENT: &str = "ERR The client ID you want redirect to does not exist";
 
+/// What it says to a second one.
+const ONE_CLIENT: &str = "ERR A client can only redirect to a single other client";
+
 /// What became of a request that was looked at.
 #[derive(PartialEq, Eq)]
 enum RequestOutcome {
@@ -214,8 +217,8 @@ impl SessionCore {
     ) -> Option<(RequestRefusal, &'static str)> {
         if self.script_lacks_mirror(policy, permit.spec()) {
             Some((RequestRefusal::NoMirror, "ERR respgate: Redis cannot be told for whom this script would run"))
-        } else if self.redirects_to_another_user(permit, argv) {
-            Some((RequestRefusal::Redirect, NO_SUCH_CLIENT))
+        } else if let Some(text) = self.wrong_redirection(permit, argv) {
+            Some((RequestRefusal::Redirect, text))
         } else if permit.spec().role() == Role::Replconf && !replconf_is_answered(argv) {
             Some((RequestRefusal::NoReply, "ERR respgate: not possible before SYNC or PSYNC"))
         } else {
@@ -223,17 +226,19 @@ impl SessionCore {
         }
     }
 
-    /// Whether a request redirects invalidation messages to anybody but a session of the same user. Where Redis reads
-    /// the word as a prefix, what follows is an option and no number; and it takes one target, so only one is looked up.
-    fn redirects_to_another_user(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> bool {
+    /// What is wrong with a request that redirects invalidation messages to anybody but one session of the same user. Where
+    /// Redis reads the word as a prefix, what follows is an option and no number. A request may have a million: one is looked up.
+    fn wrong_redirection(&self, permit: &Permit<'_>, argv: &Argv<'_>) -> Option<&'static str> {
         if permit.spec().role() != Role::ClientTracking {
-            return false;
+            return None;
         }
         let targets = argv.iter_from(3).filter(|(_, word)| word.eq_ignore_ascii_case(b"redirect"));
         let mut ids = targets.filter_map(|(index, _)| parse_integer(argv.get(index + 1)?));
-        let Some(target) = ids.next() else { return false };
-        let is_own = || self.who.user_name().is_some_and(|user| self.client_ids.is_of(target, user));
-        ids.any(|id| id != target) || !is_own()
+        let target = ids.next()?;
+        match self.who.user_name().is_some_and(|user| self.client_ids.is_of(target, user)) {
+            true => ids.next().map(|_| ONE_CLIENT),
+            false => Some(NO_SUCH_CLIENT),
+        }
     }
 
     /// Takes a request that is permitted, complete and in memory.
