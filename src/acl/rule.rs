@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::texts::SHOWN;
+
 /// What to do with rules that the table does not know, and another server's may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unknown {
@@ -124,15 +126,15 @@ pub(super) fn redacted(rule: &str) -> String {
     }
 }
 
-/// The reply to `ACL SETUSER`, without its `ERR`.
+/// The reply to `ACL SETUSER`, without its `ERR`. Of a long rule it has the beginning.
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            RuleErrorKind::UnmatchedParenthesis => write!(f, "{} starting at '{}'.", self.kind, self.token),
+            RuleErrorKind::UnmatchedParenthesis => write!(f, "{} starting at '{:.SHOWN$}'.", self.kind, self.token),
             RuleErrorKind::BadUserName | RuleErrorKind::LongUserName | RuleErrorKind::LongPassword => {
                 write!(f, "{}", self.kind)
             }
-            _ => write!(f, "Error in ACL SETUSER modifier '{}': {}", self.token, self.kind),
+            _ => write!(f, "Error in ACL SETUSER modifier '{:.SHOWN$}': {}", self.token, self.kind),
         }
     }
 }

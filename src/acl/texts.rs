@@ -4,7 +4,8 @@ use super::check::AclDenial;
 use super::user::UserName;
 use crate::command::{Argv, CommandSpec, Dialect};
 
-/// Redis shows at most this much of a name or of the arguments.
+/// At most this much is shown of a name, of an argument, or of all arguments. Redis has this bound for commands that it does not
+/// know; what it shows elsewhere it shows whole, however long that is.
 pub const SHOWN: usize = 128;
 
 /// Of a request that Redis might execute. Ours.
@@ -48,7 +49,7 @@ pub fn dry_run(dialect: Dialect, user: &UserName, denial: AclDenial, spec: &Comm
         Dialect::Redis70 => "This user".to_owned(),
         Dialect::Redis72 | Dialect::Valkey91 => format!("User {user}"),
     };
-    let argument = |index: usize| argv.get(index).unwrap_or_default();
+    let argument = |index: usize| beginning(argv.get(index).unwrap_or_default(), SHOWN);
     let may_not = |what: &str| format!("{who} has no permissions to {what}").into_bytes();
     let quoted = |what: &str, index, after: &str| {
         [may_not(what).as_slice(), b" '", argument(index), b"' ", after.as_bytes()].concat()
@@ -66,7 +67,7 @@ pub fn dry_run(dialect: Dialect, user: &UserName, denial: AclDenial, spec: &Comm
 
 /// What `ACL DRYRUN` answers about a command nobody knows: an error.
 pub fn dry_run_unknown(argv: &Argv<'_>) -> String {
-    one_line(format!("ERR Command '{}' not found", c_string(argv.get(0).unwrap_or_default(), usize::MAX)))
+    one_line(format!("ERR Command '{}' not found", c_string(argv.get(0).unwrap_or_default(), SHOWN)))
 }
 
 /// The reply to a command that does not exist.
@@ -102,7 +103,7 @@ pub fn subcommand_syntax(container: &str, argv: &Argv<'_>) -> String {
 
 /// What `ACL DRYRUN` answers about a user that does not exist.
 pub fn user_not_found(name: &[u8]) -> String {
-    one_line(format!("ERR User '{}' not found", c_string(name, usize::MAX)))
+    one_line(format!("ERR User '{}' not found", c_string(name, SHOWN)))
 }
 
 /// The reply of `ACL CAT` to a category that does not exist.
@@ -110,13 +111,23 @@ pub fn unknown_category(name: &[u8]) -> String {
     one_line(format!("ERR Unknown category '{}'", c_string(name, SHOWN)))
 }
 
+/// The reply to an option that HELLO does not have, or not there.
+pub fn hello_option(option: &[u8]) -> String {
+    one_line(format!("ERR Syntax error in HELLO option '{}'", c_string(option, SHOWN)))
+}
+
 /// The reply to an argument that has to be an integer.
 pub const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 
 /// As C prints a string: up to its first NUL, and to `limit` bytes.
 fn c_string(bytes: &[u8], limit: usize) -> String {
-    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len()).min(limit);
+    let bytes = beginning(bytes, limit);
+    let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+fn beginning(bytes: &[u8], limit: usize) -> &[u8] {
+    &bytes[..bytes.len().min(limit)]
 }
 
 /// A reply is one line: CR and LF of whatever a client sent become blanks.

@@ -46,17 +46,41 @@ impl Edit {
     /// passwords.
     pub fn subject(&self) -> (&'static str, String) {
         const SHOWN: usize = 256;
-        let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(SHOWN)]).into_owned();
+        fn beginning(name: &[u8]) -> &[u8] {
+            &name[..name.len().min(SHOWN)]
+        }
+        let shown = |name: &[u8]| String::from_utf8_lossy(beginning(name)).into_owned();
         match &self.administration {
             Administration::SetUser { name, .. } => ("acl|setuser", shown(name)),
             Administration::DeleteUsers(names) => {
-                let named: Vec<&[u8]> = names.iter().take(SHOWN).map(Vec::as_slice).collect();
+                let named: Vec<&[u8]> = names.iter().take(SHOWN).map(|name| beginning(name)).collect();
                 ("acl|deluser", shown(&named.join(&b' ')))
             }
             Administration::Load => ("acl|load", String::new()),
             Administration::Save => ("acl|save", String::new()),
             Administration::Log(_) | Administration::ResetLog => ("acl|log", String::new()),
             Administration::GeneratePassword(_) => ("acl|genpass", String::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn of_many_or_long_names_the_beginning_is_told() {
+        let name = vec![b'n'; 100_000];
+        for administration in [
+            Administration::SetUser { name: name.clone(), rules: Vec::new().into() },
+            Administration::DeleteUsers(vec![name.clone()]),
+            Administration::DeleteUsers(vec![b"bob".to_vec(); 1000]),
+        ] {
+            let editor = Editor { user: "ops".to_owned(), client: (Ipv4Addr::LOCALHOST, 1).into() };
+            let edit = Edit { administration, editor, answer: oneshot::channel().0 };
+            assert_eq!(edit.subject().1.len(), 256);
         }
     }
 }

@@ -13,6 +13,7 @@ mod flow;
 mod former_rights;
 mod hello;
 mod long_judgement;
+mod long_words;
 mod mirror;
 mod order;
 mod properties;

@@ -353,6 +353,16 @@ fn an_error_shows_the_whole_rule_as_text() {
     assert_eq!(refused(b"+\xff"), unknown);
 }
 
+#[test]
+fn an_error_shows_the_beginning_of_a_long_rule() {
+    let table = CommandTable::builtin(Dialect::Redis70);
+    for rule in [b"+".as_slice(), b"(+", b"+get|a|"] {
+        let rule = [rule, &[b'x'; 100_000]].concat();
+        let error = Acl::new(&table).set_user(b"bob", &[&rule], &table).unwrap_err().to_string();
+        assert!(error.len() < 512, "{}", error.len());
+    }
+}
+
 /// Rules are listed as text: another byte would come back as another first argument.
 #[test]
 fn a_first_argument_is_text() {

@@ -42,7 +42,8 @@ impl SessionCore {
                 return taken;
             }
             Some(Judgement::Certain(Verdict::Deny(denial))) if is_final(&denial) => {
-                let said = prefix.iter().take(texts::SHOWN).chain([beginning]).collect::<ArgvBuf>();
+                let beginnings = prefix.iter().take(texts::SHOWN).map(|said| &said[..said.len().min(texts::SHOWN)]);
+                let said = beginnings.chain([beginning]).collect::<ArgvBuf>();
                 let text = self.denial_text(policy, &denial, &said.as_argv());
                 if let Some(record) = self.acl_log_record(&denial, &prefix) {
                     self.outbox.note_acl_log_record(record);

@@ -152,7 +152,7 @@ fn whatever_a_session_keeps_of_a_request_is_accounted_for() {
         format!("PSYNC ? {words}"),
         format!("ACL SETUSER bob {words}"),
         format!("AUTH default {}", words.replace(' ', "-")),
-        format!("HELLO 3 AUTH default secret SETNAME {}", words.replace(' ', "-")),
+        format!("HELLO 3 AUTH default {}", words.replace(' ', "-")),
     ] {
         let mut rig = Rig::new("user default on >secret ~* &* +@all\nuser ops on nopass ~* &* +@all\n");
         rig.administers = false;

@@ -1,5 +1,6 @@
 //! HELLO: its login is ours, the rest is Redis's, which gets it without the login.
 
+use crate::acl::texts;
 use crate::command::Argv;
 use crate::policy::Policy;
 use crate::resp::{Protocol, Reply, parse_integer};
@@ -16,6 +17,10 @@ const NO_LONGER_THERE: &str = "ERR unknown command 'HELLO'";
 const LOG_IN_FIRST: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
                             <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                             RESP protocol version at the same time";
+
+/// The longest name that SETNAME gives. It is kept until Redis has answered what came before.
+const LONGEST_NAME: usize = 1024;
+const NAME_TOO_LONG: &str = "ERR respgate: a client name in HELLO has 1024 bytes at most";
 
 /// Where the last option begins, if each is said once. Redis takes them again and again, as many as there is room for.
 const LAST_OPTION: usize = 5;
@@ -74,16 +79,16 @@ fn parse<'a>(argv: &Argv<'a>) -> Result<Hello<'a>, String> {
                 at += 3;
             }
             (Some(name), _) if is(b"setname") => {
+                if name.len() > LONGEST_NAME {
+                    return Err(NAME_TOO_LONG.to_owned());
+                }
                 if !name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
                     return Err("ERR Client names cannot contain spaces, newlines or special characters.".to_owned());
                 }
                 hello.greeting.set_name(name);
                 at += 2;
             }
-            _ => {
-                let option = String::from_utf8_lossy(option);
-                return Err(format!("ERR Syntax error in HELLO option '{option}'"));
-            }
+            _ => return Err(texts::hello_option(option)),
         }
     }
     Ok(hello)

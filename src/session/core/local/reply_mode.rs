@@ -9,15 +9,16 @@ use crate::session::output::Output;
 impl SessionCore {
     /// `CLIENT REPLY ON|OFF|SKIP` (`clientCommand`).
     pub(super) fn client_reply(&mut self, argv: &Argv<'_>, out: &mut Output<'_>) {
-        let mode = match argv.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
-            Some(b"on") => {
-                self.intake.set_reply_mode(ReplyMode::On);
-                return self.answer(&Reply::OK, out);
-            }
-            Some(b"off") => ReplyMode::Off,
-            Some(b"skip") if self.intake.are_replies_off() => ReplyMode::Off,
-            Some(b"skip") => ReplyMode::SkipNext,
-            _ => return self.answer(&Reply::error("ERR syntax error"), out),
+        let says = |mode: &[u8]| argv.get(2).is_some_and(|word| word.eq_ignore_ascii_case(mode));
+        let mode = if says(b"on") {
+            self.intake.set_reply_mode(ReplyMode::On);
+            return self.answer(&Reply::OK, out);
+        } else if says(b"off") || says(b"skip") && self.intake.are_replies_off() {
+            ReplyMode::Off
+        } else if says(b"skip") {
+            ReplyMode::SkipNext
+        } else {
+            return self.answer(&Reply::error("ERR syntax error"), out);
         };
         self.intake.set_reply_mode(mode);
     }
