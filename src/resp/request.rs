@@ -140,6 +140,11 @@ impl RequestScanner {
         &self.spans
     }
 
+    /// The same, for good: until the next scan it has none.
+    pub fn take_spans(&mut self) -> Vec<Range<u32>> {
+        mem::take(&mut self.spans)
+    }
+
     /// Between two requests, with no input behind: gives memory back.
     pub fn rest(&mut self) {
         if let State::Idle = self.state {

@@ -176,6 +176,11 @@ impl Intake {
         self.scanner.spans()
     }
 
+    /// The same, for a request that is answered while the session changes.
+    pub(super) fn take_spans(&mut self) -> Vec<Range<u32>> {
+        self.scanner.take_spans()
+    }
+
     /// An inline request that was scanned last, as canonical multibulk.
     pub(super) fn take_canonical(&mut self) -> Vec<u8> {
         self.scanner.take_canonical()

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::SessionCore;
 use super::verdict::{Conclusion, Judgement, Refused, with_shadow};
-use crate::command::{Argv, ArgvBuf, CommandId, Role, Scope};
+use crate::command::{Argv, CommandId, Role, Scope};
 use crate::policy::{Denial, Permit, Policy, Verdict};
 use crate::resp::{ProtocolError, Reply, Scanned, parse_integer};
 use crate::session::action::{Action, RequestRefusal};
@@ -177,9 +177,9 @@ impl SessionCore {
                 }
             },
             Verdict::Local(local) => {
-                let argv = argv.iter().collect::<ArgvBuf>();
+                let spans = self.intake.take_spans();
                 self.upstream.use_up_one_shot(out);
-                self.answer_locally(policy, local, &argv.as_argv(), now, out);
+                self.answer_locally(policy, local, &Argv::new(bytes, &spans), now, out);
             }
             Verdict::Deny(denial) => {
                 let (text, record) = (self.denial_text(policy, &denial, &argv), self.acl_log_record(&denial, &argv));

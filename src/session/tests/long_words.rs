@@ -1,6 +1,7 @@
 //! However long a word is that a client says: little of it is told, and little of it kept.
 
-use super::rig::{CLOSED, Rig, request};
+use super::rig::{CLOSED, OPEN, Rig, request};
+use crate::command::looks;
 use crate::session::{LoginOutcome, Report};
 
 const LONG: usize = 500_000;
@@ -66,6 +67,18 @@ fn an_answer_of_ours_shows_little_of_a_long_word_wherever_it_stands() {
             let told = format!("{:?}", rig.core.take_reports());
             assert!(told.len() < 4 * SHORT, "{line}: {} bytes are told", told.len());
         }
+    }
+}
+
+#[test]
+fn what_is_answered_here_is_read_where_it_came_and_not_copied() {
+    for line in ["ACL GETUSER …", "ACL LOG …", "HELLO 3 …", "AUTH a b …", "QUIT …"] {
+        let mut rig = Rig::new(OPEN);
+        rig.say("PING");
+        looks::take();
+        rig.client(&with_long_word(line, b'x'));
+        let looked_at = looks::take();
+        assert!(looked_at < 2 * LONG + SHORT, "{line}: {looked_at}");
     }
 }
 
