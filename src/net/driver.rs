@@ -83,13 +83,13 @@ pub(super) struct Driver<C, S: Services> {
 /// A session that has ended: what is left to be done for it.
 pub(super) struct EndedSession<C, S: Services> {
     /// The client's connection.
-    pub(super) client: C,
+    pub(super) client: Box<C>,
     /// What is still to be sent to it.
     pub(super) unsent: Buffer,
     /// Where that is counted.
     pub(super) account: Account,
     /// What Redis may still execute.
-    pub(super) executing: Option<Executing<S>>,
+    pub(super) executing: Option<Box<Executing<S>>>,
 }
 
 impl<C: ClientConnection, S: Services> Driver<C, S> {
@@ -145,22 +145,24 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
 
     /// The session has ended: nothing of it is held any more but what is still to be sent to the client. After a loss or an
     /// eviction that is nothing.
-    pub(super) fn into_ended(mut self, reason: CloseReason) -> EndedSession<C, S> {
+    #[expect(clippy::boxed_local, reason = "whoever had it would keep the box until it is done with what is left")]
+    pub(super) fn into_ended(self: Box<Self>, reason: CloseReason) -> EndedSession<C, S> {
+        let Self { mut core, client, upstream, queues, handle, mut account, services, .. } = *self;
         // Nobody waits for it.
-        self.handle.note_last_drain(true);
+        handle.note_last_drain(true);
         let unsent = match reason {
             CloseReason::ClientLost | CloseReason::MemoryBudget => Buffer::default(),
-            _ => self.queues.downstream,
+            _ => queues.downstream,
         };
-        self.account.hold(unsent.capacity());
-        if let Some(to_free) = self.core.take_to_free() {
-            self.services.free(to_free);
+        account.hold(unsent.capacity());
+        if let Some(to_free) = core.take_to_free() {
+            services.free(to_free);
         }
         // While the process ends, nobody changes rights any more.
-        let left = self.upstream.filter(|_| reason != CloseReason::Drained).zip(self.core.into_remains());
+        let left = upstream.filter(|_| reason != CloseReason::Drained).zip(core.into_remains());
         let executing =
-            left.map(|(upstream, remains)| Executing::new(upstream, remains, reason, self.handle, self.services));
-        EndedSession { client: self.client, unsent, account: self.account, executing }
+            left.map(|(upstream, remains)| Box::new(Executing::new(upstream, remains, reason, handle, services)));
+        EndedSession { client: Box::new(client), unsent, account, executing }
     }
 
     /// Runs the session until it has to be closed.

@@ -16,7 +16,7 @@ pub(super) type ConnectionFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub(super) fn turn_away<C: Closing + 'static>(client: C, why: &str, permit: ConnectionPermit) -> ConnectionFuture {
     let mut text = Buffer::default();
     text.extend(format!("-ERR {why}\r\n").as_bytes());
-    keep_place(permit, farewell(client, text, close::LINGER))
+    keep_place(permit, farewell(Box::new(client), text, close::LINGER))
 }
 
 /// Closes a connection with patience. Its place in the gate bounds how many do.
@@ -27,8 +27,9 @@ pub(super) fn keep_place(permit: ConnectionPermit, farewell: impl Future<Output 
     })
 }
 
-/// Sends the last words and closes so that they arrive, as far as they do in this time.
-pub(super) async fn farewell<C: Closing>(mut client: C, rest: Buffer, linger: Duration) {
+/// Sends the last words and closes so that they arrive, as far as they do in this time. A future has several places for what it is
+/// given, and others hold it in theirs: so the connection is not in it.
+pub(super) async fn farewell<C: Closing>(mut client: Box<C>, rest: Buffer, linger: Duration) {
     const PATIENCE: Duration = Duration::from_secs(1);
     if !rest.is_empty() {
         let sent = tokio::time::timeout(PATIENCE, client.write_all(rest.as_slice())).await;
@@ -36,5 +37,5 @@ pub(super) async fn farewell<C: Closing>(mut client: C, rest: Buffer, linger: Du
             return;
         }
     }
-    close::lingering_close(client, linger).await;
+    close::lingering_close(&mut *client, linger).await;
 }

@@ -8,6 +8,8 @@ mod mailbox;
 mod renewal;
 mod services;
 mod sessions;
+#[cfg(test)]
+mod sizes;
 mod tunnel;
 
 use std::cell::{Cell, RefCell};

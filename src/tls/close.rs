@@ -3,9 +3,13 @@
 //! A `close()` while input is unread makes the kernel send RST, and the peer may lose what was sent just before: an
 //! error text, a TLS alert. So the write side is shut down first, and input is discarded until the peer is done too.
 
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Most input discarded, in bytes.
@@ -32,28 +36,35 @@ impl Closing for TcpStream {
 
 /// Flushes, ends the write side (with close_notify first, if it is TLS), and discards input until the peer's end of
 /// stream, 64 KiB or this time, whichever comes first. Errors end it too: there is nobody left to tell.
-pub async fn lingering_close(stream: impl Closing, time: Duration) {
+pub async fn lingering_close(stream: &mut impl Closing, time: Duration) {
     // Elapsed: the time is over.
     let _ = tokio::time::timeout(time, say_goodbye(stream)).await;
 }
 
-async fn say_goodbye(mut stream: impl Closing) {
+async fn say_goodbye(stream: &mut impl Closing) {
     if stream.flush().await.is_err() || stream.shutdown().await.is_err() {
         return;
     }
     let mut discarded = 0;
-    let mut buffer = [0; 4096];
     while discarded < MAX_DISCARDED {
-        match stream.socket_mut().read(&mut buffer).await {
+        match poll_fn(|cx| poll_discard(stream.socket_mut(), cx)).await {
             Ok(0) | Err(_) => return,
             Ok(read) => discarded += read,
         }
     }
 }
 
+/// Reads into nothing that would be kept until more comes.
+fn poll_discard(socket: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let mut buffer = [0; 4096];
+    let mut buffer = ReadBuf::new(&mut buffer);
+    ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio::io::DuplexStream;
+    use tokio::io::{AsyncReadExt, DuplexStream};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -84,13 +95,13 @@ mod tests {
             client.read_to_end(&mut heard).await.expect("no reset");
             drop(client);
         };
-        tokio::join!(lingering_close(server, LINGER), hear);
+        tokio::join!(lingering_close(&mut server, LINGER), hear);
         assert_eq!(heard, b"-ERR max number of clients reached\r\n");
     }
 
     #[tokio::test]
     async fn a_peer_that_never_stops_sending_is_cut_off() {
-        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let (mut ours, mut theirs) = tokio::io::duplex(1024);
         let flood = async {
             let mut sent = 0;
             while let Ok(written) = theirs.write(&[0; 1024]).await {
@@ -98,14 +109,18 @@ mod tests {
             }
             sent
         };
-        let ((), sent) = tokio::join!(lingering_close(ours, LINGER), flood);
+        let close = async {
+            lingering_close(&mut ours, LINGER).await;
+            drop(ours);
+        };
+        let ((), sent) = tokio::join!(close, flood);
         assert!((MAX_DISCARDED..MAX_DISCARDED + 8192).contains(&sent), "{sent}");
     }
 
     #[tokio::test]
     async fn a_peer_that_is_gone_is_not_waited_for() {
-        let (ours, theirs) = tokio::io::duplex(1024);
+        let (mut ours, theirs) = tokio::io::duplex(1024);
         drop(theirs);
-        lingering_close(ours, LINGER).await;
+        lingering_close(&mut ours, LINGER).await;
     }
 }

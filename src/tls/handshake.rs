@@ -62,8 +62,8 @@ pub struct HandshakeFailure {
 impl HandshakeFailure {
     /// Closes the connection so that the alert arrives; takes up to 1 s.
     pub async fn lingering_close(self) {
-        if let Some(socket) = self.socket {
-            close::lingering_close(socket, close::LINGER).await;
+        if let Some(mut socket) = self.socket {
+            close::lingering_close(&mut socket, close::LINGER).await;
         }
     }
 }

@@ -186,6 +186,20 @@ fn an_idle_connection_costs_less_than_20_kib() {
 }
 
 #[test]
+fn sessions_that_are_all_closed_at_once_cost_less_than_10_kib_more_each() {
+    const CONNECTIONS: u64 = 600;
+    let redis = RedisServer::start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).arg("--maxclients=1000").start();
+    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| gate.connect("alice")).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    let before = peak_memory(gate.pid());
+    clients.iter_mut().for_each(|client| client.send(&request(&["QUIT"])));
+    clients.iter_mut().for_each(|client| assert_eq!(client.reply_text(), "+OK"));
+    let each = (peak_memory(gate.pid()) - before) / CONNECTIONS;
+    assert!(each < 10 * 1024, "{each} bytes each");
+}
+
+#[test]
 fn what_all_sessions_hold_together_stays_within_the_budget() {
     const BUDGET: u64 = 32 * MIB;
     let redis = RedisServer::start();

@@ -163,14 +163,15 @@ impl Worker {
                 }
                 drop(entry);
             };
+            let linger = match reason {
+                CloseReason::ClientLost => None,
+                CloseReason::Drained if unsent.is_empty() => Some(DRAIN_LINGER.saturating_sub(idle)),
+                CloseReason::Drained => Some(DRAIN_LINGER),
+                _ => Some(close::LINGER),
+            };
             let told = async move {
-                match reason {
-                    CloseReason::ClientLost => drop((client, unsent, account)),
-                    CloseReason::Drained => {
-                        let linger = if unsent.is_empty() { DRAIN_LINGER.saturating_sub(idle) } else { DRAIN_LINGER };
-                        tell_the_last(client, unsent, account, linger).await;
-                    }
-                    _ => tell_the_last(client, unsent, account, close::LINGER).await,
+                if let Some(linger) = linger {
+                    tell_the_last(client, unsent, account, linger).await;
                 }
             };
             keep_place(permit, async move {
@@ -198,7 +199,12 @@ fn view<C: Client>(number: u64, started: Instant, driver: &Driver<C, WorkerServi
 }
 
 /// The last of a session. What is still to be sent counts to whoever it is for, and is given up where that is the most.
-async fn tell_the_last<C: Client + 'static>(client: C, unsent: Buffer, mut account: Account, linger: Duration) {
+pub(super) async fn tell_the_last<C: Client + 'static>(
+    client: Box<C>,
+    unsent: Buffer,
+    mut account: Account,
+    linger: Duration,
+) {
     let holds_something = !unsent.is_empty();
     tokio::select! {
         () = farewell(client, unsent, linger) => {}
