@@ -230,7 +230,7 @@ impl Carrier {
     }
 
     /// Ends both in good order, as far as they take that.
-    pub async fn close(mut self) {
+    pub async fn close(&mut self) {
         self.server.end();
         let goodbye = async {
             let flushed = std::future::poll_fn(|cx| self.server.poll_flush(cx)).await;

@@ -83,7 +83,8 @@ impl Worker {
         let current = self.current();
         let material = current.generation.listeners.get(listener).cloned().flatten()?;
         let began_at = unix_seconds();
-        let result = Box::pin(self.in_turns(visitor, deadline, handshake::complete(begun, &material, deadline))).await;
+        let completed = Box::pin(handshake::complete(begun, &material, deadline));
+        let result = self.in_turns(visitor, deadline, completed).await;
         drop(place);
         let began_with = current.generation.number;
         drop(current);

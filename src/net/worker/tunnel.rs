@@ -81,7 +81,7 @@ impl Worker {
         };
         let Some(Dialled { address, connection }) = dialled else { return plain.abort() };
         events.tunnel_opened(label, address, arrived.elapsed());
-        let carrier = Carrier::new(plain, connection);
+        let carrier = Box::new(Carrier::new(plain, connection));
         drop(current);
         Rc::clone(&self).carry(number, carrier, address, material).await;
         drop(permit);
@@ -91,7 +91,7 @@ impl Worker {
     async fn carry(
         self: Rc<Self>,
         number: usize,
-        mut carrier: Carrier,
+        mut carrier: Box<Carrier>,
         address: SocketAddr,
         material: Arc<ClientMaterial>,
     ) {
