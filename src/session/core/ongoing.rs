@@ -12,7 +12,8 @@ impl SessionCore {
     /// Whether all that Redis does for this session may go on: subscriptions, MONITOR, replication, tracking, the
     /// blocking commands that it still waits for (`ACLKillPubsubClientsIfNeeded`, and more than that).
     ///
-    /// Subscriptions, of which there may be a hundred thousand, are not looked at where the user `keeps_all` its rights.
+    /// Where the user `keeps_all` its rights, nothing of its own is looked at: there may be a hundred thousand subscriptions, and a
+    /// blocking command may take as long to judge as any.
     pub(super) fn may_go_on(&self, policy: &Policy, keeps_all: bool) -> bool {
         let user = self.who.user().map(|user| &**user);
         // For all of it together: a session that takes more ends, as one that has lost a right does.
@@ -30,10 +31,12 @@ impl SessionCore {
             Some(Wait::Replies(AfterReplies::Replicate(role, _))) => is_allowed(&replication_request(*role)),
             _ => true,
         };
-        let keeps_subscriptions = keeps_all && self.upstream.subscribed_with_own_rights();
-        let may_go_on = is_next_allowed
-            && self.upstream.ongoing().iter().all(is_allowed)
-            && (keeps_subscriptions || self.upstream.subscribed().all(|request| is_allowed(&request)));
+        let is_allowed_before = || {
+            self.upstream.ongoing().iter().all(is_allowed)
+                && self.upstream.subscribed().all(|request| is_allowed(&request))
+        };
+        let may_go_on =
+            is_next_allowed && (keeps_all && self.upstream.goes_on_with_own_rights() || is_allowed_before());
         self.intake.note_effort(effort);
         may_go_on
     }

@@ -163,3 +163,16 @@ fn nothing_is_left_of_a_session_to_which_redis_owes_nothing() {
     assert!(rig.core.into_remains().is_none());
     assert!(Rig::new(OPEN).with_outstanding("SYNC").core.into_remains().is_some(), "Redis goes on with it");
 }
+
+#[test]
+fn what_takes_long_to_judge_goes_on_without_that_where_its_user_has_the_rights_it_had() {
+    let others: String = (0..100).map(|number| format!("~other{number}:* ")).collect();
+    let users = format!("user default on nopass +@all &* {others}~k*");
+    let blocked = || Rig::new(&format!("{users}\n")).with_outstanding(&format!("BLPOP{} 0", " k".repeat(25_000)));
+    let mut rig = blocked();
+    rig.reload(&format!("{users}\nuser other on nopass ~* +@all\n"));
+    assert_eq!(rig.closed, None);
+    let mut rig = blocked();
+    rig.reload("user default on nopass +@all &* ~a*\n");
+    assert_eq!(rig.closed, Some(CloseReason::OngoingRightLost));
+}

@@ -75,8 +75,8 @@ pub(super) struct UpstreamState {
     is_unblocking: bool,
     /// How many of the outstanding replies, from the first on, are to what was sent before it lost rights.
     owed_to_former_rights: u64,
-    /// Another user may have asked for what is subscribed to, with rights that the present one does not have.
-    has_others_subscriptions: bool,
+    /// Another user may have asked for what goes on, with rights that the present one does not have.
+    has_others_requests: bool,
     measured: Option<Measured>,
 }
 
@@ -267,9 +267,9 @@ impl UpstreamState {
         self.subscriptions.requests().chain(asked_for)
     }
 
-    /// Whether the present user has had the right to all of these.
-    pub(super) fn subscribed_with_own_rights(&self) -> bool {
-        !self.has_others_subscriptions
+    /// Whether the present user has had the right to all that goes on.
+    pub(super) fn goes_on_with_own_rights(&self) -> bool {
+        !self.has_others_requests
     }
 
     pub(super) fn mirror(&self) -> &Mirror {
@@ -298,7 +298,7 @@ impl UpstreamState {
             && !user.keeps_rights_of(former, true, effort)
         {
             self.rights_lost();
-            self.has_others_subscriptions = true;
+            self.has_others_requests = true;
         }
         if let Some(own_id) = &self.own_id {
             own_id.is_now_of(user.name().as_str());
