@@ -102,6 +102,11 @@ impl Account {
         }
     }
 
+    /// Whether the session holds anything.
+    pub(super) fn holds_something(&self) -> bool {
+        self.held > 0
+    }
+
     /// Whether there is room for more. If not, somebody has been told to go, and will give back what he holds at his next
     /// turn.
     pub(super) fn has_room(&self) -> bool {

@@ -147,14 +147,14 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
     /// eviction that is nothing.
     #[expect(clippy::boxed_local, reason = "whoever had it would keep the box until it is done with what is left")]
     pub(super) fn into_ended(self: Box<Self>, reason: CloseReason) -> EndedSession<C, S> {
-        let Self { mut core, client, upstream, queues, handle, mut account, services, .. } = *self;
+        let Self { mut core, mut client, upstream, queues, handle, mut account, services, .. } = *self;
         // Nobody waits for it.
         handle.note_last_drain(true);
         let unsent = match reason {
             CloseReason::ClientLost | CloseReason::MemoryBudget => Buffer::default(),
             _ => queues.downstream,
         };
-        account.hold(unsent.capacity());
+        account.hold(unsent.capacity() + client.settle());
         if let Some(to_free) = core.take_to_free() {
             services.free(to_free);
         }
@@ -305,8 +305,8 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
                 self.account_for_memory(0)?;
                 continue;
             }
-            let read_ahead = self.client.settle();
-            self.account_for_memory(read_ahead)?;
+            let in_tls = self.client.settle();
+            self.account_for_memory(in_tls)?;
             client.leave(&sockets.client);
             redis.leave(&sockets.redis);
             if is_over {
@@ -621,15 +621,15 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         Ok(started)
     }
 
-    /// With so many bytes that were read ahead of TLS.
-    fn account_for_memory(&mut self, read_ahead: usize) -> Result<(), CloseReason> {
+    /// With so many bytes that TLS holds.
+    fn account_for_memory(&mut self, in_tls: usize) -> Result<(), CloseReason> {
         let user = self.core.principal().map(|principal| principal.user.name());
         if !self.account.holder().is(user) {
             self.account.move_to(Holder::of(user, self.core.peer().address.ip()));
             self.user_turn = self.services.user_turns().enter(self.account.holder());
         }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
-        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory() + read_ahead;
+        let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory() + in_tls;
         self.account.hold(in_steps(held) + self.certificates);
         if self.account.is_evicted() { Err(CloseReason::MemoryBudget) } else { Ok(()) }
     }

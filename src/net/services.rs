@@ -30,7 +30,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// A client's connection, encrypted or not.
 pub(super) trait ClientConnection: Stream + Closing {
-    /// Nothing more is read of it in this turn. Returns how many bytes of memory it takes that some has come already.
+    /// Nothing more is read of it in this turn. Returns how many bytes of memory it takes for what has come already and for what it
+    /// has still to send.
     fn settle(&mut self) -> usize;
 }
 

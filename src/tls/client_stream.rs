@@ -12,6 +12,9 @@ use tokio_rustls::server::TlsStream;
 use super::close::Closing;
 use super::read_ahead::ReadAhead;
 
+/// Bytes that TLS holds where the client does not take what it is sent: rustls seals so much before it takes no more.
+const UNSENT: usize = 64 << 10;
+
 /// A client's stream. What is read at once comes of one record at the most: whoever reads can so count what decrypting them
 /// costs.
 pub struct ClientStream(TlsStream<ReadAhead<TcpStream>>);
@@ -33,9 +36,12 @@ impl ClientStream {
         self.0.get_ref().0.socket()
     }
 
-    /// Nothing more is read for now. Returns how many bytes of memory are taken by what has come already.
+    /// Nothing more is read for now. Returns how many bytes of memory are taken by what has come already, and by what has
+    /// still to be sent.
     pub fn settle(&mut self) -> usize {
-        self.0.get_mut().0.settle()
+        let (socket, tls) = self.0.get_mut();
+        let unsent = if tls.wants_write() { UNSENT } else { 0 };
+        socket.settle() + unsent
     }
 
     /// The socket alone.

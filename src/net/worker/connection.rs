@@ -198,15 +198,18 @@ fn view<C: Client>(number: u64, started: Instant, driver: &Driver<C, WorkerServi
     }
 }
 
-/// The last of a session. What is still to be sent counts to whoever it is for, and is given up where that is the most.
+/// The last of a session. What is still to be sent counts to whoever it is for, also what TLS has sealed of it, and is given up where
+/// that is the most.
 pub(super) async fn tell_the_last<C: Client + 'static>(
     client: Box<C>,
     unsent: Buffer,
     mut account: Account,
     linger: Duration,
 ) {
-    let holds_something = !unsent.is_empty();
+    let holds_something = account.holds_something();
     tokio::select! {
+        // What the client takes at once it is told in any case.
+        biased;
         () = farewell(client, unsent, linger) => {}
         () = account.evicted(), if holds_something => {}
     }
