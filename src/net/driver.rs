@@ -169,25 +169,22 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.handle.note_waker(cx.waker());
         self.account.note_waker(cx.waker());
-        // Others wait for what an eviction gives back, for who is to end, and for the place of who has a long turn.
-        let urgent = self.account.is_evicted() || self.handle.has_order() || self.long_turn.has_place();
-        if !self.user_turn.begin(cx, urgent) {
-            return Poll::Pending;
-        }
         let now = Instant::now();
-        let outcome = self.take_turn(cx, now);
-        self.user_turn.end(now.elapsed());
-        outcome
-    }
-
-    fn take_turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<CloseReason> {
         let sockets = self.sockets_that_wake(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
-        let progress = self.poll_administered(cx);
+        let edit = self.poll_administered(cx);
         let policy = self.services.policy();
         let is_new = self.handle.note_generation(policy.generation);
-        let outcome = if is_new { self.handle_generation() } else { Ok(()) };
-        let outcome = outcome.and_then(|()| self.run(cx, &sockets, &policy, progress, now));
+        let judged = if is_new { self.handle_generation() } else { Ok(()) };
+        let urgent = judged.is_err() || edit.is_some() || self.is_waited_for(now);
+        let outcome = if self.user_turn.begin(cx, urgent) {
+            judged.and_then(|()| self.run(cx, &sockets, &policy, edit, now))
+        } else if is_new {
+            // Whatever it waits for, it has no right that has been taken away.
+            self.core.handle_policy(&policy)
+        } else {
+            Ok(())
+        };
         self.handle.note_former_rights(self.core.executes_with_former_rights());
         self.handle.note_last_drain(self.core.waits_for_last_drain());
         // It was used at once or is not needed.
@@ -197,6 +194,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             self.services.report(&mut self.core, self.upstream.as_ref());
         }
         self.services.count(&mut self.core, self.volume);
+        self.user_turn.end(now.elapsed());
         match outcome {
             Ok(()) => {
                 self.handle.note_deadline(self.core.next_timeout());
@@ -204,6 +202,12 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             }
             Err(reason) => Poll::Ready(reason),
         }
+    }
+
+    /// Whether others wait: for what an eviction gives back, for who is to end, or for the place of who has a long turn.
+    fn is_waited_for(&self, now: Instant) -> bool {
+        let is_ordered = self.handle.has_order() || self.handle.is_due(now);
+        is_ordered || self.account.is_evicted() || self.long_turn.has_place()
     }
 
     fn sockets_that_wake(&mut self, session: &Waker) -> Rc<Sockets> {

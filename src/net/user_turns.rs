@@ -119,10 +119,12 @@ impl UserTurn {
         }
     }
 
-    /// The turn is over, and took so long.
+    /// The turn is over, if there was one. With what else was done it took so long.
     pub(super) fn end(&mut self, took: Duration) {
         self.share.spend(took);
-        self.leave();
+        if self.waiter.as_ref().is_some_and(|waiter| waiter.state.get() == WaiterState::Next) {
+            self.leave();
+        }
     }
 
     /// Wants no turn any more, or has had it.

@@ -9,12 +9,13 @@ use std::task::Wake;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::task::LocalSet;
 
 use super::*;
 use crate::net::MemoryBudget;
 use crate::net::long_turn::LongTurns;
 use crate::net::user_turns::UserTurns;
-use crate::session::tests::rig::{OPEN, Rig, request};
+use crate::session::tests::rig::{OPEN, Rig, limits, request};
 use crate::session::{Credentials, MirrorSpec, SessionLimits, ToFree};
 use crate::tls::close::Closing;
 use crate::upstream::Cut;
@@ -112,7 +113,7 @@ impl Services for Process {
     }
 
     fn limits(&self) -> Arc<SessionLimits> {
-        unreachable!("the policy stays the same")
+        Arc::new(limits())
     }
 
     fn judge(&self) -> Result<(), CloseReason> {
@@ -205,18 +206,18 @@ struct Lab {
 
 impl Lab {
     fn new() -> Lab {
+        Lab::with_turns(UserTurns::new(Duration::MAX))
+    }
+
+    fn with_turns(user_turns: UserTurns) -> Lab {
         let Rig { core, policy, .. } = Rig::new(OPEN);
         let (client, redis) = (End::default(), End::default());
         let account = MemoryBudget::new(u64::MAX).open(Holder::of(None, core.peer().address.ip()));
         // The policy that the session has begun with.
         let handle = Rc::new(Handle::new(0, None, None));
         handle.note_generation(policy.generation);
-        let process = Process {
-            policy: Rc::new(policy),
-            redis: redis.clone(),
-            long_turns: LongTurns::default(),
-            user_turns: UserTurns::new(Duration::MAX),
-        };
+        let process =
+            Process { policy: Rc::new(policy), redis: redis.clone(), long_turns: LongTurns::default(), user_turns };
         let task = Arc::<Task>::default();
         let driver = Driver::new(core, client.clone(), handle, account, process);
         let mut lab = Lab { driver, waker: Arc::clone(&task).into(), task, client, redis };
@@ -286,4 +287,21 @@ fn what_one_turn_leaves_is_taken_in_the_next_ones_without_anything_new_to_wake_t
     let turns = lab.run();
     assert!(lab.redis.has_heard(&requests));
     assert!(turns >= requests.len() / (128 << 10), "{turns}");
+}
+
+#[test]
+fn who_waits_for_the_turns_of_its_user_takes_no_requests_and_is_under_the_policy_in_force_all_the_same() {
+    // The share of the first turn is not renewed before others have had theirs, which never comes here.
+    let tasks = LocalSet::new();
+    let _guard = tasks.enter();
+    let mut lab = Lab::with_turns(UserTurns::new(Duration::from_nanos(1)));
+    lab.client.send(&request("GET key:1"));
+    lab.run();
+    assert!(lab.redis.has_heard(b""), "it waits");
+    let Rig { policy, .. } = Rig::new("user default off\n");
+    let generation = policy.generation + 1;
+    lab.driver.services.policy = Rc::new(Policy { generation, ..policy });
+    let ended = lab.driver.poll(&mut Context::from_waker(&lab.waker));
+    assert!(matches!(ended, Poll::Ready(CloseReason::Revoked(_))), "{ended:?}");
+    assert!(!lab.driver.handle.note_generation(generation), "it is under that");
 }

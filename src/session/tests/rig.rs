@@ -108,6 +108,19 @@ fn policy_of(dialect: Dialect, acl: &str, generation: u64) -> Policy {
     }
 }
 
+pub(crate) fn limits() -> SessionLimits {
+    SessionLimits {
+        request: RequestLimits::AUTHENTICATED,
+        request_buffer: REQUEST_BUFFER,
+        hold_buffer: HOLD_BUFFER,
+        auth_timeout: AUTH_TIMEOUT,
+        idle_timeout: Some(IDLE_TIMEOUT),
+        request_timeout: Some(REQUEST_TIMEOUT),
+        upstream_timeout: Some(UPSTREAM_TIMEOUT),
+        half_close_timeout: HALF_CLOSE_TIMEOUT,
+    }
+}
+
 /// A request, its arguments between blanks.
 pub(crate) fn request(line: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -143,20 +156,10 @@ impl Rig {
 
     fn of(client_ids: &Arc<ClientIds>, policy: Policy, certificate: Option<Arc<PeerIdentity>>) -> Rig {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let limits = SessionLimits {
-            request: RequestLimits::AUTHENTICATED,
-            request_buffer: REQUEST_BUFFER,
-            hold_buffer: HOLD_BUFFER,
-            auth_timeout: AUTH_TIMEOUT,
-            idle_timeout: Some(IDLE_TIMEOUT),
-            request_timeout: Some(REQUEST_TIMEOUT),
-            upstream_timeout: Some(UPSTREAM_TIMEOUT),
-            half_close_timeout: HALF_CLOSE_TIMEOUT,
-        };
         let now = Instant::now();
         let peer = Rc::new(Peer { address, certificate });
         let core =
-            SessionCore::new(peer, Arc::new(limits), Arc::clone(client_ids), &policy, now).expect("anybody may try");
+            SessionCore::new(peer, Arc::new(limits()), Arc::clone(client_ids), &policy, now).expect("anybody may try");
         Rig {
             core,
             policy,
