@@ -61,7 +61,7 @@ pub(super) struct Driver<C, S: Services> {
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     unblocking: Option<Unblocking>,
     long_turn: LongTurn,
-    user_turn: UserTurn,
+    user_turn: UserTurn<Holder>,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,

@@ -1,16 +1,15 @@
 //! Turns of sessions, shared among users. However many sessions a user has, together they have so much of a worker's time between two
 //! turns of everybody else; beyond it they wait for one another, in the order in which they come. Those who have not logged in share
-//! by their address.
+//! by their address, and the connections of a tunnel by its number.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::task::{spawn_local, yield_now};
-
-use super::budget::Holder;
 
 /// The time that the sessions of a user have before others have theirs. The last turn may go beyond.
 const SHARE: Duration = Duration::from_millis(4);
@@ -18,18 +17,18 @@ const SHARE: Duration = Duration::from_millis(4);
 /// Below this part of it, it is not looked at whether others have had theirs, which takes a task.
 const LITTLE: u32 = 4;
 
-/// The shares in the time of a worker.
-pub(super) struct UserTurns {
-    shares: Rc<Shares>,
+/// The shares in the time of a worker, by whose they are.
+pub(super) struct UserTurns<H: Eq + Hash> {
+    shares: Rc<Shares<H>>,
     time: Duration,
 }
 
-type Shares = RefCell<HashMap<Holder, Weak<Share>>>;
+type Shares<H> = RefCell<HashMap<H, Weak<Share<H>>>>;
 
 /// What the sessions of a user have in common.
-struct Share {
-    holder: Holder,
-    shares: Weak<Shares>,
+struct Share<H: Eq + Hash> {
+    holder: H,
+    shares: Weak<Shares<H>>,
     time: Duration,
     /// Since all others have had their turn.
     spent: Cell<Duration>,
@@ -55,26 +54,26 @@ enum WaiterState {
 }
 
 /// A session, as one of its user.
-pub(super) struct UserTurn {
-    share: Rc<Share>,
+pub(super) struct UserTurn<H: Eq + Hash + 'static> {
+    share: Rc<Share<H>>,
     /// Its place among those who wait, or the turn that it has had for it.
     waiter: Option<Rc<Waiter>>,
 }
 
-impl Default for UserTurns {
-    fn default() -> UserTurns {
+impl<H: Eq + Hash + Clone> Default for UserTurns<H> {
+    fn default() -> UserTurns<H> {
         UserTurns::new(SHARE)
     }
 }
 
-impl UserTurns {
+impl<H: Eq + Hash + Clone> UserTurns<H> {
     /// Shares of so much time each.
-    pub(super) fn new(time: Duration) -> UserTurns {
+    pub(super) fn new(time: Duration) -> UserTurns<H> {
         UserTurns { shares: Rc::default(), time }
     }
 
     /// A session of this user.
-    pub(super) fn enter(&self, holder: &Holder) -> UserTurn {
+    pub(super) fn enter(&self, holder: &H) -> UserTurn<H> {
         let known = self.shares.borrow().get(holder).and_then(Weak::upgrade);
         let share = known.unwrap_or_else(|| {
             let share = Rc::new(Share {
@@ -93,7 +92,7 @@ impl UserTurns {
     }
 }
 
-impl UserTurn {
+impl<H: Eq + Hash + 'static> UserTurn<H> {
     /// Whether the session may have a turn now, which [`end`](Self::end) ends. Where not, it is woken when it may; who is
     /// `urgent` never waits.
     #[must_use]
@@ -137,13 +136,13 @@ impl UserTurn {
     }
 }
 
-impl Drop for UserTurn {
+impl<H: Eq + Hash + 'static> Drop for UserTurn<H> {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-impl Share {
+impl<H: Eq + Hash + 'static> Share<H> {
     /// Whether somebody who comes now may go on, and nobody waits before him.
     fn has_time(&self) -> bool {
         self.spent.get() < self.time && !self.is_given.get() && self.waiting.borrow().is_empty()
@@ -180,7 +179,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl<H: Eq + Hash> Drop for Share<H> {
     fn drop(&mut self) {
         if let Some(shares) = self.shares.upgrade() {
             shares.borrow_mut().remove(&self.holder);
@@ -196,22 +195,17 @@ mod tests {
     use tokio::task::{JoinHandle, LocalSet};
 
     use super::*;
-    use crate::acl::UserName;
 
     const TURN: Duration = Duration::from_millis(1);
 
-    fn user(name: &str) -> Holder {
-        Holder::User(UserName::new(name.as_bytes()).unwrap())
-    }
-
     /// A session that has so many turns, which all take as long; each is written down.
     fn session(
-        turns: &UserTurns,
+        turns: &UserTurns<&'static str>,
         name: &'static str,
         count: usize,
         had: &Rc<RefCell<Vec<&'static str>>>,
     ) -> JoinHandle<()> {
-        let (mut turn, had, mut left) = (turns.enter(&user(name)), Rc::clone(had), count);
+        let (mut turn, had, mut left) = (turns.enter(&name), Rc::clone(had), count);
         spawn_local(poll_fn(move |cx| {
             if turn.begin(cx, false) {
                 had.borrow_mut().push(name);
@@ -261,7 +255,7 @@ mod tests {
     async fn who_is_gone_is_passed_over_also_where_it_was_next() {
         let all = async {
             let (turns, cx) = (UserTurns::new(TURN), Context::from_waker(Waker::noop()));
-            let [mut first, second, third, mut fourth] = [(); 4].map(|()| turns.enter(&user("eve")));
+            let [mut first, second, third, mut fourth] = [(); 4].map(|()| turns.enter(&"eve"));
             let (mut second, mut third) = (second, third);
             assert!(first.begin(&cx, false));
             first.end(TURN);
@@ -281,7 +275,7 @@ mod tests {
     async fn who_is_to_end_does_not_wait() {
         let all = async {
             let (turns, cx) = (UserTurns::new(TURN), Context::from_waker(Waker::noop()));
-            let [mut first, mut second] = [(); 2].map(|()| turns.enter(&user("eve")));
+            let [mut first, mut second] = [(); 2].map(|()| turns.enter(&"eve"));
             assert!(first.begin(&cx, false));
             first.end(TURN);
             assert!(!second.begin(&cx, false));
@@ -293,7 +287,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_a_user_without_sessions() {
         let turns = UserTurns::default();
-        let [first, second] = [(); 2].map(|()| turns.enter(&user("eve")));
+        let [first, second] = [(); 2].map(|()| turns.enter(&"eve"));
         drop(first);
         assert_eq!(turns.shares.borrow().len(), 1);
         drop(second);

@@ -29,7 +29,7 @@ use self::connection::Counted;
 use self::learning::SharedLearner;
 use self::mailbox::Message;
 pub use self::mailbox::{Application, Arrival, Mailbox, Renewal, RenewalReceivers};
-use super::budget::MemoryBudget;
+use super::budget::{Holder, MemoryBudget};
 use super::handshake_turns::HandshakeTurns;
 use super::lazy_free::LazyFree;
 use super::long_turn::LongTurns;
@@ -150,7 +150,9 @@ struct Worker {
     /// Whose turn it is for judgements that take long.
     long_turns: LongTurns,
     /// How much of its time each user has.
-    user_turns: UserTurns,
+    user_turns: UserTurns<Holder>,
+    /// And each tunnel.
+    tunnel_turns: UserTurns<usize>,
     /// And for steps of handshakes.
     handshake_turns: HandshakeTurns,
     /// Who finds servers for tunnels.
@@ -200,6 +202,7 @@ impl Worker {
             trusts: watch::Sender::new(()),
             long_turns: LongTurns::default(),
             user_turns: UserTurns::default(),
+            tunnel_turns: UserTurns::default(),
             handshake_turns: HandshakeTurns::default(),
             dialler: Dialler::default(),
             server_verdicts: Mutex::default(),

@@ -14,8 +14,14 @@ const MOST_BYTES: usize = 24 << 10;
 /// Records without plaintext at most. BoringSSL takes as many KeyUpdates.
 const MOST_RECORDS: usize = 32;
 
-/// Of so many records without plaintext, a KeyUpdate takes 4 µs, others have their turn.
+/// Of so many records without plaintext others have their turn. A KeyUpdate takes 4 µs.
 const RECORDS_AT_ONCE: usize = 8;
+
+/// For each so many bytes in it a record counts as one more. A server's tickets take 1.5 µs each, and 900 of them fit in one.
+const RECORD: usize = 1 << 10;
+
+/// Bytes that TLS 1.3 adds to what is in a record: its type and the tag.
+const ADDED: usize = 17;
 
 /// What was given since there was plaintext. Knows where records begin, if it has seen all that was given from the first byte on.
 #[derive(Default)]
@@ -24,6 +30,8 @@ pub(super) struct Barren {
     header: usize,
     /// How much of the record is missing, once the header is whole.
     missing: usize,
+    /// The length of the record.
+    length: usize,
     bytes: usize,
     records: usize,
     /// Those since others had their turn.
@@ -41,6 +49,7 @@ impl Barren {
             if self.header < HEADER {
                 self.missing = (self.missing << 8 | usize::from(bytes[at])) & 0xffff;
                 self.header += 1;
+                self.length = self.missing;
                 at += 1;
             } else {
                 let step = self.missing.min(bytes.len() - at);
@@ -50,11 +59,11 @@ impl Barren {
             if self.header == HEADER && self.missing == 0 {
                 self.header = 0;
                 ended += 1;
+                self.records_at_once += cost(self.length.saturating_sub(ADDED));
             }
         }
         self.bytes += at;
         self.records += ended;
-        self.records_at_once += ended;
         &bytes[..at]
     }
 
@@ -65,10 +74,10 @@ impl Barren {
         }
     }
 
-    /// There is plaintext of one of the records.
-    pub(super) fn note_plaintext(&mut self) {
+    /// There is so much plaintext of one of the records.
+    pub(super) fn note_plaintext(&mut self, bytes: usize) {
         (self.bytes, self.records) = (0, 0);
-        self.records_at_once = self.records_at_once.saturating_sub(1);
+        self.records_at_once = self.records_at_once.saturating_sub(cost(bytes));
     }
 
     /// The handshake, in which there is none, is over.
@@ -94,6 +103,11 @@ impl Barren {
         self.records_at_once = 0;
         pin!(yield_now()).poll(cx)
     }
+}
+
+/// As how many records one counts that has so much in it.
+fn cost(bytes: usize) -> usize {
+    1 + bytes / RECORD
 }
 
 #[cfg(test)]
@@ -130,8 +144,22 @@ mod tests {
         }
         barren.note(left);
         assert!(barren.is_too_much());
-        barren.note_plaintext();
+        barren.note_plaintext(5);
         assert!(!barren.is_too_much());
+    }
+
+    #[test]
+    fn a_record_counts_by_its_length_and_is_taken_back_by_what_came_of_it() {
+        let mut barren = Barren::default();
+        for length in [0, 1, 1023, 1024, 16 << 10] {
+            barren.note(&record(length + ADDED));
+            barren.note_plaintext(length);
+            assert_eq!(barren.records_at_once, 0, "{length}");
+        }
+        barren.note(&record((13 << 10) + ADDED));
+        barren.note(&record(1 + ADDED));
+        barren.note_plaintext(1);
+        assert!(barren.records_at_once > RECORDS_AT_ONCE, "a byte is not what takes a record of tickets back");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl AsyncRead for ClientStream {
         let count = plaintext.len().min(to.remaining());
         to.put_slice(&plaintext[..count]);
         Pin::new(&mut *stream).consume(count);
-        stream.get_mut().0.note_plaintext();
+        stream.get_mut().0.note_plaintext(count);
         Poll::Ready(Ok(()))
     }
 }

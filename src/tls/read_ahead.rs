@@ -64,9 +64,9 @@ impl<S> ReadAhead<S> {
         self.barren.begin();
     }
 
-    /// There is plaintext of what was given.
-    pub(super) fn note_plaintext(&mut self) {
-        self.barren.note_plaintext();
+    /// There is so much plaintext of what was given.
+    pub(super) fn note_plaintext(&mut self, bytes: usize) {
+        self.barren.note_plaintext(bytes);
     }
 
     /// What is still unread is kept in hardly more memory than it needs. Returns how many bytes that is, with what TLS holds
@@ -181,7 +181,7 @@ mod tests {
     async fn take(from: &mut ReadAhead<DuplexStream>, count: usize) -> Vec<u8> {
         let mut taken = vec![0; count];
         from.read_exact(&mut taken).await.expect("it is there");
-        from.note_plaintext();
+        from.note_plaintext(count);
         taken
     }
 

@@ -361,7 +361,7 @@ impl ServerConnection {
             let length = record.len();
             to.extend_from_slice(record);
             self.tls.reader().consume(length);
-            self.barren.note_plaintext();
+            self.barren.note_plaintext(length);
         }
     }
 

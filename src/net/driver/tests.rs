@@ -101,7 +101,7 @@ struct Process {
     policy: Rc<Policy>,
     redis: End,
     long_turns: LongTurns,
-    user_turns: UserTurns,
+    user_turns: UserTurns<Holder>,
 }
 
 impl Services for Process {
@@ -132,7 +132,7 @@ impl Services for Process {
         &self.long_turns
     }
 
-    fn user_turns(&self) -> &UserTurns {
+    fn user_turns(&self) -> &UserTurns<Holder> {
         &self.user_turns
     }
 
@@ -209,7 +209,7 @@ impl Lab {
         Lab::with_turns(UserTurns::new(Duration::MAX))
     }
 
-    fn with_turns(user_turns: UserTurns) -> Lab {
+    fn with_turns(user_turns: UserTurns<Holder>) -> Lab {
         let Rig { core, policy, .. } = Rig::new(OPEN);
         let (client, redis) = (End::default(), End::default());
         let account = MemoryBudget::new(u64::MAX).open(Holder::of(None, core.peer().address.ip()));

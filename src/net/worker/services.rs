@@ -20,6 +20,7 @@ use crate::auth::throttle::Reach;
 use crate::config::Listener;
 use crate::generation::{Edit, EditProgress, Editor, GoAhead};
 use crate::net::addresses::{is_balancer, may_connect};
+use crate::net::budget::Holder;
 use crate::net::long_turn::LongTurns;
 use crate::net::services::{Connecting, Services};
 use crate::net::user_turns::UserTurns;
@@ -114,7 +115,7 @@ impl Services for WorkerServices {
         &self.worker.long_turns
     }
 
-    fn user_turns(&self) -> &UserTurns {
+    fn user_turns(&self) -> &UserTurns<Holder> {
         &self.worker.user_turns
     }
 

@@ -1,6 +1,6 @@
 //! An application and its tunnel, from accept to close.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -21,6 +21,7 @@ use crate::config::Tunnel;
 use crate::generation::Generation;
 use crate::keepalive::{self, Keepalive};
 use crate::net::turn;
+use crate::net::user_turns::UserTurn;
 use crate::tls::{ClientMaterial, ServerError};
 use crate::tunnel::{Carrier, Dialled, Ended, Step};
 
@@ -219,8 +220,14 @@ impl Worker {
     /// Copies until both ways have ended, or, which is `None`, the first of them.
     async fn turns(&self, open: &OpenTunnel, carrier: &mut Carrier) -> Option<Ended> {
         poll_fn(|cx| {
+            let mut turn = open.turn.borrow_mut();
+            if !turn.begin(cx, false) {
+                return Poll::Pending;
+            }
+            let began = Instant::now();
             let polled = carrier.poll(cx, &mut self.tunnel_buffers.borrow_mut());
             open.count(carrier.volume());
+            turn.end(began.elapsed());
             match polled {
                 Poll::Ready(Step::More) => {
                     turn::end(cx);
@@ -239,6 +246,7 @@ impl Worker {
 struct OpenTunnel {
     worker: Rc<Worker>,
     number: usize,
+    turn: RefCell<UserTurn<usize>>,
     counted: Cell<Volume>,
     /// When something went through it last, or it was opened.
     moved_at: Cell<Instant>,
@@ -247,7 +255,13 @@ struct OpenTunnel {
 impl OpenTunnel {
     fn new(worker: &Rc<Worker>, number: usize) -> OpenTunnel {
         worker.counts.borrow_mut().tunnel_opened(number);
-        OpenTunnel { worker: Rc::clone(worker), number, counted: Cell::default(), moved_at: Cell::new(Instant::now()) }
+        OpenTunnel {
+            worker: Rc::clone(worker),
+            number,
+            turn: RefCell::new(worker.tunnel_turns.enter(&number)),
+            counted: Cell::default(),
+            moved_at: Cell::new(Instant::now()),
+        }
     }
 
     /// So much has gone through it by now.
