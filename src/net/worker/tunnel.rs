@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,6 +20,7 @@ use crate::audit::words::{TunnelEnd, TunnelFault};
 use crate::config::Tunnel;
 use crate::generation::Generation;
 use crate::keepalive::{self, Keepalive};
+use crate::net::shares::{Standing, Visitor};
 use crate::net::turn;
 use crate::net::user_turns::UserTurn;
 use crate::tls::{ClientMaterial, ServerError};
@@ -37,6 +38,9 @@ const DIALLING_IN_DRAIN: Duration = Duration::from_secs(2);
 
 /// Where the process ends, how long a server may take nothing of what an application said that has left.
 const STUCK_IN_DRAIN: Duration = Duration::from_secs(2);
+
+/// As whom applications come where handshakes take turns: they are of this host, all of them.
+const APPLICATION: Visitor = Visitor { standing: Standing::Known, network: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 
 /// How a tunnel has ended.
 enum End {
@@ -70,6 +74,7 @@ impl Worker {
         let dialled = Box::pin(self.dialler.dial(tunnel, &material, keepalive, |server, address, fault, words| {
             events.tunnel_failed(label, Some(server), address, fault, &words);
         }));
+        let dialled = self.handshake_turns.take(APPLICATION, dialled);
         let mut draining = self.draining.subscribe();
         let given_up = async {
             let _ = draining.wait_for(Option::is_some).await;
