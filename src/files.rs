@@ -41,7 +41,8 @@ impl AskedFor {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, path: &Path) {
+    /// This one is asked for now.
+    pub fn note(&self, path: &Path) {
         path.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

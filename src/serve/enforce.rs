@@ -8,7 +8,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::bounds::Bounds;
 use super::capacity;
-use super::logging::LogControl;
+use super::logging::{LogControl, OpenedLog};
 use crate::audit::events;
 use crate::config::Config;
 use crate::generation::{BuildError, Generation};
@@ -50,11 +50,13 @@ impl Enforcer {
     }
 
     /// Why this configuration could not be put into force here.
-    pub(super) fn faults(&self, config: &Config) -> Vec<BuildError> {
-        let capacity = capacity::find(config).err().map(BuildError::config);
-        let is_other_log = config.log != self.current().config.log;
-        let log = is_other_log.then(|| LogControl::check(&config.log).err()).flatten().map(BuildError::config);
-        capacity.into_iter().chain(log).collect()
+    pub(super) fn fault(config: &Config) -> Option<BuildError> {
+        capacity::find(config).err().map(BuildError::config)
+    }
+
+    /// The log goes on there.
+    pub(super) fn change_log(&self, opened: OpenedLog) {
+        self.log.change(opened);
     }
 
     /// What does not ask the generation is told.
@@ -66,11 +68,6 @@ impl Enforcer {
                 events::setting_not_taken(&error);
             }
             capacity::tell(config);
-        }
-        if config.log != before.config.log
-            && let Err(error) = self.log.change(&config.log)
-        {
-            events::setting_not_taken(&error);
         }
     }
 

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -103,26 +104,14 @@ impl LogControl {
         self.lines.reopen();
     }
 
-    /// Whether [`change`](Self::change) can do this.
-    ///
-    /// # Errors
-    /// The file cannot be opened.
-    pub fn check(settings: &LogSettings) -> Result<(), LogError> {
-        Target::open(settings).map(drop)
-    }
-
-    /// Goes on with other settings. What is queued goes where the rest goes.
-    ///
-    /// # Errors
-    /// The file cannot be opened, and nothing is changed.
-    pub fn change(&self, settings: &LogSettings) -> Result<(), LogError> {
-        let target = Target::open(settings)?;
+    /// Goes on with other settings. What is queued goes where the rest goes. No file system is waited for.
+    pub(super) fn change(&self, mut opened: OpenedLog) {
+        let settings = &opened.settings;
         // It fails where nobody logs any more.
         let _ = self.layer.reload(layer(settings, Queued::new(&self.lines, settings)));
         self.lost_line.change(settings);
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(target);
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).extend(opened.target.take());
         self.lines.reopen();
-        Ok(())
     }
 }
 
@@ -291,8 +280,35 @@ impl Target {
     }
 }
 
-/// Where the log goes from its next reopening on.
-type NextTarget = Arc<Mutex<Option<Target>>>;
+/// Where the log can go on, and how. To open and to close it takes as long as a file system likes.
+pub(super) struct OpenedLog {
+    settings: LogSettings,
+    /// `None` once the log goes on there.
+    target: Option<Target>,
+}
+
+impl OpenedLog {
+    /// Opens what these settings name.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn open(settings: &LogSettings) -> Result<OpenedLog, LogError> {
+        Target::open(settings).map(|target| OpenedLog { settings: settings.clone(), target: Some(target) })
+    }
+}
+
+impl Drop for OpenedLog {
+    /// Whoever has no use for it does not wait for its end.
+    fn drop(&mut self) {
+        if let Some(target) = self.target.take() {
+            // Where no thread is to be had it is closed here.
+            let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(target));
+        }
+    }
+}
+
+/// Where the log goes from its next reopening on: the last of these. They are closed where it is written, all of them.
+type NextTarget = Arc<Mutex<Vec<Target>>>;
 
 /// Where the log goes, until there is something next.
 struct ChangingTarget {
@@ -310,8 +326,10 @@ impl Sink for ChangingTarget {
     }
 
     fn reopen(&mut self) -> bool {
-        if let Some(next) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.target = next;
+        // Nothing is closed while that is locked.
+        let mut next = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(last) = next.pop() {
+            self.target = last;
             return true;
         }
         let Target::File(path, file) = &mut self.target else { return false };
@@ -478,15 +496,13 @@ mod tests {
         let log = logged_while(LogFormat::Text, |log, path| {
             tracing::debug!("detail");
             let other = path.with_extension("other");
-            let nowhere = LogSettings { file: Some("/nonexistent/log".into()), ..settings(LogFormat::Json) };
-            assert!(log.change(&nowhere).is_err());
             let changed = LogSettings { file: Some(other.clone()), level: LogLevel::Debug, format: LogFormat::Json };
             while !fs::read_to_string(path).is_ok_and(|text| text.contains("first")) {
                 tracing::info!("first");
             }
-            log.change(&changed).unwrap();
+            log.change(OpenedLog::open(&changed).unwrap());
             tracing::debug!("more detail");
-            log.change(&LogSettings { level: LogLevel::Warn, ..changed }).unwrap();
+            log.change(OpenedLog::open(&LogSettings { level: LogLevel::Warn, ..changed }).unwrap());
             tracing::info!("less");
             assert_eq!(log.lines.close(PATIENCE), 0);
             other_log = fs::read_to_string(&other).unwrap();
@@ -494,6 +510,28 @@ mod tests {
         assert!(!log.contains("detail") && log.starts_with("20"), "{log}");
         let last: serde_json::Value = serde_json::from_str(other_log.lines().last().unwrap()).unwrap();
         assert_eq!((&last["level"], &last["message"]), (&"DEBUG".into(), &"more detail".into()), "{other_log}");
+    }
+
+    #[test]
+    fn the_log_goes_on_in_the_last_that_was_opened_whatever_its_name_leads_to_by_then() {
+        let mut moved = String::new();
+        logged_while(LogFormat::Text, |log, path| {
+            let folder = tempfile::tempdir().unwrap();
+            let [one, other] = ["one", "other"].map(|name| {
+                let file = Some(folder.path().join(name).join("log"));
+                fs::create_dir(folder.path().join(name)).unwrap();
+                OpenedLog::open(&LogSettings { file, ..settings(LogFormat::Text) }).unwrap()
+            });
+            // To ask for these names again would be an error.
+            let elsewhere = path.with_extension("moved");
+            fs::rename(folder.path(), &elsewhere).unwrap();
+            log.change(one);
+            log.change(other);
+            tracing::info!("last");
+            assert_eq!(log.lines.close(PATIENCE), 0);
+            moved = fs::read_to_string(elsewhere.join("other/log")).unwrap();
+        });
+        assert!(moved.contains("last"), "{moved}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::Reread;
 use crate::config::{Config, ConfigErrors, Loaded, Restart};
 use crate::files::{Digest, Files};
 use crate::generation;
+use crate::serve::logging::{LogError, OpenedLog};
 
 /// What has come of something that takes as long as a file system likes.
 pub(in crate::serve) enum Found {
@@ -41,6 +42,8 @@ pub(in crate::serve) struct ReadConfig {
     pub(super) config: Config,
     pub(super) warnings: Vec<String>,
     pub(super) restart: Restart,
+    /// Where its log goes, if that is another than the one in force.
+    pub(super) log: Option<Result<OpenedLog, LogError>>,
 }
 
 /// Of writing the ACL file.
@@ -69,7 +72,17 @@ impl ConfigSource {
         let (config, restart) = self.in_force.reloaded(&written);
         // What cannot be read is an error of the build.
         config.watched_files().iter().for_each(|(path, _)| drop(files.read(path)));
-        Ok(ReadConfig { config, warnings: warnings.iter().map(ToString::to_string).collect(), restart })
+        Ok(ReadConfig { config, warnings: warnings.iter().map(ToString::to_string).collect(), restart, log: None })
+    }
+
+    /// What was read, with its log opened.
+    fn with_log(&self, read: ReadConfig, files: &Files) -> ReadConfig {
+        let settings = &read.config.log;
+        if *settings == self.in_force.log {
+            return read;
+        }
+        settings.file.iter().for_each(|path| files.asked_for().note(path));
+        ReadConfig { log: Some(OpenedLog::open(settings)), ..read }
     }
 }
 
@@ -90,8 +103,8 @@ pub(super) fn all(files: Files, watched: &[PathBuf], source: Option<&ConfigSourc
     let Read { files, .. } = look(files, watched);
     // What a generation is built of may be a device.
     watched.iter().for_each(|path| drop(files.read(path)));
-    let config = source.map(|source| source.read(&files));
-    finish(files, began, config)
+    let found = source.map(|source| (source, source.read(&files)));
+    finish(files, began, found)
 }
 
 /// The same, again where something has changed meanwhile, and always with the configuration.
@@ -102,15 +115,20 @@ pub(super) fn at_one_moment(files: Files, watched: &[PathBuf], source: &ConfigSo
         watched.iter().for_each(|path| drop(files.read(path)));
         source.read(files)
     });
-    finish(files, began, Some(config))
+    finish(files, began, Some((source, config)))
 }
 
-fn finish(files: Files, began: Instant, config: Option<Result<ReadConfig, ConfigErrors>>) -> (Read, Rest) {
+/// What a configuration was read from, and what came of it.
+type FoundConfig<'a> = (&'a ConfigSource, Result<ReadConfig, ConfigErrors>);
+
+fn finish(files: Files, began: Instant, found: Option<FoundConfig<'_>>) -> (Read, Rest) {
     for path in files.paths() {
         files.is_regular(&path);
     }
     let ended = Instant::now();
     let has_changed = files.has_changed();
+    // Once, however often the configuration was read.
+    let config = found.map(|(source, config)| config.map(|read| source.with_log(read, &files)));
     (Read { files, time: (began, ended) }, Rest { config, has_changed })
 }
 
@@ -120,4 +138,53 @@ pub(super) fn write(files: &Files, again: Files, path: &Path, text: Vec<u8>, gen
     let outcome = generation::replace(path, &text);
     drop(again.read(path));
     Written { path: path.to_owned(), text, before, outcome, files: again, generation }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{self, Flags, Host, Sources};
+
+    const MINIMAL: &str = "listen = \"127.0.0.1:6380\"\nupstream = \"unix:/run/redis/redis.sock\"\n\
+        tls-cert-file = \"server.crt\"\ntls-key-file = \"server.key\"\ntls-ca-cert-file = \"ca.crt\"\naclfile = \"users.acl\"\n";
+
+    #[test]
+    fn another_log_file_is_opened_where_files_are_read_and_told_of_as_the_one_that_is_waited_for() {
+        let folder = tempfile::Builder::new().permissions(private()).tempdir().unwrap();
+        let file = folder.path().join("respgate.toml");
+        let log = folder.path().join("log");
+        let load = |file: &Path, files: &Files| {
+            let (variables, flags, host) = (BTreeMap::new(), Flags::none(), Host::current());
+            let file = Some(file.to_owned());
+            config::load(&Sources { file, variables: &variables, flags: &flags, host: &host, files })
+        };
+        fs::write(&file, MINIMAL).unwrap();
+        let in_force = load(&file, &Files::default()).unwrap().config;
+        let named = file.clone();
+        let source = ConfigSource { reread: Arc::new(move |files| load(&named, files)), in_force };
+        let opened = || {
+            let (of_all, of_one_moment) = (Files::default(), Files::default());
+            let asked_for = [of_all.asked_for(), of_one_moment.asked_for()];
+            let rests = [all(of_all, &[], Some(&source)).1, at_one_moment(of_one_moment, &[], &source).1];
+            let logs = rests.map(|rest| rest.config.unwrap().unwrap().log);
+            let outcomes = logs.map(|log| log.map(|log| log.map(drop).map_err(|error| error.to_string())));
+            (outcomes, asked_for.map(|asked_for| asked_for.path()))
+        };
+        assert_eq!(opened().0, [None, None], "it is the same");
+        fs::write(&file, format!("log-file = {log:?}\n{MINIMAL}")).unwrap();
+        assert_eq!(opened(), ([Some(Ok(())), Some(Ok(()))], [log.clone(), log.clone()]));
+        assert!(log.exists());
+        fs::remove_file(&log).unwrap();
+        fs::create_dir(&log).unwrap();
+        let error = format!("log-file: {}: Is a directory (os error 21)", log.display());
+        assert_eq!(opened().0, [Some(Err(error.clone())), Some(Err(error))]);
+    }
+
+    fn private() -> fs::Permissions {
+        std::os::unix::fs::PermissionsExt::from_mode(0o700)
+    }
 }

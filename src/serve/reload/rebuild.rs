@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::files::Files;
 use crate::generation::{self, BuildError, Built, Generation, Kept, Part};
 use crate::net::worker::Renewal;
+use crate::serve::enforce::Enforcer;
 
 /// What is read again. The rest is kept.
 pub(super) struct Reading {
@@ -161,11 +162,12 @@ impl Reloader {
         current: &Generation,
         files: &Files,
     ) -> Result<Built, Vec<BuildError>> {
-        let config = match reading.config.as_ref().filter(|_| !held_up.contains(&Part::Configuration)) {
+        let read = match reading.config.as_ref().filter(|_| !held_up.contains(&Part::Configuration)) {
             None => None,
-            Some(Ok(read)) => Some(&read.config),
+            Some(Ok(read)) => Some(read),
             Some(Err(errors)) => return Err(errors.iter().map(BuildError::from).collect()),
         };
+        let config = read.map(|read| &read.config);
         let authorities = |part: &Part| match part {
             Part::Authorities(path) => Some(path.clone()),
             _ => None,
@@ -181,9 +183,11 @@ impl Reloader {
             config: config.is_none(),
         };
         // CAs that are held up are read from no file.
-        let read = held_up.iter().filter(|part| !matches!(part, Part::Authorities(_)));
-        let files = files.with(read.flat_map(|part| self.watch.in_force(part)));
-        let mut errors = config.map(|config| self.enforcer.faults(config)).unwrap_or_default();
+        let as_before = held_up.iter().filter(|part| !matches!(part, Part::Authorities(_)));
+        let files = files.with(as_before.flat_map(|part| self.watch.in_force(part)));
+        let capacity = config.and_then(Enforcer::fault);
+        let log = read.and_then(|read| read.log.as_ref()?.as_ref().err()).map(BuildError::config);
+        let mut errors: Vec<_> = capacity.into_iter().chain(log).collect();
         match generation::build(config.unwrap_or(&self.config), &files, self.upstream(), kept) {
             Ok(built) if errors.is_empty() => Ok(built),
             built => {
@@ -234,8 +238,8 @@ impl Reloader {
             let authorities = left.iter().filter(|part| matches!(part, Part::Authorities(_)));
             authorities.for_each(|part| self.watch.put_out_of_force(part));
         }
-        let mut is_other_source = false;
-        if let Some(Ok(ReadConfig { config, warnings, restart })) =
+        let (mut is_other_source, mut other_log) = (false, None);
+        if let Some(Ok(ReadConfig { config, warnings, restart, log })) =
             reading.config.filter(|_| !held_up.contains(&Part::Configuration))
         {
             if restart.is_needed() {
@@ -247,6 +251,7 @@ impl Reloader {
             self.watch.put_in_force(&Part::Configuration, files);
             self.config = config;
             self.config_warnings = warnings;
+            other_log = log.and_then(Result::ok);
             if !is_other_source {
                 self.tell_of_unsaved_users(files);
             }
@@ -260,6 +265,9 @@ impl Reloader {
         }
         built.warnings.extend(self.config_warnings.iter().cloned());
         self.logged = log_findings(&built, &self.logged);
+        if let Some(opened) = other_log {
+            self.enforcer.change_log(opened);
+        }
         let renewal = if reading.trust { Renewal::Trust } else { Renewal::Policy };
         self.enforcer.enforce(built.generation, renewal).await;
     }
