@@ -9,11 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-
 use super::chain::{Chain, Head};
 use super::events;
 use super::lines::{Settled, Sink};
+use super::lock::Lock;
 use super::opening::{OthersAccess, open, tail};
 use crate::config::AuditTarget;
 
@@ -31,8 +30,9 @@ pub(super) struct AuditFile {
     is_strict: bool,
     /// What others may do with it that they should not, as was told last.
     told_access: OthersAccess,
-    /// Locked, if it is one.
     file: Option<File>,
+    /// That of the file, if it is one, for as long as it may be written to and while another is opened under its name.
+    lock: Option<Lock>,
     /// Up to the last line that was written in whole.
     chain: Chain,
     /// Bytes of the next line that are written already.
@@ -58,6 +58,7 @@ impl AuditFile {
             is_strict,
             told_access: OthersAccess::default(),
             file: None,
+            lock: None,
             chain: Chain::new(run),
             begun: 0,
             is_unsynced: false,
@@ -105,11 +106,12 @@ impl AuditFile {
 
     /// Sees to it that the file is ours, and that the chain goes on behind its end.
     fn lock(&mut self, path: &Path, mut file: File) -> io::Result<()> {
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => io::ErrorKind::ResourceBusy.into(),
-            error => io::Error::from(error),
-        })?;
-        let (ours, named) = (file.metadata()?, fs::metadata(path)?);
+        let ours = file.metadata()?;
+        self.lock = self.lock.take().filter(|lock| lock.is_of(path));
+        if self.lock.is_none() {
+            self.lock = Some(Lock::take(path, &ours)?);
+        }
+        let named = fs::metadata(path)?;
         if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) {
             // It was moved away just now.
             return Err(io::ErrorKind::WouldBlock.into());
@@ -235,7 +237,6 @@ impl Sink for AuditFile {
         if both.is_some_and(|(named, ours)| (named.dev(), named.ino()) == (ours.dev(), ours.ino())) {
             return false;
         }
-        // The lock goes with it.
         self.file = None;
         if let Err(error) = self.open_again() {
             self.tell_failure(&error);
@@ -351,6 +352,43 @@ mod tests {
         write(&mut second, "y");
         assert_eq!(verify(&[&path], second.chain.head().cloned()), []);
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn a_lock_of_the_file_itself_which_takes_no_more_than_to_read_it_holds_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("audit"), folder.path().join("audit.1"));
+        let lock_by_reader = || {
+            let reader = File::open(&path).unwrap();
+            rustix::fs::flock(&reader, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+            reader
+        };
+        fs::write(&path, "").unwrap();
+        let _at_start = lock_by_reader();
+        let mut file = start(&path, "a");
+        write(&mut file, "x");
+        fs::rename(&path, &old).unwrap();
+        fs::write(&path, "").unwrap();
+        let _later = lock_by_reader();
+        assert!(file.reopen());
+        write(&mut file, "y");
+        assert_eq!(verify(&[&old, &path], file.chain.head().cloned()), []);
+    }
+
+    #[test]
+    fn a_second_process_waits_for_the_first_also_where_that_opens_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("audit"), folder.path().join("audit.1"));
+        let mut first = start(&path, "a");
+        write(&mut first, "x");
+        let mut second = start(&path, "b");
+        fs::rename(&path, &old).unwrap();
+        let mut is_busy = || second.write(b"{\"event\":\"z\"}\n").unwrap_err().kind() == io::ErrorKind::ResourceBusy;
+        assert!(is_busy() && first.reopen() && is_busy());
+        write(&mut first, "y");
+        drop(first);
+        write(&mut second, "z");
+        assert_eq!(verify(&[&old, &path], second.chain.head().cloned()), []);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod events;
 mod key_hasher;
 pub mod limit;
 pub mod lines;
+mod lock;
 mod opening;
 mod record;
 pub mod refusals;

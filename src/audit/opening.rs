@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{Access, OFlags, access};
 
 use super::chain::Tail;
+use super::lock;
 use crate::permissions::Permissions;
 
 /// Bytes at the end of a file, among which its last line has to be.
@@ -88,12 +89,14 @@ pub fn inspect(path: &Path, is_strict: bool) -> io::Result<Vec<String>> {
     match fs::metadata(path) {
         Ok(_) => {
             let Opened { mut file, access } = open(path, is_strict)?;
+            lock::inspect(path, Some(&file.metadata()?))?;
             tail(&mut file)?;
             access.into_warnings()
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             access(folder, Access::WRITE_OK | Access::EXEC_OK)?;
+            lock::inspect(path, None)?;
             OthersAccess::of(&Permissions::of_absent(path), is_strict).into_warnings()
         }
         Err(error) => Err(error),

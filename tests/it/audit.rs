@@ -1,11 +1,12 @@
 //! The audit log: what has to be in it is, and whoever changes it is found out.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
@@ -238,6 +239,25 @@ fn a_file_that_was_moved_is_gone_on_with_in_a_new_one() {
 }
 
 #[test]
+fn whoever_may_only_read_the_file_keeps_nothing_from_being_written() {
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).start();
+    let (path, old) = (gate.path("audit"), gate.path("audit.1"));
+    fs::rename(&path, &old).unwrap();
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let reader = File::open(&path).unwrap();
+    flock(&reader, FlockOperation::NonBlockingLockShared).unwrap();
+    gate.signal(Signal::USR1);
+    // That the file is opened anew begins with it.
+    gate.wait_for_log(&["\"audit\"", "\"head\""]);
+    assert!(gate.connect("alice").text(&["FLUSHALL"]).starts_with("-NOPERM"));
+    eventually("the refusal", || fs::read_to_string(&path).unwrap().contains("flushall").then_some(()));
+    stop(&mut gate);
+    assert_eq!(verify(&[&old, &path], None).status.code(), Some(0));
+}
+
+#[test]
 fn on_a_full_disk_nothing_waits_and_what_is_lost_is_counted() {
     let redis = RedisServer::start();
     let mut gate = setup(&redis).setting("audit-commands = []").expect_log("\"audit\"").start().settled();
@@ -415,6 +435,10 @@ fn what_cannot_be_the_audit_log_is_an_error_at_check_and_start() {
     fs::write(&path, "").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o602)).unwrap();
     fails(77, "can be changed by others (mode 0602): chmod go-w ");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(setup.path("audit.lock"), "").unwrap();
+    fs::set_permissions(setup.path("audit.lock"), fs::Permissions::from_mode(0o644)).unwrap();
+    fails(77, "audit.lock: it can be locked by others (mode 0644): chmod 600 ");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     fails(78, "it is a directory");
