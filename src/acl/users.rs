@@ -62,14 +62,12 @@ impl Acl {
         Ok(acl)
     }
 
-    /// The set without this user; `None` if there is none of this name, or it is `default`.
-    pub fn without_user(&self, name: &[u8]) -> Option<Acl> {
-        if name == DEFAULT {
-            return None;
-        }
+    /// The set without those of these users that it has, and who they are. `default` stays.
+    pub fn without_users(&self, names: &[Vec<u8>]) -> (Acl, Vec<UserName>) {
         let mut acl = self.clone();
-        acl.users.remove(std::str::from_utf8(name).ok()?)?;
-        Some(acl)
+        let names = names.iter().filter(|name| *name != DEFAULT).filter_map(|name| std::str::from_utf8(name).ok());
+        let removed = names.filter_map(|name| acl.users.remove_entry(name)).map(|(name, _)| name).collect();
+        (acl, removed)
     }
 
     /// The same users over another table, as after [`CommandTable::extended`]: rules are applied again, and names that

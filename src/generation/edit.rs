@@ -42,8 +42,8 @@ pub struct Editor {
 }
 
 impl Edit {
-    /// The command, and the users it names, for the audit log: of many or long names the beginning. Rules may hold
-    /// passwords.
+    /// The command, and the users it names, for log and audit log: of many or long names the beginning, since none of them need be
+    /// a user's. Rules may hold passwords.
     pub fn subject(&self) -> (&'static str, String) {
         const SHOWN: usize = 256;
         fn beginning(name: &[u8]) -> &[u8] {

@@ -201,6 +201,28 @@ fn logins_and_edits_are_there_without_passwords() {
 }
 
 #[test]
+fn all_who_are_deleted_are_named_whatever_other_names_a_request_has() {
+    let redis = RedisServer::start();
+    let mut gate = setup(&redis).start();
+    let mut bob = bob(&gate);
+    let crowd: Vec<String> = (10..80).map(|number| format!("{}{number}", "n".repeat(126))).collect();
+    let nobody = "x".repeat(200);
+    for user in crowd.iter().map(String::as_str).chain(["victim"]) {
+        assert_eq!(bob.text(&["ACL", "SETUSER", user]), "+OK");
+    }
+    let of_nobody = [nobody.as_str(); 300];
+    let named = of_nobody.into_iter().chain(crowd.iter().map(String::as_str)).chain(["victim", "victim"]);
+    let words: Vec<&str> = ["ACL", "DELUSER"].into_iter().chain(named).collect();
+    assert_eq!(bob.text(&words), ":71");
+    gate.wait_for_log(&["\"acl\"", "acl|deluser", "victim"]);
+    stop(&mut gate);
+    let lines = lines(&gate.path("audit"));
+    let deleted = lines.iter().filter(|line| line["event"] == "acl.changed" && line["command"] == "acl|deluser");
+    let deleted: Vec<&str> = deleted.flat_map(|line| line["names"].as_str().unwrap().split(' ')).collect();
+    assert_eq!(deleted, [crowd.iter().map(String::as_str).collect(), vec!["victim"]].concat());
+}
+
+#[test]
 fn a_killed_process_leaves_what_the_next_one_goes_on_with_and_vouches_for() {
     let redis = RedisServer::start();
     let elsewhere = folder();

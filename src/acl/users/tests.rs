@@ -256,12 +256,13 @@ fn names_have_at_most_128_bytes() {
 }
 
 #[test]
-fn default_cannot_be_removed() {
+fn users_that_are_there_are_removed_once_each_and_default_is_not() {
     let table = CommandTable::builtin(Dialect::Redis70);
     let acl = Acl::new(&table).set_user(b"bob", &[], &table).unwrap();
-    assert!(acl.without_user(b"default").is_none());
-    assert!(acl.without_user(b"eve").is_none());
-    assert!(acl.without_user(b"bob").unwrap().user(b"bob").is_none());
+    let (acl, removed) = acl.without_users(&[b"default".to_vec(), b"eve".to_vec(), b"bob".to_vec(), b"bob".to_vec()]);
+    assert!(acl.user(b"default").is_some() && acl.user(b"bob").is_none());
+    let removed: Vec<&str> = removed.iter().map(UserName::as_str).collect();
+    assert_eq!(removed, ["bob"]);
 }
 
 #[test]

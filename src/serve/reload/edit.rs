@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::found::{self, Found, Read, Rest, Written};
 use super::{Reloader, reader};
-use crate::acl::{Acl, RuleError};
+use crate::acl::{Acl, RuleError, UserName};
 use crate::audit::events;
 use crate::files::Files;
 use crate::generation::{self, BuildError, Edit, EditProgress, EditTicket, Generation, Part, contradictions};
@@ -27,14 +27,20 @@ impl Reloader {
     /// Does what a session asks for, if it still may: between its request and now users and trust may have changed.
     pub async fn edit(&mut self, ticket: EditTicket) {
         let Some(edit) = self.judged_again(ticket).await else { return };
-        let (command, names) = edit.subject();
+        let (command, named) = edit.subject();
         let Edit { administration, editor, answer } = edit;
+        let mut lines = vec![named];
         let (before, was_unsaved) = (self.enforcer.current().number, self.unsaved);
         // What a file says is not the editor's own doing.
         let is_own = !matches!(administration, Administration::Load);
         let outcome = match administration {
             Administration::SetUser { name, rules } => self.set_user(&name, &rules).await,
-            Administration::DeleteUsers(names) => self.delete_users(&names).await,
+            Administration::DeleteUsers(names) => self.delete_users(&names).await.map(|deleted| {
+                if !deleted.is_empty() {
+                    lines = listed(&deleted);
+                }
+                Reply::Integer(deleted.len().try_into().unwrap_or(i64::MAX))
+            }),
             Administration::Load => self.load().await,
             Administration::Save => self.save().await,
             // A worker does these itself.
@@ -42,21 +48,23 @@ impl Reloader {
         };
         let reply = match outcome {
             Ok(reply) => {
-                self.audit.acl_changed(&editor.user, editor.client, command, &names);
-                match self.enforcer.confirm().await {
-                    Ok(()) => {
-                        events::administered(&editor.user, editor.client, command, &names, true);
-                        reply
-                    }
-                    Err(why) => {
-                        events::edit_not_confirmed(&editor.user, editor.client, command, &names, &why);
-                        Reply::error(NOT_CONFIRMED)
+                for names in &lines {
+                    self.audit.acl_changed(&editor.user, editor.client, command, names);
+                }
+                let confirmed = self.enforcer.confirm().await;
+                for names in &lines {
+                    match &confirmed {
+                        Ok(()) => events::administered(&editor.user, editor.client, command, names, true),
+                        Err(why) => events::edit_not_confirmed(&editor.user, editor.client, command, names, why),
                     }
                 }
+                if confirmed.is_ok() { reply } else { Reply::error(NOT_CONFIRMED) }
             }
             // Nothing has been done.
             Err(text) => {
-                events::administered(&editor.user, editor.client, command, &names, false);
+                for names in &lines {
+                    events::administered(&editor.user, editor.client, command, names, false);
+                }
                 Reply::error(text)
             }
         };
@@ -103,21 +111,15 @@ impl Reloader {
         Ok(Reply::OK)
     }
 
-    async fn delete_users(&mut self, names: &[Vec<u8>]) -> Result<Reply, String> {
+    /// Says who was deleted.
+    async fn delete_users(&mut self, names: &[Vec<u8>]) -> Result<Vec<UserName>, String> {
         let current = self.enforcer.current();
-        let mut acl = current.policy.acl.clone();
-        let mut deleted = 0;
-        for name in names {
-            if let Some(without) = acl.without_user(name) {
-                acl = without;
-                deleted += 1;
-            }
-        }
+        let (acl, deleted) = current.policy.acl.without_users(names);
         self.refuse_contradictions(&acl)?;
-        if deleted > 0 {
+        if !deleted.is_empty() {
             self.enforce_users(&current, acl).await;
         }
-        Ok(Reply::Integer(deleted))
+        Ok(deleted)
     }
 
     async fn load(&mut self) -> Result<Reply, String> {
@@ -238,6 +240,13 @@ impl Reloader {
         self.unsaved = false;
         self.due.retry = true;
     }
+}
+
+/// All of these users, so many in a line that none is cut, whatever other names a request has.
+fn listed(users: &[UserName]) -> Vec<String> {
+    const IN_A_LINE: usize = 32;
+    let line = |users: &[UserName]| users.iter().map(UserName::as_str).collect::<Vec<_>>().join(" ");
+    users.chunks(IN_A_LINE).map(line).collect()
 }
 
 /// All errors in one line, as Redis has them [ACLLoadFromFile].
