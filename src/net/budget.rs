@@ -8,7 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 pub(super) use self::ledger::Holder;
-use self::ledger::{Holding, Ledger};
+use self::ledger::{Entry, Ledger};
+
+/// While more is held than there may be, those who hold less than their share are read from until it is more by this
+/// part: what one user holds at the limit must not keep others waiting for those who are to give it back.
+const RESERVE_PART: u64 = 8;
 
 /// The sum of the bytes that sessions hold, and its bound. Over it, the session that holds the most of the user that holds
 /// the most is told to go, whoever it is that asks for more.
@@ -31,7 +35,7 @@ impl MemoryBudget {
     pub fn set_limit(&self, limit: u64) {
         self.limit.store(limit, Ordering::Relaxed);
         if self.is_exceeded() {
-            self.evict();
+            drop(self.evict());
         }
     }
 
@@ -47,9 +51,8 @@ impl MemoryBudget {
 
     /// An account for a session that holds nothing yet.
     pub(super) fn open(self: &Arc<Self>, holder: Holder) -> Account {
-        let holding = Arc::<Holding>::default();
-        let number = self.ledger().enter(holder.clone(), Arc::clone(&holding));
-        Account { budget: Arc::clone(self), holding, holder, number, held: 0, waker: None }
+        let entry = self.ledger().enter(holder);
+        Account { budget: Arc::clone(self), entry, waker: None }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -61,22 +64,20 @@ impl MemoryBudget {
     }
 
     /// Has as many sessions go as it takes, those included that are already going.
-    fn evict(&self) {
-        let limit = self.limit.load(Ordering::Relaxed);
+    fn evict(&self) -> MutexGuard<'_, Ledger> {
+        let limit = self.limit();
         let mut ledger = self.ledger();
         while let Some(holding) = ledger.next_to_evict(self.held.load(Ordering::Acquire), limit) {
             holding.evict();
         }
+        ledger
     }
 }
 
 /// What one session holds. It is given up when this is dropped.
 pub(super) struct Account {
     budget: Arc<MemoryBudget>,
-    holding: Arc<Holding>,
-    holder: Holder,
-    number: u64,
-    held: u64,
+    entry: Entry,
     /// As the holding knows it.
     waker: Option<Waker>,
 }
@@ -85,59 +86,59 @@ impl Account {
     /// The session holds so many bytes now. Somebody may be evicted for it, this session or another.
     pub(super) fn hold(&mut self, bytes: usize) {
         let bytes = bytes as u64;
-        let before = std::mem::replace(&mut self.held, bytes);
+        let before = self.entry.held();
         if bytes == before {
             return;
         }
-        // The holding comes before the sum: whoever finds the sum within the bounds by what others are to give back must not
+        // The entry comes before the sum of all: whoever finds that within the bounds by what others are to give back must not
         // count on what they have given back already.
-        self.holding.hold(bytes);
+        self.entry.hold(bytes);
         if bytes < before {
             self.budget.held.fetch_sub(before - bytes, Ordering::Release);
         } else {
             self.budget.held.fetch_add(bytes - before, Ordering::Release);
             if self.budget.is_exceeded() {
-                self.budget.evict();
+                drop(self.budget.evict());
             }
         }
     }
 
     /// Whether the session holds anything.
     pub(super) fn holds_something(&self) -> bool {
-        self.held > 0
+        self.entry.held() > 0
     }
 
-    /// Whether there is room for more. If not, somebody has been told to go, and will give back what he holds at his next
+    /// Whether the session may take more. If not, somebody has been told to go, and will give back what he holds at his next
     /// turn.
     pub(super) fn has_room(&self) -> bool {
-        let is_exceeded = self.budget.is_exceeded();
-        if is_exceeded {
-            self.budget.evict();
+        let (held, limit) = (self.budget.held(), self.budget.limit());
+        if held <= limit {
+            return true;
         }
-        !is_exceeded
+        let ledger = self.budget.evict();
+        held <= limit.saturating_add(limit / RESERVE_PART) && ledger.is_within_share(&self.entry, limit)
     }
 
     /// For whom the session holds it.
     pub(super) fn holder(&self) -> &Holder {
-        &self.holder
+        self.entry.holder()
     }
 
     /// The session acts for somebody else from now on.
     pub(super) fn move_to(&mut self, holder: Holder) {
-        self.budget.ledger().move_to(self.number, &self.holder, holder.clone());
-        self.holder = holder;
+        self.budget.ledger().move_to(&mut self.entry, holder);
     }
 
     /// Whether the session has to go, and give back everything.
     pub(super) fn is_evicted(&self) -> bool {
-        self.holding.is_evicted()
+        self.entry.holding().is_evicted()
     }
 
     /// The session is woken through this waker when it has to go.
     pub(super) fn note_waker(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.waker = Some(waker.clone());
-            self.holding.note_waker(waker.clone());
+            self.entry.holding().note_waker(waker.clone());
         }
     }
 
@@ -154,7 +155,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.hold(0);
-        self.budget.ledger().leave(self.number, &self.holder);
+        self.budget.ledger().leave(&self.entry);
     }
 }
 

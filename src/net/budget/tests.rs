@@ -29,8 +29,24 @@ fn who_asks_for_more_stays_and_who_holds_the_most_is_woken_and_goes() {
     assert!(small.has_room());
     small.hold(20);
     assert_eq!((large.is_evicted(), small.is_evicted(), woken.0.load(Ordering::Relaxed)), (true, false, 1));
-    assert!(!small.has_room(), "nothing has been given back yet");
+    assert!(!large.has_room(), "nothing has been given back yet");
     drop(large);
+    assert!(small.has_room() && !small.is_evicted());
+}
+
+#[test]
+fn who_holds_little_is_read_from_while_another_is_to_give_back_but_for_no_more_than_an_eighth() {
+    let budget = MemoryBudget::new(100);
+    let (mut large, mut small, idle) = (account(&budget, "large"), account(&budget, "small"), account(&budget, "idle"));
+    large.hold(90);
+    small.hold(12);
+    assert!(large.is_evicted() && small.has_room() && !large.has_room());
+    small.hold(22);
+    assert!(small.has_room() && idle.has_room());
+    small.hold(23);
+    assert!(!small.has_room() && !idle.has_room(), "more than an eighth");
+    drop(large);
+    small.move_to(idle.holder().clone());
     assert!(small.has_room() && !small.is_evicted());
 }
 
