@@ -54,6 +54,8 @@ pub(super) struct Driver<C, S: Services> {
     connecting: Option<Connecting<S::Upstream>>,
     verifying: Option<oneshot::Receiver<AuthOutcome>>,
     administering: Option<oneshot::Receiver<EditProgress>>,
+    /// What came of that, until the session has its turn.
+    administered: Option<EditProgress>,
     /// The edit that waits for its go-ahead.
     edit: Option<Administration>,
     /// No other edit is done until this is used or dropped.
@@ -103,6 +105,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             connecting: None,
             verifying: None,
             administering: None,
+            administered: None,
             edit: None,
             go_ahead: None,
             mirroring: None,
@@ -172,13 +175,13 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         let now = Instant::now();
         let sockets = self.sockets_that_wake(cx.waker());
         // Before the policy is looked at, which is then no older than the one that this made.
-        let edit = self.poll_administered(cx);
+        self.poll_administered(cx);
         let policy = self.services.policy();
         let is_new = self.handle.note_generation(policy.generation);
         let judged = if is_new { self.handle_generation() } else { Ok(()) };
-        let urgent = judged.is_err() || edit.is_some() || self.is_waited_for(now);
+        let urgent = judged.is_err() || self.is_waited_for(now);
         let outcome = if self.user_turn.begin(cx, urgent) {
-            judged.and_then(|()| self.run(cx, &sockets, &policy, edit, now))
+            judged.and_then(|()| self.run(cx, &sockets, &policy, now))
         } else if is_new {
             // Whatever it waits for, it has no right that has been taken away.
             self.core.handle_policy(&policy)
@@ -204,10 +207,12 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         }
     }
 
-    /// Whether others wait: for what an eviction gives back, for who is to end, or for the place of who has a long turn.
+    /// Whether others wait: for what an eviction gives back, for who is to end, for the place of who has a long turn, or for
+    /// the edit whose turn it is.
     fn is_waited_for(&self, now: Instant) -> bool {
         let is_ordered = self.handle.has_order() || self.handle.is_due(now);
-        is_ordered || self.account.is_evicted() || self.long_turn.has_place()
+        let has_go_ahead = matches!(self.administered, Some(EditProgress::GoAhead(_)));
+        is_ordered || self.account.is_evicted() || self.long_turn.has_place() || has_go_ahead
     }
 
     fn sockets_that_wake(&mut self, session: &Waker) -> Rc<Sockets> {
@@ -228,12 +233,18 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         self.upstream.as_ref().map_or(Ok(()), |upstream| self.services.judge_upstream(upstream))
     }
 
-    fn poll_administered(&mut self, cx: &mut Context<'_>) -> Option<EditProgress> {
-        let Poll::Ready(outcome) = Pin::new(self.administering.as_mut()?).poll(cx) else { return None };
-        self.administering = None;
-        let gone = || Reply::error("ERR respgate: shutting down");
-        // Nobody is there to do it only while the process ends.
-        Some(outcome.unwrap_or_else(|_| EditProgress::Done(Administered { reply: gone(), generation: None })))
+    fn poll_administered(&mut self, cx: &mut Context<'_>) {
+        if let Some(administering) = &mut self.administering
+            && let Poll::Ready(outcome) = Pin::new(administering).poll(cx)
+        {
+            self.administering = None;
+            // Nobody is there to do it only while the process ends.
+            let gone = |_| {
+                let reply = Reply::error("ERR respgate: shutting down");
+                EditProgress::Done(Administered { reply, generation: None })
+            };
+            self.administered = Some(outcome.unwrap_or_else(gone));
+        }
     }
 
     fn run(
@@ -241,14 +252,13 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         cx: &mut Context<'_>,
         sockets: &Sockets,
         policy: &Policy,
-        edit: Option<EditProgress>,
         now: Instant,
     ) -> Result<(), CloseReason> {
         self.apply_orders(policy, now)?;
         let may_be_long = self.long_turn.begin(cx);
         self.core.begin_turn(may_be_long);
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);
-        match edit {
+        match self.administered.take() {
             None => {}
             Some(EditProgress::GoAhead(go_ahead)) => {
                 if let Some(administration) = self.edit.take() {

@@ -166,7 +166,9 @@ impl Services for Process {
         _: Administration,
         _: Option<GoAhead>,
     ) -> oneshot::Receiver<EditProgress> {
-        unreachable!("nobody changes users")
+        let (answer, administered) = oneshot::channel();
+        let _ = answer.send(EditProgress::Done(Administered { reply: Reply::OK, generation: None }));
+        administered
     }
 
     fn mirror(&self, _: MirrorSpec) -> oneshot::Receiver<Result<MirrorLogin, MirrorFailure>> {
@@ -287,6 +289,22 @@ fn what_one_turn_leaves_is_taken_in_the_next_ones_without_anything_new_to_wake_t
     let turns = lab.run();
     assert!(lab.redis.has_heard(&requests));
     assert!(turns >= requests.len() / (128 << 10), "{turns}");
+}
+
+#[test]
+fn what_the_worker_itself_answers_later_waits_for_the_turns_of_its_user_like_everything() {
+    let tasks = LocalSet::new();
+    let _guard = tasks.enter();
+    for (time, heard) in [(Duration::MAX, &b"+OK\r\n"[..]), (Duration::from_nanos(1), b"")] {
+        let mut lab = Lab::new();
+        lab.client.send(&request("ACL GENPASS"));
+        lab.turn();
+        lab.driver.user_turn = UserTurns::new(time).enter(lab.driver.account.holder());
+        assert!(lab.driver.user_turn.begin(&Context::from_waker(&lab.waker), false));
+        lab.driver.user_turn.end(Duration::from_nanos(1));
+        lab.run();
+        assert!(lab.client.has_heard(heard));
+    }
 }
 
 #[test]
