@@ -29,6 +29,15 @@ impl fmt::Write for OneLine<'_> {
     }
 }
 
+/// How many bytes this takes in a string of [`json`].
+pub fn json_length(c: char) -> usize {
+    match c {
+        '"' | '\\' => 2,
+        c if is_hidden(c) => c.len_utf16() * "\\u0000".len(),
+        c => c.len_utf8(),
+    }
+}
+
 /// A line of JSON with the hidden characters that JSON allows in its strings escaped as JSON has it. Elsewhere there
 /// are none.
 pub fn json(line: &str) -> Cow<'_, str> {

@@ -1,6 +1,6 @@
 //! What a line of the audit log says: an object of JSON, in which everything that is unknown is absent.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -85,12 +85,28 @@ impl Record {
     }
 }
 
-/// As it is, or with escapes where it is no text.
+/// As it is, or with escapes where it is no text. As much of it as takes no more room in the line than plain text may:
+/// whoever has names of nothing but escapes would fill the disk six times as fast.
 fn readable(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
-        Ok(text) => text.to_owned(),
-        Err(_) => name.escape_ascii().to_string(),
+        Ok(text) => beginning_of(text.chars()),
+        Err(_) => beginning_of(name.iter().map(|byte| byte.escape_ascii())),
     }
+}
+
+fn beginning_of(parts: impl Iterator<Item = impl Display>) -> String {
+    let mut beginning = String::new();
+    let mut written = 0;
+    for part in parts {
+        let end = beginning.len();
+        let _ = write!(beginning, "{part}");
+        written += beginning[end..].chars().map(escape::json_length).sum::<usize>();
+        if written > RequestKeys::LONGEST {
+            beginning.truncate(end);
+            break;
+        }
+    }
+    beginning
 }
 
 /// Of a serial number that nobody vouches for: more than the 20 bytes that there may be (RFC 5280) is not shown.
@@ -125,6 +141,17 @@ mod tests {
         );
         let value: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value.as_object().unwrap().len(), 4, "{line}");
+    }
+
+    #[test]
+    fn names_take_no_more_room_than_plain_text_of_their_length_whatever_they_are_made_of() {
+        assert_eq!(readable(b"user:1"), "user:1");
+        assert_eq!(readable(b"user:\xff and more"), "user:\\xff and more");
+        for name in [&[b'"'; 256][..], &[1; 256], &[0xff; 256], "\u{202e}".repeat(85).as_bytes(), &[b'\\'; 256]] {
+            let shown = readable(name);
+            let line = Record::new("").with("name", &*shown).into_line().len() - Record::new("").into_line().len();
+            assert!((200..=256 + ",\"name\":\"\"".len()).contains(&line), "{line}: {shown}");
+        }
     }
 
     #[test]
