@@ -27,6 +27,10 @@ const KEYS_OF_ONE: usize = 64;
 /// noise hides what else he did.
 const COMMANDS_OF_USER: usize = 512;
 
+/// Failed logins are told by so many names of users in one second, whoever tries them: of a name nobody is the culprit, and there may be
+/// more of them than keys.
+const NAMES_TRIED: usize = 512;
+
 /// As many are kept for [coarse](Key::coarse) keys alone.
 const COARSE_KEYS: usize = KEYS / 4;
 
@@ -125,6 +129,8 @@ pub struct Limit {
     left_out: HashMap<Key, Sum>,
     /// What each user takes of that, and clients who are nobody.
     shares: HashMap<Option<UserName>, Share>,
+    /// In coarse keys of failed logins.
+    names_tried: usize,
     others: u64,
 }
 
@@ -188,8 +194,16 @@ impl Limit {
             return (&mut self.left_out.entry(key).or_default().count, true);
         }
         let command = key.command.clone();
-        let key = key.coarse();
-        let is_new = !self.left_out.contains_key(&key);
+        let mut key = key.coarse();
+        let mut is_new = !self.left_out.contains_key(&key);
+        if is_new && key.event == Event::LoginFailed && key.user.is_some() {
+            if self.names_tried < NAMES_TRIED {
+                self.names_tried += 1;
+            } else {
+                key.user = None;
+                is_new = !self.left_out.contains_key(&key);
+            }
+        }
         if is_new && self.left_out.len() >= KEYS {
             return (&mut self.others, false);
         }
@@ -331,6 +345,21 @@ mod tests {
         let sums = limit.end();
         assert_eq!(sums.others, 2 * (10_000 - KEYS as u64));
         assert_eq!((sums.by_key.len(), sums.by_key.iter().map(|(_, sum)| sum.count).sum::<u64>()), (KEYS, KEYS as u64));
+    }
+
+    #[test]
+    fn whoever_tries_the_names_of_thousands_of_users_takes_no_line_of_others() {
+        let (mut limit, now) = (Limit::default(), Instant::now());
+        let failed = |name: &str| Key::new(Event::LoginFailed).by(user(name).as_ref()).because("wrong-password");
+        for number in 0..2 * KEYS {
+            let _ = limit.admit(failed(&format!("user-{number}")), 1, now);
+        }
+        assert!(limit.admit(Key::new(Event::RequestRefused).by(user("alice").as_ref()).about("flushall"), 1, now));
+        let sums = limit.end();
+        assert_eq!(sums.others, 0);
+        let nameless = sums.by_key.iter().find(|(key, _)| key.event == Event::LoginFailed && key.user.is_none());
+        let own_lines = KEYS_OF_ONE + NAMES_TRIED + 1;
+        assert_eq!(nameless.map(|(_, sum)| sum.count), Some((2 * KEYS - own_lines) as u64));
     }
 
     /// What one does from as many networks and with as many commands as there are.
