@@ -354,7 +354,8 @@ async fn take_finding(finding: ProbeResult, upstream: &Upstream, reloader: &mut 
             condition.note_upstream(true);
         }
         ProbeResult::Down(error) => {
-            upstream.refuses_us.store(matches!(error, ConnectError::Refused(_)), Ordering::Relaxed);
+            let refuses_us = matches!(error, ConnectError::Refused(_)) && !error.is_passing();
+            upstream.refuses_us.store(refuses_us, Ordering::Relaxed);
             upstream.stuck.store(matches!(error, ConnectError::Timeout), Ordering::Relaxed);
             let address = &reloader.config().upstream.address;
             warn!(%address, %error, "upstream is not there");

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Upstream;
 use super::commands;
@@ -14,7 +14,7 @@ use crate::resp::{self, Reply};
 
 /// How often the upstream is probed while nothing happens.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How long it may take to answer one question.
+/// How long it may take to answer one question, or have no time or no place for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Of INFO. Users who may run scripts make errorstats as long as they like.
 const SECTIONS: [&str; 7] = ["server", "clients", "memory", "persistence", "stats", "replication", "keyspace"];
@@ -61,6 +61,7 @@ pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
     let mut seen = None;
     let mut told = None;
     let mut was_loading = false;
+    let mut passing_since = None;
     let mut declared = Vec::new();
     let mut former = None;
     let mut targets = upstream.target.subscribe();
@@ -85,6 +86,7 @@ pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
         };
         let wait = match probed.await {
             Ok(news) => {
+                passing_since = None;
                 let is_loading = upstream.is_loading();
                 if is_loading != std::mem::replace(&mut was_loading, is_loading) {
                     tell(ProbeResult::Loading(is_loading));
@@ -97,7 +99,14 @@ pub async fn watch(upstream: Arc<Upstream>, mut tell: impl FnMut(ProbeResult)) {
                 pause = FIRST_PAUSE;
                 if is_loading { LONGEST_PAUSE } else { INTERVAL }
             }
-            Err(error) if error.is_ours() || (seen.is_some() && error.is_passing()) => LONGEST_PAUSE,
+            Err(error) if error.is_ours() => LONGEST_PAUSE,
+            Err(error)
+                if seen.is_some()
+                    && error.is_passing()
+                    && passing_since.get_or_insert_with(Instant::now).elapsed() < PATIENCE =>
+            {
+                LONGEST_PAUSE
+            }
             Err(error) => {
                 seen = None;
                 upstream.heard.note_gone();

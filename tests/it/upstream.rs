@@ -58,9 +58,9 @@ fn health_notices_that_the_upstream_has_gone_without_a_client_that_would() {
 }
 
 #[test]
-fn a_redis_that_is_full_has_not_gone() {
+fn a_redis_that_is_full_has_not_gone_though_after_a_while_nobody_is_to_be_sent_there() {
     let redis = RedisServer::start_with(&["--maxclients", "2"]);
-    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).start();
+    let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream is not there").start();
     eventually("health to be good", || gate.is_ready().then_some(()));
     let mut alice = gate.connect("alice");
     assert_eq!(alice.text(&["PING"]), "+PONG");
@@ -72,8 +72,15 @@ fn a_redis_that_is_full_has_not_gone() {
     late.send(&request(&["PING"]));
     assert_eq!(late.read_to_end().0, b"", "as from a Redis that speaks TLS");
     gate.wait_for_log(&["\"close\"", "upstream-full"]);
-    assert!(gate.is_ready());
     assert_eq!(alice.text(&["PING"]), "+PONG");
+    gate.wait_for_log(&["WARN", "upstream is not there", "max number of clients reached"]);
+    eventually("health to say so", || (!gate.is_ready()).then_some(()));
+    let mut late = gate.connect("alice");
+    late.send(&request(&["PING"]));
+    assert_eq!(late.read_to_end().0, b"", "nor is it one that refuses the login");
+    assert_eq!(alice.text(&["PING"]), "+PONG");
+    drop(direct);
+    eventually("health to be good again", || gate.is_ready().then_some(()));
 }
 
 #[test]
