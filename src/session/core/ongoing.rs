@@ -17,7 +17,7 @@ impl SessionCore {
     pub(super) fn may_go_on(&self, policy: &Policy, keeps_all: bool) -> bool {
         let user = self.who.user().map(|user| &**user);
         // For all of it together: a session that takes more ends, as one that has lost a right does.
-        let effort = &Effort::of_a_session();
+        let effort = &Effort::ongoing();
         let is_allowed = |request: &ArgvBuf| {
             self.upstream.databases().all(|database| {
                 let requester = Requester { user, mode: SessionMode::default(), database, effort };
