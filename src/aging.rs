@@ -49,11 +49,6 @@ impl<K: Eq + Hash + Clone, V> AgingMap<K, V> {
         self.old.remove(key);
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.young = HashMap::new();
-        self.old = HashMap::new();
-    }
-
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()

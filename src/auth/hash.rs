@@ -120,6 +120,24 @@ impl ParsedHash {
         Ok(ParsedHash::Argon2id(Argon2Hash { cost, salt, output }))
     }
 
+    /// Gives all that tells this hash from others, in parts that cannot be taken for those of another.
+    pub(super) fn identify(&self, mut give: impl FnMut(&[u8])) {
+        match self {
+            ParsedHash::Sha256(digest) => {
+                give(&[0]);
+                give(digest);
+            }
+            ParsedHash::Argon2id(Argon2Hash { cost, salt, output }) => {
+                give(&[1]);
+                [cost.memory_kib, cost.passes, cost.lanes].iter().for_each(|number| give(&number.to_le_bytes()));
+                for part in [&salt[..], output.as_bytes()] {
+                    give(&part.len().to_le_bytes());
+                    give(part);
+                }
+            }
+        }
+    }
+
     /// What Redis's `>password` becomes.
     #[cfg(test)]
     pub(super) fn sha256_of(password: &[u8]) -> ParsedHash {

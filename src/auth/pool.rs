@@ -69,9 +69,7 @@ pub struct Attempt {
     /// The user's hashes; `None` for a user that is unknown, off, or not allowed to log in with a password. Such an
     /// attempt does the same work and is always rejected.
     pub candidates: Option<Arc<[ParsedHash]>>,
-    /// The policy generation that the candidates come from.
-    pub generation: u64,
-    /// What a refusal costs in that generation.
+    /// What a refusal costs.
     pub refusal_work: Arc<RefusalWork>,
 }
 
@@ -108,7 +106,6 @@ impl AuthPool {
                 successes: AgingMap::new(settings.remembered),
                 in_flight: HashMap::new(),
                 queue: Queue::new(settings.queue),
-                generation: 0,
                 closed: false,
                 #[cfg(test)]
                 held: false,
@@ -160,12 +157,11 @@ struct Shared {
 
 struct State {
     throttle: Throttle,
-    /// When each remembered success was computed, and which candidate it was. Only of the current generation.
+    /// When each remembered success was computed, and which candidate it was. Where a user has other hashes, none is his.
     successes: AgingMap<Secret, (Instant, usize)>,
     /// Everybody who waits for one computation; each key has one job, queued or running.
     in_flight: HashMap<Secret, Vec<Waiter>>,
     queue: Queue<Job>,
-    generation: u64,
     closed: bool,
     /// Tests hold the threads up so that what they queue stays queued.
     #[cfg(test)]
@@ -188,7 +184,6 @@ struct Job {
     user: Vec<u8>,
     password: Zeroizing<Vec<u8>>,
     candidates: Option<Arc<[ParsedHash]>>,
-    generation: u64,
     refusal_work: Arc<RefusalWork>,
 }
 
@@ -202,14 +197,13 @@ impl Shared {
     fn submit(&self, attempt: Attempt, sender: oneshot::Sender<AuthOutcome>) -> Option<(Vec<Waiter>, AuthOutcome)> {
         let secret = self.secret(&attempt);
         let now = Instant::now();
-        let Attempt { address, user, reach, password, candidates, generation, refusal_work } = attempt;
+        let Attempt { address, user, reach, password, candidates, refusal_work } = attempt;
         let origin = crate::origin::origin(address);
         let waiter = Waiter { origin, reach, sender };
         let mut state = self.lock();
         if state.closed {
             return Some((vec![waiter], AuthOutcome::Busy));
         }
-        state.move_to(generation);
         if let Throttling::Wait(_) = state.throttle.check(origin, &user, reach, now) {
             return Some((vec![waiter], AuthOutcome::Throttled));
         }
@@ -227,7 +221,7 @@ impl Shared {
             return Some((vec![waiter], AuthOutcome::Throttled));
         }
         state.in_flight.insert(secret, vec![waiter]);
-        let job = Job { secret, origin, reach, user, password, candidates, generation, refusal_work };
+        let job = Job { secret, origin, reach, user, password, candidates, refusal_work };
         let displaced = match state.enqueue(job, now) {
             Pushed::Queued => None,
             Pushed::InPlaceOf(other) | Pushed::Full(other) => Some((state.end(&other), AuthOutcome::Busy)),
@@ -238,7 +232,7 @@ impl Shared {
     }
 
     fn secret(&self, attempt: &Attempt) -> Secret {
-        self.key.secret(attempt.generation, attempt.candidates.is_some(), &attempt.user, &attempt.password)
+        self.key.secret(attempt.candidates.as_deref(), &attempt.user, &attempt.password)
     }
 
     /// A thread's life.
@@ -286,9 +280,7 @@ impl Shared {
             Verification::Match(index) => AuthOutcome::Accepted(index),
             Verification::Mismatch => AuthOutcome::Rejected,
         };
-        if let Verification::Match(index) = verification
-            && job.generation == state.generation
-        {
+        if let Verification::Match(index) = verification {
             state.successes.insert(job.secret, (now, index));
         }
         // One guess counts once for an address, however many of its connections made it at the same time.
@@ -312,13 +304,6 @@ impl State {
             return None;
         }
         self.queue.pop()
-    }
-
-    fn move_to(&mut self, generation: u64) {
-        if generation > self.generation {
-            self.generation = generation;
-            self.successes.clear();
-        }
     }
 
     fn enqueue(&mut self, job: Job, now: Instant) -> Pushed<Job> {

@@ -17,8 +17,6 @@ pub struct Credentials {
     pub password: Zeroizing<Vec<u8>>,
     /// What it is compared with; `None` for a user that cannot log in, which takes the same time.
     pub hashes: Option<Vec<PasswordHash>>,
-    /// The policy that the hashes are of.
-    pub generation: u64,
 }
 
 /// How the verification of a password ended.

@@ -155,7 +155,7 @@ impl Services for WorkerServices {
     }
 
     fn verify(&self, core: &SessionCore, credentials: Credentials) -> oneshot::Receiver<AuthOutcome> {
-        let Credentials { user, is_own, password, hashes, generation } = credentials;
+        let Credentials { user, is_own, password, hashes } = credentials;
         let candidates =
             hashes.and_then(|hashes| hashes.iter().map(ParsedHash::try_from).collect::<Result<_, _>>().ok());
         self.worker.settings.pool.verify(Attempt {
@@ -164,7 +164,6 @@ impl Services for WorkerServices {
             reach: if is_own { Reach::Itself } else { Reach::Anybody },
             password,
             candidates,
-            generation,
             refusal_work: Arc::clone(&self.worker.current().generation.refusal_work),
         })
     }

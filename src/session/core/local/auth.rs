@@ -94,7 +94,6 @@ impl SessionCore {
             is_own: self.is_by_certificate(name),
             password: Zeroizing::new(password.to_vec()),
             hashes,
-            generation: policy.generation,
         }));
     }
 
