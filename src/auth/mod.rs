@@ -3,6 +3,7 @@
 //! [`hash`], [`verify`], [`throttle`] and the queue are pure: time is passed in, nothing waits. [`pool`] owns the threads.
 
 pub mod hash;
+mod logins;
 pub mod pool;
 mod queue;
 pub mod random;

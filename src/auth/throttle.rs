@@ -11,12 +11,13 @@
 //! success, nor being verified, is a guess: whoever reconnects makes none.
 //!
 //! What is remembered of those who logged in is kept apart from what is remembered of those who failed: strangers, however
-//! many, push nobody out of it.
+//! many, push nobody out of it, and [users](super::logins) nobody but themselves.
 
 use core::net::IpAddr;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::{Duration, Instant};
 
+use super::logins::{Login, Logins, UserKey};
 use crate::aging::AgingMap;
 use crate::origin::{Origin, origin};
 
@@ -79,9 +80,6 @@ impl Default for ThrottleLimits {
     }
 }
 
-/// User names come from clients that are not authenticated and may be long: remembered by a keyed hash, of the reach too.
-type UserKey = u64;
-
 /// What an address is known for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
@@ -99,9 +97,7 @@ pub struct Throttle {
     limits: ThrottleLimits,
     addresses: AgingMap<Origin, Failures>,
     pairs: AgingMap<(Origin, UserKey), Failures>,
-    logins: AgingMap<(Origin, UserKey), Login>,
-    /// When somebody last logged in from each.
-    origins: AgingMap<Origin, Instant>,
+    logins: Logins<Rate>,
     /// Guesses at each user from where he has not logged in lately.
     users: AgingMap<UserKey, Rate>,
     hasher: RandomState,
@@ -115,14 +111,6 @@ struct Failures {
     guessing: u32,
 }
 
-/// A login of a user from an address.
-#[derive(Debug, Clone, Copy)]
-struct Login {
-    at: Instant,
-    /// Guesses at this user from there.
-    rate: Rate,
-}
-
 /// The time at which all guesses so far would have fitted the rate (the GCRA's theoretical arrival).
 #[derive(Debug, Clone, Copy, Default)]
 struct Rate(Option<Instant>);
@@ -134,8 +122,7 @@ impl Throttle {
             limits,
             addresses: AgingMap::new(limits.capacity),
             pairs: AgingMap::new(limits.capacity),
-            logins: AgingMap::new(limits.capacity),
-            origins: AgingMap::new(limits.capacity),
+            logins: Logins::new(limits.capacity),
             users: AgingMap::new(limits.capacity),
             hasher: RandomState::new(),
         }
@@ -144,7 +131,7 @@ impl Throttle {
     /// What the address is known for.
     pub fn standing(&mut self, address: IpAddr, now: Instant) -> Standing {
         let (origin, limits) = (origin(address), self.limits);
-        let known = self.origins.touch(&origin).is_some_and(|at| is_recent(*at, now, limits.success_memory));
+        let known = self.logins.last_from(origin).is_some_and(|at| is_recent(at, now, limits.success_memory));
         let failing = |failures: &mut Failures| failures.at(now, &limits).count > 0;
         match known {
             true => Standing::Known,
@@ -213,12 +200,11 @@ impl Throttle {
 
     /// This user logged in from this address.
     pub fn succeeded(&mut self, address: IpAddr, user: &[u8], reach: Reach, now: Instant) {
-        let key @ (origin, _) = self.keys(address, user, reach);
+        let key @ (origin, user) = self.keys(address, user, reach);
         if let Some(pair) = self.pairs.touch(&key) {
             *pair = Failures { guessing: pair.guessing, ..Failures::default() };
         }
-        self.logins.touch_or_insert_with(&key, || Login { at: now, rate: Rate::default() }).at = now;
-        self.origins.insert(origin, now);
+        self.logins.note(user, origin, now);
     }
 
     /// A wrong password for this user from this address. The address keeps its count when it logs in as another.
@@ -232,11 +218,12 @@ impl Throttle {
     }
 
     /// The login of the pair, if it was lately.
-    fn login(&mut self, key: &(Origin, UserKey), now: Instant) -> Option<&mut Login> {
+    fn login(&mut self, (origin, user): &(Origin, UserKey), now: Instant) -> Option<&mut Login<Rate>> {
         let memory = self.limits.success_memory;
-        self.logins.touch(key).filter(|login| is_recent(login.at, now, memory))
+        self.logins.of(*user, *origin).filter(|login| is_recent(login.at, now, memory))
     }
 
+    /// User names come from clients that are not authenticated and may be long: remembered by a keyed hash, of the reach too.
     fn keys(&self, address: IpAddr, user: &[u8], reach: Reach) -> (Origin, UserKey) {
         (origin(address), self.hasher.hash_one((user, reach)))
     }
