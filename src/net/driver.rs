@@ -22,6 +22,7 @@ use super::services::{ClientConnection, Connecting, Services};
 use super::sockets::Sockets;
 use super::turn;
 use super::user_turns::UserTurn;
+use crate::acl::UserName;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
@@ -63,7 +64,7 @@ pub(super) struct Driver<C, S: Services> {
     mirroring: Option<oneshot::Receiver<Result<MirrorLogin, MirrorFailure>>>,
     unblocking: Option<Unblocking>,
     long_turn: LongTurn,
-    user_turn: UserTurn<Holder>,
+    user_turn: UserTurn<Option<UserName>>,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -111,7 +112,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             mirroring: None,
             unblocking: None,
             long_turn: Default::default(),
-            user_turn: services.user_turns().enter(account.holder()),
+            user_turn: turn_of(account.holder(), &services),
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -640,13 +641,18 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         let user = self.core.principal().map(|principal| principal.user.name());
         if !self.account.holder().is(user) {
             self.account.move_to(Holder::of(user, self.core.peer().address.ip()));
-            self.user_turn = self.services.user_turns().enter(self.account.holder());
+            self.user_turn = turn_of(self.account.holder(), &self.services);
         }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
         let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory() + in_tls;
         self.account.hold(in_steps(held) + self.certificates);
         if self.account.is_evicted() { Err(CloseReason::MemoryBudget) } else { Ok(()) }
     }
+}
+
+fn turn_of(holder: &Holder, services: &impl Services) -> UserTurn<Option<UserName>> {
+    let (user, network) = holder.turns();
+    services.user_turns().enter(&user, network)
 }
 
 /// As many bytes as are accounted for.

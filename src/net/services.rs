@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::budget::Holder;
 use super::long_turn::LongTurns;
 use super::user_turns::UserTurns;
+use crate::acl::UserName;
 use crate::audit::client_events::Volume;
 use crate::auth::pool::AuthOutcome;
 use crate::generation::{EditProgress, GoAhead};
@@ -76,7 +76,7 @@ pub(super) trait Services {
     /// Where the sessions that share a thread wait for long turns.
     fn long_turns(&self) -> &LongTurns;
     /// How much of its time each user has.
-    fn user_turns(&self) -> &UserTurns<Holder>;
+    fn user_turns(&self) -> &UserTurns<Option<UserName>>;
     /// Drops what takes long, without anybody waiting for it.
     fn free(&self, to_free: ToFree);
     /// Opens a connection to Redis, logged in.

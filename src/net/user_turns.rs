@@ -1,10 +1,11 @@
 //! Turns of sessions, shared among users. However many sessions a user has, together they have so much of a worker's time between two
-//! turns of everybody else; beyond it they wait for one another, in the order in which they come. Those who have not logged in share
-//! by their address, and the connections of a tunnel by its number.
+//! turns of everybody else; beyond it they wait for one another, in the order in which they come. All who have not logged in have one share
+//! together, in which their networks take turns; and the connections of each tunnel have one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -36,7 +37,15 @@ struct Share<H: Eq + Hash> {
     is_to_be_renewed: Cell<bool>,
     /// One of those who waited is to have its turn.
     is_given: Cell<bool>,
-    waiting: RefCell<VecDeque<Rc<Waiter>>>,
+    waiting: RefCell<Waiting>,
+}
+
+/// Those who wait, by their networks: the next is the first of the network whose turn it is.
+#[derive(Default)]
+struct Waiting {
+    networks: VecDeque<Option<IpAddr>>,
+    /// Of those networks, and of each somebody.
+    waiters: HashMap<Option<IpAddr>, VecDeque<Rc<Waiter>>>,
 }
 
 struct Waiter {
@@ -56,6 +65,7 @@ enum WaiterState {
 /// A session, as one of its user.
 pub(super) struct UserTurn<H: Eq + Hash + 'static> {
     share: Rc<Share<H>>,
+    network: Option<IpAddr>,
     /// Its place among those who wait, or the turn that it has had for it.
     waiter: Option<Rc<Waiter>>,
 }
@@ -72,8 +82,8 @@ impl<H: Eq + Hash + Clone> UserTurns<H> {
         UserTurns { shares: Rc::default(), time }
     }
 
-    /// A session of this user.
-    pub(super) fn enter(&self, holder: &H) -> UserTurn<H> {
+    /// A session of this user. Where it is told by its network, it waits for one other session of each other network at most.
+    pub(super) fn enter(&self, holder: &H, network: Option<IpAddr>) -> UserTurn<H> {
         let known = self.shares.borrow().get(holder).and_then(Weak::upgrade);
         let share = known.unwrap_or_else(|| {
             let share = Rc::new(Share {
@@ -88,7 +98,7 @@ impl<H: Eq + Hash + Clone> UserTurns<H> {
             self.shares.borrow_mut().insert(holder.clone(), Rc::downgrade(&share));
             share
         });
-        UserTurn { share, waiter: None }
+        UserTurn { share, network, waiter: None }
     }
 }
 
@@ -111,7 +121,7 @@ impl<H: Eq + Hash + 'static> UserTurn<H> {
             None => {
                 let session = RefCell::new(cx.waker().clone());
                 let waiter = Rc::new(Waiter { state: Cell::new(WaiterState::Waiting), session });
-                self.share.waiting.borrow_mut().push_back(Rc::clone(&waiter));
+                self.share.waiting.borrow_mut().push(self.network, Rc::clone(&waiter));
                 self.waiter = Some(waiter);
                 false
             }
@@ -169,13 +179,39 @@ impl<H: Eq + Hash + 'static> Share<H> {
     /// The next of those who wait has its turn, where there is time for it. Where there is none, it is when the share is renewed.
     fn give(&self) {
         while self.spent.get() < self.time && !self.is_given.get() {
-            let Some(next) = self.waiting.borrow_mut().pop_front() else { return };
+            let Some(next) = self.waiting.borrow_mut().pop() else { return };
             if next.state.get() == WaiterState::Waiting {
                 next.state.set(WaiterState::Next);
                 self.is_given.set(true);
                 next.session.borrow().wake_by_ref();
             }
         }
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, network: Option<IpAddr>, waiter: Rc<Waiter>) {
+        let of_network = self.waiters.entry(network).or_default();
+        if of_network.is_empty() {
+            self.networks.push_back(network);
+        }
+        of_network.push_back(waiter);
+    }
+
+    fn pop(&mut self) -> Option<Rc<Waiter>> {
+        let network = self.networks.pop_front()?;
+        let of_network = self.waiters.get_mut(&network)?;
+        let waiter = of_network.pop_front();
+        if of_network.is_empty() {
+            self.waiters.remove(&network);
+        } else {
+            self.networks.push_back(network);
+        }
+        waiter
+    }
+
+    fn is_empty(&self) -> bool {
+        self.networks.is_empty()
     }
 }
 
@@ -205,7 +241,7 @@ mod tests {
         count: usize,
         had: &Rc<RefCell<Vec<&'static str>>>,
     ) -> JoinHandle<()> {
-        let (mut turn, had, mut left) = (turns.enter(&name), Rc::clone(had), count);
+        let (mut turn, had, mut left) = (turns.enter(&name, None), Rc::clone(had), count);
         spawn_local(poll_fn(move |cx| {
             if turn.begin(cx, false) {
                 had.borrow_mut().push(name);
@@ -255,7 +291,7 @@ mod tests {
     async fn who_is_gone_is_passed_over_also_where_it_was_next() {
         let all = async {
             let (turns, cx) = (UserTurns::new(TURN), Context::from_waker(Waker::noop()));
-            let [mut first, second, third, mut fourth] = [(); 4].map(|()| turns.enter(&"eve"));
+            let [mut first, second, third, mut fourth] = [(); 4].map(|()| turns.enter(&"eve", None));
             let (mut second, mut third) = (second, third);
             assert!(first.begin(&cx, false));
             first.end(TURN);
@@ -275,7 +311,7 @@ mod tests {
     async fn who_is_to_end_does_not_wait() {
         let all = async {
             let (turns, cx) = (UserTurns::new(TURN), Context::from_waker(Waker::noop()));
-            let [mut first, mut second] = [(); 2].map(|()| turns.enter(&"eve"));
+            let [mut first, mut second] = [(); 2].map(|()| turns.enter(&"eve", None));
             assert!(first.begin(&cx, false));
             first.end(TURN);
             assert!(!second.begin(&cx, false));
@@ -284,10 +320,37 @@ mod tests {
         LocalSet::new().run_until(all).await;
     }
 
+    #[tokio::test]
+    async fn of_those_who_share_networks_take_turns_however_many_sessions_of_one_wait() {
+        let all = async {
+            let (turns, cx) = (UserTurns::new(TURN), Context::from_waker(Waker::noop()));
+            let network = |number: u8| Some(IpAddr::from([192, 0, 2, number]));
+            let mut first = turns.enter(&"", network(1));
+            assert!(first.begin(&cx, false));
+            first.end(TURN);
+            let mut waiting = [1, 1, 1, 2, 3].map(|number| turns.enter(&"", network(number)));
+            assert!(!waiting.iter_mut().any(|turn| turn.begin(&cx, false)));
+            let mut order = Vec::new();
+            while order.len() < waiting.len() {
+                // The share is renewed.
+                yield_now().await;
+                yield_now().await;
+                for (index, turn) in waiting.iter_mut().enumerate() {
+                    if turn.waiter.is_some() && turn.begin(&cx, false) {
+                        order.push(index);
+                        turn.end(TURN);
+                    }
+                }
+            }
+            assert_eq!(order, [0, 3, 4, 1, 2]);
+        };
+        LocalSet::new().run_until(all).await;
+    }
+
     #[test]
     fn nothing_is_kept_of_a_user_without_sessions() {
         let turns = UserTurns::default();
-        let [first, second] = [(); 2].map(|()| turns.enter(&"eve"));
+        let [first, second] = [(); 2].map(|()| turns.enter(&"eve", None));
         drop(first);
         assert_eq!(turns.shares.borrow().len(), 1);
         drop(second);

@@ -29,13 +29,14 @@ use self::connection::Counted;
 use self::learning::SharedLearner;
 use self::mailbox::Message;
 pub use self::mailbox::{Application, Arrival, Mailbox, Renewal, RenewalReceivers};
-use super::budget::{Holder, MemoryBudget};
+use super::budget::MemoryBudget;
 use super::handshake_turns::HandshakeTurns;
 use super::lazy_free::LazyFree;
 use super::long_turn::LongTurns;
 use super::places::Places;
 use super::registry::Registry;
 use super::user_turns::UserTurns;
+use crate::acl::UserName;
 use crate::audit::SharedAclLog;
 use crate::audit::client_events::ClientEvents;
 use crate::auth::pool::AuthPool;
@@ -150,7 +151,7 @@ struct Worker {
     /// Whose turn it is for judgements that take long.
     long_turns: LongTurns,
     /// How much of its time each user has.
-    user_turns: UserTurns<Holder>,
+    user_turns: UserTurns<Option<UserName>>,
     /// And each tunnel.
     tunnel_turns: UserTurns<usize>,
     /// And for steps of handshakes.

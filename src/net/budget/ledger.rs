@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use crate::acl::UserName;
-use crate::origin::{Origin, origin};
+use crate::origin::{Origin, network, origin};
 
 /// This part of all is for those together who have not logged in, as of the connections: while they hold more, they are
 /// evicted before any user.
@@ -25,6 +25,14 @@ impl Holder {
     /// Of a session that acts for this user and comes from there.
     pub(in crate::net) fn of(user: Option<&UserName>, address: IpAddr) -> Self {
         user.map_or_else(|| Self::Origin(origin(address)), |user| Self::User(user.clone()))
+    }
+
+    /// Whose turns its sessions take: a user's, or those of all who have not logged in, in which networks take turns.
+    pub(in crate::net) fn turns(&self) -> (Option<UserName>, Option<IpAddr>) {
+        match self {
+            Self::User(name) => (Some(name.clone()), None),
+            Self::Origin(origin) => (None, Some(network(*origin))),
+        }
     }
 
     fn is_unauthenticated(&self) -> bool {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::LocalSet;
 
 use super::*;
+use crate::acl::UserName;
 use crate::net::MemoryBudget;
 use crate::net::long_turn::LongTurns;
 use crate::net::user_turns::UserTurns;
@@ -101,7 +102,7 @@ struct Process {
     policy: Rc<Policy>,
     redis: End,
     long_turns: LongTurns,
-    user_turns: UserTurns<Holder>,
+    user_turns: UserTurns<Option<UserName>>,
 }
 
 impl Services for Process {
@@ -132,7 +133,7 @@ impl Services for Process {
         &self.long_turns
     }
 
-    fn user_turns(&self) -> &UserTurns<Holder> {
+    fn user_turns(&self) -> &UserTurns<Option<UserName>> {
         &self.user_turns
     }
 
@@ -211,7 +212,7 @@ impl Lab {
         Lab::with_turns(UserTurns::new(Duration::MAX))
     }
 
-    fn with_turns(user_turns: UserTurns<Holder>) -> Lab {
+    fn with_turns(user_turns: UserTurns<Option<UserName>>) -> Lab {
         let Rig { core, policy, .. } = Rig::new(OPEN);
         let (client, redis) = (End::default(), End::default());
         let account = MemoryBudget::new(u64::MAX).open(Holder::of(None, core.peer().address.ip()));
@@ -299,7 +300,7 @@ fn what_the_worker_itself_answers_later_waits_for_the_turns_of_its_user_like_eve
         let mut lab = Lab::new();
         lab.client.send(&request("ACL GENPASS"));
         lab.turn();
-        lab.driver.user_turn = UserTurns::new(time).enter(lab.driver.account.holder());
+        lab.driver.user_turn = UserTurns::new(time).enter(&None, None);
         assert!(lab.driver.user_turn.begin(&Context::from_waker(&lab.waker), false));
         lab.driver.user_turn.end(Duration::from_nanos(1));
         lab.run();

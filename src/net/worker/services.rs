@@ -12,6 +12,7 @@ use tokio::task::spawn_local;
 use super::admission::Way;
 use super::counting::CountedSession;
 use super::{GenerationRef, Worker};
+use crate::acl::UserName;
 use crate::audit::client_events::{Session, Volume};
 use crate::auth::hash::ParsedHash;
 use crate::auth::pool::{Attempt, AuthOutcome};
@@ -20,7 +21,6 @@ use crate::auth::throttle::Reach;
 use crate::config::Listener;
 use crate::generation::{Edit, EditProgress, Editor, GoAhead};
 use crate::net::addresses::{is_balancer, may_connect};
-use crate::net::budget::Holder;
 use crate::net::long_turn::LongTurns;
 use crate::net::services::{Connecting, Services};
 use crate::net::user_turns::UserTurns;
@@ -115,7 +115,7 @@ impl Services for WorkerServices {
         &self.worker.long_turns
     }
 
-    fn user_turns(&self) -> &UserTurns<Holder> {
+    fn user_turns(&self) -> &UserTurns<Option<UserName>> {
         &self.worker.user_turns
     }
 

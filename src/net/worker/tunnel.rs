@@ -263,7 +263,7 @@ impl OpenTunnel {
         OpenTunnel {
             worker: Rc::clone(worker),
             number,
-            turn: RefCell::new(worker.tunnel_turns.enter(&number)),
+            turn: RefCell::new(worker.tunnel_turns.enter(&number, None)),
             counted: Cell::default(),
             moved_at: Cell::new(Instant::now()),
         }

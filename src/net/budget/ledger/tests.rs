@@ -59,7 +59,8 @@ impl Rig {
     fn evict(&mut self) -> Vec<(Holder, u64)> {
         let mut evicted = Vec::new();
         while let Some(holding) = self.ledger.next_to_evict(self.sum(|_| true), LIMIT) {
-            let index = self.sessions.iter().position(|session| Arc::ptr_eq(session.entry.holding(), &holding)).unwrap();
+            let index =
+                self.sessions.iter().position(|session| Arc::ptr_eq(session.entry.holding(), &holding)).unwrap();
             assert!(!self.sessions[index].is_going, "told twice");
             self.expect_largest(index);
             self.sessions[index].is_going = true;
@@ -83,11 +84,7 @@ impl Rig {
         }
         assert_eq!(sums.values().max(), sums.get(chosen.entry.holder()), "another user holds more");
         let of_holder = staying().filter(|other| other.entry.holder() == chosen.entry.holder());
-        assert_eq!(
-            of_holder.map(|other| other.entry.held()).max(),
-            Some(chosen.entry.held()),
-            "another session does"
-        );
+        assert_eq!(of_holder.map(|other| other.entry.held()).max(), Some(chosen.entry.held()), "another session does");
     }
 }
 
@@ -151,7 +148,8 @@ fn strangers_from_many_addresses_are_cut_before_a_user_while_they_hold_more_than
 #[test]
 fn of_whoever_may_go_on_over_the_limit_all_together_have_room_within_it() {
     let (alice, bob, eve) = (user("alice"), user("bob"), user("eve"));
-    let mut rig = Rig::with(&[(&alice, 333), (&bob, 334), (&eve, 200), (&eve, 900), (&stranger(1), 62), (&stranger(2), 63)]);
+    let mut rig =
+        Rig::with(&[(&alice, 333), (&bob, 334), (&eve, 200), (&eve, 900), (&stranger(1), 62), (&stranger(2), 63)]);
     let within = |rig: &Rig| -> Vec<bool> {
         rig.sessions.iter().map(|session| rig.ledger.is_within_share(&session.entry, LIMIT)).collect()
     };
