@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -39,8 +39,11 @@ const DIALLING_IN_DRAIN: Duration = Duration::from_secs(2);
 /// Where the process ends, how long a server may take nothing of what an application said that has left.
 const STUCK_IN_DRAIN: Duration = Duration::from_secs(2);
 
-/// As whom applications come where handshakes take turns: they are of this host, all of them.
-const APPLICATION: Visitor = Visitor { standing: Standing::Known, network: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+/// As whom the applications of a tunnel come where handshakes take turns: each tunnel is one, and no client comes from such a
+/// network, which has a /48 at most.
+fn visitor(tunnel: usize) -> Visitor {
+    Visitor { standing: Standing::Known, network: Ipv6Addr::from_bits(1 + tunnel as u128).into() }
+}
 
 /// How a tunnel has ended.
 enum End {
@@ -74,7 +77,7 @@ impl Worker {
         let dialled = Box::pin(self.dialler.dial(tunnel, &material, keepalive, |server, address, fault, words| {
             events.tunnel_failed(label, Some(server), address, fault, &words);
         }));
-        let dialled = self.handshake_turns.take(APPLICATION, dialled);
+        let dialled = self.handshake_turns.take(visitor(number), dialled);
         let mut draining = self.draining.subscribe();
         let given_up = async {
             let _ = draining.wait_for(Option::is_some).await;
@@ -321,5 +324,22 @@ async fn after(time: Option<Duration>) {
     match time {
         Some(time) => sleep(time).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::origin::network;
+
+    #[test]
+    fn each_tunnel_takes_turns_as_one_of_its_own_beside_other_tunnels_and_clients() {
+        let [first, second] = [0, 1].map(|tunnel| visitor(tunnel).network);
+        assert_ne!(first, second);
+        for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into(), first, second] {
+            assert!(![first, second].contains(&network(address)), "{address}");
+        }
     }
 }
