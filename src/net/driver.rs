@@ -180,15 +180,11 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         let policy = self.services.policy();
         let is_new = self.handle.note_generation(policy.generation);
         let judged = if is_new { self.handle_generation() } else { Ok(()) };
-        let urgent = judged.is_err() || self.is_waited_for(now);
-        let outcome = if self.user_turn.begin(cx, urgent) {
-            judged.and_then(|()| self.run(cx, &sockets, &policy, now))
-        } else if is_new {
-            // Whatever it waits for, it has no right that has been taken away.
-            self.core.handle_policy(&policy)
-        } else {
-            Ok(())
-        };
+        // For that there is no waiting: a session that has to end or has lost a right keeps nobody.
+        let outcome = judged.and_then(|()| self.apply_orders(&policy, now)).and_then(|()| {
+            let urgent = self.is_waited_for();
+            if self.user_turn.begin(cx, urgent) { self.run(cx, &sockets, &policy, now) } else { Ok(()) }
+        });
         self.handle.note_former_rights(self.core.executes_with_former_rights());
         self.handle.note_last_drain(self.core.waits_for_last_drain());
         // It was used at once or is not needed.
@@ -208,12 +204,15 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         }
     }
 
-    /// Whether others wait: for what an eviction gives back, for who is to end, for the place of who has a long turn, or for
-    /// the edit whose turn it is.
-    fn is_waited_for(&self, now: Instant) -> bool {
-        let is_ordered = self.handle.has_order() || self.handle.is_due(now);
-        let has_go_ahead = matches!(self.administered, Some(EditProgress::GoAhead(_)));
-        is_ordered || self.account.is_evicted() || self.long_turn.has_place() || has_go_ahead
+    /// Whether others wait for the place of who has a long turn, or for an edit of users.
+    fn is_waited_for(&self) -> bool {
+        let edits = match &self.administered {
+            Some(EditProgress::GoAhead(_)) => true,
+            // Until then it is under the policy before.
+            Some(EditProgress::Done(administered)) => administered.generation.is_some(),
+            None => false,
+        };
+        edits || self.long_turn.has_place()
     }
 
     fn sockets_that_wake(&mut self, session: &Waker) -> Rc<Sockets> {
@@ -255,7 +254,6 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         policy: &Policy,
         now: Instant,
     ) -> Result<(), CloseReason> {
-        self.apply_orders(policy, now)?;
         let may_be_long = self.long_turn.begin(cx);
         self.core.begin_turn(may_be_long);
         let mut out = Output::new(&[], Side::Downstream, &mut self.queues);

@@ -96,11 +96,6 @@ impl Handle {
         self.waits_for_last_drain.set(waits);
     }
 
-    /// Whether the worker wants anything.
-    pub fn has_order(&self) -> bool {
-        self.order.get().is_some()
-    }
-
     /// Takes what the worker wants.
     pub fn take_order(&self) -> Option<Order> {
         self.order.take()

@@ -309,6 +309,20 @@ fn what_the_worker_itself_answers_later_waits_for_the_turns_of_its_user_like_eve
 }
 
 #[test]
+fn who_waits_for_the_turns_of_its_user_waits_on_when_a_time_is_up_and_ends_at_once_where_it_is_told_to() {
+    let tasks = LocalSet::new();
+    let _guard = tasks.enter();
+    let mut lab = Lab::with_turns(UserTurns::new(Duration::from_nanos(1)));
+    lab.client.send(&request("GET key:1"));
+    lab.driver.handle.note_deadline(Some(Instant::now()));
+    lab.run();
+    assert!(lab.redis.has_heard(b""), "it waits");
+    lab.driver.handle.order(Order::Close(CloseReason::MemoryBudget));
+    let ended = lab.driver.poll(&mut Context::from_waker(&lab.waker));
+    assert!(matches!(ended, Poll::Ready(CloseReason::MemoryBudget)), "{ended:?}");
+}
+
+#[test]
 fn who_waits_for_the_turns_of_its_user_takes_no_requests_and_is_under_the_policy_in_force_all_the_same() {
     // The share of the first turn is not renewed before others have had theirs, which never comes here.
     let tasks = LocalSet::new();
