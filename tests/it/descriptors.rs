@@ -66,10 +66,7 @@ fn the_limit_of_open_files_bounds_the_clients_and_the_log_says_to_how_many() {
         .start();
     let capacity = number_in(&gate.wait_for_log(&["\"capacity\""]), "maxclients");
     assert!((1..=100).contains(&capacity), "{capacity}");
-    let mut clients: Vec<_> = (0..capacity).map(|_| gate.connect("alice")).collect();
-    for client in &mut clients {
-        assert_eq!(client.text(&["PING"]), "+PONG");
-    }
+    let mut clients = gate.greeted("alice", capacity);
     // Each over the limit is told so, and none finds the descriptors used up.
     let over: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(gate.address()).unwrap()).collect();
     for client in &mut clients {

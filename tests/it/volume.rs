@@ -118,8 +118,7 @@ fn fifty_clients_that_take_512_mib_slowly_cost_little() {
 /// So many clients ask for a value and take a part of it, in turn.
 fn take_slowly(gate: &Respgate, size: u64, part: u64) -> Vec<RespClient> {
     const SIP: u64 = 64 << 10;
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| gate.connect("alice")).collect();
-    clients.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    let mut clients = gate.greeted("alice", CLIENTS);
     let idle = peak_memory(gate.pid());
     clients.iter_mut().for_each(|client| client.send(&request(&["GET", "big"])));
     let header = format!("${size}\r\n");
@@ -135,8 +134,7 @@ fn take_slowly(gate: &Respgate, size: u64, part: u64) -> Vec<RespClient> {
 fn fifty_clients_whose_large_values_redis_does_not_take_cost_little() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| gate.connect("alice")).collect();
-    clients.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    let mut clients = gate.greeted("alice", CLIENTS);
     let idle = peak_memory(gate.pid());
     let size = 16 * MIB;
     let sent = AtomicU64::new(0);
@@ -171,16 +169,9 @@ fn an_idle_connection_costs_less_than_20_kib() {
     const CONNECTIONS: u64 = 600;
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).arg("--maxclients=1000").start();
-    let connect = |count| -> Vec<_> {
-        let mut clients: Vec<_> = (0..count).map(|_| gate.connect("alice")).collect();
-        for client in &mut clients {
-            assert_eq!(client.text(&["PING"]), "+PONG");
-        }
-        clients
-    };
-    let _first = connect(50);
+    let _first = gate.greeted("alice", 50);
     let before = process_status(gate.pid(), "RssAnon:");
-    let _idle = connect(CONNECTIONS);
+    let _idle = gate.greeted("alice", CONNECTIONS);
     let each = (process_status(gate.pid(), "RssAnon:") - before) / CONNECTIONS;
     assert!(each < 20 * 1024, "{each} bytes each");
 }
@@ -190,8 +181,7 @@ fn sessions_that_are_all_closed_at_once_cost_less_than_10_kib_more_each() {
     const CONNECTIONS: u64 = 600;
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).arg("--maxclients=1000").start();
-    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| gate.connect("alice")).collect();
-    clients.iter_mut().for_each(|client| assert_eq!(client.text(&["PING"]), "+PONG"));
+    let mut clients = gate.greeted("alice", CONNECTIONS);
     let before = peak_memory(gate.pid());
     clients.iter_mut().for_each(|client| client.send(&request(&["QUIT"])));
     clients.iter_mut().for_each(|client| assert_eq!(client.reply_text(), "+OK"));

@@ -103,6 +103,16 @@ impl Respgate {
         self.connect_as(Some(&self.pki().client(common_name)))
     }
 
+    /// So many clients, each with an answer before the next comes: on a slow machine their handshakes would outlast their time.
+    pub(crate) fn greeted(&self, common_name: &str, count: u64) -> Vec<RespClient> {
+        let greeted = |_| {
+            let mut client = self.connect(common_name);
+            assert_eq!(client.text(&["PING"]), "+PONG");
+            client
+        };
+        (0..count).map(greeted).collect()
+    }
+
     /// A connection that presents this certificate, or none.
     pub(crate) fn connect_as(&self, identity: Option<&Identity>) -> RespClient {
         RespClient::tls(self.address, &self.pki().ca_cert(), identity)
