@@ -65,6 +65,8 @@ pub(super) struct Driver<C, S: Services> {
     unblocking: Option<Unblocking>,
     long_turn: LongTurn,
     user_turn: UserTurn<Option<UserName>>,
+    /// In this turn the session has come to act for somebody else, who has the next one.
+    acts_for_another: bool,
     /// What the core has not consumed yet.
     requests: Buffer,
     replies: Buffer,
@@ -113,6 +115,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             unblocking: None,
             long_turn: Default::default(),
             user_turn: turn_of(account.holder(), &services),
+            acts_for_another: false,
             requests: Buffer::default(),
             replies: Buffer::default(),
             queues: Queues::default(),
@@ -195,6 +198,9 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         }
         self.services.count(&mut self.core, self.volume);
         self.user_turn.end(now.elapsed());
+        if std::mem::take(&mut self.acts_for_another) {
+            self.user_turn = turn_of(self.account.holder(), &self.services);
+        }
         match outcome {
             Ok(()) => {
                 self.handle.note_deadline(self.core.next_timeout());
@@ -639,7 +645,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         let user = self.core.principal().map(|principal| principal.user.name());
         if !self.account.holder().is(user) {
             self.account.move_to(Holder::of(user, self.core.peer().address.ip()));
-            self.user_turn = turn_of(self.account.holder(), &self.services);
+            self.acts_for_another = true;
         }
         let buffers = [&self.requests, &self.replies, &self.queues.downstream, &self.queues.upstream];
         let held = buffers.into_iter().map(Buffer::capacity).sum::<usize>() + self.core.memory() + in_tls;

@@ -213,9 +213,14 @@ impl Lab {
     }
 
     fn with_turns(user_turns: UserTurns<Option<UserName>>) -> Lab {
-        let Rig { core, policy, .. } = Rig::new(OPEN);
+        Lab::of(Rig::new(OPEN), user_turns)
+    }
+
+    fn of(rig: Rig, user_turns: UserTurns<Option<UserName>>) -> Lab {
+        let Rig { core, policy, .. } = rig;
         let (client, redis) = (End::default(), End::default());
-        let account = MemoryBudget::new(u64::MAX).open(Holder::of(None, core.peer().address.ip()));
+        let user = core.principal().map(|principal| principal.user.name());
+        let account = MemoryBudget::new(u64::MAX).open(Holder::of(user, core.peer().address.ip()));
         // The policy that the session has begun with.
         let handle = Rc::new(Handle::new(0, None, None));
         handle.note_generation(policy.generation);
@@ -306,6 +311,23 @@ fn what_the_worker_itself_answers_later_waits_for_the_turns_of_its_user_like_eve
         lab.run();
         assert!(lab.client.has_heard(heard));
     }
+}
+
+#[test]
+fn a_turn_in_which_a_session_ends_to_act_for_a_user_is_one_of_that_user() {
+    let tasks = LocalSet::new();
+    let _guard = tasks.enter();
+    let users = [OPEN, "user alice on nopass +@all\n"].concat();
+    let mut lab = Lab::of(Rig::new(&users), UserTurns::new(Duration::MAX));
+    lab.client.send(&request("AUTH alice any"));
+    lab.run();
+    let turns = UserTurns::new(Duration::from_nanos(1));
+    let alice = || turns.enter(&UserName::new(b"alice"), None);
+    lab.driver.user_turn = alice();
+    lab.client.send(&request("RESET"));
+    lab.turn();
+    assert_eq!(lab.driver.account.holder(), &Holder::User(UserName::new(b"default").unwrap()));
+    assert!(!alice().begin(&Context::from_waker(&lab.waker), false), "she has had her time");
 }
 
 #[test]
