@@ -181,13 +181,14 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         // Before the policy is looked at, which is then no older than the one that this made.
         self.poll_administered(cx);
         let policy = self.services.policy();
-        let is_new = self.handle.note_generation(policy.generation);
-        let judged = if is_new { self.handle_generation() } else { Ok(()) };
-        // For that there is no waiting: a session that has to end or has lost a right keeps nobody.
-        let outcome = judged.and_then(|()| self.apply_orders(&policy, now)).and_then(|()| {
-            let urgent = self.is_waited_for();
-            if self.user_turn.begin(cx, urgent) { self.run(cx, &sockets, &policy, now) } else { Ok(()) }
-        });
+        let is_renewed = self.handle.take_renewal();
+        let urgent = self.is_waited_for();
+        let has_turn = self.user_turn.begin(cx, urgent);
+        // Whoever waits for its turn does nothing by the policy before, and is asked by the worker to look at the new one.
+        let judged = if has_turn || is_renewed { self.take_policy(&policy) } else { Ok(()) };
+        // A session that has to end waits for nobody.
+        let ordered = judged.and_then(|()| self.apply_orders(now));
+        let outcome = ordered.and_then(|()| if has_turn { self.run(cx, &sockets, &policy, now) } else { Ok(()) });
         self.handle.note_former_rights(self.core.executes_with_former_rights());
         self.handle.note_last_drain(self.core.waits_for_last_drain());
         // It was used at once or is not needed.
@@ -228,11 +229,17 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         }
     }
 
-    /// Another generation is in force.
-    fn handle_generation(&mut self) -> Result<(), CloseReason> {
+    /// From now on the session is under this policy.
+    fn take_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
+        if !self.handle.note_generation(policy.generation) {
+            return self.core.handle_policy(policy);
+        }
+        let began = Instant::now();
         self.core.set_limits(self.services.limits());
-        self.services.judge()?;
-        self.judge_upstream()
+        let judged = self.services.judge().and_then(|()| self.judge_upstream());
+        let judged = judged.and_then(|()| self.core.handle_policy(policy));
+        self.services.note_renewal(began.elapsed());
+        judged
     }
 
     fn judge_upstream(&self) -> Result<(), CloseReason> {
@@ -336,7 +343,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
     }
 
     /// What the worker wants of this session, and what the clock says.
-    fn apply_orders(&mut self, policy: &Policy, now: Instant) -> Result<(), CloseReason> {
+    fn apply_orders(&mut self, now: Instant) -> Result<(), CloseReason> {
         if self.account.is_evicted() {
             return Err(CloseReason::MemoryBudget);
         }
@@ -349,7 +356,6 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
         if self.handle.has_expired(now) {
             return Err(CloseReason::Certificate(CertificateRefusal::Expired));
         }
-        self.core.handle_policy(policy)?;
         self.core.note_time(now);
         if !self.handle.is_due(now) {
             return Ok(());

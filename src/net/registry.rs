@@ -38,6 +38,8 @@ pub struct Handle {
     /// It ends with the last drain.
     waits_for_last_drain: Cell<bool>,
     order: Cell<Option<Order>>,
+    /// It is to look at the policy in force, whether it is its turn or not.
+    is_to_renew: Cell<bool>,
     /// Who asks the session to show itself.
     asked: RefCell<Option<mpsc::UnboundedSender<SessionView>>>,
     /// It shows itself no more.
@@ -57,6 +59,7 @@ impl Handle {
             has_former: Cell::new(false),
             waits_for_last_drain: Cell::new(false),
             order: Cell::new(None),
+            is_to_renew: Cell::new(false),
             asked: RefCell::new(None),
             has_ended: Cell::new(false),
             waker: RefCell::new(None),
@@ -96,6 +99,11 @@ impl Handle {
         self.waits_for_last_drain.set(waits);
     }
 
+    /// Whether the session was asked to look at the policy in force.
+    pub fn take_renewal(&self) -> bool {
+        self.is_to_renew.take()
+    }
+
     /// Takes what the worker wants.
     pub fn take_order(&self) -> Option<Order> {
         self.order.take()
@@ -129,6 +137,14 @@ impl Handle {
     pub fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
+        }
+    }
+
+    /// Has the session look at the policy in force, unless it is under this one already.
+    pub fn renew(&self, generation: u64) {
+        if self.generation.get() < generation {
+            self.is_to_renew.set(true);
+            self.wake();
         }
     }
 

@@ -77,6 +77,8 @@ pub(super) trait Services {
     fn long_turns(&self) -> &LongTurns;
     /// How much of its time each user has.
     fn user_turns(&self) -> &UserTurns<Option<UserName>>;
+    /// The session has looked at another policy, which took so long.
+    fn note_renewal(&self, took: Duration);
     /// Drops what takes long, without anybody waiting for it.
     fn free(&self, to_free: ToFree);
     /// Opens a connection to Redis, logged in.

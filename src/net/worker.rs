@@ -60,7 +60,7 @@ const DRAIN_TICK: Duration = Duration::from_millis(20);
 /// and in the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Sessions that are told of a new policy before the others get their turn again.
+/// Sessions that are woken, by a new policy for instance, before the others get their turn again.
 const SLICE: usize = 32;
 
 /// Sessions that are closed before the others get their turn again. Last words and a log line take longer than a look at
@@ -150,6 +150,8 @@ struct Worker {
     trusts: watch::Sender<()>,
     /// Whose turn it is for judgements that take long.
     long_turns: LongTurns,
+    /// How long sessions have looked at a new policy, since it was asked last.
+    renewing: Cell<Duration>,
     /// How much of its time each user has.
     user_turns: UserTurns<Option<UserName>>,
     /// And each tunnel.
@@ -202,6 +204,7 @@ impl Worker {
             draining: watch::Sender::new(None),
             trusts: watch::Sender::new(()),
             long_turns: LongTurns::default(),
+            renewing: Cell::default(),
             user_turns: UserTurns::default(),
             tunnel_turns: UserTurns::default(),
             handshake_turns: HandshakeTurns::default(),

@@ -134,7 +134,7 @@ fn take_slowly(gate: &Respgate, size: u64, part: u64) -> Vec<RespClient> {
 fn fifty_clients_whose_large_values_redis_does_not_take_cost_little() {
     let redis = RedisServer::start();
     let gate = Respgate::setup(&upstream_of(&redis)).acl(ACL).expect_log("upstream").start();
-    let mut clients = gate.greeted("alice", CLIENTS);
+    let clients = gate.greeted("alice", CLIENTS);
     let idle = peak_memory(gate.pid());
     let size = 16 * MIB;
     let sent = AtomicU64::new(0);

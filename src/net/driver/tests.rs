@@ -137,6 +137,8 @@ impl Services for Process {
         &self.user_turns
     }
 
+    fn note_renewal(&self, _: Duration) {}
+
     fn free(&self, _: ToFree) {
         unreachable!("there is little")
     }
@@ -345,7 +347,7 @@ fn who_waits_for_the_turns_of_its_user_waits_on_when_a_time_is_up_and_ends_at_on
 }
 
 #[test]
-fn who_waits_for_the_turns_of_its_user_takes_no_requests_and_is_under_the_policy_in_force_all_the_same() {
+fn who_waits_for_the_turns_of_its_user_takes_no_requests_and_looks_at_a_new_policy_when_it_is_asked_to() {
     // The share of the first turn is not renewed before others have had theirs, which never comes here.
     let tasks = LocalSet::new();
     let _guard = tasks.enter();
@@ -356,6 +358,9 @@ fn who_waits_for_the_turns_of_its_user_takes_no_requests_and_is_under_the_policy
     let Rig { policy, .. } = Rig::new("user default off\n");
     let generation = policy.generation + 1;
     lab.driver.services.policy = Rc::new(Policy { generation, ..policy });
+    lab.turn();
+    assert!(lab.redis.has_heard(b""), "it waits on, and others need not wait for it to look at that");
+    lab.driver.handle.renew(generation);
     let ended = lab.driver.poll(&mut Context::from_waker(&lab.waker));
     assert!(matches!(ended, Poll::Ready(CloseReason::Revoked(_))), "{ended:?}");
     assert!(!lab.driver.handle.note_generation(generation), "it is under that");

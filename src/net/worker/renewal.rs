@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::task::{spawn_blocking, spawn_local};
 
 use super::mailbox::{Renewal, RenewalSenders};
-use super::{CLOSING_SLICE, GenerationRef, Worker, unix_seconds};
+use super::{CLOSING_SLICE, GenerationRef, SLICE, Worker, unix_seconds};
 use crate::generation::Generation;
 use crate::identity::CertificateRefusal;
 use crate::net::registry::Order;
@@ -18,6 +18,9 @@ use crate::tls::CertificateChain;
 
 /// How long a session that has lost rights may wait for the replies to what was sent with them.
 const FORMER_RIGHTS: Duration = Duration::from_secs(1);
+
+/// Where looking at a new policy takes sessions longer between two turns of the others, fewer of them do.
+const ENOUGH: Duration = Duration::from_millis(2);
 
 /// Certificate chains that are verified before the sessions of those that are not trusted are closed.
 const BATCH: usize = 64;
@@ -41,13 +44,28 @@ impl Worker {
                 drop(verified);
             });
         }
-        self.wake_all().await;
+        self.renew_sessions(number).await;
         while !self.registry.is_under(number) {
             tokio::task::yield_now().await;
         }
         self.end_former_rights().await;
         // Whoever does not wait for it does not need to know.
         let _ = under.send(());
+    }
+
+    /// Has every session look at the new policy, fewer between two turns of the others where that takes long: what goes on for one is
+    /// judged again.
+    async fn renew_sessions(&self, number: u64) {
+        let sessions = self.registry.snapshot();
+        let (mut rest, mut slice) = (&sessions[..], SLICE);
+        while !rest.is_empty() {
+            let (next, later) = rest.split_at(slice.min(rest.len()));
+            next.iter().for_each(|handle| handle.renew(number));
+            tokio::task::yield_now().await;
+            let is_slow = self.renewing.take() > ENOUGH;
+            slice = if is_slow { (slice / 2).max(1) } else { (slice * 2).min(SLICE) };
+            rest = later;
+        }
     }
 
     /// Whoever has lost rights with which Redis still executes something gets a moment for the replies, and ends then.

@@ -119,6 +119,11 @@ impl Services for WorkerServices {
         &self.worker.user_turns
     }
 
+    fn note_renewal(&self, took: Duration) {
+        let renewing = &self.worker.renewing;
+        renewing.set(renewing.get() + took);
+    }
+
     fn free(&self, to_free: ToFree) {
         self.worker.settings.lazy_free.free(to_free);
     }
