@@ -80,6 +80,8 @@ pub(super) struct Driver<C, S: Services> {
     /// Bytes of the client's certificates, as they are accounted for.
     certificates: usize,
     handle: Rc<Handle>,
+    /// The policy by which it was last judged: before its first turn none.
+    generation: u64,
     /// What of the buffers is counted against the memory budget.
     account: Account,
     services: S,
@@ -125,6 +127,7 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
             volume: Volume::default(),
             certificates: in_steps(handle.certificates()),
             handle,
+            generation: 0,
             account,
             services,
         }
@@ -231,9 +234,10 @@ impl<C: ClientConnection, S: Services> Driver<C, S> {
 
     /// From now on the session is under this policy.
     fn take_policy(&mut self, policy: &Policy) -> Result<(), CloseReason> {
-        if !self.handle.note_generation(policy.generation) {
+        if std::mem::replace(&mut self.generation, policy.generation) == policy.generation {
             return self.core.handle_policy(policy);
         }
+        self.handle.note_generation(policy.generation);
         let began = Instant::now();
         self.core.set_limits(self.services.limits());
         let judged = self.services.judge().and_then(|()| self.judge_upstream());

@@ -48,14 +48,20 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A session that came in through a listener, with this certificate chain, trusted for this, which ends then.
-    pub fn new(listener: usize, trusted: Option<(CertificateChain, Voucher)>, expires: Option<Instant>) -> Self {
+    /// A session that came in through a listener, with this certificate chain, trusted for this, which ends then. It has begun under
+    /// the policy of this generation: nobody waits for its first turn.
+    pub fn new(
+        listener: usize,
+        trusted: Option<(CertificateChain, Voucher)>,
+        expires: Option<Instant>,
+        generation: u64,
+    ) -> Self {
         Self {
             chain: trusted
                 .map(|(chain, voucher)| (ChainKey { listener, fingerprint: chain.fingerprint(), voucher }, chain)),
             expires,
             deadline: Cell::new(None),
-            generation: Cell::new(0),
+            generation: Cell::new(generation),
             has_former: Cell::new(false),
             waits_for_last_drain: Cell::new(false),
             order: Cell::new(None),
@@ -84,9 +90,9 @@ impl Handle {
         self.deadline.set(deadline);
     }
 
-    /// The session is under this policy. Says whether that is another one than before.
-    pub fn note_generation(&self, generation: u64) -> bool {
-        self.generation.replace(generation) != generation
+    /// The session does nothing any more by a policy before this one.
+    pub fn note_generation(&self, generation: u64) {
+        self.generation.set(generation);
     }
 
     /// Whether Redis may still execute something with rights that the session has lost.
@@ -280,7 +286,8 @@ mod tests {
         let registry = Rc::new(Registry::default());
         let chain = |first: u8| CertificateChain::new(vec![vec![first].into()]).expect("a certificate");
         let pinned = |chain| Some((chain, Voucher::Pin));
-        let register = |number, listener, chain| registry.register(number, Rc::new(Handle::new(listener, chain, None)));
+        let register =
+            |number, listener, chain| registry.register(number, Rc::new(Handle::new(listener, chain, None, 1)));
         let _entries = [
             register(1, 0, pinned(chain(1))),
             register(2, 0, pinned(chain(1))),
@@ -291,5 +298,17 @@ mod tests {
         let asked: Vec<_> = registry.chains(|listener, _| listener == 1).into_iter().map(|(_, chain)| chain).collect();
         assert_eq!(asked, [chain(2)]);
         assert_eq!(registry.chains(|_, wanted| *wanted == chain(1)).len(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_who_has_begun_under_the_policy_in_force_and_has_had_no_turn() {
+        let registry = Rc::new(Registry::default());
+        let [former, newcomer] = [1, 2].map(|generation| Rc::new(Handle::new(0, None, None, generation)));
+        let _entries = [registry.register(1, Rc::clone(&former)), registry.register(2, Rc::clone(&newcomer))];
+        assert!(registry.is_under(1) && !registry.is_under(2));
+        registry.snapshot().iter().for_each(|handle| handle.renew(2));
+        assert!(former.take_renewal() && !newcomer.take_renewal());
+        former.note_generation(2);
+        assert!(registry.is_under(2));
     }
 }

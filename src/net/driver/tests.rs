@@ -223,9 +223,7 @@ impl Lab {
         let (client, redis) = (End::default(), End::default());
         let user = core.principal().map(|principal| principal.user.name());
         let account = MemoryBudget::new(u64::MAX).open(Holder::of(user, core.peer().address.ip()));
-        // The policy that the session has begun with.
-        let handle = Rc::new(Handle::new(0, None, None));
-        handle.note_generation(policy.generation);
+        let handle = Rc::new(Handle::new(0, None, None, policy.generation));
         let process =
             Process { policy: Rc::new(policy), redis: redis.clone(), long_turns: LongTurns::default(), user_turns };
         let task = Arc::<Task>::default();
@@ -363,5 +361,5 @@ fn who_waits_for_the_turns_of_its_user_takes_no_requests_and_looks_at_a_new_poli
     lab.driver.handle.renew(generation);
     let ended = lab.driver.poll(&mut Context::from_waker(&lab.waker));
     assert!(matches!(ended, Poll::Ready(CloseReason::Revoked(_))), "{ended:?}");
-    assert!(!lab.driver.handle.note_generation(generation), "it is under that");
+    assert_eq!(lab.driver.generation, generation, "it is under that");
 }

@@ -107,12 +107,13 @@ impl Worker {
                 return turn_away(client, NO_ENTRY, permit);
             }
         };
+        let generation = policy.generation;
         drop(policy);
         let number = self.settings.sessions.fetch_add(1, Ordering::Relaxed);
         if has_handshake {
             self.settings.events.connected(told(number, &core, None));
         }
-        let handle = Rc::new(Handle::new(way.listener, trusted, expires));
+        let handle = Rc::new(Handle::new(way.listener, trusted, expires, generation));
         let entry = self.registry.register(number, Rc::clone(&handle));
         let user = core.principal().map(|principal| principal.user.name());
         let account = self.settings.budget.open(Holder::of(user, address.ip()));
