@@ -14,6 +14,10 @@ use self::ledger::{Entry, Ledger};
 /// part: what one user holds at the limit must not keep others waiting for those who are to give it back.
 const RESERVE_PART: u64 = 8;
 
+/// So much below the limit it is what is held once those who were told to go have given it back, or the next few bytes would be too
+/// many again.
+const SLACK_PART: u64 = 16;
+
 /// The sum of the bytes that sessions hold, and its bound. Over it, the session that holds the most of the user that holds
 /// the most is told to go, whoever it is that asks for more.
 ///
@@ -65,7 +69,7 @@ impl MemoryBudget {
 
     /// Has as many sessions go as it takes, those included that are already going.
     fn evict(&self) -> MutexGuard<'_, Ledger> {
-        let limit = self.limit();
+        let limit = self.limit() - self.limit() / SLACK_PART;
         let mut ledger = self.ledger();
         while let Some(holding) = ledger.next_to_evict(self.held.load(Ordering::Acquire), limit) {
             holding.evict();
