@@ -69,7 +69,8 @@ impl MemoryBudget {
 
     /// Has as many sessions go as it takes, those included that are already going.
     fn evict(&self) -> MutexGuard<'_, Ledger> {
-        let limit = self.limit() - self.limit() / SLACK_PART;
+        let limit = self.limit();
+        let limit = limit - limit / SLACK_PART;
         let mut ledger = self.ledger();
         while let Some(holding) = ledger.next_to_evict(self.held.load(Ordering::Acquire), limit) {
             holding.evict();
